@@ -1,0 +1,72 @@
+//! What every use case has around it: who asks, what time it is, where new ids come from.
+
+use crate::ids::{SessionId, UserId};
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+/// A moment, in whole microseconds: what both databases keep and what clients see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(DateTime<Utc>);
+
+impl Timestamp {
+    /// Microseconds since 1970-01-01T00:00:00Z. `None` outside the years chrono knows (about ±262,000).
+    pub fn from_micros(micros: i64) -> Option<Self> {
+        DateTime::from_timestamp_micros(micros).map(Self)
+    }
+
+    /// Microseconds since 1970-01-01T00:00:00Z.
+    pub fn as_micros(self) -> i64 {
+        self.0.timestamp_micros()
+    }
+
+    /// The moment as chrono's type, for presenting it.
+    pub fn as_datetime(self) -> DateTime<Utc> {
+        self.0
+    }
+}
+
+impl From<DateTime<Utc>> for Timestamp {
+    /// Drops what is finer than a microsecond.
+    fn from(moment: DateTime<Utc>) -> Self {
+        // The fallback can't be taken: every moment chrono can hold has its microseconds in range.
+        Self(DateTime::from_timestamp_micros(moment.timestamp_micros()).unwrap_or(moment))
+    }
+}
+
+/// The wall clock.
+#[cfg_attr(feature = "mocks", mockall::automock)]
+pub trait Clock: Send + Sync {
+    /// Now. May jump either way: nothing may be ordered by it.
+    fn now(&self) -> Timestamp;
+}
+
+/// The source of new ids.
+#[cfg_attr(feature = "mocks", mockall::automock)]
+pub trait IdGenerator: Send + Sync {
+    /// A UUID of version 7 that no one has been given before.
+    fn next(&self) -> Uuid;
+}
+
+/// The acting user: always the token's, never one that a request names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Caller {
+    /// Who acts.
+    pub user: UserId,
+    /// By which login.
+    pub session: SessionId,
+    /// Whether an admin of the server.
+    pub admin: bool,
+}
+
+impl Caller {
+    /// Where a request names the acting user too, it must be the caller.
+    ///
+    /// # Errors
+    /// [`crate::Forbidden::NotOneself`].
+    pub fn must_be(&self, named: Option<UserId>) -> crate::Result<()> {
+        match named {
+            Some(named) if named != self.user => crate::Forbidden::NotOneself.err(),
+            _ => Ok(()),
+        }
+    }
+}

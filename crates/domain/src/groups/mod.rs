@@ -1,0 +1,18 @@
+//! Groups: who is in, who runs them, who may see them.
+
+mod manage;
+mod members;
+mod model;
+mod policy;
+mod ports;
+
+pub use manage::{CreateGroup, DeleteGroup, ListGroups, ShowGroup, UpdateGroup};
+pub use members::{AddMember, ChangeRole, ListMembers, RemoveMember};
+pub use model::{
+    Description, Group, GroupChange, GroupName, GroupNamePrefix, GroupView, Member, NewGroup, NewMember, Role,
+    Visibility,
+};
+pub use policy::{Admission, Departure, Entry, Standing, heir};
+pub use ports::{GroupRepository, MemberRepository};
+#[cfg(feature = "mocks")]
+pub use ports::{MockGroupRepository, MockMemberRepository};

@@ -1,0 +1,231 @@
+//! Who may do what in a group, as one table.
+//!
+//! | | owner | admin | member | reader of a public group | others |
+//! |---|---|---|---|---|---|
+//! | read | yes | yes | yes | yes | 404 |
+//! | send | yes | yes | yes | joins | 404 |
+//! | mark as seen or read | yes | yes | yes | 403 | 404 |
+//! | change the group | yes | yes | 403 | 403 | 404 |
+//! | delete the group | yes | 403 | 403 | 403 | 404 |
+//! | add a member | yes | yes | 403 | oneself | 404 |
+//! | add an admin | yes | 403 | 403 | 403 | 404 |
+//! | change a role | others' | 403 | 403 | 403 | 404 |
+//! | remove | anyone | plain members, oneself | oneself | 403 | 404 |
+//! | delete another's message | yes | yes | 403 | 403 | 404 |
+//!
+//! Adapters call these inside the transaction that acts, with what that transaction sees.
+
+use super::model::{Member, NewMember, Role, Visibility};
+use crate::error::{Conflict, Forbidden, NotFound, Result};
+use crate::ids::UserId;
+
+/// How a user stands to a live group: all that the rules look at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// Of the group.
+    pub visibility: Visibility,
+    /// The user's role, if in it.
+    pub role: Option<Role>,
+}
+
+/// How a sender gets a message into a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Entry {
+    /// Is in it.
+    Member,
+    /// Becomes a plain member by sending.
+    Joins,
+}
+
+/// What comes of adding somebody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admission {
+    /// Becomes a member in that role.
+    Joins(Role),
+    /// Is one already, and stays as one is.
+    Unchanged,
+}
+
+/// What comes of a member's going.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Departure {
+    /// The member goes.
+    Leaves,
+    /// The last one goes, and the group with it.
+    EndsGroup,
+}
+
+impl Standing {
+    /// # Errors
+    /// [`NotFound::Group`] for who is neither in it nor may see it.
+    pub fn may_read(self) -> Result<()> {
+        if self.role.is_some() || self.visibility == Visibility::Public { Ok(()) } else { NotFound::Group.err() }
+    }
+
+    /// # Errors
+    /// [`NotFound::Group`].
+    pub fn may_send(self) -> Result<Entry> {
+        self.may_read()?;
+        Ok(if self.role.is_some() { Entry::Member } else { Entry::Joins })
+    }
+
+    /// # Errors
+    /// [`NotFound::Group`], [`Forbidden::NotAMember`].
+    pub fn may_mark(self) -> Result<()> {
+        self.may_read()?;
+        if self.role.is_some() { Ok(()) } else { Forbidden::NotAMember.err() }
+    }
+
+    /// Owner or admin.
+    pub fn in_charge(self) -> bool {
+        matches!(self.role, Some(Role::Owner | Role::Admin))
+    }
+
+    /// # Errors
+    /// [`NotFound::Group`], [`Forbidden::NotInCharge`].
+    pub fn may_change(self) -> Result<()> {
+        self.may_read()?;
+        if self.in_charge() { Ok(()) } else { Forbidden::NotInCharge.err() }
+    }
+
+    /// # Errors
+    /// [`NotFound::Group`], [`Forbidden::NotTheOwner`].
+    pub fn may_delete(self) -> Result<()> {
+        self.may_read()?;
+        if self.role == Some(Role::Owner) { Ok(()) } else { Forbidden::NotTheOwner.err() }
+    }
+
+    /// Whether `actor`, who stands like this, may add `new`, who has the role `present` already or is not in.
+    ///
+    /// # Errors
+    /// [`NotFound::Group`], [`Forbidden::NotInCharge`], [`Forbidden::NotTheOwner`].
+    pub fn may_add(self, actor: UserId, new: &NewMember, present: Option<Role>) -> Result<Admission> {
+        self.may_read()?;
+        let allowed = match (self.role, new.role()) {
+            (Some(Role::Owner), _) | (Some(Role::Admin), Role::Member) => Ok(()),
+            (Some(Role::Admin), _) => Forbidden::NotTheOwner.err(),
+            (_, Role::Member) if new.user == actor && self.visibility == Visibility::Public => Ok(()),
+            _ => Forbidden::NotInCharge.err(),
+        };
+        allowed?;
+        Ok(if present.is_some() { Admission::Unchanged } else { Admission::Joins(new.role()) })
+    }
+
+    /// Whether `actor` may change the role of `target`, who is in the group (existence comes before right).
+    ///
+    /// # Errors
+    /// [`NotFound::Group`], [`Forbidden::NotTheOwner`], [`Conflict::OwnRole`].
+    pub fn may_change_role(self, actor: UserId, target: UserId) -> Result<()> {
+        self.may_delete()?;
+        if actor == target { Conflict::OwnRole.err() } else { Ok(()) }
+    }
+
+    /// Whether `actor` may take out `target`, who has `target_role` in a group of `member_count`.
+    ///
+    /// # Errors
+    /// [`NotFound::Group`], [`Forbidden::NotInCharge`], [`Forbidden::NotTheOwner`], [`Conflict::OwnerMustHandOver`].
+    pub fn may_remove(self, actor: UserId, target: UserId, target_role: Role, member_count: u64) -> Result<Departure> {
+        self.may_read()?;
+        if actor == target {
+            return match target_role {
+                Role::Owner if member_count <= 1 => Ok(Departure::EndsGroup),
+                Role::Owner => Conflict::OwnerMustHandOver.err(),
+                _ => Ok(Departure::Leaves),
+            };
+        }
+        match (self.role, target_role) {
+            (Some(Role::Owner), _) | (Some(Role::Admin), Role::Member) => Ok(Departure::Leaves),
+            (Some(Role::Admin), _) => Forbidden::NotTheOwner.err(),
+            _ => Forbidden::NotInCharge.err(),
+        }
+    }
+}
+
+/// Who inherits a group whose owner's account ends: the oldest admin, else the oldest member (by joining, then by id).
+/// `None` where nobody is left.
+pub fn heir<'a>(others: impl IntoIterator<Item = &'a Member>) -> Option<&'a Member> {
+    others.into_iter().min_by_key(|member| (member.role != Role::Admin, member.created_at, member.user))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Error;
+    use crate::{GroupId, Timestamp};
+    use uuid::Uuid;
+
+    const ME: UserId = UserId(Uuid::from_u128(1));
+    const OTHER: UserId = UserId(Uuid::from_u128(2));
+    const GROUP: GroupId = GroupId(Uuid::from_u128(9));
+
+    fn stand(visibility: Visibility, role: Option<Role>) -> Standing {
+        Standing { visibility, role }
+    }
+
+    fn kind<T>(outcome: Result<T>) -> &'static str {
+        match outcome {
+            Ok(_) => "yes",
+            Err(Error::Forbidden(_)) => "403",
+            Err(Error::NotFound(_)) => "404",
+            Err(Error::Conflict(_)) => "409",
+            Err(_) => "?",
+        }
+    }
+
+    /// The table at the top of this file, row by row: owner, admin, member, public reader, other.
+    #[test]
+    fn the_table_holds() {
+        use Role::{Admin, Member, Owner};
+        let columns = [
+            stand(Visibility::Private, Some(Owner)),
+            stand(Visibility::Private, Some(Admin)),
+            stand(Visibility::Private, Some(Member)),
+            stand(Visibility::Public, None),
+            stand(Visibility::Private, None),
+        ];
+        let row = |f: &dyn Fn(Standing) -> &'static str| columns.map(f);
+        let adding = |user, role| NewMember::new(GROUP, user, role).unwrap();
+        assert_eq!(row(&|s| kind(s.may_read())), ["yes", "yes", "yes", "yes", "404"]);
+        assert_eq!(row(&|s| kind(s.may_send())), ["yes", "yes", "yes", "yes", "404"]);
+        assert_eq!(columns[3].may_send().unwrap(), Entry::Joins);
+        assert_eq!(row(&|s| kind(s.may_mark())), ["yes", "yes", "yes", "403", "404"]);
+        assert_eq!(row(&|s| kind(s.may_change())), ["yes", "yes", "403", "403", "404"]);
+        assert_eq!(row(&|s| kind(s.may_delete())), ["yes", "403", "403", "403", "404"]);
+        assert_eq!(row(&|s| kind(s.may_add(ME, &adding(OTHER, Member), None))), ["yes", "yes", "403", "403", "404"]);
+        assert_eq!(row(&|s| kind(s.may_add(ME, &adding(ME, Member), None))), ["yes", "yes", "403", "yes", "404"]);
+        assert_eq!(row(&|s| kind(s.may_add(ME, &adding(OTHER, Admin), None))), ["yes", "403", "403", "403", "404"]);
+        assert_eq!(row(&|s| kind(s.may_add(ME, &adding(ME, Admin), None))), ["yes", "403", "403", "403", "404"]);
+        assert_eq!(row(&|s| kind(s.may_change_role(ME, OTHER))), ["yes", "403", "403", "403", "404"]);
+        assert_eq!(row(&|s| kind(s.may_change_role(ME, ME))), ["409", "403", "403", "403", "404"]);
+        assert_eq!(row(&|s| kind(s.may_remove(ME, OTHER, Member, 3))), ["yes", "yes", "403", "403", "404"]);
+        assert_eq!(row(&|s| kind(s.may_remove(ME, OTHER, Admin, 3))), ["yes", "403", "403", "403", "404"]);
+        assert_eq!(kind(columns[1].may_remove(ME, ME, Admin, 3)), "yes");
+        assert_eq!(kind(columns[2].may_remove(ME, ME, Member, 3)), "yes");
+        assert_eq!(kind(columns[0].may_remove(ME, ME, Owner, 2)), "409");
+        assert_eq!(columns[0].may_remove(ME, ME, Owner, 1).unwrap(), Departure::EndsGroup);
+    }
+
+    #[test]
+    fn who_is_in_stays_as_one_is() {
+        let owner = stand(Visibility::Private, Some(Role::Owner));
+        let again = NewMember::new(GROUP, OTHER, Role::Member).unwrap();
+        assert_eq!(owner.may_add(ME, &again, Some(Role::Admin)).unwrap(), Admission::Unchanged);
+        assert!(NewMember::new(GROUP, OTHER, Role::Owner).is_err());
+    }
+
+    #[test]
+    fn the_oldest_admin_inherits_else_the_oldest_member() {
+        let member = |user: u128, role, at| Member {
+            group: GROUP,
+            user: UserId(Uuid::from_u128(user)),
+            username: String::new(),
+            role,
+            created_at: Timestamp::from_micros(at).unwrap(),
+            updated_at: Timestamp::from_micros(at).unwrap(),
+        };
+        let members = [member(1, Role::Member, 1), member(2, Role::Admin, 9), member(3, Role::Admin, 5)];
+        assert_eq!(heir(&members).unwrap().user.0.as_u128(), 3);
+        assert_eq!(heir(&members[..1]).unwrap().user.0.as_u128(), 1);
+        assert!(heir(&[]).is_none());
+    }
+}

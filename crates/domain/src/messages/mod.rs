@@ -1,0 +1,20 @@
+//! Messages: sending, reading, changing, and following them.
+
+mod change;
+mod model;
+mod policy;
+mod ports;
+mod read;
+mod send;
+
+pub use change::{DeleteMessage, EditMessage};
+pub use model::{
+    Attachment, AttachmentKind, Body, Caption, ChangeEntry, Changes, Content, Cursor, Draft, DraftBody, IdempotencyKey,
+    Message, MessageType, Place, Recipient, Text, Tombstone, Window,
+};
+pub use policy::{Access, StoredSend};
+pub use ports::{Appended, MessageLog, MessageReader};
+#[cfg(feature = "mocks")]
+pub use ports::{MockMessageLog, MockMessageReader};
+pub use read::{ListChanges, ListMessages, ShowMessage};
+pub use send::{Outgoing, SendMessage};

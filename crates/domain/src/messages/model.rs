@@ -1,0 +1,394 @@
+//! What a message is, on its way in and as it is kept.
+
+use crate::context::Timestamp;
+use crate::error::{Invalid, NotFound};
+use crate::files::{File, NewFile};
+use crate::ids::{ConversationId, FileId, GroupId, MessageId, UserId};
+use crate::page::Limit;
+use crate::text::{at_most, text_type, without_nul};
+use crate::users::Profile;
+
+/// The most characters of a message (`API.md`, Messages).
+const MOST_CHARACTERS: usize = 4096;
+
+text_type!(
+    /// The content of a text message: not blank, at most 4096 characters, kept exactly as sent.
+    Text
+);
+
+impl Text {
+    /// # Errors
+    /// [`Invalid`] naming `content`.
+    pub fn parse(text: &str) -> Result<Self, Invalid> {
+        if text.chars().all(char::is_whitespace) {
+            return Err(Invalid::new("content", "content must not be blank"));
+        }
+        Caption::parse(text).map(|caption| Self(caption.0))
+    }
+}
+
+text_type!(
+    /// What is said beside a file: at most 4096 characters, possibly nothing.
+    Caption
+);
+
+impl Caption {
+    /// # Errors
+    /// [`Invalid`] naming `content`.
+    pub fn parse(text: &str) -> Result<Self, Invalid> {
+        without_nul("content", text)?;
+        at_most("content", text, MOST_CHARACTERS)?;
+        Ok(Self(text.to_owned()))
+    }
+
+    /// Nothing said.
+    pub fn none() -> Self {
+        Self(String::new())
+    }
+}
+
+text_type!(
+    /// What tells a retry from a new message: 1 to 64 characters, one name space per user.
+    IdempotencyKey
+);
+
+impl IdempotencyKey {
+    /// # Errors
+    /// [`Invalid`] naming `field`.
+    pub fn parse(field: &'static str, text: &str) -> Result<Self, Invalid> {
+        without_nul(field, text)?;
+        at_most(field, text, 64)?;
+        if text.is_empty() {
+            return Err(Invalid::new(field, format!("{field} must not be empty")));
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+/// What a message is, as clients write and read it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MessageType {
+    /// Words only.
+    Text,
+    /// A picture, possibly with words.
+    Image,
+    /// Any file, possibly with words.
+    File,
+}
+
+impl MessageType {
+    /// # Errors
+    /// [`Invalid`] naming `type`.
+    pub fn parse(text: &str) -> Result<Self, Invalid> {
+        match text {
+            "text" => Ok(Self::Text),
+            "image" => Ok(Self::Image),
+            "file" => Ok(Self::File),
+            _ => Err(Invalid::new("type", "type must be text, image or file")),
+        }
+    }
+
+    /// As clients read it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Image => "image",
+            Self::File => "file",
+        }
+    }
+}
+
+/// How a message carries its file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AttachmentKind {
+    /// To be looked at; only a file that is an image.
+    Image,
+    /// To be downloaded.
+    File,
+}
+
+/// What a message says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Body {
+    /// Words.
+    Text(Text),
+    /// A file, possibly with words.
+    Attachment {
+        /// How it is carried.
+        kind: AttachmentKind,
+        /// The file.
+        file: File,
+        /// The words.
+        caption: Caption,
+    },
+}
+
+impl Body {
+    /// The type as clients see it.
+    pub fn message_type(&self) -> MessageType {
+        match self {
+            Self::Text(_) => MessageType::Text,
+            Self::Attachment { kind: AttachmentKind::Image, .. } => MessageType::Image,
+            Self::Attachment { kind: AttachmentKind::File, .. } => MessageType::File,
+        }
+    }
+
+    /// The words; empty where there are none.
+    pub fn content(&self) -> &str {
+        match self {
+            Self::Text(text) => text.as_str(),
+            Self::Attachment { caption, .. } => caption.as_str(),
+        }
+    }
+
+    /// The file, if it carries one.
+    pub fn file(&self) -> Option<&File> {
+        match self {
+            Self::Text(_) => None,
+            Self::Attachment { file, .. } => Some(file),
+        }
+    }
+}
+
+/// Words for a message that exists: what is allowed depends on what it carries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Content(Caption);
+
+impl Content {
+    /// # Errors
+    /// [`Invalid`] naming `content`.
+    pub fn parse(text: &str) -> Result<Self, Invalid> {
+        Caption::parse(text).map(Self)
+    }
+
+    /// The words as the new content of a message of that type.
+    ///
+    /// # Errors
+    /// [`Invalid`] naming `content` where a text would become blank.
+    pub fn for_type(&self, message_type: MessageType) -> Result<&str, Invalid> {
+        if message_type == MessageType::Text {
+            Text::parse(self.0.as_str())?;
+        }
+        Ok(self.0.as_str())
+    }
+}
+
+/// Where a message was said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// To one user (possibly oneself).
+    Direct {
+        /// The one it was sent to.
+        receiver: UserId,
+    },
+    /// In a group.
+    Group(GroupId),
+    /// To everybody.
+    Broadcast,
+}
+
+/// A stored message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// Which.
+    pub id: MessageId,
+    /// Of which conversation.
+    pub conversation: ConversationId,
+    /// Where it was said.
+    pub place: Place,
+    /// Who said it, as shown.
+    pub sender: Profile,
+    /// What.
+    pub body: Body,
+    /// Which message of the same conversation it answers.
+    pub reply_to: Option<MessageId>,
+    /// The conversation's counter when it was sent: its place in the order.
+    pub seq: i64,
+    /// The conversation's counter at its last change.
+    pub update: i64,
+    /// When sent. Not to be ordered by.
+    pub created_at: Timestamp,
+    /// When last changed.
+    pub updated_at: Timestamp,
+    /// When its content was last changed, if ever.
+    pub edited_at: Option<Timestamp>,
+}
+
+/// What is left of a deleted message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tombstone {
+    /// Which.
+    pub id: MessageId,
+    /// Of which conversation.
+    pub conversation: ConversationId,
+    /// Its place in the order.
+    pub seq: i64,
+    /// The number its deletion took.
+    pub update: i64,
+    /// When deleted.
+    pub deleted_at: Timestamp,
+}
+
+/// To whom a message goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recipient {
+    /// One user.
+    User(UserId),
+    /// A group.
+    Group(GroupId),
+    /// Everybody.
+    Everybody,
+}
+
+impl Recipient {
+    /// What does not exist where the recipient does not.
+    pub fn not_found(self) -> NotFound {
+        match self {
+            Self::User(_) => NotFound::User,
+            Self::Group(_) => NotFound::Group,
+            Self::Everybody => NotFound::Conversation,
+        }
+    }
+}
+
+/// The file of a message to be sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Attachment {
+    /// One uploaded before, that the sender may read.
+    Stored {
+        /// How it is to be carried.
+        kind: AttachmentKind,
+        /// Which.
+        file: FileId,
+    },
+    /// One that came with the message, to be stored with it; an image where its bytes are one.
+    Uploaded(NewFile),
+}
+
+/// What a message to be sent says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DraftBody {
+    /// Words.
+    Text(Text),
+    /// A file, possibly with words.
+    Attachment(Attachment, Caption),
+}
+
+impl DraftBody {
+    /// The words.
+    pub fn content(&self) -> &str {
+        match self {
+            Self::Text(text) => text.as_str(),
+            Self::Attachment(_, caption) => caption.as_str(),
+        }
+    }
+}
+
+/// A message on its way to the log: everything that needs no storage has been checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Draft {
+    /// The message's id, if it is stored.
+    pub id: MessageId,
+    /// The id of the direct conversation, if this is its first message.
+    pub new_conversation: ConversationId,
+    /// The caller.
+    pub sender: UserId,
+    /// To whom.
+    pub recipient: Recipient,
+    /// What.
+    pub body: DraftBody,
+    /// Which message of the same conversation it answers.
+    pub reply_to: Option<MessageId>,
+    /// What makes a retry one.
+    pub key: Option<IdempotencyKey>,
+    /// Now.
+    pub at: Timestamp,
+}
+
+/// Where to begin in a list of messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cursor {
+    /// Behind the newest.
+    Latest,
+    /// At a message, deleted ones included.
+    Message(MessageId),
+}
+
+/// Which part of a conversation to list; always given oldest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Window {
+    /// Counted in live messages from the oldest: what the seed offers. Costs in proportion to `offset`.
+    Offset {
+        /// How many to pass over.
+        offset: u64,
+        /// How many at the most.
+        limit: Limit,
+    },
+    /// The newest ones before a place.
+    Before {
+        /// The place.
+        cursor: Cursor,
+        /// How many at the most.
+        limit: Limit,
+    },
+    /// The oldest ones after a message.
+    After {
+        /// The message.
+        cursor: MessageId,
+        /// How many at the most.
+        limit: Limit,
+    },
+}
+
+/// A message that changed since some number, as it is now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ChangeEntry {
+    /// It was sent or edited.
+    Message(Box<Message>),
+    /// It was deleted.
+    Deleted(Tombstone),
+}
+
+impl ChangeEntry {
+    /// The number of its last change.
+    pub fn update(&self) -> i64 {
+        match self {
+            Self::Message(message) => message.update,
+            Self::Deleted(tombstone) => tombstone.update,
+        }
+    }
+}
+
+/// A page of a conversation's change feed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Changes {
+    /// Where the next page begins: the last entry's number, or the conversation's counter where there is no more.
+    pub update: i64,
+    /// In order of `update`.
+    pub entries: Vec<ChangeEntry>,
+    /// Whether another page follows.
+    pub more: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_text_is_kept_as_it_is_or_refused(text in "(.|\\n|\\t| |🙂){0,50}|x{4090,4100}|🙂{4094,4098}") {
+            match Text::parse(&text) {
+                Ok(kept) => prop_assert_eq!(kept.as_str(), &text),
+                Err(_) => prop_assert!(text.trim().is_empty() || text.contains('\0') || text.chars().count() > 4096),
+            }
+        }
+    }
+
+    #[test]
+    fn an_edit_may_empty_a_caption_but_not_a_text() {
+        let empty = Content::parse("").unwrap();
+        assert!(empty.for_type(MessageType::Text).is_err());
+        assert_eq!(empty.for_type(MessageType::Image).unwrap(), "");
+    }
+}

@@ -1,0 +1,167 @@
+//! Who may read and change messages, and when a send is a retry of another. Adapters call these inside the
+//! transaction that acts.
+
+use super::model::{Attachment, AttachmentKind, Draft, DraftBody};
+use crate::error::{Conflict, Forbidden, Invalid, NotFound, Result};
+use crate::files::File;
+use crate::groups::Standing;
+use crate::ids::{ConversationId, MessageId, UserId};
+
+/// How a user stands to a conversation that exists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// One of the two of a direct conversation.
+    Participant,
+    /// Not one of the two.
+    Stranger,
+    /// As one stands to its group.
+    Group(Standing),
+    /// Everybody is in the broadcast.
+    Broadcast,
+}
+
+impl Access {
+    /// # Errors
+    /// [`NotFound::Conversation`]: callers that were asked for something else in it say that this does not exist.
+    pub fn may_read(self) -> Result<()> {
+        match self {
+            Self::Participant | Self::Broadcast => Ok(()),
+            Self::Stranger => NotFound::Conversation.err(),
+            Self::Group(standing) => standing.may_read().or(NotFound::Conversation.err()),
+        }
+    }
+
+    /// Whether messages may be marked as seen and the conversation as read.
+    ///
+    /// # Errors
+    /// [`NotFound::Conversation`], [`Forbidden::NotAMember`].
+    pub fn may_mark(self) -> Result<()> {
+        self.may_read()?;
+        match self {
+            Self::Group(standing) => standing.may_mark(),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether `actor` may edit a live message of `sender`.
+    ///
+    /// # Errors
+    /// [`NotFound::Message`], [`Forbidden::NotTheSender`].
+    pub fn may_edit(self, actor: UserId, sender: UserId) -> Result<()> {
+        self.may_read().or(NotFound::Message.err())?;
+        if actor == sender { Ok(()) } else { Forbidden::NotTheSender.err() }
+    }
+
+    /// Whether `actor` may delete a live message of `sender`.
+    ///
+    /// # Errors
+    /// [`NotFound::Message`], [`Forbidden::NotTheSenderNorInCharge`].
+    pub fn may_delete(self, actor: UserId, sender: UserId) -> Result<()> {
+        self.may_read().or(NotFound::Message.err())?;
+        let in_charge = matches!(self, Self::Group(standing) if standing.in_charge());
+        if actor == sender || in_charge { Ok(()) } else { Forbidden::NotTheSenderNorInCharge.err() }
+    }
+}
+
+/// A message that was sent under an idempotency key, as far as a retry is compared with it.
+#[derive(Debug, Clone)]
+pub struct StoredSend<'a> {
+    /// Where it was sent.
+    pub conversation: ConversationId,
+    /// Whether the draft's words are the ones it was sent with (it may have been edited since).
+    pub same_content: bool,
+    /// How it carries its file, and the file.
+    pub attachment: Option<(AttachmentKind, &'a File)>,
+    /// What it answered.
+    pub reply_to: Option<MessageId>,
+    /// Whether it was deleted since.
+    pub deleted: bool,
+}
+
+impl StoredSend<'_> {
+    /// Whether `draft`, which would go to `conversation` (`None`: a direct one that does not exist yet), is a retry of
+    /// this message. A file that comes with the message is compared by its hash.
+    ///
+    /// # Errors
+    /// [`Conflict::KeyReused`].
+    pub fn is_retried_by(&self, draft: &Draft, conversation: Option<ConversationId>) -> Result<()> {
+        let same_file = match (&draft.body, self.attachment) {
+            (DraftBody::Text(_), None) => true,
+            (DraftBody::Attachment(Attachment::Stored { kind, file }, _), Some((stored_kind, stored))) => {
+                *kind == stored_kind && *file == stored.id
+            }
+            (DraftBody::Attachment(Attachment::Uploaded(new), _), Some((stored_kind, stored))) => {
+                new.kind() == stored_kind && new.sha256 == stored.sha256
+            }
+            _ => false,
+        };
+        let same = !self.deleted
+            && conversation == Some(self.conversation)
+            && self.same_content
+            && same_file
+            && draft.reply_to == self.reply_to;
+        if same { Ok(()) } else { Conflict::KeyReused.err() }
+    }
+}
+
+impl AttachmentKind {
+    /// Whether a file can be carried like this.
+    ///
+    /// # Errors
+    /// [`Invalid`] naming `file_id` for an image that is none.
+    pub fn fits(self, file: &File) -> Result<(), Invalid> {
+        match self {
+            Self::Image if !file.media_type.is_image() => Err(Invalid::new("file_id", "the file is not an image")),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Error;
+    use crate::groups::{Role, Visibility};
+    use uuid::Uuid;
+
+    const SENDER: UserId = UserId(Uuid::from_u128(1));
+    const OTHER: UserId = UserId(Uuid::from_u128(2));
+
+    fn group(visibility: Visibility, role: Option<Role>) -> Access {
+        Access::Group(Standing { visibility, role })
+    }
+
+    #[test]
+    fn what_one_may_not_see_does_not_exist() {
+        for access in [Access::Stranger, group(Visibility::Private, None)] {
+            assert!(matches!(access.may_read(), Err(Error::NotFound(NotFound::Conversation))));
+            assert!(matches!(access.may_mark(), Err(Error::NotFound(NotFound::Conversation))));
+            // One's own messages go with the group one has left.
+            assert!(matches!(access.may_edit(SENDER, SENDER), Err(Error::NotFound(NotFound::Message))));
+            assert!(matches!(access.may_delete(SENDER, SENDER), Err(Error::NotFound(NotFound::Message))));
+        }
+    }
+
+    #[test]
+    fn readers_of_a_public_group_keep_their_own_messages_and_mark_nothing() {
+        let reader = group(Visibility::Public, None);
+        assert!(matches!(reader.may_mark(), Err(Error::Forbidden(Forbidden::NotAMember))));
+        assert!(reader.may_edit(SENDER, SENDER).is_ok());
+        assert!(reader.may_delete(SENDER, SENDER).is_ok());
+        assert!(matches!(reader.may_delete(OTHER, SENDER), Err(Error::Forbidden(_))));
+    }
+
+    #[test]
+    fn only_the_sender_edits_and_who_runs_the_group_deletes() {
+        for (access, deletes) in [
+            (Access::Participant, false),
+            (Access::Broadcast, false),
+            (group(Visibility::Private, Some(Role::Member)), false),
+            (group(Visibility::Private, Some(Role::Admin)), true),
+            (group(Visibility::Public, Some(Role::Owner)), true),
+        ] {
+            assert!(matches!(access.may_edit(OTHER, SENDER), Err(Error::Forbidden(Forbidden::NotTheSender))));
+            assert_eq!(access.may_delete(OTHER, SENDER).is_ok(), deletes, "{access:?}");
+        }
+    }
+}

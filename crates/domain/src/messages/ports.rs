@@ -1,0 +1,71 @@
+//! Where messages are kept: a log per conversation.
+
+use super::model::{Changes, Content, Draft, Message, Recipient, Window};
+use crate::context::Timestamp;
+use crate::error::Result;
+use crate::ids::{ConversationId, MessageId, UserId};
+use crate::page::{Limit, Page};
+use async_trait::async_trait;
+
+/// What came of a draft.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Appended {
+    /// It is a message now.
+    Stored(Message),
+    /// Its key had been used for the same before: that message, as it is now. Nothing was stored.
+    Replayed(Message),
+}
+
+/// The writing side.
+///
+/// Every call MUST be durable before it returns `Ok`, MUST take the next number of the conversation's counter (from 1,
+/// dense, in commit order), and MUST publish its event after the commit, in commit order per conversation. A call that
+/// fails takes no number, except that [`Unavailable::StorageOutOfReach`](crate::Unavailable::StorageOutOfReach) means
+/// *unknown*: the same draft key settles it.
+#[cfg_attr(feature = "mocks", mockall::automock)]
+#[async_trait]
+pub trait MessageLog: Send + Sync {
+    /// Appends a message to the conversation of its recipient, which for a direct one MUST be made if needed. A sender who
+    /// may see a public group joins it in the same transaction ([`Standing::may_send`](crate::groups::Standing::may_send)).
+    ///
+    /// # Errors
+    /// In this order: [`NotFound`](crate::NotFound) for a recipient, file or replied-to message that the sender may not
+    /// see or that was deleted; [`Invalid`](crate::Invalid) for an image that is none; `Forbidden` by
+    /// [`ServerPolicy::may_broadcast`](crate::users::ServerPolicy::may_broadcast);
+    /// [`Conflict::KeyReused`](crate::Conflict::KeyReused) by [`StoredSend`](super::StoredSend).
+    /// [`Unavailable::Overloaded`](crate::Unavailable::Overloaded) when the queue is full.
+    async fn append(&self, draft: Draft) -> Result<Appended>;
+
+    /// Changes the words of a live message, by [`Access::may_edit`](super::Access::may_edit).
+    ///
+    /// # Errors
+    /// The rule's, then [`Content::for_type`]'s.
+    async fn edit(&self, actor: UserId, id: MessageId, content: Content, at: Timestamp) -> Result<Message>;
+
+    /// Makes a live message a tombstone, its words forgotten, by [`Access::may_delete`](super::Access::may_delete).
+    ///
+    /// # Errors
+    /// The rule's.
+    async fn delete(&self, actor: UserId, id: MessageId, at: Timestamp) -> Result<()>;
+}
+
+/// The reading side. Each call sees one moment of the database, membership included.
+#[cfg_attr(feature = "mocks", mockall::automock)]
+#[async_trait]
+pub trait MessageReader: Send + Sync {
+    /// Live messages of the conversation with the recipient, oldest first. Two users who have not talked have an empty one.
+    ///
+    /// # Errors
+    /// [`Recipient::not_found`] where the viewer may not read it; [`NotFound::Message`](crate::NotFound::Message) where a
+    /// cursor names no message, live or deleted, of this conversation.
+    async fn page(&self, viewer: UserId, of: Recipient, window: Window) -> Result<Page<Message>>;
+
+    /// The live message, if the viewer may read it.
+    async fn find(&self, viewer: UserId, id: MessageId) -> Result<Option<Message>>;
+
+    /// What changed in a conversation after the number `after`, in order of `update`.
+    ///
+    /// # Errors
+    /// [`NotFound::Conversation`](crate::NotFound::Conversation) where the viewer may not read it.
+    async fn changes(&self, viewer: UserId, of: ConversationId, after: i64, limit: Limit) -> Result<Changes>;
+}

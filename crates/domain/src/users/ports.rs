@@ -1,0 +1,86 @@
+//! What accounts need of the outside.
+
+use super::model::{NewUser, Password, PasswordHash, ProfileChange, User, Username, UsernamePrefix};
+use crate::context::Timestamp;
+use crate::error::Result;
+use crate::ids::{SessionId, UserId};
+use crate::page::{Limit, Page};
+use async_trait::async_trait;
+
+/// A user and what proves to be that user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Credentials {
+    /// A living user.
+    pub user: User,
+    /// `None`: nobody can log in.
+    pub password: Option<PasswordHash>,
+}
+
+/// Where users are kept.
+#[cfg_attr(feature = "mocks", mockall::automock)]
+#[async_trait]
+pub trait UserRepository: Send + Sync {
+    /// Stores a user and returns it.
+    ///
+    /// # Errors
+    /// MUST answer [`Conflict::UsernameTaken`](crate::Conflict::UsernameTaken) where a living or deleted user has the
+    /// name in any case, else [`Conflict::EmailTaken`](crate::Conflict::EmailTaken) where a living one has the email in
+    /// any case; of several at once exactly one MUST succeed.
+    async fn create(&self, user: NewUser) -> Result<User>;
+
+    /// The user, also a deleted one (its email gone, its names to be hidden by [`User::profile`]).
+    async fn find(&self, id: UserId) -> Result<Option<User>>;
+
+    /// The living user of that name, whatever the case.
+    async fn find_by_name(&self, name: &Username) -> Result<Option<User>>;
+
+    /// As [`UserRepository::find_by_name`], with the password's hash.
+    async fn credentials_by_name(&self, name: &Username) -> Result<Option<Credentials>>;
+
+    /// The living user of that id, with the password's hash.
+    async fn credentials(&self, id: UserId) -> Result<Option<Credentials>>;
+
+    /// Living users by username key, from after the user `after` (living or deleted) on.
+    ///
+    /// # Errors
+    /// MUST answer [`NotFound::User`](crate::NotFound::User) where `after` names nobody.
+    async fn list<'a>(
+        &self,
+        prefix: Option<&'a UsernamePrefix>,
+        after: Option<UserId>,
+        limit: Limit,
+    ) -> Result<Page<User>>;
+
+    /// Changes the living user; a new password MUST end, in the same transaction, all sessions of the user but `keep`.
+    ///
+    /// # Errors
+    /// [`Conflict::EmailTaken`](crate::Conflict::EmailTaken); [`NotFound::User`](crate::NotFound::User) where there is
+    /// no such living user.
+    async fn change(&self, id: UserId, change: ProfileChange, keep: SessionId, at: Timestamp) -> Result<User>;
+
+    /// Deletes the user in one transaction: takes it out of all groups (an owned one MUST pass to the oldest admin, else
+    /// to the oldest member, by [`crate::groups::heir`]; without others it MUST be deleted), ends its sessions, frees the
+    /// email, forgets password and display name, keeps the username taken. Messages stay.
+    ///
+    /// # Errors
+    /// [`NotFound::User`](crate::NotFound::User) where there is no such living user.
+    async fn delete(&self, id: UserId, at: Timestamp) -> Result<()>;
+}
+
+/// Slow hashes, computed where they stall nobody.
+#[cfg_attr(feature = "mocks", mockall::automock)]
+#[async_trait]
+pub trait PasswordHasher: Send + Sync {
+    /// A salted hash.
+    ///
+    /// # Errors
+    /// [`Unavailable::Overloaded`](crate::Unavailable::Overloaded) when too many wait.
+    async fn hash(&self, password: Password) -> Result<PasswordHash>;
+
+    /// Whether the hash is the password's. With `None` for the hash MUST take the time of a real comparison and answer
+    /// `false`.
+    ///
+    /// # Errors
+    /// [`Unavailable::Overloaded`](crate::Unavailable::Overloaded) when too many wait.
+    async fn verify(&self, password: Password, hash: Option<PasswordHash>) -> Result<bool>;
+}
