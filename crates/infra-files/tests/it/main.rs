@@ -1,0 +1,202 @@
+//! The contract of the blob port, held to by every store.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use async_trait::async_trait;
+use domain::files::{BlobStore, ByteRange, ByteSource, FileId};
+use domain::{Error, Result};
+use infra_files::Blobs;
+use std::path::{Path, PathBuf};
+use uuid::Uuid;
+
+const ID: FileId = FileId(Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_00ab));
+const MOST: u64 = 10 * 1024 * 1024;
+
+/// Gives pieces, then ends or fails.
+struct Pieces {
+    pieces: std::vec::IntoIter<Vec<u8>>,
+    fails: bool,
+}
+
+impl Pieces {
+    fn of(bytes: &[u8], piece: usize) -> Box<Self> {
+        let pieces = bytes.chunks(piece).map(<[u8]>::to_vec).collect::<Vec<_>>();
+        Box::new(Self { pieces: pieces.into_iter(), fails: false })
+    }
+
+    fn of_then_failing(bytes: &[u8], piece: usize) -> Box<Self> {
+        Box::new(Self { fails: true, ..*Self::of(bytes, piece) })
+    }
+}
+
+#[async_trait]
+impl ByteSource for Pieces {
+    async fn next(&mut self) -> Result<Option<Vec<u8>>> {
+        match self.pieces.next() {
+            None if self.fails => Err(Error::internal("the client went away")),
+            piece => Ok(piece),
+        }
+    }
+}
+
+async fn read(blobs: &Blobs, range: Option<ByteRange>) -> Option<Vec<u8>> {
+    let mut source = blobs.open(ID, range).await.unwrap()?;
+    let mut all = Vec::new();
+    while let Some(bytes) = source.next().await.unwrap() {
+        assert!(!bytes.is_empty());
+        all.extend(bytes);
+    }
+    Some(all)
+}
+
+/// Bytes that are no text and do not repeat with any power of two.
+fn noise(length: usize) -> Vec<u8> {
+    (0..length).map(|i| (i * 31 % 251) as u8).collect()
+}
+
+fn files_below(directory: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { found.extend(files_below(&path)) } else { found.push(path) }
+    }
+    found
+}
+
+/// Runs a test of the contract on disk and in memory. On disk it also gets what lies in the directory.
+macro_rules! contract {
+    ($(async fn $name:ident($blobs:ident, $left:ident) $body:block)*) => {$(
+        mod $name {
+            use super::*;
+
+            async fn run($blobs: &Blobs, $left: impl Fn() -> usize) $body
+
+            #[tokio::test]
+            async fn on_disk() {
+                let root = tempfile::tempdir().unwrap();
+                run(&Blobs::on_disk(root.path().join("uploads")).unwrap(), || files_below(root.path()).len()).await;
+            }
+
+            #[tokio::test]
+            async fn in_memory() {
+                run(&Blobs::in_memory(), || 0).await;
+            }
+        }
+    )*};
+}
+
+contract! {
+    async fn what_goes_in_comes_out(blobs, _left) {
+        // Around the sizes of parts and reads, in pieces that fit neither.
+        for length in [1, 64 * 1024, 256 * 1024 - 1, 256 * 1024, 256 * 1024 + 1, 1_500_000] {
+            let bytes = noise(length);
+            let stored = blobs.store(ID, Pieces::of(&bytes, 100_003), MOST).await.unwrap();
+            assert_eq!(stored.size, length as u64);
+            assert!(read(blobs, None).await.unwrap() == bytes, "{length} bytes");
+        }
+    }
+
+    async fn it_is_described_by_its_bytes(blobs, _left) {
+        let stored = blobs.store(ID, Pieces::of(b"abc", 1), MOST).await.unwrap();
+        assert_eq!(stored.sha256.to_string(), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        assert_eq!(stored.media_type.as_str(), "text/plain");
+        let picture = [&b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"[..], &noise(300_000)].concat();
+        let stored = blobs.store(ID, Pieces::of(&picture, 3), MOST).await.unwrap();
+        assert_eq!(stored.media_type.as_str(), "image/png");
+    }
+
+    async fn an_empty_file_is_one(blobs, _left) {
+        let stored = blobs.store(ID, Pieces::of(b"", 1), MOST).await.unwrap();
+        assert_eq!(stored.size, 0);
+        assert_eq!(read(blobs, None).await.unwrap(), b"");
+    }
+
+    async fn parts_can_be_read(blobs, _left) {
+        let bytes = noise(200_000);
+        blobs.store(ID, Pieces::of(&bytes, 50_000), MOST).await.unwrap();
+        for (start, end) in [(0, 1), (0, 200_000), (199_999, 200_000), (65_535, 65_537), (1_000, 150_000)] {
+            let part = read(blobs, Some(ByteRange { start, end })).await.unwrap();
+            assert!(part == bytes[start as usize..end as usize], "{start}..{end}");
+        }
+    }
+
+    async fn at_most_so_much_is_taken(blobs, left) {
+        let bytes = noise(600_000);
+        assert_eq!(blobs.store(ID, Pieces::of(&bytes, 7_001), 600_000).await.unwrap().size, 600_000);
+        blobs.remove(ID).await.unwrap();
+        for most in [0, 10, 300_000, 599_999] {
+            let refused = blobs.store(ID, Pieces::of(&bytes, 7_001), most).await;
+            assert!(matches!(refused, Err(Error::FileTooLarge { limit }) if limit == most), "{most}");
+            assert_eq!(read(blobs, None).await, None);
+            assert_eq!(left(), 0);
+        }
+    }
+
+    async fn a_source_that_fails_leaves_nothing(blobs, left) {
+        for length in [0, 1_000, 600_000] {
+            let failed = blobs.store(ID, Pieces::of_then_failing(&noise(length), 7_001), MOST).await;
+            assert!(matches!(failed, Err(Error::Internal(error)) if error.to_string() == "the client went away"));
+            assert_eq!(read(blobs, None).await, None);
+            assert_eq!(left(), 0);
+        }
+    }
+
+    async fn what_is_removed_is_gone(blobs, left) {
+        blobs.store(ID, Pieces::of(b"abc", 3), MOST).await.unwrap();
+        for _ in 0..2 {
+            blobs.remove(ID).await.unwrap();
+            assert_eq!(read(blobs, None).await, None);
+            assert_eq!(left(), 0);
+        }
+    }
+
+    async fn what_is_being_read_outlives_its_removal(blobs, _left) {
+        let bytes = noise(200_000);
+        blobs.store(ID, Pieces::of(&bytes, 50_000), MOST).await.unwrap();
+        let mut source = blobs.open(ID, None).await.unwrap().unwrap();
+        let mut all = source.next().await.unwrap().unwrap();
+        blobs.remove(ID).await.unwrap();
+        while let Some(more) = source.next().await.unwrap() {
+            all.extend(more);
+        }
+        assert!(all == bytes);
+    }
+}
+
+#[tokio::test]
+async fn blobs_lie_on_the_shelf_of_their_random_tail_and_stay() {
+    let root = tempfile::tempdir().unwrap();
+    let blobs = Blobs::on_disk(root.path()).unwrap();
+    blobs.store(ID, Pieces::of(b"abc", 3), MOST).await.unwrap();
+    assert_eq!(files_below(root.path()), [root.path().join("ab").join(ID.to_string())]);
+    let reopened = Blobs::on_disk(root.path()).unwrap();
+    assert_eq!(read(&reopened, None).await.unwrap(), b"abc");
+}
+
+#[tokio::test]
+async fn a_blob_that_was_cut_short_is_a_fault_and_no_end() {
+    let root = tempfile::tempdir().unwrap();
+    let blobs = Blobs::on_disk(root.path()).unwrap();
+    blobs.store(ID, Pieces::of(&noise(200_000), 50_000), MOST).await.unwrap();
+    let mut source = blobs.open(ID, None).await.unwrap().unwrap();
+    let path = &files_below(root.path())[0];
+    std::fs::OpenOptions::new().write(true).open(path).unwrap().set_len(10).unwrap();
+    assert_eq!(source.next().await.unwrap().unwrap().len(), 10);
+    assert!(source.next().await.is_err());
+}
+
+#[cfg(unix)]
+#[test]
+fn uploads_are_for_the_owners_eyes() {
+    use std::os::unix::fs::PermissionsExt;
+    let root = tempfile::tempdir().unwrap();
+    let uploads = root.path().join("data").join("uploads");
+    Blobs::on_disk(&uploads).unwrap();
+    assert_eq!(uploads.metadata().unwrap().permissions().mode() & 0o777, 0o700);
+}
+
+#[test]
+fn what_is_no_directory_is_refused() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    assert!(Blobs::on_disk(file.path()).is_err());
+}
