@@ -18,6 +18,8 @@ pub mod messages;
 pub mod page;
 pub mod receipts;
 pub mod sessions;
+#[cfg(test)]
+mod testing;
 mod text;
 pub mod users;
 

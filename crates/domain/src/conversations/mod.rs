@@ -102,6 +102,33 @@ impl ListConversations {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::{at, caller, conversation, message, outcome, user};
+    use mockall::predicate::eq;
+
+    #[test]
+    fn ones_own_conversations_are_listed_and_the_last_one_tells_where_to_go_on() {
+        let last = Conversation {
+            id: conversation(5),
+            with: With::Everybody,
+            last_message: Some(message(1)),
+            unseen: 0,
+            update: 1,
+            active_at: at(9),
+        };
+        let behind = ConversationCursor::behind(&last);
+        assert_eq!(behind, ConversationCursor { active_at: at(9), id: conversation(5) });
+        let limit = Limit::of_list(Some(1)).unwrap();
+        let mut conversations = MockConversationRepository::new();
+        let found = Page { items: vec![last], more: true };
+        let page = found.clone();
+        conversations
+            .expect_list()
+            .once()
+            .with(eq(user(1)), eq(Some(behind)), eq(limit))
+            .return_once(move |_, _, _| Ok(found));
+        let list = ListConversations { conversations: Arc::new(conversations) };
+        assert_eq!(outcome(list.execute(&caller(1), Some(behind), limit)).unwrap(), page);
+    }
 
     #[test]
     fn a_cursor_reads_what_it_writes() {

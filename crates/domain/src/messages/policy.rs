@@ -121,7 +121,10 @@ impl AttachmentKind {
 mod tests {
     use super::*;
     use crate::error::Error;
+    use crate::files::{FileName, MediaType, Sha256};
     use crate::groups::{Role, Visibility};
+    use crate::messages::{Caption, Recipient, Text};
+    use crate::testing::{at, conversation, file_id, message_id};
     use uuid::Uuid;
 
     const SENDER: UserId = UserId(Uuid::from_u128(1));
@@ -163,5 +166,92 @@ mod tests {
             assert!(matches!(access.may_edit(OTHER, SENDER), Err(Error::Forbidden(Forbidden::NotTheSender))));
             assert_eq!(access.may_delete(OTHER, SENDER).is_ok(), deletes, "{access:?}");
         }
+    }
+
+    fn stored_file(n: u128, media_type: &str) -> File {
+        File {
+            id: file_id(n),
+            uploader: SENDER,
+            name: FileName::clean("a"),
+            size: 1,
+            media_type: MediaType::restored(media_type.to_owned()),
+            sha256: Sha256([1; 32]),
+            created_at: at(1),
+        }
+    }
+
+    fn draft(body: DraftBody, reply_to: Option<MessageId>) -> Draft {
+        Draft {
+            id: message_id(1),
+            new_conversation: conversation(2),
+            sender: SENDER,
+            recipient: Recipient::User(OTHER),
+            body,
+            reply_to,
+            key: None,
+            at: at(1),
+        }
+    }
+
+    fn stored(attachment: Option<(AttachmentKind, &File)>) -> StoredSend<'_> {
+        StoredSend { conversation: conversation(3), same_content: true, attachment, reply_to: None, deleted: false }
+    }
+
+    #[test]
+    fn a_retry_says_the_same_in_the_same_place_and_answers_the_same() {
+        let text = || draft(DraftBody::Text(Text::parse("x").unwrap()), None);
+        let answer = draft(DraftBody::Text(Text::parse("x").unwrap()), Some(message_id(4)));
+        let here = Some(conversation(3));
+        for (sent, draft, place, same) in [
+            (stored(None), text(), here, true),
+            (stored(None), text(), Some(conversation(4)), false),
+            (stored(None), text(), None, false),
+            (StoredSend { same_content: false, ..stored(None) }, text(), here, false),
+            (StoredSend { deleted: true, ..stored(None) }, text(), here, false),
+            (stored(None), answer.clone(), here, false),
+            (StoredSend { reply_to: Some(message_id(4)), ..stored(None) }, answer.clone(), here, true),
+            (StoredSend { reply_to: Some(message_id(5)), ..stored(None) }, answer, here, false),
+            (StoredSend { reply_to: Some(message_id(4)), ..stored(None) }, text(), here, false),
+        ] {
+            let outcome = sent.is_retried_by(&draft, place);
+            assert_eq!(outcome.is_ok(), same, "{sent:?} {draft:?} {place:?}");
+            assert!(same || matches!(outcome, Err(Error::Conflict(Conflict::KeyReused))));
+        }
+    }
+
+    #[test]
+    fn a_retry_carries_the_same_file_in_the_same_way() {
+        use AttachmentKind::{File as AsFile, Image as AsImage};
+        let (picture, paper) = (stored_file(1, "image/png"), stored_file(2, "application/pdf"));
+        let of = |attachment| draft(DraftBody::Attachment(attachment, Caption::none()), None);
+        let by_id = |kind, n| of(Attachment::Stored { kind, file: file_id(n) });
+        let uploaded = |file: &File| of(Attachment::Uploaded(File { id: file_id(9), ..file.clone() }));
+        let other_bytes = File { sha256: Sha256([2; 32]), ..picture.clone() };
+        let text = draft(DraftBody::Text(Text::parse("x").unwrap()), None);
+        for (attachment, draft, same) in [
+            (Some((AsImage, &picture)), by_id(AsImage, 1), true),
+            (Some((AsFile, &picture)), by_id(AsFile, 1), true),
+            (Some((AsImage, &picture)), by_id(AsFile, 1), false),
+            (Some((AsImage, &picture)), by_id(AsImage, 2), false),
+            (Some((AsImage, &picture)), uploaded(&picture), true),
+            (Some((AsFile, &paper)), uploaded(&paper), true),
+            (Some((AsFile, &picture)), uploaded(&picture), false),
+            (Some((AsImage, &picture)), uploaded(&other_bytes), false),
+            (Some((AsImage, &picture)), text.clone(), false),
+            (None, by_id(AsImage, 1), false),
+            (None, uploaded(&picture), false),
+            (None, text, true),
+        ] {
+            let outcome = stored(attachment).is_retried_by(&draft, Some(conversation(3)));
+            assert_eq!(outcome.is_ok(), same, "{attachment:?} {draft:?}");
+        }
+    }
+
+    #[test]
+    fn only_an_image_is_carried_as_one() {
+        let (picture, paper) = (stored_file(1, "image/png"), stored_file(2, "application/pdf"));
+        assert!(AttachmentKind::Image.fits(&picture).is_ok() && AttachmentKind::File.fits(&picture).is_ok());
+        assert!(AttachmentKind::File.fits(&paper).is_ok());
+        assert_eq!(AttachmentKind::Image.fits(&paper).unwrap_err().field, "file_id");
     }
 }

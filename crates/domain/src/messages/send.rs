@@ -78,3 +78,89 @@ impl SendMessage {
         self.log.append(draft).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::{Conflict, Error};
+    use crate::messages::MockMessageLog;
+    use crate::testing::{
+        CountedIds, StoppedClock, at, caller, conversation, file_id, message, message_id, outcome, user,
+    };
+
+    fn send_message(log: MockMessageLog) -> SendMessage {
+        SendMessage { log: Arc::new(log), clock: Arc::new(StoppedClock(7)), ids: Arc::new(CountedIds::default()) }
+    }
+
+    #[test]
+    fn the_log_gets_a_complete_draft() {
+        let mut log = MockMessageLog::new();
+        log.expect_append()
+            .once()
+            .withf(|draft| {
+                *draft
+                    == Draft {
+                        id: message_id(1),
+                        new_conversation: conversation(2),
+                        sender: user(1),
+                        recipient: Recipient::User(user(9)),
+                        body: DraftBody::Text(Text::parse(" a|\"b\" 🙂 ").unwrap()),
+                        reply_to: Some(message_id(5)),
+                        key: Some(IdempotencyKey::parse("client_id", "k").unwrap()),
+                        at: at(7),
+                    }
+            })
+            .returning(|_| Ok(Appended::Stored(message(1))));
+        let outgoing = Outgoing {
+            reply_to: Some(message_id(5)),
+            key: Some(IdempotencyKey::parse("client_id", "k").unwrap()),
+            ..Outgoing::text(Recipient::User(user(9)), Text::parse(" a|\"b\" 🙂 ").unwrap())
+        };
+        let sent = outcome(send_message(log).execute(&caller(1), outgoing)).unwrap();
+        assert_eq!(sent, Appended::Stored(message(1)));
+    }
+
+    #[test]
+    fn what_the_log_refuses_is_refused() {
+        let mut log = MockMessageLog::new();
+        log.expect_append().once().returning(|_| Conflict::KeyReused.err());
+        let outgoing = Outgoing::text(Recipient::Everybody, Text::parse("x").unwrap());
+        let refused = outcome(send_message(log).execute(&caller(1), outgoing));
+        assert!(matches!(refused, Err(Error::Conflict(Conflict::KeyReused))));
+    }
+
+    /// Type, content and file as given, and what becomes of them: the body, or the field at fault.
+    #[test]
+    fn what_is_said_fits_its_type() {
+        use MessageType::{File, Image, Text as Words};
+        let stored = |kind, caption: &str| {
+            let file = Attachment::Stored { kind, file: file_id(1) };
+            Ok(DraftBody::Attachment(file, Caption::parse(caption).unwrap()))
+        };
+        let text = |text| Ok(DraftBody::Text(Text::parse(text).unwrap()));
+        let (some, none) = (Some(file_id(1)), None);
+        let longest = "🙂".repeat(4096);
+        let too_long = "x".repeat(4097);
+        for (message_type, content, file, expected) in [
+            (Words, Some("a|b"), none, text("a|b")),
+            (Words, Some(&*longest), none, text(&longest)),
+            (Words, Some("x"), some, Err("file_id")),
+            (Words, None, some, Err("file_id")),
+            (Words, None, none, Err("content")),
+            (Words, Some(""), none, Err("content")),
+            (Words, Some(" \t\r\n\u{3000}"), none, Err("content")),
+            (Words, Some("a\0b"), none, Err("content")),
+            (Words, Some(&*too_long), none, Err("content")),
+            (Image, None, some, stored(AttachmentKind::Image, "")),
+            (File, Some(" "), some, stored(AttachmentKind::File, " ")),
+            (File, Some("see"), some, stored(AttachmentKind::File, "see")),
+            (Image, Some("x"), none, Err("file_id")),
+            (File, None, none, Err("file_id")),
+            (File, Some(&*too_long), some, Err("content")),
+            (Image, Some("\0"), some, Err("content")),
+        ] {
+            let parsed = DraftBody::parse(message_type, content, file).map_err(|invalid| invalid.field.into_owned());
+            assert_eq!(parsed, expected.map_err(str::to_owned), "{message_type:?} {content:?} {file:?}");
+        }
+    }
+}

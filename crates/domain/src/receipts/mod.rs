@@ -126,3 +126,63 @@ impl CountUnseen {
         self.receipts.unseen(of).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Error;
+    use crate::testing::{StoppedClock, at, caller, conversation, message_id, outcome, user};
+    use mockall::predicate::eq;
+    use uuid::Uuid;
+
+    #[test]
+    fn marking_is_the_callers_and_happens_now() {
+        let mut receipts = MockReceiptRepository::new();
+        receipts.expect_mark_seen().once().with(eq(user(1)), eq(message_id(3)), eq(at(7))).returning(|_, _, _| Ok(()));
+        receipts
+            .expect_mark_read()
+            .once()
+            .with(eq(user(1)), eq(conversation(2)), eq(message_id(3)), eq(at(7)))
+            .returning(|_, _, _, _| Forbidden::NotAMember.err());
+        let receipts: Arc<dyn ReceiptRepository> = Arc::new(receipts);
+        let seen = MarkSeen { receipts: receipts.clone(), clock: Arc::new(StoppedClock(7)) };
+        let read = MarkRead { receipts, clock: Arc::new(StoppedClock(7)) };
+        outcome(seen.execute(&caller(1), message_id(3))).unwrap();
+        let refused = outcome(read.execute(&caller(1), conversation(2), message_id(3)));
+        assert!(matches!(refused, Err(Error::Forbidden(Forbidden::NotAMember))));
+    }
+
+    #[test]
+    fn receipts_are_read_as_the_caller() {
+        let mut receipts = MockReceiptRepository::new();
+        let seen = Receipt { user: user(2), username: "bob".to_owned(), seen_at: at(5) };
+        let found = vec![seen.clone()];
+        receipts.expect_of_message().once().with(eq(user(1)), eq(message_id(3))).return_once(move |_, _| Ok(found));
+        let list = ListReceipts { receipts: Arc::new(receipts) };
+        assert_eq!(outcome(list.execute(&caller(1), message_id(3))).unwrap(), [seen]);
+    }
+
+    #[test]
+    fn anothers_counts_are_refused_without_asking() {
+        let mut receipts = MockReceiptRepository::new();
+        receipts.expect_unseen().never();
+        let count = CountUnseen { receipts: Arc::new(receipts) };
+        let refused = outcome(count.execute(&caller(1), user(2)));
+        assert!(matches!(refused, Err(Error::Forbidden(Forbidden::NotOneself))));
+    }
+
+    #[test]
+    fn ones_own_counts_add_up() {
+        let unseen = Unseen {
+            direct: vec![(user(2), "bob".to_owned(), 3), (user(3), "eve".to_owned(), 1)],
+            groups: vec![(GroupId(Uuid::from_u128(4)), "all".to_owned(), 2)],
+        };
+        let mut receipts = MockReceiptRepository::new();
+        let found = unseen.clone();
+        receipts.expect_unseen().once().with(eq(user(1))).return_once(move |_| Ok(found));
+        let count = CountUnseen { receipts: Arc::new(receipts) };
+        let counted = outcome(count.execute(&caller(1), user(1))).unwrap();
+        assert_eq!((counted.total(), counted), (6, unseen));
+        assert_eq!(Unseen::default().total(), 0);
+    }
+}

@@ -1,0 +1,75 @@
+//! Small fakes and shorthands for the tests of use cases.
+
+use crate::context::{Caller, Clock, IdGenerator, Timestamp};
+use crate::ids::{ConversationId, FileId, MessageId, SessionId, UserId};
+use crate::messages::{Body, Message, Place, Text};
+use crate::users::Profile;
+use futures_util::FutureExt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use uuid::Uuid;
+
+/// A clock that stands still.
+pub(crate) struct StoppedClock(pub i64);
+
+impl Clock for StoppedClock {
+    fn now(&self) -> Timestamp {
+        at(self.0)
+    }
+}
+
+/// Ids that count from 1.
+#[derive(Default)]
+pub(crate) struct CountedIds(AtomicU64);
+
+impl IdGenerator for CountedIds {
+    fn next(&self) -> Uuid {
+        Uuid::from_u128(u128::from(self.0.fetch_add(1, Ordering::Relaxed) + 1))
+    }
+}
+
+/// The outcome of a use case over mocks, which never wait.
+pub(crate) fn outcome<T>(future: impl Future<Output = T>) -> T {
+    future.now_or_never().unwrap()
+}
+
+pub(crate) fn at(micros: i64) -> Timestamp {
+    Timestamp::from_micros(micros).unwrap()
+}
+
+pub(crate) fn user(n: u128) -> UserId {
+    UserId(Uuid::from_u128(n))
+}
+
+pub(crate) fn message_id(n: u128) -> MessageId {
+    MessageId(Uuid::from_u128(n))
+}
+
+pub(crate) fn conversation(n: u128) -> ConversationId {
+    ConversationId(Uuid::from_u128(n))
+}
+
+pub(crate) fn file_id(n: u128) -> FileId {
+    FileId(Uuid::from_u128(n))
+}
+
+/// A plain user.
+pub(crate) fn caller(n: u128) -> Caller {
+    Caller { user: user(n), session: SessionId(Uuid::from_u128(n)), admin: false }
+}
+
+/// A text that user 1 sent to user 2.
+pub(crate) fn message(n: u128) -> Message {
+    Message {
+        id: message_id(n),
+        conversation: conversation(1),
+        place: Place::Direct { receiver: user(2) },
+        sender: Profile { id: user(1), username: "ada".to_owned(), display_name: "Ada".to_owned() },
+        body: Body::Text(Text::parse("hello").unwrap()),
+        reply_to: None,
+        seq: 1,
+        update: 1,
+        created_at: at(1),
+        updated_at: at(1),
+        edited_at: None,
+    }
+}
