@@ -41,3 +41,54 @@ impl DownloadFile {
         Ok(Download { file, bytes })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Error;
+    use crate::files::{FileName, MediaType, MockBlobStore, MockByteSource, MockFileRepository, Sha256};
+    use crate::testing::{at, caller, file_id, outcome, user};
+
+    fn a_file() -> File {
+        File {
+            id: file_id(1),
+            uploader: user(1),
+            name: FileName::clean("a.txt"),
+            size: 3,
+            media_type: MediaType::unknown(),
+            sha256: Sha256([7; 32]),
+            created_at: at(7),
+        }
+    }
+
+    #[test]
+    fn a_file_is_described_to_who_may_read_it() {
+        let mut files = MockFileRepository::new();
+        files
+            .expect_find()
+            .withf(|viewer, id| (*viewer, *id) == (user(2), file_id(1)))
+            .returning(|_, _| Ok(Some(a_file())));
+        files.expect_find().withf(|viewer, _| *viewer == user(3)).returning(|_, _| Ok(None));
+        let download = DownloadFile { files: Arc::new(files), blobs: Arc::new(MockBlobStore::new()) };
+        assert_eq!(outcome(download.describe(&caller(2), file_id(1))).unwrap(), a_file());
+        let refused = outcome(download.describe(&caller(3), file_id(1)));
+        assert!(matches!(refused, Err(Error::NotFound(NotFound::File))));
+    }
+
+    #[test]
+    fn the_part_asked_for_is_read_and_a_blob_that_is_gone_does_not_exist() {
+        let part = Some(ByteRange { start: 1, end: 3 });
+        let mut blobs = MockBlobStore::new();
+        blobs.expect_open().withf(move |id, range| (*id, *range) == (file_id(1), part)).returning(|_, _| {
+            let mut source = MockByteSource::new();
+            source.expect_next().once().returning(|| Ok(Some(b"bc".to_vec())));
+            Ok(Some(Box::new(source)))
+        });
+        blobs.expect_open().withf(|_, range| range.is_none()).returning(|_, _| Ok(None));
+        let download = DownloadFile { files: Arc::new(MockFileRepository::new()), blobs: Arc::new(blobs) };
+        let mut found = outcome(download.read(a_file(), part)).unwrap();
+        assert_eq!(outcome(found.bytes.next()).unwrap().unwrap(), b"bc");
+        let gone = outcome(download.read(a_file(), None));
+        assert!(matches!(gone, Err(Error::NotFound(NotFound::File))));
+    }
+}

@@ -74,7 +74,8 @@ impl StoreUpload {
     pub async fn keep(&self, staged: StagedFile) -> Result<File> {
         let file = staged.0;
         if let Err(error) = self.files.create(file.clone()).await {
-            self.blobs.remove(file.id).await?;
+            // Why it was not stored matters more than what becomes of the blob.
+            let _ = self.blobs.remove(file.id).await;
             return Err(error);
         }
         Ok(file)
@@ -100,9 +101,161 @@ impl StoreUpload {
             outcome,
             Err(crate::Error::Internal(_) | crate::Error::Unavailable(crate::Unavailable::StorageOutOfReach))
         );
-        if !unknown && !matches!(outcome, Ok(Appended::Stored(_))) {
-            self.blobs.remove(id).await?;
+        if unknown || matches!(outcome, Ok(Appended::Stored(_))) {
+            return outcome;
         }
-        outcome
+        // Why the message was refused matters more than what becomes of the blob.
+        let removed = self.blobs.remove(id).await;
+        outcome.and_then(|replayed| removed.map(|()| replayed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::{Conflict, Error, Invalid, NotFound, Unavailable};
+    use crate::files::{MediaType, MockBlobStore, MockByteSource, MockFileRepository, Sha256, StoredBlob};
+    use crate::messages::MockMessageLog;
+    use crate::testing::{CountedIds, StoppedClock, at, caller, file_id, message, outcome, user};
+
+    const MOST: u64 = 1_000;
+
+    fn a_file() -> File {
+        File {
+            id: file_id(1),
+            uploader: user(1),
+            name: FileName::clean("a.png"),
+            size: 3,
+            media_type: MediaType::restored("image/png".to_owned()),
+            sha256: Sha256([7; 32]),
+            created_at: at(7),
+        }
+    }
+
+    fn stage_upload(blobs: MockBlobStore) -> StageUpload {
+        StageUpload {
+            blobs: Arc::new(blobs),
+            clock: Arc::new(StoppedClock(7)),
+            ids: Arc::new(CountedIds::default()),
+            most: MOST,
+        }
+    }
+
+    fn store_upload(blobs: MockBlobStore, files: MockFileRepository, log: MockMessageLog) -> StoreUpload {
+        let send =
+            SendMessage { log: Arc::new(log), clock: Arc::new(StoppedClock(7)), ids: Arc::new(CountedIds::default()) };
+        StoreUpload { blobs: Arc::new(blobs), files: Arc::new(files), send: Arc::new(send) }
+    }
+
+    /// Blobs of which one is removed, or none touched.
+    fn blobs(removed: bool) -> MockBlobStore {
+        let mut blobs = MockBlobStore::new();
+        if removed {
+            blobs.expect_remove().once().withf(|id| *id == file_id(1)).returning(|_| Ok(()));
+        }
+        blobs
+    }
+
+    #[test]
+    fn a_staged_file_is_what_its_bytes_say() {
+        let mut blobs = MockBlobStore::new();
+        blobs.expect_store().once().withf(|id, _, most| (*id, *most) == (file_id(1), MOST)).returning(|_, _, _| {
+            let File { size, media_type, sha256, .. } = a_file();
+            Ok(StoredBlob { size, media_type, sha256 })
+        });
+        let source = Box::new(MockByteSource::new());
+        let staged = outcome(stage_upload(blobs).execute(&caller(1), FileName::clean("a.png"), source)).unwrap();
+        assert_eq!(staged.0, a_file());
+    }
+
+    #[test]
+    fn what_cannot_be_stored_is_not_staged() {
+        let mut blobs = MockBlobStore::new();
+        blobs.expect_store().once().returning(|_, _, limit| Err(Error::FileTooLarge { limit }));
+        let source = Box::new(MockByteSource::new());
+        let refused = outcome(stage_upload(blobs).execute(&caller(1), FileName::clean("a.png"), source));
+        assert!(matches!(refused, Err(Error::FileTooLarge { limit: MOST })));
+    }
+
+    #[test]
+    fn a_discarded_file_leaves_no_blob() {
+        outcome(stage_upload(blobs(true)).discard(StagedFile(a_file()))).unwrap();
+    }
+
+    #[test]
+    fn a_kept_file_is_known() {
+        let mut files = MockFileRepository::new();
+        files.expect_create().once().withf(|file| *file == a_file()).returning(|_| Ok(()));
+        let kept = outcome(store_upload(blobs(false), files, MockMessageLog::new()).keep(StagedFile(a_file())));
+        assert_eq!(kept.unwrap(), a_file());
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_known_leaves_no_blob() {
+        let mut files = MockFileRepository::new();
+        files.expect_create().once().returning(|_| Unavailable::Overloaded.err());
+        let refused = outcome(store_upload(blobs(true), files, MockMessageLog::new()).keep(StagedFile(a_file())));
+        assert!(matches!(refused, Err(Error::Unavailable(Unavailable::Overloaded))));
+    }
+
+    fn send(blobs: MockBlobStore, log: MockMessageLog) -> Result<Appended> {
+        let use_case = store_upload(blobs, MockFileRepository::new(), log);
+        let (recipient, caption) = (Recipient::User(user(2)), Caption::parse("see").unwrap());
+        let key = IdempotencyKey::parse("client_id", "k").ok();
+        outcome(use_case.send(&caller(1), StagedFile(a_file()), recipient, caption, key))
+    }
+
+    #[test]
+    fn a_sent_file_goes_with_the_draft() {
+        let mut log = MockMessageLog::new();
+        log.expect_append()
+            .once()
+            .withf(|draft| {
+                let body = DraftBody::Attachment(Attachment::Uploaded(a_file()), Caption::parse("see").unwrap());
+                draft.sender == user(1)
+                    && draft.recipient == Recipient::User(user(2))
+                    && draft.body == body
+                    && draft.key == IdempotencyKey::parse("client_id", "k").ok()
+            })
+            .returning(|_| Ok(Appended::Stored(message(1))));
+        assert_eq!(send(blobs(false), log).unwrap(), Appended::Stored(message(1)));
+    }
+
+    #[test]
+    fn a_retry_has_no_need_of_its_blob() {
+        let mut log = MockMessageLog::new();
+        log.expect_append().once().returning(|_| Ok(Appended::Replayed(message(1))));
+        assert_eq!(send(blobs(true), log).unwrap(), Appended::Replayed(message(1)));
+    }
+
+    /// What the log answers, and whether it is known that no message carries the blob.
+    #[test]
+    fn a_blob_goes_unless_a_message_may_carry_it() {
+        type Answer = fn() -> Error;
+        let answers: [(Answer, bool); 8] = [
+            (|| NotFound::User.into(), true),
+            (|| Invalid::new("file_id", "no image").into(), true),
+            (|| Conflict::KeyReused.into(), true),
+            (|| Unavailable::Overloaded.into(), true),
+            (|| Unavailable::Stopping.into(), true),
+            (|| Error::StorageFull, true),
+            (|| Unavailable::StorageOutOfReach.into(), false),
+            (|| Error::internal("the disk is on fire"), false),
+        ];
+        for (answer, removed) in answers {
+            let mut log = MockMessageLog::new();
+            log.expect_append().once().returning(move |_| Err(answer()));
+            let refused = send(blobs(removed), log).unwrap_err();
+            assert_eq!(refused.to_string(), answer().to_string());
+        }
+    }
+
+    #[test]
+    fn a_blob_that_stays_does_not_hide_why_the_message_was_refused() {
+        let mut log = MockMessageLog::new();
+        log.expect_append().once().returning(|_| NotFound::Group.err());
+        let mut blobs = MockBlobStore::new();
+        blobs.expect_remove().once().returning(|_| Err(Error::internal("the disk is on fire")));
+        assert!(matches!(send(blobs, log), Err(Error::NotFound(NotFound::Group))));
     }
 }
