@@ -1,1 +1,9 @@
-//! api
+//! The `parlance` server: configuration, composition of the domain with its adapters, HTTP, and the command line.
+//!
+//! [`app::Application`] is the whole program on a port; `main` and the tests run the same one.
+
+pub mod app;
+pub mod clock;
+pub mod http;
+pub mod passwords;
+pub mod tokens;

@@ -1,0 +1,161 @@
+//! The domain's use cases over whatever adapters there are.
+
+use domain::conversations::{ConversationRepository, ListConversations};
+use domain::files::{BlobStore, DownloadFile, FileRepository, StageUpload, StoreUpload};
+use domain::groups::{
+    AddMember, ChangeRole, CreateGroup, DeleteGroup, GroupRepository, ListGroups, ListMembers, MemberRepository,
+    RemoveMember, ShowGroup, UpdateGroup,
+};
+use domain::messages::{
+    DeleteMessage, EditMessage, ListChanges, ListMessages, MessageLog, MessageReader, SendMessage, ShowMessage,
+};
+use domain::receipts::{CountUnseen, ListReceipts, MarkRead, MarkSeen, ReceiptRepository};
+use domain::sessions::{Authenticate, EndSession, ListSessions, SessionRepository};
+use domain::users::{
+    ChangeProfile, DeleteAccount, ListUsers, LogIn, PasswordHasher, RegisterUser, ServerPolicy, ShowUser,
+    UserRepository,
+};
+use domain::{Clock, IdGenerator};
+use std::sync::Arc;
+
+/// One adapter for each port of the domain.
+#[derive(Clone)]
+pub struct Adapters {
+    /// Where users are kept.
+    pub users: Arc<dyn UserRepository>,
+    /// Where sessions are kept.
+    pub sessions: Arc<dyn SessionRepository>,
+    /// Where groups are kept.
+    pub groups: Arc<dyn GroupRepository>,
+    /// Where members are kept.
+    pub members: Arc<dyn MemberRepository>,
+    /// Where messages are written.
+    pub log: Arc<dyn MessageLog>,
+    /// Where messages are read.
+    pub messages: Arc<dyn MessageReader>,
+    /// Where receipts are kept.
+    pub receipts: Arc<dyn ReceiptRepository>,
+    /// Where conversations are listed.
+    pub conversations: Arc<dyn ConversationRepository>,
+    /// Where files are known.
+    pub files: Arc<dyn FileRepository>,
+    /// Where their bytes are.
+    pub blobs: Arc<dyn BlobStore>,
+    /// Slow hashes.
+    pub hasher: Arc<dyn PasswordHasher>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// New ids.
+    pub ids: Arc<dyn IdGenerator>,
+}
+
+/// Every use case, ready to be called.
+pub struct UseCases {
+    pub register_user: RegisterUser,
+    pub log_in: LogIn,
+    pub show_user: ShowUser,
+    pub list_users: ListUsers,
+    pub change_profile: ChangeProfile,
+    pub delete_account: DeleteAccount,
+    pub authenticate: Authenticate,
+    pub list_sessions: ListSessions,
+    pub end_session: EndSession,
+    pub create_group: CreateGroup,
+    pub show_group: ShowGroup,
+    pub list_groups: ListGroups,
+    pub update_group: UpdateGroup,
+    pub delete_group: DeleteGroup,
+    pub add_member: AddMember,
+    pub change_role: ChangeRole,
+    pub remove_member: RemoveMember,
+    pub list_members: ListMembers,
+    pub send_message: Arc<SendMessage>,
+    pub list_messages: ListMessages,
+    pub show_message: ShowMessage,
+    pub list_changes: ListChanges,
+    pub edit_message: EditMessage,
+    pub delete_message: DeleteMessage,
+    pub mark_seen: MarkSeen,
+    pub mark_read: MarkRead,
+    pub list_receipts: ListReceipts,
+    pub count_unseen: CountUnseen,
+    pub list_conversations: ListConversations,
+    pub stage_upload: StageUpload,
+    pub store_upload: StoreUpload,
+    pub download_file: DownloadFile,
+    /// Who sees and may what, for presenting what the use cases answer.
+    pub policy: Arc<ServerPolicy>,
+}
+
+impl UseCases {
+    /// Over these adapters, by the operator's rules; uploads up to `most_file_bytes`.
+    pub fn new(adapters: Adapters, policy: Arc<ServerPolicy>, most_file_bytes: u64) -> Self {
+        let Adapters {
+            users,
+            sessions,
+            groups,
+            members,
+            log,
+            messages,
+            receipts,
+            conversations,
+            files,
+            blobs,
+            hasher,
+            clock,
+            ids,
+        } = adapters;
+        let send_message = Arc::new(SendMessage { log: log.clone(), clock: clock.clone(), ids: ids.clone() });
+        Self {
+            register_user: RegisterUser {
+                users: users.clone(),
+                hasher: hasher.clone(),
+                clock: clock.clone(),
+                ids: ids.clone(),
+            },
+            log_in: LogIn {
+                users: users.clone(),
+                sessions: sessions.clone(),
+                hasher: hasher.clone(),
+                clock: clock.clone(),
+                ids: ids.clone(),
+            },
+            show_user: ShowUser { users: users.clone(), policy: policy.clone() },
+            list_users: ListUsers { users: users.clone(), policy: policy.clone() },
+            change_profile: ChangeProfile {
+                users: users.clone(),
+                hasher: hasher.clone(),
+                clock: clock.clone(),
+                policy: policy.clone(),
+            },
+            delete_account: DeleteAccount { users, hasher, clock: clock.clone() },
+            authenticate: Authenticate { sessions: sessions.clone(), policy: policy.clone(), clock: clock.clone() },
+            list_sessions: ListSessions { sessions: sessions.clone(), clock: clock.clone() },
+            end_session: EndSession { sessions, clock: clock.clone() },
+            create_group: CreateGroup { groups: groups.clone(), clock: clock.clone(), ids: ids.clone() },
+            show_group: ShowGroup { groups: groups.clone() },
+            list_groups: ListGroups { groups: groups.clone() },
+            update_group: UpdateGroup { groups: groups.clone(), clock: clock.clone() },
+            delete_group: DeleteGroup { groups, clock: clock.clone() },
+            add_member: AddMember { members: members.clone(), clock: clock.clone() },
+            change_role: ChangeRole { members: members.clone(), clock: clock.clone() },
+            remove_member: RemoveMember { members: members.clone(), clock: clock.clone() },
+            list_members: ListMembers { members },
+            list_messages: ListMessages { messages: messages.clone() },
+            show_message: ShowMessage { messages: messages.clone() },
+            list_changes: ListChanges { messages },
+            edit_message: EditMessage { log: log.clone(), clock: clock.clone() },
+            delete_message: DeleteMessage { log, clock: clock.clone() },
+            mark_seen: MarkSeen { receipts: receipts.clone(), clock: clock.clone() },
+            mark_read: MarkRead { receipts: receipts.clone(), clock: clock.clone() },
+            list_receipts: ListReceipts { receipts: receipts.clone() },
+            count_unseen: CountUnseen { receipts },
+            list_conversations: ListConversations { conversations },
+            stage_upload: StageUpload { blobs: blobs.clone(), clock, ids, most: most_file_bytes },
+            store_upload: StoreUpload { blobs: blobs.clone(), files: files.clone(), send: send_message.clone() },
+            download_file: DownloadFile { files, blobs },
+            send_message,
+            policy,
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! What handlers are called with. The order of checks is part of the contract (`API.md`, Conventions): the token first,
+//! then the form of the request; so a route that needs a token takes [`Signed`] and everything else inside of it.
+
+mod json;
+mod query;
+
+pub use json::{Json, LIMIT as JSON_LIMIT, parse_object};
+pub use query::{Query, number, pairs};
+
+use super::error::ApiError;
+use crate::app::UseCases;
+use crate::tokens::Tokens;
+use actix_web::dev::Payload;
+use actix_web::http::header;
+use actix_web::{FromRequest, HttpRequest, web};
+use domain::{Caller, ConversationId, FileId, GroupId, Invalid, MessageId, SessionId, Unauthenticated, UserId};
+use futures_util::future::LocalBoxFuture;
+use std::future::{Ready, ready};
+
+/// A request of a known caller. Authenticates before `T` looks at path, query or body.
+#[derive(Debug)]
+pub struct Signed<T = ()> {
+    /// Who asks.
+    pub caller: Caller,
+    /// The rest of the request; a tuple where it has several parts.
+    pub input: T,
+}
+
+impl<T: FromRequest + 'static> FromRequest for Signed<T> {
+    type Error = actix_web::Error;
+    type Future = LocalBoxFuture<'static, Result<Self, Self::Error>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let (request, mut payload) = (request.clone(), payload.take());
+        Box::pin(async move {
+            let caller = authenticate(&request).await?;
+            let input = T::from_request(&request, &mut payload).await.map_err(Into::into)?;
+            Ok(Self { caller, input })
+        })
+    }
+}
+
+/// Who sends the request, by its `Authorization` header.
+async fn authenticate(request: &HttpRequest) -> Result<Caller, ApiError> {
+    let composed = || domain::Error::internal("the application was not composed");
+    let tokens = request.app_data::<web::Data<Tokens>>().ok_or_else(composed)?;
+    let app = request.app_data::<web::Data<UseCases>>().ok_or_else(composed)?;
+    let claims = tokens.verify(bearer(request)?)?;
+    Ok(app.authenticate.execute(claims.session, claims.user).await?)
+}
+
+/// The token of the one `Authorization: Bearer` header.
+fn bearer(request: &HttpRequest) -> Result<&str, Unauthenticated> {
+    let mut headers = request.headers().get_all(header::AUTHORIZATION);
+    let value = headers.next().ok_or(Unauthenticated::MissingToken)?;
+    let text = value.to_str().map_err(|_| Unauthenticated::InvalidToken)?;
+    match (text.split_once(' '), headers.next()) {
+        (Some((scheme, token)), None) if scheme.eq_ignore_ascii_case("bearer") => Ok(token.trim()),
+        _ => Err(Unauthenticated::InvalidToken),
+    }
+}
+
+/// The ids in the path.
+#[derive(Debug)]
+pub struct PathIds(HttpRequest);
+
+impl PathIds {
+    /// The id at the place called `name` in the route's pattern.
+    ///
+    /// # Errors
+    /// [`Invalid`] naming `name`.
+    pub fn get<T: PathId>(&self, name: &'static str) -> Result<T, Invalid> {
+        T::parse(name, self.0.match_info().query(name))
+    }
+}
+
+impl FromRequest for PathIds {
+    type Error = actix_web::Error;
+    type Future = Ready<Result<Self, Self::Error>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(Ok(Self(request.clone())))
+    }
+}
+
+/// An id that can stand in a path.
+pub trait PathId: Sized {
+    /// # Errors
+    /// [`Invalid`] naming `field`.
+    fn parse(field: &'static str, text: &str) -> Result<Self, Invalid>;
+}
+
+macro_rules! path_id {
+    ($($id:ident),*) => {$(
+        impl PathId for $id {
+            fn parse(field: &'static str, text: &str) -> Result<Self, Invalid> {
+                Self::parse(field, text)
+            }
+        }
+    )*};
+}
+path_id!(ConversationId, FileId, GroupId, MessageId, SessionId, UserId);
+
+/// The value of a field that must be there.
+///
+/// # Errors
+/// [`Invalid`] naming `field`.
+pub fn required<T>(field: &'static str, value: Option<T>) -> Result<T, Invalid> {
+    value.ok_or_else(|| Invalid::missing(field))
+}
+
+/// The acting user where a request names it too, for [`Caller::must_be`].
+///
+/// # Errors
+/// [`Invalid`] naming `field`.
+pub fn acting(field: &'static str, id: Option<&str>) -> Result<Option<UserId>, Invalid> {
+    id.map(|id| UserId::parse(field, id)).transpose()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use actix_web::test::TestRequest;
+
+    #[test]
+    fn the_bearer_token_is_taken_from_one_well_formed_header() {
+        let request = |values: &[&str]| {
+            let mut request = TestRequest::default();
+            for value in values {
+                request = request.append_header((header::AUTHORIZATION, *value));
+            }
+            request.to_http_request()
+        };
+        assert_eq!(bearer(&request(&[])), Err(Unauthenticated::MissingToken));
+        assert_eq!(bearer(&request(&["Bearer a.b.c"])), Ok("a.b.c"));
+        assert_eq!(bearer(&request(&["bearer  a.b.c "])), Ok("a.b.c"));
+        for bad in [&["Basic YTpi"][..], &["a.b.c"], &["Bearer"], &[""], &["Bearer a", "Bearer b"], &["Bearerx y"]] {
+            assert_eq!(bearer(&request(bad)), Err(Unauthenticated::InvalidToken), "{bad:?}");
+        }
+    }
+}

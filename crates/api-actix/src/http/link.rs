@@ -1,0 +1,72 @@
+//! Lists over HTTP: a plain array, and `Link: <...>; rel="next"` while there is more.
+
+use super::extract::pairs;
+use actix_web::http::header;
+use actix_web::{HttpRequest, HttpResponse};
+use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Serialize;
+use std::fmt::Write;
+
+/// What would end the reference, or is no part of one.
+const PATH: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>').add(b'?').add(b'#');
+/// What stands for itself in a query (RFC 3986, unreserved).
+const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// 200 with the entries of a page; `next` is the parameter that leads to the following one, if there is one.
+pub fn page<T: Serialize>(
+    request: &HttpRequest,
+    entries: impl Iterator<Item = T>,
+    next: Option<(&str, String)>,
+) -> HttpResponse {
+    let mut response = HttpResponse::Ok();
+    if let Some((name, value)) = next {
+        response.insert_header((header::LINK, following(request, name, &value)));
+    }
+    response.json(entries.collect::<Vec<_>>())
+}
+
+/// The value of the header that leads to the following page: this request's path and query, but for the parameter
+/// `name`, which is `value`.
+fn following(request: &HttpRequest, name: &str, value: &str) -> String {
+    let mut link = format!("<{}", utf8_percent_encode(request.uri().path(), PATH));
+    // A query that cannot be read never comes to a page.
+    let asked = pairs(request.query_string()).unwrap_or_default();
+    let kept = asked.iter().filter(|(other, _)| other != name).map(|(name, value)| (name.as_str(), value.as_str()));
+    let mut separator = '?';
+    for (name, value) in kept.chain([(name, value)]) {
+        let encoded = (utf8_percent_encode(name, QUERY), utf8_percent_encode(value, QUERY));
+        // Writing to a String cannot fail.
+        let _ = write!(link, "{separator}{}={}", encoded.0, encoded.1);
+        separator = '&';
+    }
+    link.push_str(r#">; rel="next""#);
+    link
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use actix_web::test::TestRequest;
+
+    #[test]
+    fn the_rest_of_the_query_is_kept() {
+        for (uri, (name, value), link) in [
+            ("/users", ("after", "x"), r#"</users?after=x>; rel="next""#),
+            (
+                "/users?q=%C3%A9+%26%3E&limit=2&after=a",
+                ("after", "b"),
+                r#"</users?q=%C3%A9%20%26%3E&limit=2&after=b>; rel="next""#,
+            ),
+            ("/messages?before=latest&group_id=g", ("before", "m"), r#"</messages?group_id=g&before=m>; rel="next""#),
+        ] {
+            assert_eq!(following(&TestRequest::with_uri(uri).to_http_request(), name, value), link);
+        }
+    }
+
+    #[test]
+    fn the_last_page_has_no_link() {
+        let request = TestRequest::with_uri("/users").to_http_request();
+        assert!(page(&request, [1, 2].iter(), None).headers().get(header::LINK).is_none());
+        assert!(page(&request, [1, 2].iter(), Some(("after", "2".to_owned()))).headers().get(header::LINK).is_some());
+    }
+}

@@ -1,0 +1,16 @@
+//! HTTP: routes, extractors, handlers and presenters. Each handler parses a request into the domain's types, calls one
+//! use case and presents what comes of it.
+
+pub mod accounts;
+pub mod conversations;
+pub mod error;
+pub mod extract;
+pub mod gochat;
+pub mod groups;
+pub mod link;
+pub mod members;
+pub mod messages;
+pub mod receipts;
+mod sending;
+pub mod sessions;
+pub mod wire;
