@@ -1,0 +1,56 @@
+//! `/conversations`: one's list of them, and the feed of each one's changes.
+
+use super::error::ApiError;
+use super::extract::{PathIds, Query, Signed, acting, number};
+use super::{link, wire};
+use crate::app::UseCases;
+use actix_web::{HttpRequest, HttpResponse, web};
+use domain::conversations::ConversationCursor;
+use domain::{Invalid, Limit};
+use serde::Deserialize;
+
+/// The query of `GET /conversations`.
+#[derive(Deserialize)]
+pub struct ListQuery {
+    user_id: Option<String>,
+    limit: Option<String>,
+    before: Option<String>,
+}
+
+/// `GET /conversations`.
+pub async fn list(
+    app: web::Data<UseCases>,
+    request: HttpRequest,
+    Signed { caller, input: Query(query) }: Signed<Query<ListQuery>>,
+) -> Result<HttpResponse, ApiError> {
+    let user = acting("user_id", query.user_id.as_deref())?;
+    let limit = Limit::of_list(number("limit", query.limit.as_deref())?)?;
+    let before = query.before.as_deref().map(ConversationCursor::parse).transpose()?;
+    caller.must_be(user)?;
+    let page = app.list_conversations.execute(&caller, before, limit).await?;
+    let next = page.items.last().filter(|_| page.more);
+    let next = next.map(|last| ("before", ConversationCursor::behind(last).to_string()));
+    let view = |user: &_| app.policy.view(&caller, user);
+    let shown = page.items.into_iter().map(|conversation| wire::Conversation::listed(conversation, view));
+    Ok(link::page(&request, shown, next))
+}
+
+/// The query of `GET /conversations/{id}/changes`.
+#[derive(Deserialize)]
+pub struct ChangesQuery {
+    after: Option<String>,
+    limit: Option<String>,
+}
+
+/// `GET /conversations/{id}/changes`.
+pub async fn changes(
+    app: web::Data<UseCases>,
+    Signed { caller, input: (ids, Query(query)) }: Signed<(PathIds, Query<ChangesQuery>)>,
+) -> Result<HttpResponse, ApiError> {
+    let id = ids.get("id")?;
+    let after = number("after", query.after.as_deref())?.unwrap_or(0);
+    let after = i64::try_from(after).map_err(|_| Invalid::new("after", "after is too large"))?;
+    let limit = Limit::of_list(number("limit", query.limit.as_deref())?)?;
+    let changes = app.list_changes.execute(&caller, id, after, limit).await?;
+    Ok(HttpResponse::Ok().json(wire::Changes::from(changes)))
+}

@@ -1,0 +1,205 @@
+//! The gochat surface: the same use cases, addressed by name and shown in that API's own shapes.
+
+use super::error::ApiError;
+use super::extract::{Json, Query, Signed, number, required};
+use super::link;
+use super::sending::idempotency_key;
+use super::wire::{Id, Time, kind};
+use crate::app::UseCases;
+use actix_web::{HttpRequest, HttpResponse, web};
+use domain::groups::{Description, GroupName, Visibility};
+use domain::messages::{Appended, Body, Cursor, Message, Outgoing, Place, Recipient, Text, Window};
+use domain::{Caller, Invalid, Limit, MessageId};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+/// A message in that API's shape.
+#[derive(Debug, Serialize)]
+struct Line {
+    id: Id,
+    from: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    to: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    group: Option<String>,
+    content: String,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    timestamp: Time,
+}
+
+impl Line {
+    /// `to` and `group` are the names of where it was said.
+    fn new(message: Message, to: Option<String>, group: Option<String>) -> Self {
+        Self {
+            id: Id(message.id.0),
+            from: message.sender.username,
+            to,
+            group,
+            kind: kind(message.place),
+            timestamp: Time(message.created_at),
+            content: match message.body {
+                Body::Text(text) => text.into_string(),
+                Body::Attachment { caption, .. } => caption.into_string(),
+            },
+        }
+    }
+}
+
+/// A name by which something is looked up: one that can't be a name is simply nobody's, but there has to be one.
+fn name(field: &'static str, given: Option<String>) -> Result<String, Invalid> {
+    given.filter(|name| !name.is_empty()).ok_or_else(|| Invalid::missing(field))
+}
+
+fn content(given: Option<String>) -> Result<Text, Invalid> {
+    Text::parse(&required("content", given)?)
+}
+
+/// Sends words and says `done`, of a new message and of one that was sent before under the same key alike.
+async fn say(app: &UseCases, caller: &Caller, message: Outgoing, done: &'static str) -> Result<HttpResponse, ApiError> {
+    let (Appended::Stored(message) | Appended::Replayed(message)) = app.send_message.execute(caller, message).await?;
+    Ok(HttpResponse::Ok().json(json!({ "message": done, "id": Id(message.id.0) })))
+}
+
+/// The query of every history.
+#[derive(Deserialize)]
+pub struct HistoryQuery {
+    user: Option<String>,
+    group: Option<String>,
+    limit: Option<String>,
+    before: Option<String>,
+}
+
+impl HistoryQuery {
+    fn window(&self) -> Result<Window, Invalid> {
+        let limit = Limit::of_history(number("limit", self.limit.as_deref())?)?;
+        let before = self.before.as_deref().map(|id| MessageId::parse("before", id)).transpose()?;
+        Ok(Window::Before { cursor: before.map_or(Cursor::Latest, Cursor::Message), limit })
+    }
+}
+
+/// The newest messages of a window, oldest first, each made a line by `line`.
+async fn history(
+    app: &UseCases,
+    request: &HttpRequest,
+    caller: &Caller,
+    (of, window): (Recipient, Window),
+    line: impl Fn(Message) -> Line,
+) -> Result<HttpResponse, ApiError> {
+    let page = app.list_messages.execute(caller, of, window).await?;
+    let next = page.items.first().filter(|_| page.more).map(|oldest| ("before", oldest.id.to_string()));
+    Ok(link::page(request, page.items.into_iter().map(line), next))
+}
+
+/// The body of `POST /dm/send`.
+#[derive(Deserialize)]
+pub struct DirectBody {
+    to: Option<String>,
+    content: Option<String>,
+}
+
+/// `POST /dm/send`.
+pub async fn send_direct(
+    app: web::Data<UseCases>,
+    request: HttpRequest,
+    Signed { caller, input: Json(body) }: Signed<Json<DirectBody>>,
+) -> Result<HttpResponse, ApiError> {
+    let key = idempotency_key(request.headers(), None)?;
+    let to = name("to", body.to)?;
+    let content = content(body.content)?;
+    let to = app.show_user.by_name(&to).await?;
+    say(&app, &caller, Outgoing { key, ..Outgoing::text(Recipient::User(to.id), content) }, "sent").await
+}
+
+/// `GET /dm/history`.
+pub async fn direct_history(
+    app: web::Data<UseCases>,
+    request: HttpRequest,
+    Signed { caller, input: Query(query) }: Signed<Query<HistoryQuery>>,
+) -> Result<HttpResponse, ApiError> {
+    let window = query.window()?;
+    let other = app.show_user.by_name(&name("user", query.user)?).await?;
+    let oneself = app.show_user.execute(&caller, caller.user).await?.profile.username;
+    let line = |message: Message| {
+        let to_other = matches!(message.place, Place::Direct { receiver } if receiver == other.id);
+        let to = if to_other { other.username.to_string() } else { oneself.clone() };
+        Line::new(message, Some(to), None)
+    };
+    history(&app, &request, &caller, (Recipient::User(other.id), window), line).await
+}
+
+/// The body of `POST /group/create`.
+#[derive(Deserialize)]
+pub struct CreateGroupBody {
+    group: Option<String>,
+}
+
+/// `POST /group/create`. That API has no way into a private group, so it makes public ones.
+pub async fn create_group(
+    app: web::Data<UseCases>,
+    Signed { caller, input: Json(body) }: Signed<Json<CreateGroupBody>>,
+) -> Result<HttpResponse, ApiError> {
+    let given = name("group", body.group).map_err(|missing| Invalid::new(missing.field, "missing group name"))?;
+    let name = GroupName::parse("group", &given)?;
+    let made = app.create_group.execute(&caller, name, Visibility::Public, Description::none()).await?;
+    Ok(HttpResponse::Created().json(json!({ "message": "group created", "id": Id(made.group.id.0) })))
+}
+
+/// The body of `POST /group/send`.
+#[derive(Deserialize)]
+pub struct GroupBody {
+    group: Option<String>,
+    content: Option<String>,
+}
+
+/// `POST /group/send`.
+pub async fn send_to_group(
+    app: web::Data<UseCases>,
+    request: HttpRequest,
+    Signed { caller, input: Json(body) }: Signed<Json<GroupBody>>,
+) -> Result<HttpResponse, ApiError> {
+    let key = idempotency_key(request.headers(), None)?;
+    let group = name("group", body.group)?;
+    let content = content(body.content)?;
+    let group = app.show_group.by_name(&caller, &group).await?.group;
+    say(&app, &caller, Outgoing { key, ..Outgoing::text(Recipient::Group(group.id), content) }, "sent").await
+}
+
+/// `GET /group/history`.
+pub async fn group_history(
+    app: web::Data<UseCases>,
+    request: HttpRequest,
+    Signed { caller, input: Query(query) }: Signed<Query<HistoryQuery>>,
+) -> Result<HttpResponse, ApiError> {
+    let window = query.window()?;
+    let group = app.show_group.by_name(&caller, &name("group", query.group)?).await?.group;
+    let line = |message| Line::new(message, None, Some(group.name.to_string()));
+    history(&app, &request, &caller, (Recipient::Group(group.id), window), line).await
+}
+
+/// The body of `POST /broadcast/send`.
+#[derive(Deserialize)]
+pub struct BroadcastBody {
+    content: Option<String>,
+}
+
+/// `POST /broadcast/send`.
+pub async fn broadcast(
+    app: web::Data<UseCases>,
+    request: HttpRequest,
+    Signed { caller, input: Json(body) }: Signed<Json<BroadcastBody>>,
+) -> Result<HttpResponse, ApiError> {
+    let key = idempotency_key(request.headers(), None)?;
+    let content = content(body.content)?;
+    say(&app, &caller, Outgoing { key, ..Outgoing::text(Recipient::Everybody, content) }, "broadcasted").await
+}
+
+/// `GET /broadcast/history`.
+pub async fn broadcast_history(
+    app: web::Data<UseCases>,
+    request: HttpRequest,
+    Signed { caller, input: Query(query) }: Signed<Query<HistoryQuery>>,
+) -> Result<HttpResponse, ApiError> {
+    let window = query.window()?;
+    history(&app, &request, &caller, (Recipient::Everybody, window), |message| Line::new(message, None, None)).await
+}

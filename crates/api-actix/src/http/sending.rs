@@ -1,0 +1,111 @@
+//! What all routes that send have in common: to whom, under which key, and what is answered.
+
+use super::wire;
+use actix_web::HttpResponse;
+use actix_web::http::header::HeaderMap;
+use domain::messages::{Appended, IdempotencyKey, Recipient};
+use domain::{GroupId, Invalid, UserId};
+
+/// The header that makes a retry one.
+const KEY_HEADER: &str = "Idempotency-Key";
+
+/// The user or the group that a request names.
+///
+/// # Errors
+/// [`Invalid`] unless exactly one of the two is given, and is an id.
+pub fn recipient(receiver_id: Option<&str>, group_id: Option<&str>) -> Result<Recipient, Invalid> {
+    match (receiver_id, group_id) {
+        (Some(user), None) => UserId::parse("receiver_id", user).map(Recipient::User),
+        (None, Some(group)) => GroupId::parse("group_id", group).map(Recipient::Group),
+        _ => Err(Invalid::new("receiver_id", "exactly one of receiver_id and group_id is needed")),
+    }
+}
+
+/// The key of the header, or the `client_id` of the body where the route has one.
+///
+/// # Errors
+/// [`Invalid`] naming the one that is malformed, or the `client_id` where the two differ.
+pub fn idempotency_key(headers: &HeaderMap, client_id: Option<&str>) -> Result<Option<IdempotencyKey>, Invalid> {
+    let in_body = client_id.map(|key| IdempotencyKey::parse("client_id", key)).transpose()?;
+    let mut in_header = None;
+    for value in headers.get_all(KEY_HEADER) {
+        let text = std::str::from_utf8(value.as_bytes());
+        let text = text.map_err(|_| Invalid::new(KEY_HEADER, format!("{KEY_HEADER} is not UTF-8")))?;
+        let key = IdempotencyKey::parse(KEY_HEADER, text)?;
+        if in_header.as_ref().is_some_and(|other| *other != key) {
+            return Err(Invalid::new(KEY_HEADER, format!("{KEY_HEADER} is given twice")));
+        }
+        in_header = Some(key);
+    }
+    match (in_header, in_body) {
+        (Some(header), Some(body)) if header != body => {
+            Err(Invalid::new("client_id", format!("client_id and {KEY_HEADER} differ")))
+        }
+        (header, body) => Ok(header.or(body)),
+    }
+}
+
+/// 201 with the new message, 200 with the one that was sent before under the same key.
+pub fn sent(outcome: Appended) -> HttpResponse {
+    match outcome {
+        Appended::Stored(message) => HttpResponse::Created().json(wire::Message::from(message)),
+        Appended::Replayed(message) => HttpResponse::Ok().json(wire::Message::from(message)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use actix_web::http::header::{HeaderName, HeaderValue};
+
+    fn headers(values: &[&[u8]]) -> HeaderMap {
+        let name = HeaderName::from_static("idempotency-key");
+        values.iter().map(|value| (name.clone(), HeaderValue::from_bytes(value).unwrap())).collect()
+    }
+
+    #[test]
+    fn the_key_is_one_wherever_it_is_given() {
+        for (header, body, key) in [
+            (&[][..], None, None),
+            (&[&b"k"[..]][..], None, Some("k")),
+            (&[], Some("k"), Some("k")),
+            (&[b"k"], Some("k"), Some("k")),
+            (&[b"k", b"k"], None, Some("k")),
+            (&["schlüssel".as_bytes()], Some("schlüssel"), Some("schlüssel")),
+        ] {
+            let parsed = idempotency_key(&headers(header), body).unwrap();
+            assert_eq!(parsed.as_ref().map(IdempotencyKey::as_str), key);
+        }
+    }
+
+    #[test]
+    fn a_malformed_or_ambiguous_key_is_refused() {
+        let long = "k".repeat(65);
+        for (header, body, field) in [
+            (&[&b""[..]][..], None, KEY_HEADER),
+            (&[long.as_bytes()], None, KEY_HEADER),
+            (&[b"\xff"], None, KEY_HEADER),
+            (&[b"k", b"l"], None, KEY_HEADER),
+            (&[], Some(""), "client_id"),
+            (&[b"k"], Some(long.as_str()), "client_id"),
+            (&[b"k"], Some("l"), "client_id"),
+        ] {
+            assert_eq!(idempotency_key(&headers(header), body).unwrap_err().field, field);
+        }
+    }
+
+    #[test]
+    fn a_message_goes_to_exactly_one() {
+        let id = "01890a5d-ac96-774b-bcce-b302099a8057";
+        assert!(matches!(recipient(Some(id), None), Ok(Recipient::User(_))));
+        assert!(matches!(recipient(None, Some(id)), Ok(Recipient::Group(_))));
+        for (user, group, field) in [
+            (None, None, "receiver_id"),
+            (Some(id), Some(id), "receiver_id"),
+            (Some("bob"), None, "receiver_id"),
+            (None, Some(""), "group_id"),
+        ] {
+            assert_eq!(recipient(user, group).unwrap_err().field, field);
+        }
+    }
+}
