@@ -1,1 +1,27 @@
-//! infra-diesel
+//! parlance's storage: every storage port of the domain over SQLite or Postgres.
+//!
+//! [`Store`] is the whole public face. Reads go to a bounded pool of threads, everything that changes goes through the
+//! one door of [`writer`](self). The rules of the domain are asked inside the transactions that act.
+
+mod connection;
+mod conversations;
+mod error;
+mod files;
+mod groups;
+mod lock;
+mod members;
+mod messages;
+mod migrations;
+mod pool;
+mod receipts;
+mod rows;
+mod schema;
+mod sessions;
+mod sql_types;
+mod store;
+mod text_range;
+mod users;
+mod writer;
+
+pub use lock::LockError;
+pub use store::{OpenError, Store, StoreOptions};

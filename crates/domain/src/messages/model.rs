@@ -141,6 +141,17 @@ impl Body {
         }
     }
 
+    /// The same with other words, which [`Content::for_type`] has allowed.
+    #[must_use]
+    pub fn with_content(self, words: &str) -> Self {
+        match self {
+            Self::Text(_) => Self::Text(Text::restored(words.to_owned())),
+            Self::Attachment { kind, file, .. } => {
+                Self::Attachment { kind, file, caption: Caption::restored(words.to_owned()) }
+            }
+        }
+    }
+
     /// The file, if it carries one.
     pub fn file(&self) -> Option<&File> {
         match self {

@@ -1,0 +1,158 @@
+//! One connection type over both databases.
+
+use crate::error::DbResult;
+use diesel::connection::{AnsiTransactionManager, Connection, SimpleConnection, TransactionManager};
+use diesel::{MultiConnection, PgConnection, SqliteConnection};
+use std::path::PathBuf;
+
+/// A connection to the one or the other.
+#[derive(MultiConnection)]
+pub enum AnyConnection {
+    /// A server.
+    Postgres(PgConnection),
+    /// A file.
+    Sqlite(SqliteConnection),
+}
+
+/// Compiles the same expression once for each database, for what does not compile on [`AnyConnection`] (batch inserts,
+/// `on_conflict`) or is too hot for it.
+macro_rules! per_backend {
+    ($conn:expr, |$c:ident| $body:expr) => {
+        match $conn {
+            $crate::connection::AnyConnection::Postgres($c) => $body,
+            $crate::connection::AnyConnection::Sqlite($c) => $body,
+        }
+    };
+}
+pub(crate) use per_backend;
+
+/// Where the data is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DatabaseUrl {
+    /// A file of ours.
+    Sqlite(PathBuf),
+    /// As libpq takes it.
+    Postgres(String),
+}
+
+impl DatabaseUrl {
+    /// Reads `sqlite://PATH`, `postgres://…` or `postgresql://…`.
+    pub fn parse(url: &str) -> Option<Self> {
+        if let Some(path) = url.strip_prefix("sqlite://") {
+            return (!path.is_empty()).then(|| Self::Sqlite(path.into()));
+        }
+        (url.starts_with("postgres://") || url.starts_with("postgresql://")).then(|| Self::Postgres(url.to_owned()))
+    }
+}
+
+/// How a connection is to be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// Queries only.
+    Read,
+    /// The writer's.
+    Write,
+}
+
+/// Every commit is on disk before it is answered (`synchronous=FULL`); readers never wait for the writer (WAL).
+/// `wal_autocheckpoint` 4000 pages: fewer, larger checkpoints; cache 64 MB for the writer, 16 MB a reader.
+const SQLITE_PRAGMAS: &str = "
+    PRAGMA busy_timeout = 5000;
+    PRAGMA journal_mode = WAL;
+    PRAGMA synchronous = FULL;
+    PRAGMA foreign_keys = ON;
+    PRAGMA wal_autocheckpoint = 4000;
+    PRAGMA temp_store = MEMORY;
+";
+
+impl AnyConnection {
+    /// Opens a connection and sets it up.
+    ///
+    /// # Errors
+    /// Where the database cannot be reached or opened.
+    pub fn open(url: &DatabaseUrl, purpose: Purpose) -> Result<Self, diesel::ConnectionError> {
+        let set_up = |conn: &mut dyn SimpleConnection, sql: &str| {
+            conn.batch_execute(sql).map_err(diesel::ConnectionError::CouldntSetupConfiguration)
+        };
+        match url {
+            DatabaseUrl::Sqlite(path) => {
+                let mut conn = SqliteConnection::establish(&path.to_string_lossy())?;
+                set_up(&mut conn, SQLITE_PRAGMAS)?;
+                set_up(
+                    &mut conn,
+                    match purpose {
+                        Purpose::Read => "PRAGMA cache_size = -16384; PRAGMA query_only = ON;",
+                        Purpose::Write => "PRAGMA cache_size = -65536;",
+                    },
+                )?;
+                Ok(Self::Sqlite(conn))
+            }
+            DatabaseUrl::Postgres(url) => {
+                let mut conn = PgConnection::establish(url)?;
+                // Locks are held for milliseconds; whoever waits longer waits for something broken.
+                set_up(&mut conn, "SET TIME ZONE 'UTC'; SET lock_timeout = '3s'; SET statement_timeout = '10s';")?;
+                Ok(Self::Postgres(conn))
+            }
+        }
+    }
+
+    /// Runs `work` in a transaction that sees one moment of the database and writes nothing.
+    pub fn snapshot<T>(&mut self, work: impl FnOnce(&mut Self) -> DbResult<T>) -> DbResult<T> {
+        self.begin("BEGIN", "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")?;
+        match work(self) {
+            Ok(value) => {
+                self.commit()?;
+                Ok(value)
+            }
+            Err(error) => {
+                // The first error is the one to tell. A connection that cannot roll back is found broken by the pool.
+                let _ = self.rollback();
+                Err(error)
+            }
+        }
+    }
+
+    fn begin(&mut self, sqlite: &str, postgres: &str) -> diesel::QueryResult<()> {
+        match self {
+            Self::Postgres(conn) => AnsiTransactionManager::begin_transaction_sql(conn, postgres),
+            Self::Sqlite(conn) => AnsiTransactionManager::begin_transaction_sql(conn, sqlite),
+        }
+    }
+
+    /// Begins a transaction that may write, for the writer, which tells a failed commit from failed work. On SQLite it takes
+    /// the write lock at once: a deferred one that reads first fails with "database is locked" when another has written
+    /// since, whatever the busy timeout.
+    pub fn begin_write(&mut self) -> diesel::QueryResult<()> {
+        self.begin("BEGIN IMMEDIATE", "BEGIN")
+    }
+
+    /// Commits the transaction, or releases the savepoint.
+    pub fn commit(&mut self) -> diesel::QueryResult<()> {
+        per_backend!(self, |conn| AnsiTransactionManager::commit_transaction(conn))
+    }
+
+    /// Rolls the transaction, or the savepoint, back.
+    pub fn rollback(&mut self) -> diesel::QueryResult<()> {
+        per_backend!(self, |conn| AnsiTransactionManager::rollback_transaction(conn))
+    }
+
+    /// Begins a savepoint in the open transaction; [`AnyConnection::commit`] or [`AnyConnection::rollback`] ends it.
+    pub fn begin_savepoint(&mut self) -> diesel::QueryResult<()> {
+        per_backend!(self, |conn| AnsiTransactionManager::begin_transaction(conn))
+    }
+
+    /// Runs `work` so that it leaves nothing behind in the surrounding transaction where it fails.
+    pub fn savepoint<T>(&mut self, work: impl FnOnce(&mut Self) -> DbResult<T>) -> DbResult<T> {
+        self.begin_savepoint()?;
+        match work(self) {
+            Ok(value) => {
+                self.commit()?;
+                Ok(value)
+            }
+            Err(error) => {
+                self.rollback()?;
+                Err(error)
+            }
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! From what the databases say to what the domain knows.
+
+use diesel::result::{DatabaseErrorKind, Error as DieselError};
+use domain::{Error, Unavailable};
+
+/// What can end a piece of database work: a rule of the domain, or the database.
+#[derive(Debug, thiserror::Error)]
+pub enum DbError {
+    /// A rule said no: nothing is wrong with the database.
+    #[error(transparent)]
+    Rule(#[from] Error),
+    /// The database said no.
+    #[error(transparent)]
+    Database(#[from] DieselError),
+    /// No connection could be had.
+    #[error("no database connection: {0}")]
+    NoConnection(String),
+}
+
+/// A row that says something that no row of ours can say.
+#[derive(Debug, thiserror::Error)]
+#[error("the database holds a {what} that is none: {value}")]
+pub struct Corrupt {
+    /// What it should be.
+    pub what: &'static str,
+    /// What it is.
+    pub value: String,
+}
+
+impl From<Corrupt> for DbError {
+    fn from(corrupt: Corrupt) -> Self {
+        Self::Rule(Error::internal(corrupt))
+    }
+}
+
+/// The result of database work.
+pub type DbResult<T> = Result<T, DbError>;
+
+impl From<DbError> for Error {
+    fn from(error: DbError) -> Self {
+        match error {
+            DbError::Rule(rule) => rule,
+            DbError::NoConnection(why) => {
+                tracing::warn!(why, "the database is out of reach");
+                Unavailable::StorageOutOfReach.into()
+            }
+            DbError::Database(error) if is_full(&error) => Self::StorageFull,
+            DbError::Database(error) if is_out_of_reach(&error) => {
+                tracing::warn!(%error, "the database is out of reach");
+                Unavailable::StorageOutOfReach.into()
+            }
+            DbError::Database(error) => Self::internal(error),
+        }
+    }
+}
+
+/// SQLite's `SQLITE_FULL`, Postgres' `disk_full` (53100): nothing of the transaction was kept.
+pub fn is_full(error: &DieselError) -> bool {
+    let DieselError::DatabaseError(_, info) = error else { return false };
+    let message = info.message();
+    message.contains("database or disk is full") || message.contains("No space left on device")
+}
+
+/// The connection broke, or the server is starting or stopping.
+pub fn is_out_of_reach(error: &DieselError) -> bool {
+    match error {
+        DieselError::DatabaseError(DatabaseErrorKind::ClosedConnection, _) | DieselError::BrokenTransactionManager => {
+            true
+        }
+        DieselError::DatabaseError(_, info) => {
+            let message = info.message();
+            [
+                "server closed the connection",
+                "no connection to the server",
+                "terminating connection",
+                "connection to server",
+                "the database system is",
+                "could not connect",
+                "SSL connection has been closed",
+                "could not receive data from server",
+                "could not send data to server",
+            ]
+            .iter()
+            .any(|sign| message.contains(sign))
+        }
+        _ => false,
+    }
+}
+
+/// Whether the error is the violation of the unique index over `column` (every unique index has its column in its name:
+/// SQLite tells the columns, Postgres the index).
+pub fn violates_unique(error: &DieselError, column: &str) -> bool {
+    match error {
+        DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, info) => {
+            info.constraint_name().is_some_and(|name| name.ends_with(column)) || info.message().contains(column)
+        }
+        _ => false,
+    }
+}

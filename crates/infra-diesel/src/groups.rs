@@ -1,0 +1,205 @@
+//! Groups.
+
+use crate::Store;
+use crate::connection::AnyConnection;
+use crate::error::{DbError, DbResult, violates_unique};
+use crate::members::{NewMemberRow, end_group, insert_member, lock_group};
+use crate::rows::{GroupRow, find_group, find_role, role};
+use crate::schema::{conversations, members};
+use crate::sql_types::{Id, Time};
+use crate::text_range::upper_bound;
+use async_trait::async_trait;
+use diesel::prelude::*;
+use domain::events::Event;
+use domain::groups::{
+    Group, GroupChange, GroupName, GroupNamePrefix, GroupRepository, GroupView, Member, NewGroup, Role,
+};
+use domain::{Conflict, GroupId, Limit, NotFound, Page, Result, Timestamp, UserId};
+
+#[derive(Insertable)]
+#[diesel(table_name = conversations)]
+struct NewGroupRow {
+    id: Id,
+    kind: &'static str,
+    name: String,
+    name_key: String,
+    description: String,
+    visibility: &'static str,
+    member_count: i64,
+    created_at: Time,
+    updated_at: Time,
+}
+
+fn conflict(error: diesel::result::Error) -> DbError {
+    if violates_unique(&error, "name_key") { DbError::Rule(Conflict::GroupNameTaken.into()) } else { error.into() }
+}
+
+/// A group and the viewer's role in it, if the viewer may see it.
+fn visible(row: Option<(GroupRow, Option<String>)>) -> DbResult<Option<GroupView>> {
+    let Some((group, viewer_role)) = row else { return Ok(None) };
+    let view = GroupView { group: group.into_group()?, role: viewer_role.as_deref().map(role).transpose()? };
+    let standing = domain::groups::Standing { visibility: view.group.visibility, role: view.role };
+    Ok(standing.may_read().is_ok().then_some(view))
+}
+
+#[diesel::dsl::auto_type]
+fn live_groups_with_role(viewer: Id) -> _ {
+    let own = members::conversation_id.eq(conversations::id).and(members::user_id.eq(viewer));
+    conversations::table
+        .left_join(members::table.on(own))
+        .filter(conversations::kind.eq("group").and(conversations::deleted_at.is_null()))
+}
+
+fn rename(conn: &mut AnyConnection, group: &Group, name: &GroupName) -> DbResult<()> {
+    diesel::update(conversations::table.find(Id::from(group.id)))
+        .set((conversations::name.eq(name.as_str()), conversations::name_key.eq(name.key())))
+        .execute(conn)
+        .map_err(conflict)?;
+    Ok(())
+}
+
+#[async_trait]
+impl GroupRepository for Store {
+    async fn create(&self, group: NewGroup) -> Result<Group> {
+        self.write(group.id.0, move |tx| {
+            let at = Time::from(group.at);
+            let row = NewGroupRow {
+                id: group.id.into(),
+                kind: "group",
+                name_key: group.name.key(),
+                name: group.name.as_str().to_owned(),
+                description: group.description.as_str().to_owned(),
+                visibility: group.visibility.as_str(),
+                member_count: 1,
+                created_at: at,
+                updated_at: at,
+            };
+            diesel::insert_into(conversations::table).values(row).execute(tx.conn).map_err(conflict)?;
+            let owner = NewMemberRow {
+                conversation_id: group.id.into(),
+                user_id: group.owner.into(),
+                role: Role::Owner.as_str(),
+                read_up_to: 0,
+                joined_at: at,
+                updated_at: at,
+            };
+            insert_member(tx.conn, &owner)?;
+            let user = crate::rows::find_profile(tx.conn, group.owner)?;
+            tx.events.push(Event::MemberAdded(Member {
+                group: group.id,
+                user: group.owner,
+                username: user.map(|user| user.profile().username).unwrap_or_default(),
+                role: Role::Owner,
+                created_at: group.at,
+                updated_at: group.at,
+            }));
+            Ok(Group {
+                id: group.id,
+                name: group.name,
+                description: group.description,
+                visibility: group.visibility,
+                member_count: 1,
+                created_at: group.at,
+                updated_at: group.at,
+            })
+        })
+        .await
+    }
+
+    async fn find(&self, viewer: UserId, id: GroupId) -> Result<Option<GroupView>> {
+        self.read(move |conn| {
+            let one = live_groups_with_role(viewer.into()).filter(conversations::id.eq(Id::from(id)));
+            visible(one.select((GroupRow::as_select(), members::role.nullable())).first(conn).optional()?)
+        })
+        .await
+    }
+
+    async fn find_by_name(&self, viewer: UserId, name: &GroupName) -> Result<Option<GroupView>> {
+        let key = name.key();
+        self.read(move |conn| {
+            let one = live_groups_with_role(viewer.into()).filter(conversations::name_key.eq(key));
+            visible(one.select((GroupRow::as_select(), members::role.nullable())).first(conn).optional()?)
+        })
+        .await
+    }
+
+    async fn list<'a>(
+        &self,
+        viewer: UserId,
+        prefix: Option<&'a GroupNamePrefix>,
+        after: Option<GroupId>,
+        limit: Limit,
+    ) -> Result<Page<GroupView>> {
+        let prefix = prefix.map(|prefix| prefix.key().to_owned());
+        self.snapshot(move |conn| {
+            let mut query = live_groups_with_role(viewer.into())
+                .filter(conversations::visibility.eq("public").or(members::user_id.is_not_null()))
+                .order((conversations::name_key, conversations::id))
+                .limit(limit.get() as i64 + 1)
+                .select((GroupRow::as_select(), members::role.nullable()))
+                .into_boxed();
+            if let Some(prefix) = prefix {
+                if let Some(end) = upper_bound(&prefix) {
+                    query = query.filter(conversations::name_key.lt(end));
+                }
+                query = query.filter(conversations::name_key.ge(prefix));
+            }
+            if let Some(after) = after {
+                let place = conversations::table
+                    .find(Id::from(after))
+                    .filter(conversations::kind.eq("group"))
+                    .select(conversations::name_key)
+                    .first::<Option<String>>(conn)
+                    .optional()?
+                    .flatten();
+                let Some(place) = place else { return Ok(NotFound::Group.err()?) };
+                // A deleted group may share its name with a live one, which then follows it by id or precedes it.
+                let behind = conversations::name_key.gt(place.clone());
+                let beside = conversations::name_key.eq(place).and(conversations::id.gt(Id::from(after)));
+                query = query.filter(behind.or(beside));
+            }
+            let rows: Vec<(GroupRow, Option<String>)> = query.load(conn)?;
+            let views = rows.into_iter().filter_map(|row| visible(Some(row)).transpose());
+            Ok(Page::from_surplus(views.collect::<DbResult<_>>()?, limit))
+        })
+        .await
+    }
+
+    async fn change(&self, actor: UserId, id: GroupId, change: GroupChange, at: Timestamp) -> Result<GroupView> {
+        self.write(id.0, move |tx| {
+            let row = lock_group(tx.conn, id)?;
+            let role = find_role(tx.conn, id.conversation(), actor)?;
+            row.standing(role)?.may_change()?;
+            let Some(mut group) = find_group(tx.conn, id)? else { return Ok(NotFound::Group.err()?) };
+            let here = conversations::table.find(Id::from(id));
+            if let Some(name) = &change.name {
+                rename(tx.conn, &group, name)?;
+            }
+            if let Some(description) = &change.description {
+                diesel::update(here).set(conversations::description.eq(description.as_str())).execute(tx.conn)?;
+            }
+            if let Some(visibility) = change.visibility {
+                diesel::update(here).set(conversations::visibility.eq(visibility.as_str())).execute(tx.conn)?;
+            }
+            if change != GroupChange::default() {
+                diesel::update(here).set(conversations::updated_at.eq(Time::from(at))).execute(tx.conn)?;
+                group = find_group(tx.conn, id)?.unwrap_or(group);
+                tx.events.push(Event::GroupUpdated(group.clone()));
+            }
+            Ok(GroupView { group, role })
+        })
+        .await
+    }
+
+    async fn delete(&self, actor: UserId, id: GroupId, at: Timestamp) -> Result<()> {
+        self.write(id.0, move |tx| {
+            let row = lock_group(tx.conn, id)?;
+            row.standing(find_role(tx.conn, id.conversation(), actor)?)?.may_delete()?;
+            match find_group(tx.conn, id)? {
+                Some(group) => end_group(tx, group, at),
+                None => Ok(NotFound::Group.err()?),
+            }
+        })
+        .await
+    }
+}

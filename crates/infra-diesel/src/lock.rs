@@ -1,0 +1,39 @@
+//! One server a SQLite file.
+//!
+//! Two servers would each believe their own memory of sessions and counters. So the first takes an advisory lock on a file
+//! beside the database, which the system gives back however the process ends.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::path::Path;
+
+/// Held as long as it lives.
+#[derive(Debug)]
+pub struct DatabaseLock {
+    _file: File,
+}
+
+/// Why the lock could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// Somebody has it.
+    #[error("another parlance is running on {0}: one SQLite file takes one server at a time")]
+    Held(String),
+    /// The lock file cannot be made or locked.
+    #[error("cannot lock {0}: {1}")]
+    Failed(String, std::io::Error),
+}
+
+impl DatabaseLock {
+    /// Takes the lock of the database at `path`, or says who has it.
+    pub fn take(path: &Path) -> Result<Self, LockError> {
+        let mut beside = path.as_os_str().to_owned();
+        beside.push(".lock");
+        let failed = |error| LockError::Failed(path.display().to_string(), error);
+        let file = OpenOptions::new().create(true).truncate(false).write(true).open(&beside).map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self { _file: file }),
+            Err(TryLockError::WouldBlock) => Err(LockError::Held(path.display().to_string())),
+            Err(TryLockError::Error(error)) => Err(failed(error)),
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! Who is in which group.
+
+use crate::Store;
+use crate::connection::AnyConnection;
+use crate::error::DbResult;
+use crate::rows::{
+    ConversationRow, MemberRow, ProfileRow, find_access, find_group, find_profile, find_role, lock_conversation,
+};
+use crate::schema::{conversations, members, users};
+use crate::sql_types::{Id, Time};
+use crate::writer::Tx;
+use async_trait::async_trait;
+use diesel::prelude::*;
+use domain::events::Event;
+use domain::groups::{Admission, Departure, Group, Member, MemberRepository, NewMember, Role};
+use domain::{GroupId, Limit, NotFound, Page, Result, Timestamp, UserId};
+
+/// A row of `members` to be.
+#[derive(Debug, Clone, Insertable)]
+#[diesel(table_name = members)]
+pub struct NewMemberRow {
+    pub conversation_id: Id,
+    pub user_id: Id,
+    pub role: &'static str,
+    pub read_up_to: i64,
+    pub joined_at: Time,
+    pub updated_at: Time,
+}
+
+/// Stores a member's row, nothing else.
+pub fn insert_member(conn: &mut AnyConnection, member: &NewMemberRow) -> DbResult<()> {
+    diesel::insert_into(members::table).values(member.clone()).execute(conn)?;
+    Ok(())
+}
+
+/// Takes somebody who is not in it into a live group. Everything up to the number `read_up_to` counts as seen.
+pub fn admit(conn: &mut AnyConnection, new: NewMember, read_up_to: i64, at: Timestamp) -> DbResult<Member> {
+    let at_row = Time::from(at);
+    let row = NewMemberRow {
+        conversation_id: new.group.into(),
+        user_id: new.user.into(),
+        role: new.role().as_str(),
+        read_up_to,
+        joined_at: at_row,
+        updated_at: at_row,
+    };
+    insert_member(conn, &row)?;
+    count_members(conn, new.group, 1)?;
+    let user = find_profile(conn, new.user)?.ok_or(NotFound::User).map_err(domain::Error::from)?;
+    Ok(Member {
+        group: new.group,
+        user: new.user,
+        username: user.profile().username,
+        role: new.role(),
+        created_at: at,
+        updated_at: at,
+    })
+}
+
+fn count_members(conn: &mut AnyConnection, group: GroupId, by: i64) -> DbResult<()> {
+    diesel::update(conversations::table.find(Id::from(group)))
+        .set(conversations::member_count.eq(conversations::member_count + by))
+        .execute(conn)?;
+    Ok(())
+}
+
+/// The member, if in the group.
+pub fn find_member(conn: &mut AnyConnection, group: GroupId, user: UserId) -> DbResult<Option<Member>> {
+    let found: Option<(MemberRow, ProfileRow)> = members::table
+        .inner_join(users::table)
+        .filter(members::conversation_id.eq(Id::from(group)).and(members::user_id.eq(Id::from(user))))
+        .select((MemberRow::as_select(), ProfileRow::as_select()))
+        .first(conn)
+        .optional()?;
+    Ok(found.map(|(member, user)| member.into_member(&user)).transpose()?)
+}
+
+/// Gives a member another role. What is returned is the member as it is then.
+pub fn set_role(tx: &mut Tx<'_>, member: Member, role: Role, at: Timestamp) -> DbResult<Member> {
+    diesel::update(members::table.find((Id::from(member.group), Id::from(member.user))))
+        .set((members::role.eq(role.as_str()), members::updated_at.eq(Time::from(at))))
+        .execute(tx.conn)?;
+    let member = Member { role, updated_at: at, ..member };
+    tx.events.push(Event::MemberUpdated(member.clone()));
+    Ok(member)
+}
+
+/// Takes a member out of a group that goes on.
+pub fn dismiss(tx: &mut Tx<'_>, member: Member) -> DbResult<()> {
+    diesel::delete(members::table.find((Id::from(member.group), Id::from(member.user)))).execute(tx.conn)?;
+    count_members(tx.conn, member.group, -1)?;
+    tx.events.push(Event::MemberRemoved(member));
+    Ok(())
+}
+
+/// Ends a group: gone for everybody, its name free. Its messages stay in the database, out of everybody's reach.
+pub fn end_group(tx: &mut Tx<'_>, group: Group, at: Timestamp) -> DbResult<()> {
+    diesel::update(conversations::table.find(Id::from(group.id)))
+        .set((conversations::deleted_at.eq(Time::from(at)), conversations::member_count.eq(0)))
+        .execute(tx.conn)?;
+    diesel::delete(members::table.filter(members::conversation_id.eq(Id::from(group.id)))).execute(tx.conn)?;
+    tx.events.push(Event::GroupDeleted(group));
+    Ok(())
+}
+
+/// The live group, locked against other changes of it and its members.
+pub fn lock_group(conn: &mut AnyConnection, group: GroupId) -> DbResult<ConversationRow> {
+    match lock_conversation(conn, group.conversation())? {
+        Some(row) if row.kind == "group" => Ok(row),
+        _ => Ok(NotFound::Group.err()?),
+    }
+}
+
+#[async_trait]
+impl MemberRepository for Store {
+    async fn add(&self, actor: UserId, new: NewMember, at: Timestamp) -> Result<Member> {
+        self.write(new.group.0, move |tx| {
+            let group = lock_group(tx.conn, new.group)?;
+            let standing = group.standing(find_role(tx.conn, new.group.conversation(), actor)?)?;
+            standing.may_read()?;
+            if find_profile(tx.conn, new.user)?.is_none_or(|user| user.deleted_at.is_some()) {
+                return Ok(NotFound::User.err()?);
+            }
+            let present = find_member(tx.conn, new.group, new.user)?;
+            match (standing.may_add(actor, &new, present.as_ref().map(|member| member.role))?, present) {
+                (Admission::Unchanged, Some(member)) => Ok(member),
+                (Admission::Joins(_), _) | (Admission::Unchanged, None) => {
+                    let member = admit(tx.conn, new, group.update, at)?;
+                    tx.events.push(Event::MemberAdded(member.clone()));
+                    Ok(member)
+                }
+            }
+        })
+        .await
+    }
+
+    async fn change_role(
+        &self,
+        actor: UserId,
+        group: GroupId,
+        target: UserId,
+        role: Role,
+        at: Timestamp,
+    ) -> Result<Member> {
+        self.write(group.0, move |tx| {
+            let row = lock_group(tx.conn, group)?;
+            let acting = find_member(tx.conn, group, actor)?;
+            let standing = row.standing(acting.as_ref().map(|member| member.role))?;
+            standing.may_read()?;
+            let Some(member) = find_member(tx.conn, group, target)? else { return Ok(NotFound::Member.err()?) };
+            standing.may_change_role(actor, target)?;
+            match acting {
+                // Never two owners, never none: both change in this transaction.
+                Some(owner) if role == Role::Owner => {
+                    set_role(tx, owner, Role::Admin, at)?;
+                }
+                _ => {}
+            }
+            if member.role == role { Ok(member) } else { set_role(tx, member, role, at) }
+        })
+        .await
+    }
+
+    async fn remove(&self, actor: UserId, group: GroupId, target: UserId, at: Timestamp) -> Result<()> {
+        self.write(group.0, move |tx| {
+            let row = lock_group(tx.conn, group)?;
+            let standing = row.standing(find_role(tx.conn, group.conversation(), actor)?)?;
+            standing.may_read()?;
+            let Some(member) = find_member(tx.conn, group, target)? else { return Ok(NotFound::Member.err()?) };
+            let Some(whole) = find_group(tx.conn, group)? else { return Ok(NotFound::Group.err()?) };
+            match standing.may_remove(actor, target, member.role, whole.member_count)? {
+                Departure::Leaves => dismiss(tx, member),
+                Departure::EndsGroup => end_group(tx, whole, at),
+            }
+        })
+        .await
+    }
+
+    async fn list(&self, viewer: UserId, group: GroupId, after: Option<UserId>, limit: Limit) -> Result<Page<Member>> {
+        self.snapshot(move |conn| {
+            match find_access(conn, group.conversation(), viewer)? {
+                Some((row, access)) if row.kind == "group" => access.may_read().or_else(|_| NotFound::Group.err())?,
+                _ => return Ok(NotFound::Group.err()?),
+            }
+            let mut query = members::table
+                .inner_join(users::table)
+                .filter(members::conversation_id.eq(Id::from(group)))
+                .select((MemberRow::as_select(), ProfileRow::as_select()))
+                .order(users::username_key)
+                .limit(limit.get() as i64 + 1)
+                .into_boxed();
+            if let Some(after) = after {
+                query = query.filter(users::username_key.gt(crate::users::name_key(conn, after)?));
+            }
+            let rows: Vec<(MemberRow, ProfileRow)> = query.load(conn)?;
+            let members = rows.into_iter().map(|(member, user)| member.into_member(&user));
+            Ok(Page::from_surplus(members.collect::<Result<_, _>>()?, limit))
+        })
+        .await
+    }
+}

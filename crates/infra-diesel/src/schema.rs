@@ -1,0 +1,127 @@
+//! The tables, once for both databases. A test compares them with what the migrations of each make.
+
+use crate::sql_types::{SqlId, SqlTime};
+use diesel::{allow_tables_to_appear_in_same_query, joinable, table};
+
+table! {
+    use diesel::sql_types::{Nullable, Text};
+    use super::{SqlId, SqlTime};
+    users (id) {
+        id -> SqlId,
+        username -> Text,
+        username_key -> Text,
+        email -> Nullable<Text>,
+        email_key -> Nullable<Text>,
+        password_hash -> Nullable<Text>,
+        display_name -> Nullable<Text>,
+        role -> Text,
+        created_at -> SqlTime,
+        updated_at -> SqlTime,
+        deleted_at -> Nullable<SqlTime>,
+    }
+}
+
+table! {
+    use diesel::sql_types::{Nullable, Text};
+    use super::{SqlId, SqlTime};
+    sessions (id) {
+        id -> SqlId,
+        user_id -> SqlId,
+        created_at -> SqlTime,
+        last_seen_at -> SqlTime,
+        user_agent -> Nullable<Text>,
+        revoked_at -> Nullable<SqlTime>,
+    }
+}
+
+table! {
+    use diesel::sql_types::{BigInt, Nullable, Text};
+    use super::{SqlId, SqlTime};
+    conversations (id) {
+        id -> SqlId,
+        kind -> Text,
+        update -> BigInt,
+        last_seq -> BigInt,
+        active_at -> Nullable<SqlTime>,
+        first_user -> Nullable<SqlId>,
+        second_user -> Nullable<SqlId>,
+        name -> Nullable<Text>,
+        name_key -> Nullable<Text>,
+        description -> Nullable<Text>,
+        visibility -> Nullable<Text>,
+        member_count -> BigInt,
+        created_at -> SqlTime,
+        updated_at -> SqlTime,
+        deleted_at -> Nullable<SqlTime>,
+    }
+}
+
+table! {
+    use diesel::sql_types::{BigInt, Text};
+    use super::{SqlId, SqlTime};
+    members (conversation_id, user_id) {
+        conversation_id -> SqlId,
+        user_id -> SqlId,
+        role -> Text,
+        read_up_to -> BigInt,
+        joined_at -> SqlTime,
+        updated_at -> SqlTime,
+    }
+}
+
+table! {
+    use diesel::sql_types::{BigInt, Binary, Nullable, Text};
+    use super::{SqlId, SqlTime};
+    files (id) {
+        id -> SqlId,
+        uploader_id -> SqlId,
+        name -> Text,
+        size -> BigInt,
+        #[sql_name = "type"]
+        media_type -> Text,
+        sha256 -> Binary,
+        created_at -> SqlTime,
+        deleted_at -> Nullable<SqlTime>,
+    }
+}
+
+table! {
+    use diesel::sql_types::{BigInt, Binary, Nullable, Text};
+    use super::{SqlId, SqlTime};
+    messages (conversation_id, seq) {
+        conversation_id -> SqlId,
+        seq -> BigInt,
+        id -> SqlId,
+        sender_id -> SqlId,
+        #[sql_name = "type"]
+        message_type -> Text,
+        content -> Text,
+        file_id -> Nullable<SqlId>,
+        reply_to -> Nullable<SqlId>,
+        client_id -> Nullable<Text>,
+        sent_digest -> Nullable<Binary>,
+        created_at -> SqlTime,
+        updated_at -> SqlTime,
+        edited_at -> Nullable<SqlTime>,
+        deleted_at -> Nullable<SqlTime>,
+        update -> BigInt,
+    }
+}
+
+table! {
+    use diesel::sql_types::BigInt;
+    use super::{SqlId, SqlTime};
+    receipts (conversation_id, user_id, seq) {
+        conversation_id -> SqlId,
+        user_id -> SqlId,
+        seq -> BigInt,
+        from_seq -> BigInt,
+        seen_at -> SqlTime,
+    }
+}
+
+joinable!(messages -> users (sender_id));
+joinable!(messages -> files (file_id));
+joinable!(members -> users (user_id));
+joinable!(members -> conversations (conversation_id));
+allow_tables_to_appear_in_same_query!(users, sessions, conversations, members, files, messages, receipts);

@@ -1,0 +1,202 @@
+//! [`Store`]: opening, and the two ways to the database.
+
+use crate::connection::{AnyConnection, DatabaseUrl, Purpose};
+use crate::error::DbResult;
+use crate::lock::{DatabaseLock, LockError};
+use crate::migrations;
+use crate::pool::Readers;
+use crate::sessions::SessionCache;
+use crate::writer::{Fatal, Tx, Writers};
+use diesel::connection::SimpleConnection;
+use domain::events::{Event, EventPublisher};
+use domain::users::ServerPolicy;
+use domain::{Error, Unavailable};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+use uuid::Uuid;
+
+/// How long a session is believed where another process may end it.
+const SHARED_SESSIONS_BELIEVED: Duration = Duration::from_secs(2);
+/// How many writers share the work on Postgres (`DESIGN.md`, section 3: two are better than one from 256 connections on).
+const POSTGRES_WRITERS: usize = 2;
+/// How long the database may take to say that it is there.
+const READY_WITHIN: Duration = Duration::from_secs(1);
+
+/// What a store needs of the rest of the server.
+pub struct StoreOptions {
+    /// The operator's rules, asked inside transactions.
+    pub policy: Arc<ServerPolicy>,
+    /// Where committed events go.
+    pub events: Arc<dyn EventPublisher>,
+    /// Called when it is unknown what a commit did (SQLite): must end the process.
+    pub fatal: Fatal,
+    /// How many reads at once; as suits the machine if `None`.
+    pub pool_size: Option<u32>,
+}
+
+/// Why a database could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Neither of the two.
+    #[error("the database URL must begin with sqlite:// or postgres://")]
+    Url,
+    /// Another server has the file.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// The folder of the file cannot be made.
+    #[error("cannot make the folder of {path}: {source}")]
+    Folder {
+        /// The file.
+        path: String,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The database is not there, or not ours.
+    #[error("cannot open the database: {0}")]
+    Connect(#[from] diesel::ConnectionError),
+    /// A migration failed.
+    #[error("cannot migrate the database: {0}")]
+    Migrate(Box<dyn std::error::Error + Send + Sync>),
+    /// The system gives no threads.
+    #[error("cannot start the database threads: {0}")]
+    Threads(#[from] std::io::Error),
+}
+
+/// Every storage port of the domain, over one database.
+pub struct Store {
+    readers: Readers,
+    /// `None` once closed.
+    writers: RwLock<Option<Arc<Writers>>>,
+    sessions: Arc<SessionCache>,
+    _lock: Option<DatabaseLock>,
+}
+
+/// Lets the store itself take note of what was committed, before everybody else and before the caller is answered.
+struct Observed {
+    sessions: Arc<SessionCache>,
+    events: Arc<dyn EventPublisher>,
+}
+
+impl EventPublisher for Observed {
+    fn publish(&self, events: Vec<Event>) {
+        self.sessions.observe(&events);
+        self.events.publish(events);
+    }
+}
+
+impl Store {
+    /// Opens the database: takes the file's lock (SQLite), migrates, starts the threads.
+    ///
+    /// # Errors
+    /// [`OpenError`], fit to be shown to who starts the server.
+    pub async fn open(url: &str, options: StoreOptions) -> Result<Self, OpenError> {
+        let url = DatabaseUrl::parse(url).ok_or(OpenError::Url)?;
+        // Opening blocks; it happens once, before anything is served.
+        let (url, lock) = blocking(move || prepare(&url).map(|(lock, _)| (url, lock))).await?;
+        let sqlite = matches!(url, DatabaseUrl::Sqlite(_));
+        let sessions = Arc::new(SessionCache::new((!sqlite).then_some(SHARED_SESSIONS_BELIEVED)));
+        let observed = Arc::new(Observed { sessions: Arc::clone(&sessions), events: options.events });
+        let count = if sqlite { 1 } else { POSTGRES_WRITERS };
+        let writers = Writers::start(&url, count, options.policy, observed, options.fatal)?;
+        let readers = Readers::start(&url, options.pool_size.unwrap_or_else(default_pool_size))?;
+        Ok(Self { readers, writers: RwLock::new(Some(Arc::new(writers))), sessions, _lock: lock })
+    }
+
+    /// Brings the tables up to date and gives the names of what was run.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub async fn migrate(url: &str) -> Result<Vec<String>, OpenError> {
+        let url = DatabaseUrl::parse(url).ok_or(OpenError::Url)?;
+        blocking(move || prepare(&url).map(|(_, applied)| applied)).await
+    }
+
+    /// Whether the database answers within a second.
+    pub async fn ready(&self) -> bool {
+        let asked = self.readers.run(|conn| Ok(conn.batch_execute("SELECT 1")?));
+        matches!(tokio::time::timeout(READY_WITHIN, asked).await, Ok(Ok(())))
+    }
+
+    /// Takes no more writes and waits until those taken are on disk.
+    pub async fn close(&self) {
+        let writers = self.writers.write().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(writers) = writers else { return };
+        // Callers on their way through hold it for moments only.
+        let closed = tokio::task::spawn_blocking(move || Writers::close(&writers)).await;
+        if let Err(error) = closed {
+            tracing::error!(%error, "the writers did not close");
+        }
+    }
+
+    pub(crate) fn sessions(&self) -> &SessionCache {
+        &self.sessions
+    }
+
+    pub(crate) fn writers(&self) -> domain::Result<Arc<Writers>> {
+        let writers = self.writers.read().unwrap_or_else(PoisonError::into_inner).clone();
+        writers.ok_or_else(|| Error::from(Unavailable::Stopping))
+    }
+
+    /// One query: it sees one moment by itself.
+    pub(crate) async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut AnyConnection) -> DbResult<T> + Send + 'static,
+    ) -> domain::Result<T> {
+        self.readers.run(work).await
+    }
+
+    /// Several queries that see the same moment.
+    pub(crate) async fn snapshot<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut AnyConnection) -> DbResult<T> + Send + 'static,
+    ) -> domain::Result<T> {
+        self.readers.run(|conn| conn.snapshot(work)).await
+    }
+
+    /// Through the door. `shard` is what events are to be in order by.
+    pub(crate) async fn write<T: Send + 'static>(
+        &self,
+        shard: Uuid,
+        work: impl FnOnce(&mut Tx<'_>) -> DbResult<T> + Send + 'static,
+    ) -> domain::Result<T> {
+        self.writers()?.run(shard, work).await
+    }
+
+    /// Through the door, and nobody waits for it.
+    pub(crate) fn write_later(&self, shard: Uuid, work: impl FnOnce(&mut Tx<'_>) -> DbResult<()> + Send + 'static) {
+        if let Ok(writers) = self.writers() {
+            writers.run_later(shard, work);
+        }
+    }
+}
+
+fn default_pool_size() -> u32 {
+    let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+    u32::try_from(cores * 2).unwrap_or(16).clamp(4, 16)
+}
+
+/// Locks and migrates.
+fn prepare(url: &DatabaseUrl) -> Result<(Option<DatabaseLock>, Vec<String>), OpenError> {
+    let lock = match url {
+        DatabaseUrl::Sqlite(path) => {
+            if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+                let unmade = |source| OpenError::Folder { path: path.display().to_string(), source };
+                std::fs::create_dir_all(folder).map_err(unmade)?;
+            }
+            Some(DatabaseLock::take(path)?)
+        }
+        DatabaseUrl::Postgres(_) => None,
+    };
+    let mut conn = AnyConnection::open(url, Purpose::Write)?;
+    let applied = migrations::run(&mut conn).map_err(OpenError::Migrate)?;
+    Ok((lock, applied))
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, OpenError> + Send + 'static,
+) -> Result<T, OpenError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(outcome) => outcome,
+        Err(error) => Err(OpenError::Threads(std::io::Error::other(error))),
+    }
+}

@@ -1,0 +1,277 @@
+//! Accounts.
+
+use crate::Store;
+use crate::connection::AnyConnection;
+use crate::error::{DbError, DbResult, violates_unique};
+use crate::members::{dismiss, end_group, find_member, lock_group, set_role};
+use crate::rows::{MemberRow, ProfileRow, UserRow, find_group};
+use crate::schema::{conversations, members, sessions, users};
+use crate::sql_types::{Id, Time};
+use crate::text_range::upper_bound;
+use crate::writer::Tx;
+use async_trait::async_trait;
+use diesel::prelude::*;
+use domain::events::Event;
+use domain::groups::{Member, Role, heir};
+use domain::users::{
+    Credentials, NewUser, PasswordHash, ProfileChange, User, UserRepository, Username, UsernamePrefix,
+};
+use domain::{Conflict, GroupId, Limit, NotFound, Page, Result, SessionId, Timestamp, UserId};
+
+#[derive(Insertable)]
+#[diesel(table_name = users, treat_none_as_default_value = false)]
+struct NewUserRow {
+    id: Id,
+    username: String,
+    username_key: String,
+    email: Option<String>,
+    email_key: Option<String>,
+    password_hash: Option<String>,
+    role: &'static str,
+    created_at: Time,
+    updated_at: Time,
+}
+
+/// The key that lists of people are ordered by, also of a deleted user: lists go on after one who has left meanwhile.
+pub fn name_key(conn: &mut AnyConnection, id: UserId) -> DbResult<String> {
+    let key = users::table.find(Id::from(id)).select(users::username_key).first(conn).optional()?;
+    Ok(key.ok_or(NotFound::User).map_err(domain::Error::from)?)
+}
+
+/// A taken email or name, told from the violated index.
+fn conflict(error: diesel::result::Error) -> DbError {
+    if violates_unique(&error, "username_key") {
+        DbError::Rule(Conflict::UsernameTaken.into())
+    } else if violates_unique(&error, "email_key") {
+        DbError::Rule(Conflict::EmailTaken.into())
+    } else {
+        error.into()
+    }
+}
+
+/// The living user `who` with the hash that proves to be that user.
+fn credentials(found: Option<(UserRow, Option<String>)>) -> DbResult<Option<Credentials>> {
+    let Some((row, hash)) = found else { return Ok(None) };
+    Ok(Some(Credentials { user: row.into_user()?, password: hash.map(PasswordHash) }))
+}
+
+/// Ends the user's sessions but `keep`.
+fn end_sessions(tx: &mut Tx<'_>, user: UserId, keep: Option<SessionId>, at: Timestamp) -> DbResult<()> {
+    let mut live = sessions::table
+        .filter(sessions::user_id.eq(Id::from(user)).and(sessions::revoked_at.is_null()))
+        .select(sessions::id)
+        .into_boxed();
+    if let Some(keep) = keep {
+        live = live.filter(sessions::id.ne(Id::from(keep)));
+    }
+    let ended: Vec<Id> = live.load(tx.conn)?;
+    for session in ended {
+        diesel::update(sessions::table.find(session)).set(sessions::revoked_at.eq(Time::from(at))).execute(tx.conn)?;
+        tx.events.push(Event::SessionEnded { user, session: session.into() });
+    }
+    Ok(())
+}
+
+/// Takes the user out of a group, which passes to the heir or ends.
+fn leave_for_good(tx: &mut Tx<'_>, user: UserId, group: GroupId, at: Timestamp) -> DbResult<()> {
+    lock_group(tx.conn, group)?;
+    let Some(member) = find_member(tx.conn, group, user)? else { return Ok(()) };
+    if member.role == Role::Owner {
+        let candidates = oldest_others(tx.conn, group, user)?;
+        match heir(&candidates) {
+            Some(heir) => drop(set_role(tx, heir.clone(), Role::Owner, at)?),
+            None => {
+                return match find_group(tx.conn, group)? {
+                    Some(whole) => end_group(tx, whole, at),
+                    None => Ok(()),
+                };
+            }
+        }
+    }
+    dismiss(tx, member)
+}
+
+/// The oldest of the others in each role: who may inherit is among them, however large the group.
+fn oldest_others(conn: &mut AnyConnection, group: GroupId, user: UserId) -> DbResult<Vec<Member>> {
+    let mut oldest = Vec::new();
+    for role in [Role::Admin, Role::Member] {
+        let found: Option<(MemberRow, ProfileRow)> = members::table
+            .inner_join(users::table)
+            .filter(members::conversation_id.eq(Id::from(group)).and(members::user_id.ne(Id::from(user))))
+            .filter(members::role.eq(role.as_str()))
+            .order((members::joined_at, members::user_id))
+            .select((MemberRow::as_select(), ProfileRow::as_select()))
+            .first(conn)
+            .optional()?;
+        oldest.extend(found.map(|(member, user)| member.into_member(&user)).transpose()?);
+    }
+    Ok(oldest)
+}
+
+#[async_trait]
+impl UserRepository for Store {
+    async fn create(&self, user: NewUser) -> Result<User> {
+        self.write(user.id.0, move |tx| {
+            let row = NewUserRow {
+                id: user.id.into(),
+                username_key: user.username.key(),
+                username: user.username.into_string(),
+                email_key: user.email.as_ref().map(|email| email.key()),
+                email: user.email.map(|email| email.into_string()),
+                password_hash: user.password.map(|hash| hash.0),
+                role: "member",
+                created_at: user.at.into(),
+                updated_at: user.at.into(),
+            };
+            // Asked first, so that the name is told where both are taken; the indexes decide between nodes.
+            let taken = users::table.filter(users::username_key.eq(&row.username_key)).select(users::id);
+            if taken.first::<Id>(tx.conn).optional()?.is_some() {
+                return Ok(Conflict::UsernameTaken.err()?);
+            }
+            let id = row.id;
+            diesel::insert_into(users::table).values(row).execute(tx.conn).map_err(conflict)?;
+            Ok(users::table.find(id).select(UserRow::as_select()).first(tx.conn)?.into_user()?)
+        })
+        .await
+    }
+
+    async fn find(&self, id: UserId) -> Result<Option<User>> {
+        self.read(move |conn| {
+            let found: Option<UserRow> =
+                users::table.find(Id::from(id)).select(UserRow::as_select()).first(conn).optional()?;
+            Ok(found.map(UserRow::into_user).transpose()?)
+        })
+        .await
+    }
+
+    async fn find_by_name(&self, name: &Username) -> Result<Option<User>> {
+        Ok(self.credentials_by_name(name).await?.map(|credentials| credentials.user))
+    }
+
+    async fn credentials_by_name(&self, name: &Username) -> Result<Option<Credentials>> {
+        let key = name.key();
+        self.read(move |conn| {
+            let living = users::table.filter(users::username_key.eq(key).and(users::deleted_at.is_null()));
+            credentials(living.select((UserRow::as_select(), users::password_hash)).first(conn).optional()?)
+        })
+        .await
+    }
+
+    async fn credentials(&self, id: UserId) -> Result<Option<Credentials>> {
+        self.read(move |conn| {
+            let living = users::table.find(Id::from(id)).filter(users::deleted_at.is_null());
+            credentials(living.select((UserRow::as_select(), users::password_hash)).first(conn).optional()?)
+        })
+        .await
+    }
+
+    async fn list<'a>(
+        &self,
+        prefix: Option<&'a UsernamePrefix>,
+        after: Option<UserId>,
+        limit: Limit,
+    ) -> Result<Page<User>> {
+        let prefix = prefix.map(|prefix| prefix.key().to_owned());
+        self.snapshot(move |conn| {
+            let mut query = users::table
+                .filter(users::deleted_at.is_null())
+                .order(users::username_key)
+                .limit(limit.get() as i64 + 1)
+                .select(UserRow::as_select())
+                .into_boxed();
+            if let Some(prefix) = prefix {
+                if let Some(end) = upper_bound(&prefix) {
+                    query = query.filter(users::username_key.lt(end));
+                }
+                query = query.filter(users::username_key.ge(prefix));
+            }
+            if let Some(after) = after {
+                query = query.filter(users::username_key.gt(name_key(conn, after)?));
+            }
+            let rows: Vec<UserRow> = query.load(conn)?;
+            let users = rows.into_iter().map(UserRow::into_user).collect::<Result<_, _>>()?;
+            Ok(Page::from_surplus(users, limit))
+        })
+        .await
+    }
+
+    async fn change(&self, id: UserId, change: ProfileChange, keep: SessionId, at: Timestamp) -> Result<User> {
+        self.write(id.0, move |tx| {
+            let mine = users::table.find(Id::from(id)).filter(users::deleted_at.is_null());
+            if let Some(email) = &change.email {
+                let set = (users::email.eq(email.as_str()), users::email_key.eq(email.key()));
+                diesel::update(mine).set(set).execute(tx.conn).map_err(conflict)?;
+            }
+            if let Some(name) = &change.display_name {
+                diesel::update(mine).set(users::display_name.eq(name.as_str())).execute(tx.conn)?;
+            }
+            if let Some(hash) = &change.password {
+                diesel::update(mine).set(users::password_hash.eq(&hash.0)).execute(tx.conn)?;
+                end_sessions(tx, id, Some(keep), at)?;
+            }
+            if change != ProfileChange::default() {
+                diesel::update(mine).set(users::updated_at.eq(Time::from(at))).execute(tx.conn)?;
+            }
+            let found: Option<UserRow> = mine.select(UserRow::as_select()).first(tx.conn).optional()?;
+            match found {
+                Some(row) => Ok(row.into_user()?),
+                None => Ok(NotFound::User.err()?),
+            }
+        })
+        .await
+    }
+
+    async fn delete(&self, id: UserId, at: Timestamp) -> Result<()> {
+        self.write(id.0, move |tx| {
+            let forgotten = diesel::update(users::table.find(Id::from(id)).filter(users::deleted_at.is_null()))
+                .set((
+                    users::email.eq(None::<String>),
+                    users::email_key.eq(None::<String>),
+                    users::password_hash.eq(None::<String>),
+                    users::display_name.eq(None::<String>),
+                    users::role.eq("member"),
+                    users::updated_at.eq(Time::from(at)),
+                    users::deleted_at.eq(Time::from(at)),
+                ))
+                .execute(tx.conn)?;
+            if forgotten == 0 {
+                return Ok(NotFound::User.err()?);
+            }
+            // In the order of their ids, as all who lock several conversations.
+            let groups: Vec<Id> = members::table
+                .inner_join(conversations::table)
+                .filter(members::user_id.eq(Id::from(id)))
+                .filter(conversations::kind.eq("group").and(conversations::deleted_at.is_null()))
+                .order(members::conversation_id)
+                .select(members::conversation_id)
+                .load(tx.conn)?;
+            for group in groups {
+                leave_for_good(tx, id, group.into(), at)?;
+            }
+            end_sessions(tx, id, None, at)?;
+            tx.events.push(Event::UserDeleted(id));
+            Ok(())
+        })
+        .await
+    }
+}
+
+impl Store {
+    /// Those of the username keys that no user, living or deleted, has.
+    ///
+    /// # Errors
+    /// Only faults of storage.
+    pub async fn missing_users(&self, keys: Vec<String>) -> Result<Vec<String>> {
+        self.read(move |conn| {
+            let mut missing = Vec::new();
+            for key in keys {
+                let found = users::table.filter(users::username_key.eq(&key)).select(users::id);
+                if found.first::<Id>(conn).optional()?.is_none() {
+                    missing.push(key);
+                }
+            }
+            Ok(missing)
+        })
+        .await
+    }
+}

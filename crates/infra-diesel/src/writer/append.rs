@@ -1,0 +1,394 @@
+//! Appending messages, many at once: look-ups are shared, counters are counted in memory and written once, and the
+//! rules are asked about what this transaction sees.
+
+use super::statements;
+use crate::connection::AnyConnection;
+use crate::error::DbResult;
+use crate::files::find_readable;
+use crate::members::{NewMemberRow, insert_member};
+use crate::rows::{
+    ConversationRow, FileRow, MessageRow, ProfileRow, find_conversation, find_direct, find_message, find_profile,
+    find_role, full_message, pair, user_role,
+};
+use crate::schema::{files, messages};
+use crate::sql_types::{Id, Time};
+use diesel::prelude::*;
+use domain::events::Event;
+use domain::groups::{Entry, Role};
+use domain::messages::{Appended, Attachment, Body, Draft, DraftBody, Message, Recipient, StoredSend};
+use domain::users::{Profile, ServerPolicy, UserRole, Username};
+use domain::{ConversationId, NotFound, Unauthenticated, UserId};
+use sha2::{Digest, Sha256};
+use std::collections::hash_map::Entry as Slot;
+use std::collections::{HashMap, HashSet};
+
+/// A conversation whose counter is counted here until [`AppendBatch::finish`].
+struct Counted {
+    row: ConversationRow,
+    dirty: bool,
+}
+
+/// A user as the rules need it.
+#[derive(Clone)]
+struct Sender {
+    profile: Profile,
+    username: Username,
+    role: UserRole,
+}
+
+/// Messages on their way into one transaction.
+pub struct AppendBatch<'a> {
+    conn: &'a mut AnyConnection,
+    policy: &'a ServerPolicy,
+    conversations: HashMap<ConversationId, Option<Counted>>,
+    directs: HashMap<(Id, Id), ConversationId>,
+    /// Living users.
+    users: HashMap<UserId, Option<Sender>>,
+    roles: HashMap<(ConversationId, UserId), Option<Role>>,
+    /// Not inserted yet.
+    rows: Vec<MessageRow>,
+    /// The idempotency keys of `rows`.
+    keys: HashSet<(UserId, String)>,
+    events: Vec<Event>,
+}
+
+/// The digest that stands for the content a message was sent with, once that is no longer stored.
+pub fn content_digest(content: &str) -> [u8; 32] {
+    Sha256::digest(content.as_bytes()).into()
+}
+
+impl<'a> AppendBatch<'a> {
+    /// Begins a batch inside the open transaction. `drafts` are what will be appended: on Postgres their conversations are
+    /// locked here, in one order for all writers, and what they need is read in few statements.
+    pub fn begin<'d>(
+        conn: &'a mut AnyConnection,
+        policy: &'a ServerPolicy,
+        drafts: impl Iterator<Item = &'d Draft>,
+    ) -> DbResult<Self> {
+        let mut batch = Self {
+            conn,
+            policy,
+            conversations: HashMap::new(),
+            directs: HashMap::new(),
+            users: HashMap::new(),
+            roles: HashMap::new(),
+            rows: Vec::new(),
+            keys: HashSet::new(),
+            events: Vec::new(),
+        };
+        if let AnyConnection::Postgres(_) = batch.conn {
+            batch.read_ahead(drafts)?;
+        }
+        Ok(batch)
+    }
+
+    /// Locks and reads what the drafts need, in a fixed number of statements however many they are.
+    fn read_ahead<'d>(&mut self, drafts: impl Iterator<Item = &'d Draft>) -> DbResult<()> {
+        let AnyConnection::Postgres(conn) = &mut *self.conn else { return Ok(()) };
+        let ahead = statements::read_ahead(conn, drafts)?;
+        for row in ahead.conversations {
+            if let (Some(first), Some(second)) = (row.first_user, row.second_user) {
+                self.directs.insert((first, second), row.id.into());
+            }
+            let live = row.deleted_at.is_none();
+            self.conversations.insert(row.id.into(), live.then_some(Counted { row, dirty: false }));
+        }
+        for user in ahead.users {
+            self.users.insert(user.id.into(), sender(user)?);
+        }
+        for (conversation, user, role) in ahead.roles {
+            self.roles.insert((conversation.into(), user.into()), Some(crate::rows::role(&role)?));
+        }
+        for (conversation, user) in ahead.asked_roles {
+            self.roles.entry((conversation.into(), user.into())).or_insert(None);
+        }
+        Ok(())
+    }
+
+    /// Appends one message. The outer error fails the batch, the inner one only this draft, which then leaves no trace:
+    /// everything is checked before anything is written.
+    pub fn append(&mut self, draft: &Draft) -> DbResult<domain::Result<Appended>> {
+        match self.append_checked(draft) {
+            Ok(appended) => Ok(Ok(appended)),
+            Err(crate::error::DbError::Rule(rule)) => Ok(Err(rule)),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn append_checked(&mut self, draft: &Draft) -> DbResult<Appended> {
+        let Some(sender) = self.user(draft.sender)? else { return Ok(Unauthenticated::InvalidToken.err()?) };
+        if let Some(replayed) = self.replay(draft)? {
+            return Ok(Appended::Replayed(replayed));
+        }
+        // Existence, then right: the recipient, what is answered, what is carried, then who may.
+        let (conversation, entry) = self.destination(draft)?;
+        self.check_reply(draft, conversation)?;
+        let body = self.body(draft)?;
+        if draft.recipient == Recipient::Everybody {
+            self.policy.may_broadcast(&sender.username, sender.role)?;
+        }
+        // From here on nothing refuses.
+        let conversation = match (conversation, draft.recipient) {
+            (Some(conversation), _) => conversation,
+            (None, Recipient::User(receiver)) => self.begin_direct(draft, receiver)?,
+            (None, _) => return Ok(draft.recipient.not_found().err()?),
+        };
+        if entry == Entry::Joins {
+            self.join(conversation, draft)?;
+        }
+        if let DraftBody::Attachment(Attachment::Uploaded(file), _) = &draft.body {
+            diesel::insert_into(files::table).values(FileRow::from(file)).execute(self.conn)?;
+        }
+        self.push(draft, conversation, sender.profile, body).map(Appended::Stored)
+    }
+
+    /// The message that was sent under the draft's key before, if the draft is a retry of it.
+    fn replay(&mut self, draft: &Draft) -> DbResult<Option<Message>> {
+        let Some(key) = &draft.key else { return Ok(None) };
+        if self.keys.contains(&(draft.sender, key.as_str().to_owned())) {
+            self.insert_rows()?;
+        }
+        let stored: Option<(Id, Id, Option<Vec<u8>>)> = messages::table
+            .filter(messages::sender_id.eq(Id::from(draft.sender)).and(messages::client_id.eq(key.as_str())))
+            .select((messages::id, messages::conversation_id, messages::sent_digest))
+            .first(self.conn)
+            .optional()?;
+        let Some((id, stored_in, sent_digest)) = stored else { return Ok(None) };
+        let goes_to = match draft.recipient {
+            Recipient::User(receiver) => self.direct(draft.sender, receiver)?,
+            Recipient::Group(group) => Some(group.conversation()),
+            Recipient::Everybody => Some(ConversationId::BROADCAST),
+        };
+        if goes_to != Some(stored_in.into()) {
+            // Another target: it has to exist before it can be the wrong one.
+            self.destination(draft)?;
+            return Ok(domain::Conflict::KeyReused.err()?);
+        }
+        let role = self.role(stored_in.into(), draft.sender)?;
+        let Some(Counted { row: conversation, .. }) = self.conversation(stored_in.into())? else {
+            return Ok(draft.recipient.not_found().err()?);
+        };
+        let conversation = conversation.clone();
+        conversation.access(draft.sender, role)?.may_read().or_else(|_| draft.recipient.not_found().err())?;
+        let Some(found) = find_message(self.conn, id.into())? else { return Ok(None) };
+        let same_content = match &sent_digest {
+            Some(digest) => digest[..] == content_digest(draft.body.content()),
+            None => found.0.content == draft.body.content(),
+        };
+        let deleted = found.0.deleted_at.is_some();
+        let message = full_message(&conversation, found)?;
+        let attachment = match &message.body {
+            Body::Text(_) => None,
+            Body::Attachment { kind, file, .. } => Some((*kind, file)),
+        };
+        StoredSend {
+            conversation: message.conversation,
+            same_content,
+            attachment,
+            reply_to: message.reply_to,
+            deleted,
+        }
+        .is_retried_by(draft, goes_to)?;
+        Ok(Some(message))
+    }
+
+    /// The conversation the draft goes to (`None`: a direct one that is still to be made) and how the sender gets in.
+    fn destination(&mut self, draft: &Draft) -> DbResult<(Option<ConversationId>, Entry)> {
+        match draft.recipient {
+            Recipient::User(receiver) => {
+                if self.user(receiver)?.is_none() {
+                    return Ok(NotFound::User.err()?);
+                }
+                Ok((self.direct(draft.sender, receiver)?, Entry::Member))
+            }
+            Recipient::Group(group) => {
+                let role = self.role(group.conversation(), draft.sender)?;
+                match self.conversation(group.conversation())? {
+                    Some(counted) if counted.row.kind == "group" => {
+                        let entry = counted.row.standing(role)?.may_send()?;
+                        Ok((Some(group.conversation()), entry))
+                    }
+                    _ => Ok(NotFound::Group.err()?),
+                }
+            }
+            Recipient::Everybody => Ok((Some(ConversationId::BROADCAST), Entry::Member)),
+        }
+    }
+
+    fn check_reply(&mut self, draft: &Draft, conversation: Option<ConversationId>) -> DbResult<()> {
+        let Some(reply_to) = draft.reply_to else { return Ok(()) };
+        let Some(conversation) = conversation else { return Ok(NotFound::Message.err()?) };
+        let answered: Option<Id> = messages::table
+            .filter(messages::id.eq(Id::from(reply_to)))
+            .filter(messages::conversation_id.eq(Id::from(conversation)).and(messages::deleted_at.is_null()))
+            .select(messages::id)
+            .first(self.conn)
+            .optional()?;
+        if answered.is_none() { Ok(NotFound::Message.err()?) } else { Ok(()) }
+    }
+
+    fn body(&mut self, draft: &Draft) -> DbResult<Body> {
+        Ok(match &draft.body {
+            DraftBody::Text(text) => Body::Text(text.clone()),
+            DraftBody::Attachment(Attachment::Uploaded(file), caption) => {
+                Body::Attachment { kind: file.kind(), file: file.clone(), caption: caption.clone() }
+            }
+            DraftBody::Attachment(Attachment::Stored { kind, file }, caption) => {
+                let Some(file) = find_readable(self.conn, draft.sender, *file)? else {
+                    return Ok(NotFound::File.err()?);
+                };
+                kind.fits(&file).map_err(domain::Error::from)?;
+                Body::Attachment { kind: *kind, file, caption: caption.clone() }
+            }
+        })
+    }
+
+    /// Makes the direct conversation of the two, with both in it; another node may do the same at this moment.
+    fn begin_direct(&mut self, draft: &Draft, receiver: UserId) -> DbResult<ConversationId> {
+        let (first, second) = pair(draft.sender, receiver);
+        let (id, at) = (Id::from(draft.new_conversation), Time::from(draft.at));
+        let made = statements::insert_direct(self.conn, id, first, second, at)?;
+        let Some(row) = find_direct(self.conn, draft.sender, receiver)? else {
+            return Ok(domain::Unavailable::Overloaded.err()?);
+        };
+        let conversation = ConversationId::from(row.id);
+        if made {
+            for user in if first == second { vec![first] } else { vec![first, second] } {
+                let member = NewMemberRow {
+                    conversation_id: row.id,
+                    user_id: user,
+                    role: "member",
+                    read_up_to: 0,
+                    joined_at: at,
+                    updated_at: at,
+                };
+                insert_member(self.conn, &member)?;
+            }
+        }
+        self.directs.insert((first, second), conversation);
+        self.conversations.insert(conversation, Some(Counted { row, dirty: false }));
+        Ok(conversation)
+    }
+
+    fn join(&mut self, conversation: ConversationId, draft: &Draft) -> DbResult<()> {
+        let Some(Some(counted)) = self.conversations.get(&conversation) else {
+            return Ok(NotFound::Group.err()?);
+        };
+        let new = domain::groups::NewMember::new(domain::GroupId(conversation.0), draft.sender, Role::Member)
+            .map_err(domain::Error::from)?;
+        let member = crate::members::admit(self.conn, new, counted.row.update, draft.at)?;
+        self.roles.insert((conversation, draft.sender), Some(Role::Member));
+        self.events.push(Event::MemberAdded(member));
+        Ok(())
+    }
+
+    /// Gives the message its number.
+    fn push(&mut self, draft: &Draft, conversation: ConversationId, sender: Profile, body: Body) -> DbResult<Message> {
+        let Some(counted) = self.conversation(conversation)? else { return Ok(NotFound::Conversation.err()?) };
+        let at = Time::from(draft.at);
+        counted.row.update += 1;
+        counted.row.last_seq = counted.row.update;
+        // The clock may jump back; the list of conversations must not.
+        counted.row.active_at = counted.row.active_at.max(Some(at));
+        counted.dirty = true;
+        let (seq, place) = (counted.row.update, counted.row.place(draft.sender.into()));
+        let row = MessageRow {
+            conversation_id: conversation.into(),
+            seq,
+            id: draft.id.into(),
+            sender_id: draft.sender.into(),
+            message_type: body.message_type().as_str().to_owned(),
+            content: body.content().to_owned(),
+            file_id: body.file().map(|file| file.id.into()),
+            reply_to: draft.reply_to.map(Into::into),
+            client_id: draft.key.as_ref().map(|key| key.as_str().to_owned()),
+            created_at: at,
+            updated_at: at,
+            edited_at: None,
+            deleted_at: None,
+            update: seq,
+        };
+        if let Some(key) = &row.client_id {
+            self.keys.insert((draft.sender, key.clone()));
+        }
+        self.rows.push(row);
+        let message = Message {
+            id: draft.id,
+            conversation,
+            place,
+            sender,
+            body,
+            reply_to: draft.reply_to,
+            seq,
+            update: seq,
+            created_at: draft.at,
+            updated_at: draft.at,
+            edited_at: None,
+        };
+        self.events.push(Event::MessageCreated(message.clone()));
+        Ok(message)
+    }
+
+    fn insert_rows(&mut self) -> DbResult<()> {
+        self.keys.clear();
+        statements::insert_messages(self.conn, std::mem::take(&mut self.rows))
+    }
+
+    /// Writes what is still only counted, and gives what happened. To be called once, before the commit.
+    pub fn finish(mut self) -> DbResult<Vec<Event>> {
+        self.insert_rows()?;
+        let counted = self.conversations.into_values().flatten().filter(|counted| counted.dirty).map(|c| c.row);
+        statements::write_counters(self.conn, counted.collect())?;
+        Ok(self.events)
+    }
+
+    fn user(&mut self, id: UserId) -> DbResult<Option<Sender>> {
+        Ok(match self.users.entry(id) {
+            Slot::Occupied(known) => known.into_mut(),
+            Slot::Vacant(unknown) => {
+                let found = find_profile(self.conn, id)?.map(sender).transpose()?.flatten();
+                unknown.insert(found)
+            }
+        }
+        .clone())
+    }
+
+    fn role(&mut self, conversation: ConversationId, user: UserId) -> DbResult<Option<Role>> {
+        Ok(match self.roles.entry((conversation, user)) {
+            Slot::Occupied(known) => *known.get(),
+            Slot::Vacant(unknown) => *unknown.insert(find_role(self.conn, conversation, user)?),
+        })
+    }
+
+    fn conversation(&mut self, id: ConversationId) -> DbResult<Option<&mut Counted>> {
+        Ok(match self.conversations.entry(id) {
+            Slot::Occupied(known) => known.into_mut(),
+            Slot::Vacant(unknown) => {
+                let found = find_conversation(self.conn, id)?;
+                unknown.insert(found.map(|row| Counted { row, dirty: false }))
+            }
+        }
+        .as_mut())
+    }
+
+    fn direct(&mut self, one: UserId, other: UserId) -> DbResult<Option<ConversationId>> {
+        let pair = pair(one, other);
+        if let Some(known) = self.directs.get(&pair) {
+            return Ok(Some(*known));
+        }
+        let Some(row) = find_direct(self.conn, one, other)? else { return Ok(None) };
+        let id = ConversationId::from(row.id);
+        self.directs.insert(pair, id);
+        self.conversations.entry(id).or_insert(Some(Counted { row, dirty: false }));
+        Ok(Some(id))
+    }
+}
+
+/// A living user as the rules need it.
+fn sender(row: ProfileRow) -> DbResult<Option<Sender>> {
+    if row.deleted_at.is_some() {
+        return Ok(None);
+    }
+    let role = user_role(&row.role)?;
+    Ok(Some(Sender { profile: row.profile(), username: Username::restored(row.username), role }))
+}

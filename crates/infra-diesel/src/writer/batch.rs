@@ -1,0 +1,216 @@
+//! Batches: what waits, in one transaction.
+
+use super::append::AppendBatch;
+use super::{BATCH, BatchFailed, Context, Finish, Job, Tx};
+use crate::connection::{AnyConnection, DatabaseUrl, Purpose};
+use crate::error::{DbError, DbResult, is_full, is_out_of_reach};
+use domain::events::Event;
+use domain::messages::{Appended, Draft};
+use domain::users::ServerPolicy;
+use tokio::sync::{mpsc, oneshot};
+
+type Answer = oneshot::Sender<domain::Result<Appended>>;
+
+/// Owns a writing connection; lives on a thread of its own.
+pub(super) struct Writer {
+    context: Context,
+    conn: Option<AnyConnection>,
+}
+
+/// Jobs that share a transaction, and what they came to.
+#[derive(Default)]
+struct Done {
+    appends: Vec<(Answer, domain::Result<Appended>)>,
+    /// Appends that were being done when the transaction failed.
+    undecided: Vec<Answer>,
+    finishes: Vec<Finish>,
+    events: Vec<Event>,
+}
+
+impl Writer {
+    pub(super) fn new(context: Context) -> Self {
+        Self { context, conn: None }
+    }
+
+    pub(super) fn run(mut self, mut jobs: mpsc::Receiver<Job>) {
+        let mut waiting = Vec::with_capacity(BATCH);
+        while jobs.blocking_recv_many(&mut waiting, BATCH) > 0 {
+            match self.context.url {
+                DatabaseUrl::Sqlite(_) => self.transaction(std::mem::take(&mut waiting)),
+                DatabaseUrl::Postgres(_) => {
+                    for run in runs(waiting.drain(..)) {
+                        self.transaction(run);
+                    }
+                }
+            }
+        }
+    }
+
+    /// All of `jobs` in one transaction, in their order.
+    fn transaction(&mut self, jobs: Vec<Job>) {
+        let mut done = Done::default();
+        let mut jobs = jobs.into_iter();
+        let policy = std::sync::Arc::clone(&self.context.policy);
+        let outcome = self.begin().and_then(|conn| {
+            while let Some(job) = jobs.next() {
+                match job {
+                    Job::Append(draft, answer) => {
+                        let mut drafts = vec![(draft, answer)];
+                        while let [Job::Append(..), ..] = jobs.as_slice() {
+                            if let Some(Job::Append(draft, answer)) = jobs.next() {
+                                drafts.push((draft, answer));
+                            }
+                        }
+                        append_all(conn, &policy, drafts, &mut done)?;
+                    }
+                    Job::Work(work) => {
+                        let mut events = Vec::new();
+                        conn.begin_savepoint()?;
+                        let (keep, finish) = work(&mut Tx { conn, events: &mut events });
+                        done.finishes.push(finish);
+                        if keep {
+                            conn.commit()?;
+                            done.events.append(&mut events);
+                        } else {
+                            conn.rollback()?;
+                        }
+                    }
+                }
+            }
+            Ok(())
+        });
+        match outcome {
+            Ok(()) => self.commit(done),
+            Err(error) => self.fail(done, jobs, &error),
+        }
+    }
+
+    fn begin(&mut self) -> DbResult<&mut AnyConnection> {
+        if self.conn.is_none() {
+            let opened = AnyConnection::open(&self.context.url, Purpose::Write);
+            self.conn = Some(opened.map_err(|error| DbError::NoConnection(error.to_string()))?);
+        }
+        let Some(conn) = &mut self.conn else { return Err(DbError::NoConnection("just opened, and gone".into())) };
+        conn.begin_write()?;
+        Ok(conn)
+    }
+
+    fn commit(&mut self, done: Done) {
+        let Some(conn) = &mut self.conn else { return };
+        match conn.commit() {
+            Ok(()) => {
+                if !done.events.is_empty() {
+                    self.context.events.publish(done.events);
+                }
+                for (answer, outcome) in done.appends {
+                    let _ = answer.send(outcome);
+                }
+                done.finishes.into_iter().for_each(|finish| finish(Ok(())));
+            }
+            Err(error) if is_full(&error) => self.fail(done, Vec::new().into_iter(), &error.into()),
+            Err(error) => {
+                if let DatabaseUrl::Sqlite(_) = self.context.url {
+                    // After a failed fsync nobody knows what is on the disk but the disk.
+                    (self.context.fatal)(&format!("a commit failed, what it stored is unknown: {error}"));
+                }
+                self.fail(done, Vec::new().into_iter(), &error.into());
+            }
+        }
+    }
+
+    /// Nothing of the transaction was kept, or it is unknown what. `rest` was not begun.
+    fn fail(&mut self, done: Done, rest: std::vec::IntoIter<Job>, error: &DbError) {
+        tracing::error!(%error, "a batch of writes failed");
+        // The connection is in an unknown state: rolled back by the database, or broken.
+        self.conn = None;
+        let failed = match error {
+            DbError::Database(error) if is_full(error) => BatchFailed::StorageFull,
+            _ => BatchFailed::OutOfReach,
+        };
+        for (answer, outcome) in done.appends {
+            let _ = answer.send(outcome.and(Err(failed.into())));
+        }
+        for answer in done.undecided {
+            let _ = answer.send(Err(failed.into()));
+        }
+        done.finishes.into_iter().for_each(|finish| finish(Err(failed)));
+        for job in rest {
+            match job {
+                Job::Append(_, answer) => drop(answer.send(Err(failed.into()))),
+                // Dropped unrun: the caller is told by the closed channel.
+                Job::Work(work) => drop(work),
+            }
+        }
+    }
+}
+
+/// Appends `drafts` together; where that fails for a reason that lies in one of them, one by one.
+fn append_all(
+    conn: &mut AnyConnection,
+    policy: &ServerPolicy,
+    drafts: Vec<(Box<Draft>, Answer)>,
+    done: &mut Done,
+) -> DbResult<()> {
+    let failed = match append_together(conn, policy, &drafts) {
+        Ok((outcomes, mut events)) => {
+            done.events.append(&mut events);
+            done.appends.extend(drafts.into_iter().zip(outcomes).map(|((_, answer), outcome)| (answer, outcome)));
+            return Ok(());
+        }
+        Err(failed) => failed,
+    };
+    if !lies_in_a_draft(&failed) {
+        done.undecided.extend(drafts.into_iter().map(|(_, answer)| answer));
+        return Err(failed);
+    }
+    tracing::warn!(error = %failed, messages = drafts.len(), "a batch of messages failed, redoing it one by one");
+    for draft in drafts {
+        let draft = [draft];
+        let outcome = append_together(conn, policy, &draft);
+        let [(_, answer)] = draft;
+        match outcome {
+            Ok((outcomes, mut events)) => {
+                done.events.append(&mut events);
+                done.appends.extend(outcomes.into_iter().next().map(|outcome| (answer, outcome)));
+            }
+            Err(failed) if lies_in_a_draft(&failed) => done.appends.push((answer, Err(failed.into()))),
+            Err(failed) => {
+                done.undecided.push(answer);
+                return Err(failed);
+            }
+        }
+    }
+    Ok(())
+}
+
+type Outcomes = (Vec<domain::Result<Appended>>, Vec<Event>);
+
+fn append_together(
+    conn: &mut AnyConnection,
+    policy: &ServerPolicy,
+    drafts: &[(Box<Draft>, Answer)],
+) -> DbResult<Outcomes> {
+    conn.savepoint(|conn| {
+        let mut batch = AppendBatch::begin(conn, policy, drafts.iter().map(|(draft, _)| &**draft))?;
+        let outcomes = drafts.iter().map(|(draft, _)| batch.append(draft)).collect::<DbResult<_>>()?;
+        Ok((outcomes, batch.finish()?))
+    })
+}
+
+/// Whether another batch may fare better: not where the disk is full or the database gone.
+fn lies_in_a_draft(error: &DbError) -> bool {
+    matches!(error, DbError::Database(error) if !is_full(error) && !is_out_of_reach(error))
+}
+
+/// On Postgres, appends that follow each other share a transaction and everything else has its own: it holds row locks
+/// only for itself.
+fn runs(jobs: impl Iterator<Item = Job>) -> Vec<Vec<Job>> {
+    let mut runs: Vec<Vec<Job>> = Vec::new();
+    for job in jobs {
+        match (&job, runs.last_mut()) {
+            (Job::Append(..), Some(run)) if matches!(run[..], [Job::Append(..), ..]) => run.push(job),
+            _ => runs.push(vec![job]),
+        }
+    }
+    runs
+}

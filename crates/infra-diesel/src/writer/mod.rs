@@ -1,0 +1,195 @@
+//! The write path: one door for everything that changes, and one `fsync` for everything that waits.
+//!
+//! Callers queue in a bounded channel; a writer takes all that waits (up to [`BATCH`]), does it in **one** transaction,
+//! commits, and only then publishes the events and answers each caller. So the cost of a durable commit is shared by
+//! all who wait for it, answers never run ahead of the disk, and events leave in commit order.
+//!
+//! On SQLite one writer owns the one writing connection. On Postgres there are several, each batch its own
+//! transaction; everything of one conversation goes through the same of them.
+
+mod append;
+mod batch;
+mod statements;
+
+pub use append::content_digest;
+
+use crate::connection::{AnyConnection, DatabaseUrl};
+use crate::error::{DbError, DbResult};
+use domain::events::{Event, EventPublisher};
+use domain::messages::{Appended, Draft};
+use domain::users::ServerPolicy;
+use domain::{Error, Unavailable};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::thread::JoinHandle;
+use tokio::sync::{mpsc, oneshot};
+use uuid::Uuid;
+
+/// How many jobs may wait before more are refused (`DESIGN.md`, section 3).
+const QUEUE: usize = 8192;
+/// How many jobs one transaction takes at the most.
+const BATCH: usize = 512;
+
+/// Called once when it is unknown what a commit did: the process must end, so that the truth is read from the disk.
+pub type Fatal = Arc<dyn Fn(&str) + Send + Sync>;
+
+/// Tells a job's caller how it ended, once the transaction has.
+type Finish = Box<dyn FnOnce(Result<(), BatchFailed>) + Send>;
+
+/// Why a whole transaction came to nothing.
+#[derive(Debug, Clone, Copy)]
+enum BatchFailed {
+    /// The disk is full: nothing was kept.
+    StorageFull,
+    /// The database is out of reach: what was kept is unknown.
+    OutOfReach,
+}
+
+impl From<BatchFailed> for Error {
+    fn from(failed: BatchFailed) -> Self {
+        match failed {
+            BatchFailed::StorageFull => Self::StorageFull,
+            BatchFailed::OutOfReach => Unavailable::StorageOutOfReach.into(),
+        }
+    }
+}
+
+/// What a job may use: the connection inside the batch's transaction, and where to put what it made happen.
+pub struct Tx<'a> {
+    /// Inside a transaction that holds the write lock (SQLite), or its own (Postgres).
+    pub conn: &'a mut AnyConnection,
+    /// Published after the commit, in this order.
+    pub events: &'a mut Vec<Event>,
+}
+
+type Work = Box<dyn FnOnce(&mut Tx<'_>) -> (bool, Finish) + Send>;
+
+enum Job {
+    /// The hot one: many of them share their look-ups and their statements.
+    Append(Box<Draft>, oneshot::Sender<domain::Result<Appended>>),
+    /// Anything else. Says whether to keep what it wrote.
+    Work(Work),
+}
+
+/// What every writer works with.
+#[derive(Clone)]
+struct Context {
+    url: DatabaseUrl,
+    policy: Arc<ServerPolicy>,
+    events: Arc<dyn EventPublisher>,
+    fatal: Fatal,
+}
+
+/// The door.
+pub struct Writers {
+    count: usize,
+    /// Empty once closed.
+    queues: RwLock<Vec<mpsc::Sender<Job>>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Writers {
+    /// Starts `count` writers.
+    ///
+    /// # Errors
+    /// Where a thread cannot be started.
+    pub fn start(
+        url: &DatabaseUrl,
+        count: usize,
+        policy: Arc<ServerPolicy>,
+        events: Arc<dyn EventPublisher>,
+        fatal: Fatal,
+    ) -> std::io::Result<Self> {
+        let context = Context { url: url.clone(), policy, events, fatal };
+        let (mut queues, mut threads) = (Vec::new(), Vec::new());
+        for n in 0..count {
+            let (queue, jobs) = mpsc::channel(QUEUE);
+            let context = context.clone();
+            let thread = std::thread::Builder::new()
+                .name(format!("db-write-{n}"))
+                .spawn(move || batch::Writer::new(context).run(jobs))?;
+            queues.push(queue);
+            threads.push(thread);
+        }
+        Ok(Self { count, queues: RwLock::new(queues), threads: Mutex::new(threads) })
+    }
+
+    /// Whether writes need to be sharded at all.
+    pub fn sharded(&self) -> bool {
+        self.count > 1
+    }
+
+    /// Puts the job in the queue of its shard, or says at once that it cannot be taken.
+    fn submit(&self, shard: Uuid, job: Job) -> domain::Result<()> {
+        let queues = self.queues.read().unwrap_or_else(PoisonError::into_inner);
+        // The tail of a UUIDv7 is random; its head is the clock.
+        let Some(queue) = queues.get(usize::from(shard.as_bytes()[15]) % self.count) else {
+            return Unavailable::Stopping.err();
+        };
+        queue.try_send(job).map_err(|refused| match refused {
+            mpsc::error::TrySendError::Full(_) => Error::from(Unavailable::Overloaded),
+            mpsc::error::TrySendError::Closed(_) => Error::from(Unavailable::Stopping),
+        })
+    }
+
+    /// Appends a message; answers when it is on disk.
+    ///
+    /// # Errors
+    /// Those of [`domain::messages::MessageLog::append`].
+    pub async fn append(&self, shard: Uuid, draft: Draft) -> domain::Result<Appended> {
+        let (answer, answered) = oneshot::channel();
+        self.submit(shard, Job::Append(Box::new(draft), answer))?;
+        answered.await.unwrap_or_else(|_| Unavailable::StorageOutOfReach.err())
+    }
+
+    /// Does `work` in a transaction (its own part of one); answers when it is on disk. What fails leaves nothing behind.
+    ///
+    /// # Errors
+    /// The work's, [`Unavailable`] and [`Error::StorageFull`].
+    pub async fn run<T: Send + 'static>(
+        &self,
+        shard: Uuid,
+        work: impl FnOnce(&mut Tx<'_>) -> DbResult<T> + Send + 'static,
+    ) -> domain::Result<T> {
+        let (answer, answered) = oneshot::channel();
+        let work: Work = Box::new(move |tx| {
+            let outcome = work(tx);
+            let keep = outcome.is_ok();
+            let finish: Finish = Box::new(move |committed| {
+                let outcome = match committed {
+                    Ok(()) => outcome,
+                    // A refusal was one before the transaction failed, too.
+                    Err(failed) => outcome.and(Err(DbError::Rule(failed.into()))),
+                };
+                // Who asked may be gone by now.
+                let _ = answer.send(outcome.map_err(Error::from));
+            });
+            (keep, finish)
+        });
+        self.submit(shard, Job::Work(work))?;
+        answered.await.unwrap_or_else(|_| Unavailable::StorageOutOfReach.err())
+    }
+
+    /// Like [`Writers::run`], for what may be lost and nobody waits for.
+    pub fn run_later(&self, shard: Uuid, work: impl FnOnce(&mut Tx<'_>) -> DbResult<()> + Send + 'static) {
+        let work: Work = Box::new(move |tx| {
+            let outcome = work(tx);
+            if let Err(error) = &outcome {
+                tracing::warn!(%error, "a deferred write failed");
+            }
+            (outcome.is_ok(), Box::new(|_| ()))
+        });
+        // A full queue has more important things in it.
+        let _ = self.submit(shard, Job::Work(work));
+    }
+
+    /// Takes no more, and waits until all that was taken is done. Blocks.
+    pub fn close(&self) {
+        self.queues.write().unwrap_or_else(PoisonError::into_inner).clear();
+        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        for thread in threads {
+            if thread.join().is_err() {
+                tracing::error!("a writer had panicked");
+            }
+        }
+    }
+}

@@ -1,0 +1,276 @@
+//! The statements of the hot path, by hand: diesel caches no prepared statement for updates and batch inserts, so these
+//! are query fragments with a static id.
+
+use crate::connection::AnyConnection;
+use crate::error::DbResult;
+use crate::rows::{ConversationRow, MessageRow, ProfileRow, pair};
+use crate::schema::{conversations, members, messages, users};
+use crate::sql_types::{Id, SqlId, SqlTime, Time};
+use diesel::pg::{Pg, PgConnection};
+use diesel::prelude::*;
+use diesel::query_builder::{AstPass, QueryFragment, QueryId};
+use diesel::sql_types::{Array, BigInt, Nullable, Text};
+use diesel::sqlite::Sqlite;
+use domain::ConversationId;
+use domain::messages::{Draft, Recipient};
+use std::collections::BTreeSet;
+
+/// What a batch of drafts needs, read at once (Postgres).
+#[derive(Default)]
+pub struct Ahead {
+    /// Locked.
+    pub conversations: Vec<ConversationRow>,
+    /// Senders and receivers.
+    pub users: Vec<ProfileRow>,
+    /// (conversation, user, role) of those of `asked_roles` who are in.
+    pub roles: Vec<(Id, Id, String)>,
+    /// (conversation, user) that were looked up.
+    pub asked_roles: Vec<(Id, Id)>,
+}
+
+/// Locks the conversations of the drafts in the order of their ids (groups and the broadcast first, then direct ones by
+/// pair: one order for all writers, so that none waits in a circle), then reads who sends to whom, so that what is read
+/// is what holds while the locks are held.
+pub fn read_ahead<'d>(conn: &mut PgConnection, drafts: impl Iterator<Item = &'d Draft>) -> DbResult<Ahead> {
+    let (mut ids, mut pairs) = (BTreeSet::new(), BTreeSet::new());
+    let (mut people, mut asked_roles) = (BTreeSet::new(), BTreeSet::new());
+    for draft in drafts {
+        people.insert(Id::from(draft.sender));
+        match draft.recipient {
+            Recipient::User(receiver) => {
+                people.insert(receiver.into());
+                pairs.insert(pair(draft.sender, receiver));
+            }
+            Recipient::Group(group) => {
+                ids.insert(Id::from(group));
+                asked_roles.insert((Id::from(group), Id::from(draft.sender)));
+            }
+            Recipient::Everybody => drop(ids.insert(ConversationId::BROADCAST.into())),
+        }
+    }
+    let mut ahead = Ahead { asked_roles: asked_roles.into_iter().collect(), ..Ahead::default() };
+    if !ids.is_empty() {
+        ahead.conversations = conversations::table
+            .filter(conversations::id.eq_any(ids.into_iter().collect::<Vec<_>>()))
+            .order(conversations::id)
+            .select(ConversationRow::as_select())
+            .for_update()
+            .load(conn)?;
+    }
+    if !pairs.is_empty() {
+        let (firsts, seconds): (Vec<Id>, Vec<Id>) = pairs.into_iter().unzip();
+        let found: Vec<Id> = LockDirects { firsts, seconds }.load(conn)?;
+        let mut rows = conversations::table
+            .filter(conversations::id.eq_any(found))
+            .select(ConversationRow::as_select())
+            .load(conn)?;
+        ahead.conversations.append(&mut rows);
+    }
+    ahead.users = users::table
+        .filter(users::id.eq_any(people.into_iter().collect::<Vec<_>>()))
+        .select(ProfileRow::as_select())
+        .load(conn)?;
+    if !ahead.asked_roles.is_empty() {
+        let (rooms, people): (Vec<Id>, Vec<Id>) = ahead.asked_roles.iter().copied().unzip();
+        ahead.roles = members::table
+            .filter(members::conversation_id.eq_any(rooms).and(members::user_id.eq_any(people)))
+            .select((members::conversation_id, members::user_id, members::role))
+            .load(conn)?;
+    }
+    Ok(ahead)
+}
+
+#[derive(QueryId)]
+struct LockDirects {
+    firsts: Vec<Id>,
+    seconds: Vec<Id>,
+}
+
+impl QueryFragment<Pg> for LockDirects {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql("SELECT c.id FROM unnest(");
+        out.push_bind_param::<Array<SqlId>, _>(&self.firsts)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<SqlId>, _>(&self.seconds)?;
+        out.push_sql(
+            ") AS asked(first_user, second_user) JOIN conversations c ON c.first_user = asked.first_user \
+             AND c.second_user = asked.second_user ORDER BY c.id FOR UPDATE OF c",
+        );
+        Ok(())
+    }
+}
+
+impl diesel::query_builder::Query for LockDirects {
+    type SqlType = SqlId;
+}
+impl RunQueryDsl<PgConnection> for LockDirects {}
+
+/// Makes the direct conversation of an ordered pair, unless it is there. Says whether it did.
+pub fn insert_direct(conn: &mut AnyConnection, id: Id, first: Id, second: Id, at: Time) -> DbResult<bool> {
+    let made = diesel::sql_query(
+        "INSERT INTO conversations (id, kind, first_user, second_user, created_at, updated_at) \
+         VALUES ($1, 'direct', $2, $3, $4, $4) \
+         ON CONFLICT (first_user, second_user) WHERE first_user IS NOT NULL DO NOTHING",
+    )
+    .bind::<SqlId, _>(id)
+    .bind::<SqlId, _>(first)
+    .bind::<SqlId, _>(second)
+    .bind::<SqlTime, _>(at)
+    .execute(conn)?;
+    Ok(made == 1)
+}
+
+/// Stores messages.
+pub fn insert_messages(conn: &mut AnyConnection, rows: Vec<MessageRow>) -> DbResult<()> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    match conn {
+        // One prepared statement, run again and again: SQLite has no round trips to save.
+        AnyConnection::Sqlite(conn) => {
+            for row in rows {
+                diesel::insert_into(messages::table).values(row).execute(conn)?;
+            }
+        }
+        AnyConnection::Postgres(conn) => {
+            InsertMessages::of(rows).execute(conn)?;
+        }
+    }
+    Ok(())
+}
+
+/// A batch as columns: one statement text however many rows.
+#[derive(QueryId, Default)]
+struct InsertMessages {
+    conversation_id: Vec<Id>,
+    seq: Vec<i64>,
+    id: Vec<Id>,
+    sender_id: Vec<Id>,
+    message_type: Vec<String>,
+    content: Vec<String>,
+    file_id: Vec<Option<Id>>,
+    reply_to: Vec<Option<Id>>,
+    client_id: Vec<Option<String>>,
+    created_at: Vec<Time>,
+}
+
+impl InsertMessages {
+    /// New messages: `update` is `seq`, `updated_at` is `created_at`, the rest is not set.
+    fn of(rows: Vec<MessageRow>) -> Self {
+        let mut columns = Self::default();
+        for row in rows {
+            columns.conversation_id.push(row.conversation_id);
+            columns.seq.push(row.seq);
+            columns.id.push(row.id);
+            columns.sender_id.push(row.sender_id);
+            columns.message_type.push(row.message_type);
+            columns.content.push(row.content);
+            columns.file_id.push(row.file_id);
+            columns.reply_to.push(row.reply_to);
+            columns.client_id.push(row.client_id);
+            columns.created_at.push(row.created_at);
+        }
+        columns
+    }
+}
+
+impl QueryFragment<Pg> for InsertMessages {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql(
+            "INSERT INTO messages (conversation_id, seq, id, sender_id, type, content, file_id, reply_to, client_id, \
+             created_at, updated_at, \"update\") SELECT conversation_id, seq, id, sender_id, type, content, file_id, \
+             reply_to, client_id, created_at, created_at, seq FROM unnest(",
+        );
+        out.push_bind_param::<Array<SqlId>, _>(&self.conversation_id)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<BigInt>, _>(&self.seq)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<SqlId>, _>(&self.id)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<SqlId>, _>(&self.sender_id)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Text>, _>(&self.message_type)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Text>, _>(&self.content)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Nullable<SqlId>>, _>(&self.file_id)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Nullable<SqlId>>, _>(&self.reply_to)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Nullable<Text>>, _>(&self.client_id)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<SqlTime>, _>(&self.created_at)?;
+        out.push_sql(
+            ") AS new(conversation_id, seq, id, sender_id, type, content, file_id, reply_to, client_id, created_at)",
+        );
+        Ok(())
+    }
+}
+impl RunQueryDsl<PgConnection> for InsertMessages {}
+
+/// Writes the counters that a batch has counted in memory.
+pub fn write_counters(conn: &mut AnyConnection, counted: Vec<ConversationRow>) -> DbResult<()> {
+    match conn {
+        AnyConnection::Sqlite(conn) => {
+            for row in counted {
+                WriteCounter(row).execute(conn)?;
+            }
+        }
+        AnyConnection::Postgres(_) if counted.is_empty() => {}
+        AnyConnection::Postgres(conn) => {
+            let mut columns = WriteCounters::default();
+            for row in counted {
+                columns.id.push(row.id);
+                columns.update.push(row.update);
+                columns.last_seq.push(row.last_seq);
+                columns.active_at.push(row.active_at);
+            }
+            columns.execute(conn)?;
+        }
+    }
+    Ok(())
+}
+
+#[derive(QueryId)]
+struct WriteCounter(ConversationRow);
+
+impl QueryFragment<Sqlite> for WriteCounter {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
+        out.push_sql("UPDATE conversations SET \"update\" = ");
+        out.push_bind_param::<BigInt, _>(&self.0.update)?;
+        out.push_sql(", last_seq = ");
+        out.push_bind_param::<BigInt, _>(&self.0.last_seq)?;
+        out.push_sql(", active_at = ");
+        out.push_bind_param::<Nullable<SqlTime>, _>(&self.0.active_at)?;
+        out.push_sql(" WHERE id = ");
+        out.push_bind_param::<SqlId, _>(&self.0.id)
+    }
+}
+impl RunQueryDsl<SqliteConnection> for WriteCounter {}
+
+#[derive(QueryId, Default)]
+struct WriteCounters {
+    id: Vec<Id>,
+    update: Vec<i64>,
+    last_seq: Vec<i64>,
+    active_at: Vec<Option<Time>>,
+}
+
+impl QueryFragment<Pg> for WriteCounters {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql(
+            "UPDATE conversations c SET \"update\" = new.counter, last_seq = new.last_seq, active_at = new.active_at \
+             FROM unnest(",
+        );
+        out.push_bind_param::<Array<SqlId>, _>(&self.id)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<BigInt>, _>(&self.update)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<BigInt>, _>(&self.last_seq)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Nullable<SqlTime>>, _>(&self.active_at)?;
+        out.push_sql(") AS new(id, counter, last_seq, active_at) WHERE c.id = new.id");
+        Ok(())
+    }
+}
+impl RunQueryDsl<PgConnection> for WriteCounters {}

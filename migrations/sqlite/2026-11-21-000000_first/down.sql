@@ -1,0 +1,7 @@
+DROP TABLE receipts;
+DROP TABLE messages;
+DROP TABLE files;
+DROP TABLE members;
+DROP TABLE conversations;
+DROP TABLE sessions;
+DROP TABLE users;
