@@ -3,7 +3,10 @@
 //! [`app::Application`] is the whole program on a port; `main` and the tests run the same one.
 
 pub mod app;
+pub mod cli;
 pub mod clock;
+pub mod config;
 pub mod http;
+pub mod logging;
 pub mod passwords;
 pub mod tokens;

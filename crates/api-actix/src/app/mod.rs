@@ -1,5 +1,185 @@
 //! The composition root: the only place where adapters meet.
 
+mod readiness;
 mod use_cases;
 
+pub use readiness::Readiness;
 pub use use_cases::{Adapters, UseCases};
+
+use crate::clock::{SystemClock, UuidV7};
+use crate::config::{Config, Secret};
+use crate::http::{middleware, routes};
+use crate::passwords::BcryptPool;
+use crate::tokens::Tokens;
+use actix_web::dev::{Server, ServerHandle};
+use actix_web::middleware::from_fn;
+use actix_web::{App, HttpServer, web};
+use anyhow::Context as _;
+use domain::events::{EventPublisher, NoListeners};
+use infra_diesel::{Store, StoreOptions};
+use infra_files::Blobs;
+use std::io::Write as _;
+use std::net::{SocketAddr, TcpListener};
+use std::num::NonZero;
+use std::sync::Arc;
+use std::time::Duration;
+use tracing::{error, info, warn};
+
+/// How long a client may take for its request's headers.
+const HEADER_DEADLINE: Duration = Duration::from_secs(10);
+/// How long a connection may be idle.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+/// How long an answer that refuses a body may wait for the client to hear it (the rest of the body is thrown away).
+const LINGER: Duration = Duration::from_secs(3);
+/// How long the requests under way may take once the server is to stop, in seconds; with [`CLOSE_DEADLINE`] below the
+/// ten seconds that are promised.
+const DRAIN_SECONDS: u64 = 7;
+/// How long the store may take to write what it has taken.
+const CLOSE_DEADLINE: Duration = Duration::from_secs(2);
+
+/// The whole server, bound to its port.
+pub struct Application {
+    server: Server,
+    address: SocketAddr,
+    store: Arc<Store>,
+    readiness: web::Data<Readiness>,
+}
+
+impl Application {
+    /// Opens the database (making and migrating it as needed), binds the port, and composes everything. Serves only
+    /// once it runs. Needs an actix system around it.
+    ///
+    /// # Errors
+    /// In words for the operator: what of the configuration cannot be had.
+    pub async fn build(config: Config) -> anyhow::Result<Self> {
+        config.make_data_dir()?;
+        let policy = Arc::new(config.policy);
+        let events: Arc<dyn EventPublisher> = Arc::new(NoListeners);
+        let options = StoreOptions { policy: Arc::clone(&policy), events, fatal: Arc::new(die), pool_size: None };
+        let store = Store::open(&config.database_url, options).await.context("the database cannot be opened")?;
+        let store = Arc::new(store);
+        // The store's lock keeps a second server from making another secret.
+        let secret = config.jwt_secret.map_or_else(|| Secret::kept_in(&config.data_dir), Ok)?;
+        let blobs =
+            Blobs::on_disk(config.uploads).context("PARLANCE_FILES: the directory of uploads cannot be used")?;
+        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+        let adapters = Adapters {
+            users: store.clone(),
+            sessions: store.clone(),
+            groups: store.clone(),
+            members: store.clone(),
+            log: store.clone(),
+            messages: store.clone(),
+            receipts: store.clone(),
+            conversations: store.clone(),
+            files: store.clone(),
+            blobs: Arc::new(blobs),
+            hasher: Arc::new(BcryptPool::start(config.bcrypt_cost, cores)?),
+            clock: Arc::new(SystemClock),
+            ids: Arc::new(UuidV7),
+        };
+        warn_of_missing_admins(&store, &policy).await;
+        let readiness = web::Data::new(Readiness::new(Arc::clone(&store)));
+        let app = web::Data::new(UseCases::new(adapters, policy, config.max_file_bytes));
+        let tokens = web::Data::new(Tokens::new(secret.expose()));
+
+        let listener = bind(&config.listen)?;
+        let address = listener.local_addr().context("the port cannot be told")?;
+        let shared = (app, tokens, readiness.clone());
+        let server = HttpServer::new(move || {
+            let (app, tokens, readiness) = shared.clone();
+            App::new()
+                .app_data(app)
+                .app_data(tokens)
+                .app_data(readiness)
+                .wrap(from_fn(middleware::around))
+                .configure(routes::routes)
+        })
+        .workers(cores)
+        .tcp_nodelay(true)
+        .client_request_timeout(HEADER_DEADLINE)
+        .client_disconnect_timeout(LINGER)
+        .keep_alive(KEEP_ALIVE)
+        .shutdown_timeout(DRAIN_SECONDS)
+        .disable_signals()
+        .listen(listener)
+        .context("the port cannot be listened on")?
+        .run();
+        Ok(Self { server, address, store, readiness })
+    }
+
+    /// The port that was bound.
+    pub fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    /// Stops the server from elsewhere; `stop(true)` lets it finish the requests under way.
+    pub fn handle(&self) -> ServerHandle {
+        self.server.handle()
+    }
+
+    /// Says where it listens, and serves until SIGTERM or Ctrl-C; then finishes the requests under way. Ends within ten
+    /// seconds of the signal.
+    ///
+    /// # Errors
+    /// Where signals cannot be waited for, or the server fails.
+    pub async fn run_until_stopped(self) -> anyhow::Result<()> {
+        let Self { mut server, address, store, readiness } = self;
+        let mut stdout = std::io::stdout();
+        // Nobody reading it is no reason not to serve.
+        let _ = writeln!(stdout, "listening on http://{address}").and_then(|()| stdout.flush());
+        let handle = server.handle();
+        let served = tokio::select! {
+            served = &mut server => served,
+            signal = stop_signal() => {
+                signal?;
+                info!("stopping");
+                readiness.drain();
+                futures_util::join!(handle.stop(true), server).1
+            }
+        };
+        if tokio::time::timeout(CLOSE_DEADLINE, store.close()).await.is_err() {
+            error!("the database did not close in time");
+        }
+        served.context("the server failed")
+    }
+}
+
+/// The store's last word: after a failed commit nobody knows what is on the disk, and only a restart can tell.
+fn die(reason: &str) {
+    error!(reason, "stopping at once");
+    std::process::exit(1);
+}
+
+fn bind(listen: &str) -> anyhow::Result<TcpListener> {
+    let listener = TcpListener::bind(listen).with_context(|| format!("PARLANCE_LISTEN: cannot listen on {listen}"))?;
+    listener.set_nonblocking(true).context("the port cannot be set up")?;
+    Ok(listener)
+}
+
+async fn warn_of_missing_admins(store: &Store, policy: &domain::users::ServerPolicy) {
+    let keys = policy.admins.keys().map(str::to_owned).collect();
+    match store.missing_users(keys).await {
+        Ok(missing) => {
+            for name in missing {
+                warn!(name, "PARLANCE_ADMINS names somebody who is no user yet: whoever signs up as that is an admin");
+            }
+        }
+        Err(fault) => warn!(%fault, "PARLANCE_ADMINS could not be looked up"),
+    }
+}
+
+/// Waits for SIGTERM or Ctrl-C.
+async fn stop_signal() -> anyhow::Result<()> {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut terminate = signal(SignalKind::terminate()).context("no signals to wait for")?;
+        tokio::select! {
+            signal = tokio::signal::ctrl_c() => signal.context("no signals to wait for"),
+            _ = terminate.recv() => Ok(()),
+        }
+    }
+    #[cfg(not(unix))]
+    tokio::signal::ctrl_c().await.context("no signals to wait for")
+}

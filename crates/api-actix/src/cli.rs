@@ -1,0 +1,74 @@
+//! The command line.
+
+use crate::app::Application;
+use crate::config::{self, Config, Flags};
+use crate::logging;
+use anyhow::Context as _;
+use clap::{Parser, Subcommand};
+
+/// A chat server: two HTTP APIs over one domain.
+#[derive(Debug, Parser)]
+#[command(name = "parlance", version, propagate_version = true, after_help = config::help())]
+pub struct Cli {
+    /// What to do [default: serve]
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    flags: Flags,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serves until SIGTERM or Ctrl-C
+    Serve,
+    /// Brings the database's tables up to date and exits
+    Migrate,
+}
+
+/// Does what the command line says.
+///
+/// # Errors
+/// Whatever made it fail, in words for the operator.
+pub fn run(cli: Cli) -> anyhow::Result<()> {
+    let config = Config::load(&cli.flags)?;
+    logging::start(&config);
+    let runtime = actix_web::rt::System::new();
+    match cli.command.unwrap_or(Command::Serve) {
+        Command::Serve => runtime.block_on(async {
+            let application = Application::build(config).await?;
+            application.run_until_stopped().await
+        }),
+        Command::Migrate => runtime.block_on(migrate(&config)),
+    }
+}
+
+async fn migrate(config: &Config) -> anyhow::Result<()> {
+    config.make_data_dir()?;
+    let applied = infra_diesel::Store::migrate(&config.database_url).await.context("the database was not migrated")?;
+    for name in &applied {
+        println!("applied {name}");
+    }
+    if applied.is_empty() {
+        println!("nothing to do");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn flags_are_taken_before_and_after_the_command() {
+        for line in [&["parlance", "--listen", "x:1"][..], &["parlance", "serve", "--listen", "x:1"]] {
+            assert_eq!(Cli::try_parse_from(line).unwrap().flags.listen.as_deref(), Some("x:1"));
+        }
+        assert!(Cli::try_parse_from(["parlance", "dance"]).is_err());
+    }
+}

@@ -1,0 +1,50 @@
+//! Every key there is: from this table come the help, what is taken from environment and file, and the defaults.
+
+/// A key of the configuration, the same in the environment and in `parlance.toml`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Key {
+    /// As it is written.
+    pub name: &'static str,
+    /// The value where none is set; in angle brackets or words where it depends on others.
+    pub default: &'static str,
+    /// What it is for.
+    pub help: &'static str,
+}
+
+macro_rules! keys {
+    ($($id:ident = $name:literal, $default:literal, $help:literal;)*) => {
+        $(pub(super) const $id: Key = Key { name: $name, default: $default, help: $help };)*
+        /// All keys.
+        pub const KEYS: &[Key] = &[$($id),*];
+    };
+}
+
+keys! {
+    DATABASE_URL = "DATABASE_URL", "sqlite://<data dir>/parlance.db", "sqlite://PATH or postgres://...";
+    LISTEN = "PARLANCE_LISTEN", "127.0.0.1:8080", "ADDRESS:PORT; port 0 picks a free one";
+    DATA_DIR = "PARLANCE_DATA_DIR", "./data", "database, uploads, generated secret";
+    JWT_SECRET = "PARLANCE_JWT_SECRET", "made at first start, kept in the data dir", "32 bytes or more";
+    FILES = "PARLANCE_FILES", "file://<data dir>/uploads", "file://PATH (s3:// is not supported yet)";
+    NATS_URL = "PARLANCE_NATS_URL", "none", "many nodes over one Postgres (not supported yet)";
+    MAX_FILE_BYTES = "PARLANCE_MAX_FILE_BYTES", "52428800", "the largest upload";
+    ADMINS = "PARLANCE_ADMINS", "none", "usernames, comma-separated";
+    RATE_LIMITS = "PARLANCE_RATE_LIMITS", "on", "on or off (this build does not limit yet)";
+    BROADCAST = "PARLANCE_BROADCAST", "everyone", "who may broadcast: everyone or admins";
+    BCRYPT_COST = "PARLANCE_BCRYPT_COST", "10", "4 to 15";
+    ALLOWED_ORIGINS = "PARLANCE_ALLOWED_ORIGINS", "same origin", "CORS and WebSocket origins (not supported yet)";
+    TRUSTED_PROXIES = "PARLANCE_TRUSTED_PROXIES", "none", "CIDRs whose X-Forwarded-For is believed (not supported yet)";
+    LOG = "PARLANCE_LOG", "info", "error, warn, info, debug, trace, or directives like info,parlance=debug";
+    LOG_FORMAT = "PARLANCE_LOG_FORMAT", "text", "text or json";
+}
+
+/// The keys as `--help` lists them.
+pub fn help() -> String {
+    let mut text = String::from(
+        "Configuration: environment variables, or the same keys in parlance.toml (--config, else the working directory's,\n\
+         else the data directory's). Flags win over the environment, the environment over the file.\n\n",
+    );
+    for Key { name, default, help } in KEYS {
+        text.push_str(&format!("  {name:<26} {help} [default: {default}]\n"));
+    }
+    text
+}

@@ -1,0 +1,158 @@
+//! What an operator sets: flags over environment over `parlance.toml` (`API.md`, Configuration).
+
+mod keys;
+mod secret;
+mod source;
+
+pub use keys::{KEYS, Key, help};
+pub use secret::Secret;
+pub use source::Flags;
+
+use anyhow::Context as _;
+use domain::users::{AdminNames, Broadcasters, ServerPolicy};
+use source::Source;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use tracing_subscriber::EnvFilter;
+
+/// How log lines are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines: one object a line.
+    Json,
+}
+
+/// A configuration that is valid in itself; whether the database is there is found out at start.
+#[derive(Clone)]
+pub struct Config {
+    /// `sqlite://...` or `postgres://...`; may hold a password.
+    pub database_url: String,
+    /// `HOST:PORT`.
+    pub listen: String,
+    /// Database, uploads, generated secret.
+    pub data_dir: PathBuf,
+    /// `None`: the one kept in the data directory.
+    pub jwt_secret: Option<Secret>,
+    /// Directory of the uploads.
+    pub uploads: PathBuf,
+    /// The largest upload.
+    pub max_file_bytes: u64,
+    /// Who is an admin, who may broadcast.
+    pub policy: ServerPolicy,
+    /// Whether requests are to be limited, once they can be.
+    pub rate_limits: bool,
+    /// Of bcrypt.
+    pub bcrypt_cost: u32,
+    /// Directives of `tracing_subscriber::EnvFilter`.
+    pub log: String,
+    /// How log lines are written.
+    pub log_format: LogFormat,
+}
+
+impl Config {
+    /// From the flags, this process's environment and the file that they point to.
+    ///
+    /// # Errors
+    /// A sentence that names the key at fault, and never shows its value.
+    pub fn load(flags: &Flags) -> anyhow::Result<Self> {
+        let here = std::env::current_dir().context("there is no working directory")?;
+        Self::from_source(&Source::gather(flags, |name| std::env::var_os(name), &here)?)
+    }
+
+    fn from_source(source: &Source) -> anyhow::Result<Self> {
+        let data_dir: PathBuf = source.read(keys::DATA_DIR, |text| Ok(text.into()))?;
+        // What is known and not built yet is refused, rather than ignored.
+        for key in [keys::NATS_URL, keys::ALLOWED_ORIGINS, keys::TRUSTED_PROXIES] {
+            source.optional::<()>(key, |_| Err("not supported yet by this build".to_owned()))?;
+        }
+        let admins = source.optional(keys::ADMINS, admins)?.unwrap_or_default();
+        let broadcasters = source.read(keys::BROADCAST, |text| match text {
+            "everyone" => Ok(Broadcasters::Everyone),
+            "admins" => Ok(Broadcasters::Admins),
+            _ => Err("must be everyone or admins".to_owned()),
+        })?;
+        Ok(Self {
+            database_url: source.optional(keys::DATABASE_URL, database_url)?.unwrap_or_else(|| sqlite_in(&data_dir)),
+            listen: source.read(keys::LISTEN, listen)?,
+            jwt_secret: source.optional(keys::JWT_SECRET, Secret::parse)?,
+            uploads: source.optional(keys::FILES, uploads)?.unwrap_or_else(|| data_dir.join("uploads")),
+            max_file_bytes: source.read(keys::MAX_FILE_BYTES, |text| {
+                text.parse().ok().filter(|bytes| *bytes > 0).ok_or_else(|| "must be a number of bytes".to_owned())
+            })?,
+            policy: ServerPolicy { admins, broadcasters },
+            rate_limits: source.read(keys::RATE_LIMITS, |text| match text {
+                "on" => Ok(true),
+                "off" => Ok(false),
+                _ => Err("must be on or off".to_owned()),
+            })?,
+            bcrypt_cost: source.read(keys::BCRYPT_COST, |text| {
+                let cost = text.parse().ok().filter(|cost| (4..=15).contains(cost));
+                cost.ok_or_else(|| "must be a number from 4 to 15".to_owned())
+            })?,
+            log: source.read(keys::LOG, |text| match EnvFilter::builder().parse(text) {
+                Ok(_) => Ok(text.to_owned()),
+                Err(_) => Err("must be a level or directives like info,parlance=debug".to_owned()),
+            })?,
+            log_format: source.read(keys::LOG_FORMAT, |text| match text {
+                "text" => Ok(LogFormat::Text),
+                "json" => Ok(LogFormat::Json),
+                _ => Err("must be text or json".to_owned()),
+            })?,
+            data_dir,
+        })
+    }
+
+    /// Makes the data directory, for this user only.
+    ///
+    /// # Errors
+    /// Where it cannot be made.
+    pub fn make_data_dir(&self) -> anyhow::Result<()> {
+        let mut builder = std::fs::DirBuilder::new();
+        builder.recursive(true);
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        let shown = self.data_dir.display();
+        builder.create(&self.data_dir).with_context(|| format!("{}: cannot make {shown}", keys::DATA_DIR.name))
+    }
+}
+
+fn sqlite_in(data_dir: &Path) -> String {
+    format!("sqlite://{}", data_dir.join("parlance.db").display())
+}
+
+fn database_url(text: &str) -> Result<String, String> {
+    match text.split_once("://") {
+        Some(("sqlite" | "postgres" | "postgresql", rest)) if !rest.is_empty() => Ok(text.to_owned()),
+        _ => Err("must be sqlite://PATH or postgres://...".to_owned()),
+    }
+}
+
+/// `HOST:PORT`, or `:PORT` on the loopback address.
+fn listen(text: &str) -> Result<String, String> {
+    if text.parse::<SocketAddr>().is_ok() {
+        return Ok(text.to_owned());
+    }
+    match text.rsplit_once(':') {
+        Some(("", port)) if port.parse::<u16>().is_ok() => Ok(format!("127.0.0.1:{port}")),
+        Some((host, port)) if port.parse::<u16>().is_ok() && !host.contains(':') => Ok(text.to_owned()),
+        _ => Err("must be ADDRESS:PORT".to_owned()),
+    }
+}
+
+fn uploads(text: &str) -> Result<PathBuf, String> {
+    match text.split_once("://") {
+        Some(("file", path)) if !path.is_empty() => Ok(path.into()),
+        Some(("s3", _)) => Err("s3:// is not supported yet by this build".to_owned()),
+        _ => Err("must be file://PATH".to_owned()),
+    }
+}
+
+fn admins(text: &str) -> Result<AdminNames, String> {
+    let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
+    AdminNames::parse(names).map_err(|_| "must be usernames, comma-separated".to_owned())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,105 @@
+//! The secret that tokens are signed with.
+
+use anyhow::{Context as _, bail};
+use rand::TryRngCore as _;
+use std::io::{ErrorKind, Write as _};
+use std::path::Path;
+
+/// What HS256 needs at least.
+const LEAST_BYTES: usize = 32;
+/// Its name in the data directory.
+const FILE_NAME: &str = "jwt-secret";
+
+/// A secret of 32 bytes or more. Its `Debug` does not show it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// # Errors
+    /// A sentence where it is too short.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        if text.len() < LEAST_BYTES {
+            return Err(format!("must have {LEAST_BYTES} bytes or more"));
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    /// The one kept in `data_dir`, made there at the first start, readable by nobody else.
+    ///
+    /// # Errors
+    /// Where it cannot be read or written, or is too short.
+    pub fn kept_in(data_dir: &Path) -> anyhow::Result<Self> {
+        let path = data_dir.join(FILE_NAME);
+        let shown = path.display();
+        match std::fs::read_to_string(&path) {
+            Ok(text) => match Self::parse(text.trim_end()) {
+                Ok(secret) => Ok(secret),
+                Err(reason) => bail!("the secret in {shown} {reason}; remove the file to have a new one made"),
+            },
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                let secret = Self::generate()?;
+                secret.write(&path).with_context(|| format!("cannot keep a secret in {shown}"))?;
+                Ok(secret)
+            }
+            Err(error) => Err(error).with_context(|| format!("cannot read the secret in {shown}")),
+        }
+    }
+
+    fn generate() -> anyhow::Result<Self> {
+        let mut bytes = [0; LEAST_BYTES];
+        rand::rngs::OsRng.try_fill_bytes(&mut bytes).context("the system has no randomness to give")?;
+        Ok(Self(bytes.iter().map(|byte| format!("{byte:02x}")).collect()))
+    }
+
+    /// Never over another: of two servers that start at once on one directory, one has to start again.
+    fn write(&self, path: &Path) -> std::io::Result<()> {
+        let mut options = std::fs::OpenOptions::new();
+        options.write(true).create_new(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let mut file = options.open(path)?;
+        file.write_all(self.0.as_bytes())?;
+        file.sync_all()
+    }
+
+    /// The secret itself, for signing.
+    pub fn expose(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_made_once_and_for_nobody_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let made = Secret::kept_in(dir.path()).unwrap();
+        assert!(made.expose().len() >= LEAST_BYTES);
+        assert_eq!(Secret::kept_in(dir.path()).unwrap(), made);
+        assert_ne!(Secret::kept_in(tempfile::tempdir().unwrap().path()).unwrap(), made);
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            let mode = std::fs::metadata(dir.path().join(FILE_NAME)).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600);
+        }
+    }
+
+    #[test]
+    fn a_short_one_is_refused_and_never_shown() {
+        let dir = tempfile::tempdir().unwrap();
+        let short = "s".repeat(31);
+        std::fs::write(dir.path().join(FILE_NAME), format!("{short}\n")).unwrap();
+        let refusal = format!("{:#}", Secret::kept_in(dir.path()).unwrap_err());
+        assert!(refusal.contains("32 bytes") && !refusal.contains(&short), "{refusal}");
+        assert_eq!(format!("{:?}", Secret::parse(&"s".repeat(32)).unwrap()), "Secret(..)");
+    }
+}

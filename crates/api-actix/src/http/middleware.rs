@@ -1,0 +1,117 @@
+//! What happens around every request: its id, the headers of every answer, one line in the log.
+
+use super::error::{ApiError, mime_json};
+use crate::clock::UuidV7;
+use actix_web::HttpResponse;
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::error::InternalError;
+use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use actix_web::middleware::Next;
+use domain::{Error, IdGenerator as _};
+use futures_util::FutureExt as _;
+use std::panic::AssertUnwindSafe;
+use std::time::Instant;
+use tracing::{error, info, warn};
+
+/// Names a request in the log and in its answer.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The headers of every answer that does not set its own (`DESIGN.md`, section 6).
+const SECURITY: [(HeaderName, &str); 4] = [
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::CACHE_CONTROL, "no-store"),
+    (header::REFERRER_POLICY, "no-referrer"),
+    (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
+];
+
+/// Wraps the whole application.
+///
+/// # Errors
+/// Only with a response that is complete in itself.
+pub async fn around(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    let begun = Instant::now();
+    let id = request_id(request.headers());
+    let method = request.method().clone();
+    // A panic is a fault of ours; it must cost the one request and not the connections beside it.
+    let outcome = AssertUnwindSafe(next.call(request)).catch_unwind().await;
+    let outcome = outcome.unwrap_or_else(|_| Err(ApiError::from(Error::internal("a handler panicked")).into()));
+    let mut response = match outcome {
+        Ok(response) => response.map_into_boxed_body(),
+        // There is no request to answer any more: the framework does it, with this response.
+        Err(fault) => {
+            let mut response = fault.error_response();
+            finish(&mut response, &id);
+            log_fault(Some(&fault), &id);
+            return Err(InternalError::from_response(fault, response).into());
+        }
+    };
+    finish(response.response_mut(), &id);
+    let status = response.status();
+    if status.is_server_error() {
+        log_fault(response.response().error(), &id);
+    }
+    if tracing::enabled!(tracing::Level::INFO) {
+        let route = response.request().match_pattern();
+        info!(
+            %method,
+            route = route.as_deref().unwrap_or("none"),
+            status = status.as_u16(),
+            micros = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX),
+            id = id.to_str().unwrap_or_default(),
+            "request"
+        );
+    }
+    Ok(response)
+}
+
+/// The client's id of the request if it is fit for a log, else a new one.
+fn request_id(headers: &HeaderMap) -> HeaderValue {
+    let fit = |value: &&HeaderValue| {
+        let bytes = value.as_bytes();
+        let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"._-".contains(byte);
+        (1..=64).contains(&bytes.len()) && bytes.iter().all(plain)
+    };
+    match headers.get(&REQUEST_ID).filter(fit) {
+        Some(given) => given.clone(),
+        // A UUID is always a header value.
+        None => HeaderValue::try_from(UuidV7.next().to_string()).unwrap_or(HeaderValue::from_static("none")),
+    }
+}
+
+/// Gives the answer its headers, and the framework's own errors the shape of all others.
+fn finish(response: &mut HttpResponse, id: &HeaderValue) {
+    let status = response.status();
+    let json = response.headers().get(header::CONTENT_TYPE) == Some(&mime_json());
+    if (status.is_client_error() || status.is_server_error()) && !json {
+        let bare = std::mem::replace(response, HttpResponse::new(status));
+        *response = bare.set_body(BoxBody::new(ApiError::Framework(status).body()));
+        response.headers_mut().insert(header::CONTENT_TYPE, mime_json());
+    }
+    let headers = response.headers_mut();
+    headers.insert(REQUEST_ID, id.clone());
+    for (name, value) in SECURITY {
+        if !headers.contains_key(&name) {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
+    }
+}
+
+/// Writes a fault of ours into the log, once, with all that led to it. The client sees none of it.
+fn log_fault(fault: Option<&actix_web::Error>, id: &HeaderValue) {
+    let id = id.to_str().unwrap_or_default();
+    match fault.and_then(actix_web::Error::as_error::<ApiError>) {
+        Some(ApiError::Domain(Error::Unavailable(reason))) => warn!(id, %reason, "request refused"),
+        Some(ApiError::Domain(fault)) => error!(id, fault = chain(fault), "request failed"),
+        _ => error!(id, fault = fault.map(ToString::to_string), "request failed"),
+    }
+}
+
+/// An error and all its sources.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |chain, cause| format!("{chain}: {cause}"))
+}
