@@ -64,12 +64,28 @@ pub enum Event {
     UserDeleted(UserId),
 }
 
+/// A place in the order of everything that was ever committed to one database. Opaque: only compared.
+///
+/// What was committed after a revision was taken has that revision or a greater one. So who has been given everything up
+/// to [`Committed::cursor`] misses nothing by asking for all from it on, and at worst is given something once more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Revision(pub i64);
+
+/// What one transaction made happen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Committed {
+    /// In the order in which it happened.
+    pub events: Vec<Event>,
+    /// From where to resume for who has been given all of it and all that was published before it.
+    pub cursor: Revision,
+}
+
 /// Where committed events go.
 #[cfg_attr(feature = "mocks", mockall::automock)]
 pub trait EventPublisher: Send + Sync {
-    /// Takes what one transaction made happen, in order. Called after the commit, for one conversation in the order of
-    /// its commits. MUST NOT block or fail: a slow listener is the publisher's concern.
-    fn publish(&self, events: Vec<Event>);
+    /// Called after the commit, for one conversation in the order of its commits. MUST NOT block or fail: a slow listener
+    /// is the publisher's concern.
+    fn publish(&self, committed: Committed);
 }
 
 /// For a server without live connections, and for tests that do not look.
@@ -77,5 +93,5 @@ pub trait EventPublisher: Send + Sync {
 pub struct NoListeners;
 
 impl EventPublisher for NoListeners {
-    fn publish(&self, _events: Vec<Event>) {}
+    fn publish(&self, _committed: Committed) {}
 }

@@ -14,6 +14,7 @@ pub mod events;
 pub mod files;
 pub mod groups;
 pub mod ids;
+pub mod live;
 pub mod messages;
 pub mod page;
 pub mod receipts;

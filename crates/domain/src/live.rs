@@ -1,0 +1,49 @@
+//! What a live connection needs of storage: in which groups its user is, and what it missed while it was away.
+
+use crate::error::Result;
+use crate::events::Revision;
+use crate::ids::{ConversationId, GroupId, UserId};
+use async_trait::async_trait;
+
+/// In which groups somebody is, at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Roster {
+    /// The groups.
+    pub groups: Vec<GroupId>,
+    /// The other users of one's direct conversations, living ones.
+    pub contacts: Vec<UserId>,
+    /// The moment: everything committed later has this revision or a greater one.
+    pub at: Revision,
+}
+
+/// Where something was missed in a conversation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MissedIn {
+    /// Which.
+    pub conversation: ConversationId,
+    /// What was missed has numbers after this one: `ListChanges` gives it.
+    pub after: i64,
+    /// The counter now: how many numbers were missed at most is `update - after`.
+    pub update: i64,
+}
+
+/// What happened to somebody's conversations from a revision on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Missed {
+    /// Whether groups or memberships changed: what is known of them has to be loaded again.
+    pub roster_changed: bool,
+    /// Conversations, the broadcast included, in which messages were sent, edited or deleted.
+    pub conversations: Vec<MissedIn>,
+}
+
+/// What live connections read.
+#[cfg_attr(feature = "mocks", mockall::automock)]
+#[async_trait]
+pub trait LiveReader: Send + Sync {
+    /// The user's groups and contacts, and the moment that this was so.
+    async fn roster(&self, user: UserId) -> Result<Roster>;
+
+    /// What the user missed from `since` on: nothing committed then or later may be left out, something older may be in.
+    /// `None` where `since` is no revision of this database (greater than any).
+    async fn missed(&self, user: UserId, since: Revision) -> Result<Option<Missed>>;
+}
