@@ -24,6 +24,13 @@ pub enum ApiError {
         /// The most that is taken, in bytes.
         limit: usize,
     },
+    /// A part of a form of more bytes than is taken.
+    FieldTooLarge {
+        /// The part's name.
+        field: String,
+        /// The most that is taken, in bytes.
+        limit: usize,
+    },
     /// A content type that the route does not take.
     UnsupportedMediaType {
         /// A sentence that says what is taken.
@@ -57,7 +64,9 @@ impl ApiError {
             Self::Domain(Error::Forbidden(_)) => StatusCode::FORBIDDEN,
             Self::Domain(Error::NotFound(_)) => StatusCode::NOT_FOUND,
             Self::Domain(Error::Conflict(_)) => StatusCode::CONFLICT,
-            Self::Domain(Error::FileTooLarge { .. }) | Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Domain(Error::FileTooLarge { .. }) | Self::BodyTooLarge { .. } | Self::FieldTooLarge { .. } => {
+                StatusCode::PAYLOAD_TOO_LARGE
+            }
             Self::Domain(Error::Unavailable(_)) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Domain(Error::StorageFull) => StatusCode::INSUFFICIENT_STORAGE,
             Self::Domain(Error::Internal(_)) => StatusCode::INTERNAL_SERVER_ERROR,
@@ -81,6 +90,9 @@ impl ApiError {
             Self::Domain(error) => (error.to_string(), error.field()),
             Self::Malformed { field, reason } => (reason.clone(), field.as_deref()),
             Self::BodyTooLarge { limit } => (format!("the body is larger than {limit} bytes"), None),
+            Self::FieldTooLarge { field, limit } => {
+                (format!("{field} is larger than {limit} bytes"), Some(field.as_str()))
+            }
             Self::UnsupportedMediaType { reason } => ((*reason).to_owned(), None),
             Self::RangeNotSatisfiable { size } => (format!("the file has {size} bytes"), None),
             Self::Framework(status) => (sentence(*status).to_owned(), None),

@@ -1,0 +1,229 @@
+//! `/upload`, `/messages/upload` and `/uploads/{id}/{name}`: files in and out.
+
+use super::error::ApiError;
+use super::extract::{PathIds, Signed, acting};
+use super::ranges::Wanted;
+use super::sending::{idempotency_key, recipient, sent};
+use super::upload::{self, Texts, Upload};
+use super::wire;
+use crate::app::UseCases;
+use actix_web::body::SizedStream;
+use actix_web::http::Method;
+use actix_web::http::header::{self, EntityTag, HeaderMap, HeaderValue};
+use actix_web::web::{self, Bytes, Payload};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, rt};
+use domain::files::{ByteRange, ByteSource, File};
+use domain::messages::{Caption, IdempotencyKey, Recipient};
+use domain::{Caller, Error, FileId};
+use futures_util::{Stream, stream};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+/// `POST /upload`.
+pub async fn upload(
+    app: web::Data<UseCases>,
+    request: HttpRequest,
+    Signed { caller, input: payload }: Signed<Payload>,
+) -> Result<HttpResponse, ApiError> {
+    to_the_end(async move {
+        let Upload { file, .. } = upload::receive(request.headers(), payload, &app.stage_upload, &caller, &[]).await?;
+        let file = app.store_upload.keep(file).await?;
+        Ok(HttpResponse::Created().json(wire::File::from(file)))
+    })
+    .await
+}
+
+/// `POST /messages/upload`.
+pub async fn send(
+    app: web::Data<UseCases>,
+    request: HttpRequest,
+    Signed { caller, input: payload }: Signed<Payload>,
+) -> Result<HttpResponse, ApiError> {
+    to_the_end(async move {
+        let headers = request.headers();
+        let Upload { file, texts } =
+            upload::receive(headers, payload, &app.stage_upload, &caller, Covering::PARTS).await?;
+        match Covering::parse(&texts, headers, &caller) {
+            Ok(Covering { recipient, caption, key }) => {
+                Ok(sent(app.store_upload.send(&caller, file, recipient, caption, key).await?))
+            }
+            Err(error) => {
+                upload::discard(&app.stage_upload, file).await;
+                Err(error)
+            }
+        }
+    })
+    .await
+}
+
+/// What is said about a file that is sent as a message.
+struct Covering {
+    recipient: Recipient,
+    caption: Caption,
+    key: Option<IdempotencyKey>,
+}
+
+impl Covering {
+    const PARTS: &[&'static str] = &["sender_id", "receiver_id", "group_id", "content", "client_id"];
+
+    fn parse(texts: &Texts, headers: &HeaderMap, caller: &Caller) -> Result<Self, ApiError> {
+        let sender = acting("sender_id", texts.get("sender_id"))?;
+        let covering = Self {
+            recipient: recipient(texts.get("receiver_id"), texts.get("group_id"))?,
+            caption: texts.get("content").map_or_else(|| Ok(Caption::none()), Caption::parse)?,
+            key: idempotency_key(headers, texts.get("client_id"))?,
+        };
+        caller.must_be(sender)?;
+        Ok(covering)
+    }
+}
+
+/// Runs what deals with an upload as a task of its own. The framework drops a handler whose client goes away, wherever it
+/// is; a task sees the body end instead, and leaves neither a blob without a file nor a message without its bytes.
+async fn to_the_end(
+    handling: impl Future<Output = Result<HttpResponse, ApiError>> + 'static,
+) -> Result<HttpResponse, ApiError> {
+    rt::spawn(handling).await.map_err(Error::internal)?
+}
+
+/// `GET` and `HEAD /uploads/{id}/{name}`. The name is for people: the id decides.
+pub async fn download(
+    app: web::Data<UseCases>,
+    request: HttpRequest,
+    Signed { caller, input: ids }: Signed<PathIds>,
+) -> Result<HttpResponse, ApiError> {
+    let file = app.download_file.describe(&caller, ids.get("id")?).await?;
+    let tag = EntityTag::new_strong(file.sha256.to_string());
+    match Wanted::of(&request, &tag, file.size) {
+        Wanted::NotModified => Ok(to_be_checked(HttpResponse::NotModified(), tag).finish()),
+        Wanted::Unsatisfiable => Err(ApiError::RangeNotSatisfiable { size: file.size }),
+        Wanted::Whole => give(&app, &request, to_be_checked(HttpResponse::Ok(), tag), file, None).await,
+        Wanted::Part(range) => {
+            let mut response = to_be_checked(HttpResponse::PartialContent(), tag);
+            let content_range = format!("bytes {}-{}/{}", range.start, range.end - 1, file.size);
+            response.insert_header((header::CONTENT_RANGE, content_range));
+            give(&app, &request, response, file, Some(range)).await
+        }
+    }
+}
+
+/// A client may keep the file, but has to ask each time whether it may still have it.
+fn to_be_checked(mut response: HttpResponseBuilder, tag: EntityTag) -> HttpResponseBuilder {
+    response.insert_header((header::CACHE_CONTROL, "private, no-cache")).insert_header(header::ETag(tag));
+    response
+}
+
+/// Answers with the file or a part of it. Whatever it is, no browser runs it: its type is not guessed at, what might
+/// carry a script is not shown but saved, and what is opened all the same has no rights.
+async fn give(
+    app: &UseCases,
+    request: &HttpRequest,
+    mut response: HttpResponseBuilder,
+    file: File,
+    range: Option<ByteRange>,
+) -> Result<HttpResponse, ApiError> {
+    let (id, size) = (file.id, range.map_or(file.size, |range| range.end - range.start));
+    let media_type = HeaderValue::from_str(file.media_type.as_str());
+    response
+        .insert_header((header::CONTENT_TYPE, media_type.map_err(Error::internal)?))
+        .insert_header((header::CONTENT_DISPOSITION, disposition(&file)))
+        .insert_header((header::ACCEPT_RANGES, "bytes"))
+        .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .insert_header((header::CONTENT_SECURITY_POLICY, "sandbox"));
+    if request.method() == Method::HEAD {
+        return Ok(response.body(SizedStream::new(size, stream::empty::<Result<Bytes, Error>>())));
+    }
+    let download = app.download_file.read(file, range).await?;
+    Ok(response.body(SizedStream::new(size, pieces(id, download.bytes))))
+}
+
+/// The bytes, each piece read when the connection has taken the one before. There is no status left to tell an error
+/// with: it breaks the connection off.
+fn pieces(file: FileId, bytes: Box<dyn ByteSource>) -> impl Stream<Item = Result<Bytes, Error>> {
+    stream::try_unfold(bytes, move |mut bytes| async move {
+        match bytes.next().await {
+            Ok(piece) => Ok(piece.map(|piece| (Bytes::from(piece), bytes))),
+            Err(error) => {
+                tracing::error!(%file, error = &error as &dyn std::error::Error, "a download broke off");
+                Err(error)
+            }
+        }
+    })
+}
+
+/// RFC 6266: the name in ASCII, and where that is not all of it, as it is.
+fn disposition(file: &File) -> String {
+    let how = if file.media_type.may_be_shown_inline() { "inline" } else { "attachment" };
+    let name = file.name.as_str();
+    // Quotes and backslashes are escaped differently by different browsers, and some decode percent signs.
+    let plain = |c: char| (c.is_ascii_graphic() || c == ' ') && !matches!(c, '"' | '\\' | '%');
+    let fallback: String = name.chars().map(|c| if plain(c) { c } else { '_' }).collect();
+    if fallback == name {
+        format!("{how}; filename=\"{fallback}\"")
+    } else {
+        format!("{how}; filename=\"{fallback}\"; filename*=UTF-8''{}", utf8_percent_encode(name, ATTR_CHAR))
+    }
+}
+
+/// All but RFC 8187's `attr-char`.
+const ATTR_CHAR: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'!')
+    .remove(b'#')
+    .remove(b'$')
+    .remove(b'&')
+    .remove(b'+')
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'^')
+    .remove(b'_')
+    .remove(b'`')
+    .remove(b'|')
+    .remove(b'~');
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::files::{FileName, MediaType, Sha256};
+    use domain::{Timestamp, UserId};
+    use uuid::Uuid;
+
+    fn file(name: &str, media_type: &str) -> File {
+        File {
+            id: FileId(Uuid::nil()),
+            uploader: UserId(Uuid::nil()),
+            name: FileName::clean(name),
+            size: 0,
+            media_type: MediaType::restored(media_type.to_owned()),
+            sha256: Sha256([0; 32]),
+            created_at: Timestamp::from_micros(0).unwrap(),
+        }
+    }
+
+    #[test]
+    fn only_plain_pictures_are_shown_in_place() {
+        for (media_type, how) in [
+            ("image/png", "inline"),
+            ("image/jpeg", "inline"),
+            ("image/gif", "inline"),
+            ("image/webp", "inline"),
+            ("image/svg+xml", "attachment"),
+            ("image/tiff", "attachment"),
+            ("text/html", "attachment"),
+            ("application/pdf", "attachment"),
+            ("application/octet-stream", "attachment"),
+        ] {
+            assert_eq!(disposition(&file("a.png", media_type)), format!("{how}; filename=\"a.png\""));
+        }
+    }
+
+    #[test]
+    fn a_name_survives_in_a_header() {
+        for (name, expected) in [
+            ("my file (1).txt", "filename=\"my file (1).txt\""),
+            ("a\"b;c.txt", "filename=\"a_b;c.txt\"; filename*=UTF-8''a%22b%3Bc.txt"),
+            ("50%41.txt", "filename=\"50_41.txt\"; filename*=UTF-8''50%2541.txt"),
+            ("naïve 🙂.txt", "filename=\"na_ve _.txt\"; filename*=UTF-8''na%C3%AFve%20%F0%9F%99%82.txt"),
+        ] {
+            assert_eq!(disposition(&file(name, "text/plain")), format!("attachment; {expected}"));
+        }
+    }
+}
