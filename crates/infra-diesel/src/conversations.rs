@@ -31,23 +31,23 @@ struct ListedRow {
 }
 
 /// A page of the list: first which (one's memberships, and the broadcast once it has a message), then for these the newest
-/// live message and the count of the unseen.
+/// live message and the count of the unseen. SQLite numbers `$n` as they first appear, so they appear in order.
 pub const LIST: &str = "
 SELECT page.id, page.active, page.role,
-    CASE WHEN page.id = $2 THEN 0 ELSE (
+    CASE WHEN page.id = $1 THEN 0 ELSE (
         SELECT count(*) FROM messages m
-        WHERE m.conversation_id = page.id AND m.seq > page.read_up_to AND m.sender_id <> $1 AND m.deleted_at IS NULL
+        WHERE m.conversation_id = page.id AND m.seq > page.read_up_to AND m.sender_id <> $2 AND m.deleted_at IS NULL
           AND NOT EXISTS (SELECT 1 FROM receipts r
-                          WHERE r.conversation_id = m.conversation_id AND r.user_id = $1 AND r.seq = m.seq)
+                          WHERE r.conversation_id = m.conversation_id AND r.user_id = $2 AND r.seq = m.seq)
     ) END AS unseen,
     (SELECT m.seq FROM messages m WHERE m.conversation_id = page.id AND m.deleted_at IS NULL
      ORDER BY m.seq DESC LIMIT 1) AS last_live
 FROM (
     SELECT c.id, coalesce(c.active_at, mine.joined_at) AS active, mine.role, mine.read_up_to
     FROM (
-        SELECT conversation_id, role, read_up_to, joined_at FROM members WHERE user_id = $1 AND conversation_id <> $2
+        SELECT conversation_id, role, read_up_to, joined_at FROM members WHERE user_id = $2 AND conversation_id <> $1
         UNION ALL
-        SELECT id, 'member', 0, active_at FROM conversations WHERE id = $2 AND last_seq > 0
+        SELECT id, 'member', 0, active_at FROM conversations WHERE id = $1 AND last_seq > 0
     ) mine
     JOIN conversations c ON c.id = mine.conversation_id
     WHERE c.deleted_at IS NULL
@@ -68,8 +68,8 @@ fn list(
 ) -> DbResult<Page<Conversation>> {
     let (active, id) = before.map_or(TOP, |cursor| (cursor.active_at.into(), cursor.id.into()));
     let listed: Vec<ListedRow> = diesel::sql_query(LIST)
-        .bind::<SqlId, _>(Id::from(user))
         .bind::<SqlId, _>(Id::from(ConversationId::BROADCAST))
+        .bind::<SqlId, _>(Id::from(user))
         .bind::<SqlTime, _>(active)
         .bind::<SqlId, _>(id)
         .bind::<BigInt, _>(limit.get() as i64 + 1)
