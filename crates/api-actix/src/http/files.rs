@@ -94,11 +94,11 @@ pub async fn download(
     let file = app.download_file.describe(&caller, ids.get("id")?).await?;
     let tag = EntityTag::new_strong(file.sha256.to_string());
     match Wanted::of(&request, &tag, file.size) {
-        Wanted::NotModified => Ok(to_be_checked(HttpResponse::NotModified(), tag).finish()),
+        Wanted::NotModified => Ok(about(HttpResponse::NotModified(), tag).finish()),
         Wanted::Unsatisfiable => Err(ApiError::RangeNotSatisfiable { size: file.size }),
-        Wanted::Whole => give(&app, &request, to_be_checked(HttpResponse::Ok(), tag), file, None).await,
+        Wanted::Whole => give(&app, &request, about(HttpResponse::Ok(), tag), file, None).await,
         Wanted::Part(range) => {
-            let mut response = to_be_checked(HttpResponse::PartialContent(), tag);
+            let mut response = about(HttpResponse::PartialContent(), tag);
             let content_range = format!("bytes {}-{}/{}", range.start, range.end - 1, file.size);
             response.insert_header((header::CONTENT_RANGE, content_range));
             give(&app, &request, response, file, Some(range)).await
@@ -106,14 +106,19 @@ pub async fn download(
     }
 }
 
-/// A client may keep the file, but has to ask each time whether it may still have it.
-fn to_be_checked(mut response: HttpResponseBuilder, tag: EntityTag) -> HttpResponseBuilder {
-    response.insert_header((header::CACHE_CONTROL, "private, no-cache")).insert_header(header::ETag(tag));
+/// What holds for every answer about a file. A client may keep it, but has to ask each time whether it may still have
+/// it. Whatever it is, no browser runs it: its type is not guessed at, and what is opened has no rights. (Of a 304, too: its
+/// headers take the place of those that the client had kept.)
+fn about(mut response: HttpResponseBuilder, tag: EntityTag) -> HttpResponseBuilder {
+    response
+        .insert_header((header::CACHE_CONTROL, "private, no-cache"))
+        .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .insert_header((header::CONTENT_SECURITY_POLICY, "sandbox"))
+        .insert_header(header::ETag(tag));
     response
 }
 
-/// Answers with the file or a part of it. Whatever it is, no browser runs it: its type is not guessed at, what might
-/// carry a script is not shown but saved, and what is opened all the same has no rights.
+/// Answers with the file or a part of it. What might carry a script is not to be shown but saved.
 async fn give(
     app: &UseCases,
     request: &HttpRequest,
@@ -126,9 +131,7 @@ async fn give(
     response
         .insert_header((header::CONTENT_TYPE, media_type.map_err(Error::internal)?))
         .insert_header((header::CONTENT_DISPOSITION, disposition(&file)))
-        .insert_header((header::ACCEPT_RANGES, "bytes"))
-        .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
-        .insert_header((header::CONTENT_SECURITY_POLICY, "sandbox"));
+        .insert_header((header::ACCEPT_RANGES, "bytes"));
     if request.method() == Method::HEAD {
         return Ok(response.body(SizedStream::new(size, stream::empty::<Result<Bytes, Error>>())));
     }

@@ -146,7 +146,7 @@ impl Reader<'_> {
         let (arrived, stored) = join(arriving, storing).await;
         match (arrived, stored) {
             // Where both failed, the store only failed because the bytes did not arrive.
-            (Err(error), Err(_)) => return Err(error),
+            (Err(error), Err(_)) => Err(error),
             (arrived, stored) => {
                 self.file = Some(stored?);
                 arrived
