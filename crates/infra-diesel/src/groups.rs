@@ -26,6 +26,7 @@ struct NewGroupRow {
     description: String,
     visibility: &'static str,
     member_count: i64,
+    roster_revision: i64,
     created_at: Time,
     updated_at: Time,
 }
@@ -71,6 +72,7 @@ impl GroupRepository for Store {
                 description: group.description.as_str().to_owned(),
                 visibility: group.visibility.as_str(),
                 member_count: 1,
+                roster_revision: tx.revision,
                 created_at: at,
                 updated_at: at,
             };
@@ -182,7 +184,9 @@ impl GroupRepository for Store {
                 diesel::update(here).set(conversations::visibility.eq(visibility.as_str())).execute(tx.conn)?;
             }
             if change != GroupChange::default() {
-                diesel::update(here).set(conversations::updated_at.eq(Time::from(at))).execute(tx.conn)?;
+                let touched =
+                    (conversations::updated_at.eq(Time::from(at)), conversations::roster_revision.eq(tx.revision));
+                diesel::update(here).set(touched).execute(tx.conn)?;
                 group = find_group(tx.conn, id)?.unwrap_or(group);
                 tx.events.push(Event::GroupUpdated(group.clone()));
             }

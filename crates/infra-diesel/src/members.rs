@@ -34,7 +34,13 @@ pub fn insert_member(conn: &mut AnyConnection, member: &NewMemberRow) -> DbResul
 }
 
 /// Takes somebody who is not in it into a live group. Everything up to the number `read_up_to` counts as seen.
-pub fn admit(conn: &mut AnyConnection, new: NewMember, read_up_to: i64, at: Timestamp) -> DbResult<Member> {
+pub fn admit(
+    conn: &mut AnyConnection,
+    new: NewMember,
+    read_up_to: i64,
+    revision: i64,
+    at: Timestamp,
+) -> DbResult<Member> {
     let at_row = Time::from(at);
     let row = NewMemberRow {
         conversation_id: new.group.into(),
@@ -45,7 +51,7 @@ pub fn admit(conn: &mut AnyConnection, new: NewMember, read_up_to: i64, at: Time
         updated_at: at_row,
     };
     insert_member(conn, &row)?;
-    count_members(conn, new.group, 1)?;
+    roster_changed(conn, new.group, 1, revision)?;
     let user = find_profile(conn, new.user)?.ok_or(NotFound::User).map_err(domain::Error::from)?;
     Ok(Member {
         group: new.group,
@@ -57,9 +63,13 @@ pub fn admit(conn: &mut AnyConnection, new: NewMember, read_up_to: i64, at: Time
     })
 }
 
-fn count_members(conn: &mut AnyConnection, group: GroupId, by: i64) -> DbResult<()> {
+/// Takes note that the group's members changed, and that there are `more` of them.
+fn roster_changed(conn: &mut AnyConnection, group: GroupId, more: i64, revision: i64) -> DbResult<()> {
     diesel::update(conversations::table.find(Id::from(group)))
-        .set(conversations::member_count.eq(conversations::member_count + by))
+        .set((
+            conversations::member_count.eq(conversations::member_count + more),
+            conversations::roster_revision.eq(revision),
+        ))
         .execute(conn)?;
     Ok(())
 }
@@ -80,6 +90,7 @@ pub fn set_role(tx: &mut Tx<'_>, member: Member, role: Role, at: Timestamp) -> D
     diesel::update(members::table.find((Id::from(member.group), Id::from(member.user))))
         .set((members::role.eq(role.as_str()), members::updated_at.eq(Time::from(at))))
         .execute(tx.conn)?;
+    roster_changed(tx.conn, member.group, 0, tx.revision)?;
     let member = Member { role, updated_at: at, ..member };
     tx.events.push(Event::MemberUpdated(member.clone()));
     Ok(member)
@@ -88,7 +99,9 @@ pub fn set_role(tx: &mut Tx<'_>, member: Member, role: Role, at: Timestamp) -> D
 /// Takes a member out of a group that goes on.
 pub fn dismiss(tx: &mut Tx<'_>, member: Member) -> DbResult<()> {
     diesel::delete(members::table.find((Id::from(member.group), Id::from(member.user)))).execute(tx.conn)?;
-    count_members(tx.conn, member.group, -1)?;
+    roster_changed(tx.conn, member.group, -1, tx.revision)?;
+    let gone = users::table.find(Id::from(member.user));
+    diesel::update(gone).set(users::roster_revision.eq(tx.revision)).execute(tx.conn)?;
     tx.events.push(Event::MemberRemoved(member));
     Ok(())
 }
@@ -98,7 +111,11 @@ pub fn end_group(tx: &mut Tx<'_>, group: Group, at: Timestamp) -> DbResult<()> {
     diesel::update(conversations::table.find(Id::from(group.id)))
         .set((conversations::deleted_at.eq(Time::from(at)), conversations::member_count.eq(0)))
         .execute(tx.conn)?;
-    diesel::delete(members::table.filter(members::conversation_id.eq(Id::from(group.id)))).execute(tx.conn)?;
+    let its_members = members::table.filter(members::conversation_id.eq(Id::from(group.id)));
+    diesel::update(users::table.filter(users::id.eq_any(its_members.select(members::user_id))))
+        .set(users::roster_revision.eq(tx.revision))
+        .execute(tx.conn)?;
+    diesel::delete(its_members).execute(tx.conn)?;
     tx.events.push(Event::GroupDeleted(group));
     Ok(())
 }
@@ -125,7 +142,7 @@ impl MemberRepository for Store {
             match (standing.may_add(actor, &new, present.as_ref().map(|member| member.role))?, present) {
                 (Admission::Unchanged, Some(member)) => Ok(member),
                 (Admission::Joins(_), _) | (Admission::Unchanged, None) => {
-                    let member = admit(tx.conn, new, group.update, at)?;
+                    let member = admit(tx.conn, new, group.update, tx.revision, at)?;
                     tx.events.push(Event::MemberAdded(member.clone()));
                     Ok(member)
                 }

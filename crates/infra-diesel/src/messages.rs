@@ -44,9 +44,11 @@ fn lock_message(conn: &mut AnyConnection, id: MessageId) -> DbResult<(Conversati
 }
 
 /// Takes the next number of a locked conversation.
-fn take_number(conn: &mut AnyConnection, conversation: &ConversationRow) -> DbResult<i64> {
+fn take_number(tx: &mut Tx<'_>, conversation: &ConversationRow) -> DbResult<i64> {
     let number = conversation.update + 1;
-    diesel::update(conversations::table.find(conversation.id)).set(conversations::update.eq(number)).execute(conn)?;
+    diesel::update(conversations::table.find(conversation.id))
+        .set((conversations::update.eq(number), conversations::revision.eq(tx.revision)))
+        .execute(tx.conn)?;
     Ok(number)
 }
 
@@ -56,7 +58,7 @@ fn edit(tx: &mut Tx<'_>, actor: UserId, id: MessageId, content: &Content, at: Ti
     conversation.access(actor, role)?.may_edit(actor, message.0.sender_id.into())?;
     let mut message = full_message(&conversation, message)?;
     let words = content.for_type(message.body.message_type()).map_err(domain::Error::from)?;
-    let number = take_number(tx.conn, &conversation)?;
+    let number = take_number(tx, &conversation)?;
     let here = messages::table.find((conversation.id, message.seq));
     // Of a message with a key, a retry is compared with what it was sent with.
     let digest = content_digest(message.body.content()).to_vec();
@@ -69,6 +71,7 @@ fn edit(tx: &mut Tx<'_>, actor: UserId, id: MessageId, content: &Content, at: Ti
             messages::edited_at.eq(at_row),
             messages::updated_at.eq(at_row),
             messages::update.eq(number),
+            messages::revision.eq(tx.revision),
         ))
         .execute(tx.conn)?;
     message.body = message.body.with_content(words);
@@ -83,7 +86,7 @@ fn delete(tx: &mut Tx<'_>, actor: UserId, id: MessageId, at: Timestamp) -> DbRes
     let (conversation, (mut row, ..)) = lock_message(tx.conn, id)?;
     let role = find_role(tx.conn, conversation.id.into(), actor)?;
     conversation.access(actor, role)?.may_delete(actor, row.sender_id.into())?;
-    row.update = take_number(tx.conn, &conversation)?;
+    row.update = take_number(tx, &conversation)?;
     row.deleted_at = Some(at.into());
     diesel::update(messages::table.find((conversation.id, row.seq)))
         .set((
@@ -92,6 +95,7 @@ fn delete(tx: &mut Tx<'_>, actor: UserId, id: MessageId, at: Timestamp) -> DbRes
             messages::updated_at.eq(Time::from(at)),
             messages::deleted_at.eq(row.deleted_at),
             messages::update.eq(row.update),
+            messages::revision.eq(tx.revision),
         ))
         .execute(tx.conn)?;
     tx.events.extend(row.tombstone().map(|tombstone| Event::MessageDeleted {

@@ -255,6 +255,7 @@ pub struct MessageRow {
     pub edited_at: Option<Time>,
     pub deleted_at: Option<Time>,
     pub update: i64,
+    pub revision: i64,
 }
 
 /// A message with its sender and file.

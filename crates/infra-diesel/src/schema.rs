@@ -4,7 +4,7 @@ use crate::sql_types::{SqlId, SqlTime};
 use diesel::{allow_tables_to_appear_in_same_query, joinable, table};
 
 table! {
-    use diesel::sql_types::{Nullable, Text};
+    use diesel::sql_types::{BigInt, Nullable, Text};
     use super::{SqlId, SqlTime};
     users (id) {
         id -> SqlId,
@@ -18,6 +18,7 @@ table! {
         created_at -> SqlTime,
         updated_at -> SqlTime,
         deleted_at -> Nullable<SqlTime>,
+        roster_revision -> BigInt,
     }
 }
 
@@ -50,6 +51,8 @@ table! {
         description -> Nullable<Text>,
         visibility -> Nullable<Text>,
         member_count -> BigInt,
+        revision -> BigInt,
+        roster_revision -> BigInt,
         created_at -> SqlTime,
         updated_at -> SqlTime,
         deleted_at -> Nullable<SqlTime>,
@@ -105,6 +108,7 @@ table! {
         edited_at -> Nullable<SqlTime>,
         deleted_at -> Nullable<SqlTime>,
         update -> BigInt,
+        revision -> BigInt,
     }
 }
 
@@ -117,6 +121,13 @@ table! {
         seq -> BigInt,
         from_seq -> BigInt,
         seen_at -> SqlTime,
+    }
+}
+
+table! {
+    server (id) {
+        id -> Integer,
+        starts -> BigInt,
     }
 }
 

@@ -5,12 +5,14 @@ use crate::error::DbResult;
 use crate::lock::{DatabaseLock, LockError};
 use crate::migrations;
 use crate::pool::Readers;
+use crate::revisions;
 use crate::sessions::SessionCache;
 use crate::writer::{Fatal, Tx, Writers};
 use diesel::connection::SimpleConnection;
-use domain::events::{Event, EventPublisher};
+use domain::events::{Committed, EventPublisher};
 use domain::users::ServerPolicy;
 use domain::{Error, Unavailable};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 use uuid::Uuid;
@@ -68,6 +70,8 @@ pub struct Store {
     /// `None` once closed.
     writers: RwLock<Option<Arc<Writers>>>,
     sessions: Arc<SessionCache>,
+    /// The revision of the last transaction (SQLite).
+    committed: Arc<AtomicI64>,
     _lock: Option<DatabaseLock>,
 }
 
@@ -78,9 +82,9 @@ struct Observed {
 }
 
 impl EventPublisher for Observed {
-    fn publish(&self, events: Vec<Event>) {
-        self.sessions.observe(&events);
-        self.events.publish(events);
+    fn publish(&self, committed: Committed) {
+        self.sessions.observe(&committed.events);
+        self.events.publish(committed);
     }
 }
 
@@ -92,14 +96,21 @@ impl Store {
     pub async fn open(url: &str, options: StoreOptions) -> Result<Self, OpenError> {
         let url = DatabaseUrl::parse(url).ok_or(OpenError::Url)?;
         // Opening blocks; it happens once, before anything is served.
-        let (url, lock) = blocking(move || prepare(&url).map(|(lock, _)| (url, lock))).await?;
+        let (url, lock, start) = blocking(move || {
+            let mut prepared = prepare(&url)?;
+            let start = revisions::start(&mut prepared.conn).map_err(|error| OpenError::Migrate(error.into()))?;
+            Ok((url, prepared.lock, start))
+        })
+        .await?;
         let sqlite = matches!(url, DatabaseUrl::Sqlite(_));
         let sessions = Arc::new(SessionCache::new((!sqlite).then_some(SHARED_SESSIONS_BELIEVED)));
         let observed = Arc::new(Observed { sessions: Arc::clone(&sessions), events: options.events });
+        let committed = Arc::new(AtomicI64::new(start));
         let count = if sqlite { 1 } else { POSTGRES_WRITERS };
-        let writers = Writers::start(&url, count, options.policy, observed, options.fatal)?;
+        let writers = Writers::start(&url, count, options.policy, observed, options.fatal, Arc::clone(&committed))?;
         let readers = Readers::start(&url, options.pool_size.unwrap_or_else(default_pool_size))?;
-        Ok(Self { readers, writers: RwLock::new(Some(Arc::new(writers))), sessions, _lock: lock })
+        let writers = RwLock::new(Some(Arc::new(writers)));
+        Ok(Self { readers, writers, sessions, committed, _lock: lock })
     }
 
     /// Brings the tables up to date and gives the names of what was run.
@@ -108,7 +119,7 @@ impl Store {
     /// [`OpenError`].
     pub async fn migrate(url: &str) -> Result<Vec<String>, OpenError> {
         let url = DatabaseUrl::parse(url).ok_or(OpenError::Url)?;
-        blocking(move || prepare(&url).map(|(_, applied)| applied)).await
+        blocking(move || prepare(&url).map(|prepared| prepared.applied)).await
     }
 
     /// Whether the database answers within a second.
@@ -126,6 +137,11 @@ impl Store {
         if let Err(error) = closed {
             tracing::error!(%error, "the writers did not close");
         }
+    }
+
+    /// The revision of the last transaction (SQLite).
+    pub(crate) fn committed(&self) -> i64 {
+        self.committed.load(Ordering::Acquire)
     }
 
     pub(crate) fn sessions(&self) -> &SessionCache {
@@ -175,8 +191,15 @@ fn default_pool_size() -> u32 {
     u32::try_from(cores * 2).unwrap_or(16).clamp(4, 16)
 }
 
+/// A database that is ours and up to date.
+struct Prepared {
+    lock: Option<DatabaseLock>,
+    applied: Vec<String>,
+    conn: AnyConnection,
+}
+
 /// Locks and migrates.
-fn prepare(url: &DatabaseUrl) -> Result<(Option<DatabaseLock>, Vec<String>), OpenError> {
+fn prepare(url: &DatabaseUrl) -> Result<Prepared, OpenError> {
     let lock = match url {
         DatabaseUrl::Sqlite(path) => {
             if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
@@ -189,7 +212,7 @@ fn prepare(url: &DatabaseUrl) -> Result<(Option<DatabaseLock>, Vec<String>), Ope
     };
     let mut conn = AnyConnection::open(url, Purpose::Write)?;
     let applied = migrations::run(&mut conn).map_err(OpenError::Migrate)?;
-    Ok((lock, applied))
+    Ok(Prepared { lock, applied, conn })
 }
 
 async fn blocking<T: Send + 'static>(

@@ -1,3 +1,4 @@
+DROP TABLE server;
 DROP TABLE receipts;
 DROP TABLE messages;
 DROP TABLE files;

@@ -11,7 +11,8 @@ CREATE TABLE users (
     role          TEXT    NOT NULL DEFAULT 'member' CHECK (role IN ('member', 'admin')),
     created_at    BIGINT  NOT NULL,
     updated_at    BIGINT  NOT NULL,
-    deleted_at    BIGINT
+    deleted_at    BIGINT,
+    roster_revision BIGINT NOT NULL DEFAULT 0 -- of the last time one was taken out of a group
 ) WITHOUT ROWID;
 CREATE UNIQUE INDEX users_username_key ON users (username_key);
 CREATE UNIQUE INDEX users_email_key ON users (email_key) WHERE email_key IS NOT NULL;
@@ -40,6 +41,8 @@ CREATE TABLE conversations (
     description  TEXT,
     visibility   TEXT CHECK (visibility IN ('private', 'public')),
     member_count BIGINT NOT NULL DEFAULT 0, -- changes in the transaction that changes the members
+    revision        BIGINT NOT NULL DEFAULT 0, -- of the last change of a message: where live connections resume
+    roster_revision BIGINT NOT NULL DEFAULT 0, -- of the last change of the group or its members
     created_at   BIGINT NOT NULL,
     updated_at   BIGINT NOT NULL,
     deleted_at   BIGINT,
@@ -92,6 +95,7 @@ CREATE TABLE messages (
     edited_at       BIGINT,
     deleted_at      BIGINT,
     "update"        BIGINT NOT NULL,           -- the counter at its last change
+    revision        BIGINT NOT NULL,           -- of its last change, over all conversations: grows with "update"
     PRIMARY KEY (conversation_id, seq)
 ) WITHOUT ROWID;
 CREATE UNIQUE INDEX messages_id ON messages (id);
@@ -111,3 +115,10 @@ CREATE TABLE receipts (
     seen_at         BIGINT NOT NULL,
     PRIMARY KEY (conversation_id, user_id, seq)
 ) WITHOUT ROWID;
+
+-- One row. Every start of a server takes the next number: revisions handed out by an earlier one stay behind its own.
+CREATE TABLE server (
+    id     INTEGER NOT NULL PRIMARY KEY CHECK (id = 1),
+    starts BIGINT  NOT NULL
+);
+INSERT INTO server (id, starts) VALUES (1, 0);

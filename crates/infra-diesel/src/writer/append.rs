@@ -40,6 +40,7 @@ struct Sender {
 pub struct AppendBatch<'a> {
     conn: &'a mut AnyConnection,
     policy: &'a ServerPolicy,
+    revision: i64,
     conversations: HashMap<ConversationId, Option<Counted>>,
     directs: HashMap<(Id, Id), ConversationId>,
     /// Living users.
@@ -63,11 +64,13 @@ impl<'a> AppendBatch<'a> {
     pub fn begin<'d>(
         conn: &'a mut AnyConnection,
         policy: &'a ServerPolicy,
+        revision: i64,
         drafts: impl Iterator<Item = &'d Draft>,
     ) -> DbResult<Self> {
         let mut batch = Self {
             conn,
             policy,
+            revision,
             conversations: HashMap::new(),
             directs: HashMap::new(),
             users: HashMap::new(),
@@ -276,7 +279,7 @@ impl<'a> AppendBatch<'a> {
         };
         let new = domain::groups::NewMember::new(domain::GroupId(conversation.0), draft.sender, Role::Member)
             .map_err(domain::Error::from)?;
-        let member = crate::members::admit(self.conn, new, counted.row.update, draft.at)?;
+        let member = crate::members::admit(self.conn, new, counted.row.update, self.revision, draft.at)?;
         self.roles.insert((conversation, draft.sender), Some(Role::Member));
         self.events.push(Event::MemberAdded(member));
         Ok(())
@@ -307,6 +310,7 @@ impl<'a> AppendBatch<'a> {
             edited_at: None,
             deleted_at: None,
             update: seq,
+            revision: self.revision,
         };
         if let Some(key) = &row.client_id {
             self.keys.insert((draft.sender, key.clone()));
@@ -338,7 +342,7 @@ impl<'a> AppendBatch<'a> {
     pub fn finish(mut self) -> DbResult<Vec<Event>> {
         self.insert_rows()?;
         let counted = self.conversations.into_values().flatten().filter(|counted| counted.dirty).map(|c| c.row);
-        statements::write_counters(self.conn, counted.collect())?;
+        statements::write_counters(self.conn, counted.collect(), self.revision)?;
         Ok(self.events)
     }
 

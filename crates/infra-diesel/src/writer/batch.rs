@@ -4,9 +4,11 @@ use super::append::AppendBatch;
 use super::{BATCH, BatchFailed, Context, Finish, Job, Tx};
 use crate::connection::{AnyConnection, DatabaseUrl, Purpose};
 use crate::error::{DbError, DbResult, is_full, is_out_of_reach};
-use domain::events::Event;
+use crate::revisions::{self, Place};
+use domain::events::{Committed, Event, Revision};
 use domain::messages::{Appended, Draft};
 use domain::users::ServerPolicy;
+use std::sync::atomic::Ordering;
 use tokio::sync::{mpsc, oneshot};
 
 type Answer = oneshot::Sender<domain::Result<Appended>>;
@@ -51,7 +53,9 @@ impl Writer {
         let mut done = Done::default();
         let mut jobs = jobs.into_iter();
         let policy = std::sync::Arc::clone(&self.context.policy);
-        let outcome = self.begin().and_then(|conn| {
+        let mut cursor = Revision(0);
+        let outcome = self.begin().and_then(|(conn, begun)| {
+            cursor = begun.cursor;
             while let Some(job) = jobs.next() {
                 match job {
                     Job::Append(draft, answer) => {
@@ -61,12 +65,12 @@ impl Writer {
                                 drafts.push((draft, answer));
                             }
                         }
-                        append_all(conn, &policy, drafts, &mut done)?;
+                        append_all(conn, &policy, begun.revision, drafts, &mut done)?;
                     }
                     Job::Work(work) => {
                         let mut events = Vec::new();
                         conn.begin_savepoint()?;
-                        let (keep, finish) = work(&mut Tx { conn, events: &mut events });
+                        let (keep, finish) = work(&mut Tx { conn, events: &mut events, revision: begun.revision });
                         done.finishes.push(finish);
                         if keep {
                             conn.commit()?;
@@ -80,27 +84,38 @@ impl Writer {
             Ok(())
         });
         match outcome {
-            Ok(()) => self.commit(done),
+            Ok(()) => self.commit(done, cursor),
             Err(error) => self.fail(done, jobs, &error),
         }
     }
 
-    fn begin(&mut self) -> DbResult<&mut AnyConnection> {
+    fn begin(&mut self) -> DbResult<(&mut AnyConnection, Place)> {
         if self.conn.is_none() {
             let opened = AnyConnection::open(&self.context.url, Purpose::Write);
             self.conn = Some(opened.map_err(|error| DbError::NoConnection(error.to_string()))?);
         }
         let Some(conn) = &mut self.conn else { return Err(DbError::NoConnection("just opened, and gone".into())) };
         conn.begin_write()?;
-        Ok(conn)
+        let place = match conn {
+            // The one writer counts.
+            AnyConnection::Sqlite(_) => {
+                let revision = self.context.committed.load(Ordering::Acquire) + 1;
+                Place { revision, cursor: Revision(revision + 1) }
+            }
+            AnyConnection::Postgres(conn) => revisions::of_transaction(conn)?,
+        };
+        Ok((conn, place))
     }
 
-    fn commit(&mut self, done: Done) {
+    fn commit(&mut self, done: Done, cursor: Revision) {
         let Some(conn) = &mut self.conn else { return };
         match conn.commit() {
             Ok(()) => {
+                if let DatabaseUrl::Sqlite(_) = self.context.url {
+                    self.context.committed.store(cursor.0 - 1, Ordering::Release);
+                }
                 if !done.events.is_empty() {
-                    self.context.events.publish(done.events);
+                    self.context.events.publish(Committed { events: done.events, cursor });
                 }
                 for (answer, outcome) in done.appends {
                     let _ = answer.send(outcome);
@@ -148,10 +163,11 @@ impl Writer {
 fn append_all(
     conn: &mut AnyConnection,
     policy: &ServerPolicy,
+    revision: i64,
     drafts: Vec<(Box<Draft>, Answer)>,
     done: &mut Done,
 ) -> DbResult<()> {
-    let failed = match append_together(conn, policy, &drafts) {
+    let failed = match append_together(conn, policy, revision, &drafts) {
         Ok((outcomes, mut events)) => {
             done.events.append(&mut events);
             done.appends.extend(drafts.into_iter().zip(outcomes).map(|((_, answer), outcome)| (answer, outcome)));
@@ -166,7 +182,7 @@ fn append_all(
     tracing::warn!(error = %failed, messages = drafts.len(), "a batch of messages failed, redoing it one by one");
     for draft in drafts {
         let draft = [draft];
-        let outcome = append_together(conn, policy, &draft);
+        let outcome = append_together(conn, policy, revision, &draft);
         let [(_, answer)] = draft;
         match outcome {
             Ok((outcomes, mut events)) => {
@@ -188,10 +204,11 @@ type Outcomes = (Vec<domain::Result<Appended>>, Vec<Event>);
 fn append_together(
     conn: &mut AnyConnection,
     policy: &ServerPolicy,
+    revision: i64,
     drafts: &[(Box<Draft>, Answer)],
 ) -> DbResult<Outcomes> {
     conn.savepoint(|conn| {
-        let mut batch = AppendBatch::begin(conn, policy, drafts.iter().map(|(draft, _)| &**draft))?;
+        let mut batch = AppendBatch::begin(conn, policy, revision, drafts.iter().map(|(draft, _)| &**draft))?;
         let outcomes = drafts.iter().map(|(draft, _)| batch.append(draft)).collect::<DbResult<_>>()?;
         Ok((outcomes, batch.finish()?))
     })

@@ -19,6 +19,7 @@ use domain::events::{Event, EventPublisher};
 use domain::messages::{Appended, Draft};
 use domain::users::ServerPolicy;
 use domain::{Error, Unavailable};
+use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use tokio::sync::{mpsc, oneshot};
@@ -59,6 +60,8 @@ pub struct Tx<'a> {
     pub conn: &'a mut AnyConnection,
     /// Published after the commit, in this order.
     pub events: &'a mut Vec<Event>,
+    /// The transaction's place in the order of all: goes into every row that live connections resume by.
+    pub revision: i64,
 }
 
 type Work = Box<dyn FnOnce(&mut Tx<'_>) -> (bool, Finish) + Send>;
@@ -77,6 +80,7 @@ struct Context {
     policy: Arc<ServerPolicy>,
     events: Arc<dyn EventPublisher>,
     fatal: Fatal,
+    committed: Arc<AtomicI64>,
 }
 
 /// The door.
@@ -88,7 +92,7 @@ pub struct Writers {
 }
 
 impl Writers {
-    /// Starts `count` writers.
+    /// Starts `count` writers. `committed` is the revision of the last transaction, kept up to date here (SQLite).
     ///
     /// # Errors
     /// Where a thread cannot be started.
@@ -98,8 +102,9 @@ impl Writers {
         policy: Arc<ServerPolicy>,
         events: Arc<dyn EventPublisher>,
         fatal: Fatal,
+        committed: Arc<AtomicI64>,
     ) -> std::io::Result<Self> {
-        let context = Context { url: url.clone(), policy, events, fatal };
+        let context = Context { url: url.clone(), policy, events, fatal, committed };
         let (mut queues, mut threads) = (Vec::new(), Vec::new());
         for n in 0..count {
             let (queue, jobs) = mpsc::channel(QUEUE);

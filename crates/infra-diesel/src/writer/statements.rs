@@ -152,10 +152,11 @@ struct InsertMessages {
     reply_to: Vec<Option<Id>>,
     client_id: Vec<Option<String>>,
     created_at: Vec<Time>,
+    revision: i64,
 }
 
 impl InsertMessages {
-    /// New messages: `update` is `seq`, `updated_at` is `created_at`, the rest is not set.
+    /// New messages of one transaction: `update` is `seq`, `updated_at` is `created_at`, the rest is not set.
     fn of(rows: Vec<MessageRow>) -> Self {
         let mut columns = Self::default();
         for row in rows {
@@ -169,6 +170,7 @@ impl InsertMessages {
             columns.reply_to.push(row.reply_to);
             columns.client_id.push(row.client_id);
             columns.created_at.push(row.created_at);
+            columns.revision = row.revision;
         }
         columns
     }
@@ -178,9 +180,11 @@ impl QueryFragment<Pg> for InsertMessages {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
         out.push_sql(
             "INSERT INTO messages (conversation_id, seq, id, sender_id, type, content, file_id, reply_to, client_id, \
-             created_at, updated_at, \"update\") SELECT conversation_id, seq, id, sender_id, type, content, file_id, \
-             reply_to, client_id, created_at, created_at, seq FROM unnest(",
+             created_at, updated_at, \"update\", revision) SELECT conversation_id, seq, id, sender_id, type, content, \
+             file_id, reply_to, client_id, created_at, created_at, seq, ",
         );
+        out.push_bind_param::<BigInt, _>(&self.revision)?;
+        out.push_sql(" FROM unnest(");
         out.push_bind_param::<Array<SqlId>, _>(&self.conversation_id)?;
         out.push_sql(", ");
         out.push_bind_param::<Array<BigInt>, _>(&self.seq)?;
@@ -209,16 +213,16 @@ impl QueryFragment<Pg> for InsertMessages {
 impl RunQueryDsl<PgConnection> for InsertMessages {}
 
 /// Writes the counters that a batch has counted in memory.
-pub fn write_counters(conn: &mut AnyConnection, counted: Vec<ConversationRow>) -> DbResult<()> {
+pub fn write_counters(conn: &mut AnyConnection, counted: Vec<ConversationRow>, revision: i64) -> DbResult<()> {
     match conn {
         AnyConnection::Sqlite(conn) => {
             for row in counted {
-                WriteCounter(row).execute(conn)?;
+                WriteCounter(row, revision).execute(conn)?;
             }
         }
         AnyConnection::Postgres(_) if counted.is_empty() => {}
         AnyConnection::Postgres(conn) => {
-            let mut columns = WriteCounters::default();
+            let mut columns = WriteCounters { revision, ..WriteCounters::default() };
             for row in counted {
                 columns.id.push(row.id);
                 columns.update.push(row.update);
@@ -232,7 +236,7 @@ pub fn write_counters(conn: &mut AnyConnection, counted: Vec<ConversationRow>) -
 }
 
 #[derive(QueryId)]
-struct WriteCounter(ConversationRow);
+struct WriteCounter(ConversationRow, i64);
 
 impl QueryFragment<Sqlite> for WriteCounter {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
@@ -242,6 +246,8 @@ impl QueryFragment<Sqlite> for WriteCounter {
         out.push_bind_param::<BigInt, _>(&self.0.last_seq)?;
         out.push_sql(", active_at = ");
         out.push_bind_param::<Nullable<SqlTime>, _>(&self.0.active_at)?;
+        out.push_sql(", revision = ");
+        out.push_bind_param::<BigInt, _>(&self.1)?;
         out.push_sql(" WHERE id = ");
         out.push_bind_param::<SqlId, _>(&self.0.id)
     }
@@ -254,14 +260,17 @@ struct WriteCounters {
     update: Vec<i64>,
     last_seq: Vec<i64>,
     active_at: Vec<Option<Time>>,
+    revision: i64,
 }
 
 impl QueryFragment<Pg> for WriteCounters {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
         out.push_sql(
-            "UPDATE conversations c SET \"update\" = new.counter, last_seq = new.last_seq, active_at = new.active_at \
-             FROM unnest(",
+            "UPDATE conversations c SET \"update\" = new.counter, last_seq = new.last_seq, active_at = new.active_at, \
+             revision = ",
         );
+        out.push_bind_param::<BigInt, _>(&self.revision)?;
+        out.push_sql(" FROM unnest(");
         out.push_bind_param::<Array<SqlId>, _>(&self.id)?;
         out.push_sql(", ");
         out.push_bind_param::<Array<BigInt>, _>(&self.update)?;
