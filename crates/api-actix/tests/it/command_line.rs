@@ -1,0 +1,92 @@
+//! The program as an operator meets it: `--help`, refusals at start, the one line, the end.
+
+use crate::harness::Process;
+use api_actix::config::KEYS;
+use serde_json::json;
+use std::process::Output;
+
+fn text(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+#[test]
+fn help_and_version_are_everywhere() {
+    let directory = tempfile::tempdir().unwrap();
+    let help = Process::run(directory.path(), &["--help"], &[]);
+    assert_eq!(help.status.code(), Some(0));
+    assert!(KEYS.iter().all(|key| text(&help).contains(key.name)));
+    for arguments in [&["serve", "--help"][..], &["migrate", "--help"], &["--version"], &["serve", "--version"]] {
+        assert_eq!(Process::run(directory.path(), arguments, &[]).status.code(), Some(0), "{arguments:?}");
+    }
+    for wrong in [&["dance"][..], &["--nothing"], &["serve", "twice"]] {
+        assert_eq!(Process::run(directory.path(), wrong, &[]).status.code(), Some(2), "{wrong:?}");
+    }
+    assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_bad_value_is_refused_at_start_with_its_keys_name() {
+    let directory = tempfile::tempdir().unwrap();
+    for (key, value) in [
+        ("PARLANCE_BCRYPT_COST", "3"),
+        ("PARLANCE_JWT_SECRET", "hush-hush-hush-hush-hush-hush-3"),
+        ("PARLANCE_NATS_URL", "nats://127.0.0.1"),
+        ("PARLANCE_LISTEN", "nowhere"),
+        ("PARLANCE_LISTEN", "192.0.2.1:1"),
+    ] {
+        let refused = Process::run(directory.path(), &["serve"], &[(key, value)]);
+        assert_eq!(refused.status.code(), Some(1), "{}", text(&refused));
+        assert!(text(&refused).contains(key) && !text(&refused).contains("hush"), "{}", text(&refused));
+    }
+}
+
+#[test]
+fn migrating_makes_the_database_and_says_so_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let first = Process::run(directory.path(), &["migrate"], &[]);
+    assert_eq!(first.status.code(), Some(0), "{}", text(&first));
+    assert!(text(&first).contains("applied "), "{}", text(&first));
+    assert!(directory.path().join("data/parlance.db").is_file());
+    let second = Process::run(directory.path(), &["migrate"], &[]);
+    assert_eq!((second.status.code(), text(&second).trim()), (Some(0), "nothing to do"));
+}
+
+#[actix_web::test]
+async fn it_serves_on_a_free_port_keeps_its_secret_and_ends_in_order() {
+    let directory = tempfile::tempdir().unwrap();
+    let admins = [("PARLANCE_ADMINS", "boss,ada")];
+    let server = Process::start(directory.path(), &[], &admins);
+    assert_eq!(server.printed.len(), 1);
+    let account = json!({ "username": "ada", "password": "12345678" });
+    server.client.post("/signup", account.clone()).await.expect(201);
+    let login = server.client.post("/login", account).await.expect(200);
+    let second = Process::run(directory.path(), &["serve"], &[]);
+    assert_eq!(second.status.code(), Some(1), "{}", text(&second));
+    server.signal("TERM");
+    let (code, log) = server.wait();
+    assert_eq!(code, Some(0), "{log}");
+    // Passwords and tokens are in no log; who is to be an admin and does not exist is told.
+    let token = login["token"].as_str().unwrap();
+    assert!(!log.contains("12345678") && !log.contains(token), "{log}");
+    assert!(log.contains("boss"), "{log}");
+
+    // The secret was kept: the token is good after a restart.
+    let server = Process::start(directory.path(), &["serve"], &admins);
+    server.client.with_token(token).get("/me").await.expect(200);
+    server.signal("INT");
+    let (code, log) = server.wait();
+    assert_eq!(code, Some(0), "{log}");
+    assert!(!log.contains("\"ada\"") && log.contains("boss"), "{log}");
+}
+
+#[actix_web::test]
+async fn the_file_of_the_working_directory_is_read() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("parlance.toml"), "PARLANCE_BROADCAST = 'admins'\n").unwrap();
+    let server = Process::start(directory.path(), &["serve"], &[]);
+    let account = json!({ "username": "ada", "password": "12345678" });
+    server.client.post("/signup", account.clone()).await.expect(201);
+    let login = server.client.post("/login", account).await.expect(200);
+    let ada = server.client.with_token(login["token"].as_str().unwrap());
+    ada.post("/broadcast/send", json!({ "content": "x" })).await.refused(403, None);
+}

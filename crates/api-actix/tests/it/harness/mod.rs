@@ -1,0 +1,106 @@
+//! A server per test, and clients that hold its answers against the contract.
+
+mod client;
+mod process;
+
+pub use client::{Answer, Client, User, ids};
+pub use process::Process;
+
+use actix_web::dev::ServerHandle;
+use api_actix::app::Application;
+use api_actix::config::{Config, LogFormat};
+use domain::users::ServerPolicy;
+use serde_json::json;
+use std::path::Path;
+use std::thread::JoinHandle;
+use tempfile::TempDir;
+use tokio::sync::oneshot;
+
+/// A well-formed id that names nothing.
+pub const NOWHERE: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
+
+/// The secret that test servers sign with.
+pub const SECRET: &str = "a secret of the tests, thirty-two bytes or more";
+
+/// What test servers run with: cheap hashes, no limits, a port and a directory of their own.
+fn config(data_dir: &Path) -> Config {
+    Config {
+        database_url: format!("sqlite://{}", data_dir.join("parlance.db").display()),
+        listen: "127.0.0.1:0".to_owned(),
+        data_dir: data_dir.to_owned(),
+        jwt_secret: Some(api_actix::config::Secret::parse(SECRET).unwrap()),
+        uploads: data_dir.join("uploads"),
+        max_file_bytes: 1024 * 1024,
+        policy: ServerPolicy::default(),
+        rate_limits: false,
+        bcrypt_cost: 4,
+        log: "off".to_owned(),
+        log_format: LogFormat::Text,
+    }
+}
+
+/// The real application in a thread of its own. Ends when dropped.
+pub struct Server {
+    running: Option<(ServerHandle, JoinHandle<()>)>,
+    client: Client,
+    directory: TempDir,
+}
+
+impl Server {
+    /// With nothing special.
+    pub async fn start() -> Self {
+        Self::with(|_| ()).await
+    }
+
+    /// With the configuration changed.
+    pub async fn with(change: impl FnOnce(&mut Config)) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let mut config = config(directory.path());
+        change(&mut config);
+        let (tell, told) = oneshot::channel();
+        let thread = std::thread::spawn(move || {
+            actix_web::rt::System::new().block_on(async {
+                let application = Application::build(config).await.unwrap();
+                tell.send((application.port(), application.handle())).unwrap();
+                application.run_until_stopped().await.unwrap();
+            });
+        });
+        let (port, handle) = told.await.expect("the server did not start");
+        Self { running: Some((handle, thread)), client: Client::new(format!("http://127.0.0.1:{port}")), directory }
+    }
+
+    /// Somebody without a token.
+    pub fn anyone(&self) -> &Client {
+        &self.client
+    }
+
+    /// The data directory.
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Signs somebody up and in.
+    pub async fn user(&self, name: &str) -> User {
+        let password = format!("password of {name}");
+        let body = json!({ "username": name, "password": password, "email": format!("{name}@example.org") });
+        self.client.post("/signup", body).await.expect(201);
+        self.log_in(name, &password).await
+    }
+
+    /// Begins another session.
+    pub async fn log_in(&self, name: &str, password: &str) -> User {
+        let login = self.client.post("/login", json!({ "username": name, "password": password })).await.expect(200);
+        User::new(&self.client, &login, password)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some((handle, thread)) = self.running.take() {
+            // The command is sent at once; the answer is the thread's end.
+            drop(handle.stop(false));
+            let ended = thread.join();
+            assert!(ended.is_ok() || std::thread::panicking(), "the server panicked");
+        }
+    }
+}

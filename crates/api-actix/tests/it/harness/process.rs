@@ -1,0 +1,75 @@
+//! The program as an operator starts it.
+
+use super::Client;
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+/// A `parlance` process, killed when dropped.
+pub struct Process {
+    child: Child,
+    log: PathBuf,
+    /// What it printed on standard output until it listened.
+    pub printed: Vec<String>,
+    pub client: Client,
+}
+
+impl Process {
+    /// The command line, in an environment that holds nothing of ours but a data directory, a free port and cheap hashes.
+    pub fn command(directory: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_parlance"));
+        for (name, _) in std::env::vars() {
+            if name.starts_with("PARLANCE_") || name == "DATABASE_URL" {
+                command.env_remove(name);
+            }
+        }
+        command.args(arguments).current_dir(directory).stdin(Stdio::null());
+        command.env("PARLANCE_LISTEN", "127.0.0.1:0").env("PARLANCE_BCRYPT_COST", "4");
+        command.envs(environment.iter().copied());
+        command
+    }
+
+    /// Runs to the end.
+    pub fn run(directory: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Output {
+        Self::command(directory, arguments, environment).output().unwrap()
+    }
+
+    /// Starts a server and waits until it listens.
+    pub fn start(directory: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+        let mut command = Self::command(directory, arguments, environment);
+        // A file takes whatever is logged; a pipe that nobody reads would stop the server.
+        let log = directory.join("log.txt");
+        let mut child = command.stdout(Stdio::piped()).stderr(File::create(&log).unwrap()).spawn().unwrap();
+        let mut printed = Vec::new();
+        for line in BufReader::new(child.stdout.as_mut().unwrap()).lines() {
+            let line = line.unwrap();
+            let base = line.strip_prefix("listening on ").map(str::to_owned);
+            printed.push(line);
+            if let Some(base) = base {
+                return Self { child, log, printed, client: Client::new(base) };
+            }
+        }
+        panic!("it did not listen: {}", std::fs::read_to_string(log).unwrap());
+    }
+
+    /// Sends a signal, as `kill` does.
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([format!("-{name}"), self.child.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    /// Waits for the end and gives the exit code and the log.
+    pub fn wait(mut self) -> (Option<i32>, String) {
+        let code = self.child.wait().unwrap().code();
+        (code, std::fs::read_to_string(&self.log).unwrap())
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Both fail where it has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,19 @@
+//! The whole program over HTTP, on a free port. The modules mirror the URLs.
+
+mod harness;
+
+mod accounts;
+mod attachments;
+mod bad_input;
+mod command_line;
+mod conversations;
+mod files;
+mod gochat;
+mod groups;
+mod idempotency;
+mod members;
+mod messages;
+mod operations;
+mod order;
+mod receipts;
+mod sessions;
