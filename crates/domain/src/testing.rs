@@ -1,6 +1,7 @@
 //! Small fakes and shorthands for the tests of use cases.
 
 use crate::context::{Caller, Clock, IdGenerator, Timestamp};
+use crate::files::{File, FileName, MediaType, Sha256};
 use crate::ids::{ConversationId, FileId, MessageId, SessionId, UserId};
 use crate::messages::{Body, Message, Place, Text};
 use crate::users::Profile;
@@ -55,6 +56,19 @@ pub(crate) fn file_id(n: u128) -> FileId {
 /// A plain user.
 pub(crate) fn caller(n: u128) -> Caller {
     Caller { user: user(n), session: SessionId(Uuid::from_u128(n)), admin: false }
+}
+
+/// A picture of three bytes that user 1 uploaded at 7.
+pub(crate) fn file(n: u128) -> File {
+    File {
+        id: file_id(n),
+        uploader: user(1),
+        name: FileName::clean("a.png"),
+        size: 3,
+        media_type: MediaType::restored("image/png".to_owned()),
+        sha256: Sha256([7; 32]),
+        created_at: at(7),
+    }
 }
 
 /// A text that user 1 sent to user 2.

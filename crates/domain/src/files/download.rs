@@ -46,20 +46,8 @@ impl DownloadFile {
 mod tests {
     use super::*;
     use crate::error::Error;
-    use crate::files::{FileName, MediaType, MockBlobStore, MockByteSource, MockFileRepository, Sha256};
-    use crate::testing::{at, caller, file_id, outcome, user};
-
-    fn a_file() -> File {
-        File {
-            id: file_id(1),
-            uploader: user(1),
-            name: FileName::clean("a.txt"),
-            size: 3,
-            media_type: MediaType::unknown(),
-            sha256: Sha256([7; 32]),
-            created_at: at(7),
-        }
-    }
+    use crate::files::{MockBlobStore, MockByteSource, MockFileRepository};
+    use crate::testing::{caller, file, file_id, outcome, user};
 
     #[test]
     fn a_file_is_described_to_who_may_read_it() {
@@ -67,10 +55,10 @@ mod tests {
         files
             .expect_find()
             .withf(|viewer, id| (*viewer, *id) == (user(2), file_id(1)))
-            .returning(|_, _| Ok(Some(a_file())));
+            .returning(|_, _| Ok(Some(file(1))));
         files.expect_find().withf(|viewer, _| *viewer == user(3)).returning(|_, _| Ok(None));
         let download = DownloadFile { files: Arc::new(files), blobs: Arc::new(MockBlobStore::new()) };
-        assert_eq!(outcome(download.describe(&caller(2), file_id(1))).unwrap(), a_file());
+        assert_eq!(outcome(download.describe(&caller(2), file_id(1))).unwrap(), file(1));
         let refused = outcome(download.describe(&caller(3), file_id(1)));
         assert!(matches!(refused, Err(Error::NotFound(NotFound::File))));
     }
@@ -86,9 +74,9 @@ mod tests {
         });
         blobs.expect_open().withf(|_, range| range.is_none()).returning(|_, _| Ok(None));
         let download = DownloadFile { files: Arc::new(MockFileRepository::new()), blobs: Arc::new(blobs) };
-        let mut found = outcome(download.read(a_file(), part)).unwrap();
+        let mut found = outcome(download.read(file(1), part)).unwrap();
         assert_eq!(outcome(found.bytes.next()).unwrap().unwrap(), b"bc");
-        let gone = outcome(download.read(a_file(), None));
+        let gone = outcome(download.read(file(1), None));
         assert!(matches!(gone, Err(Error::NotFound(NotFound::File))));
     }
 }

@@ -114,23 +114,11 @@ impl StoreUpload {
 mod tests {
     use super::*;
     use crate::error::{Conflict, Error, Invalid, NotFound, Unavailable};
-    use crate::files::{MediaType, MockBlobStore, MockByteSource, MockFileRepository, Sha256, StoredBlob};
+    use crate::files::{MockBlobStore, MockByteSource, MockFileRepository, StoredBlob};
     use crate::messages::MockMessageLog;
-    use crate::testing::{CountedIds, StoppedClock, at, caller, file_id, message, outcome, user};
+    use crate::testing::{CountedIds, StoppedClock, caller, file, file_id, message, outcome, user};
 
     const MOST: u64 = 1_000;
-
-    fn a_file() -> File {
-        File {
-            id: file_id(1),
-            uploader: user(1),
-            name: FileName::clean("a.png"),
-            size: 3,
-            media_type: MediaType::restored("image/png".to_owned()),
-            sha256: Sha256([7; 32]),
-            created_at: at(7),
-        }
-    }
 
     fn stage_upload(blobs: MockBlobStore) -> StageUpload {
         StageUpload {
@@ -160,12 +148,12 @@ mod tests {
     fn a_staged_file_is_what_its_bytes_say() {
         let mut blobs = MockBlobStore::new();
         blobs.expect_store().once().withf(|id, _, most| (*id, *most) == (file_id(1), MOST)).returning(|_, _, _| {
-            let File { size, media_type, sha256, .. } = a_file();
+            let File { size, media_type, sha256, .. } = file(1);
             Ok(StoredBlob { size, media_type, sha256 })
         });
         let source = Box::new(MockByteSource::new());
         let staged = outcome(stage_upload(blobs).execute(&caller(1), FileName::clean("a.png"), source)).unwrap();
-        assert_eq!(staged.0, a_file());
+        assert_eq!(staged.0, file(1));
     }
 
     #[test]
@@ -179,22 +167,22 @@ mod tests {
 
     #[test]
     fn a_discarded_file_leaves_no_blob() {
-        outcome(stage_upload(blobs(true)).discard(StagedFile(a_file()))).unwrap();
+        outcome(stage_upload(blobs(true)).discard(StagedFile(file(1)))).unwrap();
     }
 
     #[test]
     fn a_kept_file_is_known() {
         let mut files = MockFileRepository::new();
-        files.expect_create().once().withf(|file| *file == a_file()).returning(|_| Ok(()));
-        let kept = outcome(store_upload(blobs(false), files, MockMessageLog::new()).keep(StagedFile(a_file())));
-        assert_eq!(kept.unwrap(), a_file());
+        files.expect_create().once().withf(|created| *created == file(1)).returning(|_| Ok(()));
+        let kept = outcome(store_upload(blobs(false), files, MockMessageLog::new()).keep(StagedFile(file(1))));
+        assert_eq!(kept.unwrap(), file(1));
     }
 
     #[test]
     fn a_file_that_cannot_be_known_leaves_no_blob() {
         let mut files = MockFileRepository::new();
         files.expect_create().once().returning(|_| Unavailable::Overloaded.err());
-        let refused = outcome(store_upload(blobs(true), files, MockMessageLog::new()).keep(StagedFile(a_file())));
+        let refused = outcome(store_upload(blobs(true), files, MockMessageLog::new()).keep(StagedFile(file(1))));
         assert!(matches!(refused, Err(Error::Unavailable(Unavailable::Overloaded))));
     }
 
@@ -202,7 +190,7 @@ mod tests {
         let use_case = store_upload(blobs, MockFileRepository::new(), log);
         let (recipient, caption) = (Recipient::User(user(2)), Caption::parse("see").unwrap());
         let key = IdempotencyKey::parse("client_id", "k").ok();
-        outcome(use_case.send(&caller(1), StagedFile(a_file()), recipient, caption, key))
+        outcome(use_case.send(&caller(1), StagedFile(file(1)), recipient, caption, key))
     }
 
     #[test]
@@ -211,7 +199,7 @@ mod tests {
         log.expect_append()
             .once()
             .withf(|draft| {
-                let body = DraftBody::Attachment(Attachment::Uploaded(a_file()), Caption::parse("see").unwrap());
+                let body = DraftBody::Attachment(Attachment::Uploaded(file(1)), Caption::parse("see").unwrap());
                 draft.sender == user(1)
                     && draft.recipient == Recipient::User(user(2))
                     && draft.body == body
