@@ -32,7 +32,7 @@ impl ManageConnection for Manager {
         match conn {
             // A file does not go away.
             AnyConnection::Sqlite(_) => Ok(()),
-            AnyConnection::Postgres(conn) => conn.batch_execute("").map_err(diesel::r2d2::Error::QueryError),
+            AnyConnection::Postgres(conn) => conn.batch_execute("SELECT 1").map_err(diesel::r2d2::Error::QueryError),
         }
     }
 
