@@ -4,7 +4,7 @@ use crate::context::{Caller, Clock, IdGenerator, Timestamp};
 use crate::files::{File, FileName, MediaType, Sha256};
 use crate::ids::{ConversationId, FileId, MessageId, SessionId, UserId};
 use crate::messages::{Body, Message, Place, Text};
-use crate::users::Profile;
+use crate::users::{Email, Profile, User, UserRole, Username};
 use futures_util::FutureExt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use uuid::Uuid;
@@ -56,6 +56,20 @@ pub(crate) fn file_id(n: u128) -> FileId {
 /// A plain user.
 pub(crate) fn caller(n: u128) -> Caller {
     Caller { user: user(n), session: SessionId(Uuid::from_u128(n)), admin: false }
+}
+
+/// A living user with an email and no display name.
+pub(crate) fn account(n: u128, name: &str) -> User {
+    User {
+        id: user(n),
+        username: Username::parse("username", name).unwrap(),
+        display_name: None,
+        email: Some(Email::parse(&format!("{name}@example.org")).unwrap()),
+        role: UserRole::Member,
+        created_at: at(1),
+        updated_at: at(1),
+        deleted_at: None,
+    }
 }
 
 /// A picture of three bytes that user 1 uploaded at 7.

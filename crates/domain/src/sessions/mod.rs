@@ -147,3 +147,107 @@ impl EndSession {
         if self.sessions.end(caller.user, session, self.clock.now()).await? { Ok(()) } else { NotFound::Session.err() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Error;
+    use crate::testing::{StoppedClock, at, caller, outcome, user};
+    use crate::users::AdminNames;
+
+    const MINUTE: i64 = Session::TOUCH_SECONDS * 1_000_000;
+
+    fn session() -> SessionId {
+        caller(1).session
+    }
+
+    fn authenticate(sessions: MockSessionRepository, now: i64) -> Authenticate {
+        let admins = AdminNames::parse(["Boss"]).unwrap();
+        Authenticate {
+            sessions: Arc::new(sessions),
+            policy: Arc::new(ServerPolicy { admins, ..ServerPolicy::default() }),
+            clock: Arc::new(StoppedClock(now)),
+        }
+    }
+
+    /// The session of user 1, last used at 0.
+    fn live(name: &'static str, role: UserRole) -> MockSessionRepository {
+        let mut sessions = MockSessionRepository::new();
+        sessions.expect_live().returning(move |_| {
+            let username = Username::parse("username", name).unwrap();
+            Ok(Some(LiveSession { user: user(1), username, role, last_seen_at: at(0) }))
+        });
+        sessions
+    }
+
+    #[test]
+    fn the_caller_is_the_sessions_user_and_an_admin_by_name_or_role() {
+        for (name, role, admin) in
+            [("ada", UserRole::Member, false), ("BOSS", UserRole::Member, true), ("ada", UserRole::Admin, true)]
+        {
+            let known = outcome(authenticate(live(name, role), 0).execute(session(), user(1))).unwrap();
+            assert_eq!(known, Caller { admin, ..caller(1) });
+        }
+    }
+
+    #[test]
+    fn an_ended_session_and_another_users_are_no_proof() {
+        let mut ended = MockSessionRepository::new();
+        ended.expect_live().returning(|_| Ok(None));
+        for (sessions, claimed) in [(ended, user(1)), (live("ada", UserRole::Member), user(2))] {
+            let refused = outcome(authenticate(sessions, MINUTE).execute(session(), claimed));
+            assert!(matches!(refused, Err(Error::Unauthenticated(Unauthenticated::InvalidToken))));
+        }
+    }
+
+    #[test]
+    fn a_use_is_written_down_once_a_minute() {
+        // Before the last use the clock has jumped back: not written down either.
+        for (now, written) in [(-MINUTE, 0), (0, 0), (MINUTE - 1, 0), (MINUTE, 1), (5 * MINUTE, 1)] {
+            let mut sessions = live("ada", UserRole::Member);
+            sessions
+                .expect_touch()
+                .times(written)
+                .withf(move |id, when| (*id, *when) == (session(), at(now)))
+                .returning(|_, _| Ok(()));
+            outcome(authenticate(sessions, now).execute(session(), user(1))).unwrap();
+        }
+    }
+
+    #[test]
+    fn sessions_are_listed_as_long_as_their_tokens_are_good() {
+        let day = Session::LIFETIME_SECONDS * 1_000_000;
+        let mut sessions = MockSessionRepository::new();
+        sessions
+            .expect_list()
+            .once()
+            .withf(|of, since| (*of, *since) == (user(1), at(7)))
+            .returning(|of, since| Ok(vec![Session::begin(SessionId(uuid::Uuid::nil()), of, None, since)]));
+        let list = ListSessions { sessions: Arc::new(sessions), clock: Arc::new(StoppedClock(day + 7)) };
+        assert_eq!(outcome(list.execute(&caller(1))).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn one_ends_only_ones_own_sessions() {
+        for (ended, exists) in [(true, true), (false, false)] {
+            let mut sessions = MockSessionRepository::new();
+            sessions
+                .expect_end()
+                .once()
+                .withf(|of, id, when| (*of, *id, *when) == (user(1), session(), at(7)))
+                .returning(move |_, _, _| Ok(ended));
+            let end = EndSession { sessions: Arc::new(sessions), clock: Arc::new(StoppedClock(7)) };
+            match outcome(end.execute(&caller(1), session())) {
+                Ok(()) => assert!(exists),
+                Err(error) => assert!(!exists && matches!(error, Error::NotFound(NotFound::Session))),
+            }
+        }
+    }
+
+    #[test]
+    fn a_user_agent_is_short_and_plain() {
+        let agent = UserAgent::clean(&format!("a\u{1b}[31m\r\n{}", "é".repeat(300)));
+        assert_eq!(agent.as_str().chars().count(), 256);
+        assert!(agent.as_str().starts_with("a[31mé"));
+    }
+}

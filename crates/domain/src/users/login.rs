@@ -56,3 +56,99 @@ impl LogIn {
         Ok(LoggedIn { user, session })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::context::Timestamp;
+    use crate::error::{Error, Unavailable};
+    use crate::sessions::MockSessionRepository;
+    use crate::testing::{CountedIds, StoppedClock, account, at, outcome, user};
+    use crate::users::{Credentials, MockPasswordHasher, MockUserRepository, PasswordHash};
+
+    fn hash() -> PasswordHash {
+        PasswordHash("of ada".to_owned())
+    }
+
+    /// Ada (user 1) has a password, Bob (user 2) has none, and nobody else is there.
+    fn users() -> MockUserRepository {
+        let mut users = MockUserRepository::new();
+        users.expect_credentials_by_name().returning(|name| {
+            Ok(match name.key().as_str() {
+                "ada" => Some(Credentials { user: account(1, "ada"), password: Some(hash()) }),
+                "bob" => Some(Credentials { user: account(2, "bob"), password: None }),
+                _ => None,
+            })
+        });
+        users
+    }
+
+    fn log_in(hasher: MockPasswordHasher, sessions: MockSessionRepository) -> LogIn {
+        LogIn {
+            users: Arc::new(users()),
+            sessions: Arc::new(sessions),
+            hasher: Arc::new(hasher),
+            clock: Arc::new(StoppedClock(7)),
+            ids: Arc::new(CountedIds::default()),
+        }
+    }
+
+    #[test]
+    fn the_right_password_begins_a_session() {
+        let mut hasher = MockPasswordHasher::new();
+        hasher
+            .expect_verify()
+            .once()
+            .withf(|password, against| password.expose() == "12345678" && *against == Some(hash()))
+            .returning(|_, _| Ok(true));
+        let mut sessions = MockSessionRepository::new();
+        let agent = UserAgent::clean("tests");
+        let begun = |session: &Session| {
+            let expected: (_, Timestamp, _) = (user(1), at(7), Some(UserAgent::clean("tests")));
+            (session.user, session.created_at, session.user_agent.clone()) == expected
+        };
+        sessions.expect_create().once().withf(begun).returning(|_| Ok(()));
+        let login = outcome(log_in(hasher, sessions).execute("ADA", "12345678", Some(agent))).unwrap();
+        assert_eq!((login.user, login.session.user), (account(1, "ada"), user(1)));
+    }
+
+    #[test]
+    fn whoever_it_is_one_hash_is_compared_and_the_answer_is_the_same() {
+        for (name, password, against) in [
+            ("ada", "wrong password", Some(hash())),
+            ("bob", "12345678", None),
+            ("nobody", "12345678", None),
+            ("no name at all", "12345678", None),
+            // What cannot be a password is not compared with Ada's hash, but costs the same.
+            ("ada", "short", None),
+            ("ada", "with\0nul", None),
+            ("nobody", "", None),
+        ] {
+            let mut hasher = MockPasswordHasher::new();
+            hasher.expect_verify().once().withf(move |_, given| *given == against).returning(|_, _| Ok(false));
+            let mut sessions = MockSessionRepository::new();
+            sessions.expect_create().never();
+            let refused = outcome(log_in(hasher, sessions).execute(name, password, None)).unwrap_err();
+            assert!(matches!(refused, Error::Unauthenticated(Unauthenticated::InvalidCredentials)), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_hash_that_matches_nobodys_lets_nobody_in() {
+        // A careless hasher that says yes to the dummy.
+        let mut hasher = MockPasswordHasher::new();
+        hasher.expect_verify().returning(|_, _| Ok(true));
+        let mut sessions = MockSessionRepository::new();
+        sessions.expect_create().never();
+        let refused = outcome(log_in(hasher, sessions).execute("nobody", "12345678", None)).unwrap_err();
+        assert!(matches!(refused, Error::Unauthenticated(_)));
+    }
+
+    #[test]
+    fn a_busy_hasher_is_told_as_such() {
+        let mut hasher = MockPasswordHasher::new();
+        hasher.expect_verify().returning(|_, _| Unavailable::Overloaded.err());
+        let refused = outcome(log_in(hasher, MockSessionRepository::new()).execute("ada", "12345678", None));
+        assert!(matches!(refused, Err(Error::Unavailable(Unavailable::Overloaded))));
+    }
+}

@@ -85,3 +85,118 @@ impl DeleteAccount {
         self.users.delete(caller.user, self.clock.now()).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Error;
+    use crate::testing::{StoppedClock, account, at, caller, outcome, user};
+    use crate::users::{Credentials, MockPasswordHasher, MockUserRepository, PasswordHash};
+
+    const RIGHT: &str = "the old password";
+
+    /// User 1, with the password [`RIGHT`] or none.
+    fn users(has_password: bool) -> MockUserRepository {
+        let mut users = MockUserRepository::new();
+        users.expect_credentials().returning(move |_| {
+            let password = has_password.then(|| PasswordHash("old".to_owned()));
+            Ok(Some(Credentials { user: account(1, "ada"), password }))
+        });
+        users
+    }
+
+    /// Knows [`RIGHT`] for the stored hash.
+    fn hasher() -> MockPasswordHasher {
+        let mut hasher = MockPasswordHasher::new();
+        hasher
+            .expect_verify()
+            .returning(|password, hash| Ok(hash == Some(PasswordHash("old".to_owned())) && password.expose() == RIGHT));
+        hasher.expect_hash().returning(|_| Ok(PasswordHash("new".to_owned())));
+        hasher
+    }
+
+    fn change(users: MockUserRepository, hasher: MockPasswordHasher) -> ChangeProfile {
+        ChangeProfile {
+            users: Arc::new(users),
+            hasher: Arc::new(hasher),
+            clock: Arc::new(StoppedClock(7)),
+            policy: Arc::default(),
+        }
+    }
+
+    fn new_password(current: Option<&str>) -> ProfileEdit {
+        ProfileEdit {
+            password: Some(Password::parse("password", "the new password").unwrap()),
+            current_password: current.map(str::to_owned),
+            ..ProfileEdit::default()
+        }
+    }
+
+    /// What comes of a current password that is missing, wrong, or could never have been one.
+    fn refusals() -> [(Option<&'static str>, fn(&Error) -> bool); 4] {
+        let wrong = |error: &Error| matches!(error, Error::Forbidden(Forbidden::WrongCurrentPassword));
+        [
+            (None, |error| matches!(error, Error::Invalid(invalid) if invalid.field == "current_password")),
+            (Some("a wrong password"), wrong),
+            (Some("short"), wrong),
+            (Some("with a NUL\0"), wrong),
+        ]
+    }
+
+    #[test]
+    fn a_new_password_is_stored_for_who_knows_the_old_one_and_keeps_this_session() {
+        let mut users = users(true);
+        users
+            .expect_change()
+            .once()
+            .withf(|id, change, keep, when| {
+                let stored = ProfileChange { password: Some(PasswordHash("new".to_owned())), ..Default::default() };
+                (*id, change, *keep, *when) == (user(1), &stored, caller(1).session, at(7))
+            })
+            .returning(|_, _, _, _| Ok(account(1, "ada")));
+        let view = outcome(change(users, hasher()).execute(&caller(1), new_password(Some(RIGHT)))).unwrap();
+        assert!(view.email.is_some());
+    }
+
+    #[test]
+    fn without_the_old_password_nothing_is_changed() {
+        for (current, refusal) in refusals() {
+            let mut users = users(true);
+            users.expect_change().never();
+            let refused = outcome(change(users, hasher()).execute(&caller(1), new_password(current))).unwrap_err();
+            assert!(refusal(&refused), "{current:?}: {refused}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_password_needs_no_proof() {
+        let mut users = MockUserRepository::new();
+        users
+            .expect_change()
+            .once()
+            .withf(|_, change, _, _| change.password.is_none() && change.email.is_some())
+            .returning(|_, _, _, _| Ok(account(1, "ada")));
+        let edit = ProfileEdit { email: Some(Email::parse("new@example.org").unwrap()), ..ProfileEdit::default() };
+        outcome(change(users, MockPasswordHasher::new()).execute(&caller(1), edit)).unwrap();
+    }
+
+    #[test]
+    fn an_account_ends_with_its_password_or_without_where_there_is_none() {
+        for (has_password, current) in [(true, Some(RIGHT)), (false, None), (false, Some("whatever"))] {
+            let mut users = users(has_password);
+            users.expect_delete().once().withf(|id, when| (*id, *when) == (user(1), at(7))).returning(|_, _| Ok(()));
+            let delete = delete(users);
+            outcome(delete.execute(&caller(1), CurrentPassword(current.map(str::to_owned)))).unwrap();
+        }
+        for (current, refusal) in refusals() {
+            let mut users = users(true);
+            users.expect_delete().never();
+            let current = CurrentPassword(current.map(str::to_owned));
+            assert!(refusal(&outcome(delete(users).execute(&caller(1), current)).unwrap_err()));
+        }
+    }
+
+    fn delete(users: MockUserRepository) -> DeleteAccount {
+        DeleteAccount { users: Arc::new(users), hasher: Arc::new(hasher()), clock: Arc::new(StoppedClock(7)) }
+    }
+}
