@@ -40,17 +40,16 @@ impl Process {
         let mut command = Self::command(directory, arguments, environment);
         // A file takes whatever is logged; a pipe that nobody reads would stop the server.
         let log = directory.join("log.txt");
-        let mut child = command.stdout(Stdio::piped()).stderr(File::create(&log).unwrap()).spawn().unwrap();
-        let mut printed = Vec::new();
-        for line in BufReader::new(child.stdout.as_mut().unwrap()).lines() {
-            let line = line.unwrap();
-            let base = line.strip_prefix("listening on ").map(str::to_owned);
-            printed.push(line);
-            if let Some(base) = base {
-                return Self { child, log, printed, client: Client::new(base) };
+        let child = command.stdout(Stdio::piped()).stderr(File::create(&log).unwrap()).spawn().unwrap();
+        let mut process = Self { child, log, printed: Vec::new(), client: Client::new(String::new()) };
+        for line in BufReader::new(process.child.stdout.take().unwrap()).lines() {
+            process.printed.push(line.unwrap());
+            if let Some(base) = process.printed.last().and_then(|line| line.strip_prefix("listening on ")) {
+                process.client = Client::new(base.to_owned());
+                return process;
             }
         }
-        panic!("it did not listen: {}", std::fs::read_to_string(log).unwrap());
+        panic!("it did not listen: {}", process.wait().1);
     }
 
     /// Sends a signal, as `kill` does.
