@@ -1,0 +1,200 @@
+//! What ARCHITECTURE.md forbids, looked for in the manifests and in the sources themselves.
+
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Tools and helpers that are in no server.
+const NOT_SHIPPED: &[&str] = &["bench", "test-support"];
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
+}
+
+/// The workspace's crates by name, with what each needs to be built (not what only its tests need).
+fn crates() -> BTreeMap<String, BTreeSet<String>> {
+    let output = Command::new(env!("CARGO"))
+        .args(["metadata", "--no-deps", "--offline", "--format-version", "1"])
+        .current_dir(root())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let list = |value: &Value| value.as_array().unwrap().clone();
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let needs = |package: &Value| {
+        let needed = list(&package["dependencies"]).into_iter().filter(|needed| needed["kind"].is_null());
+        needed.map(|needed| text(&needed["name"])).collect()
+    };
+    list(&metadata["packages"]).iter().map(|package| (text(&package["name"]), needs(package))).collect()
+}
+
+/// Those of them that are in the server.
+fn shipped_crates() -> BTreeMap<String, BTreeSet<String>> {
+    crates().into_iter().filter(|(name, _)| !NOT_SHIPPED.contains(&name.as_str())).collect()
+}
+
+fn files(folder: &Path, extension: &str, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files(&path, extension, found);
+        } else if path.extension().is_some_and(|its| its == extension) {
+            found.push(path);
+        }
+    }
+}
+
+/// The code of every Rust file that is in the server, by its path from the root: without comments and unit tests.
+fn shipped_code() -> Vec<(String, String)> {
+    let root = root();
+    let mut found = Vec::new();
+    for name in shipped_crates().keys() {
+        files(&root.join("crates").join(name).join("src"), "rs", &mut found);
+    }
+    found.retain(|path| !["tests.rs", "testing.rs"].iter().any(|name| path.ends_with(name)));
+    let code = |path: &Path| {
+        let text = std::fs::read_to_string(path).unwrap();
+        let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+        code.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
+    };
+    found.iter().map(|path| (path.strip_prefix(&root).unwrap().to_str().unwrap().to_owned(), code(path))).collect()
+}
+
+/// Whether `what` is in the code, and not only as the end of a longer word.
+fn names(code: &str, what: &str) -> bool {
+    let begins = |at: usize| !code[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_');
+    code.match_indices(what).any(|(at, _)| begins(at))
+}
+
+#[test]
+fn arrows_point_inward() {
+    let crates = crates();
+    let ours = |name: &str| -> BTreeSet<&str> {
+        crates[name].iter().map(String::as_str).filter(|needed| crates.contains_key(*needed)).collect()
+    };
+    assert_eq!(ours("domain"), BTreeSet::new(), "the domain knows nobody");
+    for name in crates.keys().filter(|name| name.starts_with("infra-")) {
+        assert_eq!(ours(name), BTreeSet::from(["domain"]), "an adapter ({name}) knows the domain and no other adapter");
+    }
+    for (name, needs) in shipped_crates() {
+        assert!(!needs.contains("api-actix"), "nothing in the server ({name}) knows the composition root");
+    }
+}
+
+#[test]
+fn the_domain_needs_little() {
+    let allowed = ["async-trait", "chrono", "mockall", "thiserror", "uuid"];
+    assert_eq!(crates()["domain"], allowed.map(str::to_owned).into(), "no serde, no runtime, no log, no database");
+}
+
+/// A feature is what makes `Utc::now()` or `Uuid::now_v7()` compile. Cargo unifies features over a workspace, so that
+/// only the domain built alone (`cargo check -p domain`, in `.ci/run`) misses them.
+#[test]
+fn the_domain_has_neither_clock_nor_randomness() {
+    let line = |manifest: &str, name: &str| {
+        let text = std::fs::read_to_string(root().join(manifest)).unwrap();
+        text.lines().find(|line| line.starts_with(name)).unwrap().to_owned()
+    };
+    for name in ["chrono = ", "uuid = "] {
+        let shared = line("Cargo.toml", name);
+        assert!(shared.contains("default-features = false") && !shared.contains("features = ["), "{shared}");
+        let own = line("crates/domain/Cargo.toml", name);
+        let gives = |feature: &str| own.contains(&format!("\"{feature}\""));
+        assert!(!["clock", "now", "v4", "v7"].into_iter().any(gives), "{own}");
+    }
+}
+
+/// `deny.toml` says the same of what comes in by other ways.
+#[test]
+fn each_technology_has_one_home() {
+    let homes: &[(&str, &[&str])] = &[
+        ("infra-diesel", &["diesel", "diesel_migrations", "libsqlite3-sys", "pq-sys"]),
+        ("infra-files", &["infer", "object_store"]),
+        ("infra-live", &["async-nats"]),
+        (
+            "api-actix",
+            &["actix-multipart", "actix-web", "actix-ws", "anyhow", "bcrypt", "clap", "jsonwebtoken", "serde"],
+        ),
+        ("nobody", &["reqwest", "rusqlite", "sqlx"]),
+    ];
+    for (name, needs) in shipped_crates() {
+        for (home, technologies) in homes.iter().filter(|(home, _)| *home != name) {
+            let stray = technologies.iter().find(|technology| needs.contains(**technology));
+            assert_eq!(stray, None, "{name} needs what belongs to {home}");
+        }
+    }
+}
+
+#[test]
+fn what_is_dangerous_stays_where_it_is_meant_to_be() {
+    // What, and the beginnings of the paths that may.
+    let homes: &[(&str, &[&str])] = &[
+        // Time and ids are injected.
+        ("Utc::now", &["crates/api-actix/src/clock.rs"]),
+        ("SystemTime::now", &[]),
+        ("now_v7", &["crates/api-actix/src/clock.rs"]),
+        ("new_v4", &[]),
+        // Standard output is the command line's; everything else goes to the log.
+        ("println!", &["crates/api-actix/src/cli"]),
+        ("eprintln!", &["crates/api-actix/src/main.rs"]),
+        ("print!", &[]),
+        // Only a commit of which nobody knows what it did ends the process.
+        ("process::exit", &["crates/api-actix/src/app/mod.rs"]),
+        // Configuration is read once and handed on.
+        ("env::var", &["crates/api-actix/src/config/"]),
+        // A lint is set aside with a reason (`expect`), never silently.
+        ("allow(clippy", &[]),
+        ("thread::sleep", &[]),
+        ("unsafe {", &[]),
+        // A crate has one way to the database, and one to the network.
+        ("diesel::", &["crates/infra-diesel/src/"]),
+        ("actix_web::", &["crates/api-actix/src/"]),
+        // The status of an error is chosen in one table.
+        ("StatusCode::NOT_FOUND", &["crates/api-actix/src/http/error.rs"]),
+        ("StatusCode::FORBIDDEN", &["crates/api-actix/src/http/error.rs"]),
+        ("StatusCode::CONFLICT", &["crates/api-actix/src/http/error.rs"]),
+        ("StatusCode::INTERNAL_SERVER_ERROR", &["crates/api-actix/src/http/error.rs"]),
+    ];
+    let sources = shipped_code();
+    for (what, homes) in homes {
+        for (path, code) in &sources {
+            let at_home = homes.iter().any(|home| path.starts_with(home));
+            assert!(at_home || !names(code, what), "{path} has {what}");
+        }
+    }
+}
+
+#[test]
+fn no_file_is_longer_than_one_can_keep_in_mind() {
+    let mut found = Vec::new();
+    files(&root().join("crates"), "rs", &mut found);
+    for path in found {
+        let lines = std::fs::read_to_string(&path).unwrap().lines().count();
+        assert!(lines <= 450, "{} has {lines} lines", path.display());
+    }
+}
+
+/// Guides name files; a file that moves takes them along.
+#[test]
+fn the_documents_name_what_exists() {
+    let root = root();
+    let mut documents = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"].map(|name| root.join(name)).to_vec();
+    files(&root.join("docs"), "md", &mut documents);
+    for document in documents {
+        let text = std::fs::read_to_string(&document).unwrap();
+        // Every other part is a block of code.
+        let text: String = text.split("\n```").step_by(2).collect();
+        let folder = document.parent().unwrap();
+        let links = text.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next());
+        for link in links.filter(|link| !link.is_empty() && !link.contains("://")) {
+            assert!(folder.join(link).exists(), "{} links to {link}", document.display());
+        }
+        let tops = ["crates/", "docs/", "scripts/", "migrations/", "contrib/"];
+        let quoted = text.split('`').filter(|word| tops.iter().any(|top| word.starts_with(top)));
+        for path in quoted.filter(|word| !word.contains(['<', '*', '{', ' ', '\n'])) {
+            assert!(root.join(path).exists(), "{} names {path}", document.display());
+        }
+    }
+}
