@@ -31,15 +31,18 @@ enum Command {
 /// Whatever made it fail, in words for the operator.
 pub fn run(cli: Cli) -> anyhow::Result<()> {
     let config = Config::load(&cli.flags)?;
-    logging::start(&config);
+    logging::start(&config).context("there is no thread for the log")?;
     let runtime = actix_web::rt::System::new();
-    match cli.command.unwrap_or(Command::Serve) {
-        Command::Serve => runtime.block_on(async {
-            let application = Application::build(config).await?;
-            application.run_until_stopped().await
-        }),
+    let outcome = match cli.command.unwrap_or(Command::Serve) {
+        Command::Serve => runtime.block_on(serve(config)),
         Command::Migrate => runtime.block_on(migrate(&config)),
-    }
+    };
+    logging::flush();
+    outcome
+}
+
+async fn serve(config: Config) -> anyhow::Result<()> {
+    Application::build(config).await?.run_until_stopped().await
 }
 
 async fn migrate(config: &Config) -> anyhow::Result<()> {

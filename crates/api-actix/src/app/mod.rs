@@ -9,6 +9,7 @@ pub use use_cases::{Adapters, UseCases};
 use crate::clock::{SystemClock, UuidV7};
 use crate::config::{Config, Secret};
 use crate::http::{middleware, routes};
+use crate::logging;
 use crate::passwords::BcryptPool;
 use crate::tokens::Tokens;
 use actix_web::dev::{Server, ServerHandle};
@@ -148,6 +149,7 @@ impl Application {
 /// The store's last word: after a failed commit nobody knows what is on the disk, and only a restart can tell.
 fn die(reason: &str) {
     error!(reason, "stopping at once");
+    logging::flush();
     std::process::exit(1);
 }
 

@@ -33,18 +33,18 @@ keys! {
     BCRYPT_COST = "PARLANCE_BCRYPT_COST", "10", "4 to 15";
     ALLOWED_ORIGINS = "PARLANCE_ALLOWED_ORIGINS", "same origin", "CORS and WebSocket origins (not supported yet)";
     TRUSTED_PROXIES = "PARLANCE_TRUSTED_PROXIES", "none", "CIDRs whose X-Forwarded-For is believed (not supported yet)";
-    LOG = "PARLANCE_LOG", "info", "error, warn, info, debug, trace, or directives like info,parlance=debug";
+    LOG = "PARLANCE_LOG", "info", "error, warn, info, debug, trace, or directives like info,api_actix=debug";
     LOG_FORMAT = "PARLANCE_LOG_FORMAT", "text", "text or json";
 }
 
 /// The keys as `--help` lists them.
 pub fn help() -> String {
     let mut text = String::from(
-        "Configuration: environment variables, or the same keys in parlance.toml (--config, else the working directory's,\n\
-         else the data directory's). Flags win over the environment, the environment over the file.\n\n",
+        "Configuration: environment variables, or the same keys in parlance.toml (--config, else the working directory's, \
+         else the data directory's). Flags win over the environment, the environment over the file.\n",
     );
     for Key { name, default, help } in KEYS {
-        text.push_str(&format!("  {name:<26} {help} [default: {default}]\n"));
+        text.push_str(&format!("\n  {name} [default: {default}]\n      {help}\n"));
     }
     text
 }

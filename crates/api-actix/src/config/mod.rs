@@ -93,7 +93,7 @@ impl Config {
             })?,
             log: source.read(keys::LOG, |text| match EnvFilter::builder().parse(text) {
                 Ok(_) => Ok(text.to_owned()),
-                Err(_) => Err("must be a level or directives like info,parlance=debug".to_owned()),
+                Err(_) => Err("must be a level or directives like info,api_actix=debug".to_owned()),
             })?,
             log_format: source.read(keys::LOG_FORMAT, |text| match text {
                 "text" => Ok(LogFormat::Text),

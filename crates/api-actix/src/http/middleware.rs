@@ -115,3 +115,66 @@ fn chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |cause| cause.source());
     causes.fold(error.to_string(), |chain, cause| format!("{chain}: {cause}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use actix_web::middleware::from_fn;
+    use actix_web::test::{TestRequest, init_service, read_body, try_call_service};
+    use actix_web::{App, web};
+
+    /// Status, headers and body of what the application answers, whether the service calls it an error or not.
+    async fn ask(path: &str) -> (u16, HeaderMap, String) {
+        let panics = async || -> HttpResponse { panic!("a bug") };
+        let fails = async || -> Result<HttpResponse, ApiError> { Err(Error::internal("SELECT 1").into()) };
+        let foreign = async || HttpResponse::PayloadTooLarge().body("too much");
+        let own = async || HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "private")).finish();
+        let app = App::new()
+            .wrap(from_fn(around))
+            .route("/panics", web::to(panics))
+            .route("/fails", web::to(fails))
+            .route("/foreign", web::to(foreign))
+            .route("/own", web::to(own));
+        let app = init_service(app).await;
+        let request = TestRequest::with_uri(path).insert_header(("x-request-id", "r-1")).to_request();
+        let response = match try_call_service(&app, request).await {
+            Ok(response) => response,
+            Err(fault) => {
+                let request = TestRequest::with_uri(path).to_http_request();
+                ServiceResponse::new(request, fault.error_response())
+            }
+        };
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        (status, headers, String::from_utf8(read_body(response).await.to_vec()).unwrap())
+    }
+
+    #[actix_web::test]
+    async fn whatever_goes_wrong_is_answered_in_one_shape() {
+        let internal = r#"{"error":"internal error","code":"internal"}"#;
+        for (path, status, body) in [
+            ("/panics", 500, internal),
+            ("/fails", 500, internal),
+            ("/foreign", 413, r#"{"error":"the body is too large","code":"payload_too_large"}"#),
+            ("/nowhere", 404, r#"{"error":"no such route","code":"not_found"}"#),
+        ] {
+            let answer = ask(path).await;
+            assert_eq!((answer.0, answer.2.as_str()), (status, body), "{path}");
+            for name in ["content-type", "x-request-id", "x-content-type-options", "content-security-policy"] {
+                assert!(answer.1.contains_key(name), "{path} {name}");
+            }
+            assert_eq!(answer.1.get("x-request-id").unwrap(), "r-1");
+        }
+    }
+
+    #[actix_web::test]
+    async fn a_handler_may_say_otherwise_of_the_cache() {
+        let (status, headers, _) = ask("/own").await;
+        assert_eq!((status, headers.get("cache-control").unwrap().to_str().unwrap()), (200, "private"));
+    }
+
+    #[test]
+    fn a_fault_is_told_with_all_its_causes() {
+        let io = std::io::Error::other("disk on fire");
+        assert_eq!(chain(&Error::internal(io)), "internal error: disk on fire");
+    }
+}

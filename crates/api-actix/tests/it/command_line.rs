@@ -4,6 +4,8 @@ use crate::harness::Process;
 use api_actix::config::KEYS;
 use serde_json::json;
 use std::process::Output;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 fn text(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
@@ -77,6 +79,35 @@ async fn it_serves_on_a_free_port_keeps_its_secret_and_ends_in_order() {
     let (code, log) = server.wait();
     assert_eq!(code, Some(0), "{log}");
     assert!(!log.contains("\"ada\"") && log.contains("boss"), "{log}");
+}
+
+#[actix_web::test]
+async fn a_request_under_way_is_answered_before_the_end() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = Process::start(directory.path(), &["serve"], &[]);
+    let body = json!({ "username": "ada", "password": "12345678" }).to_string();
+    let (head, tail) = body.split_at(10);
+    let mut connection = TcpStream::connect(server.client.address()).await.unwrap();
+    let idle = TcpStream::connect(server.client.address()).await.unwrap();
+    let request =
+        format!("POST /signup HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: {}\r\n\r\n", body.len());
+    connection.write_all(request.as_bytes()).await.unwrap();
+    // The handler has asked for the body: the request is under way.
+    let mut told = [0; 25];
+    connection.read_exact(&mut told).await.unwrap();
+    assert_eq!(&told, b"HTTP/1.1 100 Continue\r\n\r\n");
+    connection.write_all(head.as_bytes()).await.unwrap();
+    server.signal("TERM");
+    // An idle connection is closed, which tells that the end has begun.
+    let mut rest = Vec::new();
+    let mut idle = idle;
+    idle.read_to_end(&mut rest).await.unwrap();
+    connection.write_all(tail.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 201 ") && answer.contains("user registered"), "{answer}");
+    let (code, log) = server.wait();
+    assert_eq!(code, Some(0), "{log}");
 }
 
 #[actix_web::test]

@@ -50,7 +50,8 @@ async fn read(request: &HttpRequest, mut payload: Payload) -> Result<Vec<u8>, Ap
     if length.is_some_and(|length| length > LIMIT) {
         return Err(too_large());
     }
-    let mut body = Vec::with_capacity(length.unwrap_or(0));
+    // No more than what is common: a length that is only announced must not cost memory.
+    let mut body = Vec::with_capacity(length.unwrap_or(0).min(4096));
     while let Some(chunk) = payload.next().await {
         let chunk = chunk.map_err(|_| ApiError::malformed("the body ended early"))?;
         if body.len() + chunk.len() > LIMIT {
