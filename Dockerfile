@@ -11,9 +11,9 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
     install -D target/dist/parlance /out/parlance
 
 FROM debian:bookworm-slim
-# OpenSSL and the certificates of public authorities: for TLS to Postgres.
+# The certificates of public authorities: for TLS to Postgres.
 RUN apt-get update && \
-    apt-get install -y --no-install-recommends ca-certificates libssl3 && \
+    apt-get install -y --no-install-recommends ca-certificates && \
     rm -rf /var/lib/apt/lists/* && \
     useradd --system --uid 10001 --home-dir /data --no-create-home parlance && \
     install -d -o parlance -g parlance -m 700 /data

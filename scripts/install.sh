@@ -4,13 +4,14 @@
 # building needs is (the tests say themselves what they leave out).
 set -euo pipefail
 
-# What is looked for (a program, or a package of pkg-config), and the Debian package that has it.
-to_build=(cc:gcc make:make perl:perl pkg-config:pkg-config openssl.pc:libssl-dev)
+# What is looked for, and the Debian package that has it. SQLite, OpenSSL and libpq are built from source.
+to_build=(cc:gcc make:make perl:perl)
 to_test=(initdb:postgresql nats-server:nats-server curl:curl)
 
 has() {
   case "$1" in
-    *.pc) command -v pkg-config >/dev/null && pkg-config --exists "${1%.pc}" ;;
+    # What Debian has without the package `perl` lacks modules that OpenSSL's build asks for.
+    perl) perl -MFindBin -MIPC::Cmd -MFile::Compare -e 1 2>/dev/null ;;
     # Debian keeps Postgres's own programs out of PATH.
     initdb) command -v initdb >/dev/null || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null ;;
     *) command -v "$1" >/dev/null || [ -x "/usr/sbin/$1" ] ;;
