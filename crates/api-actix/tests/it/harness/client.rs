@@ -128,6 +128,12 @@ impl User {
         }
     }
 
+    /// The same login at a server that was started again.
+    pub fn at(&self, server: &Client) -> Self {
+        let token = self.client.token().unwrap();
+        Self { client: server.with_token(token), ..self.clone() }
+    }
+
     /// Sends a direct message and gives its id.
     pub async fn send(&self, to: &str, content: &str) -> String {
         let sent = self.post("/messages", json!({ "receiver_id": to, "content": content })).await.expect(201);

@@ -1,0 +1,95 @@
+//! Whether a database holds what it must: for `doctor`, and for tests that pull the plug.
+
+use crate::connection::{AnyConnection, DatabaseUrl, Purpose};
+use crate::error::DbResult;
+use crate::store::{OpenError, Store, blocking};
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Text};
+
+#[derive(QueryableByName)]
+struct Count {
+    #[diesel(sql_type = BigInt)]
+    n: i64,
+}
+
+#[derive(QueryableByName)]
+struct Line {
+    #[diesel(sql_type = Text)]
+    line: String,
+}
+
+/// What must not be, and how to count it. Each is a sentence that is false of a healthy database.
+const FAULTS: [(&str, &str); 7] = [
+    (
+        "conversations whose counter is not the number of their newest change",
+        "SELECT count(*) AS n FROM conversations c WHERE c.\"update\" <> \
+         coalesce((SELECT max(m.\"update\") FROM messages m WHERE m.conversation_id = c.id), 0)",
+    ),
+    (
+        "conversations whose newest message is not the one they name",
+        "SELECT count(*) AS n FROM conversations c WHERE c.last_seq <> \
+         coalesce((SELECT max(m.seq) FROM messages m WHERE m.conversation_id = c.id), 0)",
+    ),
+    (
+        "conversations without a change after sending that have left a number out",
+        "SELECT count(*) AS n FROM conversations c WHERE c.\"update\" > 0 AND c.\"update\" <> \
+         (SELECT count(*) FROM messages m WHERE m.conversation_id = c.id) \
+         AND NOT EXISTS (SELECT 1 FROM messages m WHERE m.conversation_id = c.id AND m.\"update\" <> m.seq)",
+    ),
+    (
+        "changes that share their number with another",
+        "SELECT count(*) AS n FROM (SELECT conversation_id, \"update\" FROM messages \
+         GROUP BY conversation_id, \"update\" HAVING count(*) > 1) doubled",
+    ),
+    (
+        "live groups whose count of members is wrong",
+        "SELECT count(*) AS n FROM conversations c WHERE c.kind = 'group' AND c.deleted_at IS NULL AND c.member_count <> \
+         (SELECT count(*) FROM members m WHERE m.conversation_id = c.id)",
+    ),
+    (
+        "live groups without exactly one owner",
+        "SELECT count(*) AS n FROM conversations c WHERE c.kind = 'group' AND c.deleted_at IS NULL AND 1 <> \
+         (SELECT count(*) FROM members m WHERE m.conversation_id = c.id AND m.role = 'owner')",
+    ),
+    (
+        "watermarks above their conversation's counter",
+        "SELECT count(*) AS n FROM members m JOIN conversations c ON c.id = m.conversation_id \
+         WHERE m.read_up_to > c.\"update\"",
+    ),
+];
+
+fn faults(conn: &mut AnyConnection) -> DbResult<Vec<String>> {
+    let mut found = Vec::new();
+    if let AnyConnection::Sqlite(conn) = conn {
+        let lines: Vec<Line> =
+            diesel::sql_query("SELECT integrity_check AS line FROM pragma_integrity_check").load(conn)?;
+        found.extend(lines.into_iter().map(|row| row.line).filter(|line| line != "ok"));
+        let broken: Count = diesel::sql_query("SELECT count(*) AS n FROM pragma_foreign_key_check").get_result(conn)?;
+        if broken.n > 0 {
+            found.push(format!("{} rows that refer to nothing", broken.n));
+        }
+    }
+    for (what, query) in FAULTS {
+        let count: Count = diesel::sql_query(query).get_result(conn)?;
+        if count.n > 0 {
+            found.push(format!("{} {what}", count.n));
+        }
+    }
+    Ok(found)
+}
+
+impl Store {
+    /// What is wrong with the database, in sentences; nothing if all is well. Reads all of it, at one moment; may run beside
+    /// a server.
+    ///
+    /// # Errors
+    /// [`OpenError`] where it cannot be read at all.
+    pub async fn check(url: &str) -> Result<Vec<String>, OpenError> {
+        let url = DatabaseUrl::parse(url).ok_or(OpenError::Url)?;
+        blocking(move || {
+            let mut conn = AnyConnection::open(&url, Purpose::Read)?;
+            conn.snapshot(faults).map_err(|error| OpenError::Read(Box::new(error)))
+        })
+        .await
+    }
+}
