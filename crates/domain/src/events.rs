@@ -2,7 +2,7 @@
 
 use crate::context::Timestamp;
 use crate::groups::{Group, Member};
-use crate::ids::{ConversationId, MessageId, SessionId, UserId};
+use crate::ids::{ConversationId, GroupId, MessageId, SessionId, UserId};
 use crate::messages::{Message, Place, Tombstone};
 
 /// Something that was committed.
@@ -25,6 +25,8 @@ pub enum Event {
     MessageSeen {
         /// Of which conversation.
         conversation: ConversationId,
+        /// Where it was said.
+        place: Place,
         /// Which.
         message: MessageId,
         /// Whose message.
@@ -64,6 +66,108 @@ pub enum Event {
     UserDeleted(UserId),
 }
 
+/// To whom an event is of interest, by what is known when it is given out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Audience {
+    /// These two, who may be the same.
+    Users([UserId; 2]),
+    /// Who is in the group.
+    Members(GroupId),
+    /// These two, as far as they are in the group.
+    MembersAmong(GroupId, [UserId; 2]),
+    /// Everybody who is connected.
+    Everybody,
+    /// Nobody is told: what it ends is cut off.
+    Nobody,
+}
+
+impl Audience {
+    /// Whether `user` belongs to it, who is in the groups for which `is_in` holds.
+    pub fn includes(self, user: UserId, is_in: impl Fn(GroupId) -> bool) -> bool {
+        match self {
+            Self::Users(users) => users.contains(&user),
+            Self::Members(group) => is_in(group),
+            Self::MembersAmong(group, users) => users.contains(&user) && is_in(group),
+            Self::Everybody => true,
+            Self::Nobody => false,
+        }
+    }
+
+    fn of_place(place: Place, sender: UserId) -> Self {
+        match place {
+            Place::Direct { receiver } => Self::Users([sender, receiver]),
+            Place::Group(group) => Self::Members(group),
+            Place::Broadcast => Self::Everybody,
+        }
+    }
+}
+
+/// What an event does to who is in a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MembershipChange {
+    /// Takes effect before the event is given out: who joins is told.
+    Joins(GroupId, UserId),
+    /// Takes effect after the event was given out: who leaves is told, and nothing after that.
+    Leaves(GroupId, UserId),
+    /// All leave, and are told.
+    Ends(GroupId),
+}
+
+impl Event {
+    /// To whom it is of interest.
+    pub fn audience(&self) -> Audience {
+        match self {
+            Self::MessageCreated(message) | Self::MessageUpdated(message) => {
+                Audience::of_place(message.place, message.sender.id)
+            }
+            Self::MessageDeleted { sender, place, .. } => Audience::of_place(*place, *sender),
+            Self::MessageSeen { place: Place::Group(group), sender, reader, .. } => {
+                Audience::MembersAmong(*group, [*sender, *reader])
+            }
+            Self::MessageSeen { sender, reader, .. } => Audience::Users([*sender, *reader]),
+            Self::ConversationRead { reader, .. } => Audience::Users([*reader, *reader]),
+            Self::GroupUpdated(group) | Self::GroupDeleted(group) => Audience::Members(group.id),
+            Self::MemberAdded(member) | Self::MemberUpdated(member) | Self::MemberRemoved(member) => {
+                Audience::Members(member.group)
+            }
+            Self::SessionEnded { .. } | Self::UserDeleted(_) => Audience::Nobody,
+        }
+    }
+
+    /// What it does to who is in a group.
+    pub fn membership_change(&self) -> Option<MembershipChange> {
+        match self {
+            Self::MemberAdded(member) => Some(MembershipChange::Joins(member.group, member.user)),
+            Self::MemberRemoved(member) => Some(MembershipChange::Leaves(member.group, member.user)),
+            Self::GroupDeleted(group) => Some(MembershipChange::Ends(group.id)),
+            _ => None,
+        }
+    }
+
+    /// The conversation it belongs to, if it belongs to one.
+    pub fn conversation(&self) -> Option<ConversationId> {
+        match self {
+            Self::MessageCreated(message) | Self::MessageUpdated(message) => Some(message.conversation),
+            Self::MessageDeleted { tombstone, .. } => Some(tombstone.conversation),
+            Self::MessageSeen { conversation, .. } | Self::ConversationRead { conversation, .. } => Some(*conversation),
+            Self::GroupUpdated(group) | Self::GroupDeleted(group) => Some(group.id.conversation()),
+            Self::MemberAdded(member) | Self::MemberUpdated(member) | Self::MemberRemoved(member) => {
+                Some(member.group.conversation())
+            }
+            Self::SessionEnded { .. } | Self::UserDeleted(_) => None,
+        }
+    }
+
+    /// The number it took of its conversation's counter, if it took one.
+    pub fn update(&self) -> Option<i64> {
+        match self {
+            Self::MessageCreated(message) | Self::MessageUpdated(message) => Some(message.update),
+            Self::MessageDeleted { tombstone, .. } => Some(tombstone.update),
+            _ => None,
+        }
+    }
+}
+
 /// A place in the order of everything that was ever committed to one database. Opaque: only compared.
 ///
 /// What was committed after a revision was taken has that revision or a greater one. So who has been given everything up
@@ -94,4 +198,93 @@ pub struct NoListeners;
 
 impl EventPublisher for NoListeners {
     fn publish(&self, _committed: Committed) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::groups::{Description, GroupName, Role, Visibility};
+    use crate::testing::{at, conversation, message, message_id, user};
+    use uuid::Uuid;
+
+    const GROUP: GroupId = GroupId(Uuid::from_u128(9));
+
+    fn member(n: u128) -> Member {
+        Member {
+            group: GROUP,
+            user: user(n),
+            username: String::new(),
+            role: Role::Member,
+            created_at: at(1),
+            updated_at: at(1),
+        }
+    }
+
+    fn group() -> Group {
+        Group {
+            id: GROUP,
+            name: GroupName::parse("name", "g").unwrap(),
+            description: Description::none(),
+            visibility: Visibility::Private,
+            member_count: 2,
+            created_at: at(1),
+            updated_at: at(1),
+        }
+    }
+
+    fn said(place: Place) -> Event {
+        Event::MessageCreated(Message { place, ..message(1) })
+    }
+
+    fn seen(place: Place) -> Event {
+        let (sender, reader) = (user(1), user(2));
+        Event::MessageSeen {
+            conversation: conversation(1),
+            place,
+            message: message_id(1),
+            sender,
+            reader,
+            seen_at: at(1),
+        }
+    }
+
+    /// Who of: the sender 1, the receiver or reader 2, another 3; each in the group and not.
+    #[test]
+    fn events_go_to_those_they_concern() {
+        let everybody = [true; 6];
+        let members = [true, true, true, false, false, false];
+        let the_two = [true, true, false, true, true, false];
+        for (event, expected) in [
+            (said(Place::Direct { receiver: user(2) }), the_two),
+            (said(Place::Group(GROUP)), members),
+            (said(Place::Broadcast), everybody),
+            (seen(Place::Direct { receiver: user(2) }), the_two),
+            // Who has left does not learn any more who reads.
+            (seen(Place::Group(GROUP)), [true, true, false, false, false, false]),
+            (
+                Event::ConversationRead { conversation: conversation(1), reader: user(2), up_to: message_id(1) },
+                [false, true, false, false, true, false],
+            ),
+            (Event::GroupUpdated(group()), members),
+            (Event::GroupDeleted(group()), members),
+            (Event::MemberAdded(member(2)), members),
+            (Event::MemberRemoved(member(2)), members),
+            (Event::UserDeleted(user(1)), [false; 6]),
+        ] {
+            let audience = event.audience();
+            let who = [(1, true), (2, true), (3, true), (1, false), (2, false), (3, false)];
+            let told = who.map(|(n, inside)| audience.includes(user(n), |group| inside && group == GROUP));
+            assert_eq!(told, expected, "{event:?}");
+        }
+    }
+
+    #[test]
+    fn who_joins_leaves_or_loses_the_group() {
+        let change = |event: Event| event.membership_change();
+        assert_eq!(change(Event::MemberAdded(member(2))), Some(MembershipChange::Joins(GROUP, user(2))));
+        assert_eq!(change(Event::MemberRemoved(member(2))), Some(MembershipChange::Leaves(GROUP, user(2))));
+        assert_eq!(change(Event::GroupDeleted(group())), Some(MembershipChange::Ends(GROUP)));
+        assert_eq!(change(Event::MemberUpdated(member(2))), None);
+        assert_eq!(change(said(Place::Group(GROUP))), None);
+    }
 }

@@ -111,6 +111,7 @@ fn mark_seen(tx: &mut crate::writer::Tx<'_>, reader: UserId, id: MessageId, at: 
     raise_watermark(tx.conn, &conversation, me, read_up_to)?;
     tx.events.push(Event::MessageSeen {
         conversation: message.conversation,
+        place: message.place,
         message: id,
         sender: message.sender.id,
         reader,

@@ -1,1 +1,22 @@
-//! infra-live
+//! Event fan-out on one node: the hub is told what was committed, and every connection gets what concerns its user.
+//!
+//! - [`Hub`] is shared by all threads. It is the domain's [`EventPublisher`](domain::events::EventPublisher): it hands each
+//!   commit to every shard and never waits.
+//! - [`Shard`] belongs to one worker thread. It holds that thread's connections and the members of groups among them, decides
+//!   who gets an event, and keeps time. One message a worker and event, however many are connected.
+//! - [`Connection`] is one client's: a bounded [`Outbox`] and the stage it is in (joining, catching up, live).
+//!
+//! Nothing here knows how an event looks on the wire: a [`Framer`] makes it, once for all.
+
+mod connection;
+mod frame;
+mod hub;
+mod outbox;
+mod presence;
+mod shard;
+
+pub use connection::{Connection, Transport};
+pub use frame::{Frame, Framer, Signal};
+pub use hub::{Hub, HubOptions, Refused};
+pub use outbox::{End, Outbox, Outgoing};
+pub use shard::{Link, Shard};

@@ -1,0 +1,182 @@
+//! "Is typing": passed on to who may see it, at most every few seconds, and kept nowhere.
+
+use crate::context::Caller;
+use crate::error::{Error, NotFound, Result};
+use crate::events::Audience;
+use crate::groups::{GroupRepository, Standing};
+use crate::ids::{ConversationId, UserId};
+use crate::messages::{Cursor, MessageReader, Recipient, Window};
+use crate::page::Limit;
+use crate::users::UserRepository;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Somebody is typing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Typing {
+    /// Who. Is not told of it.
+    pub user: UserId,
+    /// The name as shown.
+    pub username: String,
+    /// Where; `None` between two who have not talked yet.
+    pub conversation: Option<ConversationId>,
+    /// To whom it is of interest.
+    pub audience: Audience,
+}
+
+/// Finds out who is to know that somebody is typing.
+pub struct SignalTyping {
+    /// Who types.
+    pub users: Arc<dyn UserRepository>,
+    /// Who is in a group.
+    pub groups: Arc<dyn GroupRepository>,
+    /// Which conversation two users have.
+    pub messages: Arc<dyn MessageReader>,
+}
+
+impl SignalTyping {
+    /// # Errors
+    /// [`Recipient::not_found`] for a deleted user too, [`Forbidden::NotAMember`](crate::Forbidden::NotAMember) in a
+    /// public group one is not in.
+    pub async fn execute(&self, caller: &Caller, to: Recipient) -> Result<Typing> {
+        let (conversation, audience) = match to {
+            Recipient::User(user) => {
+                let other =
+                    self.users.find(user).await?.filter(|user| user.deleted_at.is_none()).ok_or(NotFound::User)?;
+                let newest = Window::Before { cursor: Cursor::Latest, limit: Limit::of_list(Some(1))? };
+                let page = self.messages.page(caller.user, to, newest).await?;
+                (page.items.first().map(|message| message.conversation), Audience::Users([other.id, other.id]))
+            }
+            Recipient::Group(group) => {
+                let view = self.groups.find(caller.user, group).await?.ok_or(NotFound::Group)?;
+                Standing { visibility: view.group.visibility, role: view.role }.may_mark()?;
+                (Some(group.conversation()), Audience::Members(group))
+            }
+            Recipient::Everybody => return Err(Error::from(to.not_found())),
+        };
+        let oneself = self.users.find(caller.user).await?.ok_or(NotFound::User)?;
+        Ok(Typing { user: caller.user, username: oneself.profile().username, conversation, audience })
+    }
+}
+
+/// Lets a user's typing through at most every [`TypingThrottle::EVERY`] for each conversation.
+#[derive(Debug, Default)]
+pub struct TypingThrottle(HashMap<(UserId, uuid::Uuid), Instant>);
+
+impl TypingThrottle {
+    /// How often it is passed on at the most (`API.md`, Live).
+    pub const EVERY: Duration = Duration::from_secs(3);
+    /// Entries before the old ones are forgotten.
+    const MANY: usize = 10_000;
+
+    /// Whether it may be passed on now; if so, not again for a while.
+    pub fn admits(&mut self, user: UserId, to: Recipient, now: Instant) -> bool {
+        let old = |at: Instant| now.saturating_duration_since(at) >= Self::EVERY;
+        if self.0.len() >= Self::MANY {
+            self.0.retain(|_, at| !old(*at));
+        }
+        let key = match to {
+            Recipient::User(other) => other.0,
+            Recipient::Group(group) => group.0,
+            Recipient::Everybody => ConversationId::BROADCAST.0,
+        };
+        match self.0.get(&(user, key)) {
+            Some(at) if !old(*at) => false,
+            _ => {
+                self.0.insert((user, key), now);
+                true
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Forbidden;
+    use crate::groups::{Description, Group, GroupName, GroupView, MockGroupRepository, Role, Visibility};
+    use crate::ids::GroupId;
+    use crate::messages::MockMessageReader;
+    use crate::page::Page;
+    use crate::testing::{at, caller, message, outcome, user};
+    use crate::users::{MockUserRepository, User, UserRole, Username};
+    use uuid::Uuid;
+
+    const GROUP: GroupId = GroupId(Uuid::from_u128(9));
+
+    fn known(id: UserId, deleted: bool) -> User {
+        User {
+            id,
+            username: Username::parse("username", "ada").unwrap(),
+            display_name: None,
+            email: None,
+            role: UserRole::Member,
+            created_at: at(1),
+            updated_at: at(1),
+            deleted_at: deleted.then(|| at(2)),
+        }
+    }
+
+    /// User 3 is deleted, 4 unknown; the group is as it is to the caller.
+    fn signal(group: Option<(Visibility, Option<Role>)>) -> SignalTyping {
+        let mut users = MockUserRepository::new();
+        users.expect_find().returning(|id| Ok((id != user(4)).then(|| known(id, id == user(3)))));
+        let mut groups = MockGroupRepository::new();
+        groups.expect_find().returning(move |_, id| {
+            Ok(group.map(|(visibility, role)| {
+                let group = Group {
+                    id,
+                    name: GroupName::parse("name", "g").unwrap(),
+                    description: Description::none(),
+                    visibility,
+                    member_count: 1,
+                    created_at: at(1),
+                    updated_at: at(1),
+                };
+                GroupView { group, role }
+            }))
+        });
+        let mut messages = MockMessageReader::new();
+        messages.expect_page().returning(|_, _, _| Ok(Page { items: vec![message(1)], more: true }));
+        SignalTyping { users: Arc::new(users), groups: Arc::new(groups), messages: Arc::new(messages) }
+    }
+
+    #[test]
+    fn the_other_of_a_direct_conversation_is_told() {
+        let typing = outcome(signal(None).execute(&caller(1), Recipient::User(user(2)))).unwrap();
+        assert_eq!(typing.audience, Audience::Users([user(2), user(2)]));
+        assert_eq!((typing.username.as_str(), typing.conversation), ("ada", Some(message(1).conversation)));
+        for gone in [3, 4] {
+            let refused = outcome(signal(None).execute(&caller(1), Recipient::User(user(gone))));
+            assert!(matches!(refused, Err(Error::NotFound(NotFound::User))));
+        }
+    }
+
+    #[test]
+    fn in_a_group_only_its_members_type() {
+        let ask = |group| outcome(signal(group).execute(&caller(1), Recipient::Group(GROUP)));
+        let typing = ask(Some((Visibility::Private, Some(Role::Member)))).unwrap();
+        assert_eq!((typing.conversation, typing.audience), (Some(GROUP.conversation()), Audience::Members(GROUP)));
+        assert!(matches!(ask(Some((Visibility::Public, None))), Err(Error::Forbidden(Forbidden::NotAMember))));
+        assert!(matches!(ask(None), Err(Error::NotFound(NotFound::Group))));
+    }
+
+    #[test]
+    fn typing_is_let_through_every_three_seconds_for_each_conversation() {
+        let mut throttle = TypingThrottle::default();
+        let begun = Instant::now();
+        let after = |millis| begun + Duration::from_millis(millis);
+        let (here, there) = (Recipient::User(user(2)), Recipient::Group(GROUP));
+        for (who, to, millis, admitted) in [
+            (1, here, 0, true),
+            (1, here, 2_999, false),
+            (1, there, 2_999, true),
+            (5, here, 2_999, true),
+            (1, here, 3_000, true),
+            (1, here, 5_999, false),
+        ] {
+            assert_eq!(throttle.admits(user(who), to, after(millis)), admitted, "{who} {to:?} {millis}");
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! Events as they go over the wire.
+
+use bytes::Bytes;
+use domain::events::{Event, Revision};
+use domain::live::Typing;
+use domain::{ConversationId, UserId};
+use std::sync::{Arc, OnceLock};
+
+/// Something that connected users are told and that is kept nowhere. The first to be dropped for a slow reader.
+#[derive(Debug, Clone)]
+pub enum Signal {
+    /// Somebody is typing.
+    Typing(Typing),
+    /// Somebody came or went.
+    Presence {
+        /// Who.
+        user: UserId,
+        /// Whether there now.
+        online: bool,
+    },
+}
+
+/// What a connection is sent: made once, shared by all who get it.
+#[derive(Debug, Clone)]
+pub struct Frame {
+    /// The event's name.
+    pub name: &'static str,
+    /// From where to go on for who has been given this and all before.
+    pub cursor: Revision,
+    /// As its framer made it.
+    pub bytes: Bytes,
+    /// The conversation and the number it took of its counter, if it took one.
+    pub place: Option<(ConversationId, i64)>,
+    /// May be dropped for a slow reader.
+    pub transient: bool,
+}
+
+/// Makes frames.
+pub trait Framer: Send + Sync {
+    /// Of what was committed; `None` for what nobody is told.
+    fn event(&self, event: &Event, cursor: Revision) -> Option<Frame>;
+
+    /// Of what is told but not kept.
+    fn signal(&self, signal: &Signal, cursor: Revision) -> Frame;
+}
+
+/// What a shard is to give out.
+#[derive(Debug)]
+pub(crate) enum Notice {
+    Event(Event),
+    Typing(Typing),
+    Presence(crate::presence::Announcement),
+    /// The server stops.
+    Stop,
+}
+
+/// A notice, and its frame once somebody wants it.
+#[derive(Debug)]
+pub(crate) struct Item {
+    pub notice: Notice,
+    cursor: Revision,
+    frame: OnceLock<Option<Arc<Frame>>>,
+}
+
+impl Item {
+    pub fn new(notice: Notice, cursor: Revision) -> Self {
+        Self { notice, cursor, frame: OnceLock::new() }
+    }
+
+    /// Framed by whoever comes first: the thread that committed has better things to do.
+    pub fn frame(&self, framer: &dyn Framer) -> Option<&Arc<Frame>> {
+        let frame = self.frame.get_or_init(|| {
+            let frame = match &self.notice {
+                Notice::Event(event) => framer.event(event, self.cursor)?,
+                Notice::Typing(typing) => framer.signal(&Signal::Typing(typing.clone()), self.cursor),
+                Notice::Presence(announced) => {
+                    let signal = Signal::Presence { user: announced.user, online: announced.online };
+                    framer.signal(&signal, self.cursor)
+                }
+                Notice::Stop => return None,
+            };
+            Some(Arc::new(frame))
+        });
+        frame.as_ref()
+    }
+}
+
+/// What belongs together: one commit, or one signal.
+#[derive(Debug)]
+pub(crate) struct Dispatch {
+    pub items: Vec<Item>,
+    /// From where to go on after all of it.
+    pub cursor: Revision,
+}

@@ -1,0 +1,207 @@
+//! What all workers share.
+
+use crate::frame::{Dispatch, Framer, Item, Notice};
+use crate::presence::{Announcement, Registry};
+use domain::events::{Committed, EventPublisher, Revision};
+use domain::live::{Typing, TypingThrottle};
+use domain::messages::Recipient;
+use domain::{GroupId, UserId};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+
+/// How many commits may wait for one worker. One that is further behind cuts its connections off: they resume.
+const MOST_WAITING: usize = 65_536;
+
+/// What an operator may want otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HubOptions {
+    /// After how much silence a client is asked for a sign of life, and how long it may take to answer.
+    pub heartbeat: Duration,
+    /// How long somebody is away before others are told.
+    pub absence: Duration,
+    /// How many connections a user may have.
+    pub most_per_user: usize,
+    /// How many connections there may be.
+    pub most: usize,
+}
+
+impl Default for HubOptions {
+    fn default() -> Self {
+        Self { heartbeat: Duration::from_secs(25), absence: Duration::from_secs(3), most_per_user: 50, most: 20_000 }
+    }
+}
+
+/// Why no further connection is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refused {
+    /// The user has as many as are allowed.
+    TooManyOfUser,
+    /// The server has as many as it takes.
+    Full,
+    /// The server stops.
+    Stopping,
+}
+
+/// What the hub knows of a shard.
+#[derive(Debug, Default)]
+pub(crate) struct ShardState {
+    /// Nobody connected: nothing to tell. Counted up before a connection's roster is read, so that whatever was not told
+    /// is in the roster.
+    pub connections: AtomicUsize,
+    /// Its queue was full: something was lost.
+    pub overrun: AtomicBool,
+}
+
+struct Line {
+    shards: Vec<(mpsc::Sender<Arc<Dispatch>>, Arc<ShardState>)>,
+    cursor: Revision,
+    stopping: bool,
+}
+
+/// Where committed events come in and go to every shard.
+pub struct Hub {
+    pub(crate) framer: Arc<dyn Framer>,
+    pub(crate) options: HubOptions,
+    /// Held while something is given to the shards: it comes to all of them in the same order.
+    line: Mutex<Line>,
+    connections: AtomicUsize,
+    registry: Mutex<Registry>,
+    typing: Mutex<TypingThrottle>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Hub {
+    /// Without shards yet.
+    pub fn new(framer: Arc<dyn Framer>, options: HubOptions) -> Self {
+        Self {
+            framer,
+            options,
+            line: Mutex::new(Line { shards: Vec::new(), cursor: Revision(0), stopping: false }),
+            connections: AtomicUsize::new(0),
+            registry: Mutex::default(),
+            typing: Mutex::default(),
+        }
+    }
+
+    /// What it runs with.
+    pub fn options(&self) -> HubOptions {
+        self.options
+    }
+
+    /// Where the database is when serving begins: the cursor of signals until something is committed.
+    pub fn begin_at(&self, cursor: Revision) {
+        let mut line = lock(&self.line);
+        line.cursor = line.cursor.max(cursor);
+    }
+
+    /// How many are connected.
+    pub fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
+    }
+
+    /// Tells who may see it that somebody is typing.
+    pub fn signal_typing(&self, typing: Typing) {
+        self.signal(Notice::Typing(typing));
+    }
+
+    /// Whether somebody's typing may be passed on now.
+    pub fn admits_typing(&self, user: UserId, to: Recipient, now: Instant) -> bool {
+        lock(&self.typing).admits(user, to, now)
+    }
+
+    /// Ends all connections, and takes no more.
+    pub fn stop(&self) {
+        lock(&self.line).stopping = true;
+        self.signal(Notice::Stop);
+    }
+
+    pub(crate) fn enlist(&self, queue: mpsc::Sender<Arc<Dispatch>>, state: Arc<ShardState>) -> Revision {
+        let mut line = lock(&self.line);
+        line.shards.push((queue, state));
+        line.cursor
+    }
+
+    /// The queue of a shard.
+    pub(crate) fn queue() -> (mpsc::Sender<Arc<Dispatch>>, mpsc::Receiver<Arc<Dispatch>>) {
+        mpsc::channel(MOST_WAITING)
+    }
+
+    fn signal(&self, notice: Notice) {
+        let mut line = lock(&self.line);
+        let cursor = line.cursor;
+        line.give(Dispatch { items: vec![Item::new(notice, cursor)], cursor });
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        lock(&self.line).stopping
+    }
+
+    pub(crate) fn admit(&self, user: UserId) -> Result<(), Refused> {
+        if self.is_stopping() {
+            return Err(Refused::Stopping);
+        }
+        let taken = |count| (count < self.options.most).then_some(count + 1);
+        if self.connections.fetch_update(Ordering::Relaxed, Ordering::Relaxed, taken).is_err() {
+            return Err(Refused::Full);
+        }
+        if !lock(&self.registry).admit(user, self.options.most_per_user) {
+            self.connections.fetch_sub(1, Ordering::Relaxed);
+            return Err(Refused::TooManyOfUser);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn appears(&self, user: UserId, groups: Vec<GroupId>, contacts: Vec<UserId>) {
+        if lock(&self.registry).appears(user) {
+            self.signal(Notice::Presence(Announcement { user, online: true, groups, contacts }));
+        }
+    }
+
+    pub(crate) fn depart(&self, user: UserId) -> Option<u64> {
+        self.connections.fetch_sub(1, Ordering::Relaxed);
+        lock(&self.registry).depart(user)
+    }
+
+    pub(crate) fn is_gone(&self, departure: u64, user: UserId, groups: Vec<GroupId>, contacts: Vec<UserId>) {
+        if lock(&self.registry).is_gone(user, departure) {
+            self.signal(Notice::Presence(Announcement { user, online: false, groups, contacts }));
+        }
+    }
+}
+
+impl Line {
+    fn give(&mut self, dispatch: Dispatch) {
+        let dispatch = Arc::new(dispatch);
+        self.shards.retain(|(queue, state)| {
+            if state.connections.load(Ordering::SeqCst) == 0 {
+                return !queue.is_closed();
+            }
+            match queue.try_send(Arc::clone(&dispatch)) {
+                Ok(()) => true,
+                Err(mpsc::error::TrySendError::Full(_)) => {
+                    state.overrun.store(true, Ordering::SeqCst);
+                    true
+                }
+                Err(mpsc::error::TrySendError::Closed(_)) => false,
+            }
+        });
+    }
+}
+
+impl EventPublisher for Hub {
+    fn publish(&self, committed: Committed) {
+        let mut line = lock(&self.line);
+        let before = std::mem::replace(&mut line.cursor, committed.cursor);
+        // Only who has been given the whole commit may go on after it.
+        let last = committed.events.len().saturating_sub(1);
+        let cursor = |index| if index == last { committed.cursor } else { before };
+        let items = committed.events.into_iter().enumerate();
+        let items = items.map(|(index, event)| Item::new(Notice::Event(event), cursor(index))).collect();
+        line.give(Dispatch { items, cursor: committed.cursor });
+    }
+}

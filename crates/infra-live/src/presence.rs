@@ -1,0 +1,101 @@
+//! Who is connected to this node.
+
+use domain::{GroupId, UserId};
+use std::collections::HashMap;
+
+/// Somebody came or went.
+#[derive(Debug, Clone)]
+pub(crate) struct Announcement {
+    pub user: UserId,
+    pub online: bool,
+    /// Told: who is in these groups,
+    pub groups: Vec<GroupId>,
+    /// and these users.
+    pub contacts: Vec<UserId>,
+}
+
+#[derive(Debug, Default)]
+struct Entry {
+    connections: usize,
+    /// Was announced as online.
+    online: bool,
+    /// How often the last connection went.
+    departures: u64,
+}
+
+/// How many connections each user has.
+#[derive(Debug, Default)]
+pub(crate) struct Registry(HashMap<UserId, Entry>);
+
+impl Registry {
+    /// Counts one more, unless the user has as many as are allowed.
+    pub fn admit(&mut self, user: UserId, most: usize) -> bool {
+        let entry = self.0.entry(user).or_default();
+        let admitted = entry.connections < most;
+        entry.connections += usize::from(admitted);
+        admitted
+    }
+
+    /// Whether the user, who is connected, is to be announced as online: not after a moment's absence.
+    pub fn appears(&mut self, user: UserId) -> bool {
+        self.0.get_mut(&user).is_some_and(|entry| !std::mem::replace(&mut entry.online, true))
+    }
+
+    /// Counts one less. Where none is left and the user was announced, gives what [`Registry::is_gone`] has to be asked
+    /// with after a while.
+    pub fn depart(&mut self, user: UserId) -> Option<u64> {
+        let entry = self.0.get_mut(&user)?;
+        entry.connections = entry.connections.saturating_sub(1);
+        if entry.connections > 0 {
+            return None;
+        }
+        if !entry.online {
+            self.0.remove(&user);
+            return None;
+        }
+        entry.departures += 1;
+        Some(entry.departures)
+    }
+
+    /// Whether the user has not come back since that departure, and is to be announced as gone.
+    pub fn is_gone(&mut self, user: UserId, departure: u64) -> bool {
+        let gone = self.0.get(&user).is_some_and(|entry| entry.connections == 0 && entry.departures == departure);
+        if gone {
+            self.0.remove(&user);
+        }
+        gone
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use uuid::Uuid;
+
+    const USER: UserId = UserId(Uuid::from_u128(1));
+
+    #[test]
+    fn a_user_has_so_many_connections_at_the_most() {
+        let mut registry = Registry::default();
+        assert!(registry.admit(USER, 2) && registry.admit(USER, 2));
+        assert!(!registry.admit(USER, 2));
+        registry.depart(USER);
+        assert!(registry.admit(USER, 2));
+    }
+
+    #[test]
+    fn who_comes_back_soon_was_never_away() {
+        let mut registry = Registry::default();
+        registry.admit(USER, 9);
+        assert!(registry.appears(USER));
+        registry.admit(USER, 9);
+        assert!(!registry.appears(USER));
+        assert_eq!(registry.depart(USER), None);
+        let first = registry.depart(USER).unwrap();
+        registry.admit(USER, 9);
+        assert!(!registry.appears(USER) && !registry.is_gone(USER, first));
+        let second = registry.depart(USER).unwrap();
+        assert!(!registry.is_gone(USER, first));
+        assert!(registry.is_gone(USER, second) && registry.0.is_empty());
+    }
+}

@@ -1,0 +1,377 @@
+//! One worker's part of the hub: its connections, who of them gets what, and the time.
+
+use crate::connection::{Connection, Transport};
+use crate::frame::{Dispatch, Frame, Item, Notice};
+use crate::hub::{Hub, Refused, ShardState};
+use crate::outbox::End;
+use crate::presence::Announcement;
+use bytes::Bytes;
+use domain::events::{Audience, Event, MembershipChange, Revision};
+use domain::live::Roster;
+use domain::messages::Place;
+use domain::{Caller, GroupId, SessionId, UserId};
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+use tokio::time::MissedTickBehavior;
+
+/// How often signs of life, expiry and absences are looked at: one timer for all connections of a worker.
+const TICK: Duration = Duration::from_secs(1);
+/// After how many events the sockets get their turn: a large commit must not fill the outboxes of those who read.
+const EVENTS_A_TURN: usize = 64;
+/// In groups with more connections than this on one worker nobody is told who comes and goes.
+const MOST_FOR_PRESENCE: usize = 500;
+
+/// Somebody whose last connection went.
+struct Absence {
+    until: Instant,
+    departure: u64,
+    user: UserId,
+    groups: Vec<GroupId>,
+    contacts: Vec<UserId>,
+}
+
+#[derive(Default)]
+struct Members {
+    all: Vec<Rc<Connection>>,
+    joining: Vec<Rc<Connection>>,
+    by_user: HashMap<UserId, Vec<Rc<Connection>>>,
+    by_group: HashMap<GroupId, Vec<Rc<Connection>>>,
+    absences: Vec<Absence>,
+}
+
+fn remove(from: &mut Vec<Rc<Connection>>, connection: &Rc<Connection>) {
+    if let Some(at) = from.iter().position(|other| Rc::ptr_eq(other, connection)) {
+        from.swap_remove(at);
+    }
+}
+
+impl Members {
+    fn join(&mut self, group: GroupId, connection: &Rc<Connection>) {
+        let mut groups = connection.groups.borrow_mut();
+        if !groups.contains(&group) {
+            groups.push(group);
+            self.by_group.entry(group).or_default().push(Rc::clone(connection));
+        }
+    }
+
+    fn leave(&mut self, group: GroupId, connection: &Rc<Connection>) {
+        connection.groups.borrow_mut().retain(|other| *other != group);
+        if let Some(members) = self.by_group.get_mut(&group) {
+            remove(members, connection);
+            if members.is_empty() {
+                self.by_group.remove(&group);
+            }
+        }
+    }
+
+    fn of_user(&self, user: UserId) -> &[Rc<Connection>] {
+        self.by_user.get(&user).map_or(&[], Vec::as_slice)
+    }
+
+    fn of_group(&self, group: GroupId) -> &[Rc<Connection>] {
+        self.by_group.get(&group).map_or(&[], Vec::as_slice)
+    }
+
+    fn change(&mut self, change: MembershipChange) {
+        match change {
+            MembershipChange::Joins(group, user) => {
+                for connection in self.of_user(user).to_vec() {
+                    if !connection.is_joining() {
+                        self.join(group, &connection);
+                    }
+                }
+            }
+            MembershipChange::Leaves(group, user) => {
+                for connection in self.of_user(user).to_vec() {
+                    self.leave(group, &connection);
+                }
+            }
+            MembershipChange::Ends(group) => {
+                for connection in self.by_group.remove(&group).unwrap_or_default() {
+                    connection.groups.borrow_mut().retain(|other| *other != group);
+                }
+            }
+        }
+    }
+
+    /// Calls `give` for every connection of the audience, joining ones left out.
+    fn each(&self, audience: Audience, mut give: impl FnMut(&Rc<Connection>)) {
+        match audience {
+            Audience::Everybody => self.all.iter().for_each(give),
+            Audience::Members(group) => self.of_group(group).iter().for_each(give),
+            Audience::Users([one, other]) => {
+                self.of_user(one).iter().for_each(&mut give);
+                if other != one {
+                    self.of_user(other).iter().for_each(give);
+                }
+            }
+            Audience::MembersAmong(group, users) => {
+                self.each(Audience::Users(users), |connection| {
+                    if connection.groups.borrow().contains(&group) {
+                        give(connection);
+                    }
+                });
+            }
+            Audience::Nobody => {}
+        }
+    }
+}
+
+/// One worker's connections. Not to be sent to another thread.
+pub struct Shard {
+    hub: Arc<Hub>,
+    state: Arc<ShardState>,
+    queue: RefCell<Option<mpsc::Receiver<Arc<Dispatch>>>>,
+    members: RefCell<Members>,
+    /// All up to here was given out.
+    given: Cell<Revision>,
+    announcements: Cell<u64>,
+}
+
+impl Shard {
+    /// A new one, that gives nothing out until [`Shard::run`].
+    pub fn new(hub: Arc<Hub>) -> Rc<Self> {
+        let (sender, queue) = Hub::queue();
+        let state = Arc::new(ShardState::default());
+        let given = Cell::new(hub.enlist(sender, Arc::clone(&state)));
+        let (members, announcements) = (RefCell::default(), Cell::new(0));
+        Rc::new(Self { hub, state, queue: RefCell::new(Some(queue)), members, given, announcements })
+    }
+
+    /// The hub it belongs to.
+    pub fn hub(&self) -> &Arc<Hub> {
+        &self.hub
+    }
+
+    /// Gives out what happens, and keeps time. Ends with the hub; a second call returns at once.
+    pub async fn run(self: Rc<Self>) {
+        let Some(mut queue) = self.queue.borrow_mut().take() else { return };
+        let mut ticks = tokio::time::interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                dispatch = queue.recv() => match dispatch {
+                    Some(dispatch) => self.give_out(&dispatch).await,
+                    None => return,
+                },
+                _ = ticks.tick() => self.tick(Instant::now()),
+            }
+            if self.state.overrun.swap(false, Ordering::SeqCst) {
+                self.end_all(End::Lagging);
+            }
+        }
+    }
+
+    /// Takes a connection that is good until `expires`. It is told nothing until [`Shard::begin`], and misses nothing from
+    /// now on.
+    ///
+    /// # Errors
+    /// [`Refused`].
+    pub fn attach(self: &Rc<Self>, caller: &Caller, transport: Transport, expires: Instant) -> Result<Link, Refused> {
+        self.hub.admit(caller.user)?;
+        self.state.connections.fetch_add(1, Ordering::SeqCst);
+        let connection = Rc::new(Connection::new(caller, transport, expires, Instant::now()));
+        let mut members = self.members.borrow_mut();
+        members.all.push(Rc::clone(&connection));
+        members.joining.push(Rc::clone(&connection));
+        members.by_user.entry(caller.user).or_default().push(Rc::clone(&connection));
+        if self.hub.is_stopping() {
+            // Too late for the word to all.
+            connection.outbox.end(End::Stopping);
+        }
+        Ok(Link { shard: Rc::clone(self), connection })
+    }
+
+    /// A frame of one connection's own, made by `bytes` of the cursor it is to carry.
+    pub fn own_frame(&self, to: &Connection, name: &'static str, bytes: impl FnOnce(Revision) -> Bytes) -> Frame {
+        let cursor = to.cursor(self.given.get());
+        Frame { name, cursor, bytes: bytes(cursor), place: None, transient: false }
+    }
+
+    /// From now on the connection, of a user who is in what `roster` says, is told what concerns it; what happened since it
+    /// was attached included. It gets it from [`Connection::go_live`] on.
+    pub fn begin(&self, connection: &Rc<Connection>, roster: Roster) {
+        if connection.outbox.ended().is_some() {
+            return;
+        }
+        let mut members = self.members.borrow_mut();
+        remove(&mut members.joining, connection);
+        for group in roster.groups {
+            members.join(group, connection);
+        }
+        *connection.contacts.borrow_mut() = roster.contacts;
+        for (dispatch, index) in connection.catch_up(roster.at) {
+            let Some(item) = dispatch.items.get(index) else { continue };
+            let Notice::Event(event) = &item.notice else { continue };
+            let change = event.membership_change();
+            if let Some(MembershipChange::Joins(group, user)) = change
+                && user == connection.user
+            {
+                members.join(group, connection);
+            }
+            let told = event.audience().includes(connection.user, |group| connection.groups.borrow().contains(&group));
+            if let Some(frame) = told.then(|| item.frame(&*self.hub.framer)).flatten() {
+                connection.give(frame);
+            }
+            match change {
+                Some(MembershipChange::Leaves(group, user)) if user == connection.user => {
+                    members.leave(group, connection);
+                }
+                Some(MembershipChange::Ends(group)) => members.leave(group, connection),
+                _ => {}
+            }
+        }
+        drop(members);
+        let (groups, contacts) = (connection.groups.borrow().clone(), connection.contacts.borrow().clone());
+        self.hub.appears(connection.user, groups, contacts);
+    }
+
+    fn detach(&self, connection: &Rc<Connection>) {
+        let mut members = self.members.borrow_mut();
+        remove(&mut members.all, connection);
+        remove(&mut members.joining, connection);
+        if let Some(own) = members.by_user.get_mut(&connection.user) {
+            remove(own, connection);
+            if own.is_empty() {
+                members.by_user.remove(&connection.user);
+            }
+        }
+        let groups = connection.groups.take();
+        for group in &groups {
+            members.leave(*group, connection);
+        }
+        self.state.connections.fetch_sub(1, Ordering::SeqCst);
+        if let Some(departure) = self.hub.depart(connection.user) {
+            let until = Instant::now() + self.hub.options.absence;
+            let contacts = connection.contacts.take();
+            members.absences.push(Absence { until, departure, user: connection.user, groups, contacts });
+        }
+    }
+
+    async fn give_out(&self, dispatch: &Arc<Dispatch>) {
+        for (index, item) in dispatch.items.iter().enumerate() {
+            if index > 0 && index % EVENTS_A_TURN == 0 {
+                tokio::task::yield_now().await;
+            }
+            match &item.notice {
+                Notice::Event(event) => self.give_event(dispatch, index, item, event),
+                Notice::Typing(typing) => self.members.borrow().each(typing.audience, |connection| {
+                    if connection.user != typing.user {
+                        self.give(connection, item);
+                    }
+                }),
+                Notice::Presence(announcement) => self.announce(item, announcement),
+                Notice::Stop => self.end_all(End::Stopping),
+            }
+        }
+        self.given.set(self.given.get().max(dispatch.cursor));
+    }
+
+    fn give(&self, connection: &Rc<Connection>, item: &Item) {
+        if let Some(frame) = item.frame(&*self.hub.framer) {
+            connection.give(frame);
+        }
+    }
+
+    fn give_event(&self, dispatch: &Arc<Dispatch>, index: usize, item: &Item, event: &Event) {
+        let mut members = self.members.borrow_mut();
+        for connection in &members.joining {
+            connection.hold(dispatch, index);
+        }
+        match event {
+            Event::SessionEnded { user, session } => Self::sign_out(members.of_user(*user), Some(*session)),
+            Event::UserDeleted(user) => Self::sign_out(members.of_user(*user), None),
+            Event::MessageCreated(message) if message.seq == 1 => {
+                if let Place::Direct { receiver } = message.place {
+                    Self::acquaint(&members, message.sender.id, receiver);
+                }
+            }
+            _ => {}
+        }
+        let change = event.membership_change();
+        if let Some(joins @ MembershipChange::Joins(..)) = change {
+            members.change(joins);
+        }
+        members.each(event.audience(), |connection| self.give(connection, item));
+        if let Some(leaves @ (MembershipChange::Leaves(..) | MembershipChange::Ends(_))) = change {
+            members.change(leaves);
+        }
+    }
+
+    fn sign_out(connections: &[Rc<Connection>], session: Option<SessionId>) {
+        for connection in connections {
+            if session.is_none_or(|session| connection.session == session) {
+                connection.outbox.end(End::SignedOut);
+            }
+        }
+    }
+
+    /// Two users have begun to talk.
+    fn acquaint(members: &Members, one: UserId, other: UserId) {
+        for (user, contact) in [(one, other), (other, one)] {
+            for connection in members.of_user(user) {
+                let mut contacts = connection.contacts.borrow_mut();
+                if user != contact && !contacts.contains(&contact) {
+                    contacts.push(contact);
+                }
+            }
+        }
+    }
+
+    fn announce(&self, item: &Item, announcement: &Announcement) {
+        let this = self.announcements.get() + 1;
+        self.announcements.set(this);
+        let members = self.members.borrow();
+        let groups = announcement.groups.iter().map(|group| members.of_group(*group));
+        let groups = groups.filter(|members| members.len() <= MOST_FOR_PRESENCE);
+        let contacts = announcement.contacts.iter().map(|user| members.of_user(*user));
+        for connection in groups.chain(contacts).flatten() {
+            if connection.user != announcement.user && connection.told.replace(this) != this {
+                self.give(connection, item);
+            }
+        }
+    }
+
+    fn end_all(&self, reason: End) {
+        for connection in &self.members.borrow().all {
+            connection.outbox.end(reason);
+        }
+    }
+
+    fn tick(&self, now: Instant) {
+        let mut members = self.members.borrow_mut();
+        for connection in &members.all {
+            connection.tick(now, self.hub.options.heartbeat);
+        }
+        let gone: Vec<_> = members.absences.extract_if(.., |absence| absence.until <= now).collect();
+        drop(members);
+        for Absence { departure, user, groups, contacts, .. } in gone {
+            self.hub.is_gone(departure, user, groups, contacts);
+        }
+    }
+}
+
+/// A connection's place in its shard, given up when dropped.
+pub struct Link {
+    shard: Rc<Shard>,
+    connection: Rc<Connection>,
+}
+
+impl Link {
+    /// The connection.
+    pub fn connection(&self) -> &Rc<Connection> {
+        &self.connection
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.connection.outbox.close();
+        self.shard.detach(&self.connection);
+    }
+}
