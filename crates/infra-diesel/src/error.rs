@@ -49,6 +49,10 @@ impl From<DbError> for Error {
                 tracing::warn!(%error, "the database is out of reach");
                 Unavailable::StorageOutOfReach.into()
             }
+            DbError::Database(error) if is_contended(&error) => {
+                tracing::warn!(%error, "others were in the way");
+                Unavailable::Overloaded.into()
+            }
             DbError::Database(error) => Self::internal(error),
         }
     }
@@ -61,12 +65,21 @@ pub fn is_full(error: &DieselError) -> bool {
     message.contains("database or disk is full") || message.contains("No space left on device")
 }
 
-/// The connection broke, or the server is starting or stopping.
+/// Another transaction was in the way: nothing is wrong with this one, and it left nothing behind.
+fn is_contended(error: &DieselError) -> bool {
+    let DieselError::DatabaseError(kind, info) = error else { return false };
+    if let DatabaseErrorKind::SerializationFailure = kind {
+        return true;
+    }
+    ["deadlock detected", "due to lock timeout"].iter().any(|sign| info.message().contains(sign))
+}
+
+/// The connection broke, or the server is starting or stopping, does not answer, or is a copy that only reads.
 pub fn is_out_of_reach(error: &DieselError) -> bool {
+    use DatabaseErrorKind::{ClosedConnection, ReadOnlyTransaction, UnableToSendCommand};
     match error {
-        DieselError::DatabaseError(DatabaseErrorKind::ClosedConnection, _) | DieselError::BrokenTransactionManager => {
-            true
-        }
+        DieselError::DatabaseError(ClosedConnection | UnableToSendCommand | ReadOnlyTransaction, _)
+        | DieselError::BrokenTransactionManager => true,
         DieselError::DatabaseError(_, info) => {
             let message = info.message();
             [
@@ -79,6 +92,8 @@ pub fn is_out_of_reach(error: &DieselError) -> bool {
                 "SSL connection has been closed",
                 "could not receive data from server",
                 "could not send data to server",
+                "due to statement timeout",
+                "timeout expired",
             ]
             .iter()
             .any(|sign| message.contains(sign))

@@ -15,6 +15,7 @@ mod members;
 mod messages;
 mod migrations;
 mod pool;
+mod postgres;
 mod receipts;
 mod revisions;
 mod rows;
@@ -27,4 +28,5 @@ mod users;
 mod writer;
 
 pub use lock::LockError;
+pub use postgres::UnfitPostgres;
 pub use store::{OpenError, Store, StoreOptions};

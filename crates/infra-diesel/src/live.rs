@@ -3,7 +3,6 @@
 use crate::Store;
 use crate::connection::AnyConnection;
 use crate::error::DbResult;
-use crate::revisions;
 use crate::schema::{conversations, members, messages, users};
 use crate::sql_types::Id;
 use async_trait::async_trait;
@@ -12,17 +11,7 @@ use domain::events::Revision;
 use domain::live::{LiveReader, Missed, MissedIn, Roster};
 use domain::{ConversationId, Result, UserId};
 
-/// From where on something is missed, and the first revision that nothing has yet, as this connection sees it. `committed`
-/// was read before the connection's snapshot was taken.
-fn horizon(conn: &mut AnyConnection, committed: i64) -> DbResult<(Revision, Revision)> {
-    match conn {
-        AnyConnection::Sqlite(_) => Ok((Revision(committed + 1), Revision(committed + 1))),
-        AnyConnection::Postgres(conn) => Ok(revisions::horizon(conn)?),
-    }
-}
-
-fn roster(conn: &mut AnyConnection, user: UserId, committed: i64) -> DbResult<Roster> {
-    let (at, _) = horizon(conn, committed)?;
+fn roster(conn: &mut AnyConnection, user: UserId, at: Revision) -> DbResult<Roster> {
     let me = Id::from(user);
     let mine = || members::table.inner_join(conversations::table).filter(members::user_id.eq(me));
     let groups: Vec<Id> = mine()
@@ -65,8 +54,7 @@ fn last_before(conn: &mut AnyConnection, of: Id, since: Revision) -> DbResult<i6
     Ok(unchanged.max(changed).unwrap_or(0))
 }
 
-fn missed(conn: &mut AnyConnection, user: UserId, since: Revision, committed: i64) -> DbResult<Option<Missed>> {
-    let (_, next) = horizon(conn, committed)?;
+fn missed(conn: &mut AnyConnection, user: UserId, since: Revision, next: Revision) -> DbResult<Option<Missed>> {
     if since > next {
         return Ok(None);
     }
@@ -96,12 +84,10 @@ fn missed(conn: &mut AnyConnection, user: UserId, since: Revision, committed: i6
 #[async_trait]
 impl LiveReader for Store {
     async fn roster(&self, user: UserId) -> Result<Roster> {
-        let committed = self.committed();
-        self.snapshot(move |conn| roster(conn, user, committed)).await
+        self.snapshot_and_horizon(move |conn, (at, _)| roster(conn, user, at)).await
     }
 
     async fn missed(&self, user: UserId, since: Revision) -> Result<Option<Missed>> {
-        let committed = self.committed();
-        self.snapshot(move |conn| missed(conn, user, since, committed)).await
+        self.snapshot_and_horizon(move |conn, (_, next)| missed(conn, user, since, next)).await
     }
 }

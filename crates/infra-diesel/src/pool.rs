@@ -1,54 +1,29 @@
 //! Threads that do the waiting: diesel is synchronous, the ports are not.
 
 use crate::connection::{AnyConnection, DatabaseUrl, Purpose};
-use crate::error::{DbError, DbResult};
-use diesel::connection::SimpleConnection;
-use diesel::r2d2::{HandleError, ManageConnection, Pool};
+use crate::error::{DbError, DbResult, is_out_of_reach};
+use diesel::connection::{AnsiTransactionManager, SimpleConnection, TransactionManager};
 use domain::{Error, Unavailable};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 /// How many reads may wait for a thread before more are refused.
 const QUEUE: usize = 4096;
 
-/// How long a thread waits for a connection (`DESIGN.md`, section 8): a database that is gone is told within seconds.
-const CHECKOUT: Duration = Duration::from_secs(1);
+/// How long a connection is trusted without being asked whether it is still there.
+const TRUSTED: Duration = Duration::from_secs(1);
 
-/// Opens connections for r2d2.
-#[derive(Debug)]
-struct Manager(DatabaseUrl);
-
-impl ManageConnection for Manager {
-    type Connection = AnyConnection;
-    type Error = diesel::r2d2::Error;
-
-    fn connect(&self) -> Result<AnyConnection, Self::Error> {
-        AnyConnection::open(&self.0, Purpose::Read).map_err(diesel::r2d2::Error::ConnectionError)
-    }
-
-    fn is_valid(&self, conn: &mut AnyConnection) -> Result<(), Self::Error> {
-        match conn {
-            // A file does not go away.
-            AnyConnection::Sqlite(_) => Ok(()),
-            AnyConnection::Postgres(conn) => conn.batch_execute("SELECT 1").map_err(diesel::r2d2::Error::QueryError),
-        }
-    }
-
-    fn has_broken(&self, conn: &mut AnyConnection) -> bool {
-        use diesel::connection::{AnsiTransactionManager, TransactionManager};
-        // A panic or a failed rollback may have left a transaction open.
-        crate::connection::per_backend!(conn, |conn| AnsiTransactionManager::is_broken_transaction_manager(conn)
-            || !matches!(AnsiTransactionManager::transaction_manager_status_mut(conn).transaction_depth(), Ok(None)))
-    }
-}
-
-type Work = Box<dyn FnOnce(DbResult<&mut AnyConnection>) + Send>;
+/// Says whether anybody still waits for the outcome.
+type Job = Box<dyn FnOnce(&mut Reader) + Send>;
 
 /// A bounded pool of threads with a connection each.
 pub struct Readers {
-    queue: SyncSender<Work>,
+    queue: SyncSender<Job>,
+    /// How long callers wait; `None`: as long as it takes.
+    patience: Option<Duration>,
 }
 
 impl Readers {
@@ -57,23 +32,19 @@ impl Readers {
     /// # Errors
     /// Where a thread cannot be started.
     pub fn start(url: &DatabaseUrl, size: u32) -> std::io::Result<Self> {
-        let pool = Pool::builder()
-            .max_size(size)
-            .min_idle(Some(1))
-            .connection_timeout(CHECKOUT)
-            .test_on_check_out(true)
-            .error_handler(Box::new(Quiet))
-            .build_unchecked(Manager(url.clone()));
-        let (queue, work) = sync_channel::<Work>(QUEUE);
-        let work = Arc::new(Mutex::new(work));
+        let (queue, jobs) = sync_channel::<Job>(QUEUE);
+        let jobs = Arc::new(Mutex::new(jobs));
+        let losses = Arc::new(AtomicU64::new(0));
         for n in 0..size {
-            let (pool, work) = (pool.clone(), Arc::clone(&work));
-            std::thread::Builder::new().name(format!("db-read-{n}")).spawn(move || serve(&pool, &work))?;
+            let (jobs, losses) = (Arc::clone(&jobs), Arc::clone(&losses));
+            let reader = Reader { url: url.clone(), conn: None, losses, seen: 0, used: Instant::now() };
+            std::thread::Builder::new().name(format!("db-read-{n}")).spawn(move || serve(reader, &jobs))?;
         }
-        Ok(Self { queue })
+        Ok(Self { queue, patience: url.patience() })
     }
 
-    /// Runs `work` on one of the threads.
+    /// Runs `work` on one of the threads. On Postgres the caller is told after [`DatabaseUrl::patience`] that the database
+    /// is out of reach; the thread gives up when the database or the network does, and so few are ever stuck as there are.
     ///
     /// # Errors
     /// [`Unavailable::Overloaded`] where too many wait, [`Unavailable::StorageOutOfReach`] where there is no connection to
@@ -83,15 +54,17 @@ impl Readers {
         work: impl FnOnce(&mut AnyConnection) -> DbResult<T> + Send + 'static,
     ) -> domain::Result<T> {
         let (answer, answered) = oneshot::channel();
-        let job: Work = Box::new(move |conn| {
-            // Who asked may be gone by now: then nobody misses the answer.
-            let _ = answer.send(conn.and_then(work));
+        let job: Job = Box::new(move |reader| {
+            // Who asked may be gone by now, and then nobody needs the answer.
+            if !answer.is_closed() {
+                let _ = answer.send(reader.run(work));
+            }
         });
         self.queue.try_send(job).map_err(|refused| match refused {
             TrySendError::Full(_) => Error::from(Unavailable::Overloaded),
             TrySendError::Disconnected(_) => Error::from(Unavailable::Stopping),
         })?;
-        match answered.await {
+        match within(self.patience, answered).await? {
             Ok(outcome) => outcome.map_err(Error::from),
             // The work panicked: the thread goes on with a fresh connection, the caller gets an error.
             Err(_) => Err(Error::internal("a database thread panicked")),
@@ -99,27 +72,78 @@ impl Readers {
     }
 }
 
-fn serve(pool: &Pool<Manager>, work: &Mutex<Receiver<Work>>) {
+/// Waits for an answer, but not longer than `patience`.
+pub async fn within<T>(patience: Option<Duration>, answer: impl Future<Output = T>) -> domain::Result<T> {
+    let Some(patience) = patience else { return Ok(answer.await) };
+    tokio::time::timeout(patience, answer).await.or_else(|_| Unavailable::StorageOutOfReach.err())
+}
+
+fn serve(mut reader: Reader, jobs: &Mutex<Receiver<Job>>) {
     loop {
-        let next = work.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let next = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(job) = next else { return };
         // A panic in one query must not take the thread, and with it a part of the server, away for good.
-        let run = std::panic::AssertUnwindSafe(|| match pool.get() {
-            Ok(mut conn) => job(Ok(&mut conn)),
-            Err(error) => job(Err(DbError::NoConnection(error.to_string()))),
-        });
+        let run = std::panic::AssertUnwindSafe(|| job(&mut reader));
         if std::panic::catch_unwind(run).is_err() {
             tracing::error!("a query panicked");
+            reader.conn = None;
         }
     }
 }
 
-/// r2d2 reports every failed attempt to connect; the callers that wait report it once, as what it means to them.
-#[derive(Debug)]
-struct Quiet;
+/// What a thread reads with.
+struct Reader {
+    url: DatabaseUrl,
+    conn: Option<AnyConnection>,
+    /// How often any of the threads has lost its connection: what happened to one has likely happened to all.
+    losses: Arc<AtomicU64>,
+    /// `losses` when this connection was last known to be good.
+    seen: u64,
+    /// When that was.
+    used: Instant,
+}
 
-impl HandleError<diesel::r2d2::Error> for Quiet {
-    fn handle_error(&self, error: diesel::r2d2::Error) {
-        tracing::debug!(%error, "no connection yet");
+impl Reader {
+    fn run<T>(&mut self, work: impl FnOnce(&mut AnyConnection) -> DbResult<T>) -> DbResult<T> {
+        let losses = self.losses.load(Ordering::Relaxed);
+        let trusted = self.seen == losses && self.used.elapsed() < TRUSTED;
+        // A connection that went while nobody used it is nobody's error.
+        if let Some(conn) = &mut self.conn
+            && !trusted
+            && !is_alive(conn)
+        {
+            self.conn = None;
+        }
+        let conn = match &mut self.conn {
+            Some(conn) => conn,
+            none => {
+                let opened = AnyConnection::open(&self.url, Purpose::Read);
+                none.insert(opened.map_err(|error| DbError::NoConnection(error.to_string()))?)
+            }
+        };
+        let outcome = work(conn);
+        let lost = matches!(&outcome, Err(DbError::Database(error)) if is_out_of_reach(error));
+        if lost {
+            self.losses.fetch_add(1, Ordering::Relaxed);
+        }
+        if lost || !is_idle(conn) {
+            self.conn = None;
+        }
+        (self.seen, self.used) = (losses, Instant::now());
+        outcome
     }
+}
+
+fn is_alive(conn: &mut AnyConnection) -> bool {
+    match conn {
+        // A file does not go away.
+        AnyConnection::Sqlite(_) => true,
+        AnyConnection::Postgres(conn) => conn.batch_execute("SELECT 1").is_ok(),
+    }
+}
+
+/// Whether no transaction is open: a failed rollback may have left one.
+fn is_idle(conn: &mut AnyConnection) -> bool {
+    crate::connection::per_backend!(conn, |conn| !AnsiTransactionManager::is_broken_transaction_manager(conn)
+        && matches!(AnsiTransactionManager::transaction_manager_status_mut(conn).transaction_depth(), Ok(None)))
 }

@@ -3,12 +3,19 @@
 //! On SQLite the one writer counts transactions. On Postgres, where transactions of several nodes overlap, a change has
 //! its transaction's id, and a cursor is the oldest transaction that was still under way: whatever commits later is not
 //! older than that. No clock is involved, so that none can jump.
+//!
+//! Both add to it a base that is kept in the database ([`server::starts`]) and makes sure that what is handed out now is
+//! greater than anything handed out before: by an earlier start on a SQLite file, by the database that this one was copied
+//! or restored from.
 
 use crate::connection::AnyConnection;
-use crate::schema::server;
+use crate::error::DbResult;
+use crate::schema::{conversations, server, users};
+use diesel::dsl::max;
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 use domain::events::Revision;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 /// Where a transaction stands.
 #[derive(Debug, Clone, Copy)]
@@ -19,6 +26,12 @@ pub struct Place {
     pub cursor: Revision,
 }
 
+/// How many transactions a SQLite file can take between two starts: there, every start is an era of its own.
+const SQLITE_ERA: i64 = 1 << 32;
+/// How many transactions a Postgres can take (it counts them in 64 bits, and never comes near): there, an era is one
+/// cluster's.
+const POSTGRES_ERA: i64 = 1 << 40;
+
 #[derive(QueryableByName)]
 struct Horizon {
     #[diesel(sql_type = BigInt)]
@@ -27,33 +40,121 @@ struct Horizon {
     newest: i64,
 }
 
-/// The transaction's own place.
-pub fn of_transaction(conn: &mut PgConnection) -> QueryResult<Place> {
-    let horizon: Horizon = diesel::sql_query(
-        "SELECT pg_current_xact_id()::text::bigint AS newest, \
-         pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS oldest",
-    )
-    .get_result(conn)?;
-    Ok(Place { revision: horizon.newest, cursor: Revision(horizon.oldest) })
+impl Horizon {
+    /// The oldest transaction still under way, and this one.
+    fn of_transaction(conn: &mut PgConnection) -> QueryResult<Self> {
+        diesel::sql_query(
+            "SELECT pg_current_xact_id()::text::bigint AS newest, \
+             pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS oldest",
+        )
+        .get_result(conn)
+    }
+
+    /// The oldest transaction still under way, and the next to begin.
+    fn of_snapshot(conn: &mut PgConnection) -> QueryResult<Self> {
+        diesel::sql_query(
+            "SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS newest, \
+             pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS oldest",
+        )
+        .get_result(conn)
+    }
 }
 
-/// What commits from now on has at least the first; nothing yet has the second or more.
-pub fn horizon(conn: &mut PgConnection) -> QueryResult<(Revision, Revision)> {
-    let horizon: Horizon = diesel::sql_query(
-        "SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS newest, \
-         pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS oldest",
-    )
-    .get_result(conn)?;
-    Ok((Revision(horizon.oldest), Revision(horizon.newest)))
+/// Counts, or lets the database count.
+#[derive(Debug)]
+pub struct Revisions {
+    /// Postgres: what is added to its transaction ids.
+    base: i64,
+    /// SQLite: of the last transaction.
+    committed: AtomicI64,
 }
 
-/// How many transactions a server on SQLite can count between two starts.
-const TRANSACTIONS_A_START: i64 = 1 << 32;
+impl Revisions {
+    /// Takes note that a server starts. Where it fails, the connection is of no further use.
+    pub fn start(conn: &mut AnyConnection) -> DbResult<Self> {
+        conn.begin_write()?;
+        // Of servers that start at once on one Postgres, one looks at a time.
+        let started = match conn {
+            AnyConnection::Sqlite(conn) => server::table.select(server::starts).first::<i64>(conn)?,
+            AnyConnection::Postgres(conn) => server::table.select(server::starts).for_update().first(conn)?,
+        };
+        let (starts, base) = match conn {
+            AnyConnection::Sqlite(_) => (started + 1, (started + 1) * SQLITE_ERA),
+            AnyConnection::Postgres(conn) => {
+                let newest = Horizon::of_snapshot(conn)?.newest;
+                let stored = newest_stored(conn)?;
+                // Where rows are ahead of the cluster they were made by another: this is a restored dump.
+                let restored = stored >= started * POSTGRES_ERA + newest;
+                let era = if restored { era_behind(stored, POSTGRES_ERA) } else { started };
+                (era, era * POSTGRES_ERA)
+            }
+        };
+        diesel::update(server::table).set(server::starts.eq(starts)).execute(conn)?;
+        conn.commit()?;
+        Ok(Self { base, committed: AtomicI64::new(base) })
+    }
 
-/// Takes note that a server starts, and gives the revision that the writer of a SQLite file counts on from: greater than
-/// any that was handed out before, also by transactions that left none in a row.
-pub fn start(conn: &mut AnyConnection) -> QueryResult<i64> {
-    diesel::update(server::table).set(server::starts.eq(server::starts + 1)).execute(conn)?;
-    let starts: i64 = server::table.select(server::starts).first(conn)?;
-    Ok(starts * TRANSACTIONS_A_START)
+    /// The place of the transaction that was just begun.
+    pub fn of_transaction(&self, conn: &mut AnyConnection) -> DbResult<Place> {
+        Ok(match conn {
+            // The one writer counts.
+            AnyConnection::Sqlite(_) => {
+                let revision = self.last_committed() + 1;
+                Place { revision, cursor: Revision(revision + 1) }
+            }
+            AnyConnection::Postgres(conn) => {
+                let horizon = Horizon::of_transaction(conn)?;
+                Place { revision: self.base + horizon.newest, cursor: Revision(self.base + horizon.oldest) }
+            }
+        })
+    }
+
+    /// Takes note that the one writer of a SQLite file has committed the transaction with that cursor.
+    pub fn committed(&self, cursor: Revision) {
+        self.committed.store(cursor.0 - 1, Ordering::Release);
+    }
+
+    /// Of the last transaction (SQLite). To be read before a snapshot is taken for [`Revisions::horizon`].
+    pub fn last_committed(&self) -> i64 {
+        self.committed.load(Ordering::Acquire)
+    }
+
+    /// What commits from now on has at least the first; nothing yet has the second or more.
+    pub fn horizon(&self, conn: &mut AnyConnection, committed: i64) -> DbResult<(Revision, Revision)> {
+        Ok(match conn {
+            AnyConnection::Sqlite(_) => (Revision(committed + 1), Revision(committed + 1)),
+            AnyConnection::Postgres(conn) => {
+                let horizon = Horizon::of_snapshot(conn)?;
+                (Revision(self.base + horizon.oldest), Revision(self.base + horizon.newest))
+            }
+        })
+    }
+}
+
+/// The greatest revision that any row has: that of a message is never greater than its conversation's.
+fn newest_stored(conn: &mut PgConnection) -> QueryResult<i64> {
+    let (changed, roster): (Option<i64>, Option<i64>) =
+        conversations::table.select((max(conversations::revision), max(conversations::roster_revision))).first(conn)?;
+    let removed: Option<i64> = users::table.select(max(users::roster_revision)).first(conn)?;
+    Ok(changed.max(roster).max(removed).unwrap_or(0))
+}
+
+/// The first era that begins behind the revision.
+fn era_behind(revision: i64, era: i64) -> i64 {
+    revision / era + 1
+}
+
+/// What `server.starts` must be in a copy of this database, so that it goes on behind every revision handed out here.
+pub fn starts_of_copy(source: &mut AnyConnection, target: &AnyConnection) -> DbResult<i64> {
+    let starts = |conn: &mut AnyConnection| server::table.select(server::starts).first::<i64>(conn);
+    let started = starts(source)?;
+    let handed_out = match source {
+        AnyConnection::Sqlite(_) => (started + 1) * SQLITE_ERA,
+        AnyConnection::Postgres(conn) => started * POSTGRES_ERA + Horizon::of_snapshot(conn)?.newest,
+    };
+    Ok(match target {
+        // Its next start begins another era.
+        AnyConnection::Sqlite(_) => handed_out / SQLITE_ERA,
+        AnyConnection::Postgres(_) => era_behind(handed_out, POSTGRES_ERA),
+    })
 }

@@ -5,14 +5,14 @@ use crate::error::DbResult;
 use crate::lock::{DatabaseLock, LockError};
 use crate::migrations;
 use crate::pool::Readers;
-use crate::revisions;
+use crate::postgres::{self, UnfitPostgres};
+use crate::revisions::Revisions;
 use crate::sessions::SessionCache;
 use crate::writer::{Fatal, Tx, Writers};
 use diesel::connection::SimpleConnection;
-use domain::events::{Committed, EventPublisher};
+use domain::events::{Committed, EventPublisher, Revision};
 use domain::users::ServerPolicy;
 use domain::{Error, Unavailable};
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 use uuid::Uuid;
@@ -34,6 +34,8 @@ pub struct StoreOptions {
     pub fatal: Fatal,
     /// How many reads at once; as suits the machine if `None`.
     pub pool_size: Option<u32>,
+    /// Whether to work with a Postgres that answers before a commit is on disk, and so may lose what it has answered.
+    pub allow_unsafe_durability: bool,
 }
 
 /// Why a database could not be opened.
@@ -56,9 +58,15 @@ pub enum OpenError {
     /// The database is not there, or not ours.
     #[error("cannot open the database: {0}")]
     Connect(#[from] diesel::ConnectionError),
+    /// A Postgres that is too old, or does not keep what it says it has stored.
+    #[error(transparent)]
+    Unfit(#[from] UnfitPostgres),
     /// A migration failed.
     #[error("cannot migrate the database: {0}")]
     Migrate(Box<dyn std::error::Error + Send + Sync>),
+    /// It is there, but cannot be read.
+    #[error("cannot read the database: {0}")]
+    Read(Box<dyn std::error::Error + Send + Sync>),
     /// The system gives no threads.
     #[error("cannot start the database threads: {0}")]
     Threads(#[from] std::io::Error),
@@ -70,8 +78,7 @@ pub struct Store {
     /// `None` once closed.
     writers: RwLock<Option<Arc<Writers>>>,
     sessions: Arc<SessionCache>,
-    /// The revision of the last transaction (SQLite).
-    committed: Arc<AtomicI64>,
+    revisions: Arc<Revisions>,
     _lock: Option<DatabaseLock>,
 }
 
@@ -96,21 +103,21 @@ impl Store {
     pub async fn open(url: &str, options: StoreOptions) -> Result<Self, OpenError> {
         let url = DatabaseUrl::parse(url).ok_or(OpenError::Url)?;
         // Opening blocks; it happens once, before anything is served.
-        let (url, lock, start) = blocking(move || {
+        let (url, lock, revisions) = blocking(move || {
             let mut prepared = prepare(&url)?;
-            let start = revisions::start(&mut prepared.conn).map_err(|error| OpenError::Migrate(error.into()))?;
-            Ok((url, prepared.lock, start))
+            postgres::check_durability(&mut prepared.conn, options.allow_unsafe_durability)?;
+            let revisions = Revisions::start(&mut prepared.conn).map_err(|error| OpenError::Migrate(error.into()))?;
+            Ok((url, prepared.lock, Arc::new(revisions)))
         })
         .await?;
         let sqlite = matches!(url, DatabaseUrl::Sqlite(_));
         let sessions = Arc::new(SessionCache::new((!sqlite).then_some(SHARED_SESSIONS_BELIEVED)));
         let observed = Arc::new(Observed { sessions: Arc::clone(&sessions), events: options.events });
-        let committed = Arc::new(AtomicI64::new(start));
         let count = if sqlite { 1 } else { POSTGRES_WRITERS };
-        let writers = Writers::start(&url, count, options.policy, observed, options.fatal, Arc::clone(&committed))?;
+        let writers = Writers::start(&url, count, options.policy, observed, options.fatal, Arc::clone(&revisions))?;
         let readers = Readers::start(&url, options.pool_size.unwrap_or_else(default_pool_size))?;
         let writers = RwLock::new(Some(Arc::new(writers)));
-        Ok(Self { readers, writers, sessions, committed, _lock: lock })
+        Ok(Self { readers, writers, sessions, revisions, _lock: lock })
     }
 
     /// Brings the tables up to date and gives the names of what was run.
@@ -139,11 +146,6 @@ impl Store {
         }
     }
 
-    /// The revision of the last transaction (SQLite).
-    pub(crate) fn committed(&self) -> i64 {
-        self.committed.load(Ordering::Acquire)
-    }
-
     pub(crate) fn sessions(&self) -> &SessionCache {
         &self.sessions
     }
@@ -167,6 +169,20 @@ impl Store {
         work: impl FnOnce(&mut AnyConnection) -> DbResult<T> + Send + 'static,
     ) -> domain::Result<T> {
         self.readers.run(|conn| conn.snapshot(work)).await
+    }
+
+    /// Like [`Store::snapshot`], with what commits after that moment at least has, and what nothing has before it.
+    pub(crate) async fn snapshot_and_horizon<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut AnyConnection, (Revision, Revision)) -> DbResult<T> + Send + 'static,
+    ) -> domain::Result<T> {
+        let revisions = Arc::clone(&self.revisions);
+        let committed = revisions.last_committed();
+        self.snapshot(move |conn| {
+            let horizon = revisions.horizon(conn, committed)?;
+            work(conn, horizon)
+        })
+        .await
     }
 
     /// Through the door. `shard` is what events are to be in order by.
@@ -211,11 +227,13 @@ fn prepare(url: &DatabaseUrl) -> Result<Prepared, OpenError> {
         DatabaseUrl::Postgres(_) => None,
     };
     let mut conn = AnyConnection::open(url, Purpose::Write)?;
+    postgres::check_version(&mut conn)?;
     let applied = migrations::run(&mut conn).map_err(OpenError::Migrate)?;
     Ok(Prepared { lock, applied, conn })
 }
 
-async fn blocking<T: Send + 'static>(
+/// Runs what blocks where it may.
+pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, OpenError> + Send + 'static,
 ) -> Result<T, OpenError> {
     match tokio::task::spawn_blocking(work).await {

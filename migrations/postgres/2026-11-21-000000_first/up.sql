@@ -115,7 +115,7 @@ CREATE TABLE receipts (
     PRIMARY KEY (conversation_id, user_id, seq)
 );
 
--- One row. Every start of a server takes the next number: revisions handed out by an earlier one stay behind its own.
+-- One row. Revisions go on from this number: one greater in a copy or a restored dump than where the rows were made.
 CREATE TABLE server (
     id     INTEGER NOT NULL PRIMARY KEY CHECK (id = 1),
     starts BIGINT  NOT NULL

@@ -9,6 +9,8 @@ pub use use_cases::{Adapters, UseCases};
 use crate::clock::{SystemClock, UuidV7};
 use crate::config::{Config, Secret};
 use crate::http::{middleware, routes};
+use crate::live::Origins;
+use crate::live::frames::JsonFramer;
 use crate::logging;
 use crate::passwords::BcryptPool;
 use crate::tokens::Tokens;
@@ -16,12 +18,15 @@ use actix_web::dev::{Server, ServerHandle};
 use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, web};
 use anyhow::Context as _;
-use domain::events::{EventPublisher, NoListeners};
+use domain::UserId;
+use domain::live::LiveReader as _;
 use infra_diesel::{Store, StoreOptions};
 use infra_files::Blobs;
+use infra_live::{Hub, Shard};
 use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener};
 use std::num::NonZero;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 use tracing::{error, info, warn};
@@ -30,6 +35,8 @@ use tracing::{error, info, warn};
 const HEADER_DEADLINE: Duration = Duration::from_secs(10);
 /// How long a connection may be idle.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
+/// How long a client may take nothing of what was sent to it.
+const WRITE_DEADLINE: Duration = Duration::from_secs(15);
 /// How long an answer that refuses a body may wait for the client to hear it (the rest of the body is thrown away).
 const LINGER: Duration = Duration::from_secs(3);
 /// How long the requests under way may take once the server is to stop, in seconds; with [`CLOSE_DEADLINE`] below the
@@ -43,6 +50,7 @@ pub struct Application {
     server: Server,
     address: SocketAddr,
     store: Arc<Store>,
+    hub: Arc<Hub>,
     readiness: web::Data<Readiness>,
 }
 
@@ -55,8 +63,14 @@ impl Application {
     pub async fn build(config: Config) -> anyhow::Result<Self> {
         config.make_data_dir()?;
         let policy = Arc::new(config.policy);
-        let events: Arc<dyn EventPublisher> = Arc::new(NoListeners);
-        let options = StoreOptions { policy: Arc::clone(&policy), events, fatal: Arc::new(die), pool_size: None };
+        let hub = Arc::new(Hub::new(Arc::new(JsonFramer), config.live));
+        let options = StoreOptions {
+            policy: Arc::clone(&policy),
+            events: hub.clone(),
+            fatal: Arc::new(die),
+            pool_size: None,
+            allow_unsafe_durability: config.allow_unsafe_durability,
+        };
         let store = Store::open(&config.database_url, options).await.context("the database cannot be opened")?;
         let store = Arc::new(store);
         // The store's lock keeps a second server from making another secret.
@@ -74,28 +88,39 @@ impl Application {
             receipts: store.clone(),
             conversations: store.clone(),
             files: store.clone(),
+            live: store.clone(),
             blobs: Arc::new(blobs),
             hasher: Arc::new(BcryptPool::start(config.bcrypt_cost, cores)?),
             clock: Arc::new(SystemClock),
             ids: Arc::new(UuidV7),
         };
         warn_of_missing_admins(&store, &policy).await;
+        let nobody = UserId(uuid::Uuid::nil());
+        hub.begin_at(store.roster(nobody).await.context("the database cannot be read")?.at);
         let readiness = web::Data::new(Readiness::new(Arc::clone(&store)));
         let app = web::Data::new(UseCases::new(adapters, policy, config.max_file_bytes));
         let tokens = web::Data::new(Tokens::new(secret.expose()));
 
         let listener = bind(&config.listen)?;
         let address = listener.local_addr().context("the port cannot be told")?;
-        let shared = (app, tokens, readiness.clone());
+        let origins = web::Data::new(Origins::default());
+        let shared = (app, tokens, origins, readiness.clone());
+        let live = hub.clone();
         let server = HttpServer::new(move || {
-            let (app, tokens, readiness) = shared.clone();
+            let (app, tokens, origins, readiness) = shared.clone();
+            // One a worker, on the worker's thread.
+            let shard = Shard::new(Arc::clone(&live));
+            actix_web::rt::spawn(Rc::clone(&shard).run());
             App::new()
+                .app_data(shard)
+                .app_data(origins)
                 .app_data(app)
                 .app_data(tokens)
                 .app_data(readiness)
                 .wrap(from_fn(middleware::around))
                 .configure(routes::routes)
         })
+        .on_connect(|connection, _| cut_stalled_readers(connection))
         .workers(cores)
         .tcp_nodelay(true)
         .client_request_timeout(HEADER_DEADLINE)
@@ -106,7 +131,7 @@ impl Application {
         .listen(listener)
         .context("the port cannot be listened on")?
         .run();
-        Ok(Self { server, address, store, readiness })
+        Ok(Self { server, address, store, hub, readiness })
     }
 
     /// The port that was bound.
@@ -125,7 +150,7 @@ impl Application {
     /// # Errors
     /// Where signals cannot be waited for, or the server fails.
     pub async fn run_until_stopped(self) -> anyhow::Result<()> {
-        let Self { mut server, address, store, readiness } = self;
+        let Self { mut server, address, store, hub, readiness } = self;
         let mut stdout = std::io::stdout();
         // Nobody reading it is no reason not to serve.
         let _ = writeln!(stdout, "listening on http://{address}").and_then(|()| stdout.flush());
@@ -136,6 +161,7 @@ impl Application {
                 signal?;
                 info!("stopping");
                 readiness.drain();
+                hub.stop();
                 futures_util::join!(handle.stop(true), server).1
             }
         };
@@ -143,6 +169,19 @@ impl Application {
             error!("the database did not close in time");
         }
         served.context("the server failed")
+    }
+}
+
+/// Lets the system end a connection whose client takes none of what was sent to it for so long: nobody else can, since
+/// whoever writes waits for the client.
+#[cfg_attr(not(target_os = "linux"), expect(unused_variables, reason = "other systems have no such limit"))]
+fn cut_stalled_readers(connection: &dyn std::any::Any) {
+    #[cfg(target_os = "linux")]
+    if let Some(stream) = connection.downcast_ref::<actix_web::rt::net::TcpStream>() {
+        let set = socket2::SockRef::from(stream).set_tcp_user_timeout(Some(WRITE_DEADLINE));
+        if let Err(error) = set {
+            warn!(%error, "a connection has no write deadline");
+        }
     }
 }
 

@@ -21,6 +21,7 @@ macro_rules! keys {
 
 keys! {
     DATABASE_URL = "DATABASE_URL", "sqlite://<data dir>/parlance.db", "sqlite://PATH or postgres://...";
+    ALLOW_UNSAFE_DURABILITY = "PARLANCE_ALLOW_UNSAFE_DURABILITY", "off", "on: takes a Postgres with fsync or synchronous_commit off, which may lose what was answered";
     LISTEN = "PARLANCE_LISTEN", "127.0.0.1:8080", "ADDRESS:PORT; port 0 picks a free one";
     DATA_DIR = "PARLANCE_DATA_DIR", "./data", "database, uploads, generated secret";
     JWT_SECRET = "PARLANCE_JWT_SECRET", "made at first start, kept in the data dir", "32 bytes or more";

@@ -10,6 +10,7 @@ pub use source::Flags;
 
 use anyhow::Context as _;
 use domain::users::{AdminNames, Broadcasters, ServerPolicy};
+use infra_live::HubOptions;
 use source::Source;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -29,6 +30,8 @@ pub enum LogFormat {
 pub struct Config {
     /// `sqlite://...` or `postgres://...`; may hold a password.
     pub database_url: String,
+    /// Whether a Postgres may answer before a commit is on disk.
+    pub allow_unsafe_durability: bool,
     /// `HOST:PORT`.
     pub listen: String,
     /// Database, uploads, generated secret.
@@ -43,6 +46,8 @@ pub struct Config {
     pub policy: ServerPolicy,
     /// Whether requests are to be limited, once they can be.
     pub rate_limits: bool,
+    /// Of live connections; no key sets it.
+    pub live: HubOptions,
     /// Of bcrypt.
     pub bcrypt_cost: u32,
     /// Directives of `tracing_subscriber::EnvFilter`.
@@ -75,6 +80,7 @@ impl Config {
         })?;
         Ok(Self {
             database_url: source.optional(keys::DATABASE_URL, database_url)?.unwrap_or_else(|| sqlite_in(&data_dir)),
+            allow_unsafe_durability: source.read(keys::ALLOW_UNSAFE_DURABILITY, on_or_off)?,
             listen: source.read(keys::LISTEN, listen)?,
             jwt_secret: source.optional(keys::JWT_SECRET, Secret::parse)?,
             uploads: source.optional(keys::FILES, uploads)?.unwrap_or_else(|| data_dir.join("uploads")),
@@ -82,11 +88,8 @@ impl Config {
                 text.parse().ok().filter(|bytes| *bytes > 0).ok_or_else(|| "must be a number of bytes".to_owned())
             })?,
             policy: ServerPolicy { admins, broadcasters },
-            rate_limits: source.read(keys::RATE_LIMITS, |text| match text {
-                "on" => Ok(true),
-                "off" => Ok(false),
-                _ => Err("must be on or off".to_owned()),
-            })?,
+            rate_limits: source.read(keys::RATE_LIMITS, on_or_off)?,
+            live: HubOptions::default(),
             bcrypt_cost: source.read(keys::BCRYPT_COST, |text| {
                 let cost = text.parse().ok().filter(|cost| (4..=15).contains(cost));
                 cost.ok_or_else(|| "must be a number from 4 to 15".to_owned())
@@ -146,6 +149,14 @@ fn uploads(text: &str) -> Result<PathBuf, String> {
         Some(("file", path)) if !path.is_empty() => Ok(path.into()),
         Some(("s3", _)) => Err("s3:// is not supported yet by this build".to_owned()),
         _ => Err("must be file://PATH".to_owned()),
+    }
+}
+
+fn on_or_off(text: &str) -> Result<bool, String> {
+    match text {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err("must be on or off".to_owned()),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Where values come from: flags, the environment, one file; in this order.
 
-use super::keys::{DATA_DIR, DATABASE_URL, KEYS, Key, LISTEN};
+use super::keys::{ALLOW_UNSAFE_DURABILITY, DATA_DIR, DATABASE_URL, KEYS, Key, LISTEN};
 use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
 use std::collections::HashMap;
@@ -24,6 +24,9 @@ pub struct Flags {
     /// Database (DATABASE_URL)
     #[arg(long, global = true, value_name = "URL")]
     pub database_url: Option<String>,
+    /// Take a Postgres that may lose what was answered (PARLANCE_ALLOW_UNSAFE_DURABILITY)
+    #[arg(long, global = true)]
+    pub allow_unsafe_durability: bool,
 }
 
 /// Values as they were written, and where each was found.
@@ -40,10 +43,12 @@ impl Source {
         here: &Path,
     ) -> anyhow::Result<Self> {
         let mut source = Self::default();
+        let unsafe_durability = flags.allow_unsafe_durability.then(|| "on".to_owned());
         for (key, flag, value) in [
             (LISTEN, "--listen", &flags.listen),
             (DATA_DIR, "--data-dir", &flags.data_dir),
             (DATABASE_URL, "--database-url", &flags.database_url),
+            (ALLOW_UNSAFE_DURABILITY, "--allow-unsafe-durability", &unsafe_durability),
         ] {
             source.offer(key, value.clone(), || flag.to_owned());
         }

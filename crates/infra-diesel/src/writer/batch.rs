@@ -1,14 +1,13 @@
 //! Batches: what waits, in one transaction.
 
 use super::append::AppendBatch;
-use super::{BATCH, BatchFailed, Context, Finish, Job, Tx};
+use super::{BATCH, BatchFailed, Context, Finish, Job, Queued, Tx};
 use crate::connection::{AnyConnection, DatabaseUrl, Purpose};
 use crate::error::{DbError, DbResult, is_full, is_out_of_reach};
-use crate::revisions::{self, Place};
+use crate::revisions::Place;
 use domain::events::{Committed, Event, Revision};
 use domain::messages::{Appended, Draft};
 use domain::users::ServerPolicy;
-use std::sync::atomic::Ordering;
 use tokio::sync::{mpsc, oneshot};
 
 type Answer = oneshot::Sender<domain::Result<Appended>>;
@@ -34,13 +33,17 @@ impl Writer {
         Self { context, conn: None }
     }
 
-    pub(super) fn run(mut self, mut jobs: mpsc::Receiver<Job>) {
+    pub(super) fn run(mut self, mut jobs: mpsc::Receiver<Queued>) {
         let mut waiting = Vec::with_capacity(BATCH);
+        let patience = self.context.url.patience();
         while jobs.blocking_recv_many(&mut waiting, BATCH) > 0 {
+            // Who waited longer has been told that it failed: then it had better.
+            let awaited = |queued: &Queued| patience.is_none_or(|patience| queued.since.elapsed() < patience);
+            let awaited = waiting.drain(..).filter(awaited).map(|queued| queued.job);
             match self.context.url {
-                DatabaseUrl::Sqlite(_) => self.transaction(std::mem::take(&mut waiting)),
+                DatabaseUrl::Sqlite(_) => self.transaction(awaited.collect()),
                 DatabaseUrl::Postgres(_) => {
-                    for run in runs(waiting.drain(..)) {
+                    for run in runs(awaited) {
                         self.transaction(run);
                     }
                 }
@@ -89,22 +92,21 @@ impl Writer {
         }
     }
 
+    /// Begins a transaction. A connection that went while nobody used it is opened again: nothing was asked of it yet.
     fn begin(&mut self) -> DbResult<(&mut AnyConnection, Place)> {
-        if self.conn.is_none() {
-            let opened = AnyConnection::open(&self.context.url, Purpose::Write);
-            self.conn = Some(opened.map_err(|error| DbError::NoConnection(error.to_string()))?);
-        }
-        let Some(conn) = &mut self.conn else { return Err(DbError::NoConnection("just opened, and gone".into())) };
-        conn.begin_write()?;
-        let place = match conn {
-            // The one writer counts.
-            AnyConnection::Sqlite(_) => {
-                let revision = self.context.committed.load(Ordering::Acquire) + 1;
-                Place { revision, cursor: Revision(revision + 1) }
-            }
-            AnyConnection::Postgres(conn) => revisions::of_transaction(conn)?,
-        };
-        Ok((conn, place))
+        let kept = self.conn.take();
+        let begun = kept.map(|conn| begin_on(conn, &self.context));
+        let (conn, place) = match begun {
+            Some(Err(DbError::Database(error))) if is_out_of_reach(&error) => begin_on(self.open()?, &self.context),
+            None => begin_on(self.open()?, &self.context),
+            Some(begun) => begun,
+        }?;
+        Ok((self.conn.insert(conn), place))
+    }
+
+    fn open(&self) -> DbResult<AnyConnection> {
+        let opened = AnyConnection::open(&self.context.url, Purpose::Write);
+        opened.map_err(|error| DbError::NoConnection(error.to_string()))
     }
 
     fn commit(&mut self, done: Done, cursor: Revision) {
@@ -112,7 +114,7 @@ impl Writer {
         match conn.commit() {
             Ok(()) => {
                 if let DatabaseUrl::Sqlite(_) = self.context.url {
-                    self.context.committed.store(cursor.0 - 1, Ordering::Release);
+                    self.context.revisions.committed(cursor);
                 }
                 if !done.events.is_empty() {
                     self.context.events.publish(Committed { events: done.events, cursor });
@@ -157,6 +159,12 @@ impl Writer {
             }
         }
     }
+}
+
+fn begin_on(mut conn: AnyConnection, context: &Context) -> DbResult<(AnyConnection, Place)> {
+    conn.begin_write()?;
+    let place = context.revisions.of_transaction(&mut conn)?;
+    Ok((conn, place))
 }
 
 /// Appends `drafts` together; where that fails for a reason that lies in one of them, one by one.

@@ -15,13 +15,15 @@ pub use append::content_digest;
 
 use crate::connection::{AnyConnection, DatabaseUrl};
 use crate::error::{DbError, DbResult};
+use crate::pool::within;
+use crate::revisions::Revisions;
 use domain::events::{Event, EventPublisher};
 use domain::messages::{Appended, Draft};
 use domain::users::ServerPolicy;
 use domain::{Error, Unavailable};
-use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
@@ -73,6 +75,12 @@ enum Job {
     Work(Work),
 }
 
+/// A job in the queue.
+struct Queued {
+    job: Job,
+    since: Instant,
+}
+
 /// What every writer works with.
 #[derive(Clone)]
 struct Context {
@@ -80,19 +88,21 @@ struct Context {
     policy: Arc<ServerPolicy>,
     events: Arc<dyn EventPublisher>,
     fatal: Fatal,
-    committed: Arc<AtomicI64>,
+    revisions: Arc<Revisions>,
 }
 
 /// The door.
 pub struct Writers {
     count: usize,
+    /// How long callers wait; `None`: as long as it takes.
+    patience: Option<Duration>,
     /// Empty once closed.
-    queues: RwLock<Vec<mpsc::Sender<Job>>>,
+    queues: RwLock<Vec<mpsc::Sender<Queued>>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Writers {
-    /// Starts `count` writers. `committed` is the revision of the last transaction, kept up to date here (SQLite).
+    /// Starts `count` writers, who keep `revisions` up to date.
     ///
     /// # Errors
     /// Where a thread cannot be started.
@@ -102,9 +112,9 @@ impl Writers {
         policy: Arc<ServerPolicy>,
         events: Arc<dyn EventPublisher>,
         fatal: Fatal,
-        committed: Arc<AtomicI64>,
+        revisions: Arc<Revisions>,
     ) -> std::io::Result<Self> {
-        let context = Context { url: url.clone(), policy, events, fatal, committed };
+        let context = Context { url: url.clone(), policy, events, fatal, revisions };
         let (mut queues, mut threads) = (Vec::new(), Vec::new());
         for n in 0..count {
             let (queue, jobs) = mpsc::channel(QUEUE);
@@ -115,7 +125,8 @@ impl Writers {
             queues.push(queue);
             threads.push(thread);
         }
-        Ok(Self { count, queues: RwLock::new(queues), threads: Mutex::new(threads) })
+        let patience = url.patience();
+        Ok(Self { count, patience, queues: RwLock::new(queues), threads: Mutex::new(threads) })
     }
 
     /// Whether writes need to be sharded at all.
@@ -130,10 +141,15 @@ impl Writers {
         let Some(queue) = queues.get(usize::from(shard.as_bytes()[15]) % self.count) else {
             return Unavailable::Stopping.err();
         };
-        queue.try_send(job).map_err(|refused| match refused {
+        queue.try_send(Queued { job, since: Instant::now() }).map_err(|refused| match refused {
             mpsc::error::TrySendError::Full(_) => Error::from(Unavailable::Overloaded),
             mpsc::error::TrySendError::Closed(_) => Error::from(Unavailable::Stopping),
         })
+    }
+
+    /// Waits for the outcome of a job. Who is told that the database is out of reach does not know what was stored.
+    async fn answer<T>(&self, answered: oneshot::Receiver<domain::Result<T>>) -> domain::Result<T> {
+        within(self.patience, answered).await?.unwrap_or_else(|_| Unavailable::StorageOutOfReach.err())
     }
 
     /// Appends a message; answers when it is on disk.
@@ -143,7 +159,7 @@ impl Writers {
     pub async fn append(&self, shard: Uuid, draft: Draft) -> domain::Result<Appended> {
         let (answer, answered) = oneshot::channel();
         self.submit(shard, Job::Append(Box::new(draft), answer))?;
-        answered.await.unwrap_or_else(|_| Unavailable::StorageOutOfReach.err())
+        self.answer(answered).await
     }
 
     /// Does `work` in a transaction (its own part of one); answers when it is on disk. What fails leaves nothing behind.
@@ -171,7 +187,7 @@ impl Writers {
             (keep, finish)
         });
         self.submit(shard, Job::Work(work))?;
-        answered.await.unwrap_or_else(|_| Unavailable::StorageOutOfReach.err())
+        self.answer(answered).await
     }
 
     /// Like [`Writers::run`], for what may be lost and nobody waits for.

@@ -26,6 +26,7 @@ pub const SECRET: &str = "a secret of the tests, thirty-two bytes or more";
 fn config(data_dir: &Path) -> Config {
     Config {
         database_url: format!("sqlite://{}", data_dir.join("parlance.db").display()),
+        allow_unsafe_durability: false,
         listen: "127.0.0.1:0".to_owned(),
         data_dir: data_dir.to_owned(),
         jwt_secret: Some(api_actix::config::Secret::parse(SECRET).unwrap()),

@@ -1,9 +1,12 @@
 //! One connection type over both databases.
 
+mod url;
+
+pub use url::DatabaseUrl;
+
 use crate::error::DbResult;
 use diesel::connection::{AnsiTransactionManager, Connection, SimpleConnection, TransactionManager};
 use diesel::{MultiConnection, PgConnection, SqliteConnection};
-use std::path::PathBuf;
 
 /// A connection to the one or the other.
 #[derive(MultiConnection)]
@@ -25,25 +28,6 @@ macro_rules! per_backend {
     };
 }
 pub(crate) use per_backend;
-
-/// Where the data is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum DatabaseUrl {
-    /// A file of ours.
-    Sqlite(PathBuf),
-    /// As libpq takes it.
-    Postgres(String),
-}
-
-impl DatabaseUrl {
-    /// Reads `sqlite://PATH`, `postgres://…` or `postgresql://…`.
-    pub fn parse(url: &str) -> Option<Self> {
-        if let Some(path) = url.strip_prefix("sqlite://") {
-            return (!path.is_empty()).then(|| Self::Sqlite(path.into()));
-        }
-        (url.starts_with("postgres://") || url.starts_with("postgresql://")).then(|| Self::Postgres(url.to_owned()))
-    }
-}
 
 /// How a connection is to be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,8 +73,17 @@ impl AnyConnection {
             }
             DatabaseUrl::Postgres(url) => {
                 let mut conn = PgConnection::establish(url)?;
-                // Locks are held for milliseconds; whoever waits longer waits for something broken.
-                set_up(&mut conn, "SET TIME ZONE 'UTC'; SET lock_timeout = '3s'; SET statement_timeout = '10s';")?;
+                // Locks are held for milliseconds; whoever waits longer waits for something broken. Nobody waits for a
+                // read any more when it is given up; a large write may be worth waiting for.
+                set_up(
+                    &mut conn,
+                    match purpose {
+                        Purpose::Read => "SET TIME ZONE 'UTC'; SET statement_timeout = '3s';",
+                        Purpose::Write => {
+                            "SET TIME ZONE 'UTC'; SET lock_timeout = '2s'; SET statement_timeout = '10s';"
+                        }
+                    },
+                )?;
                 Ok(Self::Postgres(conn))
             }
         }

@@ -1,0 +1,146 @@
+//! Where the data is, as operators write it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Where the data is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DatabaseUrl {
+    /// A file of ours.
+    Sqlite(PathBuf),
+    /// As libpq takes it, with our answer to every question of how long to wait that the operator left open.
+    Postgres(String),
+}
+
+/// How long a caller waits for Postgres. Whoever waits longer is told that the database is out of reach: a client has its
+/// answer within three seconds, whatever the database, its machine or the network do.
+const PATIENCE: Duration = Duration::from_millis(2500);
+
+/// What libpq is told unless the URL says otherwise. A connection is given up after two seconds without an answer to the
+/// first packet, after two and a half with unacknowledged data, and after about four of silence from a machine that is gone.
+const PARAMETERS: [(&str, &str); 6] = [
+    ("application_name", "parlance"),
+    ("connect_timeout", "2"),
+    ("tcp_user_timeout", "2500"),
+    ("keepalives_idle", "2"),
+    ("keepalives_interval", "1"),
+    ("keepalives_count", "2"),
+];
+
+impl DatabaseUrl {
+    /// Reads `sqlite://PATH`, `postgres://…` or `postgresql://…`.
+    pub fn parse(url: &str) -> Option<Self> {
+        Self::parse_as("parlance", url)
+    }
+
+    /// Like [`DatabaseUrl::parse`], for a program that is no server: Postgres knows its connections by that name.
+    pub fn parse_as(application: &str, url: &str) -> Option<Self> {
+        if let Some(path) = url.strip_prefix("sqlite://") {
+            return (!path.is_empty()).then(|| Self::Sqlite(path.into()));
+        }
+        let postgres = url.starts_with("postgres://") || url.starts_with("postgresql://");
+        postgres.then(|| Self::Postgres(with_parameters(url, application)))
+    }
+
+    /// How long callers wait; `None`: as long as it takes. A file answers or fails.
+    pub fn patience(&self) -> Option<Duration> {
+        match self {
+            Self::Sqlite(_) => None,
+            Self::Postgres(_) => Some(PATIENCE),
+        }
+    }
+
+    /// Fit to be shown and stored: without the password and without the question of how to get there.
+    pub fn shown(&self) -> String {
+        match self {
+            Self::Sqlite(path) => format!("sqlite://{}", path.display()),
+            Self::Postgres(url) => {
+                let (place, query) = url.split_at(query_start(url).unwrap_or(url.len()));
+                let (scheme, rest) = place.split_once("://").unwrap_or(("postgres", place));
+                let rest = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
+                // A host in the query is as much a part of the place as one before it.
+                let named =
+                    |pair: &&str| ["host", "port", "dbname"].contains(&pair.split('=').next().unwrap_or_default());
+                let query: Vec<_> = query.trim_start_matches('?').split('&').filter(named).collect();
+                let query = if query.is_empty() { String::new() } else { format!("?{}", query.join("&")) };
+                format!("{scheme}://{rest}{query}")
+            }
+        }
+    }
+}
+
+/// Where the query begins. A `?` in a password is none.
+fn query_start(url: &str) -> Option<usize> {
+    let authority = url.find("://")? + 3;
+    let path = match url[authority..].find(['@', '/']) {
+        Some(end) if url[authority + end..].starts_with('@') => authority + end,
+        _ => authority,
+    };
+    url[path..].find('?').map(|at| path + at)
+}
+
+fn with_parameters(url: &str, application: &str) -> String {
+    let query = query_start(url).map_or("", |at| &url[at + 1..]);
+    let is_set = |name: &str| query.split('&').any(|pair| pair.split('=').next() == Some(name));
+    let mut whole = url.to_owned();
+    let mut separator = if query_start(url).is_none() { '?' } else { '&' };
+    for (name, value) in PARAMETERS.into_iter().filter(|(name, _)| !is_set(name)) {
+        let value = if name == "application_name" { application } else { value };
+        whole.push(separator);
+        whole.push_str(name);
+        whole.push('=');
+        whole.push_str(value);
+        separator = '&';
+    }
+    whole
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn postgres(url: &str) -> String {
+        match DatabaseUrl::parse(url) {
+            Some(DatabaseUrl::Postgres(url)) => url,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    const ADDED: &str = "application_name=parlance&connect_timeout=2&tcp_user_timeout=2500&keepalives_idle=2&\
+                         keepalives_interval=1&keepalives_count=2";
+
+    #[test]
+    fn how_long_to_wait_is_added_where_it_is_not_said() {
+        for (url, begins) in [
+            ("postgres://h/db", "postgres://h/db?"),
+            ("postgres://h", "postgres://h?"),
+            ("postgresql://u:p@h:1/db?sslmode=require", "postgresql://u:p@h:1/db?sslmode=require&"),
+            ("postgres://u:p?w@h/db", "postgres://u:p?w@h/db?"),
+            ("postgres:///db?host=/tmp", "postgres:///db?host=/tmp&"),
+        ] {
+            assert_eq!(postgres(url), format!("{begins}{ADDED}"), "{url}");
+        }
+        let said = postgres("postgres://h/db?connect_timeout=10&application_name=x");
+        assert_eq!(said.matches("connect_timeout").count(), 1);
+        assert!(said.contains("connect_timeout=10&application_name=x&tcp_user_timeout="), "{said}");
+    }
+
+    #[test]
+    fn what_is_shown_holds_no_password() {
+        for (url, shown) in [
+            ("postgres://u:secret@h:1/db?sslmode=require", "postgres://h:1/db"),
+            ("postgres://u:se?cret@h/db", "postgres://h/db"),
+            ("postgres:///db?host=/tmp&password=secret", "postgres:///db?host=/tmp"),
+            ("sqlite://a/b.db", "sqlite://a/b.db"),
+        ] {
+            assert_eq!(DatabaseUrl::parse(url).unwrap().shown(), shown);
+        }
+    }
+
+    #[test]
+    fn other_urls_are_none() {
+        for url in ["", "sqlite://", "mysql://h/db", "postgres:h"] {
+            assert_eq!(DatabaseUrl::parse(url), None, "{url}");
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! What is asked of a Postgres before anything is entrusted to it.
+
+use crate::connection::AnyConnection;
+use diesel::prelude::*;
+use diesel::sql_types::{Integer, Text};
+
+/// The oldest version that has what is used here (`pg_current_xact_id`), as Postgres counts versions.
+const OLDEST: i32 = 130_000;
+
+/// Why a Postgres is not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum UnfitPostgres {
+    /// It lacks what is used here.
+    #[error("this is Postgres {0}; parlance needs Postgres 13 or newer")]
+    TooOld(String),
+    /// It answers commits before they are on disk.
+    #[error(
+        "this Postgres runs with {setting} = off: messages that were answered as stored would be lost when its machine \
+         fails. Turn {setting} on, or start with --allow-unsafe-durability if that may happen"
+    )]
+    UnsafeDurability {
+        /// Which of its settings.
+        setting: &'static str,
+    },
+    /// It does not answer.
+    #[error("cannot ask Postgres about itself: {0}")]
+    Silent(#[from] diesel::result::Error),
+}
+
+#[derive(QueryableByName)]
+struct Settings {
+    #[diesel(sql_type = Integer)]
+    version: i32,
+    #[diesel(sql_type = Text)]
+    version_name: String,
+    #[diesel(sql_type = Text)]
+    fsync: String,
+    #[diesel(sql_type = Text)]
+    synchronous_commit: String,
+    #[diesel(sql_type = Text)]
+    full_page_writes: String,
+}
+
+fn settings(conn: &mut PgConnection) -> QueryResult<Settings> {
+    diesel::sql_query(
+        "SELECT current_setting('server_version_num')::int AS version, current_setting('server_version') AS version_name, \
+         current_setting('fsync') AS fsync, current_setting('synchronous_commit') AS synchronous_commit, \
+         current_setting('full_page_writes') AS full_page_writes",
+    )
+    .get_result(conn)
+}
+
+/// Refuses a Postgres that is too old. A SQLite file is always fit.
+///
+/// # Errors
+/// [`UnfitPostgres`].
+pub fn check_version(conn: &mut AnyConnection) -> Result<(), UnfitPostgres> {
+    let AnyConnection::Postgres(conn) = conn else { return Ok(()) };
+    let settings = settings(conn)?;
+    if settings.version < OLDEST { Err(UnfitPostgres::TooOld(settings.version_name)) } else { Ok(()) }
+}
+
+/// Refuses a Postgres that answers commits before they are on disk, unless that is `allowed`; then it only warns.
+///
+/// # Errors
+/// [`UnfitPostgres`].
+pub fn check_durability(conn: &mut AnyConnection, allowed: bool) -> Result<(), UnfitPostgres> {
+    let AnyConnection::Postgres(conn) = conn else { return Ok(()) };
+    let settings = settings(conn)?;
+    for (setting, value) in [("fsync", settings.fsync), ("synchronous_commit", settings.synchronous_commit)] {
+        if value == "off" {
+            if !allowed {
+                return Err(UnfitPostgres::UnsafeDurability { setting });
+            }
+            tracing::warn!(setting, "Postgres answers before a commit is on disk: what is stored may be lost");
+        }
+    }
+    if settings.full_page_writes == "off" {
+        tracing::warn!(
+            "Postgres runs with full_page_writes = off: a crash of its machine may tear pages of the database"
+        );
+    }
+    Ok(())
+}
