@@ -26,7 +26,7 @@ pub struct TestDb {
 
 #[derive(Debug)]
 enum Place {
-    File(TempDir),
+    File { _directory: TempDir },
     Server { name: String },
 }
 
@@ -35,7 +35,7 @@ impl TestDb {
     pub fn sqlite() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let url = format!("sqlite://{}", directory.path().join("parlance.db").display());
-        Self { url, place: Place::File(directory) }
+        Self { url, place: Place::File { _directory: directory } }
     }
 
     /// A migrated database, or `None` where there is no Postgres (which is said, and fails where `CI` is set).
@@ -65,7 +65,7 @@ impl TestDb {
     /// Which of the two it is.
     pub fn backend(&self) -> Backend {
         match self.place {
-            Place::File(_) => Backend::Sqlite,
+            Place::File { .. } => Backend::Sqlite,
             Place::Server { .. } => Backend::Postgres,
         }
     }

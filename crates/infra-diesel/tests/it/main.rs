@@ -1,0 +1,42 @@
+//! The storage ports, held to their contracts (the rustdoc in the domain) on both databases.
+#![expect(clippy::unwrap_used, reason = "a test fails where it is surprised")]
+
+/// Makes a test on SQLite and one on Postgres of each `async fn name(db: TestDb)`.
+macro_rules! on_both {
+    ($($name:ident),* $(,)?) => {
+        mod sqlite {
+            $(
+                #[tokio::test]
+                async fn $name() {
+                    super::$name(test_support::TestDb::sqlite()).await;
+                }
+            )*
+        }
+        mod postgres {
+            $(
+                #[tokio::test]
+                async fn $name() {
+                    if let Some(db) = test_support::TestDb::postgres() {
+                        super::$name(db).await;
+                    }
+                }
+            )*
+        }
+    };
+}
+
+mod append;
+mod changes;
+mod concurrency;
+mod conversations;
+mod files;
+mod groups;
+mod idempotency;
+mod live;
+mod members;
+mod pages;
+mod receipts;
+mod sessions;
+mod unseen;
+mod users;
+mod world;

@@ -1,0 +1,105 @@
+//! `SessionRepository`.
+
+use crate::world::{World, at, fresh, now};
+use domain::events::Event;
+use domain::sessions::{LiveSession, Session, SessionRepository, UserAgent};
+use domain::users::{UserRepository, UserRole};
+use domain::{SessionId, UserId};
+use test_support::TestDb;
+
+on_both!(
+    a_session_lives_until_it_is_ended,
+    an_end_is_known_at_once_though_remembered,
+    only_ones_own_session_is_ended_and_once,
+    sessions_are_listed_newest_first,
+    a_use_is_noted,
+    sessions_outlive_the_server,
+);
+
+async fn begin(world: &World, user: UserId) -> Session {
+    let session = Session::begin(SessionId(fresh()), user, Some(UserAgent::clean("curl/8")), now());
+    SessionRepository::create(&**world, session.clone()).await.unwrap();
+    session
+}
+
+async fn a_session_lives_until_it_is_ended(db: TestDb) {
+    let world = World::new(db).await;
+    let ada = world.create_user("Ada", None).await.unwrap();
+    let session = begin(&world, ada.id).await;
+    let live = LiveSession {
+        user: ada.id,
+        username: ada.username.clone(),
+        role: UserRole::Member,
+        last_seen_at: session.last_seen_at,
+    };
+    // From the database, then from memory.
+    for _ in 0..2 {
+        assert_eq!(world.live(session.id).await.unwrap(), Some(live.clone()));
+    }
+    assert_eq!(world.live(SessionId(fresh())).await.unwrap(), None);
+}
+
+async fn an_end_is_known_at_once_though_remembered(db: TestDb) {
+    let world = World::new(db).await;
+    let ada = world.user("ada").await;
+    for remembered in [false, true] {
+        let session = begin(&world, ada).await;
+        if remembered {
+            world.live(session.id).await.unwrap().unwrap();
+        }
+        assert!(world.end(ada, session.id, now()).await.unwrap());
+        assert_eq!(world.live(session.id).await.unwrap(), None);
+    }
+    let session = begin(&world, ada).await;
+    world.live(session.id).await.unwrap().unwrap();
+    UserRepository::delete(&*world, ada, now()).await.unwrap();
+    assert_eq!(world.live(session.id).await.unwrap(), None);
+}
+
+async fn only_ones_own_session_is_ended_and_once(db: TestDb) {
+    let world = World::new(db).await;
+    let (ada, bob) = (world.user("ada").await, world.user("bob").await);
+    let session = begin(&world, ada).await;
+    world.events.take();
+    assert!(!world.end(bob, session.id, now()).await.unwrap());
+    assert!(world.live(session.id).await.unwrap().is_some());
+    assert!(!world.end(ada, SessionId(fresh()), now()).await.unwrap());
+    assert!(world.end(ada, session.id, now()).await.unwrap());
+    assert!(!world.end(ada, session.id, now()).await.unwrap());
+    assert_eq!(world.events.take(), [Event::SessionEnded { user: ada, session: session.id }]);
+}
+
+async fn sessions_are_listed_newest_first(db: TestDb) {
+    let world = World::new(db).await;
+    let (ada, bob) = (world.user("ada").await, world.user("bob").await);
+    let (first, second, third) = (begin(&world, ada).await, begin(&world, ada).await, begin(&world, ada).await);
+    begin(&world, bob).await;
+    world.end(ada, second.id, now()).await.unwrap();
+    let all = SessionRepository::list(&*world, ada, at(0)).await.unwrap();
+    assert_eq!(all, [third.clone(), first.clone()]);
+    assert_eq!(SessionRepository::list(&*world, ada, first.created_at).await.unwrap(), [third]);
+}
+
+async fn a_use_is_noted(db: TestDb) {
+    let world = World::new(db).await;
+    let ada = world.user("ada").await;
+    let session = begin(&world, ada).await;
+    world.live(session.id).await.unwrap().unwrap();
+    let later = now();
+    world.touch(session.id, later).await.unwrap();
+    assert_eq!(world.live(session.id).await.unwrap().unwrap().last_seen_at, later);
+    // What is written later is written before the server stops.
+    let world = world.reopened().await;
+    assert_eq!(SessionRepository::list(&*world, ada, at(0)).await.unwrap()[0].last_seen_at, later);
+}
+
+async fn sessions_outlive_the_server(db: TestDb) {
+    let world = World::new(db).await;
+    let ada = world.user("ada").await;
+    let (kept, ended) = (begin(&world, ada).await, begin(&world, ada).await);
+    world.end(ada, ended.id, now()).await.unwrap();
+    let world = world.reopened().await;
+    assert!(world.live(kept.id).await.unwrap().is_some());
+    assert_eq!(world.live(ended.id).await.unwrap(), None);
+    assert_eq!(SessionRepository::list(&*world, ada, at(0)).await.unwrap(), [kept]);
+}
