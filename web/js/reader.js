@@ -1,0 +1,31 @@
+// Tells the server what was read.
+
+export class Reader {
+  constructor({ api, store, onFailure = () => {} }) {
+    Object.assign(this, { api, store, onFailure });
+    this.busy = new Set();
+  }
+
+  /** The newest message of the conversation is before the reader's eyes. */
+  async reached(key) {
+    const c = this.store.get(key);
+    if (!c?.id || c.unseen === 0 || this.busy.has(key) || (c.kind === 'group' && !c.group?.role)) return;
+    const shown = this.store.window(c);
+    const newest = shown[shown.length - 1];
+    if (!newest) return;
+    const theirs = shown.findLast((message) => message.sender_id !== this.store.me);
+    this.busy.add(key);
+    this.store.readAll(key);
+    try {
+      // Only a message that is marked by itself is told to its sender, and only if it wasn't read before.
+      if (theirs) await this.api.seen(theirs.id);
+      await this.api.read(c.id, newest.id);
+    } catch {
+      this.onFailure();
+    } finally {
+      this.busy.delete(key);
+    }
+    // What came meanwhile.
+    if (c.unseen > 0) this.reached(key);
+  }
+}

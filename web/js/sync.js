@@ -1,0 +1,296 @@
+// Keeps the store in step with the server: takes in events, fills gaps by the change feed, loads pages.
+
+import { EVERYONE, groupKey, keyOf, userKey } from './store.js';
+
+/** For how long somebody is shown as writing after the last word of it. */
+const TYPING_LASTS = 6000;
+/** Who missed more changes than this of a conversation loads its newest page instead. */
+const TOO_MANY = 1000;
+const PAGE = 50;
+
+export class Sync {
+  constructor({ api, store, onMembers = () => {}, now = Date.now, timers = globalThis }) {
+    Object.assign(this, { api, store, onMembers, now, timers });
+    /** Events that came before the list was there. */
+    this.early = [];
+    this.ready = false;
+    this.greeted = false;
+    this.nextPage = null;
+    /** Conversations that are behind: their key, and the number that is known to exist. */
+    this.behind = new Map();
+    this.filling = new Set();
+    this.loading = new Map();
+  }
+
+  /** Takes in one event of the live connection. */
+  frame(frame) {
+    if (frame.event === 'hello') return this.hello();
+    if (!this.ready) return void this.early.push(frame);
+    const { data } = frame;
+    const key = this.store.keys.get(frame.conversation_id);
+    switch (frame.event) {
+      case 'message.created':
+      case 'message.updated':
+        return this.took(data);
+      case 'message.deleted':
+        if (key) return this.changed(key, { id: data.id, update: frame.update, deleted_at: 'now' });
+        return this.refreshSoon();
+      case 'message.seen':
+        return this.seen(key, data);
+      case 'conversation.read':
+        if (!key || !this.store.readUpTo(key, data.up_to)) this.refreshSoon();
+        return undefined;
+      case 'typing':
+        return this.wrote(frame, key, data);
+      case 'presence':
+        return this.store.presence(data.user_id, data.online);
+      case 'group.updated':
+        return this.store.groupChanged(data);
+      case 'group.deleted':
+        return this.store.drop(groupKey(data.id));
+      case 'member.added':
+      case 'member.updated':
+      case 'member.removed':
+        return this.member(frame.event, data);
+      case 'resync':
+        return key ? this.fill(key) : this.catchUp();
+      default:
+        return undefined;
+    }
+  }
+
+  hello() {
+    // Nobody says who went while one was away.
+    this.store.online.clear();
+    // Only from the first greeting on is nothing missed; later ones replay what was.
+    if (!this.greeted) this.catchUp();
+    else for (const key of this.behind.keys()) this.fill(key);
+    this.greeted = true;
+  }
+
+  /** Learns everything anew that may have been missed: the list, and the changes of what is loaded. */
+  catchUp() {
+    this.refreshSoon();
+    for (const c of this.store.conversations.values()) if (this.store.isLoaded(c)) this.fill(c.key);
+  }
+
+  /** Takes in a message as it is now, from an event or as the answer to one's own call. */
+  took(message) {
+    const key = keyOf(message, this.store.me);
+    this.store.ensure(key, { id: message.conversation_id });
+    this.changed(key, message);
+    this.introduce(key, message);
+  }
+
+  changed(key, entry) {
+    const outcome = this.store.change(key, entry);
+    if (outcome === 'gap') this.fill(key, entry.update);
+    if (outcome === 'unknown' || outcome === 'list') this.refreshSoon();
+  }
+
+  /** Learns with whom a conversation is that wasn't known before. */
+  async introduce(key, message) {
+    const c = this.store.get(key);
+    if (!c || c.user || c.group || key === EVERYONE) return;
+    if (c.kind === 'direct' && message.sender_id !== this.store.me) {
+      this.store.ensure(key, { user: message.sender });
+      this.store.emit(key);
+      return;
+    }
+    await this.meet(key).catch(() => this.refreshSoon());
+  }
+
+  /** Loads the user or group that a key names. */
+  async meet(key) {
+    if (key === EVERYONE) return;
+    const id = key.slice(2);
+    const who = key.startsWith('g:') ? { group: await this.api.group(id) } : { user: await this.api.user(id) };
+    this.store.ensure(key, who);
+    this.store.emit(key);
+  }
+
+  seen(key, { message_id: id, user_id: user }) {
+    if (!key) return;
+    const c = this.store.get(key);
+    if (user === this.store.me) {
+      if (c.unseen > 0) this.refreshSoon();
+      return;
+    }
+    const message = c.messages.get(id) ?? (c.lastMessage?.id === id ? c.lastMessage : null);
+    if (message) this.store.seen(key, message.seq);
+  }
+
+  wrote(frame, key, { user_id: user, username }) {
+    if (user === this.store.me) return;
+    const where = key ?? userKey(user);
+    this.store.typing(where, user, username, this.now() + TYPING_LASTS);
+  }
+
+  async member(event, { group_id: group, user_id: user, role }) {
+    const key = groupKey(group);
+    const gone = event === 'member.removed';
+    this.onMembers(group);
+    if (user !== this.store.me) {
+      if (event !== 'member.updated' && this.store.get(key)) await this.regroup(key);
+      return;
+    }
+    if (event === 'member.updated') return void this.store.membership(group, role);
+    if (gone) this.store.membership(group, null);
+    else this.refreshSoon();
+    if (this.store.get(key)) await this.regroup(key);
+  }
+
+  /** Loads what a group is now. */
+  async regroup(key) {
+    try {
+      this.store.groupChanged(await this.api.group(key.slice(2)));
+    } catch (error) {
+      if (error.status === 404) this.store.drop(key);
+    }
+  }
+
+  /** Loads the first page of the list, a moment from now: many events ask for it at once. */
+  refreshSoon() {
+    this.timers.clearTimeout(this.soon);
+    this.soon = this.timers.setTimeout(() => this.refresh(), 250);
+  }
+
+  async refresh() {
+    const mark = this.store.mark();
+    let page;
+    try {
+      page = await this.api.conversations();
+    } catch (error) {
+      if (error.passing) this.soon = this.timers.setTimeout(() => this.refresh(), 2000 + error.retryAfter * 1000);
+      return;
+    }
+    this.listed(page, { first: true, mark });
+    this.nextPage = page.next;
+    this.ready = true;
+    for (const frame of this.early.splice(0)) this.frame(frame);
+  }
+
+  /** Loads the next page of the list. */
+  async more() {
+    if (!this.nextPage) return;
+    const path = this.nextPage;
+    this.nextPage = null;
+    try {
+      const page = await this.api.conversations(path);
+      this.listed(page, { first: false, mark: this.store.mark() });
+      this.nextPage = page.next;
+    } catch {
+      this.nextPage = path;
+    }
+  }
+
+  listed(page, how) {
+    for (const key of this.store.listPage(page.items, { ...how, more: page.next !== null })) this.fill(key);
+  }
+
+  /** Reads the change feed until nothing is missing up to `wanted`, and to its end. */
+  async fill(key, wanted = 0) {
+    this.behind.set(key, Math.max(wanted, this.behind.get(key) ?? 0));
+    const c = this.store.get(key);
+    if (!c?.id || c.known === null || this.filling.has(key)) return;
+    this.filling.add(key);
+    try {
+      if (this.behind.get(key) - c.known > TOO_MANY && c.kind !== 'broadcast') {
+        this.store.reset(key);
+        await this.newest(key);
+        this.refreshSoon();
+      } else {
+        for (let more = true; more;) {
+          const before = c.known;
+          const page = await this.api.changes(c.id, before);
+          if (this.store.changes(key, page.messages, page.update) === 'list') this.refreshSoon();
+          more = page.more || (c.known < this.behind.get(key) && page.update > before);
+        }
+      }
+      this.behind.delete(key);
+    } catch (error) {
+      if (error.status === 404) {
+        this.behind.delete(key);
+        this.store.drop(key);
+      } else if (error.passing) {
+        this.timers.setTimeout(() => this.behind.has(key) && this.fill(key), 2000 + error.retryAfter * 1000);
+      }
+    } finally {
+      this.filling.delete(key);
+    }
+  }
+
+  /** Loads the newest page of a conversation, once at a time. */
+  newest(key) {
+    return this.once(`newest ${key}`, async () => {
+      const c = this.store.ensure(key);
+      if (key === EVERYONE) return this.backwards(c, c.known ?? 0);
+      const { items, next } = await this.api.messages(key);
+      this.store.newestPage(key, items, next === null);
+      return this.ticks(key);
+    });
+  }
+
+  /** Loads the page before what is loaded. */
+  older(key) {
+    return this.once(`older ${key}`, async () => {
+      const c = this.store.get(key);
+      if (!c || !this.store.isLoaded(c) || this.store.atStart(c)) return undefined;
+      if (key === EVERYONE) return this.backwards(c, c.floor);
+      const [first] = this.store.window(c);
+      if (!first) return this.store.lower(key, 0);
+      const { items, next } = await this.api.messages(key, first.id);
+      return this.store.olderPage(key, items, next === null);
+    });
+  }
+
+  /**
+   * The broadcast has no pages by message, but its change feed tells the same: what was sent with a number above `floor`
+   * and not changed since is in it above `floor`, and what was changed since is known by then.
+   */
+  async backwards(c, from) {
+    const floor = Math.max(0, from - PAGE);
+    if (c.id) {
+      for (let after = floor, more = true; more && after < (c.known ?? 0);) {
+        const page = await this.api.changes(c.id, after);
+        for (const entry of page.messages) {
+          if (entry.deleted_at) c.deleted.add(entry.id);
+          else this.store.put(c, entry);
+        }
+        more = page.more;
+        after = page.update;
+      }
+    }
+    c.known ??= 0;
+    this.store.lower(c.key, floor);
+  }
+
+  /**
+   * Finds up to which of one's own messages others have seen them. Whoever saw one saw those before it, so a few questions
+   * are enough.
+   */
+  async ticks(key) {
+    const c = this.store.get(key);
+    if (!c || key === EVERYONE || key === userKey(this.store.me)) return;
+    const own = this.store.window(c).filter((m) => m.sender_id === this.store.me && m.seq > c.seenUpTo);
+    const isSeen = async (message) => (await this.api.receipts(message.id)).length > 0;
+    try {
+      let [seen, unseen] = [-1, own.length];
+      for (let probe = own.length - 1; seen + 1 < unseen; probe = (seen + unseen) >> 1) {
+        if (await isSeen(own[probe])) seen = probe;
+        else unseen = probe;
+      }
+      if (seen >= 0) this.store.seen(key, own[seen].seq);
+    } catch {
+      // Ticks are a comfort: the next event of one brings them up to date.
+    }
+  }
+
+  async once(name, load) {
+    if (!this.loading.has(name)) {
+      const loading = load().finally(() => this.loading.delete(name));
+      this.loading.set(name, loading);
+    }
+    return this.loading.get(name);
+  }
+}

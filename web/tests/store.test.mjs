@@ -1,0 +1,166 @@
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { EVERYONE, Store, groupKey, keyOf, userKey } from '../js/store.js';
+import { ME, listed, message, mine, tombstone } from './fixtures.mjs';
+
+const KEY = userKey('bob');
+const ids = (store) => store.window(store.get(KEY)).map((m) => m.id);
+
+function loaded(...messages) {
+  const store = new Store(ME);
+  store.listPage([listed(messages.length)], { first: true, more: false, mark: 0 });
+  store.newestPage(KEY, messages, true);
+  return store;
+}
+
+test('a conversation is known by the other one, whoever writes', () => {
+  assert.equal(keyOf(message(1), ME), KEY);
+  assert.equal(keyOf(mine(1), ME), KEY);
+  assert.equal(keyOf(mine(1, { receiver_id: ME }), ME), userKey(ME));
+  assert.equal(keyOf(message(1, { kind: 'group', group_id: 'g' }), ME), groupKey('g'));
+  assert.equal(keyOf(message(1, { kind: 'broadcast' }), ME), EVERYONE);
+});
+
+test('changes are taken in one after the other, and a gap is told and not taken in', () => {
+  const store = loaded(message(1), message(2));
+  assert.equal(store.change(KEY, message(3)), 'applied');
+  assert.equal(store.change(KEY, message(5)), 'gap');
+  assert.deepEqual(ids(store), ['m1', 'm2', 'm3']);
+  assert.equal(store.change(KEY, message(3)), 'known');
+  assert.equal(store.changes(KEY, [message(4), message(5)], 5), 'applied');
+  assert.deepEqual(ids(store), ['m1', 'm2', 'm3', 'm4', 'm5']);
+  assert.equal(store.get(KEY).known, 5);
+});
+
+test('a later state of a message wins in whatever order they come', () => {
+  const store = loaded(message(1), message(2));
+  const edited = message(1, { update: 3, content: 'new', edited_at: 'then' });
+  assert.equal(store.change(KEY, edited), 'applied');
+  store.olderPage(KEY, [message(1)], true);
+  assert.equal(store.get(KEY).messages.get('m1').content, 'new');
+});
+
+test('what was deleted does not come back with a page that was asked for before', () => {
+  const store = loaded(message(1), message(2));
+  store.change(KEY, tombstone(1, 3));
+  store.olderPage(KEY, [message(1)], true);
+  assert.deepEqual(ids(store), ['m2']);
+});
+
+test('the last message moves to the one before when it is deleted', () => {
+  const store = loaded(message(1), message(2));
+  assert.equal(store.change(KEY, tombstone(2, 3)), 'applied');
+  assert.equal(store.get(KEY).lastMessage.id, 'm1');
+  const bare = new Store(ME);
+  bare.listPage([listed(2)], { first: true, more: false, mark: 0 });
+  assert.equal(bare.change(KEY, tombstone(2, 3)), 'list', 'nothing else is loaded: the list has to be asked');
+});
+
+test('each message of others counts once as unseen', () => {
+  const store = loaded(message(1));
+  store.change(KEY, message(2));
+  store.change(KEY, mine(3));
+  store.change(KEY, message(2, { update: 4, content: 'edited' }));
+  assert.equal(store.get(KEY).unseen, 1);
+  assert.equal(store.unseenTotal, 1);
+  // A gap whose first message was edited after the last: the feed orders by the change.
+  store.changes(KEY, [message(6), message(5, { update: 7 })], 7);
+  assert.equal(store.get(KEY).unseen, 3);
+});
+
+test('what the list counted is not counted again by the feed that follows', () => {
+  const store = loaded(message(1), message(2));
+  const behind = store.listPage([listed(4, { unseen_count: 2 })], { first: true, more: false, mark: store.mark() });
+  assert.deepEqual(behind, [KEY]);
+  store.changes(KEY, [message(3), message(4)], 4);
+  assert.equal(store.get(KEY).unseen, 2);
+  store.change(KEY, message(5));
+  assert.equal(store.get(KEY).unseen, 3);
+});
+
+test('a list that is older than what is known changes nothing', () => {
+  const store = loaded(message(1), message(2));
+  store.change(KEY, message(3));
+  store.listPage([listed(2)], { first: true, more: false, mark: store.mark() });
+  assert.equal(store.get(KEY).lastMessage.id, 'm3');
+  assert.equal(store.get(KEY).unseen, 1);
+});
+
+test('the first message ever makes a conversation; a later one of an unknown conversation needs the list', () => {
+  const store = new Store(ME);
+  assert.equal(store.change(KEY, message(1)), 'applied');
+  assert.equal(store.get(KEY).unseen, 1);
+  assert.deepEqual(store.list().map((c) => c.key), [KEY]);
+  assert.equal(store.change(userKey('eve'), message(7)), 'unknown');
+});
+
+test('a broadcast is never unseen', () => {
+  const store = new Store(ME);
+  store.change(EVERYONE, message(1, { kind: 'broadcast' }));
+  assert.equal(store.unseenTotal, 0);
+});
+
+test('the window hides what lies below a gap in what is loaded', () => {
+  const store = new Store(ME);
+  store.listPage([listed(60)], { first: true, more: false, mark: 0 });
+  store.newestPage(KEY, [message(59), message(60)], false);
+  // An edit of a message far up comes by the feed: it is kept, and not shown before what lies between.
+  store.change(KEY, message(2, { update: 61 }));
+  assert.deepEqual(ids(store), ['m59', 'm60']);
+  store.olderPage(KEY, [message(57), message(58)], false);
+  assert.deepEqual(ids(store), ['m57', 'm58', 'm59', 'm60']);
+  assert.equal(store.atStart(store.get(KEY)), false);
+});
+
+test('a page of a conversation that no list told of says how far it goes', () => {
+  const store = new Store(ME);
+  store.newestPage(KEY, [message(8), message(9, { update: 11 })], false);
+  assert.equal(store.get(KEY).known, 11);
+  assert.equal(store.change(KEY, message(12)), 'applied');
+});
+
+test('reading on another device leaves what came after', () => {
+  const store = loaded(message(1));
+  for (const seq of [2, 3, 4]) store.change(KEY, message(seq));
+  assert.equal(store.readUpTo(KEY, 'm3'), true);
+  assert.equal(store.get(KEY).unseen, 1);
+  assert.equal(store.readUpTo(KEY, 'unknown'), false);
+  assert.equal(store.readUpTo(KEY, 'm4'), true);
+  assert.equal(store.get(KEY).unseen, 0);
+});
+
+test('what is missing in the first page has left the list, unless it came meanwhile', () => {
+  const store = loaded(message(1));
+  const mark = store.mark();
+  store.change(userKey('eve'), message(1, { id: 'e1', conversation_id: 'c2', sender_id: 'eve' }));
+  store.listPage([], { first: true, more: false, mark });
+  assert.deepEqual(store.list().map((c) => c.key), [userKey('eve')]);
+});
+
+test('ticks only move forward', () => {
+  const store = loaded(mine(1), mine(2));
+  store.seen(KEY, 2);
+  store.seen(KEY, 1);
+  assert.equal(store.get(KEY).seenUpTo, 2);
+});
+
+test('who writes is forgotten in time, and at once by what they wrote', () => {
+  const store = loaded(message(1));
+  store.typing(KEY, 'bob', 'bob', 6000);
+  store.settle(5999);
+  assert.equal(store.get(KEY).typing.size, 1);
+  store.settle(6000);
+  assert.equal(store.get(KEY).typing.size, 0);
+  store.typing(KEY, 'bob', 'bob', 9000);
+  store.change(KEY, message(2));
+  assert.equal(store.get(KEY).typing.size, 0);
+});
+
+test('leaving a group takes it out of the list and keeps what is known of it', () => {
+  const store = new Store(ME);
+  store.listPage([{ ...listed(1), id: 'g', kind: 'group', user: undefined, group: { id: 'g', name: 'hike', role: 'member' }, unseen_count: 3 }], { first: true, more: false, mark: 0 });
+  store.membership('g', null);
+  assert.deepEqual([store.list().length, store.unseenTotal, store.get(groupKey('g')).group.name], [0, 0, 'hike']);
+  store.groupChanged({ id: 'g', name: 'walk' });
+  assert.equal(store.get(groupKey('g')).group.role, null);
+});
