@@ -7,6 +7,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod http;
+pub mod live;
 pub mod logging;
 pub mod passwords;
 pub mod tokens;

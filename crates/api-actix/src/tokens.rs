@@ -2,7 +2,7 @@
 
 use domain::sessions::Session;
 use domain::users::Username;
-use domain::{SessionId, Unauthenticated, UserId};
+use domain::{SessionId, Timestamp, Unauthenticated, UserId};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode};
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +26,8 @@ pub struct Verified {
     pub user: UserId,
     /// `sid`.
     pub session: SessionId,
+    /// `exp`.
+    pub expires_at: Timestamp,
 }
 
 /// Signs and verifies tokens.
@@ -69,6 +71,11 @@ impl Tokens {
         Ok(Verified {
             user: UserId::parse("sub", &claims.sub).map_err(|_| Unauthenticated::InvalidToken)?,
             session: SessionId::parse("sid", &claims.sid).map_err(|_| Unauthenticated::InvalidToken)?,
+            expires_at: claims
+                .exp
+                .checked_mul(1_000_000)
+                .and_then(Timestamp::from_micros)
+                .ok_or(Unauthenticated::InvalidToken)?,
         })
     }
 }

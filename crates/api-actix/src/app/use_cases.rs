@@ -6,6 +6,7 @@ use domain::groups::{
     AddMember, ChangeRole, CreateGroup, DeleteGroup, GroupRepository, ListGroups, ListMembers, MemberRepository,
     RemoveMember, ShowGroup, UpdateGroup,
 };
+use domain::live::{CatchUp, LiveReader, SignalTyping};
 use domain::messages::{
     DeleteMessage, EditMessage, ListChanges, ListMessages, MessageLog, MessageReader, SendMessage, ShowMessage,
 };
@@ -41,6 +42,8 @@ pub struct Adapters {
     pub files: Arc<dyn FileRepository>,
     /// Where their bytes are.
     pub blobs: Arc<dyn BlobStore>,
+    /// What live connections read.
+    pub live: Arc<dyn LiveReader>,
     /// Slow hashes.
     pub hasher: Arc<dyn PasswordHasher>,
     /// The time.
@@ -83,6 +86,8 @@ pub struct UseCases {
     pub stage_upload: StageUpload,
     pub store_upload: StoreUpload,
     pub download_file: DownloadFile,
+    pub catch_up: CatchUp,
+    pub signal_typing: SignalTyping,
     /// Who sees and may what, for presenting what the use cases answer.
     pub policy: Arc<ServerPolicy>,
 }
@@ -101,11 +106,13 @@ impl UseCases {
             conversations,
             files,
             blobs,
+            live,
             hasher,
             clock,
             ids,
         } = adapters;
         let send_message = Arc::new(SendMessage { log: log.clone(), clock: clock.clone(), ids: ids.clone() });
+        let signal_typing = SignalTyping { users: users.clone(), groups: groups.clone(), messages: messages.clone() };
         Self {
             register_user: RegisterUser {
                 users: users.clone(),
@@ -154,6 +161,8 @@ impl UseCases {
             stage_upload: StageUpload { blobs: blobs.clone(), clock, ids, most: most_file_bytes },
             store_upload: StoreUpload { blobs: blobs.clone(), files: files.clone(), send: send_message.clone() },
             download_file: DownloadFile { files, blobs },
+            catch_up: CatchUp { live },
+            signal_typing,
             send_message,
             policy,
         }

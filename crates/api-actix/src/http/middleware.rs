@@ -111,7 +111,7 @@ fn log_fault(fault: Option<&actix_web::Error>, id: &HeaderValue) {
 }
 
 /// An error and all its sources.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |cause| cause.source());
     causes.fold(error.to_string(), |chain, cause| format!("{chain}: {cause}"))
 }

@@ -13,7 +13,9 @@ use crate::tokens::Tokens;
 use actix_web::dev::Payload;
 use actix_web::http::header;
 use actix_web::{FromRequest, HttpRequest, web};
-use domain::{Caller, ConversationId, FileId, GroupId, Invalid, MessageId, SessionId, Unauthenticated, UserId};
+use domain::{
+    Caller, ConversationId, FileId, GroupId, Invalid, MessageId, SessionId, Timestamp, Unauthenticated, UserId,
+};
 use futures_util::future::LocalBoxFuture;
 use std::future::{Ready, ready};
 
@@ -42,15 +44,23 @@ impl<T: FromRequest + 'static> FromRequest for Signed<T> {
 
 /// Who sends the request, by its `Authorization` header.
 async fn authenticate(request: &HttpRequest) -> Result<Caller, ApiError> {
+    Ok(authenticate_token(request, bearer(request)?).await?.0)
+}
+
+/// Whose token it is, and when it expires.
+///
+/// # Errors
+/// [`Unauthenticated::InvalidToken`], and faults of storage.
+pub(crate) async fn authenticate_token(request: &HttpRequest, token: &str) -> Result<(Caller, Timestamp), ApiError> {
     let composed = || domain::Error::internal("the application was not composed");
     let tokens = request.app_data::<web::Data<Tokens>>().ok_or_else(composed)?;
     let app = request.app_data::<web::Data<UseCases>>().ok_or_else(composed)?;
-    let claims = tokens.verify(bearer(request)?)?;
-    Ok(app.authenticate.execute(claims.session, claims.user).await?)
+    let claims = tokens.verify(token)?;
+    Ok((app.authenticate.execute(claims.session, claims.user).await?, claims.expires_at))
 }
 
 /// The token of the one `Authorization: Bearer` header.
-fn bearer(request: &HttpRequest) -> Result<&str, Unauthenticated> {
+pub(crate) fn bearer(request: &HttpRequest) -> Result<&str, Unauthenticated> {
     let mut headers = request.headers().get_all(header::AUTHORIZATION);
     let value = headers.next().ok_or(Unauthenticated::MissingToken)?;
     let text = value.to_str().map_err(|_| Unauthenticated::InvalidToken)?;

@@ -20,7 +20,17 @@ impl<T: DeserializeOwned> FromRequest for Query<T> {
     type Future = Ready<Result<Self, Self::Error>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(parse(request.query_string()).map(Self).map_err(Into::into))
+        ready(Self::of(request).map_err(Into::into))
+    }
+}
+
+impl<T: DeserializeOwned> Query<T> {
+    /// Of a request, where other checks come first.
+    ///
+    /// # Errors
+    /// [`ApiError::Malformed`].
+    pub fn of(request: &HttpRequest) -> Result<Self, ApiError> {
+        parse(request.query_string()).map(Self)
     }
 }
 

@@ -1,0 +1,105 @@
+//! The beginning of a connection: `hello`, what has to be loaded again, what was missed, and then everything as it happens.
+
+use super::frames;
+use crate::app::UseCases;
+use domain::events::Revision;
+use domain::live::{MissedIn, Resync, ResyncReason, Since};
+use domain::messages::ChangeEntry;
+use domain::{Caller, ConversationId, Error, Limit, Result, UserId};
+use infra_live::{Connection, Frame, Shard};
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// A frame that waits for its cursor.
+enum Step {
+    Hello(UserId, Duration),
+    Resync(Resync),
+    Missed(ConversationId, i64, ChangeEntry),
+}
+
+impl Step {
+    fn frame(self, cursor: Revision) -> Frame {
+        match self {
+            Self::Hello(user, heartbeat) => frames::hello(user, heartbeat, cursor),
+            Self::Resync(resync) => frames::resync(&resync, cursor),
+            Self::Missed(of, known, entry) => frames::missed(of, known, entry, cursor),
+        }
+    }
+}
+
+/// Sends frames one behind: until the last one the client keeps the cursor it came with, so that it misses nothing if it
+/// is cut off in between.
+struct Sequence<'a> {
+    connection: &'a Connection,
+    old: Revision,
+    waiting: Option<Step>,
+}
+
+impl Sequence<'_> {
+    async fn add(&mut self, step: Step) {
+        if let Some(before) = self.waiting.replace(step) {
+            self.connection.send(before.frame(self.old)).await;
+        }
+    }
+
+    async fn finish(self, new: Revision) {
+        if let Some(last) = self.waiting {
+            self.connection.send(last.frame(new)).await;
+        }
+    }
+}
+
+/// Brings an attached connection up to now, and lets it go on live.
+///
+/// # Errors
+/// Faults of storage: the connection cannot go on.
+pub async fn catch_up(
+    app: &UseCases,
+    shard: &Shard,
+    connection: &Rc<Connection>,
+    caller: &Caller,
+    since: Since,
+) -> Result<()> {
+    let plan = app.catch_up.execute(caller, since).await?;
+    let now = plan.roster.at;
+    shard.begin(connection, plan.roster);
+    let unknown = plan.resyncs.iter().any(|resync| resync.reason == ResyncReason::UnknownCursor);
+    let old = match since {
+        Since::Revision(since) if !unknown => since,
+        _ => now,
+    };
+    let mut sequence = Sequence { connection, old, waiting: None };
+    sequence.add(Step::Hello(caller.user, shard.hub().options().heartbeat)).await;
+    for resync in plan.resyncs {
+        sequence.add(Step::Resync(resync)).await;
+    }
+    let mut replayed = HashMap::new();
+    for missed in plan.replay {
+        if let Some(last) = replay(app, caller, missed, &mut sequence).await? {
+            replayed.insert(missed.conversation, last);
+        }
+    }
+    sequence.finish(now).await;
+    connection.go_live(&replayed).await;
+    Ok(())
+}
+
+/// Replays a conversation to its end, and gives the last number; `None` where the caller may not read it any more.
+async fn replay(app: &UseCases, caller: &Caller, missed: MissedIn, sequence: &mut Sequence<'_>) -> Result<Option<i64>> {
+    let page = Limit::of_list(Some(u64::from(Limit::MOST)))?;
+    let mut after = missed.after;
+    loop {
+        let changes = match app.list_changes.execute(caller, missed.conversation, after, page).await {
+            Err(Error::NotFound(_)) => return Ok(None),
+            changes => changes?,
+        };
+        for entry in changes.entries {
+            sequence.add(Step::Missed(missed.conversation, missed.after, entry)).await;
+        }
+        after = changes.update;
+        if !changes.more || sequence.connection.outbox.ended().is_some() {
+            return Ok(Some(after));
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! `GET /events`.
+
+use super::catch_up::catch_up;
+use super::frames::json_of;
+use super::handshake::{self, SinceQuery, Visitor};
+use crate::app::UseCases;
+use crate::http::error::ApiError;
+use crate::http::middleware::chain;
+use crate::http::openapi::Refused;
+use crate::live::cursor::Cursor;
+use actix_web::body::{BodySize, MessageBody};
+use actix_web::http::{Method, StatusCode, header};
+use actix_web::{HttpRequest, HttpResponse, web};
+use bytes::{BufMut as _, Bytes, BytesMut};
+use infra_live::{End, Frame, Link, Outgoing, Transport};
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use tracing::error;
+
+/// Carries events to the client as Server-Sent Events.
+///
+/// # Errors
+/// In this order: 403 for a foreign page, 401, 400, 429 and 503 where there are too many.
+#[utoipa::path(
+    get, path = "/events", tag = "live",
+    params(
+        SinceQuery,
+        ("Last-Event-ID" = Option<String>, Header, description = "As `since`, which it wins over: what browsers send"),
+    ),
+    responses(
+        (status = 200, description = "One frame an event: `id` is its cursor", content_type = "text/event-stream", body = String),
+        Refused<403>,
+    ),
+)]
+pub async fn events(app: web::Data<UseCases>, request: HttpRequest) -> Result<HttpResponse, ApiError> {
+    let visitor = handshake::receive(&request, handshake::origins(&request)?).await?;
+    let mut response = HttpResponse::build(StatusCode::OK);
+    response.content_type("text/event-stream");
+    // Told to proxies that would wait for more.
+    response.insert_header(("x-accel-buffering", "no"));
+    response.insert_header((header::CACHE_CONTROL, "no-store"));
+    if request.method() == Method::HEAD {
+        return Ok(response.finish());
+    }
+    let (shard, link) = handshake::attach(&request, &visitor, Transport::EventStream)?;
+    let connection = link.connection().clone();
+    actix_web::rt::spawn(async move {
+        let Visitor { caller, since, .. } = visitor;
+        if let Err(fault) = catch_up(&app, &shard, &connection, &caller, since).await {
+            error!(fault = chain(&fault), "a connection could not begin");
+            connection.outbox.close();
+        }
+    });
+    Ok(response.body(StreamBody { link, begun: false }))
+}
+
+/// What is written to the client: whatever waits in the outbox.
+struct StreamBody {
+    link: Link,
+    begun: bool,
+}
+
+impl MessageBody for StreamBody {
+    type Error = Infallible;
+
+    fn size(&self) -> BodySize {
+        BodySize::Stream
+    }
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        let this = self.get_mut();
+        if !std::mem::replace(&mut this.begun, true) {
+            return Poll::Ready(Some(Ok(retry())));
+        }
+        loop {
+            let next = match std::task::ready!(this.link.connection().outbox.poll_next(cx)) {
+                Some(Outgoing::Frame(frame)) => event(&frame),
+                // A comment: shows that the stream lives, to both sides.
+                Some(Outgoing::Ping) => Bytes::from_static(b":\n\n"),
+                Some(Outgoing::Pong(_)) => continue,
+                Some(Outgoing::End(End::Stopping)) => retry(),
+                Some(Outgoing::End(_)) | None => return Poll::Ready(None),
+            };
+            return Poll::Ready(Some(Ok(next)));
+        }
+    }
+}
+
+/// How long to wait before connecting again.
+fn retry() -> Bytes {
+    Bytes::from(format!("retry: {}\n\n", handshake::retry_hint()))
+}
+
+fn event(frame: &Frame) -> Bytes {
+    let json = json_of(&frame.bytes);
+    let mut event = BytesMut::with_capacity(json.len() + 64);
+    event.put_slice(b"event: ");
+    event.put_slice(frame.name.as_bytes());
+    event.put_slice(b"\nid: ");
+    event.put_slice(Cursor(frame.cursor).to_string().as_bytes());
+    event.put_slice(b"\ndata: ");
+    event.put_slice(json);
+    event.put_slice(b"\n\n");
+    event.freeze()
+}

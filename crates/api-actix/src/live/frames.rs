@@ -1,0 +1,225 @@
+//! What clients read, frame by frame: the one place where events get their wire form.
+//!
+//! A frame's bytes are a whole WebSocket text frame, since a server's frames are alike for all clients; the event stream
+//! takes the JSON out of it ([`json_of`]).
+
+use super::cursor::Cursor;
+use crate::http::error::ApiError;
+use crate::http::wire;
+use bytes::Bytes;
+use domain::events::{Event, Revision};
+use domain::groups::{Group, GroupView, Member};
+use domain::live::{Resync, Typing};
+use domain::messages::{ChangeEntry, Message};
+use domain::{ConversationId, UserId};
+use infra_live::{Frame, Framer, Signal};
+use serde::Serialize;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// The longest header of a WebSocket frame that is not masked.
+const LONGEST_HEADER: usize = 10;
+/// A whole text frame: FIN and the opcode.
+const TEXT: u8 = 0x81;
+
+#[derive(Serialize)]
+struct Envelope<'a, T> {
+    event: &'a str,
+    cursor: Cursor,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    conversation_id: Option<wire::Id>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    update: Option<i64>,
+    data: T,
+}
+
+/// A WebSocket text frame of the value as JSON, written once: the header's place is left free and filled in.
+fn text(value: &impl Serialize) -> Bytes {
+    let mut frame = Vec::with_capacity(640);
+    frame.resize(LONGEST_HEADER, 0);
+    // Our own types always serialize; an empty frame would show as what it is.
+    let _ = serde_json::to_writer(&mut frame, value);
+    let length = frame.len() - LONGEST_HEADER;
+    let begin = match length {
+        0..126 => {
+            frame[8..10].copy_from_slice(&[TEXT, u8::try_from(length).unwrap_or(0)]);
+            8
+        }
+        126..=0xffff => {
+            frame[6..8].copy_from_slice(&[TEXT, 126]);
+            frame[8..10].copy_from_slice(&u16::try_from(length).unwrap_or(0).to_be_bytes());
+            6
+        }
+        _ => {
+            frame[..2].copy_from_slice(&[TEXT, 127]);
+            frame[2..10].copy_from_slice(&u64::try_from(length).unwrap_or(0).to_be_bytes());
+            0
+        }
+    };
+    Bytes::from(frame).slice(begin..)
+}
+
+/// The JSON of a frame made here.
+pub fn json_of(frame: &Bytes) -> &[u8] {
+    let header = match frame.get(1) {
+        Some(127) => 10,
+        Some(126) => 4,
+        _ => 2,
+    };
+    frame.get(header..).unwrap_or_default()
+}
+
+fn frame(
+    name: &'static str,
+    cursor: Revision,
+    conversation: Option<ConversationId>,
+    update: Option<i64>,
+    data: impl Serialize,
+) -> Frame {
+    let conversation_id = conversation.map(|id| wire::Id(id.0));
+    let bytes = text(&Envelope { event: name, cursor: Cursor(cursor), conversation_id, update, data });
+    Frame { name, cursor, bytes, place: conversation.zip(update), transient: false }
+}
+
+/// A group as all of its members are told of it: a role would be one's own.
+fn without_role(group: &Group) -> Value {
+    let view = wire::Group::from(GroupView { group: group.clone(), role: None });
+    let mut shown = serde_json::to_value(view).unwrap_or_default();
+    if let Some(fields) = shown.as_object_mut() {
+        fields.remove("role");
+    }
+    shown
+}
+
+/// Makes frames of JSON.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct JsonFramer;
+
+impl Framer for JsonFramer {
+    fn event(&self, event: &Event, cursor: Revision) -> Option<Frame> {
+        let (conversation, update) = (event.conversation(), event.update());
+        let make = |name, data: Value| frame(name, cursor, conversation, update, data);
+        let message =
+            |name, message: &Message| frame(name, cursor, conversation, update, wire::Message::from(message.clone()));
+        let group = |name, group: &Group| make(name, without_role(group));
+        let member =
+            |name, member: &Member| frame(name, cursor, conversation, update, wire::Member::from(member.clone()));
+        Some(match event {
+            Event::MessageCreated(sent) => message("message.created", sent),
+            Event::MessageUpdated(edited) => message("message.updated", edited),
+            Event::MessageDeleted { tombstone, .. } => {
+                make("message.deleted", json!({ "id": wire::Id(tombstone.id.0) }))
+            }
+            Event::MessageSeen { message, reader, seen_at, .. } => make(
+                "message.seen",
+                json!({
+                    "message_id": wire::Id(message.0),
+                    "user_id": wire::Id(reader.0),
+                    "seen_at": wire::Time(*seen_at),
+                }),
+            ),
+            Event::ConversationRead { reader, up_to, .. } => {
+                make("conversation.read", json!({ "user_id": wire::Id(reader.0), "up_to": wire::Id(up_to.0) }))
+            }
+            Event::GroupUpdated(changed) => group("group.updated", changed),
+            Event::GroupDeleted(gone) => group("group.deleted", gone),
+            Event::MemberAdded(new) => member("member.added", new),
+            Event::MemberUpdated(changed) => member("member.updated", changed),
+            Event::MemberRemoved(gone) => member("member.removed", gone),
+            Event::SessionEnded { .. } | Event::UserDeleted(_) => return None,
+        })
+    }
+
+    fn signal(&self, signal: &Signal, cursor: Revision) -> Frame {
+        let told = match signal {
+            Signal::Typing(Typing { user, username, conversation, .. }) => {
+                let data = json!({ "user_id": wire::Id(user.0), "username": username });
+                frame("typing", cursor, *conversation, None, data)
+            }
+            Signal::Presence { user, online } => {
+                let data = json!({ "user_id": wire::Id(user.0), "online": online });
+                frame("presence", cursor, None, None, data)
+            }
+        };
+        Frame { transient: true, ..told }
+    }
+}
+
+/// The first frame.
+pub fn hello(user: UserId, heartbeat: Duration, cursor: Revision) -> Frame {
+    let data = json!({ "user_id": wire::Id(user.0), "heartbeat_seconds": heartbeat.as_secs() });
+    frame("hello", cursor, None, None, data)
+}
+
+/// What has to be loaded again.
+pub fn resync(resync: &Resync, cursor: Revision) -> Frame {
+    frame("resync", cursor, resync.conversation, None, json!({ "reason": resync.reason.as_str() }))
+}
+
+/// A change that was missed by somebody who knows the conversation up to the number `known`.
+pub fn missed(conversation: ConversationId, known: i64, entry: ChangeEntry, cursor: Revision) -> Frame {
+    let (conversation, update) = (Some(conversation), Some(entry.update()));
+    match entry {
+        ChangeEntry::Message(message) => {
+            let name = if message.seq > known { "message.created" } else { "message.updated" };
+            frame(name, cursor, conversation, update, wire::Message::from(*message))
+        }
+        ChangeEntry::Deleted(tombstone) => {
+            let data = json!({ "id": wire::Id(tombstone.id.0) });
+            frame("message.deleted", cursor, conversation, update, data)
+        }
+    }
+}
+
+/// The answer to an operation, which its `reference` names: what it gave, if anything, or why not.
+pub fn reply(reference: &Value, outcome: Result<Option<Message>, &ApiError>, cursor: Revision) -> Bytes {
+    #[derive(Serialize)]
+    struct Reply<'a, E> {
+        event: &'static str,
+        cursor: Cursor,
+        #[serde(rename = "ref")]
+        reference: &'a Value,
+        ok: bool,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        data: Option<wire::Message>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        error: Option<E>,
+    }
+    let ok = outcome.is_ok();
+    let (data, error) = match outcome {
+        Ok(message) => (message.map(wire::Message::from), None),
+        Err(error) => (None, Some(error.view())),
+    };
+    text(&Reply { event: REPLY, cursor: Cursor(cursor), reference, ok, data, error })
+}
+
+/// The answer to a ping.
+pub fn pong(cursor: Revision) -> Bytes {
+    text(&json!({ "event": PONG, "cursor": Cursor(cursor) }))
+}
+
+/// The name of answers.
+pub const REPLY: &str = "reply";
+/// The name of answers to pings.
+pub const PONG: &str = "pong";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_is_a_whole_websocket_frame_whatever_its_length() {
+        for (length, header) in [(2, 2), (125, 2), (126, 4), (65_535, 4), (65_536, 10), (100_000, 10)] {
+            let value = "x".repeat(length - 2);
+            let frame = text(&value);
+            assert_eq!((frame[0], frame.len()), (TEXT, header + length));
+            assert_eq!(json_of(&frame), format!("\"{value}\"").as_bytes());
+            let told = match frame[1] {
+                127 => u64::from_be_bytes(frame[2..10].try_into().unwrap()),
+                126 => u64::from(u16::from_be_bytes(frame[2..4].try_into().unwrap())),
+                short => u64::from(short),
+            };
+            assert_eq!(told, length as u64);
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! What both kinds of connection check before they begin, in the order of the contract.
+
+use super::cursor;
+use super::origin::Origins;
+use crate::clock::SystemClock;
+use crate::http::error::ApiError;
+use crate::http::extract::{Query, authenticate_token, bearer};
+use actix_web::http::header::{self, HeaderMap};
+use actix_web::{HttpRequest, web};
+use domain::live::Since;
+use domain::{Caller, Clock as _, Error, Unauthenticated, Unavailable};
+use infra_live::{Link, Refused, Shard, Transport};
+use serde::Deserialize;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+use utoipa::IntoParams;
+
+/// The subprotocol that we speak.
+pub const SUBPROTOCOL: &str = "parlance.v1";
+/// What precedes the token in the list of subprotocols: a browser's WebSocket can send it nowhere else.
+const BEARER: &str = "bearer.";
+
+/// Where to go on from.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct SinceQuery {
+    /// The last frame's cursor: what was missed since comes first.
+    since: Option<String>,
+}
+
+/// Somebody who may connect.
+pub struct Visitor {
+    pub caller: Caller,
+    /// When the token expires.
+    pub expires: Instant,
+    pub since: Since,
+}
+
+/// Checks origin, then token, then query.
+pub async fn receive(request: &HttpRequest, origins: &Origins) -> Result<Visitor, ApiError> {
+    origins.check(request)?;
+    let token = match bearer(request) {
+        Err(Unauthenticated::MissingToken) => offered(request.headers()).find_map(|name| name.strip_prefix(BEARER)),
+        header => Some(header?),
+    };
+    let (caller, expires_at) = authenticate_token(request, token.ok_or(Unauthenticated::MissingToken)?).await?;
+    let left = expires_at.as_micros().saturating_sub(SystemClock.now().as_micros()).max(0).unsigned_abs();
+    let expires = Instant::now() + Duration::from_micros(left);
+    let Query(SinceQuery { since }) = Query::of(request)?;
+    let last = request.headers().get("last-event-id").map(|id| String::from_utf8_lossy(id.as_bytes()));
+    Ok(Visitor { caller, expires, since: cursor::since(last.as_deref().or(since.as_deref())) })
+}
+
+/// The subprotocols that the client offers.
+pub fn offered(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    let lists = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).filter_map(|list| list.to_str().ok());
+    lists.flat_map(|list| list.split(',')).map(str::trim)
+}
+
+/// The worker's shard, and the visitor's place in it.
+pub fn attach(request: &HttpRequest, visitor: &Visitor, by: Transport) -> Result<(Rc<Shard>, Link), ApiError> {
+    let shard = request.app_data::<Rc<Shard>>().ok_or_else(|| Error::internal("the application was not composed"))?;
+    match shard.attach(&visitor.caller, by, visitor.expires) {
+        Ok(link) => Ok((Rc::clone(shard), link)),
+        Err(Refused::TooManyOfUser) => Err(ApiError::TooManyConnections),
+        Err(Refused::Full) => Err(Unavailable::Overloaded.into()),
+        Err(Refused::Stopping) => Err(Unavailable::Stopping.into()),
+    }
+}
+
+/// The origins that the server was composed with.
+pub fn origins(request: &HttpRequest) -> Result<&Origins, ApiError> {
+    let origins = request.app_data::<web::Data<Origins>>();
+    Ok(origins.ok_or_else(|| Error::internal("the application was not composed"))?)
+}
+
+/// How long a client whose connection ends with the server's should wait, in milliseconds: not all at once.
+pub fn retry_hint() -> u32 {
+    rand::random_range(500..5_000)
+}

@@ -1,0 +1,208 @@
+//! What a WebSocket client sends: frames made whole again, within bounds.
+
+use actix_http::ws::{Codec, Frame as WsFrame, Item};
+use actix_web::dev::Payload;
+use bytes::{Bytes, BytesMut};
+use futures_util::Stream;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use tokio_util::codec::Decoder as _;
+
+/// The most bytes of a message, in one frame or several (`API.md`, Live).
+pub const LIMIT: usize = 64 * 1024;
+
+/// Something that the client sent.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Incoming {
+    /// A text, not checked to be UTF-8.
+    Text(Bytes),
+    /// Binary data, which nothing is made of.
+    Binary,
+    /// A question for a sign of life.
+    Ping(Bytes),
+    /// A sign of life.
+    Pong,
+    /// The client closes, with this code if it gave one.
+    Close(Option<u16>),
+    /// More than [`LIMIT`].
+    TooBig,
+    /// What is no WebSocket frame.
+    Broken,
+    /// The connection is gone.
+    Gone,
+}
+
+/// Reads what the client sends.
+pub struct Reader<P = Payload> {
+    payload: P,
+    codec: Codec,
+    buffer: BytesMut,
+    /// What came of a message in several frames, and whether it is text.
+    partial: Option<(BytesMut, bool)>,
+}
+
+impl<P, E> Reader<P>
+where
+    P: Stream<Item = Result<Bytes, E>> + Unpin,
+{
+    /// Of an upgraded request's payload.
+    pub fn new(payload: P) -> Self {
+        // Lengths are checked here, before the data is there; the codec would wait for all of it.
+        Self { payload, codec: Codec::new().max_size(usize::MAX), buffer: BytesMut::new(), partial: None }
+    }
+
+    /// The next thing, once it is there.
+    pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Incoming> {
+        loop {
+            if declared_length(&self.buffer).is_some_and(|length| length > LIMIT as u64) {
+                return Poll::Ready(Incoming::TooBig);
+            }
+            match self.codec.decode(&mut self.buffer) {
+                Ok(Some(frame)) => match self.whole(frame) {
+                    Some(incoming) => return Poll::Ready(incoming),
+                    None => continue,
+                },
+                Ok(None) => {}
+                Err(_) => return Poll::Ready(Incoming::Broken),
+            }
+            if self.buffer.is_empty() {
+                // An idle connection keeps no buffer.
+                self.buffer = BytesMut::new();
+            }
+            match Pin::new(&mut self.payload).poll_next(cx) {
+                Poll::Ready(Some(Ok(bytes))) => self.buffer.extend_from_slice(&bytes),
+                Poll::Ready(_) => return Poll::Ready(Incoming::Gone),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    }
+
+    /// The message that the frame completes, if it completes one.
+    fn whole(&mut self, frame: WsFrame) -> Option<Incoming> {
+        match frame {
+            WsFrame::Text(text) => Some(Incoming::Text(text)),
+            WsFrame::Binary(_) => Some(Incoming::Binary),
+            WsFrame::Ping(payload) => Some(Incoming::Ping(payload)),
+            WsFrame::Pong(_) => Some(Incoming::Pong),
+            WsFrame::Close(reason) => Some(Incoming::Close(reason.map(|reason| reason.code.into()))),
+            WsFrame::Continuation(Item::FirstText(part)) => self.begin(&part, true),
+            WsFrame::Continuation(Item::FirstBinary(part)) => self.begin(&part, false),
+            WsFrame::Continuation(Item::Continue(part)) => self.extend(&part).err(),
+            WsFrame::Continuation(Item::Last(part)) => Some(match self.extend(&part) {
+                Err(refused) => refused,
+                Ok(()) => match self.partial.take() {
+                    Some((text, true)) => Incoming::Text(text.freeze()),
+                    Some((_, false)) => Incoming::Binary,
+                    None => Incoming::Broken,
+                },
+            }),
+        }
+    }
+
+    fn begin(&mut self, part: &[u8], text: bool) -> Option<Incoming> {
+        self.partial = Some((BytesMut::from(part), text));
+        None
+    }
+
+    fn extend(&mut self, part: &[u8]) -> Result<(), Incoming> {
+        let Some((whole, _)) = &mut self.partial else { return Err(Incoming::Broken) };
+        if whole.len() + part.len() > LIMIT {
+            return Err(Incoming::TooBig);
+        }
+        whole.extend_from_slice(part);
+        Ok(())
+    }
+}
+
+/// How long the frame at the beginning of the buffer says that it is.
+fn declared_length(buffer: &[u8]) -> Option<u64> {
+    match buffer.get(1)? & 0x7f {
+        126 => Some(u64::from(u16::from_be_bytes(buffer.get(2..4)?.try_into().ok()?))),
+        127 => Some(u64::from_be_bytes(buffer.get(2..10)?.try_into().ok()?)),
+        short => Some(u64::from(short)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::stream;
+    use std::convert::Infallible;
+    use std::task::Waker;
+
+    /// A client's frame, masked with zeros.
+    fn frame(first: u8, length: usize) -> Vec<u8> {
+        let mut frame = vec![first];
+        match length {
+            0..126 => frame.push(0x80 | length as u8),
+            126..=0xffff => {
+                frame.push(0x80 | 126);
+                frame.extend((length as u16).to_be_bytes());
+            }
+            _ => {
+                frame.push(0x80 | 127);
+                frame.extend((length as u64).to_be_bytes());
+            }
+        }
+        frame.extend([0; 4]);
+        frame.extend(vec![b'x'; length.min(200_000)]);
+        frame
+    }
+
+    fn read(chunks: Vec<Vec<u8>>) -> Vec<Incoming> {
+        let chunks = chunks.into_iter().map(|chunk| Ok::<_, Infallible>(Bytes::from(chunk)));
+        let mut reader = Reader::new(stream::iter(chunks));
+        let mut read = Vec::new();
+        loop {
+            match reader.poll_next(&mut Context::from_waker(Waker::noop())) {
+                Poll::Ready(end @ (Incoming::Gone | Incoming::TooBig | Incoming::Broken)) => {
+                    read.push(end);
+                    return read;
+                }
+                Poll::Ready(incoming) => read.push(incoming),
+                Poll::Pending => panic!("nothing to wait for"),
+            }
+        }
+    }
+
+    fn text(length: usize) -> Incoming {
+        Incoming::Text(Bytes::from(vec![b'x'; length]))
+    }
+
+    #[test]
+    fn frames_are_read_however_they_are_cut() {
+        let bytes = [frame(0x81, 3), frame(0x89, 1), frame(0x81, 300), frame(0x82, 5), frame(0x8a, 0)].concat();
+        let expected = [text(3), Incoming::Ping(Bytes::from_static(b"x")), text(300), Incoming::Binary, Incoming::Pong];
+        for size in [1, 2, 7, 1000] {
+            let mut read = read(bytes.chunks(size).map(<[u8]>::to_vec).collect());
+            assert_eq!(read.pop(), Some(Incoming::Gone));
+            assert_eq!(read, expected);
+        }
+    }
+
+    #[test]
+    fn a_message_in_parts_is_whole_again_with_pings_in_between() {
+        let parts = vec![frame(0x01, 3), frame(0x00, 0), frame(0x89, 0), frame(0x80, 4), frame(0x81, 1)];
+        assert_eq!(read(parts), [Incoming::Ping(Bytes::new()), text(7), text(1), Incoming::Gone]);
+    }
+
+    #[test]
+    fn what_is_too_big_is_refused_before_it_is_there() {
+        assert_eq!(read(vec![frame(0x81, LIMIT)]), [text(LIMIT), Incoming::Gone]);
+        assert_eq!(read(vec![frame(0x81, LIMIT + 1)]), [Incoming::TooBig]);
+        let mut endless = frame(0x81, 1 << 40);
+        endless.truncate(20);
+        assert_eq!(read(vec![endless]), [Incoming::TooBig]);
+        assert_eq!(read(vec![frame(0x01, LIMIT), frame(0x00, 1)]), [Incoming::TooBig]);
+        assert_eq!(read(vec![frame(0x01, 40_000), frame(0x80, 40_000)]), [Incoming::TooBig]);
+    }
+
+    #[test]
+    fn what_is_no_frame_breaks_it() {
+        let unmasked = vec![0x81, 1, b'x'];
+        for bad in [unmasked, frame(0x83, 1), frame(0x80, 1), frame(0xc1, 1), frame(0x88, 1)] {
+            assert_eq!(read(vec![bad.clone()]), [Incoming::Broken], "{bad:?}");
+        }
+        assert_eq!(read(vec![frame(0x01, 1), frame(0x01, 1)]), [Incoming::Broken]);
+    }
+}

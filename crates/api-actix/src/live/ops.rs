@@ -1,0 +1,222 @@
+//! What clients ask over a WebSocket: the same use cases as over HTTP, answered by a `reply`.
+
+use super::frames;
+use crate::app::UseCases;
+use crate::http::error::ApiError;
+use crate::http::extract::{parse_object, required};
+use crate::http::middleware::chain;
+use crate::http::sending::{SendBody, recipient};
+use actix_web::http::header::HeaderMap;
+use actix_web::web;
+use domain::messages::{Appended, Message};
+use domain::{Caller, Error, MessageId};
+use infra_live::{Connection, End, Shard};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use std::rc::Rc;
+use std::time::Instant;
+use tracing::{error, warn};
+
+/// Who asks, and what answers.
+pub struct Operator {
+    pub app: web::Data<UseCases>,
+    pub shard: Rc<Shard>,
+    pub connection: Rc<Connection>,
+    pub caller: Caller,
+}
+
+/// What an operation gave.
+enum Done {
+    /// A message, or nothing to tell but that it is done.
+    Reply(Option<Message>),
+    /// Nothing that anybody waits for.
+    Unanswered,
+    Pong,
+}
+
+#[derive(Deserialize)]
+struct BroadcastBody {
+    broadcast: Option<bool>,
+}
+
+#[derive(Deserialize)]
+struct SeenBody {
+    message_id: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct TypingBody {
+    receiver_id: Option<String>,
+    group_id: Option<String>,
+}
+
+impl Operator {
+    /// Does what a text frame asks for, and answers it.
+    pub async fn text(&self, text: &[u8]) {
+        // As for every request; also notes that the session is used.
+        if let Err(Error::Unauthenticated(_)) =
+            self.app.authenticate.execute(self.caller.session, self.caller.user).await
+        {
+            return self.connection.outbox.end(End::SignedOut);
+        }
+        let (reference, outcome) = match read(text) {
+            Ok(Operation { op, reference, data }) => {
+                let outcome = self.operate(op.as_deref(), &data).await;
+                (reference, outcome)
+            }
+            Err((reference, fault)) => (reference, Err(fault)),
+        };
+        match outcome {
+            Ok(Done::Pong) => self.answer(frames::PONG, frames::pong).await,
+            // Who names the operation wants to hear of it.
+            Ok(Done::Unanswered) if reference.is_null() => {}
+            Ok(Done::Unanswered) => self.reply(&reference, Ok(None)).await,
+            Ok(Done::Reply(message)) => self.reply(&reference, Ok(message)).await,
+            Err(fault) => {
+                log(&fault);
+                self.reply(&reference, Err(&fault)).await;
+            }
+        }
+    }
+
+    /// Refuses what is no text.
+    pub async fn binary(&self) {
+        self.reply(&Value::Null, Err(&ApiError::malformed("frames are text"))).await;
+    }
+
+    async fn reply(&self, reference: &Value, outcome: Result<Option<Message>, &ApiError>) {
+        self.answer(frames::REPLY, |cursor| frames::reply(reference, outcome, cursor)).await;
+    }
+
+    async fn answer(&self, name: &'static str, bytes: impl FnOnce(domain::events::Revision) -> bytes::Bytes) {
+        let frame = self.shard.own_frame(&self.connection, name, bytes);
+        self.connection.send(frame).await;
+    }
+
+    async fn operate(&self, op: Option<&str>, data: &[u8]) -> Result<Done, ApiError> {
+        match required("op", op)? {
+            "send" => self.send(data).await,
+            "seen" => self.seen(data).await,
+            "typing" => self.typing(data).await,
+            "ping" => Ok(Done::Pong),
+            _ => Err(ApiError::malformed_field("op", "op must be send, seen, typing or ping")),
+        }
+    }
+
+    async fn send(&self, data: &[u8]) -> Result<Done, ApiError> {
+        let BroadcastBody { broadcast } = parse_object(data)?;
+        let body: SendBody = parse_object(data)?;
+        let headers = HeaderMap::new();
+        let order = if broadcast == Some(true) { body.to_everybody(&headers)? } else { body.order(&headers)? };
+        self.caller.must_be(order.sender)?;
+        let (Appended::Stored(message) | Appended::Replayed(message)) =
+            self.app.send_message.execute(&self.caller, order.message).await?;
+        Ok(Done::Reply(Some(message)))
+    }
+
+    async fn seen(&self, data: &[u8]) -> Result<Done, ApiError> {
+        let SeenBody { message_id } = parse_object(data)?;
+        let message = MessageId::parse("message_id", &required("message_id", message_id)?)?;
+        self.app.mark_seen.execute(&self.caller, message).await?;
+        Ok(Done::Reply(None))
+    }
+
+    async fn typing(&self, data: &[u8]) -> Result<Done, ApiError> {
+        let TypingBody { receiver_id, group_id } = parse_object(data)?;
+        let to = recipient(receiver_id.as_deref(), group_id.as_deref())?;
+        let hub = self.shard.hub();
+        if hub.admits_typing(self.caller.user, to, Instant::now()) {
+            hub.signal_typing(self.app.signal_typing.execute(&self.caller, to).await?);
+        }
+        Ok(Done::Unanswered)
+    }
+}
+
+/// A frame's parts.
+#[derive(Debug)]
+struct Operation {
+    op: Option<String>,
+    /// What the answer is to carry: a string or a number of the client's, else null.
+    reference: Value,
+    /// An object, as JSON.
+    data: Vec<u8>,
+}
+
+/// Reads a frame; a fault comes with the reference as far as it can be read.
+fn read(text: &[u8]) -> Result<Operation, (Value, ApiError)> {
+    let Ok(frame) = serde_json::from_slice::<Value>(text) else {
+        let fault = parse_object::<Map<String, Value>>(text).err();
+        return Err((Value::Null, fault.unwrap_or_else(|| ApiError::malformed("the frame is not JSON"))));
+    };
+    let Value::Object(mut frame) = frame else {
+        return Err((Value::Null, ApiError::malformed("a frame must be a JSON object")));
+    };
+    let reference = frame.remove("ref").unwrap_or(Value::Null);
+    let wrong = |field: &'static str| ApiError::malformed_field(field, format!("{field} has the wrong type"));
+    let reference = match reference {
+        Value::String(text) if text.contains('\0') => {
+            return Err((Value::Null, ApiError::malformed_field("ref", "ref contains a NUL")));
+        }
+        Value::Null | Value::String(_) | Value::Number(_) => reference,
+        _ => return Err((Value::Null, wrong("ref"))),
+    };
+    let op = match frame.remove("op") {
+        None | Some(Value::Null) => None,
+        Some(Value::String(op)) => Some(op),
+        Some(_) => return Err((reference, wrong("op"))),
+    };
+    let data = match frame.remove("data") {
+        None | Some(Value::Null) => Vec::new(),
+        Some(Value::Object(data)) => Value::Object(data).to_string().into_bytes(),
+        Some(_) => return Err((reference, wrong("data"))),
+    };
+    Ok(Operation { op, reference, data })
+}
+
+/// Faults of ours are logged once, here; the client sees none of their inside.
+fn log(fault: &ApiError) {
+    match fault {
+        ApiError::Domain(Error::Unavailable(reason)) => warn!(%reason, "operation refused"),
+        ApiError::Domain(fault @ (Error::Internal(_) | Error::StorageFull)) => {
+            error!(fault = chain(fault), "operation failed");
+        }
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_frame_is_an_object_with_op_ref_and_data() {
+        let read = |text: &str| read(text.as_bytes());
+        let whole = read(r#"{"op":"send","ref":"r1","data":{"content":"a"},"other":1}"#).unwrap();
+        assert_eq!((whole.op.as_deref(), whole.reference), (Some("send"), json!("r1")));
+        assert_eq!(whole.data, br#"{"content":"a"}"#);
+        let bare = read(r#"{"ref":7}"#).unwrap();
+        assert_eq!((bare.op, bare.reference, bare.data), (None, json!(7), Vec::new()));
+    }
+
+    #[test]
+    fn a_fault_comes_with_the_reference_where_it_can_be_read() {
+        for (text, reference, field) in [
+            ("{", Value::Null, None),
+            ("", Value::Null, None),
+            ("5", Value::Null, None),
+            ("[1]", Value::Null, None),
+            (r#"{"op":"send","ref":{}}"#, Value::Null, Some("ref")),
+            (r#"{"op":"send","ref":"a\u0000"}"#, Value::Null, Some("ref")),
+            (r#"{"op":5,"ref":"r"}"#, json!("r"), Some("op")),
+            (r#"{"op":"send","ref":"r","data":[]}"#, json!("r"), Some("data")),
+        ] {
+            let (found, fault) = read(text.as_bytes()).unwrap_err();
+            assert_eq!(found, reference, "{text}");
+            match fault {
+                ApiError::Malformed { field: at, .. } => assert_eq!(at.as_deref(), field, "{text}"),
+                other => panic!("{text}: {other:?}"),
+            }
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! Which web pages may connect: a browser sends cookies and opens sockets for any page, and says which in `Origin`.
+
+use crate::http::error::ApiError;
+use actix_web::HttpRequest;
+use actix_web::http::header;
+
+/// A web page's origin: scheme, host, port where it is not the scheme's own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin(String);
+
+impl Origin {
+    /// Of `scheme://host` or `scheme://host:port`, in the form that browsers send.
+    pub fn parse(text: &str) -> Option<Self> {
+        let text = text.trim().to_ascii_lowercase();
+        let (scheme, authority) = text.split_once("://")?;
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte);
+        let fit = matches!(scheme, "http" | "https") && !authority.is_empty() && authority.bytes().all(plain);
+        fit.then(|| Self(format!("{scheme}://{}", without_port(scheme, authority))))
+    }
+
+    /// Whether a request to `host` comes from its own pages. The scheme is not compared: a proxy may end TLS before us.
+    fn is_of(&self, host: &str) -> bool {
+        let Some((scheme, authority)) = self.0.split_once("://") else { return false };
+        without_port(scheme, &host.to_ascii_lowercase()) == authority
+    }
+
+    /// As browsers send it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The authority without its scheme's own port.
+fn without_port<'a>(scheme: &str, authority: &'a str) -> &'a str {
+    let default = if scheme == "https" { ":443" } else { ":80" };
+    authority.strip_suffix(default).unwrap_or(authority)
+}
+
+/// The origins that may connect beside the server's own.
+#[derive(Debug, Clone, Default)]
+pub struct Origins(Vec<Origin>);
+
+impl Origins {
+    /// These.
+    pub fn new(allowed: Vec<Origin>) -> Self {
+        Self(allowed)
+    }
+
+    /// # Errors
+    /// [`ApiError::ForeignOrigin`] where the request comes from another's page.
+    pub fn check(&self, request: &HttpRequest) -> Result<(), ApiError> {
+        let mut origins = request.headers().get_all(header::ORIGIN);
+        let Some(origin) = origins.next() else { return Ok(()) };
+        let origin = origin.to_str().ok().and_then(Origin::parse).filter(|_| origins.next().is_none());
+        let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+        let known =
+            origin.is_some_and(|origin| host.is_some_and(|host| origin.is_of(host)) || self.0.contains(&origin));
+        if known { Ok(()) } else { Err(ApiError::ForeignOrigin) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use actix_web::test::TestRequest;
+
+    #[test]
+    fn pages_of_this_host_and_the_allowed_ones_may_connect() {
+        let origins = Origins::new(vec![
+            Origin::parse("https://app.example.org/").or(Origin::parse("https://app.example.org")).unwrap(),
+        ]);
+        let check = |host: &str, from: &[&str]| {
+            let mut request = TestRequest::default().insert_header((header::HOST, host));
+            for origin in from {
+                request = request.append_header((header::ORIGIN, *origin));
+            }
+            origins.check(&request.to_http_request()).is_ok()
+        };
+        for (host, origin) in [
+            ("chat.example.org", &[][..]),
+            ("chat.example.org", &["https://chat.example.org"]),
+            ("chat.example.org", &["http://chat.example.org"]),
+            ("Chat.Example.org:443", &["https://chat.example.org"]),
+            ("127.0.0.1:8080", &["http://127.0.0.1:8080"]),
+            ("[::1]:8080", &["http://[::1]:8080"]),
+            ("chat.example.org", &["https://app.example.org"]),
+        ] {
+            assert!(check(host, origin), "{host} {origin:?}");
+        }
+        for (host, origin) in [
+            ("chat.example.org", &["https://evil.example.org"][..]),
+            ("chat.example.org", &["https://chat.example.org:8443"]),
+            ("chat.example.org:8080", &["http://chat.example.org"]),
+            ("127.0.0.1:8080", &["http://127.0.0.1:9090"]),
+            ("127.0.0.1:8080", &["http://localhost:8080"]),
+            ("chat.example.org", &["null"]),
+            ("chat.example.org", &[""]),
+            ("chat.example.org", &["file://"]),
+            ("chat.example.org", &["https://chat.example.org", "https://chat.example.org"]),
+            ("chat.example.org", &["https://chat.example.org@evil.example.org"]),
+            ("chat.example.org", &["http://app.example.org"]),
+        ] {
+            assert!(!check(host, origin), "{host} {origin:?}");
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! `GET /ws`.
+
+use super::catch_up::catch_up;
+use super::handshake::{self, SUBPROTOCOL, SinceQuery, Visitor};
+use super::incoming::{Incoming, Reader};
+use super::ops::Operator;
+use crate::app::UseCases;
+use crate::http::error::ApiError;
+use crate::http::middleware::chain;
+use crate::http::openapi::Refused;
+use actix_http::ws::{CloseCode, CloseReason, HandshakeError, Parser, handshake_response, verify_handshake};
+use actix_web::body::{BodySize, MessageBody};
+use actix_web::http::header;
+use actix_web::{HttpRequest, HttpResponse, web};
+use bytes::{Bytes, BytesMut};
+use domain::live::Since;
+use infra_live::{Connection, End, Link, Outgoing, Transport};
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Instant;
+use tracing::error;
+
+/// Why a connection is closed, as its close code says (`API.md`, Live; RFC 6455, section 7.4).
+const GOING_AWAY: u16 = 1001;
+const PROTOCOL: u16 = 1002;
+const TOO_BIG: u16 = 1009;
+const FAULT: u16 = 1011;
+const SIGNED_OUT: u16 = 4401;
+const LAGGING: u16 = 4408;
+
+/// Carries events to the client, and operations from it, over a WebSocket.
+///
+/// The token comes in the header or, from a browser, in the list of subprotocols: `parlance.v1, bearer.<JWT>`.
+///
+/// # Errors
+/// In this order: 426 without an upgrade, 403 for a foreign page, 401, 400, 429 and 503 where there are too many.
+#[utoipa::path(
+    get, path = "/ws", tag = "live",
+    params(SinceQuery),
+    responses((status = 101, description = "Frames follow: one JSON object each"), Refused<403>, Refused<426>),
+)]
+pub async fn upgrade(
+    app: web::Data<UseCases>,
+    request: HttpRequest,
+    payload: web::Payload,
+) -> Result<HttpResponse, ApiError> {
+    match verify_handshake(request.head()) {
+        Ok(()) | Err(HandshakeError::BadWebsocketKey) => {}
+        Err(_) => return Err(ApiError::UpgradeRequired),
+    }
+    let visitor = handshake::receive(&request, handshake::origins(&request)?).await?;
+    if verify_handshake(request.head()).is_err() {
+        return Err(ApiError::malformed_field("Sec-WebSocket-Key", "Sec-WebSocket-Key is malformed"));
+    }
+    let (shard, link) = handshake::attach(&request, &visitor, Transport::WebSocket)?;
+    let Visitor { caller, since, .. } = visitor;
+    let operator = Operator { app, shard, connection: link.connection().clone(), caller };
+    actix_web::rt::spawn(converse(operator, Reader::new(payload.into_inner()), since));
+    let mut response = handshake_response(request.head());
+    if handshake::offered(request.headers()).any(|name| name == SUBPROTOCOL) {
+        response.insert_header((header::SEC_WEBSOCKET_PROTOCOL, SUBPROTOCOL));
+    }
+    let response = response.message_body(SocketBody { link });
+    let response = response.map_err(|fault| domain::Error::internal(fault.to_string()))?;
+    Ok(HttpResponse::from(response).map_into_boxed_body())
+}
+
+/// Lives as long as the connection: brings it up to now, then does what the client asks for.
+async fn converse(operator: Operator, mut reader: Reader, since: Since) {
+    let connection = &operator.connection;
+    // Boxed: what only the beginning needs is not kept by every idle connection.
+    let begun = Box::pin(catch_up(&operator.app, &operator.shard, connection, &operator.caller, since)).await;
+    if let Err(fault) = begun {
+        error!(fault = chain(&fault), "a connection could not begin");
+        return connection.outbox.end(End::Transport(FAULT));
+    }
+    while let Some(incoming) = next(&mut reader, connection).await {
+        connection.heard(Instant::now());
+        match incoming {
+            Incoming::Text(text) => Box::pin(operator.text(&text)).await,
+            Incoming::Binary => Box::pin(operator.binary()).await,
+            Incoming::Ping(payload) => connection.outbox.pong(Bytes::copy_from_slice(&payload)),
+            Incoming::Pong => {}
+            Incoming::Close(code) => connection.outbox.end(End::Transport(code.unwrap_or(1000))),
+            Incoming::TooBig => connection.outbox.end(End::Transport(TOO_BIG)),
+            Incoming::Broken => connection.outbox.end(End::Transport(PROTOCOL)),
+            Incoming::Gone => connection.outbox.close(),
+        }
+    }
+}
+
+/// What the client sends next; `None` once the connection ends.
+async fn next(reader: &mut Reader, connection: &Connection) -> Option<Incoming> {
+    poll_fn(|cx| match connection.outbox.poll_ended(cx) {
+        Poll::Ready(_) => Poll::Ready(None),
+        Poll::Pending => reader.poll_next(cx).map(Some),
+    })
+    .await
+}
+
+/// What is written to the socket: whatever waits in the outbox.
+struct SocketBody {
+    link: Link,
+}
+
+impl MessageBody for SocketBody {
+    type Error = Infallible;
+
+    fn size(&self) -> BodySize {
+        BodySize::Stream
+    }
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        self.link.connection().outbox.poll_next(cx).map(|next| Some(Ok(encode(next?))))
+    }
+}
+
+fn encode(outgoing: Outgoing) -> Bytes {
+    match outgoing {
+        Outgoing::Frame(frame) => frame.bytes.clone(),
+        Outgoing::Ping => Bytes::from_static(&[0x89, 0]),
+        Outgoing::Pong(payload) => {
+            // A ping's payload has at most 125 bytes, or it would not have come this far.
+            let mut frame = BytesMut::with_capacity(payload.len() + 2);
+            Parser::write_message(&mut frame, payload, actix_http::ws::OpCode::Pong, true, false);
+            frame.freeze()
+        }
+        Outgoing::End(end) => {
+            let (code, reason) = close_of(end);
+            let mut frame = BytesMut::with_capacity(64);
+            Parser::write_close(
+                &mut frame,
+                Some(CloseReason { code: CloseCode::from(code), description: reason }),
+                false,
+            );
+            frame.freeze()
+        }
+    }
+}
+
+fn close_of(end: End) -> (u16, Option<String>) {
+    match end {
+        End::SignedOut => (SIGNED_OUT, Some("signed out".to_owned())),
+        End::Lagging => (LAGGING, Some("too slow: connect again with ?since=".to_owned())),
+        End::Silent => (LAGGING, Some("no sign of life: connect again with ?since=".to_owned())),
+        End::Stopping => (GOING_AWAY, Some(format!("retry={}", handshake::retry_hint()))),
+        End::Transport(code) => (code, None),
+    }
+}
