@@ -2,6 +2,7 @@
 
 use crate::app::Application;
 use crate::config::{self, Config, Flags};
+use crate::http::openapi;
 use crate::logging;
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
@@ -23,6 +24,8 @@ enum Command {
     Serve,
     /// Brings the database's tables up to date and exits
     Migrate,
+    /// Prints the OpenAPI document
+    Openapi,
 }
 
 /// Does what the command line says.
@@ -30,13 +33,24 @@ enum Command {
 /// # Errors
 /// Whatever made it fail, in words for the operator.
 pub fn run(cli: Cli) -> anyhow::Result<()> {
-    let config = Config::load(&cli.flags)?;
+    match cli.command.unwrap_or(Command::Serve) {
+        Command::Serve => configured(&cli.flags, serve),
+        Command::Migrate => configured(&cli.flags, migrate),
+        Command::Openapi => {
+            println!("{}", openapi::text()?);
+            Ok(())
+        }
+    }
+}
+
+/// Does what needs the configuration, a log and a runtime.
+fn configured<F>(flags: &Flags, work: impl FnOnce(Config) -> F) -> anyhow::Result<()>
+where
+    F: Future<Output = anyhow::Result<()>>,
+{
+    let config = Config::load(flags)?;
     logging::start(&config).context("there is no thread for the log")?;
-    let runtime = actix_web::rt::System::new();
-    let outcome = match cli.command.unwrap_or(Command::Serve) {
-        Command::Serve => runtime.block_on(serve(config)),
-        Command::Migrate => runtime.block_on(migrate(&config)),
-    };
+    let outcome = actix_web::rt::System::new().block_on(work(config));
     logging::flush();
     outcome
 }
@@ -45,7 +59,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     Application::build(config).await?.run_until_stopped().await
 }
 
-async fn migrate(config: &Config) -> anyhow::Result<()> {
+async fn migrate(config: Config) -> anyhow::Result<()> {
     config.make_data_dir()?;
     let applied = infra_diesel::Store::migrate(&config.database_url).await.context("the database was not migrated")?;
     for name in &applied {

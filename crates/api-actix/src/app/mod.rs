@@ -8,7 +8,8 @@ pub use use_cases::{Adapters, UseCases};
 
 use crate::clock::{SystemClock, UuidV7};
 use crate::config::{Config, Secret};
-use crate::http::{middleware, routes};
+use crate::http::docs::Docs;
+use crate::http::{middleware, openapi, routes};
 use crate::live::Origins;
 use crate::live::frames::JsonFramer;
 use crate::logging;
@@ -101,13 +102,15 @@ impl Application {
         let app = web::Data::new(UseCases::new(adapters, policy, config.max_file_bytes));
         let tokens = web::Data::new(Tokens::new(secret.expose()));
 
+        let document = web::Data::new(openapi::Served::new().context("the OpenAPI document cannot be made")?);
+        let docs = web::Data::new(Docs::new());
         let listener = bind(&config.listen)?;
         let address = listener.local_addr().context("the port cannot be told")?;
         let origins = web::Data::new(Origins::default());
-        let shared = (app, tokens, origins, readiness.clone());
+        let shared = (app, tokens, origins, readiness.clone(), document, docs);
         let live = hub.clone();
         let server = HttpServer::new(move || {
-            let (app, tokens, origins, readiness) = shared.clone();
+            let (app, tokens, origins, readiness, document, docs) = shared.clone();
             // One a worker, on the worker's thread.
             let shard = Shard::new(Arc::clone(&live));
             actix_web::rt::spawn(Rc::clone(&shard).run());
@@ -117,6 +120,8 @@ impl Application {
                 .app_data(app)
                 .app_data(tokens)
                 .app_data(readiness)
+                .app_data(document)
+                .app_data(docs)
                 .wrap(from_fn(middleware::around))
                 .configure(routes::routes)
         })

@@ -2,6 +2,7 @@
 
 use super::error::ApiError;
 use super::extract::{Json, PathIds, Query, Signed, number, required};
+use super::openapi::{Page, Refused};
 use super::{link, wire};
 use crate::app::UseCases;
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -10,12 +11,22 @@ use domain::users::{
 };
 use domain::{Invalid, Limit, UserId};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// Who wants to become a user.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = Registration, examples(json!({
+    "username": "ada", "email": "ada@example.org", "password": "correct horse battery"
+})))]
 pub struct RegistrationBody {
+    /// Unique whatever the case.
+    #[schema(value_type = String, min_length = 2, max_length = 32, pattern = "^[A-Za-z0-9_.-]*$")]
     username: Option<String>,
+    /// Needed by `POST /users`. Unique whatever the case.
+    #[schema(max_length = 254)]
     email: Option<String>,
+    /// Needed by `POST /signup`. At most 71 bytes.
+    #[schema(min_length = 8, max_length = 71)]
     password: Option<String>,
 }
 
@@ -33,13 +44,22 @@ impl RegistrationBody {
     }
 }
 
-/// `POST /signup`: with a password, possibly without an email.
+/// Who has signed up.
+#[derive(Serialize, ToSchema)]
+pub struct SignedUp {
+    #[schema(examples("user registered"))]
+    message: &'static str,
+    user: wire::User,
+}
+
+/// Signs up, with a password and possibly without an email.
+#[utoipa::path(
+    post, path = "/signup",
+    request_body = RegistrationBody,
+    responses((status = 201, description = "Signed up", body = SignedUp), Refused<409>),
+    security(()),
+)]
 pub async fn sign_up(app: web::Data<UseCases>, Json(body): Json<RegistrationBody>) -> Result<HttpResponse, ApiError> {
-    #[derive(Serialize)]
-    struct SignedUp {
-        message: &'static str,
-        user: wire::User,
-    }
     let wish = Registration {
         username: body.username()?,
         email: body.email()?,
@@ -49,7 +69,15 @@ pub async fn sign_up(app: web::Data<UseCases>, Json(body): Json<RegistrationBody
     Ok(HttpResponse::Created().json(SignedUp { message: "user registered", user: app.policy.own_view(&user).into() }))
 }
 
-/// `POST /users`: with an email, possibly without a password.
+/// Makes a user, with an email and possibly without a password.
+///
+/// Without a password the user exists but cannot log in.
+#[utoipa::path(
+    post, path = "/users",
+    request_body = RegistrationBody,
+    responses((status = 201, description = "Made", body = wire::User), Refused<409>),
+    security(()),
+)]
 pub async fn create(app: web::Data<UseCases>, Json(body): Json<RegistrationBody>) -> Result<HttpResponse, ApiError> {
     let wish = Registration {
         username: body.username()?,
@@ -61,14 +89,25 @@ pub async fn create(app: web::Data<UseCases>, Json(body): Json<RegistrationBody>
 }
 
 /// Which users to list.
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct ListQuery {
+    /// How their names begin, whatever the case.
     q: Option<String>,
+    /// The last user of the page before.
+    #[param(value_type = Option<wire::Id>)]
     after: Option<String>,
+    /// How many at most; 50 if not said.
+    #[param(value_type = Option<u16>, minimum = 1, maximum = 200)]
     limit: Option<String>,
 }
 
-/// `GET /users`
+/// Lists users by username.
+#[utoipa::path(
+    get, path = "/users",
+    params(ListQuery),
+    responses(Page<wire::User>),
+)]
 pub async fn list(
     app: web::Data<UseCases>,
     request: HttpRequest,
@@ -82,7 +121,13 @@ pub async fn list(
     Ok(link::page(&request, page.items.into_iter().map(wire::User::from), next))
 }
 
-/// `GET /users/{id}`
+/// Shows a user.
+///
+/// A deleted one is shown as `deleted user`.
+#[utoipa::path(
+    get, path = "/users/{id}",
+    responses((status = 200, description = "The user", body = wire::User), Refused<404>),
+)]
 pub async fn show(
     app: web::Data<UseCases>,
     Signed { caller, input: path }: Signed<PathIds>,
@@ -91,22 +136,40 @@ pub async fn show(
     Ok(HttpResponse::Ok().json(wire::User::from(user)))
 }
 
-/// `GET /me`
+/// Shows oneself.
+#[utoipa::path(
+    get, path = "/me",
+    responses((status = 200, description = "Oneself", body = wire::User)),
+)]
 pub async fn show_own(app: web::Data<UseCases>, Signed { caller, .. }: Signed) -> Result<HttpResponse, ApiError> {
     let user = app.show_user.execute(&caller, caller.user).await?;
     Ok(HttpResponse::Ok().json(wire::User::from(user)))
 }
 
 /// What to change of one's own account.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = ProfileEdit, examples(json!({ "display_name": "Ada Lovelace" })))]
 pub struct EditBody {
+    /// Unique whatever the case.
+    #[schema(max_length = 254)]
     email: Option<String>,
+    #[schema(max_length = 64)]
     display_name: Option<String>,
+    /// At most 71 bytes.
+    #[schema(min_length = 8, max_length = 71)]
     password: Option<String>,
+    /// Needed to change the password, if there is one.
     current_password: Option<String>,
 }
 
-/// `PATCH /me`
+/// Changes one's own account.
+///
+/// A new password ends the other sessions.
+#[utoipa::path(
+    patch, path = "/me",
+    request_body = EditBody,
+    responses((status = 200, description = "Changed", body = wire::User), Refused<403>, Refused<409>),
+)]
 pub async fn edit_own(
     app: web::Data<UseCases>,
     Signed { caller, input: Json(body) }: Signed<Json<EditBody>>,
@@ -122,12 +185,21 @@ pub async fn edit_own(
 }
 
 /// How one proves to be the one whose account is to end.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = AccountEnd, examples(json!({ "current_password": "correct horse battery" })))]
 pub struct DeleteBody {
+    /// Needed if there is one.
     current_password: Option<String>,
 }
 
-/// `DELETE /me`
+/// Ends one's own account.
+///
+/// One leaves all groups and all sessions end; messages stay, their sender shown as `deleted user`.
+#[utoipa::path(
+    delete, path = "/me",
+    request_body(content = Option<DeleteBody>, content_type = "application/json"),
+    responses((status = 204, description = "Ended"), Refused<403>),
+)]
 pub async fn delete_own(
     app: web::Data<UseCases>,
     Signed { caller, input: Json(body) }: Signed<Json<DeleteBody>>,

@@ -2,6 +2,7 @@
 
 use super::error::ApiError;
 use super::extract::{PathIds, Query, Signed, acting, number};
+use super::openapi::{Page, Refused};
 use super::{link, wire};
 use crate::app::UseCases;
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -10,14 +11,25 @@ use domain::{Invalid, Limit};
 use serde::Deserialize;
 
 /// The query of `GET /conversations`.
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct ListQuery {
+    /// The caller, if given.
+    #[param(value_type = Option<wire::Id>)]
     user_id: Option<String>,
+    /// How many at most; 50 if not said.
+    #[param(value_type = Option<u16>, minimum = 1, maximum = 200)]
     limit: Option<String>,
+    /// As the `Link` of the page before has it.
     before: Option<String>,
 }
 
-/// `GET /conversations`.
+/// Lists one's conversations, that of the latest message first.
+#[utoipa::path(
+    get, path = "/conversations",
+    params(ListQuery),
+    responses(Page<wire::Conversation>, Refused<403>),
+)]
 pub async fn list(
     app: web::Data<UseCases>,
     request: HttpRequest,
@@ -36,13 +48,23 @@ pub async fn list(
 }
 
 /// The query of `GET /conversations/{id}/changes`.
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct ChangesQuery {
+    /// The `update` of the page before; 0 if not said.
+    #[param(value_type = Option<u64>, minimum = 0)]
     after: Option<String>,
+    /// How many at most; 50 if not said.
+    #[param(value_type = Option<u16>, minimum = 1, maximum = 200)]
     limit: Option<String>,
 }
 
-/// `GET /conversations/{id}/changes`.
+/// Lists what changed in a conversation, in order.
+#[utoipa::path(
+    get, path = "/conversations/{id}/changes",
+    params(ChangesQuery),
+    responses((status = 200, description = "A page of changes", body = wire::Changes), Refused<404>),
+)]
 pub async fn changes(
     app: web::Data<UseCases>,
     Signed { caller, input: (ids, Query(query)) }: Signed<(PathIds, Query<ChangesQuery>)>,

@@ -6,6 +6,7 @@ use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpResponse, HttpResponseBuilder, ResponseError};
 use domain::{Error, Unavailable};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// What a request can be answered with instead of what it asked for.
 #[derive(Debug)]
@@ -41,6 +42,12 @@ pub enum ApiError {
         /// The file's size in bytes.
         size: u64,
     },
+    /// A request for a WebSocket that asks for no upgrade, or not for one that we speak.
+    UpgradeRequired,
+    /// A live connection for a web page of another origin.
+    ForeignOrigin,
+    /// A user who has as many live connections as are allowed.
+    TooManyConnections,
     /// What the framework refused by itself.
     Framework(StatusCode),
 }
@@ -72,6 +79,9 @@ impl ApiError {
             Self::Domain(Error::Internal(_)) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::UnsupportedMediaType { .. } => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::RangeNotSatisfiable { .. } => StatusCode::RANGE_NOT_SATISFIABLE,
+            Self::UpgradeRequired => StatusCode::UPGRADE_REQUIRED,
+            Self::ForeignOrigin => StatusCode::FORBIDDEN,
+            Self::TooManyConnections => StatusCode::TOO_MANY_REQUESTS,
             Self::Framework(status) => *status,
         };
         (status, code(status))
@@ -79,13 +89,12 @@ impl ApiError {
 
     /// The answer's body: fit for the client, whatever went wrong.
     pub fn body(&self) -> String {
-        #[derive(Serialize)]
-        struct Body<'a> {
-            error: String,
-            code: &'static str,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            field: Option<&'a str>,
-        }
+        // Strings and a static code always serialize; an empty body would still carry the status.
+        serde_json::to_string(&self.view()).unwrap_or_default()
+    }
+
+    /// What [`ApiError::body`] is made of, for answers that carry it inside of something else.
+    pub fn view(&self) -> Body<'_> {
         let (error, field) = match self {
             Self::Domain(error) => (error.to_string(), error.field()),
             Self::Malformed { field, reason } => (reason.clone(), field.as_deref()),
@@ -95,14 +104,29 @@ impl ApiError {
             }
             Self::UnsupportedMediaType { reason } => ((*reason).to_owned(), None),
             Self::RangeNotSatisfiable { size } => (format!("the file has {size} bytes"), None),
+            Self::UpgradeRequired | Self::ForeignOrigin | Self::TooManyConnections => (self.to_string(), None),
             Self::Framework(status) => (sentence(*status).to_owned(), None),
         };
-        // Strings and a static code always serialize; an empty body would still carry the status.
-        serde_json::to_string(&Body { error, code: self.status_and_code().1, field }).unwrap_or_default()
+        Body { error, code: self.status_and_code().1, field }
     }
 }
 
-fn code(status: StatusCode) -> &'static str {
+/// What every error looks like.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Error)]
+pub struct Body<'a> {
+    /// A sentence for people.
+    error: String,
+    /// A word for machines.
+    code: &'static str,
+    /// The field, parameter or header at fault, where it is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    field: Option<&'a str>,
+}
+
+/// The machine's word for a status.
+pub(super) fn code(status: StatusCode) -> &'static str {
     match status.as_u16() {
         401 => "unauthenticated",
         403 => "forbidden",
@@ -133,6 +157,9 @@ fn sentence(status: StatusCode) -> &'static str {
     }
 }
 
+/// When to try again to connect, in seconds: about when a connection that was left without a word is noticed.
+const CONNECTIONS_RETRY_AFTER: u32 = 30;
+
 /// When to try again, in seconds.
 fn retry_after(unavailable: Unavailable) -> u32 {
     match unavailable {
@@ -155,6 +182,9 @@ impl std::fmt::Display for ApiError {
         match self {
             Self::Domain(error) => error.fmt(f),
             Self::Malformed { reason, .. } => f.write_str(reason),
+            Self::UpgradeRequired => f.write_str("this route takes a WebSocket of version 13"),
+            Self::ForeignOrigin => f.write_str("pages of another origin may not connect"),
+            Self::TooManyConnections => f.write_str("this user has too many connections"),
             other => f.write_str(sentence(other.status_and_code().0)),
         }
     }
@@ -173,6 +203,13 @@ impl ResponseError for ApiError {
             }
             Self::Domain(Error::Unavailable(reason)) => {
                 response.insert_header((header::RETRY_AFTER, retry_after(*reason)));
+            }
+            Self::UpgradeRequired => {
+                response.insert_header((header::UPGRADE, HeaderValue::from_static("websocket")));
+                response.insert_header((header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13")));
+            }
+            Self::TooManyConnections => {
+                response.insert_header((header::RETRY_AFTER, CONNECTIONS_RETRY_AFTER));
             }
             Self::RangeNotSatisfiable { size } => {
                 response.insert_header((header::CONTENT_RANGE, format!("bytes */{size}")));

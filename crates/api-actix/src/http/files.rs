@@ -2,6 +2,7 @@
 
 use super::error::ApiError;
 use super::extract::{PathIds, Signed, acting};
+use super::openapi::{IdempotencyKeyHeader, Refused};
 use super::ranges::Wanted;
 use super::sending::{idempotency_key, recipient, sent};
 use super::upload::{self, Texts, Upload};
@@ -17,8 +18,26 @@ use domain::messages::{Caption, IdempotencyKey, Recipient};
 use domain::{Caller, Error, FileId};
 use futures_util::{Stream, stream};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use utoipa::ToSchema;
 
-/// `POST /upload`.
+/// The form of an upload.
+#[derive(ToSchema)]
+#[schema(as = Upload)]
+#[expect(dead_code, reason = "the form is read part by part; this is what the document says of it")]
+pub struct UploadForm {
+    /// The file; an empty one is fine.
+    #[schema(value_type = String, format = Binary, content_media_type = "application/octet-stream")]
+    file: (),
+}
+
+/// Stores a file.
+///
+/// Without a message that carries it, only its uploader can read it.
+#[utoipa::path(
+    post, path = "/upload",
+    request_body(content = UploadForm, content_type = "multipart/form-data"),
+    responses((status = 201, description = "Stored", body = wire::File)),
+)]
 pub async fn upload(
     app: web::Data<UseCases>,
     request: HttpRequest,
@@ -32,7 +51,41 @@ pub async fn upload(
     .await
 }
 
-/// `POST /messages/upload`.
+/// The form of a file that is sent as a message.
+#[derive(ToSchema)]
+#[schema(as = FileMessage)]
+#[expect(dead_code, reason = "the form is read part by part; this is what the document says of it")]
+pub struct MessageForm {
+    /// The file; an empty one is fine.
+    #[schema(value_type = String, format = Binary, content_media_type = "application/octet-stream")]
+    file: (),
+    /// The caller, if given.
+    #[schema(nullable = false)]
+    sender_id: Option<wire::Id>,
+    /// Exactly one of `receiver_id` and `group_id` is needed.
+    #[schema(nullable = false)]
+    receiver_id: Option<wire::Id>,
+    #[schema(nullable = false)]
+    group_id: Option<wire::Id>,
+    /// A caption.
+    #[schema(nullable = false, max_length = 4096)]
+    content: Option<String>,
+    /// The same as the header `Idempotency-Key`.
+    #[schema(nullable = false, min_length = 1, max_length = 64)]
+    client_id: Option<String>,
+}
+
+/// Stores a file and sends it as a message, an `image` where its bytes are one.
+#[utoipa::path(
+    post, path = "/messages/upload",
+    params(IdempotencyKeyHeader),
+    request_body(content = MessageForm, content_type = "multipart/form-data"),
+    responses(
+        (status = 201, description = "Sent", body = wire::Message),
+        (status = 200, description = "Was sent before, under the same key", body = wire::Message),
+        Refused<403>, Refused<404>, Refused<409>,
+    ),
+)]
 pub async fn send(
     app: web::Data<UseCases>,
     request: HttpRequest,
@@ -85,7 +138,29 @@ async fn to_the_end(
     rt::spawn(handling).await.map_err(Error::internal)?
 }
 
-/// `GET` and `HEAD /uploads/{id}/{name}`. The name is for people: the id decides.
+/// Gives a file, or a part of it, to its uploader and to whoever may read a message that carries it.
+///
+/// The id decides; the name is for people. Shown in place are only png, jpeg, gif and webp; everything else is an attachment.
+#[utoipa::path(
+    get, path = "/uploads/{id}/{name}",
+    params(
+        ("name" = String, Path, description = "For people"),
+        ("Range" = Option<String>, Header, description = "One range of bytes", example = "bytes=0-99"),
+        ("If-None-Match" = Option<String>, Header, description = "The `ETag` of what one has"),
+        ("If-Range" = Option<String>, Header, description = "The `ETag` of what one has a part of"),
+    ),
+    responses(
+        (status = 200, description = "The file", content_type = "*/*", body = Vec<u8>, headers(
+            ("ETag" = String, description = "Of the bytes"),
+            ("Content-Disposition" = String, description = "How to show it, and its name"),
+        )),
+        (status = 206, description = "A part of it", content_type = "*/*", body = Vec<u8>, headers(
+            ("Content-Range" = String, description = "Which part"),
+        )),
+        (status = 304, description = "What one has is still right"),
+        Refused<404>, Refused<416>,
+    ),
+)]
 pub async fn download(
     app: web::Data<UseCases>,
     request: HttpRequest,

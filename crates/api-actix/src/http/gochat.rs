@@ -3,27 +3,32 @@
 use super::error::ApiError;
 use super::extract::{Json, Query, Signed, number, required};
 use super::link;
+use super::openapi::{IdempotencyKeyHeader, Page, Refused};
 use super::sending::idempotency_key;
-use super::wire::{Id, Time, kind};
+use super::wire::{self, Id, Time, kind};
 use crate::app::UseCases;
 use actix_web::{HttpRequest, HttpResponse, web};
 use domain::groups::{Description, GroupName, Visibility};
 use domain::messages::{Appended, Body, Cursor, Message, Outgoing, Place, Recipient, Text, Window};
 use domain::{Caller, Invalid, Limit, MessageId};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use utoipa::ToSchema;
 
 /// A message in that API's shape.
-#[derive(Debug, Serialize)]
-struct Line {
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Line {
     id: Id,
+    #[schema(examples("ada"))]
     from: String,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, examples("bob"))]
     to: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     group: Option<String>,
     content: String,
     #[serde(rename = "type")]
+    #[schema(schema_with = wire::kind_word)]
     kind: &'static str,
     timestamp: Time,
 }
@@ -55,18 +60,33 @@ fn content(given: Option<String>) -> Result<Text, Invalid> {
     Text::parse(&required("content", given)?)
 }
 
+/// What was done, and the id of what came of it.
+#[derive(Serialize, ToSchema)]
+pub struct Said {
+    #[schema(examples("sent"))]
+    message: &'static str,
+    id: Id,
+}
+
 /// Sends words and says `done`, of a new message and of one that was sent before under the same key alike.
 async fn say(app: &UseCases, caller: &Caller, message: Outgoing, done: &'static str) -> Result<HttpResponse, ApiError> {
     let (Appended::Stored(message) | Appended::Replayed(message)) = app.send_message.execute(caller, message).await?;
-    Ok(HttpResponse::Ok().json(json!({ "message": done, "id": Id(message.id.0) })))
+    Ok(HttpResponse::Ok().json(Said { message: done, id: Id(message.id.0) }))
 }
 
 /// The query of every history.
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct HistoryQuery {
+    #[param(ignore)]
     user: Option<String>,
+    #[param(ignore)]
     group: Option<String>,
+    /// How many at most; 1000 if not said.
+    #[param(value_type = Option<u16>, minimum = 1, maximum = 1000)]
     limit: Option<String>,
+    /// The oldest message of the page before.
+    #[param(value_type = Option<Id>)]
     before: Option<String>,
 }
 
@@ -92,13 +112,23 @@ async fn history(
 }
 
 /// The body of `POST /dm/send`.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = SendToUser, examples(json!({ "to": "bob", "content": "Hello!" })))]
 pub struct DirectBody {
+    /// A username.
+    #[schema(value_type = String, min_length = 1)]
     to: Option<String>,
+    #[schema(value_type = String, min_length = 1, max_length = 4096)]
     content: Option<String>,
 }
 
-/// `POST /dm/send`.
+/// Sends to a user.
+#[utoipa::path(
+    post, path = "/dm/send",
+    params(IdempotencyKeyHeader),
+    request_body = DirectBody,
+    responses((status = 200, description = "Sent", body = Said), Refused<404>, Refused<409>),
+)]
 pub async fn send_direct(
     app: web::Data<UseCases>,
     request: HttpRequest,
@@ -111,7 +141,12 @@ pub async fn send_direct(
     say(&app, &caller, Outgoing { key, ..Outgoing::text(Recipient::User(to.id), content) }, "sent").await
 }
 
-/// `GET /dm/history`.
+/// Lists the newest messages with a user, oldest first.
+#[utoipa::path(
+    get, path = "/dm/history",
+    params(("user" = String, Query, description = "The other user's name"), HistoryQuery),
+    responses(Page<Line>, Refused<404>),
+)]
 pub async fn direct_history(
     app: web::Data<UseCases>,
     request: HttpRequest,
@@ -129,12 +164,22 @@ pub async fn direct_history(
 }
 
 /// The body of `POST /group/create`.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = PublicGroup, examples(json!({ "group": "book club" })))]
 pub struct CreateGroupBody {
+    /// Its name.
+    #[schema(value_type = String, min_length = 1, max_length = 64)]
     group: Option<String>,
 }
 
-/// `POST /group/create`. That API has no way into a private group, so it makes public ones.
+/// Makes a public group.
+///
+/// This API has no way into a private one.
+#[utoipa::path(
+    post, path = "/group/create",
+    request_body = CreateGroupBody,
+    responses((status = 201, description = "Made", body = Said), Refused<409>),
+)]
 pub async fn create_group(
     app: web::Data<UseCases>,
     Signed { caller, input: Json(body) }: Signed<Json<CreateGroupBody>>,
@@ -142,17 +187,27 @@ pub async fn create_group(
     let given = name("group", body.group).map_err(|missing| Invalid::new(missing.field, "missing group name"))?;
     let name = GroupName::parse("group", &given)?;
     let made = app.create_group.execute(&caller, name, Visibility::Public, Description::none()).await?;
-    Ok(HttpResponse::Created().json(json!({ "message": "group created", "id": Id(made.group.id.0) })))
+    Ok(HttpResponse::Created().json(Said { message: "group created", id: Id(made.group.id.0) }))
 }
 
 /// The body of `POST /group/send`.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = SendToGroup, examples(json!({ "group": "book club", "content": "Hello!" })))]
 pub struct GroupBody {
+    /// Its name.
+    #[schema(value_type = String, min_length = 1)]
     group: Option<String>,
+    #[schema(value_type = String, min_length = 1, max_length = 4096)]
     content: Option<String>,
 }
 
-/// `POST /group/send`.
+/// Sends to a group; sending to a public one joins it.
+#[utoipa::path(
+    post, path = "/group/send",
+    params(IdempotencyKeyHeader),
+    request_body = GroupBody,
+    responses((status = 200, description = "Sent", body = Said), Refused<403>, Refused<404>, Refused<409>),
+)]
 pub async fn send_to_group(
     app: web::Data<UseCases>,
     request: HttpRequest,
@@ -165,7 +220,12 @@ pub async fn send_to_group(
     say(&app, &caller, Outgoing { key, ..Outgoing::text(Recipient::Group(group.id), content) }, "sent").await
 }
 
-/// `GET /group/history`.
+/// Lists the newest messages of a group, oldest first.
+#[utoipa::path(
+    get, path = "/group/history",
+    params(("group" = String, Query, description = "The group's name"), HistoryQuery),
+    responses(Page<Line>, Refused<404>),
+)]
 pub async fn group_history(
     app: web::Data<UseCases>,
     request: HttpRequest,
@@ -178,12 +238,20 @@ pub async fn group_history(
 }
 
 /// The body of `POST /broadcast/send`.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = Broadcast, examples(json!({ "content": "Hello!" })))]
 pub struct BroadcastBody {
+    #[schema(value_type = String, min_length = 1, max_length = 4096)]
     content: Option<String>,
 }
 
-/// `POST /broadcast/send`.
+/// Sends to everybody.
+#[utoipa::path(
+    post, path = "/broadcast/send",
+    params(IdempotencyKeyHeader),
+    request_body = BroadcastBody,
+    responses((status = 200, description = "Sent", body = Said), Refused<403>, Refused<409>),
+)]
 pub async fn broadcast(
     app: web::Data<UseCases>,
     request: HttpRequest,
@@ -194,7 +262,12 @@ pub async fn broadcast(
     say(&app, &caller, Outgoing { key, ..Outgoing::text(Recipient::Everybody, content) }, "broadcasted").await
 }
 
-/// `GET /broadcast/history`.
+/// Lists the newest messages to everybody, oldest first.
+#[utoipa::path(
+    get, path = "/broadcast/history",
+    params(HistoryQuery),
+    responses(Page<Line>, Refused<404>),
+)]
 pub async fn broadcast_history(
     app: web::Data<UseCases>,
     request: HttpRequest,

@@ -2,16 +2,21 @@
 
 use super::error::ApiError;
 use super::extract::{Json, PathIds, Query, Signed, acting, number, required};
+use super::openapi::{Page, Refused};
 use super::{link, wire};
 use crate::app::UseCases;
 use actix_web::{HttpRequest, HttpResponse, web};
 use domain::groups::{Description, GroupChange, GroupName, GroupNamePrefix, Visibility};
 use domain::{GroupId, Invalid, Limit, UserId};
 use serde::Deserialize;
+use utoipa::ToSchema;
 
 /// Where a body names the acting user too.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = Requester, examples(json!({})))]
 pub struct RequesterBody {
+    /// The caller, if given.
+    #[schema(value_type = Option<wire::Id>)]
     requester_id: Option<String>,
 }
 
@@ -24,11 +29,19 @@ impl RequesterBody {
 }
 
 /// What a group is, or is to become.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = GroupEdit, examples(json!({ "name": "book club", "visibility": "public", "description": "one a month" })))]
 pub struct GroupBody {
+    /// Needed to make one. Unique among the groups there are, whatever the case.
+    #[schema(min_length = 1, max_length = 64)]
     name: Option<String>,
+    /// `private` or `public`.
+    #[schema(pattern = "^(private|public)$")]
     visibility: Option<String>,
+    #[schema(max_length = 1024)]
     description: Option<String>,
+    /// The caller, if given.
+    #[schema(value_type = Option<wire::Id>)]
     requester_id: Option<String>,
 }
 
@@ -42,7 +55,12 @@ impl GroupBody {
     }
 }
 
-/// `POST /groups`
+/// Makes a group, private unless told otherwise; the caller is its owner.
+#[utoipa::path(
+    post, path = "/groups",
+    request_body = GroupBody,
+    responses((status = 201, description = "Made", body = wire::Group), Refused<403>, Refused<409>),
+)]
 pub async fn create(
     app: web::Data<UseCases>,
     Signed { caller, input: Json(body) }: Signed<Json<GroupBody>>,
@@ -57,14 +75,25 @@ pub async fn create(
 }
 
 /// Which groups to list.
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct ListQuery {
+    /// How their names begin, whatever the case.
     q: Option<String>,
+    /// The last group of the page before.
+    #[param(value_type = Option<wire::Id>)]
     after: Option<String>,
+    /// How many at most; 50 if not said.
+    #[param(value_type = Option<u16>, minimum = 1, maximum = 200)]
     limit: Option<String>,
 }
 
-/// `GET /groups`
+/// Lists the groups that the caller is in and those that are public.
+#[utoipa::path(
+    get, path = "/groups",
+    params(ListQuery),
+    responses(Page<wire::Group>),
+)]
 pub async fn list(
     app: web::Data<UseCases>,
     request: HttpRequest,
@@ -78,7 +107,11 @@ pub async fn list(
     Ok(link::page(&request, page.items.into_iter().map(wire::Group::from), next))
 }
 
-/// `GET /groups/{id}`
+/// Shows a group.
+#[utoipa::path(
+    get, path = "/groups/{id}",
+    responses((status = 200, description = "The group", body = wire::Group), Refused<404>),
+)]
 pub async fn show(
     app: web::Data<UseCases>,
     Signed { caller, input: path }: Signed<PathIds>,
@@ -87,7 +120,14 @@ pub async fn show(
     Ok(HttpResponse::Ok().json(wire::Group::from(group)))
 }
 
-/// `PUT /groups/{id}`
+/// Changes a group; for its owner and admins.
+///
+/// What is absent stays as it is.
+#[utoipa::path(
+    put, path = "/groups/{id}",
+    request_body = GroupBody,
+    responses((status = 200, description = "Changed", body = wire::Group), Refused<403>, Refused<404>, Refused<409>),
+)]
 pub async fn edit(
     app: web::Data<UseCases>,
     Signed { caller, input: (path, Json(body)) }: Signed<(PathIds, Json<GroupBody>)>,
@@ -99,7 +139,12 @@ pub async fn edit(
     Ok(HttpResponse::Ok().json(wire::Group::from(group)))
 }
 
-/// `DELETE /groups/{id}`
+/// Deletes a group; for its owner.
+#[utoipa::path(
+    delete, path = "/groups/{id}",
+    request_body(content = Option<RequesterBody>, content_type = "application/json"),
+    responses((status = 204, description = "Deleted; its name is free"), Refused<403>, Refused<404>),
+)]
 pub async fn delete(
     app: web::Data<UseCases>,
     Signed { caller, input: (path, Json(body)) }: Signed<(PathIds, Json<RequesterBody>)>,

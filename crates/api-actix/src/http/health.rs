@@ -3,15 +3,34 @@
 use super::error::ApiError;
 use crate::app::Readiness;
 use actix_web::{HttpResponse, web};
-use serde_json::json;
+use serde::Serialize;
+use utoipa::ToSchema;
 
-/// `GET /health`: the process lives. Touches nothing.
-pub async fn alive() -> HttpResponse {
-    HttpResponse::Ok().json(json!({ "status": "ok" }))
+/// How the server is.
+#[derive(Serialize, ToSchema)]
+pub struct Status {
+    status: &'static str,
 }
 
-/// `GET /ready`: requests can be served.
+/// Tells that the process lives.
+///
+/// Touches nothing.
+#[utoipa::path(
+    get, path = "/health", tag = "operations",
+    responses((status = 200, description = "It lives", body = Status, example = json!({ "status": "ok" }))),
+    security(()),
+)]
+pub async fn alive() -> HttpResponse {
+    HttpResponse::Ok().json(Status { status: "ok" })
+}
+
+/// Tells that requests can be served.
+#[utoipa::path(
+    get, path = "/ready", tag = "operations",
+    responses((status = 200, description = "They can", body = Status, example = json!({ "status": "ready" }))),
+    security(()),
+)]
 pub async fn ready(readiness: web::Data<Readiness>) -> Result<HttpResponse, ApiError> {
     readiness.check().await?;
-    Ok(HttpResponse::Ok().json(json!({ "status": "ready" })))
+    Ok(HttpResponse::Ok().json(Status { status: "ready" }))
 }

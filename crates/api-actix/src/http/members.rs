@@ -3,31 +3,49 @@
 use super::error::ApiError;
 use super::extract::{Json, PathIds, Query, Signed, acting, number, required};
 use super::groups::RequesterBody;
+use super::openapi::{Page, Refused};
 use super::{link, wire};
 use crate::app::UseCases;
 use actix_web::{HttpRequest, HttpResponse, web};
 use domain::groups::{NewMember, Role};
 use domain::{Limit, UserId};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// Whom to take in.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = MemberAdd, examples(json!({ "user_id": "01890a5d-ac96-774b-bcce-b302099a8057", "role": "member" })))]
 pub struct AddBody {
+    #[schema(value_type = wire::Id)]
     user_id: Option<String>,
+    /// `member` if not said.
+    #[schema(pattern = "^(admin|member)$")]
     role: Option<String>,
+    /// The caller, if given.
+    #[schema(value_type = Option<wire::Id>)]
     requester_id: Option<String>,
 }
 
-/// `POST /groups/{id}/members`
+/// Who was taken in.
+#[derive(Serialize, ToSchema)]
+pub struct Added {
+    #[schema(examples("member added"))]
+    message: &'static str,
+    member: wire::Member,
+}
+
+/// Takes somebody into a group; for its owner and admins, and in a public group anyone adds oneself.
+///
+/// Only the owner makes admins. Who is in already stays as one is.
+#[utoipa::path(
+    post, path = "/groups/{id}/members",
+    request_body = AddBody,
+    responses((status = 200, description = "In", body = Added), Refused<403>, Refused<404>),
+)]
 pub async fn add(
     app: web::Data<UseCases>,
     Signed { caller, input: (path, Json(body)) }: Signed<(PathIds, Json<AddBody>)>,
 ) -> Result<HttpResponse, ApiError> {
-    #[derive(Serialize)]
-    struct Added {
-        message: &'static str,
-        member: wire::Member,
-    }
     let user = UserId::parse("user_id", &required("user_id", body.user_id)?)?;
     let role = body.role.as_deref().map_or(Ok(Role::Member), Role::parse)?;
     let new = NewMember::new(path.get("id")?, user, role)?;
@@ -37,13 +55,24 @@ pub async fn add(
 }
 
 /// What a member is to be.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = RoleChange, examples(json!({ "role": "admin" })))]
 pub struct RoleBody {
+    #[schema(schema_with = wire::role_word, required)]
     role: Option<String>,
+    /// The caller, if given.
+    #[schema(value_type = Option<wire::Id>)]
     requester_id: Option<String>,
 }
 
-/// `PATCH /groups/{id}/members/{user_id}`
+/// Changes a member's role; for the owner.
+///
+/// `owner` hands the group over: the old owner becomes an admin.
+#[utoipa::path(
+    patch, path = "/groups/{id}/members/{user_id}",
+    request_body = RoleBody,
+    responses((status = 200, description = "Changed", body = wire::Member), Refused<403>, Refused<404>, Refused<409>),
+)]
 pub async fn change_role(
     app: web::Data<UseCases>,
     Signed { caller, input: (path, Json(body)) }: Signed<(PathIds, Json<RoleBody>)>,
@@ -55,7 +84,12 @@ pub async fn change_role(
     Ok(HttpResponse::Ok().json(wire::Member::from(member)))
 }
 
-/// `DELETE /groups/{id}/members/{user_id}`
+/// Removes a member: the owner any, admins plain members, anyone oneself.
+#[utoipa::path(
+    delete, path = "/groups/{id}/members/{user_id}",
+    request_body(content = Option<RequesterBody>, content_type = "application/json"),
+    responses((status = 204, description = "Out"), Refused<403>, Refused<404>, Refused<409>),
+)]
 pub async fn remove(
     app: web::Data<UseCases>,
     Signed { caller, input: (path, Json(body)) }: Signed<(PathIds, Json<RequesterBody>)>,
@@ -67,12 +101,20 @@ pub async fn remove(
 }
 
 /// Where the seed names who leaves.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = Leave, examples(json!({})))]
 pub struct LeaveBody {
+    /// The caller, if given.
+    #[schema(value_type = Option<wire::Id>)]
     user_id: Option<String>,
 }
 
-/// `POST /groups/{id}/leave`
+/// Leaves a group.
+#[utoipa::path(
+    post, path = "/groups/{id}/leave",
+    request_body(content = Option<LeaveBody>, content_type = "application/json"),
+    responses((status = 204, description = "Out"), Refused<403>, Refused<404>, Refused<409>),
+)]
 pub async fn leave(
     app: web::Data<UseCases>,
     Signed { caller, input: (path, Json(body)) }: Signed<(PathIds, Json<LeaveBody>)>,
@@ -84,13 +126,23 @@ pub async fn leave(
 }
 
 /// Which members to list.
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct ListQuery {
+    /// The last member of the page before.
+    #[param(value_type = Option<wire::Id>)]
     after: Option<String>,
+    /// How many at most; 50 if not said.
+    #[param(value_type = Option<u16>, minimum = 1, maximum = 200)]
     limit: Option<String>,
 }
 
-/// `GET /groups/{id}/members`
+/// Lists the members of a group.
+#[utoipa::path(
+    get, path = "/groups/{id}/members",
+    params(ListQuery),
+    responses(Page<wire::Member>, Refused<404>),
+)]
 pub async fn list(
     app: web::Data<UseCases>,
     request: HttpRequest,

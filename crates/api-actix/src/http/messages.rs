@@ -2,65 +2,58 @@
 
 use super::error::ApiError;
 use super::extract::{Json, PathIds, Query, Signed, acting, number, required};
-use super::sending::{idempotency_key, recipient, sent};
+use super::openapi::{IdempotencyKeyHeader, Page, Refused};
+use super::sending::{Order, SendBody, recipient, sent};
 use super::{link, wire};
 use crate::app::UseCases;
 use actix_web::{HttpRequest, HttpResponse, web};
-use domain::messages::{Content, Cursor, DraftBody, IdempotencyKey, MessageType, Outgoing, Window};
-use domain::{FileId, Invalid, Limit, MessageId};
+use domain::messages::{Content, Cursor, Window};
+use domain::{Invalid, Limit, MessageId};
 use serde::Deserialize;
+use utoipa::ToSchema;
 
-/// The body of `POST /messages`.
-#[derive(Deserialize)]
-pub struct SendBody {
-    sender_id: Option<String>,
-    receiver_id: Option<String>,
-    group_id: Option<String>,
-    #[serde(rename = "type")]
-    message_type: Option<String>,
-    content: Option<String>,
-    file_id: Option<String>,
-    reply_to: Option<String>,
-    client_id: Option<String>,
-}
-
-impl SendBody {
-    /// The message it asks to be sent, under the key that was given beside it.
-    ///
-    /// # Errors
-    /// [`Invalid`] naming what is missing or malformed.
-    fn outgoing(&self, key: Option<IdempotencyKey>) -> Result<Outgoing, Invalid> {
-        let message_type = self.message_type.as_deref().map_or(Ok(MessageType::Text), MessageType::parse)?;
-        let file = self.file_id.as_deref().map(|id| FileId::parse("file_id", id)).transpose()?;
-        Ok(Outgoing {
-            recipient: recipient(self.receiver_id.as_deref(), self.group_id.as_deref())?,
-            body: DraftBody::parse(message_type, self.content.as_deref(), file)?,
-            reply_to: self.reply_to.as_deref().map(|id| MessageId::parse("reply_to", id)).transpose()?,
-            key,
-        })
-    }
-}
-
-/// `POST /messages`.
+/// Sends a message.
+///
+/// Answers 200 with the message of before where the key says that this is a retry.
+#[utoipa::path(
+    post, path = "/messages",
+    params(IdempotencyKeyHeader),
+    request_body = SendBody,
+    responses(
+        (status = 201, description = "Sent", body = wire::Message),
+        (status = 200, description = "Was sent before, under the same key", body = wire::Message),
+        Refused<403>, Refused<404>, Refused<409>,
+    ),
+)]
 pub async fn send(
     app: web::Data<UseCases>,
     request: HttpRequest,
     Signed { caller, input: Json(body) }: Signed<Json<SendBody>>,
 ) -> Result<HttpResponse, ApiError> {
-    let sender = acting("sender_id", body.sender_id.as_deref())?;
-    let message = body.outgoing(idempotency_key(request.headers(), body.client_id.as_deref())?)?;
+    let Order { sender, message } = body.order(request.headers())?;
     caller.must_be(sender)?;
     Ok(sent(app.send_message.execute(&caller, message).await?))
 }
 
 /// The query of `GET /messages`.
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct ListQuery {
+    /// The other user. Exactly one of `receiver_id` and `group_id` is needed.
+    #[param(value_type = Option<wire::Id>)]
     receiver_id: Option<String>,
+    #[param(value_type = Option<wire::Id>)]
     group_id: Option<String>,
+    /// How many at most; 50 if not said.
+    #[param(value_type = Option<u16>, minimum = 1, maximum = 200)]
     limit: Option<String>,
+    /// How many of the oldest to leave out; not with a cursor.
+    #[param(value_type = Option<u64>, minimum = 0)]
     offset: Option<String>,
+    /// A message's id, or `latest`; not with `after`.
     before: Option<String>,
+    /// A message's id.
+    #[param(value_type = Option<wire::Id>)]
     after: Option<String>,
 }
 
@@ -81,7 +74,14 @@ impl ListQuery {
     }
 }
 
-/// `GET /messages`.
+/// Lists messages with a user or in a group, oldest first.
+///
+/// `offset` counts from the oldest. `before` gives the newest page before a message, `before=latest` the newest page of all.
+#[utoipa::path(
+    get, path = "/messages",
+    params(ListQuery),
+    responses(Page<wire::Message>, Refused<404>),
+)]
 pub async fn list(
     app: web::Data<UseCases>,
     request: HttpRequest,
@@ -99,7 +99,11 @@ pub async fn list(
     Ok(link::page(&request, page.items.into_iter().map(wire::Message::from), next))
 }
 
-/// `GET /messages/{id}`.
+/// Shows a message.
+#[utoipa::path(
+    get, path = "/messages/{id}",
+    responses((status = 200, description = "The message", body = wire::Message), Refused<404>),
+)]
 pub async fn show(
     app: web::Data<UseCases>,
     Signed { caller, input: ids }: Signed<PathIds>,
@@ -109,13 +113,22 @@ pub async fn show(
 }
 
 /// The body of `PUT /messages/{id}`.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = MessageEdit, examples(json!({ "content": "Hello, world!" })))]
 pub struct EditBody {
+    /// The caller, if given.
+    #[schema(value_type = Option<wire::Id>)]
     sender_id: Option<String>,
+    #[schema(value_type = String, max_length = 4096)]
     content: Option<String>,
 }
 
-/// `PUT /messages/{id}`.
+/// Changes what a message says; for its sender.
+#[utoipa::path(
+    put, path = "/messages/{id}",
+    request_body = EditBody,
+    responses((status = 200, description = "Changed", body = wire::Message), Refused<403>, Refused<404>),
+)]
 pub async fn edit(
     app: web::Data<UseCases>,
     Signed { caller, input: (ids, Json(body)) }: Signed<(PathIds, Json<EditBody>)>,
@@ -129,12 +142,20 @@ pub async fn edit(
 }
 
 /// The body of `DELETE /messages/{id}`.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = MessageDelete, examples(json!({})))]
 pub struct DeleteBody {
+    /// The caller, if given.
+    #[schema(value_type = Option<wire::Id>)]
     sender_id: Option<String>,
 }
 
-/// `DELETE /messages/{id}`.
+/// Deletes a message; for its sender and the owner and admins of its group.
+#[utoipa::path(
+    delete, path = "/messages/{id}",
+    request_body(content = Option<DeleteBody>, content_type = "application/json"),
+    responses((status = 204, description = "Deleted"), Refused<403>, Refused<404>),
+)]
 pub async fn delete(
     app: web::Data<UseCases>,
     Signed { caller, input: (ids, Json(body)) }: Signed<(PathIds, Json<DeleteBody>)>,

@@ -3,6 +3,7 @@
 
 pub mod accounts;
 pub mod conversations;
+pub mod docs;
 pub mod error;
 pub mod extract;
 pub mod files;
@@ -13,10 +14,12 @@ pub mod link;
 pub mod members;
 pub mod messages;
 pub mod middleware;
+pub mod openapi;
 mod ranges;
 pub mod receipts;
 pub mod routes;
-mod sending;
+pub(crate) mod sending;
 pub mod sessions;
 mod upload;
+pub mod web;
 pub mod wire;

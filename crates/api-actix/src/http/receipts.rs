@@ -2,20 +2,31 @@
 
 use super::error::ApiError;
 use super::extract::{Json, PathIds, Signed, acting, required};
+use super::openapi::Refused;
 use super::wire;
 use crate::app::UseCases;
 use actix_web::{HttpResponse, web};
 use domain::MessageId;
 use serde::Deserialize;
-use serde_json::json;
+use utoipa::ToSchema;
 
 /// The body of `POST /messages/{id}/seen`.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = Seen, examples(json!({})))]
 pub struct SeenBody {
+    /// The caller, if given.
+    #[schema(value_type = Option<wire::Id>)]
     user_id: Option<String>,
 }
 
-/// `POST /messages/{id}/seen`.
+/// Marks a message as seen.
+///
+/// Again, or one's own: nothing changes.
+#[utoipa::path(
+    post, path = "/messages/{id}/seen",
+    request_body(content = Option<SeenBody>, content_type = "application/json"),
+    responses((status = 200, description = "Seen", body = wire::Done), Refused<403>, Refused<404>),
+)]
 pub async fn mark_seen(
     app: web::Data<UseCases>,
     Signed { caller, input: (ids, Json(body)) }: Signed<(PathIds, Json<SeenBody>)>,
@@ -23,10 +34,14 @@ pub async fn mark_seen(
     let id = ids.get("id")?;
     caller.must_be(acting("user_id", body.user_id.as_deref())?)?;
     app.mark_seen.execute(&caller, id).await?;
-    Ok(HttpResponse::Ok().json(json!({ "message": "marked as seen" })))
+    Ok(HttpResponse::Ok().json(wire::Done { message: "marked as seen" }))
 }
 
-/// `GET /messages/{id}/seen`.
+/// Lists who has seen a message, and when.
+#[utoipa::path(
+    get, path = "/messages/{id}/seen",
+    responses((status = 200, description = "Who has seen it", body = [wire::Receipt]), Refused<404>),
+)]
 pub async fn list(
     app: web::Data<UseCases>,
     Signed { caller, input: ids }: Signed<PathIds>,
@@ -35,7 +50,13 @@ pub async fn list(
     Ok(HttpResponse::Ok().json(receipts.into_iter().map(wire::Receipt::from).collect::<Vec<_>>()))
 }
 
-/// `GET /messages/unseen/{user_id}`.
+/// Counts what one has not seen.
+///
+/// For oneself only; without one's own messages, deleted ones and the broadcast.
+#[utoipa::path(
+    get, path = "/messages/unseen/{user_id}",
+    responses((status = 200, description = "The counts", body = wire::Unseen), Refused<403>, Refused<404>),
+)]
 pub async fn count_unseen(
     app: web::Data<UseCases>,
     Signed { caller, input: ids }: Signed<PathIds>,
@@ -45,12 +66,20 @@ pub async fn count_unseen(
 }
 
 /// The body of `POST /conversations/{id}/read`.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = Read, examples(json!({ "up_to": "01890a5d-ac96-774b-bcce-b302099a8057" })))]
 pub struct ReadBody {
+    /// A message of the conversation.
+    #[schema(value_type = wire::Id)]
     up_to: Option<String>,
 }
 
-/// `POST /conversations/{id}/read`.
+/// Marks all messages of a conversation up to one as seen.
+#[utoipa::path(
+    post, path = "/conversations/{id}/read",
+    request_body = ReadBody,
+    responses((status = 204, description = "Seen"), Refused<403>, Refused<404>),
+)]
 pub async fn mark_read(
     app: web::Data<UseCases>,
     Signed { caller, input: (ids, Json(body)) }: Signed<(PathIds, Json<ReadBody>)>,

@@ -1,8 +1,13 @@
 //! The whole URL map.
 
-use super::{accounts, conversations, files, gochat, groups, health, members, messages, receipts, sessions};
+use super::web as web_client;
+use super::{
+    accounts, conversations, docs, files, gochat, groups, health, members, messages, openapi, receipts, sessions,
+};
+use crate::live::{event_stream, socket};
 use actix_web::web::{ServiceConfig, delete, patch, post, put, resource};
 use actix_web::{FromRequest, Handler, Responder, Route, guard, web};
+use utoipa::OpenApi as _;
 
 /// GET, and HEAD wherever GET is.
 fn get<F, Args>(handler: F) -> Route
@@ -14,46 +19,76 @@ where
     web::route().guard(guard::Any(guard::Get()).or(guard::Head())).to(handler)
 }
 
-/// Adds every route. What is called most is found first.
-#[rustfmt::skip]
-pub fn routes(to: &mut ServiceConfig) {
-    to
-        // Messages
-        .service(resource("/messages").route(post().to(messages::send)).route(get(messages::list)))
-        .service(resource("/messages/upload").route(post().to(files::send)))
-        .service(resource("/messages/unseen/{user_id}").route(get(receipts::count_unseen)))
-        .service(resource("/messages/{id}").route(get(messages::show)).route(put().to(messages::edit)).route(delete().to(messages::delete)))
-        .service(resource("/messages/{id}/seen").route(post().to(receipts::mark_seen)).route(get(receipts::list)))
-        .service(resource("/conversations").route(get(conversations::list)))
-        .service(resource("/conversations/{id}/read").route(post().to(receipts::mark_read)))
-        .service(resource("/conversations/{id}/changes").route(get(conversations::changes)))
-        // The gochat surface
-        .service(resource("/dm/send").route(post().to(gochat::send_direct)))
-        .service(resource("/dm/history").route(get(gochat::direct_history)))
-        .service(resource("/group/create").route(post().to(gochat::create_group)))
-        .service(resource("/group/send").route(post().to(gochat::send_to_group)))
-        .service(resource("/group/history").route(get(gochat::group_history)))
-        .service(resource("/broadcast/send").route(post().to(gochat::broadcast)))
-        .service(resource("/broadcast/history").route(get(gochat::broadcast_history)))
-        // Groups
-        .service(resource("/groups").route(post().to(groups::create)).route(get(groups::list)))
-        .service(resource("/groups/{id}").route(get(groups::show)).route(put().to(groups::edit)).route(delete().to(groups::delete)))
-        .service(resource("/groups/{id}/members").route(post().to(members::add)).route(get(members::list)))
-        .service(resource("/groups/{id}/members/{user_id}").route(patch().to(members::change_role)).route(delete().to(members::remove)))
-        .service(resource("/groups/{id}/leave").route(post().to(members::leave)))
-        // Files
-        .service(resource("/upload").route(post().to(files::upload)))
-        .service(resource("/uploads/{id}/{name}").route(get(files::download)))
-        // Accounts
-        .service(resource("/signup").route(post().to(accounts::sign_up)))
-        .service(resource("/login").route(post().to(sessions::log_in)))
-        .service(resource("/logout").route(post().to(sessions::log_out)))
-        .service(resource("/sessions").route(get(sessions::list)))
-        .service(resource("/sessions/{id}").route(delete().to(sessions::end)))
-        .service(resource("/users").route(post().to(accounts::create)).route(get(accounts::list)))
-        .service(resource("/users/{id}").route(get(accounts::show)))
-        .service(resource("/me").route(get(accounts::show_own)).route(patch().to(accounts::edit_own)).route(delete().to(accounts::delete_own)))
-        // Operations
-        .service(resource("/health").route(get(health::alive)))
-        .service(resource("/ready").route(get(health::ready)));
+/// Makes of one table what is served, what is listed and what is documented: a handler that is in it has to carry
+/// `#[utoipa::path]`, or this does not compile.
+macro_rules! routes {
+    ($($path:literal: $($method:ident $module:ident::$handler:ident),+;)+) => {
+        /// Every route: its method as OpenAPI spells it, and its path. (HEAD is answered wherever GET is.)
+        pub const ROUTES: &[(&str, &str)] = &[$($((stringify!($method), $path)),+),+];
+
+        /// Adds every route.
+        pub fn routes(to: &mut ServiceConfig) {
+            to$(.service(resource($path)$(.route(routes!(@route $method $module::$handler)))+))+;
+        }
+
+        /// What the handlers say of themselves.
+        pub fn documented() -> utoipa::openapi::OpenApi {
+            #[derive(utoipa::OpenApi)]
+            #[openapi(paths($($($module::$handler),+),+))]
+            struct Paths;
+            Paths::openapi()
+        }
+    };
+    (@route get $module:ident::$handler:ident) => { get($module::$handler) };
+    (@route $method:ident $module:ident::$handler:ident) => { $method().to($module::$handler) };
+}
+
+// What is called most is found first.
+routes! {
+    // Messages
+    "/messages": post messages::send, get messages::list;
+    "/messages/upload": post files::send;
+    "/messages/unseen/{user_id}": get receipts::count_unseen;
+    "/messages/{id}": get messages::show, put messages::edit, delete messages::delete;
+    "/messages/{id}/seen": post receipts::mark_seen, get receipts::list;
+    "/conversations": get conversations::list;
+    "/conversations/{id}/read": post receipts::mark_read;
+    "/conversations/{id}/changes": get conversations::changes;
+    // The gochat surface
+    "/dm/send": post gochat::send_direct;
+    "/dm/history": get gochat::direct_history;
+    "/group/create": post gochat::create_group;
+    "/group/send": post gochat::send_to_group;
+    "/group/history": get gochat::group_history;
+    "/broadcast/send": post gochat::broadcast;
+    "/broadcast/history": get gochat::broadcast_history;
+    // Groups
+    "/groups": post groups::create, get groups::list;
+    "/groups/{id}": get groups::show, put groups::edit, delete groups::delete;
+    "/groups/{id}/members": post members::add, get members::list;
+    "/groups/{id}/members/{user_id}": patch members::change_role, delete members::remove;
+    "/groups/{id}/leave": post members::leave;
+    // Files
+    "/upload": post files::upload;
+    "/uploads/{id}/{name}": get files::download;
+    // Accounts
+    "/signup": post accounts::sign_up;
+    "/login": post sessions::log_in;
+    "/logout": post sessions::log_out;
+    "/sessions": get sessions::list;
+    "/sessions/{id}": delete sessions::end;
+    "/users": post accounts::create, get accounts::list;
+    "/users/{id}": get accounts::show;
+    "/me": get accounts::show_own, patch accounts::edit_own, delete accounts::delete_own;
+    // Live
+    "/ws": get socket::upgrade;
+    "/events": get event_stream::events;
+    // Operations
+    "/health": get health::alive;
+    "/ready": get health::ready;
+    "/openapi.json": get openapi::show;
+    "/": get web_client::page;
+    "/assets/{path:.*}": get web_client::asset;
+    "/docs": get docs::index;
+    "/docs/{file}": get docs::file;
 }

@@ -1,13 +1,92 @@
 //! What all routes that send have in common: to whom, under which key, and what is answered.
 
+use super::extract::acting;
 use super::wire;
 use actix_web::HttpResponse;
 use actix_web::http::header::HeaderMap;
-use domain::messages::{Appended, IdempotencyKey, Recipient};
-use domain::{GroupId, Invalid, UserId};
+use domain::messages::{Appended, DraftBody, IdempotencyKey, MessageType, Outgoing, Recipient};
+use domain::{FileId, GroupId, Invalid, MessageId, UserId};
+use serde::Deserialize;
+use utoipa::ToSchema;
 
 /// The header that makes a retry one.
 const KEY_HEADER: &str = "Idempotency-Key";
+
+/// The body of `POST /messages`, and the data of the operation `send`.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = Send, examples(json!({ "receiver_id": "01890a5d-ac96-774b-bcce-b302099a8057", "content": "Hello!" })))]
+pub struct SendBody {
+    /// The caller, if given.
+    #[schema(value_type = Option<wire::Id>)]
+    sender_id: Option<String>,
+    /// Exactly one of `receiver_id` and `group_id` is needed.
+    #[schema(value_type = Option<wire::Id>)]
+    receiver_id: Option<String>,
+    #[schema(value_type = Option<wire::Id>)]
+    group_id: Option<String>,
+    /// `text` if not said.
+    #[serde(rename = "type")]
+    #[schema(pattern = "^(text|image|file)$")]
+    message_type: Option<String>,
+    /// Stored and returned exactly as sent. A `text` needs one that is not blank.
+    #[schema(max_length = 4096)]
+    content: Option<String>,
+    /// Needed by an `image` and a `file`.
+    #[schema(value_type = Option<wire::Id>)]
+    file_id: Option<String>,
+    /// A message of the same conversation.
+    #[schema(value_type = Option<wire::Id>)]
+    reply_to: Option<String>,
+    /// The same as the header `Idempotency-Key`.
+    #[schema(min_length = 1, max_length = 64)]
+    client_id: Option<String>,
+}
+
+/// A message to be sent, and whom the request names as its sender.
+pub struct Order {
+    pub sender: Option<UserId>,
+    pub message: Outgoing,
+}
+
+impl SendBody {
+    /// The message that is to go to whom the body names, under the key that it or one of the headers gives.
+    ///
+    /// # Errors
+    /// [`Invalid`] naming what is missing or malformed.
+    pub fn order(&self, headers: &HeaderMap) -> Result<Order, Invalid> {
+        self.addressed(|| recipient(self.receiver_id.as_deref(), self.group_id.as_deref()), headers)
+    }
+
+    /// The same to everybody: the body names nobody.
+    ///
+    /// # Errors
+    /// [`Invalid`] naming what is missing, malformed or too much.
+    pub fn to_everybody(&self, headers: &HeaderMap) -> Result<Order, Invalid> {
+        let nobody_named = || match (&self.receiver_id, &self.group_id) {
+            (None, None) => Ok(Recipient::Everybody),
+            _ => Err(Invalid::new("broadcast", "a broadcast goes to everybody")),
+        };
+        self.addressed(nobody_named, headers)
+    }
+
+    fn addressed(
+        &self,
+        recipient: impl FnOnce() -> Result<Recipient, Invalid>,
+        headers: &HeaderMap,
+    ) -> Result<Order, Invalid> {
+        let sender = acting("sender_id", self.sender_id.as_deref())?;
+        let key = idempotency_key(headers, self.client_id.as_deref())?;
+        let message_type = self.message_type.as_deref().map_or(Ok(MessageType::Text), MessageType::parse)?;
+        let file = self.file_id.as_deref().map(|id| FileId::parse("file_id", id)).transpose()?;
+        let message = Outgoing {
+            recipient: recipient()?,
+            body: DraftBody::parse(message_type, self.content.as_deref(), file)?,
+            reply_to: self.reply_to.as_deref().map(|id| MessageId::parse("reply_to", id)).transpose()?,
+            key,
+        };
+        Ok(Order { sender, message })
+    }
+}
 
 /// The user or the group that a request names.
 ///

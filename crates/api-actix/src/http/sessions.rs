@@ -2,6 +2,7 @@
 
 use super::error::ApiError;
 use super::extract::{Json, PathIds, Signed, required};
+use super::openapi::Refused;
 use super::wire;
 use crate::app::UseCases;
 use crate::tokens::Tokens;
@@ -9,28 +10,46 @@ use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 use domain::sessions::{Session, UserAgent};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// Who one claims to be.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = LogIn, examples(json!({ "username": "ada", "password": "correct horse battery" })))]
 pub struct LogInBody {
+    #[schema(value_type = String)]
     username: Option<String>,
+    #[schema(value_type = String)]
     password: Option<String>,
 }
 
-/// `POST /login`
+/// Who is logged in, and how to show it.
+#[derive(Serialize, ToSchema)]
+pub struct LoggedIn {
+    /// A JWT.
+    token: String,
+    #[schema(examples("Bearer"))]
+    token_type: &'static str,
+    /// Seconds.
+    #[schema(examples(86400))]
+    expires_in: i64,
+    user: wire::User,
+}
+
+/// Begins a session and gives its token, good for 24 hours.
+///
+/// An unknown user and a wrong password get the same answer.
+#[utoipa::path(
+    post, path = "/login",
+    request_body = LogInBody,
+    responses((status = 200, description = "Logged in", body = LoggedIn), Refused<401>),
+    security(()),
+)]
 pub async fn log_in(
     app: web::Data<UseCases>,
     tokens: web::Data<Tokens>,
     request: HttpRequest,
     Json(body): Json<LogInBody>,
 ) -> Result<HttpResponse, ApiError> {
-    #[derive(Serialize)]
-    struct LoggedIn {
-        token: String,
-        token_type: &'static str,
-        expires_in: i64,
-        user: wire::User,
-    }
     let username = required("username", body.username)?;
     let password = required("password", body.password)?;
     let agent = request.headers().get(header::USER_AGENT);
@@ -44,20 +63,32 @@ pub async fn log_in(
     }))
 }
 
-/// `POST /logout`
+/// Ends the session that the token is of.
+#[utoipa::path(
+    post, path = "/logout",
+    responses((status = 204, description = "Ended; the token is refused from now on")),
+)]
 pub async fn log_out(app: web::Data<UseCases>, Signed { caller, .. }: Signed) -> Result<HttpResponse, ApiError> {
     app.end_session.execute(&caller, caller.session).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// `GET /sessions`
+/// Lists one's own logins.
+#[utoipa::path(
+    get, path = "/sessions",
+    responses((status = 200, description = "One's logins", body = [wire::Session])),
+)]
 pub async fn list(app: web::Data<UseCases>, Signed { caller, .. }: Signed) -> Result<HttpResponse, ApiError> {
     let sessions = app.list_sessions.execute(&caller).await?;
     let listed = sessions.into_iter().map(|session| wire::Session::listed(session, caller.session));
     Ok(HttpResponse::Ok().json(listed.collect::<Vec<_>>()))
 }
 
-/// `DELETE /sessions/{id}`
+/// Ends one of one's own logins.
+#[utoipa::path(
+    delete, path = "/sessions/{id}",
+    responses((status = 204, description = "Ended"), Refused<404>),
+)]
 pub async fn end(
     app: web::Data<UseCases>,
     Signed { caller, input: path }: Signed<PathIds>,

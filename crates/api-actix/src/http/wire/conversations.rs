@@ -4,9 +4,10 @@ use super::{Group, Id, Message, Time, User};
 use domain::conversations::With;
 use domain::{conversations, receipts, users};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// Somebody has seen a message.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Receipt {
     user_id: Id,
     username: String,
@@ -20,7 +21,7 @@ impl From<receipts::Receipt> for Receipt {
 }
 
 /// What one has not seen of another user.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct UnseenDirect {
     user_id: Id,
     username: String,
@@ -28,7 +29,7 @@ pub struct UnseenDirect {
 }
 
 /// What one has not seen of a group.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct UnseenGroup {
     group_id: Id,
     group_name: String,
@@ -36,7 +37,7 @@ pub struct UnseenGroup {
 }
 
 /// What one has not seen.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Unseen {
     direct_messages: Vec<UnseenDirect>,
     group_messages: Vec<UnseenGroup>,
@@ -65,14 +66,18 @@ impl From<receipts::Unseen> for Unseen {
 }
 
 /// A conversation in one's list.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Conversation {
     id: Id,
+    #[schema(schema_with = super::kind_word)]
     kind: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     user: Option<User>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     group: Option<Group>,
+    #[schema(required)]
     last_message: Option<Message>,
     unseen_count: u64,
     update: i64,

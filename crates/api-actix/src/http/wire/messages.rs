@@ -5,19 +5,24 @@ use domain::messages::{ChangeEntry, Place};
 use domain::{files, messages, users};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// What of a name in a URL may stand as it is: RFC 3986's unreserved characters.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// An uploaded file.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct File {
     id: Id,
+    #[schema(examples("/uploads/01890a5d-ac96-774b-bcce-b302099a8057/cat.png"))]
     url: String,
     name: String,
     size: u64,
+    /// As its bytes tell.
     #[serde(rename = "type")]
+    #[schema(examples("image/png"))]
     media_type: String,
+    #[schema(pattern = "^[0-9a-f]{64}$")]
     sha256: String,
     created_at: Time,
 }
@@ -37,10 +42,12 @@ impl From<files::File> for File {
 }
 
 /// Who sent a message.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Sender {
     id: Id,
+    #[schema(examples("ada"))]
     username: String,
+    #[schema(examples("Ada Lovelace"))]
     display_name: String,
 }
 
@@ -60,31 +67,42 @@ pub const fn kind(place: Place) -> &'static str {
 }
 
 /// A message.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Message {
     id: Id,
     conversation_id: Id,
+    #[schema(schema_with = super::kind_word)]
     kind: &'static str,
     sender_id: Id,
     sender: Sender,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     receiver_id: Option<Id>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     group_id: Option<Id>,
     #[serde(rename = "type")]
+    #[schema(schema_with = super::type_word)]
     message_type: &'static str,
+    #[schema(examples("Hello!"))]
     content: String,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     file_id: Option<Id>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     file: Option<File>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     reply_to: Option<Id>,
+    /// The number of the conversation's counter that it was sent with: orders the conversation.
     seq: i64,
+    /// The number of its last change.
     update: i64,
     created_at: Time,
     updated_at: Time,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     edited_at: Option<Time>,
 }
 
@@ -123,7 +141,7 @@ impl From<messages::Message> for Message {
 }
 
 /// What is left of a deleted message.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Tombstone {
     id: Id,
     conversation_id: Id,
@@ -145,7 +163,7 @@ impl From<messages::Tombstone> for Tombstone {
 }
 
 /// An entry of a change feed.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(untagged)]
 pub enum Change {
     /// Sent or edited.
@@ -155,8 +173,9 @@ pub enum Change {
 }
 
 /// A page of a conversation's change feed.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Changes {
+    /// The next page's `after`.
     update: i64,
     messages: Vec<Change>,
     more: bool,

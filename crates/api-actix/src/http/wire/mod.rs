@@ -5,18 +5,22 @@
 mod conversations;
 mod messages;
 mod people;
+mod words;
 
 pub use conversations::{Conversation, Receipt, Unseen, UnseenDirect, UnseenGroup};
 pub use messages::{Change, Changes, File, Message, Sender, Tombstone, kind};
 pub use people::{Group, Member, Session, User};
+pub use words::{KINDS, ROLES, TYPES, VISIBILITIES, kind_word, role_word, type_word, visibility_word};
 
 use chrono::SecondsFormat;
 use domain::Timestamp;
 use serde::{Serialize, Serializer};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
-/// An id, in its canonical form.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// An id: a UUIDv7 in its canonical form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ToSchema)]
+#[schema(value_type = String, format = "uuid", examples("01890a5d-ac96-774b-bcce-b302099a8057"))]
 pub struct Id(pub Uuid);
 
 impl Serialize for Id {
@@ -26,13 +30,21 @@ impl Serialize for Id {
 }
 
 /// A moment, RFC 3339 in UTC with exactly six decimals.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ToSchema)]
+#[schema(value_type = String, format = DateTime, examples("2026-07-06T05:00:00.000000Z"))]
 pub struct Time(pub Timestamp);
 
 impl Serialize for Time {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&self.0.as_datetime().to_rfc3339_opts(SecondsFormat::Micros, true))
     }
+}
+
+/// That something was done.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Done {
+    /// What was done.
+    pub message: &'static str,
 }
 
 #[cfg(test)]

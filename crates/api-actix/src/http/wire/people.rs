@@ -3,18 +3,24 @@
 use super::{Id, Time};
 use domain::{SessionId, groups, sessions, users};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// A user, as far as the reader may see one.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct User {
     id: Id,
+    #[schema(examples("ada"))]
     username: String,
+    #[schema(examples("Ada Lovelace"))]
     display_name: String,
     created_at: Time,
     updated_at: Time,
     #[serde(skip_serializing_if = "Option::is_none")]
+    /// For oneself and admins only.
+    #[schema(nullable = false, examples("ada@example.org"))]
     email: Option<String>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
+    /// In one's own, for an admin of the server.
     admin: bool,
 }
 
@@ -33,11 +39,12 @@ impl From<users::UserView> for User {
 }
 
 /// A login of one's own.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Session {
     id: Id,
     created_at: Time,
     last_seen_at: Time,
+    #[schema(required)]
     user_agent: Option<String>,
     current: bool,
 }
@@ -56,13 +63,17 @@ impl Session {
 }
 
 /// A group as one user sees it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Group {
     id: Id,
+    #[schema(examples("book club"))]
     name: String,
     description: String,
+    #[schema(schema_with = super::visibility_word)]
     visibility: &'static str,
     member_count: u64,
+    /// The caller's, or null.
+    #[schema(required, schema_with = super::words::role_or_null)]
     role: Option<&'static str>,
     created_at: Time,
     updated_at: Time,
@@ -85,11 +96,13 @@ impl From<groups::GroupView> for Group {
 }
 
 /// Somebody in a group.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Member {
     group_id: Id,
     user_id: Id,
+    #[schema(examples("ada"))]
     username: String,
+    #[schema(schema_with = super::role_word)]
     role: &'static str,
     created_at: Time,
     updated_at: Time,

@@ -1,0 +1,57 @@
+//! Swagger UI over the OpenAPI document, all of it from the binary.
+
+use super::error::ApiError;
+use super::openapi::Refused;
+use actix_web::http::header::{self, HeaderValue};
+use actix_web::{HttpResponse, web};
+use domain::Error;
+use std::sync::Arc;
+use utoipa_swagger_ui::{Config, serve};
+
+/// Scripts and styles of this server only, none of them inline. (Swagger UI draws its icons from `data:` URLs.)
+const POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
+     base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+);
+
+/// What Swagger UI is told: where the document is, and to ask nobody else whether it is valid.
+pub struct Docs(Arc<Config<'static>>);
+
+impl Docs {
+    /// Over `/openapi.json`.
+    pub fn new() -> Self {
+        Self(Arc::new(Config::from("/openapi.json").validator_url("none").persist_authorization(false)))
+    }
+}
+
+impl Default for Docs {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Leads to Swagger UI.
+#[utoipa::path(
+    get, path = "/docs", tag = "operations", operation_id = "docs",
+    responses((status = 308, description = "It is at `/docs/index.html`", headers(("Location" = String)))),
+    security(()),
+)]
+pub async fn index() -> HttpResponse {
+    HttpResponse::PermanentRedirect().insert_header((header::LOCATION, "/docs/index.html")).finish()
+}
+
+/// Gives a file of Swagger UI.
+#[utoipa::path(
+    get, path = "/docs/{file}", tag = "operations", operation_id = "docs_file",
+    params(("file" = String, Path, example = "index.html")),
+    responses((status = 200, description = "The file", content_type = "*/*", body = Vec<u8>), Refused<404>),
+    security(()),
+)]
+pub async fn file(docs: web::Data<Docs>, name: web::Path<String>) -> Result<HttpResponse, ApiError> {
+    let found = serve(&name, docs.0.clone()).map_err(|fault| Error::internal(fault.to_string()))?;
+    let Some(file) = found else { return Ok(HttpResponse::NotFound().finish()) };
+    Ok(HttpResponse::Ok()
+        .content_type(file.content_type)
+        .insert_header((header::CONTENT_SECURITY_POLICY, POLICY))
+        .body(file.bytes.into_owned()))
+}

@@ -1,0 +1,89 @@
+//! What follows from the form of an operation: nobody has to write it at a handler, and nobody can forget it.
+
+use super::refusals;
+use utoipa::Modify;
+use utoipa::openapi::path::{Operation, ParameterBuilder, ParameterIn, PathItem};
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{Components, OpenApi, Ref, RefOr, Required};
+
+/// The rules that hold for all routes (`API.md`, Conventions).
+pub struct Conventions;
+
+/// Never limited, never refused.
+const ALWAYS_ANSWERED: &[&str] = &["/health"];
+
+impl Modify for Conventions {
+    fn modify(&self, document: &mut OpenApi) {
+        let components = document.components.get_or_insert_with(Components::default);
+        for (code, response) in refusals::components() {
+            components.responses.insert(code.to_owned(), response.into());
+        }
+        let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT");
+        let bearer = bearer.description(Some("The token of `POST /login`"));
+        components.add_security_scheme("bearer", SecurityScheme::Http(bearer.build()));
+        for (path, item) in &mut document.paths.paths {
+            for (changes, operation) in operations(item) {
+                apply(path, changes, operation);
+            }
+        }
+    }
+}
+
+/// The operations of a path, and whether each may change something.
+fn operations(item: &mut PathItem) -> impl Iterator<Item = (bool, &mut Operation)> {
+    let PathItem { get, post, put, patch, delete, .. } = item;
+    let changing = [post, put, patch, delete].into_iter().flatten().map(|operation| (true, operation));
+    get.iter_mut().map(|operation| (false, operation)).chain(changing)
+}
+
+fn apply(path: &str, changes: bool, operation: &mut Operation) {
+    name(operation);
+    parameters(path, operation);
+    // A requirement that names no scheme is how a handler says that it looks at no token.
+    let open = operation.security.is_some();
+    if open {
+        operation.security = Some(Vec::new());
+    }
+    let mut statuses = vec![500];
+    if !ALWAYS_ANSWERED.contains(&path) {
+        statuses.extend([429, 503]);
+    }
+    if !open {
+        statuses.push(401);
+    }
+    if operation.parameters.as_ref().is_some_and(|parameters| !parameters.is_empty()) {
+        statuses.push(400);
+    }
+    if operation.request_body.is_some() {
+        statuses.extend([400, 413, 415]);
+    }
+    if changes {
+        statuses.push(507);
+    }
+    for (status, response) in statuses.into_iter().map(refusals::reference) {
+        operation.responses.responses.entry(status).or_insert(response);
+    }
+}
+
+/// Operations are called like their handlers, which are unique only with their modules.
+fn name(operation: &mut Operation) {
+    if let (Some(id), Some([tag, ..])) = (&mut operation.operation_id, operation.tags.as_deref()) {
+        *id = format!("{tag}_{id}");
+    }
+}
+
+/// Every placeholder of the path that the handler says nothing of is an id.
+fn parameters(path: &str, operation: &mut Operation) {
+    for name in path.split('{').skip(1).filter_map(|rest| rest.split('}').next()) {
+        let parameters = operation.parameters.get_or_insert_default();
+        let known = |parameter: &RefOr<utoipa::openapi::path::Parameter>| matches!(parameter, RefOr::T(parameter) if parameter.name == name);
+        if !parameters.iter().any(known) {
+            let id = ParameterBuilder::new()
+                .name(name)
+                .parameter_in(ParameterIn::Path)
+                .required(Required::True)
+                .schema(Some(Ref::from_schema_name("Id")));
+            parameters.insert(0, id.build().into());
+        }
+    }
+}
