@@ -99,26 +99,23 @@ impl Members {
         }
     }
 
-    /// Calls `give` for every connection of the audience, joining ones left out.
-    fn each(&self, audience: Audience, mut give: impl FnMut(&Rc<Connection>)) {
+    /// Calls `give` for every connection of the audience; joining ones take nothing.
+    fn each(&self, audience: Audience, give: impl FnMut(&Rc<Connection>)) {
         match audience {
             Audience::Everybody => self.all.iter().for_each(give),
             Audience::Members(group) => self.of_group(group).iter().for_each(give),
-            Audience::Users([one, other]) => {
-                self.of_user(one).iter().for_each(&mut give);
-                if other != one {
-                    self.of_user(other).iter().for_each(give);
-                }
-            }
+            Audience::Users(users) => self.of_users(users).for_each(give),
             Audience::MembersAmong(group, users) => {
-                self.each(Audience::Users(users), |connection| {
-                    if connection.groups.borrow().contains(&group) {
-                        give(connection);
-                    }
-                });
+                let inside = |connection: &&Rc<Connection>| connection.groups.borrow().contains(&group);
+                self.of_users(users).filter(inside).for_each(give);
             }
             Audience::Nobody => {}
         }
+    }
+
+    fn of_users(&self, [one, other]: [UserId; 2]) -> impl Iterator<Item = &Rc<Connection>> {
+        let others = if one == other { &[] } else { self.of_user(other) };
+        self.of_user(one).iter().chain(others)
     }
 }
 
