@@ -1,5 +1,7 @@
 //! The command line.
 
+mod copy;
+
 use crate::app::Application;
 use crate::config::{self, Config, Flags};
 use crate::http::openapi;
@@ -24,6 +26,8 @@ enum Command {
     Serve,
     /// Brings the database's tables up to date and exits
     Migrate,
+    /// Copies a whole database into another, between SQLite and Postgres either way, and compares them
+    Copy(copy::CopyArguments),
     /// Prints the OpenAPI document
     Openapi,
 }
@@ -36,6 +40,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command.unwrap_or(Command::Serve) {
         Command::Serve => configured(&cli.flags, serve),
         Command::Migrate => configured(&cli.flags, migrate),
+        Command::Copy(arguments) => copy::run(&arguments),
         Command::Openapi => {
             println!("{}", openapi::text()?);
             Ok(())

@@ -88,6 +88,7 @@ impl Store {
         let url = DatabaseUrl::parse(url).ok_or(OpenError::Url)?;
         blocking(move || {
             let mut conn = AnyConnection::open(&url, Purpose::Read)?;
+            conn.take_time().map_err(|error| OpenError::Read(error.into()))?;
             conn.snapshot(faults).map_err(|error| OpenError::Read(Box::new(error)))
         })
         .await

@@ -136,6 +136,8 @@ impl GroupRepository for Store {
         self.snapshot(move |conn| {
             let mut query = live_groups_with_role(viewer.into())
                 .filter(conversations::visibility.eq("public").or(members::user_id.is_not_null()))
+                // Every group has one; said, so that the index over the names of live groups serves.
+                .filter(conversations::name_key.is_not_null())
                 .order((conversations::name_key, conversations::id))
                 .limit(limit.get() as i64 + 1)
                 .select((GroupRow::as_select(), members::role.nullable()))
@@ -157,8 +159,9 @@ impl GroupRepository for Store {
                 let Some(place) = place else { return Ok(NotFound::Group.err()?) };
                 // A deleted group may share its name with a live one, which then follows it by id or precedes it.
                 let behind = conversations::name_key.gt(place.clone());
-                let beside = conversations::name_key.eq(place).and(conversations::id.gt(Id::from(after)));
-                query = query.filter(behind.or(beside));
+                let beside = conversations::name_key.eq(place.clone()).and(conversations::id.gt(Id::from(after)));
+                // Where to begin in the index; the rest is told row by row.
+                query = query.filter(conversations::name_key.ge(place)).filter(behind.or(beside));
             }
             let rows: Vec<(GroupRow, Option<String>)> = query.load(conn)?;
             let views = rows.into_iter().filter_map(|row| visible(Some(row)).transpose());

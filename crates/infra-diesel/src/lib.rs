@@ -6,6 +6,7 @@
 mod check;
 mod connection;
 mod conversations;
+pub mod copy;
 mod error;
 mod files;
 mod groups;

@@ -18,14 +18,21 @@ pub enum LockError {
     /// Somebody has it.
     #[error("another parlance is running on {0}: one SQLite file takes one server at a time")]
     Held(String),
+    /// The folder of the file cannot be made.
+    #[error("cannot make the folder of {0}: {1}")]
+    Folder(String, std::io::Error),
     /// The lock file cannot be made or locked.
     #[error("cannot lock {0}: {1}")]
     Failed(String, std::io::Error),
 }
 
 impl DatabaseLock {
-    /// Takes the lock of the database at `path`, or says who has it.
+    /// Takes the lock of the database at `path`, whose folder is made if need be, or says that somebody has it.
     pub fn take(path: &Path) -> Result<Self, LockError> {
+        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            let unmade = |error| LockError::Folder(path.display().to_string(), error);
+            std::fs::create_dir_all(folder).map_err(unmade)?;
+        }
         let mut beside = path.as_os_str().to_owned();
         beside.push(".lock");
         let failed = |error| LockError::Failed(path.display().to_string(), error);

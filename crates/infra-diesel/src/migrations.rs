@@ -17,21 +17,28 @@ type Fault = Box<dyn std::error::Error + Send + Sync>;
 /// Brings the tables up to date and gives the names of what was run. Of several servers that start at once on one Postgres
 /// one migrates and the others wait; a SQLite file has one server.
 pub fn run(conn: &mut AnyConnection) -> Result<Vec<String>, Fault> {
+    // A migration may take longer than a request may.
+    conn.take_time()?;
     match conn {
-        AnyConnection::Sqlite(conn) => pending(conn, SQLITE),
+        AnyConnection::Sqlite(conn) => run_pending(conn, SQLITE),
         AnyConnection::Postgres(conn) => {
-            // A migration may take longer than a request may.
-            conn.batch_execute(&format!(
-                "SET lock_timeout = 0; SET statement_timeout = 0; SELECT pg_advisory_lock({ADVISORY_LOCK})"
-            ))?;
-            let outcome = pending(conn, POSTGRES);
+            conn.batch_execute(&format!("SELECT pg_advisory_lock({ADVISORY_LOCK})"))?;
+            let outcome = run_pending(conn, POSTGRES);
             conn.batch_execute(&format!("SELECT pg_advisory_unlock({ADVISORY_LOCK})"))?;
             outcome
         }
     }
 }
 
-fn pending<DB: diesel::backend::Backend, C: MigrationHarness<DB>>(
+/// Whether there is anything to run. Changes nothing.
+pub fn pending(conn: &mut AnyConnection) -> Result<bool, Fault> {
+    match conn {
+        AnyConnection::Sqlite(conn) => conn.has_pending_migration(SQLITE),
+        AnyConnection::Postgres(conn) => conn.has_pending_migration(POSTGRES),
+    }
+}
+
+fn run_pending<DB: diesel::backend::Backend, C: MigrationHarness<DB>>(
     conn: &mut C,
     migrations: EmbeddedMigrations,
 ) -> Result<Vec<String>, Fault> {

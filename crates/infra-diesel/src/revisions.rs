@@ -144,17 +144,18 @@ fn era_behind(revision: i64, era: i64) -> i64 {
     revision / era + 1
 }
 
-/// What `server.starts` must be in a copy of this database, so that it goes on behind every revision handed out here.
-pub fn starts_of_copy(source: &mut AnyConnection, target: &AnyConnection) -> DbResult<i64> {
-    let starts = |conn: &mut AnyConnection| server::table.select(server::starts).first::<i64>(conn);
-    let started = starts(source)?;
+/// Lets a copy go on behind every revision that was handed out by the database it is made from.
+pub fn continue_in_copy(source: &mut AnyConnection, copy: &mut AnyConnection) -> DbResult<()> {
+    let started: i64 = server::table.select(server::starts).first(source)?;
     let handed_out = match source {
         AnyConnection::Sqlite(_) => (started + 1) * SQLITE_ERA,
         AnyConnection::Postgres(conn) => started * POSTGRES_ERA + Horizon::of_snapshot(conn)?.newest,
     };
-    Ok(match target {
+    let starts = match copy {
         // Its next start begins another era.
         AnyConnection::Sqlite(_) => handed_out / SQLITE_ERA,
         AnyConnection::Postgres(_) => era_behind(handed_out, POSTGRES_ERA),
-    })
+    };
+    diesel::update(server::table).set(server::starts.eq(starts)).execute(copy)?;
+    Ok(())
 }

@@ -1,6 +1,7 @@
 //! [`Store`]: opening, and the two ways to the database.
 
 use crate::connection::{AnyConnection, DatabaseUrl, Purpose};
+use crate::copy;
 use crate::error::DbResult;
 use crate::lock::{DatabaseLock, LockError};
 use crate::migrations;
@@ -47,20 +48,15 @@ pub enum OpenError {
     /// Another server has the file.
     #[error(transparent)]
     Lock(#[from] LockError),
-    /// The folder of the file cannot be made.
-    #[error("cannot make the folder of {path}: {source}")]
-    Folder {
-        /// The file.
-        path: String,
-        /// What the system says.
-        source: std::io::Error,
-    },
     /// The database is not there, or not ours.
     #[error("cannot open the database: {0}")]
     Connect(#[from] diesel::ConnectionError),
     /// A Postgres that is too old, or does not keep what it says it has stored.
     #[error(transparent)]
     Unfit(#[from] UnfitPostgres),
+    /// Half a database.
+    #[error("this database is a copy that was not finished: run `parlance copy` again")]
+    UnfinishedCopy,
     /// A migration failed.
     #[error("cannot migrate the database: {0}")]
     Migrate(Box<dyn std::error::Error + Send + Sync>),
@@ -217,17 +213,14 @@ struct Prepared {
 /// Locks and migrates.
 fn prepare(url: &DatabaseUrl) -> Result<Prepared, OpenError> {
     let lock = match url {
-        DatabaseUrl::Sqlite(path) => {
-            if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-                let unmade = |source| OpenError::Folder { path: path.display().to_string(), source };
-                std::fs::create_dir_all(folder).map_err(unmade)?;
-            }
-            Some(DatabaseLock::take(path)?)
-        }
+        DatabaseUrl::Sqlite(path) => Some(DatabaseLock::take(path)?),
         DatabaseUrl::Postgres(_) => None,
     };
     let mut conn = AnyConnection::open(url, Purpose::Write)?;
     postgres::check_version(&mut conn)?;
+    if copy::is_unfinished(&mut conn).map_err(|error| OpenError::Read(error.into()))? {
+        return Err(OpenError::UnfinishedCopy);
+    }
     let applied = migrations::run(&mut conn).map_err(OpenError::Migrate)?;
     Ok(Prepared { lock, applied, conn })
 }

@@ -91,7 +91,7 @@ impl AnyConnection {
 
     /// Runs `work` in a transaction that sees one moment of the database and writes nothing.
     pub fn snapshot<T>(&mut self, work: impl FnOnce(&mut Self) -> DbResult<T>) -> DbResult<T> {
-        self.begin("BEGIN", "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")?;
+        self.begin_snapshot()?;
         match work(self) {
             Ok(value) => {
                 self.commit()?;
@@ -102,6 +102,19 @@ impl AnyConnection {
                 let _ = self.rollback();
                 Err(error)
             }
+        }
+    }
+
+    /// Begins a transaction that sees one moment of the database and writes nothing.
+    pub fn begin_snapshot(&mut self) -> diesel::QueryResult<()> {
+        self.begin("BEGIN", "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+    }
+
+    /// Lets statements take as long as they need from here on: for what nobody waits for.
+    pub fn take_time(&mut self) -> diesel::QueryResult<()> {
+        match self {
+            Self::Postgres(conn) => conn.batch_execute("SET lock_timeout = 0; SET statement_timeout = 0"),
+            Self::Sqlite(_) => Ok(()),
         }
     }
 

@@ -1,0 +1,126 @@
+//! Copying a whole database into another: from SQLite to Postgres, back, or between two of a kind.
+//!
+//! Tables are read in the order of their keys and written in batches, each in a transaction. How far a copy has come is
+//! told by what is in the target, so that one which was cut off goes on. Then both sides are read again and compared.
+//! Revisions are copied as they are and go on behind them ([`crate::revisions`]): live clients resume.
+//!
+//! Everything here blocks.
+
+mod canonical;
+mod passes;
+mod report;
+mod sides;
+mod tables;
+
+pub use report::{Plan, Progress, Report, TableReport};
+pub use sides::TargetState;
+pub(crate) use sides::is_unfinished;
+
+use crate::connection::DatabaseUrl;
+use crate::error::DbError;
+use crate::lock::LockError;
+use crate::postgres::UnfitPostgres;
+use crate::revisions;
+use sides::Opened;
+
+/// One of the two databases.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// What is read.
+    From,
+    /// What is written.
+    To,
+}
+
+impl std::fmt::Display for Side {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::From => "source",
+            Self::To => "target",
+        })
+    }
+}
+
+/// Why nothing, or not all, was copied.
+#[derive(Debug, thiserror::Error)]
+pub enum CopyError {
+    /// Neither of the two.
+    #[error("the URL of the {0} must begin with sqlite:// or postgres://")]
+    Url(Side),
+    /// Nothing would be gained.
+    #[error("source and target are the same database")]
+    Same,
+    /// The file is not there.
+    #[error("the source does not exist")]
+    NoSource,
+    /// A server has the file.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// A server, or another copy, works on it.
+    #[error("a parlance server or another copy is connected to the {0}: stop it first")]
+    InUse(Side),
+    /// It is not there, or not ours.
+    #[error("cannot open the {0}: {1}")]
+    Connect(Side, diesel::ConnectionError),
+    /// A Postgres that is too old.
+    #[error(transparent)]
+    Unfit(#[from] UnfitPostgres),
+    /// Its tables are not this version's.
+    #[error("the source is not a database of this version: run `parlance migrate` on it first")]
+    NotMigrated,
+    /// The source is itself half a copy.
+    #[error("the source is a copy that was not finished")]
+    UnfinishedSource,
+    /// Something is there already.
+    #[error("the target is not empty")]
+    NotEmpty,
+    /// The target is half a copy of something else.
+    #[error("the target holds an unfinished copy of {0}")]
+    OtherCopy(String),
+    /// A migration failed.
+    #[error("cannot migrate the target: {0}")]
+    Migrate(Box<dyn std::error::Error + Send + Sync>),
+    /// One of the databases said no.
+    #[error("a database failed: {0}")]
+    Database(#[from] DbError),
+}
+
+/// Says what [`copy`] would do, and changes nothing.
+///
+/// # Errors
+/// [`CopyError`].
+pub fn plan(from: &str, to: &str) -> Result<Plan, CopyError> {
+    let (from, to) = urls(from, to)?;
+    let mut source = sides::open_source(&from)?;
+    let target = match sides::look_at_target(&to)? {
+        Some(mut target) => sides::state_of_target(&mut target.conn, &source.shown)?,
+        None => TargetState::Empty,
+    };
+    Ok(Plan { tables: passes::count(&mut source.conn)?, target })
+}
+
+/// Copies everything, unless an earlier call has, and compares both sides. Where they differ the target stays marked as
+/// unfinished, and no server takes it. `progress` is told how far it is after every batch.
+///
+/// # Errors
+/// [`CopyError`]. What was copied until then stays, and another call goes on from there.
+pub fn copy(from: &str, to: &str, mut progress: impl FnMut(Progress)) -> Result<Report, CopyError> {
+    let (from, to) = urls(from, to)?;
+    let Opened { conn: mut source, shown, _lock: _source_lock } = sides::open_source(&from)?;
+    let Opened { conn: mut target, _lock: _target_lock, .. } = sides::open_target(&to)?;
+    if sides::state_of_target(&mut target, &shown)? == TargetState::Empty {
+        sides::mark(&mut target, &shown)?;
+    }
+    passes::fill(&mut source, &mut target, &mut progress)?;
+    revisions::continue_in_copy(&mut source, &mut target)?;
+    let report = passes::compare(&mut source, &mut target, &mut progress)?;
+    if report.is_same() {
+        sides::unmark(&mut target)?;
+    }
+    Ok(report)
+}
+
+fn urls(from: &str, to: &str) -> Result<(DatabaseUrl, DatabaseUrl), CopyError> {
+    let (from, to) = (sides::parse(Side::From, from)?, sides::parse(Side::To, to)?);
+    if from.shown() == to.shown() { Err(CopyError::Same) } else { Ok((from, to)) }
+}
