@@ -1,0 +1,275 @@
+//! What the ports ask of the databases uses their indexes: no statement walks over a table that grows.
+//!
+//! The statements are not written down here: the ports are called, and what their connections execute is listened to.
+
+use crate::append::a_file;
+use crate::world::{Raw, World, limit, now, text};
+use diesel::connection::{Instrumentation, InstrumentationEvent, SimpleConnection, set_default_instrumentation};
+use diesel::sql_types::Text;
+use diesel::{QueryableByName, RunQueryDsl, sql_query};
+use domain::conversations::{ConversationCursor, ConversationRepository};
+use domain::files::FileRepository;
+use domain::groups::{GroupChange, GroupName, GroupNamePrefix, GroupRepository, MemberRepository, Role, Visibility};
+use domain::live::LiveReader;
+use domain::messages::{
+    Attachment, AttachmentKind, Caption, Content, Cursor, Draft, DraftBody, IdempotencyKey, MessageLog, MessageReader,
+    Recipient, Window,
+};
+use domain::receipts::ReceiptRepository;
+use domain::sessions::{Session, SessionRepository};
+use domain::users::{Email, ProfileChange, UserRepository, Username, UsernamePrefix};
+use domain::{ConversationId, SessionId};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, OnceLock};
+use test_support::{Backend, TestDb};
+
+on_both!(no_statement_of_a_port_walks_over_a_table);
+
+/// Statements by the URL of the connection that executed them, for the databases that are listened to.
+static HEARD: Mutex<BTreeMap<String, BTreeSet<String>>> = Mutex::new(BTreeMap::new());
+
+/// Listens to one connection.
+struct Listener {
+    url: String,
+}
+
+impl Instrumentation for Listener {
+    fn on_connection_event(&mut self, event: InstrumentationEvent<'_>) {
+        match event {
+            InstrumentationEvent::StartEstablishConnection { url, .. } => self.url = without_query(url).to_owned(),
+            InstrumentationEvent::StartQuery { query, .. } => {
+                if let Some(heard) = HEARD.lock().unwrap().get_mut(&self.url) {
+                    let query = query.to_string();
+                    let sql = query.rsplit_once(" -- binds: ").map_or(&*query, |(sql, _)| sql);
+                    heard.insert(sql.split_whitespace().collect::<Vec<_>>().join(" "));
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Begins to listen to all connections to the database that are opened from now on.
+fn listen(db: &TestDb) {
+    static LISTENING: OnceLock<()> = OnceLock::new();
+    LISTENING.get_or_init(|| {
+        set_default_instrumentation(|| Some(Box::new(Listener { url: String::new() }))).unwrap();
+    });
+    HEARD.lock().unwrap().insert(url_of(db).to_owned(), BTreeSet::new());
+}
+
+/// As a connection knows it.
+fn url_of(db: &TestDb) -> &str {
+    without_query(db.url().strip_prefix("sqlite://").unwrap_or(db.url()))
+}
+
+/// The store adds parameters of its own to a URL.
+fn without_query(url: &str) -> &str {
+    url.split('?').next().unwrap_or_default()
+}
+
+/// What was heard, or what was heard since it was last asked.
+fn heard(db: &TestDb) -> Vec<String> {
+    let heard = std::mem::take(HEARD.lock().unwrap().get_mut(url_of(db)).unwrap());
+    heard.into_iter().collect()
+}
+
+#[derive(QueryableByName)]
+struct SqliteStep {
+    #[diesel(sql_type = Text)]
+    detail: String,
+}
+
+#[derive(QueryableByName)]
+struct PostgresStep {
+    #[diesel(sql_type = Text, column_name = "QUERY PLAN")]
+    line: String,
+}
+
+fn plan(conn: &mut Raw, sql: &str) -> Vec<String> {
+    match conn {
+        Raw::Sqlite(conn) => {
+            let steps: Vec<SqliteStep> = sql_query(format!("EXPLAIN QUERY PLAN {sql}")).load(conn).unwrap();
+            steps.into_iter().map(|step| step.detail).collect()
+        }
+        Raw::Postgres(conn) => {
+            // As prepared once for all values.
+            let parameters = (1..).take_while(|n| sql.contains(&format!("${n}"))).count();
+            // Postgres can't tell the types of what is only unnested.
+            let types = match sql {
+                _ if sql.contains(") AS asked(") => "(uuid[], uuid[])",
+                _ if sql.contains(") AS new(id, counter") => "(bigint, uuid[], bigint[], bigint[], timestamptz[])",
+                _ => "",
+            };
+            conn.batch_execute(&format!("DEALLOCATE ALL; PREPARE asked{types} AS {sql}")).unwrap();
+            let nulls = vec!["NULL"; parameters].join(", ");
+            let nulls = if parameters == 0 { String::new() } else { format!("({nulls})") };
+            let steps: Vec<PostgresStep> =
+                sql_query(format!("EXPLAIN (COSTS OFF) EXECUTE asked{nulls}")).load(conn).unwrap();
+            steps.into_iter().map(|step| step.line).collect()
+        }
+    }
+}
+
+/// Tables that grow with use; `server` has one row.
+const GROWING: [&str; 7] = ["users", "sessions", "conversations", "members", "files", "messages", "receipts"];
+
+/// The step of the plan that walks over a growing table, if there is one. A walk along an index is one too, unless the
+/// statement takes its first rows only.
+fn walk<'p>(plan: &'p [String], sql: &str) -> Option<&'p String> {
+    let limited = sql.contains(" LIMIT ");
+    let sorted = plan.iter().any(|step| step.contains("USE TEMP B-TREE FOR ORDER BY"));
+    let walks = |index: usize| {
+        let step = plan[index].trim().trim_start_matches("->").trim();
+        if let Some(of) = step.strip_prefix("SCAN ") {
+            let along_an_index = of.contains(" USING ") && limited && !sorted;
+            return is_growing(of, sql) && !along_an_index;
+        }
+        let Some((how, of)) = step.split_once(" on ") else { return false };
+        let sought = plan.get(index + 1).is_some_and(|detail| detail.trim().starts_with("Index Cond:"));
+        let along_an_index = how.starts_with("Index ") && (sought || limited) || how == "Bitmap Heap Scan";
+        how.contains("Scan") && is_growing(of, sql) && !along_an_index
+    };
+    (0..plan.len()).find(|index| walks(*index)).map(|index| &plan[index])
+}
+
+/// Whether what a step names, a table or an alias, is a growing table.
+fn is_growing(step: &str, sql: &str) -> bool {
+    let named = step.split_whitespace().next().unwrap_or_default();
+    let sql = sql.replace(['`', '"'], "");
+    let aliased =
+        |table: &&str| sql.contains(&format!(" {table} {named}")) || sql.contains(&format!(" {table} AS {named}"));
+    GROWING.contains(&named) || GROWING.iter().any(|table| aliased(&table))
+}
+
+/// Calls every port so that every statement is executed at least once.
+async fn use_everything(world: &World) {
+    let (ada, bob, eve) = (
+        world.create_user("ada", Some("a@example.org")).await.unwrap().id,
+        world.user("bob").await,
+        world.user("eve").await,
+    );
+    let username = Username::parse("username", "ada").unwrap();
+    UserRepository::find(&**world, ada).await.unwrap();
+    UserRepository::find_by_name(&**world, &username).await.unwrap();
+    world.credentials(ada).await.unwrap();
+    for prefix in [None, Some(UsernamePrefix::parse("a").unwrap())] {
+        for after in [None, Some(ada)] {
+            UserRepository::list(&**world, prefix.as_ref(), after, limit(10)).await.unwrap();
+        }
+    }
+    let session = Session::begin(SessionId(crate::world::fresh()), ada, None, now());
+    let other = Session { id: SessionId(crate::world::fresh()), ..session.clone() };
+    for session in [&session, &other] {
+        SessionRepository::create(&**world, session.clone()).await.unwrap();
+    }
+    world.live(session.id).await.unwrap();
+    world.touch(session.id, now()).await.unwrap();
+    SessionRepository::list(&**world, ada, crate::world::at(0)).await.unwrap();
+    let change = ProfileChange {
+        email: Some(Email::parse("b@example.org").unwrap()),
+        display_name: Some(domain::users::DisplayName::parse("A").unwrap()),
+        password: Some(domain::users::PasswordHash("x".to_owned())),
+    };
+    UserRepository::change(&**world, ada, change, session.id, now()).await.unwrap();
+    world.end(ada, session.id, now()).await.unwrap();
+
+    let tea = world.private_group("tea", ada, [bob]).await;
+    let open = world.group(ada, "open", Visibility::Public).await;
+    GroupRepository::find(&**world, ada, tea).await.unwrap();
+    GroupRepository::find_by_name(&**world, ada, &GroupName::parse("name", "tea").unwrap()).await.unwrap();
+    for prefix in [None, Some(GroupNamePrefix::parse("t").unwrap())] {
+        for after in [None, Some(open)] {
+            GroupRepository::list(&**world, ada, prefix.as_ref(), after, limit(10)).await.unwrap();
+        }
+    }
+    let change = GroupChange { name: Some(GroupName::parse("name", "Tee").unwrap()), ..GroupChange::default() };
+    GroupRepository::change(&**world, ada, tea, change, now()).await.unwrap();
+    world.add(ada, tea, eve, Role::Member).await.unwrap();
+    MemberRepository::change_role(&**world, ada, tea, eve, Role::Admin, now()).await.unwrap();
+    for after in [None, Some(ada)] {
+        MemberRepository::list(&**world, ada, tea, after, limit(10)).await.unwrap();
+    }
+
+    let file = a_file(ada, "image/png");
+    FileRepository::create(&**world, file.clone()).await.unwrap();
+    let attached = Attachment::Stored { kind: AttachmentKind::Image, file: file.id };
+    let to = Recipient::User(bob);
+    let first = world.say(ada, to, "first").await;
+    let body = DraftBody::Attachment(attached, Caption::none());
+    let keyed = || Draft {
+        key: IdempotencyKey::parse("client_id", "k").ok(),
+        reply_to: Some(first.id),
+        body: body.clone(),
+        ..text(ada, to, "x")
+    };
+    for _ in 0..2 {
+        world.append(keyed()).await.unwrap();
+    }
+    world.say(bob, Recipient::Group(tea), "x").await;
+    world.say(bob, Recipient::Group(open), "x").await;
+    world.say(ada, Recipient::Everybody, "x").await;
+    FileRepository::find(&**world, bob, file.id).await.unwrap();
+    let last = world.say(ada, to, "last").await;
+    for window in [
+        Window::Before { cursor: Cursor::Latest, limit: limit(10) },
+        Window::Before { cursor: Cursor::Message(last.id), limit: limit(10) },
+        Window::After { cursor: first.id, limit: limit(10) },
+        Window::Offset { offset: 1, limit: limit(10) },
+    ] {
+        world.page(ada, to, window).await.unwrap();
+        world
+            .page(ada, Recipient::Group(tea), Window::Before { cursor: Cursor::Latest, limit: limit(10) })
+            .await
+            .unwrap();
+    }
+    MessageReader::find(&**world, bob, first.id).await.unwrap();
+    world.unseen(bob).await.unwrap();
+    world.mark_seen(bob, last.id, now()).await.unwrap();
+    world.of_message(ada, last.id).await.unwrap();
+    world.mark_read(bob, last.conversation, last.id, now()).await.unwrap();
+    let listed = ConversationRepository::list(&**world, ada, None, limit(1)).await.unwrap();
+    let before = listed.items.last().map(ConversationCursor::behind);
+    ConversationRepository::list(&**world, ada, before, limit(10)).await.unwrap();
+    let since = world.roster(bob).await.unwrap().at;
+    world.edit(ada, first.id, Content::parse("better").unwrap(), now()).await.unwrap();
+    world.delete(ada, last.id, now()).await.unwrap();
+    world.changes(bob, first.conversation, 0, limit(10)).await.unwrap();
+    world.missed(bob, since).await.unwrap();
+    world.missed(bob, domain::events::Revision(0)).await.unwrap();
+
+    world.remove(ada, tea, bob).await.unwrap();
+    GroupRepository::delete(&**world, ada, open, now()).await.unwrap();
+    world.delete_user(ada).await;
+    world.missing_users(vec!["ada".to_owned()]).await.unwrap();
+    assert_ne!(first.conversation, ConversationId::BROADCAST);
+}
+
+async fn no_statement_of_a_port_walks_over_a_table(db: TestDb) {
+    listen(&db);
+    let world = World::new(db).await;
+    heard(&world.db);
+    use_everything(&world).await;
+    let statements = heard(&world.db);
+    let verbs = ["SELECT", "INSERT", "UPDATE", "DELETE", "WITH"];
+    let statements = statements.iter().filter(|sql| verbs.iter().any(|verb| sql.starts_with(verb)));
+    let mut conn = world.raw();
+    if world.db.backend() == Backend::Postgres {
+        conn.batch_execute("SET enable_seqscan = off; SET plan_cache_mode = force_generic_plan").unwrap();
+    }
+    let (mut examined, mut walks) = (0, Vec::new());
+    for sql in statements {
+        // What is inserted from the statement's own arrays has no table to look through, and a condition that nothing
+        // fulfils is not looked for.
+        if sql.starts_with("INSERT") || sql.ends_with("WHERE (1=0)") {
+            continue;
+        }
+        examined += 1;
+        let plan = plan(&mut conn, sql);
+        if walk(&plan, sql).is_some() {
+            walks.push(format!("{sql}\n    {}", plan.join("\n    ")));
+        }
+    }
+    assert!(examined > 60, "only {examined} statements were heard");
+    assert!(walks.is_empty(), "{} of {examined}:\n{}", walks.len(), walks.join("\n\n"));
+}

@@ -1,0 +1,211 @@
+//! The tables themselves: the same on both databases, made and unmade by the migrations, and who may open them.
+
+use crate::world::{Raw, World, open};
+use diesel::sql_types::Text;
+use diesel::{QueryableByName, RunQueryDsl, sql_query};
+use diesel_migrations::{FileBasedMigrations, MigrationHarness};
+use domain::events::NoListeners;
+use domain::users::ServerPolicy;
+use infra_diesel::{OpenError, Store};
+use std::sync::Arc;
+use test_support::{Backend, TestDb};
+
+on_both!(migrations_go_up_and_down_and_up_again, a_second_migration_has_nothing_to_do, an_opened_database_is_ready);
+
+#[derive(QueryableByName)]
+struct Line {
+    #[diesel(sql_type = Text)]
+    line: String,
+}
+
+/// The lines that a query of one column, `line`, gives.
+fn lines(conn: &mut Raw, sql: &str) -> Vec<String> {
+    let lines: Vec<Line> = sql_query(sql).load(conn).unwrap();
+    let mut lines: Vec<String> = lines.into_iter().map(|row| row.line).collect();
+    lines.sort();
+    lines
+}
+
+/// Everything about the tables that both dialects can say, in words that both share.
+#[derive(Debug, PartialEq, Eq)]
+struct Shape {
+    columns: Vec<String>,
+    keys: Vec<String>,
+    references: Vec<String>,
+    indexes: Vec<String>,
+}
+
+impl Shape {
+    fn of(conn: &mut Raw) -> Self {
+        match conn {
+            Raw::Sqlite(_) => Self::of_sqlite(conn),
+            Raw::Postgres(_) => Self::of_postgres(conn),
+        }
+    }
+
+    fn of_sqlite(conn: &mut Raw) -> Self {
+        const TABLES: &str = "sqlite_master t WHERE t.type = 'table' AND t.name NOT LIKE '\\_\\_%' ESCAPE '\\'";
+        // Of a key column SQLite does not say that it is not null; there it is.
+        let columns = format!(
+            "SELECT t.name || '.' || c.name || ' ' || CASE c.type \
+             WHEN 'BLOB' THEN CASE WHEN c.name IN ('sha256', 'sent_digest') THEN 'bytes' ELSE 'id' END \
+             WHEN 'BIGINT' THEN CASE WHEN c.name LIKE '%\\_at' ESCAPE '\\' THEN 'time' ELSE 'number' END \
+             WHEN 'INTEGER' THEN 'small number' WHEN 'TEXT' THEN 'text' ELSE c.type END \
+             || CASE WHEN c.\"notnull\" OR c.pk THEN ' not null' ELSE '' END AS line FROM pragma_table_info(t.name) c, {TABLES}"
+        );
+        let keys = format!(
+            "SELECT t.name || ' ' || c.pk || ' ' || c.name AS line FROM pragma_table_info(t.name) c, {TABLES} AND c.pk > 0"
+        );
+        let references = format!(
+            "SELECT t.name || '.' || f.\"from\" || ' ' || f.\"table\" || '.' || f.\"to\" AS line \
+             FROM pragma_foreign_key_list(t.name) f, {TABLES}"
+        );
+        let indexes = "SELECT sql AS line FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL";
+        Self {
+            columns: lines(conn, &columns),
+            keys: lines(conn, &keys),
+            references: lines(conn, &references),
+            indexes: lines(conn, indexes).iter().map(|sql| plain(sql)).collect(),
+        }
+    }
+
+    fn of_postgres(conn: &mut Raw) -> Self {
+        let columns = "SELECT table_name || '.' || column_name || ' ' || CASE data_type \
+             WHEN 'uuid' THEN 'id' WHEN 'bytea' THEN 'bytes' WHEN 'bigint' THEN 'number' WHEN 'integer' THEN 'small number' \
+             WHEN 'timestamp with time zone' THEN 'time' ELSE data_type END \
+             || CASE is_nullable WHEN 'NO' THEN ' not null' ELSE '' END AS line \
+             FROM information_schema.columns WHERE table_schema = 'public' AND table_name NOT LIKE '\\_\\_%'";
+        let keys = "SELECT k.table_name || ' ' || k.ordinal_position || ' ' || k.column_name AS line \
+             FROM information_schema.key_column_usage k JOIN information_schema.table_constraints c USING (constraint_name) \
+             WHERE c.constraint_type = 'PRIMARY KEY' AND k.table_schema = 'public' AND k.table_name NOT LIKE '\\_\\_%'";
+        let references = "SELECT conrelid::regclass || '.' || a.attname || ' ' || confrelid::regclass || '.' || b.attname \
+             AS line FROM pg_constraint JOIN pg_attribute a ON a.attrelid = conrelid AND a.attnum = conkey[1] \
+             JOIN pg_attribute b ON b.attrelid = confrelid AND b.attnum = confkey[1] WHERE contype = 'f'";
+        let indexes =
+            "SELECT indexdef AS line FROM pg_indexes WHERE schemaname = 'public' AND indexname NOT LIKE '%pkey'";
+        Self {
+            columns: lines(conn, columns),
+            keys: lines(conn, keys),
+            references: lines(conn, references),
+            indexes: lines(conn, indexes).iter().map(|sql| plain(sql)).collect(),
+        }
+    }
+}
+
+/// The definition of an index without what only one dialect writes.
+fn plain(sql: &str) -> String {
+    let sql = sql.replace("public.", "").replace("USING btree ", "").replace('"', "");
+    match sql.split_once(" WHERE ") {
+        Some((index, condition)) => format!("{index} WHERE {}", condition.replace(['(', ')'], "")),
+        None => sql,
+    }
+}
+
+#[tokio::test]
+async fn both_databases_have_the_same_tables() {
+    let (Some(postgres), sqlite) = (TestDb::postgres(), TestDb::sqlite()) else { return };
+    Store::migrate(sqlite.url()).await.unwrap();
+    let (sqlite, postgres) = (Shape::of(&mut Raw::open(&sqlite)), Shape::of(&mut Raw::open(&postgres)));
+    assert!(sqlite.columns.len() > 50 && sqlite.indexes.len() > 8, "{sqlite:?}");
+    let Shape { columns, keys, references, indexes } = sqlite;
+    assert_eq!(columns, postgres.columns);
+    assert_eq!(keys, postgres.keys);
+    assert_eq!(references, postgres.references);
+    assert_eq!(indexes, postgres.indexes);
+}
+
+#[tokio::test]
+async fn what_is_deleted_is_not_referred_to() {
+    let sqlite = TestDb::sqlite();
+    Store::migrate(sqlite.url()).await.unwrap();
+    let shape = Shape::of(&mut Raw::open(&sqlite));
+    // Rows are deleted from `members` only: a reference to it would need an index, or every removal would scan.
+    assert!(shape.references.iter().all(|reference| !reference.contains(" members.")), "{:?}", shape.references);
+}
+
+async fn migrations_go_up_and_down_and_up_again(db: TestDb) {
+    Store::migrate(db.url()).await.unwrap();
+    let mut conn = Raw::open(&db);
+    let first = Shape::of(&mut conn);
+    let folder = match db.backend() {
+        Backend::Sqlite => "../../migrations/sqlite",
+        Backend::Postgres => "../../migrations/postgres",
+    };
+    let migrations = || FileBasedMigrations::from_path(folder).unwrap();
+    let revert = |conn: &mut Raw| match conn {
+        Raw::Sqlite(conn) => conn.revert_all_migrations(migrations()).unwrap().len(),
+        Raw::Postgres(conn) => conn.revert_all_migrations(migrations()).unwrap().len(),
+    };
+    let run = |conn: &mut Raw| match conn {
+        Raw::Sqlite(conn) => conn.run_pending_migrations(migrations()).unwrap().len(),
+        Raw::Postgres(conn) => conn.run_pending_migrations(migrations()).unwrap().len(),
+    };
+    let reverted = revert(&mut conn);
+    let nothing = Shape { columns: vec![], keys: vec![], references: vec![], indexes: vec![] };
+    assert_eq!(Shape::of(&mut conn), nothing);
+    assert_eq!(run(&mut conn), reverted);
+    assert_eq!(Shape::of(&mut conn), first);
+    // The rows that are there from the start, too.
+    assert_eq!(conn.number("SELECT count(*) FROM conversations"), 1);
+    World::new(db).await.user("ada").await;
+}
+
+async fn a_second_migration_has_nothing_to_do(db: TestDb) {
+    let first = Store::migrate(db.url()).await.unwrap();
+    // On Postgres the template was migrated.
+    assert_eq!(first.is_empty(), db.backend() == Backend::Postgres);
+    assert_eq!(Store::migrate(db.url()).await.unwrap(), [""; 0]);
+}
+
+async fn an_opened_database_is_ready(db: TestDb) {
+    let world = World::new(db).await;
+    assert!(world.ready().await);
+}
+
+#[tokio::test]
+async fn five_servers_at_once_on_an_empty_postgres_all_come_up() {
+    let Some(db) = TestDb::empty_postgres() else { return };
+    let opened =
+        crate::concurrency::all((0..5).map(|_| open(&db, ServerPolicy::default(), Arc::new(NoListeners)))).await;
+    for store in &opened {
+        assert!(store.ready().await);
+    }
+    let mut conn = Raw::open(&db);
+    assert_eq!(conn.number("SELECT count(*) FROM __diesel_schema_migrations"), 1);
+    assert_eq!(conn.number("SELECT count(*) FROM conversations"), 1);
+}
+
+#[tokio::test]
+async fn a_second_server_on_one_file_is_refused_until_the_first_is_gone() {
+    let world = World::new(TestDb::sqlite()).await;
+    let refused = Store::migrate(world.db.url()).await.unwrap_err();
+    assert!(matches!(refused, OpenError::Lock(_)), "{refused:?}");
+    let said = refused.to_string();
+    assert!(said.contains("another parlance is running on") && said.contains("parlance.db"), "{said}");
+    let world = world.reopened().await;
+    world.user("ada").await;
+}
+
+#[tokio::test]
+async fn what_is_no_database_is_said_in_a_sentence() {
+    for (url, sentence) in [
+        ("mysql://x", "the database URL must begin with sqlite:// or postgres://"),
+        ("sqlite:///proc/nothing/here/x.db", "/proc/nothing/here/x.db"),
+        ("postgres://nobody@localhost:1/x", "cannot open the database"),
+    ] {
+        let said = Store::migrate(url).await.unwrap_err().to_string();
+        assert!(said.contains(sentence), "{said}");
+    }
+    let db = TestDb::sqlite();
+    let path = db.url().strip_prefix("sqlite://").unwrap();
+    std::fs::write(path, "this is no database, and long enough to tell: ".repeat(50)).unwrap();
+    let said = Store::migrate(db.url()).await.unwrap_err().to_string();
+    assert!(said.contains("not a database"), "{said}");
+}
+
+#[tokio::test]
+async fn readers_of_the_file_do_not_wait_for_the_writer() {
+    let world = World::new(TestDb::sqlite()).await;
+    let mode = lines(&mut world.raw(), "SELECT journal_mode AS line FROM pragma_journal_mode");
+    assert_eq!(mode, ["wal"], "it is the file that remembers it");
+}
