@@ -8,6 +8,7 @@ mod attachments;
 mod bad_input;
 mod command_line;
 mod conversations;
+mod documents;
 mod files;
 mod gochat;
 mod groups;

@@ -1,0 +1,107 @@
+//! What the documents promise, held against the program.
+
+use crate::harness::Process;
+use api_actix::config::KEYS;
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use uuid::Uuid;
+
+fn document(name: &str) -> String {
+    let root: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    std::fs::read_to_string(root.join(name)).unwrap()
+}
+
+/// Commands of the README's tour, and what it says that they print.
+struct Step {
+    commands: String,
+    prints: String,
+}
+
+fn tour() -> Vec<Step> {
+    let readme = document("README.md");
+    let (_, tour) = readme.split_once("<!-- tour -->").unwrap();
+    let (tour, _) = tour.split_once("<!-- end of tour -->").unwrap();
+    let mut steps: Vec<Step> = Vec::new();
+    for block in tour.split("\n```").skip(1).step_by(2) {
+        match (block.split_once('\n').unwrap(), steps.last_mut()) {
+            (("sh", commands), _) => steps.push(Step { commands: commands.to_owned(), prints: String::new() }),
+            // Long lines are folded there.
+            (("text", prints), Some(step)) => step.prints = prints.replace("\n ", ""),
+            ((other, _), _) => panic!("a block of {other}"),
+        }
+    }
+    steps
+}
+
+/// What is printed, line by line, but for ids and times, which differ every time.
+fn without_ids_and_times(printed: &str) -> Vec<Value> {
+    let lines = printed.lines().filter(|line| !line.is_empty());
+    let parsed = lines.map(|line| serde_json::from_str(line).unwrap_or_else(|_| Value::from(line)));
+    parsed.map(masked).collect()
+}
+
+fn masked(value: Value) -> Value {
+    match value {
+        // Also of what has an id in it, as the URL of a file.
+        Value::String(text) => text.split('/').map(mask).collect::<Vec<_>>().join("/").into(),
+        Value::Array(items) => items.into_iter().map(masked).collect(),
+        Value::Object(fields) => fields.into_iter().map(|(name, value)| (name, masked(value))).collect(),
+        other => other,
+    }
+}
+
+fn mask(word: &str) -> &str {
+    match word {
+        id if Uuid::try_parse(id).is_ok() => "an id",
+        time if chrono::DateTime::parse_from_rfc3339(time).is_ok() => "a time",
+        other => other,
+    }
+}
+
+#[test]
+fn the_tour_of_the_readme_goes_as_printed() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = Process::start(directory.path(), &[], &[]);
+    let steps = tour();
+    assert!(steps.len() > 5);
+    let mut script = String::new();
+    for step in &steps {
+        let commands = step.commands.replace("http://127.0.0.1:8080", &format!("http://{}", server.client.address()));
+        script.push_str(&format!("{commands}\nprintf '\\036'\n"));
+    }
+    let command = ["-euc", &script];
+    let ran = Command::new("bash").args(command).env("no_proxy", "*").current_dir(directory.path()).output().unwrap();
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    let printed = String::from_utf8(ran.stdout).unwrap();
+    let printed: Vec<_> = printed.split_terminator('\u{1e}').collect();
+    assert_eq!(printed.len(), steps.len());
+    for (step, printed) in steps.iter().zip(printed) {
+        assert_eq!(without_ids_and_times(printed), without_ids_and_times(&step.prints), "{}", step.commands);
+    }
+}
+
+#[test]
+fn the_readme_lists_every_key() {
+    let readme = document("README.md");
+    let rows: Vec<_> = readme.lines().filter(|line| line.starts_with("| `")).collect();
+    for key in KEYS {
+        let row = rows.iter().find(|row| row.starts_with(&format!("| `{}` |", key.name)));
+        let row = row.unwrap_or_else(|| panic!("{} is not in the README", key.name));
+        assert!(row.contains(key.default) && row.contains(key.help), "the README says otherwise of {key:?}: {row}");
+    }
+    assert_eq!(rows.len(), KEYS.len(), "the README has keys that are none");
+}
+
+#[test]
+fn the_example_file_has_every_key() {
+    let example = document("parlance.example.toml");
+    let lines = example.lines().filter_map(|line| line.strip_prefix("# "));
+    let values: Vec<_> = lines.filter(|line| line.starts_with(char::is_uppercase) && line.contains(" = ")).collect();
+    let table: toml::Table = values.join("\n").parse().unwrap();
+    let mut found: Vec<_> = table.keys().map(String::as_str).collect();
+    let mut known: Vec<_> = KEYS.iter().map(|key| key.name).collect();
+    found.sort_unstable();
+    known.sort_unstable();
+    assert_eq!(found, known);
+}
