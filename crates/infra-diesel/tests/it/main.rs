@@ -39,6 +39,7 @@ mod plans;
 mod receipts;
 mod schema;
 mod sessions;
+mod state_machine;
 mod unseen;
 mod users;
 mod world;

@@ -1,0 +1,444 @@
+//! The model: `API.md` in plain collections, with no thought for cost. The tables of who may do what are the domain's own;
+//! what is modelled is what happens then.
+
+use super::operation::{Call, in_order, shown};
+use super::people::page;
+use domain::conversations::{self, ConversationCursor, With};
+use domain::groups::{Entry, Group, GroupView, Role};
+use domain::messages::{
+    Access, Appended, Body, ChangeEntry, Changes, Content, Cursor, Draft, IdempotencyKey, Message, MessageType, Place,
+    Recipient, Text, Tombstone, Window,
+};
+use domain::receipts::{Receipt, Unseen};
+use domain::users::User;
+use domain::{Conflict, ConversationId, GroupId, Limit, MessageId, NotFound, Page, Result, Timestamp, UserId};
+use std::collections::BTreeMap;
+
+/// Somebody's place in a conversation.
+#[derive(Debug, Clone)]
+pub struct Seat {
+    pub role: Role,
+    /// What was said up to here is none of one's unseen.
+    joined_after: i64,
+    pub joined_at: Timestamp,
+    pub updated_at: Timestamp,
+}
+
+impl Seat {
+    pub fn new(role: Role, joined_after: i64, at: Timestamp) -> Self {
+        Self { role, joined_after, joined_at: at, updated_at: at }
+    }
+}
+
+#[derive(Debug, Clone)]
+pub enum Kind {
+    /// In order.
+    Direct(UserId, UserId),
+    /// Its `member_count` is not kept.
+    Group(Group),
+    Broadcast,
+}
+
+#[derive(Debug, Clone)]
+struct Said {
+    id: MessageId,
+    sender: UserId,
+    words: String,
+    sent_with: String,
+    reply_to: Option<MessageId>,
+    key: Option<IdempotencyKey>,
+    seq: i64,
+    update: i64,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+    edited_at: Option<Timestamp>,
+    deleted_at: Option<Timestamp>,
+    seen: BTreeMap<UserId, Timestamp>,
+}
+
+#[derive(Debug, Clone)]
+pub struct Conversation {
+    pub id: ConversationId,
+    pub kind: Kind,
+    pub update: i64,
+    active_at: Option<Timestamp>,
+    pub seats: BTreeMap<UserId, Seat>,
+    said: Vec<Said>,
+    pub deleted_at: Option<Timestamp>,
+}
+
+impl Conversation {
+    pub fn new(id: ConversationId, kind: Kind) -> Self {
+        Self { id, kind, update: 0, active_at: None, seats: BTreeMap::new(), said: Vec::new(), deleted_at: None }
+    }
+
+    fn next(&mut self) -> i64 {
+        self.update += 1;
+        self.update
+    }
+
+    fn live(&self) -> impl DoubleEndedIterator<Item = &Said> {
+        self.said.iter().filter(|said| said.deleted_at.is_none())
+    }
+
+    fn place_of(&self, id: MessageId) -> Result<i64> {
+        Ok(self.said.iter().find(|said| said.id == id).map(|said| said.seq).ok_or(NotFound::Message)?)
+    }
+
+    fn unseen(&self, user: UserId) -> u64 {
+        let Some(seat) = self.seats.get(&user) else { return 0 };
+        let unseen = self.live().filter(|said| said.seq > seat.joined_after && said.sender != user);
+        unseen.filter(|said| !said.seen.contains_key(&user)).count() as u64
+    }
+}
+
+/// Everything there is.
+pub struct Model {
+    pub users: BTreeMap<UserId, User>,
+    pub conversations: BTreeMap<ConversationId, Conversation>,
+}
+
+impl Default for Model {
+    fn default() -> Self {
+        let broadcast = Conversation::new(ConversationId::BROADCAST, Kind::Broadcast);
+        Self { users: BTreeMap::new(), conversations: BTreeMap::from([(broadcast.id, broadcast)]) }
+    }
+}
+
+impl Model {
+    pub fn answer(&mut self, call: &Call) -> String {
+        match call.clone() {
+            Call::SignUp(new) => shown(self.sign_up(new)),
+            Call::ChangeProfile(user, change, at) => shown(self.change_profile(user, change, at)),
+            Call::DeleteUser(user, at) => shown(self.delete_user(user, at)),
+            Call::CreateGroup(new) => shown(self.create_group(new)),
+            Call::ChangeGroup(actor, id, change, at) => shown(self.change_group(actor, id, change, at)),
+            Call::DeleteGroup(actor, id, at) => shown(self.delete_group(actor, id, at)),
+            Call::Add(actor, new, at) => shown(self.add(actor, new, at)),
+            Call::ChangeRole(actor, group, user, role, at) => shown(self.change_role(actor, group, user, role, at)),
+            Call::Remove(actor, group, user, at) => shown(self.remove(actor, group, user, at)),
+            Call::Append(draft) => shown(self.append(draft)),
+            Call::Edit(actor, id, content, at) => shown(self.edit(actor, id, &content, at)),
+            Call::DeleteMessage(actor, id, at) => shown(self.delete_message(actor, id, at)),
+            Call::Seen(reader, id, at) => shown(self.mark_seen(reader, id, at)),
+            Call::Read(reader, of, up_to, at) => shown(self.mark_read(reader, of, up_to, at)),
+            Call::FindUser(name) => shown(Ok(self.find_user(&name))),
+            Call::ListUsers(prefix, after, limit) => shown(self.list_users(&prefix, after, limit)),
+            Call::FindGroup(viewer, name) => shown(Ok(self.find_group(viewer, &name))),
+            Call::ListGroups(viewer, prefix, after, limit) => shown(self.list_groups(viewer, &prefix, after, limit)),
+            Call::ListMembers(viewer, group, after, limit) => shown(self.list_members(viewer, group, after, limit)),
+            Call::Page(viewer, of, window) => shown(self.page(viewer, of, window)),
+            Call::FindMessage(viewer, id) => {
+                shown(Ok(self.visible(viewer, id).ok().map(|(in_, said)| self.message(in_, said))))
+            }
+            Call::Changes(viewer, of, after, limit) => shown(self.changes(viewer, of, after, limit)),
+            Call::Receipts(viewer, id) => shown(self.receipts(viewer, id)),
+            Call::Unseen(user) => shown(Ok(in_order(self.unseen(user)))),
+            Call::Conversations(user, before, limit) => shown(Ok(self.list_conversations(user, before, limit))),
+        }
+    }
+
+    pub fn living(&self) -> Vec<UserId> {
+        self.users.values().filter(|user| user.deleted_at.is_none()).map(|user| user.id).collect()
+    }
+
+    pub fn conversation_of(&self, id: MessageId) -> Option<ConversationId> {
+        self.conversations.values().find(|in_| in_.place_of(id).is_ok()).map(|in_| in_.id)
+    }
+
+    pub fn living_sender(&self, id: MessageId) -> Option<UserId> {
+        let in_ = &self.conversations[&self.conversation_of(id)?];
+        let said = in_.said.iter().find(|said| said.id == id)?;
+        self.living_user(said.sender).ok().map(|user| user.id)
+    }
+
+    /// Some message, live or deleted, of the conversation that the viewer has with the recipient.
+    pub fn message_in(&self, viewer: UserId, of: Recipient, number: u8) -> Option<MessageId> {
+        let said = &self.conversations.get(&self.destination(viewer, of)?)?.said;
+        (!said.is_empty()).then(|| said[usize::from(number) % said.len()].id)
+    }
+
+    fn destination(&self, from: UserId, to: Recipient) -> Option<ConversationId> {
+        match to {
+            Recipient::User(other) => {
+                let (one, two) = (from.min(other), from.max(other));
+                let pair = |in_: &&Conversation| matches!(in_.kind, Kind::Direct(a, b) if (a, b) == (one, two));
+                self.conversations.values().find(pair).map(|in_| in_.id)
+            }
+            Recipient::Group(group) => Some(group.conversation()),
+            Recipient::Everybody => Some(ConversationId::BROADCAST),
+        }
+    }
+
+    fn access(&self, user: UserId, in_: &Conversation) -> Result<Access> {
+        if in_.deleted_at.is_some() {
+            return NotFound::Conversation.err();
+        }
+        Ok(match &in_.kind {
+            Kind::Direct(a, b) if [*a, *b].contains(&user) => Access::Participant,
+            Kind::Direct(..) => Access::Stranger,
+            Kind::Broadcast => Access::Broadcast,
+            Kind::Group(group) => {
+                let role = in_.seats.get(&user).map(|seat| seat.role);
+                Access::Group(domain::groups::Standing { visibility: group.visibility, role })
+            }
+        })
+    }
+
+    /// The conversation, if the user may read it.
+    fn readable(&self, user: UserId, id: ConversationId) -> Result<&Conversation> {
+        let in_ = self.conversations.get(&id).ok_or(NotFound::Conversation)?;
+        self.access(user, in_)?.may_read()?;
+        Ok(in_)
+    }
+
+    /// The live message, if the user may read it.
+    fn visible(&self, user: UserId, id: MessageId) -> Result<(&Conversation, &Said)> {
+        let of = self.conversation_of(id).ok_or(NotFound::Message)?;
+        let in_ = self.readable(user, of).or(NotFound::Message.err())?;
+        let said = in_.live().find(|said| said.id == id).ok_or(NotFound::Message)?;
+        Ok((in_, said))
+    }
+
+    fn said_mut(&mut self, id: MessageId) -> (&mut Conversation, usize) {
+        let of = self.conversation_of(id).unwrap();
+        let in_ = self.conversations.get_mut(&of).unwrap();
+        let index = in_.said.iter().position(|said| said.id == id).unwrap();
+        (in_, index)
+    }
+
+    fn message(&self, in_: &Conversation, said: &Said) -> Message {
+        Message {
+            id: said.id,
+            conversation: in_.id,
+            place: match &in_.kind {
+                Kind::Direct(a, b) => Place::Direct { receiver: if said.sender == *a { *b } else { *a } },
+                Kind::Group(group) => Place::Group(group.id),
+                Kind::Broadcast => Place::Broadcast,
+            },
+            sender: self.users[&said.sender].profile(),
+            body: Body::Text(Text::restored(said.words.clone())),
+            reply_to: said.reply_to,
+            seq: said.seq,
+            update: said.update,
+            created_at: said.created_at,
+            updated_at: said.updated_at,
+            edited_at: said.edited_at,
+        }
+    }
+
+    fn append(&mut self, draft: Draft) -> Result<Appended> {
+        if let Some(key) = &draft.key {
+            let mine = |said: &&Said| said.sender == draft.sender && said.key.as_ref() == Some(key);
+            let sent = self.conversations.values().find_map(|in_| Some((in_, in_.said.iter().find(mine)?)));
+            if let Some((in_, said)) = sent {
+                if self.destination(draft.sender, draft.recipient) != Some(in_.id) {
+                    self.may_send(&draft)?;
+                    return Conflict::KeyReused.err();
+                }
+                self.readable(draft.sender, in_.id).or(draft.recipient.not_found().err())?;
+                let same = said.sent_with == draft.body.content() && said.reply_to == draft.reply_to;
+                if !same || said.deleted_at.is_some() {
+                    return Conflict::KeyReused.err();
+                }
+                return Ok(Appended::Replayed(self.message(in_, said)));
+            }
+        }
+        let entry = self.may_send(&draft)?;
+        let destination = self.destination(draft.sender, draft.recipient);
+        if let Some(answered) = draft.reply_to {
+            let in_ = destination.and_then(|id| self.conversations.get(&id)).ok_or(NotFound::Message)?;
+            in_.live().find(|said| said.id == answered).ok_or(NotFound::Message)?;
+        }
+        if let (Entry::Joins, Recipient::Group(group)) = (entry, draft.recipient) {
+            self.join(group, draft.sender, Role::Member, draft.at);
+        }
+        let of = destination.unwrap_or(draft.new_conversation);
+        if let (None, Recipient::User(other)) = (destination, draft.recipient) {
+            let (one, two) = (draft.sender.min(other), draft.sender.max(other));
+            let mut begun = Conversation::new(of, Kind::Direct(one, two));
+            for user in [one, two] {
+                begun.seats.insert(user, Seat::new(Role::Member, 0, draft.at));
+            }
+            self.conversations.insert(of, begun);
+        }
+        let in_ = self.conversations.get_mut(&of).unwrap();
+        let seq = in_.next();
+        in_.active_at = in_.active_at.max(Some(draft.at));
+        let words = draft.body.content().to_owned();
+        in_.said.push(Said {
+            id: draft.id,
+            sender: draft.sender,
+            sent_with: words.clone(),
+            words,
+            reply_to: draft.reply_to,
+            key: draft.key,
+            seq,
+            update: seq,
+            created_at: draft.at,
+            updated_at: draft.at,
+            edited_at: None,
+            deleted_at: None,
+            seen: BTreeMap::new(),
+        });
+        let (in_, said) = self.visible(draft.sender, draft.id)?;
+        Ok(Appended::Stored(self.message(in_, said)))
+    }
+
+    fn may_send(&self, draft: &Draft) -> Result<Entry> {
+        match draft.recipient {
+            Recipient::User(other) => self.living_user(other).map(|_| Entry::Member),
+            Recipient::Group(group) => self.standing(draft.sender, group)?.1.may_send(),
+            Recipient::Everybody => Ok(Entry::Member),
+        }
+    }
+
+    fn edit(&mut self, actor: UserId, id: MessageId, content: &Content, at: Timestamp) -> Result<Message> {
+        let (in_, said) = self.visible(actor, id)?;
+        self.access(actor, in_)?.may_edit(actor, said.sender)?;
+        let words = content.for_type(MessageType::Text)?.to_owned();
+        let (in_, index) = self.said_mut(id);
+        let update = in_.next();
+        let said = &mut in_.said[index];
+        (said.words, said.update, said.updated_at, said.edited_at) = (words, update, at, Some(at));
+        let (in_, said) = self.visible(actor, id)?;
+        Ok(self.message(in_, said))
+    }
+
+    fn delete_message(&mut self, actor: UserId, id: MessageId, at: Timestamp) -> Result<()> {
+        let (in_, said) = self.visible(actor, id)?;
+        self.access(actor, in_)?.may_delete(actor, said.sender)?;
+        let (in_, index) = self.said_mut(id);
+        let update = in_.next();
+        let said = &mut in_.said[index];
+        (said.update, said.updated_at, said.deleted_at) = (update, at, Some(at));
+        Ok(())
+    }
+
+    fn mark_seen(&mut self, reader: UserId, id: MessageId, at: Timestamp) -> Result<()> {
+        let (in_, said) = self.visible(reader, id)?;
+        self.access(reader, in_)?.may_mark()?;
+        if said.sender != reader {
+            let (in_, index) = self.said_mut(id);
+            in_.said[index].seen.entry(reader).or_insert(at);
+        }
+        Ok(())
+    }
+
+    fn mark_read(&mut self, reader: UserId, of: ConversationId, up_to: MessageId, at: Timestamp) -> Result<()> {
+        let in_ = self.readable(reader, of)?;
+        let place = in_.place_of(up_to)?;
+        self.access(reader, in_)?.may_mark()?;
+        let in_ = self.conversations.get_mut(&of).unwrap();
+        let joined_after = in_.seats.get(&reader).map_or(0, |seat| seat.joined_after);
+        for said in in_.said.iter_mut().filter(|said| said.seq > joined_after && said.seq <= place) {
+            said.seen.entry(reader).or_insert(at);
+        }
+        Ok(())
+    }
+
+    fn page(&self, viewer: UserId, of: Recipient, window: Window) -> Result<Page<Message>> {
+        match of {
+            Recipient::User(other) => drop(self.users.get(&other).ok_or(NotFound::User)?),
+            Recipient::Group(group) => drop(self.standing(viewer, group)?),
+            Recipient::Everybody => {}
+        }
+        let begun = self.destination(viewer, of).and_then(|id| self.conversations.get(&id));
+        let nothing = Conversation::new(ConversationId::BROADCAST, Kind::Broadcast);
+        let in_ = begun.unwrap_or(&nothing);
+        let shown = |said: &Said| self.message(in_, said);
+        Ok(match window {
+            Window::Offset { offset, limit } => page(in_.live().skip(offset as usize).map(shown), limit),
+            Window::After { cursor, limit } => {
+                let place = in_.place_of(cursor)?;
+                page(in_.live().filter(|said| said.seq > place).map(shown), limit)
+            }
+            Window::Before { cursor, limit } => {
+                let place = match cursor {
+                    Cursor::Latest => i64::MAX,
+                    Cursor::Message(id) => in_.place_of(id)?,
+                };
+                let mut page = page(in_.live().rev().filter(|said| said.seq < place).map(shown), limit);
+                page.items.reverse();
+                page
+            }
+        })
+    }
+
+    fn changes(&self, viewer: UserId, of: ConversationId, after: i64, limit: Limit) -> Result<Changes> {
+        let in_ = self.readable(viewer, of)?;
+        let mut changed: Vec<&Said> = in_.said.iter().filter(|said| said.update > after).collect();
+        changed.sort_by_key(|said| said.update);
+        let entries = changed.into_iter().map(|said| match said.deleted_at {
+            None => ChangeEntry::Message(Box::new(self.message(in_, said))),
+            Some(deleted_at) => {
+                let (id, seq, update) = (said.id, said.seq, said.update);
+                ChangeEntry::Deleted(Tombstone { id, conversation: of, seq, update, deleted_at })
+            }
+        });
+        let Page { items, more } = page(entries, limit);
+        let update = items.last().filter(|_| more).map_or(in_.update, ChangeEntry::update);
+        Ok(Changes { update, entries: items, more })
+    }
+
+    fn receipts(&self, viewer: UserId, id: MessageId) -> Result<Vec<Receipt>> {
+        let (_, said) = self.visible(viewer, id)?;
+        let mut readers: Vec<_> = said.seen.iter().filter(|(user, _)| **user != said.sender).collect();
+        readers.sort_by_key(|(user, seen_at)| (**seen_at, **user));
+        let living = readers.into_iter().filter_map(|(user, seen_at)| {
+            let user = self.living_user(*user).ok()?;
+            Some(Receipt { user: user.id, username: user.username.to_string(), seen_at: *seen_at })
+        });
+        Ok(living.collect())
+    }
+
+    /// The conversations the user is in, the broadcast left out.
+    fn own(&self, user: UserId) -> impl Iterator<Item = &Conversation> {
+        let own = self.conversations.values().filter(move |in_| in_.seats.contains_key(&user));
+        own.filter(|in_| in_.deleted_at.is_none() && !matches!(in_.kind, Kind::Broadcast))
+    }
+
+    fn unseen(&self, user: UserId) -> Unseen {
+        let mut unseen = Unseen::default();
+        for in_ in self.own(user).filter(|in_| in_.unseen(user) > 0) {
+            match &in_.kind {
+                Kind::Group(group) => unseen.groups.push((group.id, group.name.to_string(), in_.unseen(user))),
+                Kind::Direct(a, b) => {
+                    let other = &self.users[if *a == user { b } else { a }];
+                    unseen.direct.push((other.id, other.profile().username, in_.unseen(user)));
+                }
+                Kind::Broadcast => {}
+            }
+        }
+        unseen
+    }
+
+    fn list_conversations(
+        &self,
+        user: UserId,
+        before: Option<ConversationCursor>,
+        limit: Limit,
+    ) -> Page<conversations::Conversation> {
+        let broadcast = self.conversations.get(&ConversationId::BROADCAST).filter(|in_| in_.active_at.is_some());
+        let active = |in_: &Conversation| in_.active_at.unwrap_or_else(|| in_.seats[&user].joined_at);
+        let mut mine: Vec<&Conversation> = self.own(user).chain(broadcast).collect();
+        mine.sort_by_key(|in_| std::cmp::Reverse((active(in_), in_.id)));
+        mine.retain(|in_| before.is_none_or(|cursor| (active(in_), in_.id) < (cursor.active_at, cursor.id)));
+        let listed = mine.into_iter().map(|in_| conversations::Conversation {
+            id: in_.id,
+            with: match &in_.kind {
+                Kind::Direct(a, b) => With::User(self.users[if *a == user { b } else { a }].clone()),
+                Kind::Group(group) => With::Group(GroupView {
+                    group: self.group(GroupId(group.id.0)).unwrap(),
+                    role: in_.seats.get(&user).map(|seat| seat.role),
+                }),
+                Kind::Broadcast => With::Everybody,
+            },
+            last_message: in_.live().next_back().map(|said| self.message(in_, said)),
+            unseen: if let Kind::Broadcast = in_.kind { 0 } else { in_.unseen(user) },
+            update: in_.update,
+            active_at: active(in_),
+        });
+        page(listed, limit)
+    }
+}

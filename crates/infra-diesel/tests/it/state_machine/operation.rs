@@ -1,0 +1,358 @@
+//! What can be asked: as generated, with small numbers for whom and what; and as asked, with ids.
+
+use super::model::Model;
+use crate::world::{at, limit};
+use domain::conversations::{ConversationCursor, ConversationRepository};
+use domain::groups::{
+    Description, GroupChange, GroupName, GroupNamePrefix, GroupRepository, MemberRepository, NewGroup, NewMember, Role,
+    Visibility,
+};
+use domain::messages::{
+    Content, Cursor, Draft, DraftBody, IdempotencyKey, MessageLog, MessageReader, Recipient, Text, Window,
+};
+use domain::receipts::{ReceiptRepository, Unseen};
+use domain::users::{DisplayName, Email, NewUser, ProfileChange, UserRepository, Username, UsernamePrefix};
+use domain::{ConversationId, GroupId, Limit, MessageId, SessionId, Timestamp, UserId};
+use infra_diesel::Store;
+use proptest::prelude::*;
+use uuid::Uuid;
+
+const USERNAMES: [&str; 10] = ["ada", "ADA", "Bob", "b-b", "B_B", "b.b", "bo", "Zoe", "zoe1", "_x"];
+const EMAILS: [&str; 4] = ["a@example.org", "A@Example.org", "straße@example.org", "b@example.org"];
+const GROUPS: [&str; 9] = ["Tea", "tea", "TEA", "Täa", "tÄA", "apple", "Apple pie", "zoo", "_%"];
+const PREFIXES: [&str; 6] = ["", "A", "b", "tä", "%", "ZO"];
+const WORDS: [&str; 6] = ["x", "a|\"b\"", " 🙂 ", "it's\n\u{301}", " ", ""];
+const KEYS: [&str; 4] = ["k", "K", "ключ", "k2"];
+
+/// One thing to do. Whom and what it is about are numbers, taken modulo what there is.
+#[derive(Debug, Clone)]
+pub struct Operation {
+    kind: Kind,
+    actor: u8,
+    user: u8,
+    thing: u8,
+    choice: u8,
+    /// The clock, which jumps.
+    clock: u8,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    SignUp,
+    ChangeProfile,
+    DeleteUser,
+    CreateGroup,
+    ChangeGroup,
+    DeleteGroup,
+    Add,
+    ChangeRole,
+    Remove,
+    SendToUser,
+    SendToGroup,
+    Broadcast,
+    SendWithKey,
+    Answer,
+    Edit,
+    DeleteMessage,
+    Seen,
+    Read,
+    FindUser,
+    ListUsers,
+    FindGroup,
+    ListGroups,
+    ListMembers,
+    PageWithUser,
+    PageOfGroup,
+    PageOfBroadcast,
+    FindMessage,
+    Changes,
+    Receipts,
+    Unseen,
+    Conversations,
+}
+
+pub fn operation() -> impl Strategy<Value = Operation> {
+    use Kind::*;
+    let changes = prop_oneof![
+        6 => Just(SignUp), 2 => Just(ChangeProfile), 1 => Just(DeleteUser),
+        5 => Just(CreateGroup), 2 => Just(ChangeGroup), 1 => Just(DeleteGroup),
+        8 => Just(Add), 3 => Just(ChangeRole), 3 => Just(Remove),
+        12 => Just(SendToUser), 12 => Just(SendToGroup), 2 => Just(Broadcast), 6 => Just(SendWithKey), 5 => Just(Answer),
+        6 => Just(Edit), 5 => Just(DeleteMessage), 8 => Just(Seen), 5 => Just(Read),
+    ];
+    let questions = prop_oneof![
+        1 => Just(FindUser), 1 => Just(ListUsers), 1 => Just(FindGroup), 1 => Just(ListGroups), 1 => Just(ListMembers),
+        1 => Just(PageWithUser), 1 => Just(PageOfGroup), 1 => Just(PageOfBroadcast), 1 => Just(FindMessage),
+        3 => Just(Changes), 1 => Just(Receipts), 3 => Just(Unseen), 3 => Just(Conversations),
+    ];
+    let kind = prop_oneof![4 => changes, 3 => questions];
+    let numbers = (any::<u8>(), any::<u8>(), any::<u8>(), any::<u8>(), 0..40_u8);
+    (kind, numbers).prop_map(|(kind, (actor, user, thing, choice, clock))| Operation {
+        kind,
+        actor,
+        user,
+        thing,
+        choice,
+        clock,
+    })
+}
+
+/// A call of a port.
+#[derive(Debug, Clone)]
+pub enum Call {
+    SignUp(NewUser),
+    ChangeProfile(UserId, ProfileChange, Timestamp),
+    DeleteUser(UserId, Timestamp),
+    CreateGroup(NewGroup),
+    ChangeGroup(UserId, GroupId, GroupChange, Timestamp),
+    DeleteGroup(UserId, GroupId, Timestamp),
+    Add(UserId, NewMember, Timestamp),
+    ChangeRole(UserId, GroupId, UserId, Role, Timestamp),
+    Remove(UserId, GroupId, UserId, Timestamp),
+    Append(Draft),
+    Edit(UserId, MessageId, Content, Timestamp),
+    DeleteMessage(UserId, MessageId, Timestamp),
+    Seen(UserId, MessageId, Timestamp),
+    Read(UserId, ConversationId, MessageId, Timestamp),
+    FindUser(Username),
+    ListUsers(UsernamePrefix, Option<UserId>, Limit),
+    FindGroup(UserId, GroupName),
+    ListGroups(UserId, GroupNamePrefix, Option<GroupId>, Limit),
+    ListMembers(UserId, GroupId, Option<UserId>, Limit),
+    Page(UserId, Recipient, Window),
+    FindMessage(UserId, MessageId),
+    Changes(UserId, ConversationId, i64, Limit),
+    Receipts(UserId, MessageId),
+    Unseen(UserId),
+    Conversations(UserId, Option<ConversationCursor>, Limit),
+}
+
+/// An answer as text: refusals tell their kind.
+pub fn shown<T: std::fmt::Debug>(answer: domain::Result<T>) -> String {
+    format!("{answer:?}")
+}
+
+/// Counts come in no promised order.
+pub fn in_order(mut unseen: Unseen) -> Unseen {
+    unseen.direct.sort();
+    unseen.groups.sort();
+    unseen
+}
+
+impl Call {
+    pub async fn ask(&self, store: &Store) -> String {
+        let call = self.clone();
+        match call {
+            Self::SignUp(new) => shown(UserRepository::create(store, new).await),
+            Self::ChangeProfile(user, change, at) => {
+                shown(UserRepository::change(store, user, change, SessionId(Uuid::nil()), at).await)
+            }
+            Self::DeleteUser(user, at) => shown(UserRepository::delete(store, user, at).await),
+            Self::CreateGroup(new) => shown(GroupRepository::create(store, new).await),
+            Self::ChangeGroup(actor, group, change, at) => {
+                shown(GroupRepository::change(store, actor, group, change, at).await)
+            }
+            Self::DeleteGroup(actor, group, at) => shown(GroupRepository::delete(store, actor, group, at).await),
+            Self::Add(actor, new, at) => shown(store.add(actor, new, at).await),
+            Self::ChangeRole(actor, group, user, role, at) => {
+                shown(store.change_role(actor, group, user, role, at).await)
+            }
+            Self::Remove(actor, group, user, at) => shown(store.remove(actor, group, user, at).await),
+            Self::Append(draft) => shown(store.append(draft).await),
+            Self::Edit(actor, id, content, at) => shown(store.edit(actor, id, content, at).await),
+            Self::DeleteMessage(actor, id, at) => shown(MessageLog::delete(store, actor, id, at).await),
+            Self::Seen(reader, id, at) => shown(store.mark_seen(reader, id, at).await),
+            Self::Read(reader, of, up_to, at) => shown(store.mark_read(reader, of, up_to, at).await),
+            Self::FindUser(name) => shown(UserRepository::find_by_name(store, &name).await),
+            Self::ListUsers(prefix, after, limit) => {
+                shown(UserRepository::list(store, Some(&prefix), after, limit).await)
+            }
+            Self::FindGroup(viewer, name) => shown(GroupRepository::find_by_name(store, viewer, &name).await),
+            Self::ListGroups(viewer, prefix, after, limit) => {
+                shown(GroupRepository::list(store, viewer, Some(&prefix), after, limit).await)
+            }
+            Self::ListMembers(viewer, group, after, limit) => {
+                shown(MemberRepository::list(store, viewer, group, after, limit).await)
+            }
+            Self::Page(viewer, of, window) => shown(store.page(viewer, of, window).await),
+            Self::FindMessage(viewer, id) => shown(MessageReader::find(store, viewer, id).await),
+            Self::Changes(viewer, of, after, limit) => shown(store.changes(viewer, of, after, limit).await),
+            Self::Receipts(viewer, id) => shown(store.of_message(viewer, id).await),
+            Self::Unseen(user) => shown(store.unseen(user).await.map(in_order)),
+            Self::Conversations(user, before, limit) => {
+                shown(ConversationRepository::list(store, user, before, limit).await)
+            }
+        }
+    }
+}
+
+/// Every id that was ever offered, taken or not.
+#[derive(Default)]
+pub struct Known {
+    users: Vec<UserId>,
+    groups: Vec<GroupId>,
+    messages: Vec<MessageId>,
+    conversations: Vec<ConversationId>,
+}
+
+fn pick<T: Copy>(from: &[T], number: u8) -> Option<T> {
+    (!from.is_empty()).then(|| from[usize::from(number) % from.len()])
+}
+
+fn word(from: &[&'static str], number: u8) -> &'static str {
+    from[usize::from(number) % from.len()]
+}
+
+impl Known {
+    /// The call that the operation is, or `None` where there is nobody or nothing yet to do it with.
+    pub fn resolve(&mut self, index: usize, operation: &Operation, model: &Model) -> Option<Call> {
+        let Operation { kind, actor, user, thing, choice, clock } = *operation;
+        // Ids in order and of both shards, moments that repeat and jump back.
+        let id = |space: u128| Uuid::from_u128((space << 96) | ((index as u128 + 1) << 64) | u128::from(choice));
+        let now = at(1_700_000_000_000_000 + (index as i64 / 8) * 7 + i64::from(clock));
+        if let Kind::SignUp = kind {
+            let new = NewUser {
+                id: UserId(id(1)),
+                username: Username::parse("username", word(&USERNAMES, user)).unwrap(),
+                email: (choice % 2 == 0).then(|| Email::parse(word(&EMAILS, thing)).unwrap()),
+                password: None,
+                at: now,
+            };
+            self.users.push(new.id);
+            return Some(Call::SignUp(new));
+        }
+        let actor = pick(&model.living(), actor)?;
+        let size = limit(u64::from(choice % 7) + 1);
+        let other = pick(&self.users, user);
+        let group = pick(&self.groups, thing);
+        let message = pick(&self.messages, thing);
+        let conversation = pick(&self.conversations, thing);
+        let sometimes = choice / 7 % 2 == 0;
+        Some(match kind {
+            Kind::SignUp => return None,
+            Kind::ChangeProfile => {
+                let change = ProfileChange {
+                    email: sometimes.then(|| Email::parse(word(&EMAILS, thing)).unwrap()),
+                    display_name: (choice % 3 == 0).then(|| DisplayName::parse(word(&GROUPS, user)).unwrap()),
+                    password: None,
+                };
+                Call::ChangeProfile(actor, change, now)
+            }
+            Kind::DeleteUser => Call::DeleteUser(actor, now),
+            Kind::CreateGroup => {
+                let id = GroupId(id(2));
+                self.groups.push(id);
+                self.conversations.push(id.conversation());
+                Call::CreateGroup(NewGroup {
+                    id,
+                    name: GroupName::parse("name", word(&GROUPS, thing)).unwrap(),
+                    description: Description::parse(word(&WORDS, user)).unwrap(),
+                    visibility: if sometimes { Visibility::Public } else { Visibility::Private },
+                    owner: actor,
+                    at: now,
+                })
+            }
+            Kind::ChangeGroup => {
+                let change = GroupChange {
+                    name: sometimes.then(|| GroupName::parse("name", word(&GROUPS, user)).unwrap()),
+                    description: None,
+                    visibility: (choice % 3 == 0).then_some(Visibility::Public),
+                };
+                Call::ChangeGroup(actor, group?, change, now)
+            }
+            Kind::DeleteGroup => Call::DeleteGroup(actor, group?, now),
+            Kind::Add => {
+                let role = if choice % 4 == 0 { Role::Admin } else { Role::Member };
+                let user = if choice % 5 == 0 { actor } else { other? };
+                Call::Add(actor, NewMember::new(group?, user, role).unwrap(), now)
+            }
+            Kind::ChangeRole => {
+                let role = [Role::Member, Role::Admin, Role::Owner][usize::from(choice % 3)];
+                Call::ChangeRole(actor, group?, other?, role, now)
+            }
+            Kind::Remove => Call::Remove(actor, group?, if sometimes { actor } else { other? }, now),
+            Kind::SendToUser | Kind::SendToGroup | Kind::Broadcast | Kind::SendWithKey | Kind::Answer => {
+                let recipient = match kind {
+                    Kind::SendToUser => Recipient::User(other?),
+                    Kind::SendToGroup => Recipient::Group(group?),
+                    Kind::Broadcast => Recipient::Everybody,
+                    _ if sometimes => Recipient::User(other?),
+                    _ => Recipient::Group(group?),
+                };
+                let draft = Draft {
+                    id: MessageId(id(3)),
+                    new_conversation: ConversationId(id(4)),
+                    sender: actor,
+                    recipient,
+                    body: DraftBody::Text(Text::parse(word(&WORDS[..4], choice)).unwrap()),
+                    reply_to: if let Kind::Answer = kind { Some(message?) } else { None },
+                    key: match kind {
+                        Kind::SendWithKey => Some(IdempotencyKey::parse("client_id", word(&KEYS, user)).unwrap()),
+                        _ => None,
+                    },
+                    at: now,
+                };
+                self.messages.push(draft.id);
+                self.conversations.push(draft.new_conversation);
+                Call::Append(draft)
+            }
+            Kind::Edit => Call::Edit(self.sender_or(actor, message?, sometimes, model), message?, words(user), now),
+            Kind::DeleteMessage => {
+                Call::DeleteMessage(self.sender_or(actor, message?, sometimes, model), message?, now)
+            }
+            Kind::Seen => Call::Seen(actor, message?, now),
+            Kind::Read => {
+                // Mostly in the message's own conversation.
+                let of =
+                    if choice % 8 == 0 { conversation? } else { model.conversation_of(message?).or(conversation)? };
+                Call::Read(actor, of, message?, now)
+            }
+            Kind::FindUser => Call::FindUser(Username::parse("username", word(&USERNAMES, user)).unwrap()),
+            Kind::ListUsers => {
+                let prefix = UsernamePrefix::parse(word(&PREFIXES, thing)).unwrap();
+                Call::ListUsers(prefix, if sometimes { other } else { None }, size)
+            }
+            Kind::FindGroup => Call::FindGroup(actor, GroupName::parse("name", word(&GROUPS, thing)).unwrap()),
+            Kind::ListGroups => {
+                let prefix = GroupNamePrefix::parse(word(&PREFIXES, user)).unwrap();
+                Call::ListGroups(actor, prefix, if sometimes { group } else { None }, size)
+            }
+            Kind::ListMembers => Call::ListMembers(actor, group?, if sometimes { other } else { None }, size),
+            Kind::PageWithUser | Kind::PageOfGroup | Kind::PageOfBroadcast => {
+                let of = match kind {
+                    Kind::PageWithUser => Recipient::User(other?),
+                    Kind::PageOfGroup => Recipient::Group(group?),
+                    _ => Recipient::Everybody,
+                };
+                let cursor = model.message_in(actor, of, thing).or(message);
+                let window = match choice % 5 {
+                    0 | 1 => Window::Before { cursor: Cursor::Latest, limit: size },
+                    2 => Window::Before { cursor: Cursor::Message(cursor?), limit: size },
+                    3 => Window::After { cursor: cursor?, limit: size },
+                    _ => Window::Offset { offset: u64::from(user % 5), limit: size },
+                };
+                Call::Page(actor, of, window)
+            }
+            Kind::FindMessage => Call::FindMessage(actor, message?),
+            Kind::Changes => {
+                let of = model.conversation_of(message?).or(conversation)?;
+                Call::Changes(actor, of, i64::from(user % 8), size)
+            }
+            Kind::Receipts => Call::Receipts(actor, message?),
+            Kind::Unseen => Call::Unseen(actor),
+            Kind::Conversations => {
+                let before = conversation.filter(|_| sometimes).map(|id| ConversationCursor { active_at: now, id });
+                Call::Conversations(actor, before, size)
+            }
+        })
+    }
+
+    /// Mostly who may: the message's own sender.
+    fn sender_or(&self, actor: UserId, message: MessageId, sometimes: bool, model: &Model) -> UserId {
+        model.living_sender(message).filter(|_| sometimes).unwrap_or(actor)
+    }
+}
+
+fn words(number: u8) -> Content {
+    Content::parse(word(&WORDS, number)).unwrap()
+}
