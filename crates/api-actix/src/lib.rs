@@ -10,4 +10,5 @@ pub mod http;
 pub mod live;
 pub mod logging;
 pub mod passwords;
+pub mod telemetry;
 pub mod tokens;

@@ -1,11 +1,13 @@
 //! Slow hashes on threads of their own, so that who logs in stalls nobody who chats.
 
+use crate::telemetry::METRICS;
 use anyhow::Context as _;
 use async_trait::async_trait;
 use domain::users::{Password, PasswordHash, PasswordHasher};
 use domain::{Error, Result, Unavailable};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 use tokio::sync::oneshot;
 
 /// How many may wait for each thread: about six seconds' worth at the default cost.
@@ -41,7 +43,12 @@ impl BcryptPool {
 
     async fn submit<T>(&self, job: impl FnOnce(oneshot::Sender<Result<T>>) -> Job) -> Result<T> {
         let (reply, answer) = oneshot::channel();
-        match self.jobs.try_send(job(reply)) {
+        METRICS.hash_queue.increment(1.0);
+        let taken = self.jobs.try_send(job(reply));
+        if taken.is_err() {
+            METRICS.hash_queue.decrement(1.0);
+        }
+        match taken {
             Ok(()) => answer.await.map_err(Error::internal)?,
             Err(TrySendError::Full(_)) => Unavailable::Overloaded.err(),
             Err(TrySendError::Disconnected(_)) => Unavailable::Stopping.err(),
@@ -64,6 +71,10 @@ fn work(queue: &Mutex<Receiver<Job>>, nobodys: &PasswordHash, cost: u32) {
     loop {
         // The lock is held while waiting: one thread waits for a job, the others for the lock. No job runs under it.
         let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        if job.is_ok() {
+            METRICS.hash_queue.decrement(1.0);
+        }
+        let begun = Instant::now();
         // Nobody hears of a send that fails: the one who asked has gone away.
         match job {
             Ok(Job::Hash(password, reply)) if !reply.is_closed() => {
@@ -81,6 +92,7 @@ fn work(queue: &Mutex<Receiver<Job>>, nobodys: &PasswordHash, cost: u32) {
             Ok(_) => {}
             Err(_) => return,
         }
+        METRICS.hashing.record(begun.elapsed());
     }
 }
 

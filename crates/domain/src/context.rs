@@ -69,4 +69,10 @@ impl Caller {
             _ => Ok(()),
         }
     }
+
+    /// # Errors
+    /// [`crate::Forbidden::NotAnAdmin`].
+    pub fn must_be_admin(&self) -> crate::Result<()> {
+        if self.admin { Ok(()) } else { crate::Forbidden::NotAnAdmin.err() }
+    }
 }

@@ -124,6 +124,9 @@ pub enum Forbidden {
     /// Broadcasts are kept to the server's admins by `PARLANCE_BROADCAST`.
     #[error("only admins may broadcast")]
     BroadcastIsForAdmins,
+    /// Kept to the server's admins.
+    #[error("only admins may do this")]
+    NotAnAdmin,
 }
 
 /// No such thing, as far as the caller may know.

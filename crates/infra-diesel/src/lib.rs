@@ -24,6 +24,7 @@ mod schema;
 mod sessions;
 mod sql_types;
 mod store;
+mod telemetry;
 mod text_range;
 mod users;
 mod writer;

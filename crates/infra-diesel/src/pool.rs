@@ -2,6 +2,7 @@
 
 use crate::connection::{AnyConnection, DatabaseUrl, Purpose};
 use crate::error::{DbError, DbResult, is_out_of_reach};
+use crate::telemetry::METRICS;
 use diesel::connection::{AnsiTransactionManager, SimpleConnection, TransactionManager};
 use domain::{Error, Unavailable};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -54,15 +55,22 @@ impl Readers {
         work: impl FnOnce(&mut AnyConnection) -> DbResult<T> + Send + 'static,
     ) -> domain::Result<T> {
         let (answer, answered) = oneshot::channel();
+        let since = Instant::now();
         let job: Job = Box::new(move |reader| {
+            METRICS.read_queue.decrement(1.0);
+            METRICS.read_wait.record(since.elapsed());
             // Who asked may be gone by now, and then nobody needs the answer.
             if !answer.is_closed() {
                 let _ = answer.send(reader.run(work));
             }
         });
-        self.queue.try_send(job).map_err(|refused| match refused {
-            TrySendError::Full(_) => Error::from(Unavailable::Overloaded),
-            TrySendError::Disconnected(_) => Error::from(Unavailable::Stopping),
+        METRICS.read_queue.increment(1.0);
+        self.queue.try_send(job).map_err(|refused| {
+            METRICS.read_queue.decrement(1.0);
+            match refused {
+                TrySendError::Full(_) => Error::from(Unavailable::Overloaded),
+                TrySendError::Disconnected(_) => Error::from(Unavailable::Stopping),
+            }
         })?;
         match within(self.patience, answered).await? {
             Ok(outcome) => outcome.map_err(Error::from),

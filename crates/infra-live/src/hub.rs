@@ -2,12 +2,13 @@
 
 use crate::frame::{Dispatch, Framer, Item, Notice};
 use crate::presence::{Announcement, Registry};
+use crate::telemetry::METRICS;
 use domain::events::{Committed, EventPublisher, Revision};
 use domain::live::{Typing, TypingThrottle};
 use domain::messages::Recipient;
 use domain::{GroupId, UserId};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
@@ -78,6 +79,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Hub {
     /// Without shards yet.
     pub fn new(framer: Arc<dyn Framer>, options: HubOptions) -> Self {
+        LazyLock::force(&METRICS);
         Self {
             framer,
             options,
@@ -153,6 +155,7 @@ impl Hub {
             self.connections.fetch_sub(1, Ordering::Relaxed);
             return Err(Refused::TooManyOfUser);
         }
+        METRICS.connections.increment(1.0);
         Ok(())
     }
 
@@ -163,6 +166,7 @@ impl Hub {
     }
 
     pub(crate) fn depart(&self, user: UserId) -> Option<u64> {
+        METRICS.connections.decrement(1.0);
         self.connections.fetch_sub(1, Ordering::Relaxed);
         lock(&self.registry).depart(user)
     }

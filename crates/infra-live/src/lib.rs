@@ -14,6 +14,7 @@ mod hub;
 mod outbox;
 mod presence;
 mod shard;
+mod telemetry;
 
 pub use connection::{Connection, Transport};
 pub use frame::{Frame, Framer, Signal};

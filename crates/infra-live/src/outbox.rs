@@ -1,6 +1,7 @@
 //! What waits to be sent to one client.
 
 use crate::frame::Frame;
+use crate::telemetry::METRICS;
 use bytes::Bytes;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -88,6 +89,7 @@ impl Outbox {
         }
         if !self.has_room_for(&frame) {
             if frame.transient {
+                METRICS.drops.increment(1);
                 return;
             }
             self.drop_signals();
@@ -95,6 +97,10 @@ impl Outbox {
                 self.end(End::Lagging);
                 return;
             }
+        }
+        METRICS.deliveries.increment(1);
+        if frame.name == "resync" {
+            METRICS.resyncs.increment(1);
         }
         self.bytes.set(self.bytes.get() + frame.bytes.len());
         self.queue.borrow_mut().push_back(frame);
@@ -108,7 +114,9 @@ impl Outbox {
 
     fn drop_signals(&self) {
         let mut queue = self.queue.borrow_mut();
+        let waited = queue.len();
         queue.retain(|frame| !frame.transient);
+        METRICS.drops.increment((waited - queue.len()) as u64);
         self.bytes.set(queue.iter().map(|frame| frame.bytes.len()).sum());
     }
 
@@ -128,6 +136,9 @@ impl Outbox {
     pub fn end(&self, reason: End) {
         if self.end.get().is_some() {
             return;
+        }
+        if reason == End::Lagging {
+            METRICS.laggards.increment(1);
         }
         self.end.set(Some(reason));
         if !reason.keeps_queue() {

@@ -9,11 +9,13 @@ pub use use_cases::{Adapters, UseCases};
 use crate::clock::{SystemClock, UuidV7};
 use crate::config::{Config, Secret};
 use crate::http::docs::Docs;
+use crate::http::metrics::Gauges;
 use crate::http::{middleware, openapi, routes};
 use crate::live::Origins;
 use crate::live::frames::JsonFramer;
 use crate::logging;
 use crate::passwords::BcryptPool;
+use crate::telemetry::Telemetry;
 use crate::tokens::Tokens;
 use actix_web::dev::{Server, ServerHandle};
 use actix_web::middleware::from_fn;
@@ -62,6 +64,8 @@ impl Application {
     /// # Errors
     /// In words for the operator: what of the configuration cannot be had.
     pub async fn build(config: Config) -> anyhow::Result<Self> {
+        // First: what is counted goes to the recorder that is there when the counters are made.
+        let telemetry = Telemetry::start()?;
         config.make_data_dir()?;
         let policy = Arc::new(config.policy);
         let hub = Arc::new(Hub::new(Arc::new(JsonFramer), config.live));
@@ -98,6 +102,7 @@ impl Application {
         warn_of_missing_admins(&store, &policy).await;
         let nobody = UserId(uuid::Uuid::nil());
         hub.begin_at(store.roster(nobody).await.context("the database cannot be read")?.at);
+        let gauges = web::Data::new(Gauges::new(telemetry, Arc::clone(&store)));
         let readiness = web::Data::new(Readiness::new(Arc::clone(&store)));
         let app = web::Data::new(UseCases::new(adapters, policy, config.max_file_bytes));
         let tokens = web::Data::new(Tokens::new(secret.expose()));
@@ -107,10 +112,10 @@ impl Application {
         let listener = bind(&config.listen)?;
         let address = listener.local_addr().context("the port cannot be told")?;
         let origins = web::Data::new(Origins::default());
-        let shared = (app, tokens, origins, readiness.clone(), document, docs);
+        let shared = (app, tokens, origins, readiness.clone(), document, docs, gauges);
         let live = hub.clone();
         let server = HttpServer::new(move || {
-            let (app, tokens, origins, readiness, document, docs) = shared.clone();
+            let (app, tokens, origins, readiness, document, docs, gauges) = shared.clone();
             // One a worker, on the worker's thread.
             let shard = Shard::new(Arc::clone(&live));
             actix_web::rt::spawn(Rc::clone(&shard).run());
@@ -122,6 +127,7 @@ impl Application {
                 .app_data(readiness)
                 .app_data(document)
                 .app_data(docs)
+                .app_data(gauges)
                 .wrap(from_fn(middleware::around))
                 .configure(routes::routes)
         })

@@ -2,9 +2,11 @@
 
 use super::error::ApiError;
 use super::openapi::Refused;
+use actix_web::HttpResponse;
 use actix_web::http::header::{self, HeaderValue};
-use actix_web::{HttpResponse, web};
+use actix_web::web::{self, Bytes};
 use domain::Error;
+use std::borrow::Cow;
 use std::sync::Arc;
 use utoipa_swagger_ui::{Config, serve};
 
@@ -53,5 +55,8 @@ pub async fn file(docs: web::Data<Docs>, name: web::Path<String>) -> Result<Http
     Ok(HttpResponse::Ok()
         .content_type(file.content_type)
         .insert_header((header::CONTENT_SECURITY_POLICY, POLICY))
-        .body(file.bytes.into_owned()))
+        .body(match file.bytes {
+            Cow::Borrowed(bytes) => Bytes::from_static(bytes),
+            Cow::Owned(bytes) => bytes.into(),
+        }))
 }

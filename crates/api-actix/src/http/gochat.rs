@@ -16,6 +16,7 @@ use utoipa::ToSchema;
 
 /// A message in that API's shape.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = NamedMessage)]
 pub struct Line {
     id: Id,
     #[schema(examples("ada"))]

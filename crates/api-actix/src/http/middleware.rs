@@ -2,6 +2,7 @@
 
 use super::error::{ApiError, mime_json};
 use crate::clock::UuidV7;
+use crate::telemetry;
 use actix_web::HttpResponse;
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -46,6 +47,7 @@ pub async fn around(
             let mut response = fault.error_response();
             finish(&mut response, &id);
             log_fault(Some(&fault), &id);
+            telemetry::answered(&method, None, response.status(), begun.elapsed());
             return Err(InternalError::from_response(fault, response).into());
         }
     };
@@ -54,13 +56,14 @@ pub async fn around(
     if status.is_server_error() {
         log_fault(response.response().error(), &id);
     }
+    let (route, elapsed) = (response.request().match_pattern(), begun.elapsed());
+    telemetry::answered(&method, route.as_deref(), status, elapsed);
     if tracing::enabled!(tracing::Level::INFO) {
-        let route = response.request().match_pattern();
         info!(
             %method,
             route = route.as_deref().unwrap_or("none"),
             status = status.as_u16(),
-            micros = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX),
+            micros = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX),
             id = id.to_str().unwrap_or_default(),
             "request"
         );

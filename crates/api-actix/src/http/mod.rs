@@ -13,6 +13,7 @@ pub mod health;
 pub mod link;
 pub mod members;
 pub mod messages;
+pub mod metrics;
 pub mod middleware;
 pub mod openapi;
 mod ranges;

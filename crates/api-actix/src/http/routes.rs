@@ -2,7 +2,8 @@
 
 use super::web as web_client;
 use super::{
-    accounts, conversations, docs, files, gochat, groups, health, members, messages, openapi, receipts, sessions,
+    accounts, conversations, docs, files, gochat, groups, health, members, messages, metrics, openapi, receipts,
+    sessions,
 };
 use crate::live::{event_stream, socket};
 use actix_web::web::{ServiceConfig, delete, patch, post, put, resource};
@@ -86,6 +87,7 @@ routes! {
     // Operations
     "/health": get health::alive;
     "/ready": get health::ready;
+    "/metrics": get metrics::show;
     "/openapi.json": get openapi::show;
     "/": get web_client::page;
     "/assets/{path:.*}": get web_client::asset;

@@ -1,6 +1,7 @@
 //! Reading an upload: a `multipart/form-data` body of one file, which goes to the store while it arrives, and texts.
 
 use super::error::ApiError;
+use crate::telemetry::METRICS;
 use actix_multipart::{Field, Multipart, MultipartError};
 use actix_web::error::PayloadError;
 use actix_web::http::header::{self, ContentDisposition, HeaderMap};
@@ -134,6 +135,7 @@ impl Reader<'_> {
         let arriving = async move {
             while let Some(bytes) = soon(part.next()).await? {
                 let bytes = bytes.map_err(|error| this.fault(error))?;
+                METRICS.uploaded_bytes.increment(bytes.len() as u64);
                 if sender.send(Arriving::Bytes(bytes)).await.is_err() {
                     // The store has given up, and says why.
                     return Ok(());

@@ -5,9 +5,11 @@ use super::{BATCH, BatchFailed, Context, Finish, Job, Queued, Tx};
 use crate::connection::{AnyConnection, DatabaseUrl, Purpose};
 use crate::error::{DbError, DbResult, is_full, is_out_of_reach};
 use crate::revisions::Place;
+use crate::telemetry::METRICS;
 use domain::events::{Committed, Event, Revision};
 use domain::messages::{Appended, Draft};
 use domain::users::ServerPolicy;
+use std::time::Instant;
 use tokio::sync::{mpsc, oneshot};
 
 type Answer = oneshot::Sender<domain::Result<Appended>>;
@@ -37,6 +39,9 @@ impl Writer {
         let mut waiting = Vec::with_capacity(BATCH);
         let patience = self.context.url.patience();
         while jobs.blocking_recv_many(&mut waiting, BATCH) > 0 {
+            let taken = waiting.len() as f64;
+            METRICS.write_queue.decrement(taken);
+            METRICS.write_batch.record(taken);
             // Who waited longer has been told that it failed: then it had better.
             let awaited = |queued: &Queued| patience.is_none_or(|patience| queued.since.elapsed() < patience);
             let awaited = waiting.drain(..).filter(awaited).map(|queued| queued.job);
@@ -111,8 +116,13 @@ impl Writer {
 
     fn commit(&mut self, done: Done, cursor: Revision) {
         let Some(conn) = &mut self.conn else { return };
-        match conn.commit() {
+        let begun = Instant::now();
+        let outcome = conn.commit();
+        METRICS.commit.record(begun.elapsed());
+        match outcome {
             Ok(()) => {
+                let stored = |(_, outcome): &&_| matches!(outcome, Ok(Appended::Stored(_)));
+                METRICS.messages.increment(done.appends.iter().filter(stored).count() as u64);
                 if let DatabaseUrl::Sqlite(_) = self.context.url {
                     self.context.revisions.committed(cursor);
                 }
@@ -138,6 +148,7 @@ impl Writer {
     /// Nothing of the transaction was kept, or it is unknown what. `rest` was not begun.
     fn fail(&mut self, done: Done, rest: std::vec::IntoIter<Job>, error: &DbError) {
         tracing::error!(%error, "a batch of writes failed");
+        METRICS.write_failures.increment(1);
         // The connection is in an unknown state: rolled back by the database, or broken.
         self.conn = None;
         let failed = match error {

@@ -17,6 +17,7 @@ use crate::connection::{AnyConnection, DatabaseUrl};
 use crate::error::{DbError, DbResult};
 use crate::pool::within;
 use crate::revisions::Revisions;
+use crate::telemetry::METRICS;
 use domain::events::{Event, EventPublisher};
 use domain::messages::{Appended, Draft};
 use domain::users::ServerPolicy;
@@ -141,9 +142,13 @@ impl Writers {
         let Some(queue) = queues.get(usize::from(shard.as_bytes()[15]) % self.count) else {
             return Unavailable::Stopping.err();
         };
-        queue.try_send(Queued { job, since: Instant::now() }).map_err(|refused| match refused {
-            mpsc::error::TrySendError::Full(_) => Error::from(Unavailable::Overloaded),
-            mpsc::error::TrySendError::Closed(_) => Error::from(Unavailable::Stopping),
+        METRICS.write_queue.increment(1.0);
+        queue.try_send(Queued { job, since: Instant::now() }).map_err(|refused| {
+            METRICS.write_queue.decrement(1.0);
+            match refused {
+                mpsc::error::TrySendError::Full(_) => Error::from(Unavailable::Overloaded),
+                mpsc::error::TrySendError::Closed(_) => Error::from(Unavailable::Stopping),
+            }
         })
     }
 

@@ -8,7 +8,7 @@ pub use params::IdempotencyKeyHeader;
 pub use refusals::{Page, Refused};
 
 use super::error::Body;
-use super::{routes, wire};
+use super::{gochat, routes, wire};
 use actix_web::http::header;
 use actix_web::web::Bytes;
 use actix_web::{HttpResponse, web};
@@ -26,6 +26,7 @@ use utoipa::{Modify as _, OpenApi};
     ),
     components(schemas(
         Body, wire::Conversation, wire::Group, wire::Member, wire::Message, wire::Receipt, wire::Session, wire::User,
+        gochat::Line,
     )),
     security(("bearer" = [])),
     tags(

@@ -2,14 +2,17 @@
 
 use super::refusals;
 use utoipa::Modify;
+use utoipa::openapi::Schema;
 use utoipa::openapi::path::{Operation, ParameterBuilder, ParameterIn, PathItem};
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{Components, OpenApi, Ref, RefOr, Required};
 
 /// The rules that hold for all routes (`API.md`, Conventions).
 pub struct Conventions;
 
-/// Never limited, never refused.
+/// Asked by whoever watches over the server: no request is one too many.
+const NOT_LIMITED: &[&str] = &["/health", "/ready", "/metrics"];
+/// Asks nothing of anybody.
 const ALWAYS_ANSWERED: &[&str] = &["/health"];
 
 impl Modify for Conventions {
@@ -39,14 +42,18 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = (bool, &mut Operation
 fn apply(path: &str, changes: bool, operation: &mut Operation) {
     name(operation);
     parameters(path, operation);
+    optional_body(operation);
     // A requirement that names no scheme is how a handler says that it looks at no token.
-    let open = operation.security.is_some();
+    let open = operation.security.as_deref() == Some(&[SecurityRequirement::default()]);
     if open {
         operation.security = Some(Vec::new());
     }
     let mut statuses = vec![500];
+    if !NOT_LIMITED.contains(&path) {
+        statuses.push(429);
+    }
     if !ALWAYS_ANSWERED.contains(&path) {
-        statuses.extend([429, 503]);
+        statuses.push(503);
     }
     if !open {
         statuses.push(401);
@@ -74,16 +81,27 @@ fn name(operation: &mut Operation) {
 
 /// Every placeholder of the path that the handler says nothing of is an id.
 fn parameters(path: &str, operation: &mut Operation) {
-    for name in path.split('{').skip(1).filter_map(|rest| rest.split('}').next()) {
-        let parameters = operation.parameters.get_or_insert_default();
-        let known = |parameter: &RefOr<utoipa::openapi::path::Parameter>| matches!(parameter, RefOr::T(parameter) if parameter.name == name);
-        if !parameters.iter().any(known) {
-            let id = ParameterBuilder::new()
-                .name(name)
-                .parameter_in(ParameterIn::Path)
-                .required(Required::True)
-                .schema(Some(Ref::from_schema_name("Id")));
-            parameters.insert(0, id.build().into());
+    let placeholders = path.split('{').skip(1).filter_map(|rest| rest.split('}').next());
+    let said = operation.parameters.take().unwrap_or_default();
+    let known = |name: &str| said.iter().any(|one| matches!(one, RefOr::T(parameter) if parameter.name == name));
+    let id = |name: &str| {
+        let parameter = ParameterBuilder::new().name(name).parameter_in(ParameterIn::Path).required(Required::True);
+        RefOr::T(parameter.schema(Some(Ref::from_schema_name("Id"))).build())
+    };
+    let ids: Vec<_> = placeholders.filter(|name| !known(name)).map(id).collect();
+    let all: Vec<_> = ids.into_iter().chain(said).collect();
+    operation.parameters = (!all.is_empty()).then_some(all);
+}
+
+/// A body that may be absent is an `Option` at its handler. That is no body at all, and not the body `null`.
+fn optional_body(operation: &mut Operation) {
+    let Some(RefOr::T(body)) = &mut operation.request_body else { return };
+    for content in body.content.values_mut() {
+        if let RefOr::T(content) = content
+            && let Some(RefOr::T(Schema::OneOf(choice))) = &content.schema
+            && let [one, _null] = choice.items.as_slice()
+        {
+            content.schema = Some(one.clone());
         }
     }
 }
