@@ -1,2 +1,55 @@
-//! parlance
-fn main() {}
+//! The load generator: how many deliveries a second, how much memory a socket, what a stalled reader costs.
+//!
+//! Each command starts the `parlance` beside this binary (`cargo build --release` makes both) on a fresh directory, does its
+//! work, prints one line a figure, and fails if anything was lost, doubled or out of order.
+
+mod echo;
+mod fanout;
+mod idle;
+mod server;
+mod socket;
+mod stall;
+mod stats;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(version, about)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Sends into one group with many sockets and counts every delivery
+    Fanout(fanout::Options),
+    /// Opens idle sockets and weighs them beside a bare actix-ws echo server's
+    Idle(idle::Options),
+    /// Stops a reader (SIGSTOP) under load: when is it cut, what does it cost the others, does it catch up
+    Stall(stall::Options),
+    /// Serves a bare actix-ws echo on a free port (used by `idle`)
+    #[command(hide = true)]
+    Echo,
+    /// Reads a socket and says at its end how far it came (used by `stall`)
+    #[command(hide = true)]
+    Read(stall::Reader),
+}
+
+fn main() -> anyhow::Result<()> {
+    match Cli::parse().command {
+        Command::Echo => echo::serve(),
+        command => {
+            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+            runtime.block_on(async {
+                match command {
+                    Command::Fanout(options) => fanout::run(options).await,
+                    Command::Idle(options) => idle::run(options).await,
+                    Command::Stall(options) => stall::run(options).await,
+                    Command::Read(reader) => reader.run().await,
+                    Command::Echo => Ok(()),
+                }
+            })
+        }
+    }
+}

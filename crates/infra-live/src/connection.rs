@@ -51,6 +51,9 @@ pub struct Connection {
     /// From when on it gets everything.
     began: Cell<Revision>,
     pub(crate) stage: RefCell<Stage>,
+    /// By conversation, the last number that was replayed. The shard may be behind the database from which it was: what it
+    /// gives out later can be older. Boxed, since few have any.
+    replayed: RefCell<Option<Box<HashMap<ConversationId, i64>>>>,
     pub(crate) groups: RefCell<Vec<GroupId>>,
     pub(crate) contacts: RefCell<Vec<UserId>>,
     heard: Cell<Instant>,
@@ -71,6 +74,7 @@ impl Connection {
             expires,
             began: Cell::new(Revision(0)),
             stage: RefCell::new(Stage::Joining(VecDeque::new())),
+            replayed: RefCell::default(),
             groups: RefCell::default(),
             contacts: RefCell::default(),
             heard: Cell::new(now),
@@ -122,10 +126,7 @@ impl Connection {
     /// Gives it what concerns it.
     pub(crate) fn give(&self, frame: &Arc<Frame>) {
         match &mut *self.stage.borrow_mut() {
-            Stage::Live => {
-                self.sent.set(true);
-                self.outbox.push(Arc::clone(frame));
-            }
+            Stage::Live => self.push(Arc::clone(frame)),
             Stage::CatchingUp(held) if held.len() < MOST_HELD => held.push_back(Arc::clone(frame)),
             Stage::CatchingUp(_) => self.outbox.end(End::Lagging),
             Stage::Joining(_) => {}
@@ -139,9 +140,10 @@ impl Connection {
         self.outbox.push(Arc::new(frame));
     }
 
-    /// Ends catching up: gives what happened meanwhile, leaving out what was replayed (by conversation, the last number),
-    /// and from then on everything as it happens.
-    pub async fn go_live(&self, replayed: &HashMap<ConversationId, i64>) {
+    /// Ends catching up: gives what happened meanwhile and from then on everything as it happens, but nothing of what was
+    /// replayed (by conversation, the last number).
+    pub async fn go_live(&self, replayed: HashMap<ConversationId, i64>) {
+        *self.replayed.borrow_mut() = (!replayed.is_empty()).then(|| Box::new(replayed));
         loop {
             poll_fn(|cx| self.outbox.poll_room(cx)).await;
             let mut stage = self.stage.borrow_mut();
@@ -150,11 +152,31 @@ impl Connection {
                 *stage = Stage::Live;
                 return;
             };
-            let known = frame.place.is_some_and(|(of, update)| replayed.get(&of).is_some_and(|last| update <= *last));
-            if !known {
-                self.sent.set(true);
-                self.outbox.push(frame);
+            self.push(frame);
+        }
+    }
+
+    fn push(&self, frame: Arc<Frame>) {
+        if !self.was_replayed(&frame) {
+            self.sent.set(true);
+            self.outbox.push(frame);
+        }
+    }
+
+    fn was_replayed(&self, frame: &Frame) -> bool {
+        let mut replayed = self.replayed.borrow_mut();
+        let (Some(last_of), Some((conversation, update))) = (&mut *replayed, frame.place) else { return false };
+        match last_of.get(&conversation) {
+            Some(last) if update <= *last => true,
+            Some(_) => {
+                // Numbers only grow: it has done its work.
+                last_of.remove(&conversation);
+                if last_of.is_empty() {
+                    *replayed = None;
+                }
+                false
             }
+            None => false,
         }
     }
 
@@ -191,5 +213,99 @@ impl Connection {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outbox::Outgoing;
+    use bytes::Bytes;
+    use std::task::{Context, Poll, Waker};
+    use uuid::Uuid;
+
+    const HERE: ConversationId = ConversationId(Uuid::from_u128(1));
+    const THERE: ConversationId = ConversationId(Uuid::from_u128(2));
+
+    fn connection(transport: Transport, begun: Instant) -> Connection {
+        let (user, session) = (UserId(Uuid::from_u128(1)), SessionId(Uuid::from_u128(1)));
+        let caller = Caller { user, session, admin: false };
+        Connection::new(&caller, transport, begun + Duration::from_secs(3600), begun)
+    }
+
+    fn frame(conversation: ConversationId, update: i64) -> Arc<Frame> {
+        let place = Some((conversation, update));
+        Arc::new(Frame { name: "x", cursor: Revision(0), bytes: Bytes::new(), place, transient: false })
+    }
+
+    fn sent(connection: &Connection) -> Vec<(ConversationId, i64)> {
+        let mut sent = Vec::new();
+        while let Poll::Ready(Some(Outgoing::Frame(frame))) =
+            connection.outbox.poll_next(&Context::from_waker(Waker::noop()))
+        {
+            sent.extend(frame.place);
+        }
+        sent
+    }
+
+    fn now<T>(future: impl Future<Output = T>) -> T {
+        match std::pin::pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(value) => value,
+            Poll::Pending => panic!("it waits"),
+        }
+    }
+
+    #[test]
+    fn what_was_replayed_does_not_come_again_held_or_late() {
+        let connection = connection(Transport::WebSocket, Instant::now());
+        connection.give(&frame(HERE, 1));
+        connection.catch_up(Revision(5));
+        for held in [frame(HERE, 6), frame(THERE, 1), frame(HERE, 8)] {
+            connection.give(&held);
+        }
+        assert!(sent(&connection).is_empty());
+        now(connection.go_live(HashMap::from([(HERE, 8)])));
+        // The shard was behind the database.
+        for late in [frame(HERE, 7), frame(HERE, 8), frame(HERE, 9), frame(THERE, 2)] {
+            connection.give(&late);
+        }
+        assert_eq!(sent(&connection), [(THERE, 1), (HERE, 9), (THERE, 2)]);
+        assert!(connection.replayed.borrow().is_none());
+    }
+
+    #[test]
+    fn who_is_silent_is_asked_and_then_cut() {
+        let begun = Instant::now();
+        let heartbeat = Duration::from_secs(25);
+        let after = |seconds| begun + Duration::from_secs(seconds);
+        let asked = |connection: &Connection, seconds| {
+            connection.tick(after(seconds), heartbeat);
+            matches!(
+                connection.outbox.poll_next(&Context::from_waker(Waker::noop())),
+                Poll::Ready(Some(Outgoing::Ping))
+            )
+        };
+        // Idle: a heartbeat to the question, one more to the end.
+        let idle = connection(Transport::WebSocket, begun);
+        assert!(!asked(&idle, 24) && asked(&idle, 25) && !asked(&idle, 49));
+        idle.heard(after(49));
+        assert!(!asked(&idle, 73) && asked(&idle, 74));
+        idle.tick(after(99), heartbeat);
+        assert_eq!(idle.outbox.ended(), Some(End::Silent));
+        // Sent something: within 15 seconds.
+        let busy = connection(Transport::WebSocket, begun);
+        busy.catch_up(Revision(0));
+        now(busy.go_live(HashMap::new()));
+        busy.give(&frame(HERE, 1));
+        sent(&busy);
+        assert!(!asked(&busy, 3) && asked(&busy, 4));
+        busy.tick(after(13), heartbeat);
+        assert_eq!(busy.outbox.ended(), Some(End::Silent));
+        // A stream is only shown that it lives.
+        let stream = connection(Transport::EventStream, begun);
+        assert!(asked(&stream, 25) && !asked(&stream, 49) && asked(&stream, 50));
+        assert_eq!(stream.outbox.ended(), None);
+        stream.tick(after(3600), heartbeat);
+        assert_eq!(stream.outbox.ended(), Some(End::SignedOut));
     }
 }

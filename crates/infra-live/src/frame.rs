@@ -46,6 +46,7 @@ pub trait Framer: Send + Sync {
 
 /// What a shard is to give out.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly all are events, and each is made once for everybody")]
 pub(crate) enum Notice {
     Event(Event),
     Typing(Typing),

@@ -81,7 +81,7 @@ pub async fn catch_up(
         }
     }
     sequence.finish(now).await;
-    connection.go_live(&replayed).await;
+    connection.go_live(replayed).await;
     Ok(())
 }
 

@@ -1,0 +1,207 @@
+//! A WebSocket client that holds every frame against the contract.
+
+use crate::harness::{Client, User};
+use futures_util::{SinkExt as _, StreamExt as _};
+use serde_json::{Value, json};
+use std::collections::VecDeque;
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::handshake::client::{Request, Response};
+use tokio_tungstenite::tungstenite::{Error, Message};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+
+/// How long anything may take before a test fails.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Waits, but not for ever.
+pub async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, future).await.unwrap_or_else(|_| panic!("waited in vain for {what}"))
+}
+
+/// An upgrade request with these headers.
+pub fn request(client: &Client, path: &str, headers: &[(&'static str, &str)]) -> Request {
+    let mut request = format!("ws://{}{path}", client.address()).into_client_request().unwrap();
+    for (name, value) in headers {
+        request.headers_mut().append(*name, value.parse().unwrap());
+    }
+    request
+}
+
+/// What an upgrade is refused with: the status, and the error.
+pub async fn refusal(request: Request) -> (u16, Value) {
+    match soon("a refusal", connect_async(request)).await {
+        Err(Error::Http(response)) => {
+            let body = response.body().as_deref().unwrap_or_default();
+            (response.status().as_u16(), serde_json::from_slice(body).unwrap())
+        }
+        Err(other) => panic!("{other}"),
+        Ok(_) => panic!("it was taken"),
+    }
+}
+
+/// A connected client.
+pub struct Socket {
+    stream: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    /// What the upgrade was answered with.
+    pub response: Response,
+    pub hello: Value,
+    /// The last frame's cursor.
+    pub cursor: String,
+    /// Came while an answer was waited for.
+    waiting: VecDeque<Value>,
+    references: u32,
+}
+
+impl Socket {
+    /// As a user, from now on.
+    pub async fn open(user: &User) -> Self {
+        Self::open_at(user, "/ws").await
+    }
+
+    /// As a user, from a cursor on.
+    pub async fn since(user: &User, cursor: &str) -> Self {
+        Self::open_at(user, &format!("/ws?since={cursor}")).await
+    }
+
+    async fn open_at(user: &User, path: &str) -> Self {
+        let bearer = format!("Bearer {}", user.token().unwrap());
+        Self::connect(request(user, path, &[("authorization", &bearer)])).await
+    }
+
+    /// By any request that is taken.
+    pub async fn connect(request: Request) -> Self {
+        let (stream, response) = soon("an upgrade", connect_async(request)).await.unwrap();
+        let (hello, cursor, waiting) = (Value::Null, String::new(), VecDeque::new());
+        let mut socket = Self { stream, response, hello, cursor, waiting, references: 0 };
+        socket.hello = socket.any().await;
+        assert_eq!(socket.hello["event"], "hello", "{}", socket.hello);
+        socket
+    }
+
+    /// The next message of the protocol; `Err` with the close code at the end.
+    async fn message(&mut self) -> Result<Message, u16> {
+        match soon("a frame", self.stream.next()).await {
+            Some(Ok(Message::Close(frame))) => Err(frame.map_or(1005, |frame| frame.code.into())),
+            Some(Ok(message)) => Ok(message),
+            Some(Err(_)) | None => Err(1006),
+        }
+    }
+
+    /// The next frame of any kind, or the close code.
+    pub async fn frame(&mut self) -> Result<Value, u16> {
+        if let Some(frame) = self.waiting.pop_front() {
+            return Ok(frame);
+        }
+        self.arriving().await
+    }
+
+    async fn arriving(&mut self) -> Result<Value, u16> {
+        loop {
+            if let Message::Text(text) = self.message().await? {
+                let frame: Value = serde_json::from_str(&text).unwrap();
+                assert!(frame["event"].is_string(), "{frame}");
+                self.cursor = frame["cursor"].as_str().unwrap_or_else(|| panic!("no cursor: {frame}")).to_owned();
+                return Ok(frame);
+            }
+        }
+    }
+
+    /// The next frame of any kind.
+    pub async fn any(&mut self) -> Value {
+        self.frame().await.unwrap_or_else(|code| panic!("closed with {code}"))
+    }
+
+    /// The next event that is not about somebody's coming and going: others come and go as they like.
+    pub async fn next(&mut self) -> Value {
+        loop {
+            let frame = self.any().await;
+            if frame["event"] != "presence" {
+                return frame;
+            }
+        }
+    }
+
+    /// The next event, which must be this one; its data.
+    #[track_caller]
+    pub fn expect<'a>(&'a mut self, event: &'a str) -> impl Future<Output = Value> + 'a {
+        let caller = std::panic::Location::caller();
+        async move {
+            let mut frame = self.next().await;
+            assert_eq!(frame["event"], event, "at {caller}: {frame}");
+            frame["data"].take()
+        }
+    }
+
+    /// Sends a text as it is.
+    pub async fn send(&mut self, text: impl Into<String>) {
+        self.stream.send(Message::text(text.into())).await.unwrap();
+    }
+
+    /// Sends a message of the protocol.
+    pub async fn send_message(&mut self, message: Message) -> Result<(), Error> {
+        self.stream.send(message).await
+    }
+
+    /// Asks for an operation and gives the answer; what comes before it waits.
+    pub async fn op(&mut self, op: &str, data: Value) -> Value {
+        self.references += 1;
+        let reference = format!("r{}", self.references);
+        self.send(json!({ "op": op, "ref": reference, "data": data }).to_string()).await;
+        self.answer(&json!(reference)).await
+    }
+
+    /// The answer with that reference; what comes before it waits.
+    pub async fn answer(&mut self, reference: &Value) -> Value {
+        loop {
+            let frame = self.arriving().await.unwrap_or_else(|code| panic!("closed with {code}"));
+            if frame["event"] == "reply" && frame["ref"] == *reference {
+                return frame;
+            }
+            self.waiting.push_back(frame);
+        }
+    }
+
+    /// An operation that is refused: its error's code and field.
+    pub async fn refused(&mut self, op: &str, data: Value) -> (String, Option<String>) {
+        let answer = self.op(op, data).await;
+        fault(&answer)
+    }
+
+    /// Reads to the end, and gives the close code; fails where anything but presence comes before it.
+    pub async fn closed(&mut self) -> u16 {
+        loop {
+            match self.frame().await {
+                Err(code) => return code,
+                Ok(frame) => assert_eq!(frame["event"], "presence", "{frame}"),
+            }
+        }
+    }
+
+    /// Reads to the end whatever comes, and gives the close code.
+    pub async fn drained(&mut self) -> u16 {
+        loop {
+            if let Err(code) = self.frame().await {
+                return code;
+            }
+        }
+    }
+
+    /// Waits for a message of the protocol that `wanted` takes.
+    pub async fn until(&mut self, wanted: impl Fn(&Message) -> bool) -> Message {
+        loop {
+            let message = self.message().await.unwrap_or_else(|code| panic!("closed with {code}"));
+            if wanted(&message) {
+                return message;
+            }
+        }
+    }
+}
+
+/// Code and field of an answer that refuses.
+pub fn fault(answer: &Value) -> (String, Option<String>) {
+    assert_eq!((&answer["ok"], answer.get("data")), (&json!(false), None), "{answer}");
+    let error = &answer["error"];
+    assert!(error["error"].as_str().is_some_and(|sentence| !sentence.is_empty()), "{answer}");
+    (error["code"].as_str().unwrap().to_owned(), error["field"].as_str().map(str::to_owned))
+}

@@ -1,0 +1,110 @@
+//! Nothing is lost, doubled or out of order under load, whoever comes and goes.
+
+use super::client::Socket;
+use crate::harness::{Server, User};
+use futures_util::future::join_all;
+use rand::rngs::StdRng;
+use rand::{Rng as _, SeedableRng as _};
+use serde_json::json;
+use std::collections::BTreeSet;
+
+const SENDERS: usize = 8;
+const MESSAGES: usize = 200;
+const LISTENERS: usize = 20;
+
+/// Listens until the conversation has come to `end`, cut off at random and resuming if `restless`.
+async fn listen(user: &User, socket: &mut Socket, group: &str, end: i64, restless: Option<u64>) {
+    let mut chance = restless.map(StdRng::seed_from_u64);
+    let (mut seen, mut last, mut repeats) = (BTreeSet::new(), 0, 0);
+    while last < end {
+        if chance.as_mut().is_some_and(|chance| chance.random_ratio(1, 60)) {
+            *socket = Socket::since(user, &socket.cursor.clone()).await;
+            // What comes again comes in order, too.
+            last = 0;
+        }
+        let frame = socket.next().await;
+        assert_eq!((&frame["event"], &frame["conversation_id"]), (&json!("message.created"), &json!(group)), "{frame}");
+        let update = frame["update"].as_i64().unwrap();
+        assert!(last == 0 || update == last + 1, "{update} after {last}");
+        if last == 0 {
+            let next = seen.last().map_or(1, |last| last + 1);
+            assert!(update <= next, "{update} leaves out {next}");
+        }
+        repeats += usize::from(!seen.insert(update));
+        last = update;
+    }
+    assert_eq!(seen.len() as i64, end);
+    assert!(restless.is_some() || repeats == 0);
+}
+
+#[actix_web::test]
+async fn every_listener_sees_every_update_in_order() {
+    let server = Server::start().await;
+    let owner = server.user("owner").await;
+    let group = owner.group("ours", "private").await;
+    let (mut senders, mut listeners) = (Vec::new(), Vec::new());
+    for n in 0..SENDERS + LISTENERS {
+        let user = server.user(&format!("user{n}")).await;
+        owner.add(&group, &user, "member").await;
+        if n < SENDERS { senders.push(user) } else { listeners.push(user) }
+    }
+    let end = (SENDERS * MESSAGES) as i64;
+    let mut sockets = Vec::new();
+    for listener in &listeners {
+        sockets.push(Socket::open(listener).await);
+    }
+    let sending = join_all(senders.iter().map(async |sender| {
+        for n in 0..MESSAGES {
+            sender.post("/messages", json!({ "group_id": group, "content": n.to_string() })).await.expect(201);
+        }
+    }));
+    let listening = join_all(listeners.iter().zip(&mut sockets).enumerate().map(|(n, (listener, socket))| {
+        let restless = (n % 2 == 0).then_some(n as u64);
+        listen(listener, socket, &group, end, restless)
+    }));
+    futures_util::join!(sending, listening);
+}
+
+#[actix_web::test]
+async fn a_removed_member_gets_nothing_after_the_removal_under_load() {
+    let server = Server::start().await;
+    let owner = server.user("owner").await;
+    let group = owner.group("ours", "private").await;
+    let mut members = Vec::new();
+    for n in 0..8 {
+        let user = server.user(&format!("user{n}")).await;
+        owner.add(&group, &user, "member").await;
+        members.push(user);
+    }
+    let mut sockets = Vec::new();
+    for member in &members {
+        sockets.push(Socket::open(member).await);
+    }
+    let sending = join_all((0..4).map(|_| async {
+        for _ in 0..100 {
+            owner.post("/messages", json!({ "group_id": group, "content": "x" })).await.expect(201);
+        }
+    }));
+    let removing = async {
+        for member in &members {
+            owner.delete(&format!("/groups/{group}/members/{}", member.id), json!({})).await.expect(204);
+        }
+    };
+    futures_util::join!(sending, removing);
+    let mark = owner.post("/broadcast/send", json!({ "content": "mark" })).await.expect(200);
+    for (member, socket) in members.iter().zip(&mut sockets) {
+        let mut last = 0;
+        loop {
+            let frame = socket.next().await;
+            if frame["event"] == "member.removed" && frame["data"]["user_id"] == json!(member.id) {
+                break;
+            }
+            if frame["event"] == "message.created" {
+                let update = frame["update"].as_i64().unwrap();
+                assert!(last == 0 || update == last + 1);
+                last = update;
+            }
+        }
+        assert_eq!(socket.expect("message.created").await["id"], mark["id"]);
+    }
+}

@@ -1,0 +1,12 @@
+//! Live connections: `/ws` and `/events`.
+
+mod client;
+
+mod catching_up;
+mod event_stream;
+mod events;
+mod load;
+mod operations;
+mod signals;
+mod signing_out;
+mod upgrade;

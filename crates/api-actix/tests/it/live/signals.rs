@@ -1,0 +1,77 @@
+//! Typing and presence.
+
+use super::client::Socket;
+use crate::harness::Server;
+use serde_json::json;
+use std::time::Duration;
+
+#[actix_web::test]
+async fn typing_reaches_the_others_and_nobody_else() {
+    let server = Server::start().await;
+    let (ada, bob, eve) = (server.user("ada").await, server.user("bob").await, server.user("eve").await);
+    let group = ada.group("ours", "private").await;
+    ada.add(&group, &bob, "member").await;
+    let sent = ada.post("/messages", json!({ "receiver_id": bob.id, "content": "x" })).await.expect(201);
+    let (mut to_ada, mut to_bob, mut to_eve) =
+        (Socket::open(&ada).await, Socket::open(&bob).await, Socket::open(&eve).await);
+    for (data, conversation) in
+        [(json!({ "receiver_id": bob.id }), &sent["conversation_id"]), (json!({ "group_id": group }), &json!(group))]
+    {
+        to_ada.send(json!({ "op": "typing", "data": data }).to_string()).await;
+        // Passed on once; the second comes too soon.
+        to_ada.send(json!({ "op": "typing", "data": data }).to_string()).await;
+        let frame = to_bob.next().await;
+        assert_eq!((&frame["event"], &frame["conversation_id"]), (&json!("typing"), conversation));
+        assert_eq!(frame["data"], json!({ "user_id": ada.id, "username": "ada" }));
+    }
+    // Nothing came back, twice, or to others: the next is a message that was sent after it.
+    let mark = to_ada.op("send", json!({ "broadcast": true, "content": "mark" })).await;
+    for socket in [&mut to_ada, &mut to_bob, &mut to_eve] {
+        assert_eq!(socket.expect("message.created").await, mark["data"]);
+    }
+}
+
+#[actix_web::test]
+async fn typing_needs_to_be_in_the_group() {
+    let server = Server::start().await;
+    let (ada, bob, gone) = (server.user("ada").await, server.user("bob").await, server.user("gone").await);
+    let (public, private) = (bob.group("public", "public").await, bob.group("private", "private").await);
+    gone.delete_account().await;
+    let mut socket = Socket::open(&ada).await;
+    for (data, code) in [
+        (json!({ "group_id": public }), "forbidden"),
+        (json!({ "group_id": private }), "not_found"),
+        (json!({ "receiver_id": gone.id }), "not_found"),
+    ] {
+        assert_eq!(socket.refused("typing", data).await.0, code);
+    }
+}
+
+#[actix_web::test]
+async fn coming_and_going_is_told_to_who_shares_a_conversation() {
+    let server = Server::with(|config| config.live.absence = Duration::from_secs(1)).await;
+    let (ada, bob, eve) = (server.user("ada").await, server.user("bob").await, server.user("eve").await);
+    let friend = server.user("friend").await;
+    let group = ada.group("ours", "private").await;
+    ada.add(&group, &bob, "member").await;
+    friend.send(&bob.id, "hi").await;
+    let (mut to_ada, mut to_friend, mut to_eve) =
+        (Socket::open(&ada).await, Socket::open(&friend).await, Socket::open(&eve).await);
+    let online = |online: bool| json!({ "user_id": bob.id, "online": online });
+    let (one, two) = (Socket::open(&bob).await, Socket::open(&bob).await);
+    for socket in [&mut to_ada, &mut to_friend] {
+        let frame = socket.any().await;
+        assert_eq!((&frame["event"], &frame["data"]), (&json!("presence"), &online(true)));
+    }
+    drop(one);
+    drop(two);
+    // Back before anybody was told: nobody is.
+    let again = Socket::open(&bob).await;
+    drop(again);
+    for socket in [&mut to_ada, &mut to_friend] {
+        let frame = socket.any().await;
+        assert_eq!((&frame["event"], &frame["data"]), (&json!("presence"), &online(false)));
+    }
+    to_ada.op("send", json!({ "broadcast": true, "content": "mark" })).await;
+    assert_eq!(to_eve.any().await["event"], "message.created");
+}

@@ -1,0 +1,144 @@
+//! The server under test, and users on it.
+
+use anyhow::{Context as _, bail, ensure};
+use reqwest::Client;
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::Arc;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::{Child, Command};
+use tokio::task::JoinSet;
+
+/// How many requests at once while things are set up.
+const AT_ONCE: usize = 64;
+
+/// A server process, killed when dropped.
+pub struct Server {
+    child: Child,
+    address: String,
+    _directory: Option<tempfile::TempDir>,
+}
+
+/// Somebody who is logged in.
+#[derive(Debug, Clone)]
+pub struct User {
+    pub id: String,
+    pub token: String,
+}
+
+impl Server {
+    /// The `parlance` at this path, or beside this binary, on a fresh directory.
+    pub async fn parlance(binary: Option<&Path>) -> anyhow::Result<Self> {
+        let beside = std::env::current_exe()?.with_file_name("parlance");
+        let binary = binary.map_or(beside, PathBuf::from);
+        let directory = tempfile::tempdir()?;
+        let mut command = Command::new(&binary);
+        command.current_dir(directory.path());
+        for (key, value) in [
+            ("PARLANCE_LISTEN", "127.0.0.1:0"),
+            ("PARLANCE_BCRYPT_COST", "4"),
+            ("PARLANCE_RATE_LIMITS", "off"),
+            ("PARLANCE_LOG", "error"),
+        ] {
+            command.env(key, value);
+        }
+        let started = Self::start(command, Some(directory)).await;
+        started.with_context(|| format!("{} did not start: build it first", binary.display()))
+    }
+
+    /// The bare echo server.
+    pub async fn echo() -> anyhow::Result<Self> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.arg("echo");
+        Self::start(command, None).await
+    }
+
+    async fn start(mut command: Command, directory: Option<tempfile::TempDir>) -> anyhow::Result<Self> {
+        let mut child = command.stdout(Stdio::piped()).kill_on_drop(true).spawn()?;
+        let stdout = child.stdout.take().context("no output")?;
+        let mut lines = BufReader::new(stdout).lines();
+        while let Some(line) = lines.next_line().await? {
+            if let Some(address) = line.strip_prefix("listening on http://") {
+                return Ok(Self { child, address: address.to_owned(), _directory: directory });
+            }
+        }
+        bail!("it ended without listening")
+    }
+
+    /// `HOST:PORT`.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// The process's resident memory, in bytes.
+    pub fn memory(&self) -> anyhow::Result<u64> {
+        let id = self.child.id().context("it has ended")?;
+        let status = std::fs::read_to_string(format!("/proc/{id}/status"))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
+        let kibibytes: u64 = line.trim().trim_end_matches("kB").trim().parse()?;
+        Ok(kibibytes * 1024)
+    }
+
+    /// A request that must succeed.
+    pub async fn post(&self, http: &Client, token: Option<&str>, path: &str, body: &Value) -> anyhow::Result<Value> {
+        let mut request = http.post(format!("http://{}{path}", self.address)).json(body);
+        if let Some(token) = token {
+            request = request.bearer_auth(token);
+        }
+        let answer = request.send().await?;
+        ensure!(answer.status().is_success(), "{path}: {}", answer.status());
+        Ok(answer.json().await?)
+    }
+
+    /// Signs up and logs in `count` users.
+    pub async fn users(self: &Arc<Self>, http: &Client, count: usize) -> anyhow::Result<Vec<User>> {
+        let (mut tasks, mut users) = (JoinSet::new(), Vec::with_capacity(count));
+        for n in 0..count {
+            if tasks.len() >= AT_ONCE {
+                users.extend(tasks.join_next().await.transpose()?.transpose()?);
+            }
+            let (server, http) = (Arc::clone(self), http.clone());
+            tasks.spawn(async move { server.user(&http, n).await });
+        }
+        while let Some(user) = tasks.join_next().await {
+            users.push(user??);
+        }
+        Ok(users)
+    }
+
+    async fn user(&self, http: &Client, n: usize) -> anyhow::Result<User> {
+        let name = json!({ "username": format!("user{n}"), "password": "password" });
+        self.post(http, None, "/signup", &name).await?;
+        let login = self.post(http, None, "/login", &name).await?;
+        let text = |value: &Value| value.as_str().map(str::to_owned).context("no text");
+        Ok(User { id: text(&login["user"]["id"])?, token: text(&login["token"])? })
+    }
+
+    /// A group of all these users, owned by the first.
+    pub async fn group(self: &Arc<Self>, http: &Client, users: &[User]) -> anyhow::Result<String> {
+        let owner = users.first().context("nobody")?;
+        let group = self.post(http, Some(&owner.token), "/groups", &json!({ "name": "all" })).await?;
+        let id = group["id"].as_str().context("no id")?.to_owned();
+        let mut tasks = JoinSet::new();
+        for user in &users[1..] {
+            if tasks.len() >= AT_ONCE {
+                tasks.join_next().await.transpose()?.transpose()?;
+            }
+            let (server, http, token) = (Arc::clone(self), http.clone(), owner.token.clone());
+            let (path, body) = (format!("/groups/{id}/members"), json!({ "user_id": user.id }));
+            tasks.spawn(async move { server.post(&http, Some(&token), &path, &body).await });
+        }
+        while let Some(added) = tasks.join_next().await {
+            added??;
+        }
+        Ok(id)
+    }
+}
+
+/// How many files this process may open.
+pub fn descriptor_limit() -> String {
+    let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap_or("unknown");
+    line.split_whitespace().rev().nth(2).unwrap_or("unknown").to_owned()
+}
