@@ -1,6 +1,7 @@
 //! A Postgres cluster of one's own, from the programs installed here.
 
 use crate::owner::Owner;
+use crate::tls::Certificates;
 use crate::watchdog::Watchdog;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -14,19 +15,55 @@ pub struct Cluster {
     programs: PathBuf,
     owner: Owner,
     directory: TempDir,
+    /// On 127.0.0.1, of a cluster with TLS.
+    port: Option<u16>,
     watchdog: Mutex<Watchdog>,
 }
 
 impl Cluster {
     /// Makes and starts one, or `None` where Postgres is not installed.
     pub fn start() -> Option<Self> {
+        Self::with("")
+    }
+
+    /// With these lines at the end of its `postgresql.conf`.
+    pub fn with(settings: &str) -> Option<Self> {
+        let cluster = Self::make()?;
+        cluster.configure("postgresql.conf", settings);
+        cluster.start_again();
+        Some(cluster)
+    }
+
+    /// Listens on the loopback address too, and there to TLS only, with a certificate for `localhost` of a CA of its own.
+    /// `None` also where there is no `openssl` to make them.
+    pub fn with_tls() -> Option<(Self, Certificates)> {
+        let mut cluster = Self::make()?;
+        let certificates = Certificates::make(cluster.directory.path())?;
+        cluster.owner.take(&certificates.key);
+        // Free when asked, and nobody else's a moment later: tests that take ports are few.
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        cluster.port = Some(port);
+        let (certificate, key) = (certificates.certificate.display(), certificates.key.display());
+        cluster.configure(
+            "postgresql.conf",
+            &format!(
+                "listen_addresses = '127.0.0.1'\nport = {port}\n\
+                 ssl = on\nssl_cert_file = '{certificate}'\nssl_key_file = '{key}'\n"
+            ),
+        );
+        std::fs::write(cluster.data().join("pg_hba.conf"), "local all all trust\nhostssl all all all trust\n").unwrap();
+        cluster.start_again();
+        Some((cluster, certificates))
+    }
+
+    fn make() -> Option<Self> {
         let programs = programs()?;
         // Not under TMPDIR: the path of a socket has at most 107 bytes.
         let directory = tempfile::Builder::new().prefix("parlance-pg-").tempdir_in("/tmp").unwrap();
         let owner = Owner::beside(directory.path());
         owner.take(directory.path());
         let watchdog = Mutex::new(Watchdog::start(directory.path(), &directory.path().join("data")));
-        let cluster = Self { programs, owner, directory, watchdog };
+        let cluster = Self { programs, owner, directory, port: None, watchdog };
         let data = cluster.data();
         let mut initdb = cluster.program("initdb");
         initdb.arg("--pgdata").arg(&data);
@@ -35,17 +72,51 @@ impl Cluster {
             "listen_addresses = ''\nunix_socket_directories = '{}'\nmax_connections = 200\nautovacuum = off\n",
             cluster.directory.path().display()
         );
-        let configuration = data.join("postgresql.conf");
-        let defaults = std::fs::read_to_string(&configuration).unwrap();
-        std::fs::write(&configuration, defaults + &settings).unwrap();
-        cluster.start_again();
+        cluster.configure("postgresql.conf", &settings);
         Some(cluster)
+    }
+
+    /// Adds to a file of settings.
+    fn configure(&self, file: &str, settings: &str) {
+        use std::io::Write;
+        let mut file = std::fs::OpenOptions::new().append(true).open(self.data().join(file)).unwrap();
+        file.write_all(settings.as_bytes()).unwrap();
     }
 
     /// The URL of a database in it.
     pub fn url(&self, database: &str) -> String {
         let socket = self.directory.path().display().to_string().replace('/', "%2F");
         format!("postgres://postgres@{socket}/{database}")
+    }
+
+    /// The port on 127.0.0.1 of a cluster [with TLS](Cluster::with_tls).
+    pub fn port(&self) -> Option<u16> {
+        self.port
+    }
+
+    /// Stops all its processes where they are: it takes connections and queries, and answers nothing.
+    pub fn pause(&self) {
+        // The postmaster first: it must not start others.
+        self.signal("STOP", &[self.postmaster()]);
+        self.signal("STOP", &children(self.postmaster()));
+    }
+
+    /// Lets them go on.
+    pub fn resume(&self) {
+        self.signal("CONT", &children(self.postmaster()));
+        self.signal("CONT", &[self.postmaster()]);
+    }
+
+    fn postmaster(&self) -> u32 {
+        let file = std::fs::read_to_string(self.data().join("postmaster.pid")).unwrap();
+        file.lines().next().unwrap().parse().unwrap()
+    }
+
+    fn signal(&self, name: &str, processes: &[u32]) {
+        let mut command = Command::new("kill");
+        command.arg(format!("-{name}")).args(processes.iter().map(u32::to_string)).stderr(Stdio::null());
+        // A process may have ended meanwhile.
+        self.owner.run(&mut command).status().unwrap();
     }
 
     /// Kills all its processes as a crash would, and starts it again: `pg_ctl restart -m immediate`.
@@ -86,6 +157,19 @@ impl Drop for Cluster {
     fn drop(&mut self) {
         self.watchdog.get_mut().unwrap().finish();
     }
+}
+
+/// The processes that were started by one.
+fn children(of: u32) -> Vec<u32> {
+    let entries = std::fs::read_dir("/proc").unwrap().flatten();
+    let processes = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    let is_child = |process: &u32| {
+        // After the name, which is in brackets and may hold anything: the state, then the parent.
+        let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+        let parent = stat.rsplit_once(") ").and_then(|(_, rest)| rest.split(' ').nth(1)?.parse::<u32>().ok());
+        parent == Some(of)
+    };
+    processes.filter(is_child).collect()
 }
 
 fn run(command: &mut Command) {

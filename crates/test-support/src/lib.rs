@@ -9,7 +9,9 @@
 mod cluster;
 mod database;
 mod owner;
+mod tls;
 mod watchdog;
 
 pub use cluster::Cluster;
 pub use database::{Backend, TestDb};
+pub use tls::Certificates;

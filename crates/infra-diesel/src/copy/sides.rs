@@ -11,9 +11,13 @@ use diesel::dsl::count_star;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 use domain::ConversationId;
+use std::time::{Duration, Instant};
 
 /// By what name Postgres knows the connections of a copy; servers go by another.
 const APPLICATION: &str = "parlance-copy";
+
+/// How long others may take to leave.
+const LEAVING: Duration = Duration::from_secs(1);
 
 /// A database that nobody else works on, as far as can be told.
 pub struct Opened {
@@ -78,8 +82,13 @@ fn open(side: Side, url: &DatabaseUrl, purpose: Purpose) -> Result<Opened, CopyE
     let mut conn = AnyConnection::open(url, purpose).map_err(|error| CopyError::Connect(side, error))?;
     postgres::check_version(&mut conn)?;
     conn.take_time().map_err(DbError::from)?;
-    if others(&mut conn)? > 0 {
-        return Err(CopyError::InUse(side));
+    // What Postgres knows of a server that has just ended lags a little behind.
+    let patient_until = Instant::now() + LEAVING;
+    while others(&mut conn)? > 0 {
+        if Instant::now() > patient_until {
+            return Err(CopyError::InUse(side));
+        }
+        std::thread::sleep(LEAVING / 20);
     }
     Ok(Opened { conn, shown: url.shown(), _lock: lock })
 }

@@ -29,6 +29,7 @@ mod append;
 mod changes;
 mod concurrency;
 mod conversations;
+mod copy;
 mod files;
 mod groups;
 mod idempotency;

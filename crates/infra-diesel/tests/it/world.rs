@@ -262,6 +262,12 @@ impl Raw {
         }
     }
 
+    /// Runs a statement.
+    pub fn run(&mut self, sql: &str) {
+        use diesel::RunQueryDsl;
+        diesel::sql_query(sql).execute(self).unwrap();
+    }
+
     /// The one number that a query gives.
     pub fn number(&mut self, sql: &str) -> i64 {
         use diesel::RunQueryDsl;
