@@ -1,6 +1,6 @@
 //! Rows as the tables have them, and how they become what the domain knows. What several repositories read.
 
-use crate::connection::AnyConnection;
+use crate::connection::{AnyConnection, per_backend};
 use crate::error::{Corrupt, DbResult};
 use crate::schema::{conversations, files, members, messages, users};
 use crate::sql_types::{Id, Time};
@@ -316,12 +316,8 @@ pub fn full_message(conversation: &ConversationRow, (row, sender, file): FullMes
 
 /// The conversation, if there is one that was not deleted.
 pub fn find_conversation(conn: &mut AnyConnection, id: ConversationId) -> DbResult<Option<ConversationRow>> {
-    Ok(conversations::table
-        .find(Id::from(id))
-        .filter(conversations::deleted_at.is_null())
-        .select(ConversationRow::as_select())
-        .first(conn)
-        .optional()?)
+    let live = conversations::table.find(Id::from(id)).filter(conversations::deleted_at.is_null());
+    Ok(per_backend!(conn, |conn| live.select(ConversationRow::as_select()).first(conn)).optional()?)
 }
 
 /// Like [`find_conversation`], and nobody else changes its counter or members until the transaction ends. On SQLite the
@@ -336,8 +332,8 @@ pub fn lock_conversation(conn: &mut AnyConnection, id: ConversationId) -> DbResu
 
 /// The user's role in the conversation, if in it.
 pub fn find_role(conn: &mut AnyConnection, conversation: ConversationId, user: UserId) -> DbResult<Option<Role>> {
-    let found: Option<String> =
-        members::table.find((Id::from(conversation), Id::from(user))).select(members::role).first(conn).optional()?;
+    let member = members::table.find((Id::from(conversation), Id::from(user))).select(members::role);
+    let found: Option<String> = per_backend!(conn, |conn| member.first(conn)).optional()?;
     Ok(found.as_deref().map(role).transpose()?)
 }
 
@@ -366,7 +362,8 @@ pub fn find_message(conn: &mut AnyConnection, id: MessageId) -> DbResult<Option<
 
 /// The user's names, deleted or not.
 pub fn find_profile(conn: &mut AnyConnection, id: UserId) -> DbResult<Option<ProfileRow>> {
-    Ok(users::table.find(Id::from(id)).select(ProfileRow::as_select()).first(conn).optional()?)
+    let user = users::table.find(Id::from(id));
+    Ok(per_backend!(conn, |conn| user.select(ProfileRow::as_select()).first(conn)).optional()?)
 }
 
 /// The ordered pair that a direct conversation is found by.
@@ -377,11 +374,9 @@ pub fn pair(one: UserId, other: UserId) -> (Id, Id) {
 /// The direct conversation of the two, if they have talked.
 pub fn find_direct(conn: &mut AnyConnection, one: UserId, other: UserId) -> DbResult<Option<ConversationRow>> {
     let (first, second) = pair(one, other);
-    Ok(conversations::table
-        .filter(conversations::first_user.eq(first).and(conversations::second_user.eq(second)))
-        .select(ConversationRow::as_select())
-        .first(conn)
-        .optional()?)
+    let direct =
+        conversations::table.filter(conversations::first_user.eq(first).and(conversations::second_user.eq(second)));
+    Ok(per_backend!(conn, |conn| direct.select(ConversationRow::as_select()).first(conn)).optional()?)
 }
 
 /// The group of that id, if there is one that was not deleted.
