@@ -16,6 +16,7 @@ use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 use domain::events::Revision;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Where a transaction stands.
 #[derive(Debug, Clone, Copy)]
@@ -67,6 +68,8 @@ pub struct Revisions {
     base: i64,
     /// SQLite: of the last transaction.
     committed: AtomicI64,
+    /// Postgres: of this process' transactions that have begun and whose events are not published yet.
+    under_way: Mutex<Vec<i64>>,
 }
 
 impl Revisions {
@@ -91,10 +94,10 @@ impl Revisions {
         };
         diesel::update(server::table).set(server::starts.eq(starts)).execute(conn)?;
         conn.commit()?;
-        Ok(Self { base, committed: AtomicI64::new(base) })
+        Ok(Self { base, committed: AtomicI64::new(base), under_way: Mutex::default() })
     }
 
-    /// The place of the transaction that was just begun.
+    /// The place of the transaction that was just begun; [`Revisions::done`] has to follow.
     pub fn of_transaction(&self, conn: &mut AnyConnection) -> DbResult<Place> {
         Ok(match conn {
             // The one writer counts.
@@ -104,9 +107,27 @@ impl Revisions {
             }
             AnyConnection::Postgres(conn) => {
                 let horizon = Horizon::of_transaction(conn)?;
-                Place { revision: self.base + horizon.newest, cursor: Revision(self.base + horizon.oldest) }
+                let revision = self.base + horizon.newest;
+                self.under_way().push(revision);
+                Place { revision, cursor: Revision(self.base + horizon.oldest) }
             }
         })
+    }
+
+    /// The cursor that the transaction's events are published with. Another writer's transaction may have committed before
+    /// this one began and not be published yet: whoever resumes behind this one must be given that one, too.
+    pub fn cursor(&self, place: Place) -> Revision {
+        let unpublished = self.under_way().iter().copied().filter(|other| *other != place.revision).min();
+        unpublished.map_or(place.cursor, |other| place.cursor.min(Revision(other)))
+    }
+
+    /// Takes note that a transaction was published, or came to nothing.
+    pub fn done(&self, place: Place) {
+        self.under_way().retain(|other| *other != place.revision);
+    }
+
+    fn under_way(&self) -> MutexGuard<'_, Vec<i64>> {
+        self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes note that the one writer of a SQLite file has committed the transaction with that cursor.

@@ -6,7 +6,7 @@ use crate::connection::{AnyConnection, DatabaseUrl, Purpose};
 use crate::error::{DbError, DbResult, is_full, is_out_of_reach};
 use crate::revisions::Place;
 use crate::telemetry::METRICS;
-use domain::events::{Committed, Event, Revision};
+use domain::events::{Committed, Event};
 use domain::messages::{Appended, Draft};
 use domain::users::ServerPolicy;
 use std::time::Instant;
@@ -61,9 +61,9 @@ impl Writer {
         let mut done = Done::default();
         let mut jobs = jobs.into_iter();
         let policy = std::sync::Arc::clone(&self.context.policy);
-        let mut cursor = Revision(0);
+        let mut place = None;
         let outcome = self.begin().and_then(|(conn, begun)| {
-            cursor = begun.cursor;
+            place = Some(begun);
             while let Some(job) = jobs.next() {
                 match job {
                     Job::Append(draft, answer) => {
@@ -92,8 +92,11 @@ impl Writer {
             Ok(())
         });
         match outcome {
-            Ok(()) => self.commit(done, cursor),
+            Ok(()) => self.commit(done, place),
             Err(error) => self.fail(done, jobs, &error),
+        }
+        if let Some(place) = place {
+            self.context.revisions.done(place);
         }
     }
 
@@ -114,8 +117,8 @@ impl Writer {
         opened.map_err(|error| DbError::NoConnection(error.to_string()))
     }
 
-    fn commit(&mut self, done: Done, cursor: Revision) {
-        let Some(conn) = &mut self.conn else { return };
+    fn commit(&mut self, done: Done, place: Option<Place>) {
+        let (Some(conn), Some(place)) = (&mut self.conn, place) else { return };
         let begun = Instant::now();
         let outcome = conn.commit();
         METRICS.commit.record(begun.elapsed());
@@ -124,9 +127,10 @@ impl Writer {
                 let stored = |(_, outcome): &&_| matches!(outcome, Ok(Appended::Stored(_)));
                 METRICS.messages.increment(done.appends.iter().filter(stored).count() as u64);
                 if let DatabaseUrl::Sqlite(_) = self.context.url {
-                    self.context.revisions.committed(cursor);
+                    self.context.revisions.committed(place.cursor);
                 }
                 if !done.events.is_empty() {
+                    let cursor = self.context.revisions.cursor(place);
                     self.context.events.publish(Committed { events: done.events, cursor });
                 }
                 for (answer, outcome) in done.appends {
