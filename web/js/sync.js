@@ -123,6 +123,8 @@ export class Sync {
   wrote(frame, key, { user_id: user, username }) {
     if (user === this.store.me) return;
     const where = key ?? userKey(user);
+    // Who writes is there, and that may not have been told.
+    if (!this.store.online.get(user)) this.store.presence(user, true);
     this.store.typing(where, user, username, this.now() + TYPING_LASTS);
   }
 

@@ -6,8 +6,15 @@ import { icon } from './icons.js';
 /** Says something for a few seconds. */
 export function toast(text, kind = '') {
   const note = h('div', { class: `toast ${kind}` }, text);
-  document.getElementById('toasts').append(note);
-  setTimeout(() => note.remove(), 5000);
+  const shelf = document.getElementById('toasts');
+  shelf.append(note);
+  // Shown anew each time: what is shown last lies above every open dialog.
+  shelf.hidePopover();
+  shelf.showPopover();
+  setTimeout(() => {
+    note.remove();
+    if (!shelf.childElementCount) shelf.hidePopover();
+  }, 5000);
 }
 
 /** Runs something; says what went wrong if it does. */

@@ -100,7 +100,9 @@ async fn what_a_browser_has_is_not_sent_again() {
 #[actix_web::test]
 async fn nothing_else_is_below_assets() {
     let server = Server::start().await;
-    for path in ["", "js", "js/", "js/none.js", "index.html", "tests/store.test.mjs", "%2e%2e/Cargo.toml", "js/main.js/"] {
+    for path in
+        ["", "js", "js/", "js/none.js", "index.html", "tests/store.test.mjs", "%2e%2e/Cargo.toml", "js/main.js/"]
+    {
         let error = server.anyone().get(&format!("/assets/{path}")).await.refused(404, None);
         assert_eq!(error["error"], "no such route", "{path}");
     }
