@@ -3,6 +3,7 @@
 use crate::fanout;
 use crate::server::{Server, descriptor_limit};
 use crate::socket::Socket;
+use anyhow::Context as _;
 use clap::Args;
 use reqwest::Client;
 use std::path::PathBuf;
@@ -33,6 +34,9 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let server = Arc::new(Server::parlance(options.binary.as_deref()).await?);
     let http = Client::new();
     let users = server.users(&http, options.sockets).await?;
+    // What signing them up left behind would be used again, and make the sockets look smaller.
+    let server = Arc::into_inner(server).context("in use")?.restarted(options.binary.as_deref()).await?;
+    let server = Arc::new(server);
     // In no group: nobody is told of the others' coming. A group costs each socket a place in its list.
     drop(fanout::connect(&server, &users[..options.sockets.min(100)]).await?);
     let before = server.memory()?;

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
+use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 use tokio::task::JoinSet;
@@ -17,7 +18,7 @@ const AT_ONCE: usize = 64;
 pub struct Server {
     child: Child,
     address: String,
-    _directory: Option<tempfile::TempDir>,
+    directory: Option<Arc<TempDir>>,
 }
 
 /// Somebody who is logged in.
@@ -30,9 +31,19 @@ pub struct User {
 impl Server {
     /// The `parlance` at this path, or beside this binary, on a fresh directory.
     pub async fn parlance(binary: Option<&Path>) -> anyhow::Result<Self> {
+        Self::parlance_in(binary, Arc::new(tempfile::tempdir()?)).await
+    }
+
+    /// Another process on the same directory, once this one has ended.
+    pub async fn restarted(mut self, binary: Option<&Path>) -> anyhow::Result<Self> {
+        let directory = self.directory.take().context("it has no directory")?;
+        self.child.kill().await?;
+        Self::parlance_in(binary, directory).await
+    }
+
+    async fn parlance_in(binary: Option<&Path>, directory: Arc<TempDir>) -> anyhow::Result<Self> {
         let beside = std::env::current_exe()?.with_file_name("parlance");
         let binary = binary.map_or(beside, PathBuf::from);
-        let directory = tempfile::tempdir()?;
         let mut command = Command::new(&binary);
         command.current_dir(directory.path());
         for (key, value) in [
@@ -54,13 +65,13 @@ impl Server {
         Self::start(command, None).await
     }
 
-    async fn start(mut command: Command, directory: Option<tempfile::TempDir>) -> anyhow::Result<Self> {
+    async fn start(mut command: Command, directory: Option<Arc<TempDir>>) -> anyhow::Result<Self> {
         let mut child = command.stdout(Stdio::piped()).kill_on_drop(true).spawn()?;
         let stdout = child.stdout.take().context("no output")?;
         let mut lines = BufReader::new(stdout).lines();
         while let Some(line) = lines.next_line().await? {
             if let Some(address) = line.strip_prefix("listening on http://") {
-                return Ok(Self { child, address: address.to_owned(), _directory: directory });
+                return Ok(Self { child, address: address.to_owned(), directory });
             }
         }
         bail!("it ended without listening")

@@ -16,7 +16,7 @@ const MOST_HELD: usize = 4096;
 const BUSY_PING: Duration = Duration::from_secs(4);
 /// Who was asked, and was sent something, is waited for this long: with [`BUSY_PING`] and a tick below the 15 seconds within
 /// which a stalled reader is cut.
-const BUSY_PATIENCE: Duration = Duration::from_secs(9);
+const BUSY_PATIENCE: Duration = Duration::from_secs(8);
 
 /// What carries a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -299,7 +299,7 @@ mod tests {
         busy.give(&frame(HERE, 1));
         sent(&busy);
         assert!(!asked(&busy, 3) && asked(&busy, 4));
-        busy.tick(after(13), heartbeat);
+        busy.tick(after(12), heartbeat);
         assert_eq!(busy.outbox.ended(), Some(End::Silent));
         // A stream is only shown that it lives.
         let stream = connection(Transport::EventStream, begun);

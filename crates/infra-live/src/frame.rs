@@ -1,5 +1,6 @@
 //! Events as they go over the wire.
 
+use crate::presence::{Announcement, Question};
 use bytes::Bytes;
 use domain::events::{Event, Revision};
 use domain::live::Typing;
@@ -50,7 +51,8 @@ pub trait Framer: Send + Sync {
 pub(crate) enum Notice {
     Event(Event),
     Typing(Typing),
-    Presence(crate::presence::Announcement),
+    Presence(Announcement),
+    WhoIsThere(Question),
     /// The server stops.
     Stop,
 }
@@ -78,7 +80,7 @@ impl Item {
                     let signal = Signal::Presence { user: announced.user, online: announced.online };
                     framer.signal(&signal, self.cursor)
                 }
-                Notice::Stop => return None,
+                Notice::WhoIsThere(_) | Notice::Stop => return None,
             };
             Some(Arc::new(frame))
         });

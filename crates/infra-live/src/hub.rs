@@ -1,12 +1,13 @@
 //! What all workers share.
 
 use crate::frame::{Dispatch, Framer, Item, Notice};
-use crate::presence::{Announcement, Registry};
+use crate::presence::{Announcement, Question, Registry};
 use crate::telemetry::METRICS;
 use domain::events::{Committed, EventPublisher, Revision};
 use domain::live::{Typing, TypingThrottle};
 use domain::messages::Recipient;
 use domain::{GroupId, UserId};
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -163,6 +164,23 @@ impl Hub {
         if lock(&self.registry).appears(user) {
             self.signal(Notice::Presence(Announcement { user, online: true, groups, contacts }));
         }
+    }
+
+    /// Who of those in these groups and of these contacts is connected.
+    pub(crate) async fn who_is_there(
+        &self,
+        user: UserId,
+        groups: Vec<GroupId>,
+        contacts: Vec<UserId>,
+    ) -> HashSet<UserId> {
+        let (answers, mut answered) = mpsc::unbounded_channel();
+        // The channel closes once every shard has answered, or will not.
+        self.signal(Notice::WhoIsThere(Question { user, groups, contacts, answers }));
+        let mut there = HashSet::new();
+        while let Some(users) = answered.recv().await {
+            there.extend(users);
+        }
+        there
     }
 
     pub(crate) fn depart(&self, user: UserId) -> Option<u64> {

@@ -2,6 +2,7 @@
 
 use domain::{GroupId, UserId};
 use std::collections::HashMap;
+use tokio::sync::mpsc;
 
 /// Somebody came or went.
 #[derive(Debug, Clone)]
@@ -12,6 +13,19 @@ pub(crate) struct Announcement {
     pub groups: Vec<GroupId>,
     /// and these users.
     pub contacts: Vec<UserId>,
+}
+
+/// Somebody who has come asks who is there.
+#[derive(Debug)]
+pub(crate) struct Question {
+    /// Who asks, and is not told of.
+    pub user: UserId,
+    /// Of who is in these groups,
+    pub groups: Vec<GroupId>,
+    /// and of these users.
+    pub contacts: Vec<UserId>,
+    /// Where each shard's answer goes.
+    pub answers: mpsc::UnboundedSender<Vec<UserId>>,
 }
 
 #[derive(Debug, Default)]

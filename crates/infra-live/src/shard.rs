@@ -4,14 +4,14 @@ use crate::connection::{Connection, Transport};
 use crate::frame::{Dispatch, Frame, Item, Notice};
 use crate::hub::{Hub, Refused, ShardState};
 use crate::outbox::End;
-use crate::presence::Announcement;
+use crate::presence::{Announcement, Question};
 use bytes::Bytes;
 use domain::events::{Audience, Event, MembershipChange, Revision};
 use domain::live::Roster;
 use domain::messages::Place;
 use domain::{Caller, GroupId, SessionId, UserId};
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -228,6 +228,12 @@ impl Shard {
         self.hub.appears(connection.user, groups, contacts);
     }
 
+    /// Who is there of those whose coming and going the connection is told of.
+    pub async fn who_is_there(&self, connection: &Connection) -> HashSet<UserId> {
+        let (groups, contacts) = (connection.groups.borrow().clone(), connection.contacts.borrow().clone());
+        self.hub.who_is_there(connection.user, groups, contacts).await
+    }
+
     fn detach(&self, connection: &Rc<Connection>) {
         let mut members = self.members.borrow_mut();
         remove(&mut members.all, connection);
@@ -263,6 +269,7 @@ impl Shard {
                     }
                 }),
                 Notice::Presence(announcement) => self.announce(item, announcement),
+                Notice::WhoIsThere(question) => self.answer(question),
                 Notice::Stop => self.end_all(End::Stopping),
             }
         }
@@ -321,15 +328,29 @@ impl Shard {
     }
 
     fn announce(&self, item: &Item, announcement: &Announcement) {
+        let Announcement { user, groups, contacts, .. } = announcement;
+        self.around(*user, groups, contacts, |connection| self.give(connection, item));
+    }
+
+    fn answer(&self, question: &Question) {
+        let Question { user, groups, contacts, answers } = question;
+        let mut there = Vec::new();
+        self.around(*user, groups, contacts, |connection| there.push(connection.user));
+        // Who asked may be gone.
+        let _ = answers.send(there);
+    }
+
+    /// Calls `each` once for every connection of the others in these groups, large ones left out, and of these contacts.
+    fn around(&self, user: UserId, groups: &[GroupId], contacts: &[UserId], mut each: impl FnMut(&Rc<Connection>)) {
         let this = self.announcements.get() + 1;
         self.announcements.set(this);
         let members = self.members.borrow();
-        let groups = announcement.groups.iter().map(|group| members.of_group(*group));
+        let groups = groups.iter().map(|group| members.of_group(*group));
         let groups = groups.filter(|members| members.len() <= MOST_FOR_PRESENCE);
-        let contacts = announcement.contacts.iter().map(|user| members.of_user(*user));
+        let contacts = contacts.iter().map(|user| members.of_user(*user));
         for connection in groups.chain(contacts).flatten() {
-            if connection.user != announcement.user && connection.told.replace(this) != this {
-                self.give(connection, item);
+            if connection.user != user && connection.told.replace(this) != this {
+                each(connection);
             }
         }
     }

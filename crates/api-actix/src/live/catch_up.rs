@@ -1,4 +1,5 @@
-//! The beginning of a connection: `hello`, what has to be loaded again, what was missed, and then everything as it happens.
+//! The beginning of a connection: `hello`, what has to be loaded again, what was missed, who is there, and then everything as
+//! it happens.
 
 use super::frames;
 use crate::app::UseCases;
@@ -81,6 +82,9 @@ pub async fn catch_up(
         }
     }
     sequence.finish(now).await;
+    for user in shard.who_is_there(connection).await {
+        connection.send(frames::presence(user, true, now)).await;
+    }
     connection.go_live(replayed).await;
     Ok(())
 }

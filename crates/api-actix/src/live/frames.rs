@@ -136,10 +136,7 @@ impl Framer for JsonFramer {
                 let data = json!({ "user_id": wire::Id(user.0), "username": username });
                 frame("typing", cursor, *conversation, None, data)
             }
-            Signal::Presence { user, online } => {
-                let data = json!({ "user_id": wire::Id(user.0), "online": online });
-                frame("presence", cursor, None, None, data)
-            }
+            Signal::Presence { user, online } => presence(*user, *online, cursor),
         };
         Frame { transient: true, ..told }
     }
@@ -149,6 +146,11 @@ impl Framer for JsonFramer {
 pub fn hello(user: UserId, heartbeat: Duration, cursor: Revision) -> Frame {
     let data = json!({ "user_id": wire::Id(user.0), "heartbeat_seconds": heartbeat.as_secs() });
     frame("hello", cursor, None, None, data)
+}
+
+/// Somebody came, is there, or went.
+pub fn presence(user: UserId, online: bool, cursor: Revision) -> Frame {
+    frame("presence", cursor, None, None, json!({ "user_id": wire::Id(user.0), "online": online }))
 }
 
 /// What has to be loaded again.

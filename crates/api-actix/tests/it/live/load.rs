@@ -65,6 +65,36 @@ async fn every_listener_sees_every_update_in_order() {
     futures_util::join!(sending, listening);
 }
 
+/// The reader's and the system's buffers hold some megabytes; then the server's queue fills, and the reader is cut.
+#[actix_web::test]
+async fn a_reader_that_stops_is_cut_and_catches_up_and_costs_the_others_nothing() {
+    const END: usize = 2_500;
+    let server = Server::start().await;
+    let (owner, reader) = (server.user("owner").await, server.user("reader").await);
+    let group = owner.group("ours", "private").await;
+    owner.add(&group, &reader, "member").await;
+    let (mut stalled, mut other) = (Socket::open(&reader).await, Socket::open(&owner).await);
+    let content = "x".repeat(4_096);
+    let sending = join_all((0..10).map(|_| async {
+        for _ in 0..END / 10 {
+            owner.post("/messages", json!({ "group_id": group, "content": content })).await.expect(201);
+        }
+    }));
+    futures_util::join!(sending, listen(&owner, &mut other, &group, END as i64, None));
+    // What had been sent before the cut can be read, then it ends, with a word or without.
+    let mut last = 0;
+    while let Ok(frame) = stalled.frame().await {
+        last = frame["update"].as_i64().unwrap_or(last);
+    }
+    assert!(last < END as i64, "it was not cut");
+    let mut stalled = Socket::since(&reader, &stalled.cursor).await;
+    let first = stalled.next().await["update"].as_i64().unwrap();
+    assert!(first <= last + 1, "{first} leaves out {}", last + 1);
+    for update in first + 1..=END as i64 {
+        assert_eq!(stalled.next().await["update"], update);
+    }
+}
+
 #[actix_web::test]
 async fn a_removed_member_gets_nothing_after_the_removal_under_load() {
     let server = Server::start().await;

@@ -3,6 +3,7 @@
 use super::client::Socket;
 use crate::harness::Server;
 use serde_json::json;
+use std::collections::HashSet;
 use std::time::Duration;
 
 #[actix_web::test]
@@ -58,11 +59,19 @@ async fn coming_and_going_is_told_to_who_shares_a_conversation() {
     let (mut to_ada, mut to_friend, mut to_eve) =
         (Socket::open(&ada).await, Socket::open(&friend).await, Socket::open(&eve).await);
     let online = |online: bool| json!({ "user_id": bob.id, "online": online });
-    let (one, two) = (Socket::open(&bob).await, Socket::open(&bob).await);
+    let (mut one, two) = (Socket::open(&bob).await, Socket::open(&bob).await);
     for socket in [&mut to_ada, &mut to_friend] {
         let frame = socket.any().await;
         assert_eq!((&frame["event"], &frame["data"]), (&json!("presence"), &online(true)));
     }
+    // Who comes is told who is there already.
+    let mut there = HashSet::new();
+    while there.len() < 2 {
+        let frame = one.any().await;
+        assert_eq!((&frame["event"], &frame["data"]["online"]), (&json!("presence"), &json!(true)));
+        there.insert(frame["data"]["user_id"].as_str().unwrap().to_owned());
+    }
+    assert_eq!(there, HashSet::from([ada.id.clone(), friend.id.clone()]));
     drop(one);
     drop(two);
     // Back before anybody was told: nobody is.
