@@ -3,6 +3,7 @@
 use super::error::ApiError;
 use super::openapi::Refused;
 use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::web::{self, Bytes};
 use domain::Error;
@@ -51,7 +52,7 @@ pub async fn index() -> HttpResponse {
 )]
 pub async fn file(docs: web::Data<Docs>, name: web::Path<String>) -> Result<HttpResponse, ApiError> {
     let found = serve(&name, docs.0.clone()).map_err(|fault| Error::internal(fault.to_string()))?;
-    let Some(file) = found else { return Ok(HttpResponse::NotFound().finish()) };
+    let Some(file) = found else { return Err(ApiError::Framework(StatusCode::NOT_FOUND)) };
     Ok(HttpResponse::Ok()
         .content_type(file.content_type)
         .insert_header((header::CONTENT_SECURITY_POLICY, POLICY))
