@@ -139,7 +139,7 @@ fn is_growing(step: &str, sql: &str) -> bool {
     let sql = sql.replace(['`', '"'], "");
     let aliased =
         |table: &&str| sql.contains(&format!(" {table} {named}")) || sql.contains(&format!(" {table} AS {named}"));
-    GROWING.contains(&named) || GROWING.iter().any(|table| aliased(&table))
+    GROWING.contains(&named) || GROWING.iter().any(aliased)
 }
 
 /// Calls every port so that every statement is executed at least once.

@@ -1,7 +1,7 @@
 //! Random operations against SQLite, Postgres and a small model: all answer the same.
 //!
-//! `PARLANCE_TEST_SCALE` multiplies how many sequences are tried, `PARLANCE_TEST_SEED` picks others; a sequence that fails
-//! is shrunk and printed.
+//! `PARLANCE_TEST_SCALE` multiplies how many sequences are tried, `PARLANCE_TEST_SEED` picks others. Of a sequence that
+//! fails is printed what is left when all is taken out that can be.
 
 mod model;
 mod operation;
@@ -14,53 +14,62 @@ use infra_diesel::Store;
 use model::Model;
 use operation::{Known, Operation, operation};
 use proptest::collection::vec;
-use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
+use proptest::strategy::{Strategy, ValueTree};
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use std::sync::Arc;
 use test_support::TestDb;
 
 /// How many sequences, and how long each is.
 const SEQUENCES: u32 = 8;
 const LENGTH: usize = 400;
+/// How many shorter sequences are tried of one that fails.
+const SHRINKS: usize = 150;
 
 fn from_environment(name: &str, default: u32) -> u32 {
     std::env::var(name).map_or(default, |value| value.parse().unwrap())
 }
 
-#[test]
-fn sqlite_and_postgres_answer_as_the_model_does() {
+#[tokio::test]
+async fn sqlite_and_postgres_answer_as_the_model_does() {
     let mut seed = [0; 32];
     seed[..4].copy_from_slice(&from_environment("PARLANCE_TEST_SEED", 1).to_be_bytes());
-    let config = Config {
-        cases: SEQUENCES * from_environment("PARLANCE_TEST_SCALE", 1),
-        max_shrink_iters: 100,
-        failure_persistence: None,
-        ..Config::default()
-    };
-    let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &seed));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let outcome = runner.run(&vec(operation(), LENGTH), |operations| runtime.block_on(compare(&operations)));
-    if let Err(failure) = outcome {
-        panic!("{failure}");
+    let random = TestRng::from_seed(RngAlgorithm::ChaCha, &seed);
+    let mut runner = TestRunner::new_with_rng(Config::default(), random);
+    let sequence = vec(operation(), LENGTH);
+    for _ in 0..SEQUENCES * from_environment("PARLANCE_TEST_SCALE", 1) {
+        let operations = sequence.new_tree(&mut runner).unwrap().current();
+        if let Err(failure) = compare(&operations).await {
+            let Failure { calls, told } = shrunk(operations, failure).await;
+            panic!("after\n{}\n{told}", calls.join("\n"));
+        }
     }
 }
 
+/// What was asked up to a wrong answer.
+struct Failure {
+    /// Of each operation, the last one being that which failed.
+    calls: Vec<String>,
+    told: String,
+}
+
 /// Runs the operations everywhere and compares what is answered.
-async fn compare(operations: &[Operation]) -> Result<(), TestCaseError> {
+async fn compare(operations: &[Operation]) -> Result<(), Failure> {
     let databases: Vec<TestDb> = [Some(TestDb::sqlite()), TestDb::postgres()].into_iter().flatten().collect();
     let mut stores: Vec<Store> = Vec::new();
     for db in &databases {
         stores.push(open(db, ServerPolicy::default(), Arc::new(NoListeners)).await);
     }
-    let (mut model, mut known) = (Model::default(), Known::default());
+    let (mut model, mut known, mut calls) = (Model::default(), Known::default(), Vec::new());
     for (index, operation) in operations.iter().enumerate() {
-        let Some(call) = known.resolve(index, operation, &model) else { continue };
+        let call = known.resolve(index, operation, &model);
+        calls.push(format!("{call:?}"));
+        let Some(call) = call else { continue };
         let expected = model.answer(&call);
         for (db, store) in databases.iter().zip(&stores) {
             let answered = call.ask(store).await;
             if answered != expected {
-                let backend = db.backend();
-                let told = format!("{index}: {call:?}\n{backend:?} {answered}\n model {expected}");
-                return Err(TestCaseError::fail(told));
+                let told = format!("{:?} answers\n{answered}\nthe model\n{expected}", db.backend());
+                return Err(Failure { calls, told });
             }
         }
     }
@@ -68,4 +77,28 @@ async fn compare(operations: &[Operation]) -> Result<(), TestCaseError> {
         store.close().await;
     }
     Ok(())
+}
+
+/// A shorter sequence that fails: takes out ever smaller parts as long as it still does.
+async fn shrunk(mut operations: Vec<Operation>, mut failure: Failure) -> Failure {
+    operations.truncate(failure.calls.len());
+    let (mut part, mut tried) = (operations.len() / 2, 0);
+    while part > 0 {
+        let mut from = 0;
+        while from < operations.len() && tried < SHRINKS {
+            tried += 1;
+            let to = (from + part).min(operations.len());
+            let shorter = [&operations[..from], &operations[to..]].concat();
+            match compare(&shorter).await {
+                Ok(()) => from = to,
+                Err(still) => {
+                    operations = shorter;
+                    operations.truncate(still.calls.len());
+                    failure = still;
+                }
+            }
+        }
+        part /= 2;
+    }
+    failure
 }

@@ -142,6 +142,28 @@ impl Model {
         self.users.values().filter(|user| user.deleted_at.is_none()).map(|user| user.id).collect()
     }
 
+    /// Live ones.
+    pub fn groups_seen_by(&self, user: UserId) -> Vec<GroupId> {
+        let groups = self.conversations.keys().map(|id| GroupId(id.0));
+        groups.filter(|group| self.standing(user, *group).is_ok()).collect()
+    }
+
+    pub fn members_of(&self, group: GroupId) -> Vec<UserId> {
+        let in_ = self.conversations.get(&group.conversation());
+        in_.map_or_else(Vec::new, |in_| in_.seats.keys().copied().collect())
+    }
+
+    pub fn owner_of(&self, group: GroupId) -> Option<UserId> {
+        let seats = &self.conversations.get(&group.conversation())?.seats;
+        seats.iter().find(|(_, seat)| seat.role == Role::Owner).map(|(user, _)| *user)
+    }
+
+    /// Deleted ones, too.
+    pub fn messages_seen_by(&self, user: UserId) -> Vec<MessageId> {
+        let readable = self.conversations.keys().filter_map(|id| self.readable(user, *id).ok());
+        readable.flat_map(|in_| in_.said.iter().map(|said| said.id)).collect()
+    }
+
     pub fn conversation_of(&self, id: MessageId) -> Option<ConversationId> {
         self.conversations.values().find(|in_| in_.place_of(id).is_ok()).map(|in_| in_.id)
     }

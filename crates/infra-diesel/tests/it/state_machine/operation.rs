@@ -74,9 +74,9 @@ enum Kind {
 pub fn operation() -> impl Strategy<Value = Operation> {
     use Kind::*;
     let changes = prop_oneof![
-        6 => Just(SignUp), 2 => Just(ChangeProfile), 1 => Just(DeleteUser),
-        5 => Just(CreateGroup), 2 => Just(ChangeGroup), 1 => Just(DeleteGroup),
-        8 => Just(Add), 3 => Just(ChangeRole), 3 => Just(Remove),
+        6 => Just(SignUp), 3 => Just(ChangeProfile), 1 => Just(DeleteUser),
+        5 => Just(CreateGroup), 4 => Just(ChangeGroup), 1 => Just(DeleteGroup),
+        10 => Just(Add), 5 => Just(ChangeRole), 4 => Just(Remove),
         12 => Just(SendToUser), 12 => Just(SendToGroup), 2 => Just(Broadcast), 6 => Just(SendWithKey), 5 => Just(Answer),
         6 => Just(Edit), 5 => Just(DeleteMessage), 8 => Just(Seen), 5 => Just(Read),
     ];
@@ -223,10 +223,13 @@ impl Known {
         }
         let actor = pick(&model.living(), actor)?;
         let size = limit(u64::from(choice % 7) + 1);
-        let other = pick(&self.users, user);
-        let group = pick(&self.groups, thing);
-        let message = pick(&self.messages, thing);
+        // Mostly what is there and may be seen, else whatever was ever offered.
+        let wild = clock % 8 == 0;
+        let other = if wild { pick(&self.users, user) } else { pick(&model.living(), user) };
+        let group = if wild { pick(&self.groups, thing) } else { pick(&model.groups_seen_by(actor), thing) };
+        let message = if wild { pick(&self.messages, thing) } else { pick(&model.messages_seen_by(actor), thing) };
         let conversation = pick(&self.conversations, thing);
+        let member = group.filter(|_| !wild).and_then(|group| pick(&model.members_of(group), user));
         let sometimes = choice / 7 % 2 == 0;
         Some(match kind {
             Kind::SignUp => return None,
@@ -268,9 +271,11 @@ impl Known {
             }
             Kind::ChangeRole => {
                 let role = [Role::Member, Role::Admin, Role::Owner][usize::from(choice % 3)];
-                Call::ChangeRole(actor, group?, other?, role, now)
+                // Mostly by who may.
+                let actor = model.owner_of(group?).filter(|_| sometimes).unwrap_or(actor);
+                Call::ChangeRole(actor, group?, member.or(other)?, role, now)
             }
-            Kind::Remove => Call::Remove(actor, group?, if sometimes { actor } else { other? }, now),
+            Kind::Remove => Call::Remove(actor, group?, if sometimes { actor } else { member.or(other)? }, now),
             Kind::SendToUser | Kind::SendToGroup | Kind::Broadcast | Kind::SendWithKey | Kind::Answer => {
                 let recipient = match kind {
                     Kind::SendToUser => Recipient::User(other?),
@@ -279,15 +284,21 @@ impl Known {
                     _ if sometimes => Recipient::User(other?),
                     _ => Recipient::Group(group?),
                 };
+                // Under one key mostly the same to the same, so that there are retries.
+                let key = usize::from(user) % KEYS.len();
+                let (recipient, words) = match kind {
+                    Kind::SendWithKey if choice % 8 != 0 => (Recipient::User(model.living()[0]), KEYS[key]),
+                    _ => (recipient, word(&WORDS[..4], choice)),
+                };
                 let draft = Draft {
                     id: MessageId(id(3)),
                     new_conversation: ConversationId(id(4)),
                     sender: actor,
                     recipient,
-                    body: DraftBody::Text(Text::parse(word(&WORDS[..4], choice)).unwrap()),
+                    body: DraftBody::Text(Text::parse(words).unwrap()),
                     reply_to: if let Kind::Answer = kind { Some(message?) } else { None },
                     key: match kind {
-                        Kind::SendWithKey => Some(IdempotencyKey::parse("client_id", word(&KEYS, user)).unwrap()),
+                        Kind::SendWithKey => Some(IdempotencyKey::parse("client_id", KEYS[key]).unwrap()),
                         _ => None,
                     },
                     at: now,
@@ -335,8 +346,8 @@ impl Known {
             }
             Kind::FindMessage => Call::FindMessage(actor, message?),
             Kind::Changes => {
-                let of = model.conversation_of(message?).or(conversation)?;
-                Call::Changes(actor, of, i64::from(user % 8), size)
+                let of = if wild { conversation? } else { model.conversation_of(message?).or(conversation)? };
+                Call::Changes(actor, of, i64::from(user % 16), size)
             }
             Kind::Receipts => Call::Receipts(actor, message?),
             Kind::Unseen => Call::Unseen(actor),
