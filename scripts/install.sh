@@ -6,7 +6,7 @@ set -euo pipefail
 
 # What is looked for, and the Debian package that has it. SQLite, OpenSSL and libpq are built from source.
 to_build=(cc:gcc make:make perl:perl)
-to_test=(initdb:postgresql nats-server:nats-server curl:curl node:nodejs chromedriver:chromium-driver)
+to_test=(initdb:postgresql nats-server:nats-server curl:curl venv:python3-venv node:nodejs chromedriver:chromium-driver)
 
 has() {
   case "$1" in
@@ -14,6 +14,8 @@ has() {
     perl) perl -MFindBin -MIPC::Cmd -MFile::Compare -e 1 2>/dev/null ;;
     # Debian keeps Postgres's own programs out of PATH.
     initdb) command -v initdb >/dev/null || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null ;;
+    # Debian keeps what `python3 -m venv` needs out of python3.
+    venv) python3 -c "import venv, ensurepip" 2>/dev/null ;;
     *) command -v "$1" >/dev/null || [ -x "/usr/sbin/$1" ] ;;
   esac
 }

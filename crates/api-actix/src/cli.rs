@@ -8,6 +8,7 @@ use crate::http::openapi;
 use crate::logging;
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
+use std::io::Write as _;
 
 /// A chat server: two HTTP APIs over one domain.
 #[derive(Debug, Parser)]
@@ -42,8 +43,8 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Migrate => configured(&cli.flags, migrate),
         Command::Copy(arguments) => copy::run(&arguments),
         Command::Openapi => {
-            println!("{}", openapi::text()?);
-            Ok(())
+            // Its reader may go away before the end, as `head` does.
+            writeln!(std::io::stdout(), "{}", openapi::text()?).context("the document was not printed whole")
         }
     }
 }

@@ -98,10 +98,12 @@ impl Telemetry {
 }
 
 type Series = (Counter, Histogram);
+/// By route, then by method and status.
+type Known = HashMap<String, HashMap<(&'static str, u16), Series>>;
 
 thread_local! {
     /// What was counted before on this worker, so that a request costs a look-up and no allocation.
-    static KNOWN: RefCell<HashMap<String, HashMap<(&'static str, u16), Series>>> = RefCell::default();
+    static KNOWN: RefCell<Known> = RefCell::default();
 }
 
 /// Counts a request. `route` is a pattern of the URL map, never what a client wrote: so there are only so many series.

@@ -23,7 +23,7 @@ pub struct RegistrationBody {
     #[schema(value_type = String, min_length = 2, max_length = 32, pattern = "^[A-Za-z0-9_.-]*$")]
     username: Option<String>,
     /// Needed by `POST /users`. Unique whatever the case.
-    #[schema(max_length = 254)]
+    #[schema(format = Email, max_length = 254)]
     email: Option<String>,
     /// Needed by `POST /signup`. At most 71 bytes.
     #[schema(min_length = 8, max_length = 71)]
@@ -106,7 +106,7 @@ pub struct ListQuery {
 #[utoipa::path(
     get, path = "/users",
     params(ListQuery),
-    responses(Page<wire::User>),
+    responses(Page<wire::User>, Refused<404>),
 )]
 pub async fn list(
     app: web::Data<UseCases>,
@@ -151,7 +151,7 @@ pub async fn show_own(app: web::Data<UseCases>, Signed { caller, .. }: Signed) -
 #[schema(as = ProfileEdit, examples(json!({ "display_name": "Ada Lovelace" })))]
 pub struct EditBody {
     /// Unique whatever the case.
-    #[schema(max_length = 254)]
+    #[schema(format = Email, max_length = 254)]
     email: Option<String>,
     #[schema(max_length = 64)]
     display_name: Option<String>,
@@ -167,7 +167,7 @@ pub struct EditBody {
 /// A new password ends the other sessions.
 #[utoipa::path(
     patch, path = "/me",
-    request_body = EditBody,
+    request_body(content = Option<EditBody>, content_type = "application/json"),
     responses((status = 200, description = "Changed", body = wire::User), Refused<403>, Refused<409>),
 )]
 pub async fn edit_own(

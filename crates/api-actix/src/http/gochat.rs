@@ -145,7 +145,7 @@ pub async fn send_direct(
 /// Lists the newest messages with a user, oldest first.
 #[utoipa::path(
     get, path = "/dm/history",
-    params(("user" = String, Query, description = "The other user's name"), HistoryQuery),
+    params(("user" = String, Query, min_length = 1, description = "The other user's name"), HistoryQuery),
     responses(Page<Line>, Refused<404>),
 )]
 pub async fn direct_history(
@@ -224,7 +224,7 @@ pub async fn send_to_group(
 /// Lists the newest messages of a group, oldest first.
 #[utoipa::path(
     get, path = "/group/history",
-    params(("group" = String, Query, description = "The group's name"), HistoryQuery),
+    params(("group" = String, Query, min_length = 1, description = "The group's name"), HistoryQuery),
     responses(Page<Line>, Refused<404>),
 )]
 pub async fn group_history(

@@ -92,7 +92,7 @@ pub struct ListQuery {
 #[utoipa::path(
     get, path = "/groups",
     params(ListQuery),
-    responses(Page<wire::Group>),
+    responses(Page<wire::Group>, Refused<404>),
 )]
 pub async fn list(
     app: web::Data<UseCases>,
@@ -125,7 +125,7 @@ pub async fn show(
 /// What is absent stays as it is.
 #[utoipa::path(
     put, path = "/groups/{id}",
-    request_body = GroupBody,
+    request_body(content = Option<GroupBody>, content_type = "application/json"),
     responses((status = 200, description = "Changed", body = wire::Group), Refused<403>, Refused<404>, Refused<409>),
 )]
 pub async fn edit(

@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# Holds a running server against its own OpenAPI document: no server error, and no answer that is not in the document.
+# The same cases each time (SEED), a bounded number of them (CASES an operation). Needs python3 and the built binary.
+# Arguments go to `schemathesis run`.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+SCRIPTS=$PWD/scripts
+
+if ! python3 -c 'import venv, ensurepip' 2>/dev/null; then
+    echo "schemathesis: LEFT OUT, python3 with venv is missing" >&2
+    [ -z "${CI:-}" ] && exit 0 || exit 1
+fi
+
+VERSION=4.32.5
+SEED=${SEED:-1}
+CASES=${CASES:-12}
+BINARY=$(realpath "${PARLANCE_BIN:-target/debug/parlance}")
+
+VENV=$PWD/target/schemathesis-$VERSION
+if [ ! -x "$VENV/bin/schemathesis" ]; then
+    echo "schemathesis: installing $VERSION from PyPI into ${VENV#"$PWD/"}"
+    python3 -m venv "$VENV"
+    "$VENV/bin/pip" install --quiet --disable-pip-version-check "schemathesis==$VERSION"
+fi
+
+DIR=$(mktemp -d)
+trap 'kill "$SERVER" 2>/dev/null || true; wait "$SERVER" 2>/dev/null || true; rm -rf "$DIR"' EXIT
+# From its own directory: no parlance.toml of the operator's is read.
+(cd "$DIR" && exec env -i PATH="$PATH" PARLANCE_DATA_DIR="$DIR/data" PARLANCE_LISTEN=127.0.0.1:0 PARLANCE_BCRYPT_COST=4 \
+    PARLANCE_RATE_LIMITS=off "$BINARY" >"$DIR/out" 2>"$DIR/log") &
+SERVER=$!
+for _ in $(seq 100); do
+    grep -q '^listening on ' "$DIR/out" && break
+    kill -0 "$SERVER" 2>/dev/null || { cat "$DIR/log"; exit 1; }
+    sleep 0.1
+done
+URL=$(sed -n 's/^listening on //p' "$DIR/out")
+
+# What the cases speak of, so that they get somewhere: see the hooks.
+python3 scripts/schemathesis_data.py "$URL" >"$DIR/known.json"
+TOKEN=$(python3 -c 'import json,sys; print(json.load(open(sys.argv[1]))["token"])' "$DIR/known.json")
+
+# Left out: /ws and /events, whose answers do not end, and what ends the session that the token is of.
+echo "schemathesis: $CASES cases an operation, seed $SEED"
+STATUS=0
+# It keeps notes in the directory that it runs in.
+cd "$DIR"
+SCHEMATHESIS_HOOKS=schemathesis_hooks PYTHONPATH="$SCRIPTS" PYTHONDONTWRITEBYTECODE=1 PARLANCE_KNOWN="$DIR/known.json" NO_COLOR=1 \
+    "$VENV/bin/schemathesis" --config-file "$SCRIPTS/schemathesis.toml" run "$URL/openapi.json" \
+    --header "Authorization: Bearer $TOKEN" --phases examples,coverage,fuzzing --seed "$SEED" --max-examples "$CASES" \
+    --no-shrink --workers 2 --exclude-path /ws --exclude-path /events --exclude-path /logout \
+    --exclude-operation-id sessions_end --exclude-operation-id accounts_delete_own "$@" \
+    >"$DIR/report" 2>&1 || STATUS=$?
+if [ "$STATUS" -ne 0 ]; then
+    cat "$DIR/report"
+    exit "$STATUS"
+fi
+grep -E "^ *[0-9]+ generated" "$DIR/report"
