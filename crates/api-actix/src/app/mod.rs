@@ -162,14 +162,15 @@ impl Application {
     /// Where signals cannot be waited for, or the server fails.
     pub async fn run_until_stopped(self) -> anyhow::Result<()> {
         let Self { mut server, address, store, hub, readiness } = self;
+        // Whoever reads the line may send a signal at once.
+        let stop = stop_signal()?;
         let mut stdout = std::io::stdout();
         // Nobody reading it is no reason not to serve.
         let _ = writeln!(stdout, "listening on http://{address}").and_then(|()| stdout.flush());
         let handle = server.handle();
         let served = tokio::select! {
             served = &mut server => served,
-            signal = stop_signal() => {
-                signal?;
+            () = stop => {
                 info!("stopping");
                 readiness.drain();
                 hub.stop();
@@ -221,17 +222,25 @@ async fn warn_of_missing_admins(store: &Store, policy: &domain::users::ServerPol
     }
 }
 
-/// Waits for SIGTERM or Ctrl-C.
-async fn stop_signal() -> anyhow::Result<()> {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        let mut terminate = signal(SignalKind::terminate()).context("no signals to wait for")?;
+/// From now on SIGTERM and Ctrl-C no longer kill; what is returned waits for one of them.
+#[cfg(unix)]
+fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate()).context("no signals to wait for")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("no signals to wait for")?;
+    Ok(async move {
         tokio::select! {
-            signal = tokio::signal::ctrl_c() => signal.context("no signals to wait for"),
-            _ = terminate.recv() => Ok(()),
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
         }
-    }
-    #[cfg(not(unix))]
-    tokio::signal::ctrl_c().await.context("no signals to wait for")
+    })
+}
+
+/// From now on Ctrl-C no longer kills; what is returned waits for it.
+#[cfg(not(unix))]
+fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
+    let mut interrupt = tokio::signal::windows::ctrl_c().context("no signals to wait for")?;
+    Ok(async move {
+        interrupt.recv().await;
+    })
 }

@@ -1,4 +1,4 @@
-//! The promise of a 201: it is there after `kill -9`, once, unaltered.
+//! The promise of a 201: it is there after a crash of the server or of its database, once, unaltered.
 
 use crate::harness::{Client, Process, User};
 use futures_util::future::join_all;
@@ -6,17 +6,18 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use test_support::{Cluster, TestDb};
 
-/// How often the server is killed: five times unless `PARLANCE_TEST_ROUNDS` says otherwise.
+/// How often there is a crash: five times unless `PARLANCE_TEST_ROUNDS` says otherwise.
 fn rounds() -> usize {
     std::env::var("PARLANCE_TEST_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(5)
 }
 
 /// How many senders there are, each to its own direct conversation and to the common group in turn.
 const SENDERS: usize = 16;
-/// How many answers are waited for before the server is killed, in the first round; later rounds wait a little longer, so
-/// that the kill falls at different moments.
+/// How many answers are waited for before the crash, in the first round; later rounds wait a little longer, so that it
+/// falls at different moments.
 const ANSWERS: usize = 300;
 
 /// What a sender was told, and what it was not.
@@ -28,27 +29,55 @@ struct Told {
     unknown: BTreeMap<String, Value>,
 }
 
-/// Sends until the server is gone.
-async fn send_until_killed(user: User, to: String, group: String, round: usize, answered: Arc<AtomicUsize>) -> Told {
+/// What senders and the test know of each other.
+#[derive(Default)]
+struct Round {
+    number: usize,
+    /// How many answers there were.
+    answered: AtomicUsize,
+    /// Whether it is enough.
+    over: AtomicBool,
+}
+
+impl Round {
+    /// Waits for so many answers more.
+    async fn answers(&self, more: usize) {
+        let enough = self.answered.load(Ordering::Relaxed) + more;
+        while self.answered.load(Ordering::Relaxed) < enough {
+            actix_web::rt::task::yield_now().await;
+        }
+    }
+}
+
+/// Sends until the server is gone or the round is over. What is refused because the database is out of reach is sent again,
+/// under its key, until it is answered.
+async fn send(user: User, to: String, group: String, round: Arc<Round>) -> Told {
     let mut told = Told::default();
     for n in 0.. {
-        let key = format!("{round}-{n}");
+        let key = format!("{}-{n}", round.number);
         let content = format!("{} says {key}: 🙂 | \"quoted\"\n{}", user.name, "x".repeat(n % 300));
         let mut body = json!({ "content": content, "client_id": key });
         let (field, target) = if n % 2 == 0 { ("receiver_id", &to) } else { ("group_id", &group) };
         body[field] = json!(target);
-        let sent = user.request(Method::POST, "/messages").json(&body).send().await;
-        let answer = match sent {
-            Ok(answer) if answer.status() == 201 => answer.json::<Value>().await.ok(),
-            Ok(answer) => panic!("refused under load: {}", answer.status()),
-            Err(_) => None,
+        let answer = loop {
+            match user.request(Method::POST, "/messages").json(&body).send().await {
+                Ok(answer) if [200, 201].contains(&answer.status().as_u16()) => {
+                    break answer.json::<Value>().await.ok();
+                }
+                Ok(answer) if answer.status() == 503 => {}
+                Ok(answer) => panic!("refused under load: {}", answer.status()),
+                Err(_) => break None,
+            }
         };
         let Some(message) = answer else {
             told.unknown.insert(key, body);
             break;
         };
         told.sent.insert(key, message);
-        answered.fetch_add(1, Ordering::Relaxed);
+        round.answered.fetch_add(1, Ordering::Relaxed);
+        if round.over.load(Ordering::Relaxed) {
+            break;
+        }
     }
     told
 }
@@ -69,10 +98,36 @@ async fn everything(user: &Client, conversation: &str) -> Vec<Value> {
     }
 }
 
+/// What crashes.
+enum Crash<'a> {
+    /// The server, and is started again.
+    Server,
+    /// The database below it.
+    Database(&'a Arc<Cluster>),
+}
+
 #[actix_web::test]
 async fn what_was_answered_survives_kill_dash_nine() {
     let directory = tempfile::tempdir().unwrap();
-    let environment = [("PARLANCE_RATE_LIMITS", "off")];
+    let url = format!("sqlite://{}", directory.path().join("data/parlance.db").display());
+    what_was_answered_survives(&url, Crash::Server).await;
+}
+
+#[actix_web::test]
+async fn what_was_answered_survives_kill_dash_nine_over_postgres() {
+    let Some(database) = TestDb::postgres() else { return };
+    what_was_answered_survives(database.url(), Crash::Server).await;
+}
+
+#[actix_web::test]
+async fn what_was_answered_survives_a_crash_of_postgres() {
+    let Some(cluster) = Cluster::start().map(Arc::new) else { return };
+    what_was_answered_survives(&cluster.url("postgres"), Crash::Database(&cluster)).await;
+}
+
+async fn what_was_answered_survives(url: &str, crash: Crash<'_>) {
+    let directory = tempfile::tempdir().unwrap();
+    let environment = [("PARLANCE_RATE_LIMITS", "off"), ("DATABASE_URL", url)];
     let mut process = Process::start(directory.path(), &[], &environment);
     let mut people = Vec::new();
     for n in 0..=SENDERS {
@@ -89,25 +144,33 @@ async fn what_was_answered_survives_kill_dash_nine() {
 
     let mut told: Vec<Told> = (0..SENDERS).map(|_| Told::default()).collect();
     for round in 0..rounds() {
-        let answered = Arc::new(AtomicUsize::new(0));
+        let round = Arc::new(Round { number: round, ..Round::default() });
         let senders: Vec<_> = (0..SENDERS)
             .map(|n| {
                 let (user, to) = (people[n].clone(), people[n + 1].id.clone());
-                actix_web::rt::spawn(send_until_killed(user, to, group.clone(), round, answered.clone()))
+                actix_web::rt::spawn(send(user, to, group.clone(), round.clone()))
             })
             .collect();
-        while answered.load(Ordering::Relaxed) < ANSWERS + round * 37 {
-            actix_web::rt::task::yield_now().await;
+        round.answers(ANSWERS + round.number * 37).await;
+        match crash {
+            Crash::Server => process.signal("KILL"),
+            Crash::Database(cluster) => {
+                let cluster = Arc::clone(cluster);
+                actix_web::rt::task::spawn_blocking(move || cluster.crash_and_restart()).await.unwrap();
+                round.answers(ANSWERS / 3).await;
+                round.over.store(true, Ordering::Relaxed);
+            }
         }
-        process.signal("KILL");
         for (sender, told) in join_all(senders).await.into_iter().zip(&mut told) {
             let new = sender.unwrap();
             told.sent.extend(new.sent);
             told.unknown.extend(new.unknown);
         }
-        process.wait();
-        process = Process::start(directory.path(), &[], &environment);
-        people = people.iter().map(|person| person.at(&process.client)).collect();
+        if let Crash::Server = crash {
+            process.wait();
+            process = Process::start(directory.path(), &[], &environment);
+            people = people.iter().map(|person| person.at(&process.client)).collect();
+        }
 
         // A retry under its key settles what was unknown: it is stored now, whether it was before or not.
         for (n, told) in told.iter_mut().enumerate() {
@@ -141,6 +204,5 @@ async fn what_was_answered_survives_kill_dash_nine() {
     assert_eq!(stored.len(), answered, "something is stored that nobody sent, or twice");
     process.signal("TERM");
     assert_eq!(process.wait().0, Some(0));
-    let url = format!("sqlite://{}", directory.path().join("data/parlance.db").display());
-    assert_eq!(infra_diesel::Store::check(&url).await.unwrap(), Vec::<String>::new());
+    assert_eq!(infra_diesel::Store::check(url).await.unwrap(), Vec::<String>::new());
 }

@@ -22,6 +22,7 @@ mod metrics;
 mod openapi;
 mod operations;
 mod order;
+mod postgres;
 mod receipts;
 mod sessions;
 mod web;

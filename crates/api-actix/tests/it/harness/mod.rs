@@ -1,8 +1,10 @@
 //! A server per test, and clients that hold its answers against the contract.
 
+mod browser;
 mod client;
 mod process;
 
+pub use browser::{Browser, Driver};
 pub use client::{Answer, Client, User, ids};
 pub use process::Process;
 
@@ -14,6 +16,7 @@ use serde_json::json;
 use std::path::Path;
 use std::thread::JoinHandle;
 use tempfile::TempDir;
+use test_support::TestDb;
 use tokio::sync::oneshot;
 
 /// A well-formed id that names nothing.
@@ -34,10 +37,17 @@ fn config(data_dir: &Path) -> Config {
         max_file_bytes: 1024 * 1024,
         policy: ServerPolicy::default(),
         rate_limits: false,
+        live: infra_live::HubOptions::default(),
         bcrypt_cost: 4,
         log: "off".to_owned(),
         log_format: LogFormat::Text,
     }
+}
+
+/// Where `PARLANCE_TEST_BACKEND` is `postgres`, a database there; else servers make a SQLite file in their data directory.
+pub fn database() -> Option<TestDb> {
+    let asked = std::env::var("PARLANCE_TEST_BACKEND").is_ok_and(|backend| backend == "postgres");
+    asked.then(|| TestDb::postgres().expect("PARLANCE_TEST_BACKEND asks for Postgres, and there is none"))
 }
 
 /// The real application in a thread of its own. Ends when dropped.
@@ -45,6 +55,7 @@ pub struct Server {
     running: Option<(ServerHandle, JoinHandle<()>)>,
     client: Client,
     directory: TempDir,
+    _database: Option<TestDb>,
 }
 
 impl Server {
@@ -57,6 +68,10 @@ impl Server {
     pub async fn with(change: impl FnOnce(&mut Config)) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let mut config = config(directory.path());
+        let database = database();
+        if let Some(database) = &database {
+            config.database_url = database.url().to_owned();
+        }
         change(&mut config);
         let (tell, told) = oneshot::channel();
         let thread = std::thread::spawn(move || {
@@ -67,7 +82,8 @@ impl Server {
             });
         });
         let (port, handle) = told.await.expect("the server did not start");
-        Self { running: Some((handle, thread)), client: Client::new(format!("http://127.0.0.1:{port}")), directory }
+        let client = Client::new(format!("http://127.0.0.1:{port}"));
+        Self { running: Some((handle, thread)), client, directory, _database: database }
     }
 
     /// Somebody without a token.

@@ -1,0 +1,109 @@
+//! The database goes, and comes back.
+
+use crate::harness::{Answer, Server, User};
+use futures_util::future::join_all;
+use serde_json::json;
+use std::time::{Duration, Instant};
+use test_support::Cluster;
+
+/// Nobody waits longer for an answer, whatever has become of the database.
+const LONGEST: Duration = Duration::from_secs(3);
+/// All is well that long after the database is back.
+const RECOVERY: Duration = Duration::from_secs(5);
+
+async fn send(user: &User, to: &User, key: &str) -> Answer {
+    let body = json!({ "receiver_id": to.id, "content": format!("message {key}"), "client_id": key });
+    user.post("/messages", body).await
+}
+
+/// What everybody gets while the database is away.
+async fn told(answer: impl Future<Output = Answer>) {
+    let asked = Instant::now();
+    let answer = answer.await;
+    assert!(asked.elapsed() < LONGEST, "{:?}: {answer}", asked.elapsed());
+    assert!(answer.header("retry-after").is_some(), "{answer}");
+    assert_eq!(answer.refused(503, None)["code"], "unavailable");
+}
+
+/// Reads, writes and readiness, many at once.
+async fn everything_is_refused(server: &Server, users: &[User], round: usize) {
+    let (ada, bob) = (&users[0], &users[1]);
+    let sends = join_all((0..32).map(|n| {
+        let user = &users[n % users.len()];
+        async move { told(send(user, bob, &format!("{round}-{n}"))).await }
+    }));
+    let reads = join_all((0..32).map(|n| {
+        let path = ["/users", "/conversations", "/broadcast/history", "/groups"][n % 4];
+        told(ada.get(path))
+    }));
+    let account = json!({ "username": "new", "password": "12345678" });
+    let writes = join_all((0..4).map(|_| told(server.anyone().post("/signup", account.clone()))));
+    let ready = told(server.anyone().get("/ready"));
+    futures_util::join!(sends, reads, writes, ready);
+    server.anyone().get("/health").await.expect(200);
+}
+
+/// Waits until nothing is refused any more: many requests in a row, over all threads of the store.
+async fn all_is_well_soon(server: &Server, users: &[User], since: Instant, round: usize) {
+    for attempt in 0.. {
+        let well =
+            join_all((0..24).map(|n| {
+                let (user, key) = (&users[n % users.len()], format!("{round}-after-{attempt}-{n}"));
+                async move {
+                    send(user, &users[1], &key).await.status == 201 && user.get("/conversations").await.status == 200
+                }
+            }));
+        let ready = server.anyone().get("/ready").await.status == 200;
+        if well.await.into_iter().all(|well| well) && ready {
+            break;
+        }
+        assert!(since.elapsed() < RECOVERY, "still refused after {:?}", since.elapsed());
+    }
+    assert!(since.elapsed() < RECOVERY, "{:?}", since.elapsed());
+}
+
+#[actix_web::test]
+async fn while_the_database_is_away_all_is_refused_in_time_and_well_soon_after() {
+    let Some(cluster) = Cluster::start() else { return };
+    let server = Server::with(|config| config.database_url = cluster.url("postgres")).await;
+    let mut users = Vec::new();
+    for n in 0..6 {
+        users.push(server.user(&format!("user{n}")).await);
+    }
+    all_is_well_soon(&server, &users, Instant::now(), 0).await;
+
+    // Stopped in order, as for an upgrade; then silent: connections stay and nothing answers.
+    for (round, go, come_back) in [
+        (1, Cluster::stop as fn(&Cluster), Cluster::start_again as fn(&Cluster)),
+        (2, Cluster::pause, Cluster::resume),
+        (3, Cluster::crash_and_restart, |_| ()),
+    ] {
+        go(&cluster);
+        if round != 3 {
+            everything_is_refused(&server, &users, round).await;
+            everything_is_refused(&server, &users, round + 10).await;
+        }
+        come_back(&cluster);
+        all_is_well_soon(&server, &users, Instant::now(), round).await;
+    }
+
+    // What was unknown is settled by its key: stored once, now or before.
+    for round in [1, 11, 2, 12] {
+        for n in 0..32 {
+            let again = send(&users[n % users.len()], &users[1], &format!("{round}-{n}")).await;
+            assert!([200, 201].contains(&again.status), "{again}");
+        }
+    }
+    let mut contents = Vec::new();
+    for user in users.iter().filter(|user| user.id != users[1].id) {
+        let history = user.get(&format!("/dm/history?user={}", users[1].name)).await.expect(200);
+        let history = history.as_array().unwrap().clone();
+        contents.extend(history.iter().map(|message| message["content"].as_str().unwrap().to_owned()));
+    }
+    for round in [1, 11, 2, 12] {
+        for n in (0..32).filter(|n| n % users.len() != 1) {
+            let sought = format!("message {round}-{n}");
+            assert_eq!(contents.iter().filter(|content| **content == sought).count(), 1, "{sought}");
+        }
+    }
+}
