@@ -6,6 +6,7 @@
 mod model;
 mod operation;
 mod people;
+mod reading;
 
 use crate::world::open;
 use domain::events::NoListeners;

@@ -2,16 +2,12 @@
 //! what is modelled is what happens then.
 
 use super::operation::{Call, in_order, shown};
-use super::people::page;
-use domain::conversations::{self, ConversationCursor, With};
-use domain::groups::{Entry, Group, GroupView, Role};
+use domain::groups::{Entry, Group, Role};
 use domain::messages::{
-    Access, Appended, Body, ChangeEntry, Changes, Content, Cursor, Draft, IdempotencyKey, Message, MessageType, Place,
-    Recipient, Text, Tombstone, Window,
+    Access, Appended, Body, Content, Draft, IdempotencyKey, Message, MessageType, Place, Recipient, Text,
 };
-use domain::receipts::{Receipt, Unseen};
 use domain::users::User;
-use domain::{Conflict, ConversationId, GroupId, Limit, MessageId, NotFound, Page, Result, Timestamp, UserId};
+use domain::{Conflict, ConversationId, GroupId, MessageId, NotFound, Result, Timestamp, UserId};
 use std::collections::BTreeMap;
 
 /// Somebody's place in a conversation.
@@ -19,7 +15,7 @@ use std::collections::BTreeMap;
 pub struct Seat {
     pub role: Role,
     /// What was said up to here is none of one's unseen.
-    joined_after: i64,
+    pub joined_after: i64,
     pub joined_at: Timestamp,
     pub updated_at: Timestamp,
 }
@@ -40,20 +36,20 @@ pub enum Kind {
 }
 
 #[derive(Debug, Clone)]
-struct Said {
-    id: MessageId,
-    sender: UserId,
-    words: String,
-    sent_with: String,
-    reply_to: Option<MessageId>,
-    key: Option<IdempotencyKey>,
-    seq: i64,
-    update: i64,
-    created_at: Timestamp,
-    updated_at: Timestamp,
-    edited_at: Option<Timestamp>,
-    deleted_at: Option<Timestamp>,
-    seen: BTreeMap<UserId, Timestamp>,
+pub struct Said {
+    pub id: MessageId,
+    pub sender: UserId,
+    pub words: String,
+    pub sent_with: String,
+    pub reply_to: Option<MessageId>,
+    pub key: Option<IdempotencyKey>,
+    pub seq: i64,
+    pub update: i64,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+    pub edited_at: Option<Timestamp>,
+    pub deleted_at: Option<Timestamp>,
+    pub seen: BTreeMap<UserId, Timestamp>,
 }
 
 #[derive(Debug, Clone)]
@@ -61,9 +57,9 @@ pub struct Conversation {
     pub id: ConversationId,
     pub kind: Kind,
     pub update: i64,
-    active_at: Option<Timestamp>,
+    pub active_at: Option<Timestamp>,
     pub seats: BTreeMap<UserId, Seat>,
-    said: Vec<Said>,
+    pub said: Vec<Said>,
     pub deleted_at: Option<Timestamp>,
 }
 
@@ -77,15 +73,15 @@ impl Conversation {
         self.update
     }
 
-    fn live(&self) -> impl DoubleEndedIterator<Item = &Said> {
+    pub fn live(&self) -> impl DoubleEndedIterator<Item = &Said> {
         self.said.iter().filter(|said| said.deleted_at.is_none())
     }
 
-    fn place_of(&self, id: MessageId) -> Result<i64> {
+    pub fn place_of(&self, id: MessageId) -> Result<i64> {
         Ok(self.said.iter().find(|said| said.id == id).map(|said| said.seq).ok_or(NotFound::Message)?)
     }
 
-    fn unseen(&self, user: UserId) -> u64 {
+    pub fn unseen(&self, user: UserId) -> u64 {
         let Some(seat) = self.seats.get(&user) else { return 0 };
         let unseen = self.live().filter(|said| said.seq > seat.joined_after && said.sender != user);
         unseen.filter(|said| !said.seen.contains_key(&user)).count() as u64
@@ -180,7 +176,7 @@ impl Model {
         (!said.is_empty()).then(|| said[usize::from(number) % said.len()].id)
     }
 
-    fn destination(&self, from: UserId, to: Recipient) -> Option<ConversationId> {
+    pub fn destination(&self, from: UserId, to: Recipient) -> Option<ConversationId> {
         match to {
             Recipient::User(other) => {
                 let (one, two) = (from.min(other), from.max(other));
@@ -208,14 +204,14 @@ impl Model {
     }
 
     /// The conversation, if the user may read it.
-    fn readable(&self, user: UserId, id: ConversationId) -> Result<&Conversation> {
+    pub fn readable(&self, user: UserId, id: ConversationId) -> Result<&Conversation> {
         let in_ = self.conversations.get(&id).ok_or(NotFound::Conversation)?;
         self.access(user, in_)?.may_read()?;
         Ok(in_)
     }
 
     /// The live message, if the user may read it.
-    fn visible(&self, user: UserId, id: MessageId) -> Result<(&Conversation, &Said)> {
+    pub fn visible(&self, user: UserId, id: MessageId) -> Result<(&Conversation, &Said)> {
         let of = self.conversation_of(id).ok_or(NotFound::Message)?;
         let in_ = self.readable(user, of).or(NotFound::Message.err())?;
         let said = in_.live().find(|said| said.id == id).ok_or(NotFound::Message)?;
@@ -229,7 +225,7 @@ impl Model {
         (in_, index)
     }
 
-    fn message(&self, in_: &Conversation, said: &Said) -> Message {
+    pub fn message(&self, in_: &Conversation, said: &Said) -> Message {
         Message {
             id: said.id,
             conversation: in_.id,
@@ -357,110 +353,5 @@ impl Model {
             said.seen.entry(reader).or_insert(at);
         }
         Ok(())
-    }
-
-    fn page(&self, viewer: UserId, of: Recipient, window: Window) -> Result<Page<Message>> {
-        match of {
-            Recipient::User(other) => drop(self.users.get(&other).ok_or(NotFound::User)?),
-            Recipient::Group(group) => drop(self.standing(viewer, group)?),
-            Recipient::Everybody => {}
-        }
-        let begun = self.destination(viewer, of).and_then(|id| self.conversations.get(&id));
-        let nothing = Conversation::new(ConversationId::BROADCAST, Kind::Broadcast);
-        let in_ = begun.unwrap_or(&nothing);
-        let shown = |said: &Said| self.message(in_, said);
-        Ok(match window {
-            Window::Offset { offset, limit } => page(in_.live().skip(offset as usize).map(shown), limit),
-            Window::After { cursor, limit } => {
-                let place = in_.place_of(cursor)?;
-                page(in_.live().filter(|said| said.seq > place).map(shown), limit)
-            }
-            Window::Before { cursor, limit } => {
-                let place = match cursor {
-                    Cursor::Latest => i64::MAX,
-                    Cursor::Message(id) => in_.place_of(id)?,
-                };
-                let mut page = page(in_.live().rev().filter(|said| said.seq < place).map(shown), limit);
-                page.items.reverse();
-                page
-            }
-        })
-    }
-
-    fn changes(&self, viewer: UserId, of: ConversationId, after: i64, limit: Limit) -> Result<Changes> {
-        let in_ = self.readable(viewer, of)?;
-        let mut changed: Vec<&Said> = in_.said.iter().filter(|said| said.update > after).collect();
-        changed.sort_by_key(|said| said.update);
-        let entries = changed.into_iter().map(|said| match said.deleted_at {
-            None => ChangeEntry::Message(Box::new(self.message(in_, said))),
-            Some(deleted_at) => {
-                let (id, seq, update) = (said.id, said.seq, said.update);
-                ChangeEntry::Deleted(Tombstone { id, conversation: of, seq, update, deleted_at })
-            }
-        });
-        let Page { items, more } = page(entries, limit);
-        let update = items.last().filter(|_| more).map_or(in_.update, ChangeEntry::update);
-        Ok(Changes { update, entries: items, more })
-    }
-
-    fn receipts(&self, viewer: UserId, id: MessageId) -> Result<Vec<Receipt>> {
-        let (_, said) = self.visible(viewer, id)?;
-        let mut readers: Vec<_> = said.seen.iter().filter(|(user, _)| **user != said.sender).collect();
-        readers.sort_by_key(|(user, seen_at)| (**seen_at, **user));
-        let living = readers.into_iter().filter_map(|(user, seen_at)| {
-            let user = self.living_user(*user).ok()?;
-            Some(Receipt { user: user.id, username: user.username.to_string(), seen_at: *seen_at })
-        });
-        Ok(living.collect())
-    }
-
-    /// The conversations the user is in, the broadcast left out.
-    fn own(&self, user: UserId) -> impl Iterator<Item = &Conversation> {
-        let own = self.conversations.values().filter(move |in_| in_.seats.contains_key(&user));
-        own.filter(|in_| in_.deleted_at.is_none() && !matches!(in_.kind, Kind::Broadcast))
-    }
-
-    fn unseen(&self, user: UserId) -> Unseen {
-        let mut unseen = Unseen::default();
-        for in_ in self.own(user).filter(|in_| in_.unseen(user) > 0) {
-            match &in_.kind {
-                Kind::Group(group) => unseen.groups.push((group.id, group.name.to_string(), in_.unseen(user))),
-                Kind::Direct(a, b) => {
-                    let other = &self.users[if *a == user { b } else { a }];
-                    unseen.direct.push((other.id, other.profile().username, in_.unseen(user)));
-                }
-                Kind::Broadcast => {}
-            }
-        }
-        unseen
-    }
-
-    fn list_conversations(
-        &self,
-        user: UserId,
-        before: Option<ConversationCursor>,
-        limit: Limit,
-    ) -> Page<conversations::Conversation> {
-        let broadcast = self.conversations.get(&ConversationId::BROADCAST).filter(|in_| in_.active_at.is_some());
-        let active = |in_: &Conversation| in_.active_at.unwrap_or_else(|| in_.seats[&user].joined_at);
-        let mut mine: Vec<&Conversation> = self.own(user).chain(broadcast).collect();
-        mine.sort_by_key(|in_| std::cmp::Reverse((active(in_), in_.id)));
-        mine.retain(|in_| before.is_none_or(|cursor| (active(in_), in_.id) < (cursor.active_at, cursor.id)));
-        let listed = mine.into_iter().map(|in_| conversations::Conversation {
-            id: in_.id,
-            with: match &in_.kind {
-                Kind::Direct(a, b) => With::User(self.users[if *a == user { b } else { a }].clone()),
-                Kind::Group(group) => With::Group(GroupView {
-                    group: self.group(GroupId(group.id.0)).unwrap(),
-                    role: in_.seats.get(&user).map(|seat| seat.role),
-                }),
-                Kind::Broadcast => With::Everybody,
-            },
-            last_message: in_.live().next_back().map(|said| self.message(in_, said)),
-            unseen: if let Kind::Broadcast = in_.kind { 0 } else { in_.unseen(user) },
-            update: in_.update,
-            active_at: active(in_),
-        });
-        page(listed, limit)
     }
 }

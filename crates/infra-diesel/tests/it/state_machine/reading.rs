@@ -1,0 +1,116 @@
+//! The model's lists: pages, changes, receipts, counts, conversations.
+
+use super::model::{Conversation, Kind, Model, Said};
+use super::people::page;
+use domain::conversations::{self, ConversationCursor, With};
+use domain::groups::GroupView;
+use domain::messages::{ChangeEntry, Changes, Cursor, Message, Recipient, Tombstone, Window};
+use domain::receipts::{Receipt, Unseen};
+use domain::{ConversationId, GroupId, Limit, MessageId, NotFound, Page, Result, UserId};
+
+impl Model {
+    pub fn page(&self, viewer: UserId, of: Recipient, window: Window) -> Result<Page<Message>> {
+        match of {
+            Recipient::User(other) => drop(self.users.get(&other).ok_or(NotFound::User)?),
+            Recipient::Group(group) => drop(self.standing(viewer, group)?),
+            Recipient::Everybody => {}
+        }
+        let begun = self.destination(viewer, of).and_then(|id| self.conversations.get(&id));
+        let nothing = Conversation::new(ConversationId::BROADCAST, Kind::Broadcast);
+        let in_ = begun.unwrap_or(&nothing);
+        let shown = |said: &Said| self.message(in_, said);
+        Ok(match window {
+            Window::Offset { offset, limit } => page(in_.live().skip(offset as usize).map(shown), limit),
+            Window::After { cursor, limit } => {
+                let place = in_.place_of(cursor)?;
+                page(in_.live().filter(|said| said.seq > place).map(shown), limit)
+            }
+            Window::Before { cursor, limit } => {
+                let place = match cursor {
+                    Cursor::Latest => i64::MAX,
+                    Cursor::Message(id) => in_.place_of(id)?,
+                };
+                let mut page = page(in_.live().rev().filter(|said| said.seq < place).map(shown), limit);
+                page.items.reverse();
+                page
+            }
+        })
+    }
+
+    pub fn changes(&self, viewer: UserId, of: ConversationId, after: i64, limit: Limit) -> Result<Changes> {
+        let in_ = self.readable(viewer, of)?;
+        let mut changed: Vec<&Said> = in_.said.iter().filter(|said| said.update > after).collect();
+        changed.sort_by_key(|said| said.update);
+        let entries = changed.into_iter().map(|said| match said.deleted_at {
+            None => ChangeEntry::Message(Box::new(self.message(in_, said))),
+            Some(deleted_at) => {
+                let (id, seq, update) = (said.id, said.seq, said.update);
+                ChangeEntry::Deleted(Tombstone { id, conversation: of, seq, update, deleted_at })
+            }
+        });
+        let Page { items, more } = page(entries, limit);
+        let update = items.last().filter(|_| more).map_or(in_.update, ChangeEntry::update);
+        Ok(Changes { update, entries: items, more })
+    }
+
+    pub fn receipts(&self, viewer: UserId, id: MessageId) -> Result<Vec<Receipt>> {
+        let (_, said) = self.visible(viewer, id)?;
+        let mut readers: Vec<_> = said.seen.iter().filter(|(user, _)| **user != said.sender).collect();
+        readers.sort_by_key(|(user, seen_at)| (**seen_at, **user));
+        let living = readers.into_iter().filter_map(|(user, seen_at)| {
+            let user = self.living_user(*user).ok()?;
+            Some(Receipt { user: user.id, username: user.username.to_string(), seen_at: *seen_at })
+        });
+        Ok(living.collect())
+    }
+
+    /// The conversations the user is in, the broadcast left out.
+    fn own(&self, user: UserId) -> impl Iterator<Item = &Conversation> {
+        let own = self.conversations.values().filter(move |in_| in_.seats.contains_key(&user));
+        own.filter(|in_| in_.deleted_at.is_none() && !matches!(in_.kind, Kind::Broadcast))
+    }
+
+    pub fn unseen(&self, user: UserId) -> Unseen {
+        let mut unseen = Unseen::default();
+        for in_ in self.own(user).filter(|in_| in_.unseen(user) > 0) {
+            match &in_.kind {
+                Kind::Group(group) => unseen.groups.push((group.id, group.name.to_string(), in_.unseen(user))),
+                Kind::Direct(a, b) => {
+                    let other = &self.users[if *a == user { b } else { a }];
+                    unseen.direct.push((other.id, other.profile().username, in_.unseen(user)));
+                }
+                Kind::Broadcast => {}
+            }
+        }
+        unseen
+    }
+
+    pub fn list_conversations(
+        &self,
+        user: UserId,
+        before: Option<ConversationCursor>,
+        limit: Limit,
+    ) -> Page<conversations::Conversation> {
+        let broadcast = self.conversations.get(&ConversationId::BROADCAST).filter(|in_| in_.active_at.is_some());
+        let active = |in_: &Conversation| in_.active_at.unwrap_or_else(|| in_.seats[&user].joined_at);
+        let mut mine: Vec<&Conversation> = self.own(user).chain(broadcast).collect();
+        mine.sort_by_key(|in_| std::cmp::Reverse((active(in_), in_.id)));
+        mine.retain(|in_| before.is_none_or(|cursor| (active(in_), in_.id) < (cursor.active_at, cursor.id)));
+        let listed = mine.into_iter().map(|in_| conversations::Conversation {
+            id: in_.id,
+            with: match &in_.kind {
+                Kind::Direct(a, b) => With::User(self.users[if *a == user { b } else { a }].clone()),
+                Kind::Group(group) => With::Group(GroupView {
+                    group: self.group(GroupId(group.id.0)).unwrap(),
+                    role: in_.seats.get(&user).map(|seat| seat.role),
+                }),
+                Kind::Broadcast => With::Everybody,
+            },
+            last_message: in_.live().next_back().map(|said| self.message(in_, said)),
+            unseen: if let Kind::Broadcast = in_.kind { 0 } else { in_.unseen(user) },
+            update: in_.update,
+            active_at: active(in_),
+        });
+        page(listed, limit)
+    }
+}
