@@ -1,8 +1,8 @@
 //! Revisions: the place of every change in the order of everything committed to the database.
 //!
 //! On SQLite the one writer counts transactions. On Postgres, where transactions of several nodes overlap, a change has
-//! its transaction's id, and a cursor is the oldest transaction that was still under way: whatever commits later is not
-//! older than that. No clock is involved, so that none can jump.
+//! its transaction's id, and a cursor is the oldest other transaction that was still under way, else the next one: whatever
+//! commits later is not older than that. No clock is involved, so that none can jump.
 //!
 //! Both add to it a base that is kept in the database ([`server::starts`]) and makes sure that what is handed out now is
 //! greater than anything handed out before: by an earlier start on a SQLite file, by the database that this one was copied
@@ -42,11 +42,14 @@ struct Horizon {
 }
 
 impl Horizon {
-    /// The oldest transaction still under way, and this one.
+    /// The oldest other transaction that was still under way when this one was given its id, or the first id after it where
+    /// there was none; and this one. To be asked before the transaction has written anything: its snapshot, then, is older
+    /// than its id, and ids that others may have been given in between are told by a gap.
     fn of_transaction(conn: &mut PgConnection) -> QueryResult<Self> {
         diesel::sql_query(
-            "SELECT pg_current_xact_id()::text::bigint AS newest, \
-             pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS oldest",
+            "SELECT mine AS newest, CASE WHEN oldest < next THEN oldest WHEN mine = next THEN mine + 1 ELSE next END AS oldest \
+             FROM (SELECT pg_current_xact_id()::text::bigint AS mine, pg_snapshot_xmin(now)::text::bigint AS oldest, \
+             pg_snapshot_xmax(now)::text::bigint AS next FROM pg_current_snapshot() AS now) ids",
         )
         .get_result(conn)
     }
