@@ -52,8 +52,8 @@ pub struct Connection {
     began: Cell<Revision>,
     pub(crate) stage: RefCell<Stage>,
     /// By conversation, the last number that was replayed. The shard may be behind the database from which it was: what it
-    /// gives out later can be older. Boxed, since few have any.
-    replayed: RefCell<Option<Box<HashMap<ConversationId, i64>>>>,
+    /// gives out later can be older.
+    replayed: RefCell<HashMap<ConversationId, i64>>,
     pub(crate) groups: RefCell<Vec<GroupId>>,
     pub(crate) contacts: RefCell<Vec<UserId>>,
     heard: Cell<Instant>,
@@ -143,7 +143,7 @@ impl Connection {
     /// Ends catching up: gives what happened meanwhile and from then on everything as it happens, but nothing of what was
     /// replayed (by conversation, the last number).
     pub async fn go_live(&self, replayed: HashMap<ConversationId, i64>) {
-        *self.replayed.borrow_mut() = (!replayed.is_empty()).then(|| Box::new(replayed));
+        *self.replayed.borrow_mut() = replayed;
         loop {
             poll_fn(|cx| self.outbox.poll_room(cx)).await;
             let mut stage = self.stage.borrow_mut();
@@ -165,19 +165,16 @@ impl Connection {
 
     fn was_replayed(&self, frame: &Frame) -> bool {
         let mut replayed = self.replayed.borrow_mut();
-        let (Some(last_of), Some((conversation, update))) = (&mut *replayed, frame.place) else { return false };
-        match last_of.get(&conversation) {
-            Some(last) if update <= *last => true,
-            Some(_) => {
-                // Numbers only grow: it has done its work.
-                last_of.remove(&conversation);
-                if last_of.is_empty() {
-                    *replayed = None;
-                }
-                false
-            }
-            None => false,
+        if replayed.is_empty() {
+            return false;
         }
+        let Some((conversation, update)) = frame.place else { return false };
+        let known = replayed.get(&conversation).is_some_and(|last| update <= *last);
+        if !known {
+            // Numbers only grow: it has done its work.
+            replayed.remove(&conversation);
+        }
+        known
     }
 
     /// The cursor of an answer, where the shard has given out all up to `given`.
@@ -270,7 +267,7 @@ mod tests {
             connection.give(&late);
         }
         assert_eq!(sent(&connection), [(THERE, 1), (HERE, 9), (THERE, 2)]);
-        assert!(connection.replayed.borrow().is_none());
+        assert!(connection.replayed.borrow().is_empty());
     }
 
     #[test]

@@ -10,8 +10,7 @@ use crate::clock::{SystemClock, UuidV7};
 use crate::config::{Config, Secret};
 use crate::http::docs::Docs;
 use crate::http::metrics::Gauges;
-use crate::http::{middleware, openapi, routes};
-use crate::live::Origins;
+use crate::http::{cors, middleware, openapi, routes};
 use crate::live::frames::JsonFramer;
 use crate::logging;
 use crate::passwords::BcryptPool;
@@ -111,7 +110,7 @@ impl Application {
         let docs = web::Data::new(Docs::new());
         let listener = bind(&config.listen)?;
         let address = listener.local_addr().context("the port cannot be told")?;
-        let origins = web::Data::new(Origins::default());
+        let origins = web::Data::new(config.origins);
         let shared = (app, tokens, origins, readiness.clone(), document, docs, gauges);
         let live = hub.clone();
         let server = HttpServer::new(move || {
@@ -128,6 +127,7 @@ impl Application {
                 .app_data(document)
                 .app_data(docs)
                 .app_data(gauges)
+                .wrap(from_fn(cors::allow))
                 .wrap(from_fn(middleware::around))
                 .configure(routes::routes)
         })

@@ -32,7 +32,7 @@ keys! {
     RATE_LIMITS = "PARLANCE_RATE_LIMITS", "on", "on or off (this build does not limit yet)";
     BROADCAST = "PARLANCE_BROADCAST", "everyone", "who may broadcast: everyone or admins";
     BCRYPT_COST = "PARLANCE_BCRYPT_COST", "10", "4 to 15";
-    ALLOWED_ORIGINS = "PARLANCE_ALLOWED_ORIGINS", "same origin", "CORS and WebSocket origins (not supported yet)";
+    ALLOWED_ORIGINS = "PARLANCE_ALLOWED_ORIGINS", "same origin", "CORS and WebSocket origins, comma-separated";
     TRUSTED_PROXIES = "PARLANCE_TRUSTED_PROXIES", "none", "CIDRs whose X-Forwarded-For is believed (not supported yet)";
     LOG = "PARLANCE_LOG", "info", "error, warn, info, debug, trace, or directives like info,api_actix=debug";
     LOG_FORMAT = "PARLANCE_LOG_FORMAT", "text", "text or json";

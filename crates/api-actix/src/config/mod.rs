@@ -8,6 +8,7 @@ pub use keys::{KEYS, Key, help};
 pub use secret::Secret;
 pub use source::Flags;
 
+use crate::http::origin::Origins;
 use anyhow::Context as _;
 use domain::users::{AdminNames, Broadcasters, ServerPolicy};
 use infra_live::HubOptions;
@@ -46,6 +47,8 @@ pub struct Config {
     pub policy: ServerPolicy,
     /// Whether requests are to be limited, once they can be.
     pub rate_limits: bool,
+    /// Web pages of these may use the server, beside its own.
+    pub origins: Origins,
     /// Of live connections; no key sets it.
     pub live: HubOptions,
     /// Of bcrypt.
@@ -69,7 +72,7 @@ impl Config {
     fn from_source(source: &Source) -> anyhow::Result<Self> {
         let data_dir: PathBuf = source.read(keys::DATA_DIR, |text| Ok(text.into()))?;
         // What is known and not built yet is refused, rather than ignored.
-        for key in [keys::NATS_URL, keys::ALLOWED_ORIGINS, keys::TRUSTED_PROXIES] {
+        for key in [keys::NATS_URL, keys::TRUSTED_PROXIES] {
             source.optional::<()>(key, |_| Err("not supported yet by this build".to_owned()))?;
         }
         let admins = source.optional(keys::ADMINS, admins)?.unwrap_or_default();
@@ -90,6 +93,7 @@ impl Config {
             policy: ServerPolicy { admins, broadcasters },
             rate_limits: source.read(keys::RATE_LIMITS, on_or_off)?,
             live: HubOptions::default(),
+            origins: source.optional(keys::ALLOWED_ORIGINS, Origins::parse)?.unwrap_or_default(),
             bcrypt_cost: source.read(keys::BCRYPT_COST, |text| {
                 let cost = text.parse().ok().filter(|cost| (4..=15).contains(cost));
                 cost.ok_or_else(|| "must be a number from 4 to 15".to_owned())

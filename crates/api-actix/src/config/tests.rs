@@ -122,7 +122,7 @@ fn a_bad_value_is_refused_with_its_keys_name_and_never_shown() {
         ("PARLANCE_BCRYPT_COST", "3"),
         ("PARLANCE_BCRYPT_COST", "16"),
         ("PARLANCE_BCRYPT_COST", "many"),
-        ("PARLANCE_ALLOWED_ORIGINS", "https://chat.example.org"),
+        ("PARLANCE_ALLOWED_ORIGINS", "https://hush.example.org/chat"),
         ("PARLANCE_TRUSTED_PROXIES", "10.0.0.0/8"),
         ("PARLANCE_LOG", "parlance=loud"),
         ("PARLANCE_LOG_FORMAT", "xml"),

@@ -4,6 +4,7 @@
 pub mod accounts;
 pub mod conversations;
 pub mod docs;
+pub mod cors;
 pub mod error;
 pub mod extract;
 pub mod files;
@@ -17,6 +18,7 @@ pub mod metrics;
 pub mod middleware;
 pub mod openapi;
 mod ranges;
+pub mod origin;
 pub mod receipts;
 pub mod routes;
 pub(crate) mod sending;

@@ -1,10 +1,10 @@
 //! What both kinds of connection check before they begin, in the order of the contract.
 
 use super::cursor;
-use super::origin::Origins;
 use crate::clock::SystemClock;
 use crate::http::error::ApiError;
 use crate::http::extract::{Query, authenticate_token, bearer};
+use crate::http::origin::Origins;
 use actix_web::http::header::{self, HeaderMap};
 use actix_web::{HttpRequest, web};
 use domain::live::Since;

@@ -11,7 +11,4 @@ pub mod frames;
 mod handshake;
 mod incoming;
 mod ops;
-mod origin;
 pub mod socket;
-
-pub use origin::{Origin, Origins};

@@ -28,7 +28,7 @@ pub struct Operator {
 /// What an operation gave.
 enum Done {
     /// A message, or nothing to tell but that it is done.
-    Reply(Option<Message>),
+    Reply(Option<Box<Message>>),
     /// Nothing that anybody waits for.
     Unanswered,
     Pong,
@@ -71,7 +71,7 @@ impl Operator {
             // Who names the operation wants to hear of it.
             Ok(Done::Unanswered) if reference.is_null() => {}
             Ok(Done::Unanswered) => self.reply(&reference, Ok(None)).await,
-            Ok(Done::Reply(message)) => self.reply(&reference, Ok(message)).await,
+            Ok(Done::Reply(message)) => self.reply(&reference, Ok(message.map(|message| *message))).await,
             Err(fault) => {
                 log(&fault);
                 self.reply(&reference, Err(&fault)).await;
@@ -111,7 +111,7 @@ impl Operator {
         self.caller.must_be(order.sender)?;
         let (Appended::Stored(message) | Appended::Replayed(message)) =
             self.app.send_message.execute(&self.caller, order.message).await?;
-        Ok(Done::Reply(Some(message)))
+        Ok(Done::Reply(Some(Box::new(message))))
     }
 
     async fn seen(&self, data: &[u8]) -> Result<Done, ApiError> {

@@ -37,6 +37,7 @@ fn config(data_dir: &Path) -> Config {
         max_file_bytes: 1024 * 1024,
         policy: ServerPolicy::default(),
         rate_limits: false,
+        origins: api_actix::http::origin::Origins::default(),
         live: infra_live::HubOptions::default(),
         bcrypt_cost: 4,
         log: "off".to_owned(),

@@ -5,6 +5,7 @@ mod client;
 mod catching_up;
 mod event_stream;
 mod events;
+mod guide;
 mod load;
 mod operations;
 mod signals;

@@ -46,6 +46,30 @@ async fn pages_of_other_origins_are_refused_before_the_token_is_looked_at() {
 }
 
 #[actix_web::test]
+async fn pages_of_allowed_origins_use_everything() {
+    use api_actix::http::origin::Origins;
+    let server = Server::with(|config| config.origins = Origins::parse("https://app.example.org").unwrap()).await;
+    let ada = server.user("ada").await;
+    let bearer = format!("Bearer {}", ada.token().unwrap());
+    let page = ("origin", "https://app.example.org");
+    let socket = Socket::connect(request(&ada, "/ws", &[page, ("authorization", &bearer)])).await;
+    assert_eq!(socket.hello["data"]["user_id"], json!(ada.id));
+    let asked = [page, ("access-control-request-method", "PATCH"), ("access-control-request-headers", "authorization")];
+    let answer = server.anyone().raw("OPTIONS", "/me", &asked, "").await;
+    assert_eq!((answer.status, answer.header("access-control-allow-origin")), (204, Some(page.1)));
+    assert!(answer.header("access-control-allow-methods").unwrap().contains("PATCH"));
+    assert!(answer.header("access-control-allow-headers").unwrap().contains("authorization"));
+    for (path, status) in [("/me", 200), ("/nowhere", 404)] {
+        let answer = ada.raw("GET", path, &[page], "").await;
+        assert_eq!((answer.status, answer.header("access-control-allow-origin")), (status, Some(page.1)));
+        assert_eq!(answer.header("vary"), Some("Origin"));
+        // Others are told nothing, and their browsers keep the answer from them.
+        let answer = ada.raw("GET", path, &[("origin", "https://evil.example.org")], "").await;
+        assert_eq!((answer.status, answer.header("access-control-allow-origin")), (status, None));
+    }
+}
+
+#[actix_web::test]
 async fn who_has_no_good_token_is_refused() {
     let server = Server::start().await;
     let ada = server.user("ada").await;

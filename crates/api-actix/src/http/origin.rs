@@ -1,8 +1,8 @@
-//! Which web pages may connect: a browser sends cookies and opens sockets for any page, and says which in `Origin`.
+//! Which web pages may use this server: a browser opens sockets for any page, and says which in `Origin`.
 
-use crate::http::error::ApiError;
+use super::error::ApiError;
 use actix_web::HttpRequest;
-use actix_web::http::header;
+use actix_web::http::header::{self, HeaderMap, HeaderValue};
 
 /// A web page's origin: scheme, host, port where it is not the scheme's own.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,11 +23,6 @@ impl Origin {
         let Some((scheme, authority)) = self.0.split_once("://") else { return false };
         without_port(scheme, &host.to_ascii_lowercase()) == authority
     }
-
-    /// As browsers send it.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
 }
 
 /// The authority without its scheme's own port.
@@ -41,9 +36,21 @@ fn without_port<'a>(scheme: &str, authority: &'a str) -> &'a str {
 pub struct Origins(Vec<Origin>);
 
 impl Origins {
-    /// These.
-    pub fn new(allowed: Vec<Origin>) -> Self {
-        Self(allowed)
+    /// Of a list with commas in between.
+    ///
+    /// # Errors
+    /// A sentence for the operator.
+    pub fn parse(list: &str) -> Result<Self, String> {
+        let origins = list.split(',').map(str::trim).filter(|origin| !origin.is_empty());
+        let origins = origins.map(Origin::parse).collect::<Option<_>>();
+        origins.map(Self).ok_or_else(|| "must be origins like https://chat.example.org, comma-separated".to_owned())
+    }
+
+    /// The origin of a request that comes from one of these pages.
+    pub fn allowed<'a>(&self, headers: &'a HeaderMap) -> Option<&'a HeaderValue> {
+        let origin = headers.get(header::ORIGIN)?;
+        let known = origin.to_str().ok().and_then(Origin::parse).is_some_and(|origin| self.0.contains(&origin));
+        known.then_some(origin)
     }
 
     /// # Errors
@@ -66,9 +73,7 @@ mod tests {
 
     #[test]
     fn pages_of_this_host_and_the_allowed_ones_may_connect() {
-        let origins = Origins::new(vec![
-            Origin::parse("https://app.example.org/").or(Origin::parse("https://app.example.org")).unwrap(),
-        ]);
+        let origins = Origins::parse("https://app.example.org, http://localhost:3000").unwrap();
         let check = |host: &str, from: &[&str]| {
             let mut request = TestRequest::default().insert_header((header::HOST, host));
             for origin in from {
@@ -101,6 +106,14 @@ mod tests {
             ("chat.example.org", &["http://app.example.org"]),
         ] {
             assert!(!check(host, origin), "{host} {origin:?}");
+        }
+    }
+
+    #[test]
+    fn a_list_is_of_origins() {
+        assert!(Origins::parse(" , ").unwrap().0.is_empty());
+        for bad in ["*", "example.org", "https://", "https://a.org/", "https://a.org;https://b.org", "ftp://a.org", "null"] {
+            assert!(Origins::parse(bad).is_err(), "{bad}");
         }
     }
 }
