@@ -7,6 +7,15 @@ bash scripts/install.sh
 echo "test: cargo test --workspace $*"
 cargo test --workspace "$@"
 
+# Tests of a server on SQLite, once more on Postgres; not those that name their database themselves, or have none.
+if [ -n "${TEST_POSTGRES_URL:-}" ] || command -v initdb >/dev/null || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null; then
+  echo "test: the server's tests over Postgres"
+  rest=(--)
+  for argument in "$@"; do [ "$argument" != -- ] || rest=(); done
+  for module in browser command_line crash documents openapi postgres web; do rest+=(--skip "$module::"); done
+  PARLANCE_TEST_BACKEND=postgres cargo test --package api-actix --test it "$@" "${rest[@]}"
+fi
+
 echo "test: the server against its OpenAPI document"
 cargo build --quiet --package api-actix
 bash scripts/schemathesis.sh

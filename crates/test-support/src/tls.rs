@@ -17,9 +17,13 @@ pub struct Certificates {
 }
 
 impl Certificates {
-    /// Makes them in the directory; `None` where there is no `openssl`.
+    /// Makes them in the directory; `None` where there is no `openssl` (a failure where `CI` is set).
     pub fn make(directory: &Path) -> Option<Self> {
-        Command::new("openssl").arg("version").stdout(Stdio::null()).status().ok().filter(|status| status.success())?;
+        if !Command::new("openssl").arg("version").output().is_ok_and(|output| output.status.success()) {
+            assert!(std::env::var_os("CI").is_none(), "CI without openssl: nothing may be left out there");
+            eprintln!("\n!!! openssl is not installed: TLS TO POSTGRES IS NOT TESTED !!!\n");
+            return None;
+        }
         let file = |name: &str| directory.join(name);
         let (authority, authority_key, stranger) = (file("ca.pem"), file("ca.key"), file("stranger.pem"));
         let (certificate, key) = (file("server.pem"), file("server.key"));

@@ -115,6 +115,30 @@ async fn revisions_go_on_in_the_copy(db: TestDb) {
     assert_eq!((missed.conversation, missed.update), (of, 2));
 }
 
+/// The rows of a dump are of another cluster's transactions, which may be far ahead of this one's.
+#[tokio::test]
+async fn a_restored_dump_goes_on_behind_its_revisions() {
+    use domain::live::LiveReader;
+    let Some(db) = TestDb::postgres() else { return };
+    let world = World::new(db).await;
+    let (ada, bob) = (world.user("ada").await, world.user("bob").await);
+    world.say(ada, Recipient::User(bob), "1").await;
+    let mut raw = world.raw();
+    raw.run("UPDATE conversations SET revision = 5000000000 WHERE revision > 0");
+    raw.run("UPDATE messages SET revision = 5000000000");
+    let world = world.reopened().await;
+    let restored = world.roster(bob).await.unwrap().at;
+    assert!(restored.0 > 5_000_000_000);
+    assert!(world.missed(bob, restored).await.unwrap().unwrap().conversations.is_empty());
+    // Once and for all: the next start changes nothing.
+    let starts = world.raw().number("SELECT starts FROM server");
+    let world = world.reopened().await;
+    assert_eq!(world.raw().number("SELECT starts FROM server"), starts);
+    world.say(ada, Recipient::User(bob), "2").await;
+    let missed = world.missed(bob, restored).await.unwrap().unwrap();
+    assert_eq!(missed.conversations.iter().map(|missed| (missed.after, missed.update)).collect::<Vec<_>>(), [(1, 2)]);
+}
+
 on_both!(
     a_copy_that_was_cut_off_goes_on_and_no_server_takes_it_before,
     a_copy_into_what_holds_something_else_is_refused,
