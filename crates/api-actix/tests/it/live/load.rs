@@ -11,13 +11,16 @@ use std::collections::BTreeSet;
 const SENDERS: usize = 8;
 const MESSAGES: usize = 200;
 const LISTENERS: usize = 20;
+/// How often a restless listener is cut off at the most: without an end it would be, again and again, in its replay.
+const CUTS: usize = 8;
 
 /// Listens until the conversation has come to `end`, cut off at random and resuming if `restless`.
 async fn listen(user: &User, socket: &mut Socket, group: &str, end: i64, restless: Option<u64>) {
-    let mut chance = restless.map(StdRng::seed_from_u64);
+    let (mut chance, mut cuts) = (restless.map(StdRng::seed_from_u64), 0);
     let (mut seen, mut last, mut repeats) = (BTreeSet::new(), 0, 0);
     while last < end {
-        if chance.as_mut().is_some_and(|chance| chance.random_ratio(1, 60)) {
+        if cuts < CUTS && chance.as_mut().is_some_and(|chance| chance.random_ratio(1, 60)) {
+            cuts += 1;
             *socket = Socket::since(user, &socket.cursor.clone()).await;
             // What comes again comes in order, too.
             last = 0;
