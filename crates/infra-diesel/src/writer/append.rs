@@ -339,10 +339,9 @@ impl<'a> AppendBatch<'a> {
     }
 
     /// Writes what is still only counted, and gives what happened. To be called once, before the commit.
-    pub fn finish(mut self) -> DbResult<Vec<Event>> {
-        self.insert_rows()?;
+    pub fn finish(self) -> DbResult<Vec<Event>> {
         let counted = self.conversations.into_values().flatten().filter(|counted| counted.dirty).map(|c| c.row);
-        statements::write_counters(self.conn, counted.collect(), self.revision)?;
+        statements::store(self.conn, self.rows, counted.collect(), self.revision)?;
         Ok(self.events)
     }
 

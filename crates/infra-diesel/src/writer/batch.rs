@@ -28,6 +28,37 @@ struct Done {
     undecided: Vec<Answer>,
     finishes: Vec<Finish>,
     events: Vec<Event>,
+    /// Whether the transaction was rolled back already: nothing is to be committed.
+    rolled_back: bool,
+    /// What has to be done again, each in a transaction of its own.
+    again: Vec<Job>,
+}
+
+impl Done {
+    /// Takes in what drafts came to, or gives them back where the reason that they failed lies in one of them.
+    fn take(&mut self, outcome: DbResult<Outcomes>, drafts: Drafts) -> DbResult<Option<(DbError, Drafts)>> {
+        match outcome {
+            Ok((outcomes, mut events)) => {
+                self.events.append(&mut events);
+                self.appends.extend(drafts.into_iter().map(|(_, answer)| answer).zip(outcomes));
+                Ok(None)
+            }
+            Err(failed) if lies_in_a_draft(&failed) => Ok(Some((failed, drafts))),
+            Err(failed) => {
+                self.undecided.extend(drafts.into_iter().map(|(_, answer)| answer));
+                Err(failed)
+            }
+        }
+    }
+
+    /// Tells the callers how it ended: the transaction has.
+    fn answer(self) {
+        for (answer, outcome) in self.appends {
+            // Who asked may be gone by now.
+            let _ = answer.send(outcome);
+        }
+        self.finishes.into_iter().for_each(|finish| finish(Ok(())));
+    }
 }
 
 impl Writer {
@@ -46,18 +77,22 @@ impl Writer {
             let awaited = |queued: &Queued| patience.is_none_or(|patience| queued.since.elapsed() < patience);
             let awaited = waiting.drain(..).filter(awaited).map(|queued| queued.job);
             match self.context.url {
-                DatabaseUrl::Sqlite(_) => self.transaction(awaited.collect()),
+                DatabaseUrl::Sqlite(_) => drop(self.transaction(awaited.collect())),
                 DatabaseUrl::Postgres(_) => {
                     for run in runs(awaited) {
-                        self.transaction(run);
+                        for job in self.transaction(run) {
+                            self.transaction(vec![job]);
+                        }
                     }
                 }
             }
         }
     }
 
-    /// All of `jobs` in one transaction, in their order.
-    fn transaction(&mut self, jobs: Vec<Job>) {
+    /// All of `jobs` in one transaction, in their order. Gives what has to be done again one by one: on Postgres a
+    /// transaction is of one kind ([`runs`]) and keeps all or nothing, which saves the round trips of savepoints.
+    fn transaction(&mut self, jobs: Vec<Job>) -> Vec<Job> {
+        let shared = matches!(self.context.url, DatabaseUrl::Sqlite(_));
         let mut done = Done::default();
         let mut jobs = jobs.into_iter();
         let policy = std::sync::Arc::clone(&self.context.policy);
@@ -73,31 +108,40 @@ impl Writer {
                                 drafts.push((draft, answer));
                             }
                         }
-                        append_all(conn, &policy, begun.revision, drafts, &mut done)?;
+                        let append = if shared { append_all } else { append_alone };
+                        append(conn, &policy, begun.revision, drafts, &mut done)?;
                     }
                     Job::Work(work) => {
                         let mut events = Vec::new();
-                        conn.begin_savepoint()?;
+                        if shared {
+                            conn.begin_savepoint()?;
+                        }
                         let (keep, finish) = work(&mut Tx { conn, events: &mut events, revision: begun.revision });
                         done.finishes.push(finish);
-                        if keep {
-                            conn.commit()?;
-                            done.events.append(&mut events);
-                        } else {
+                        if !keep {
                             conn.rollback()?;
+                            done.rolled_back = !shared;
+                        } else if shared {
+                            conn.commit()?;
+                        }
+                        if keep {
+                            done.events.append(&mut events);
                         }
                     }
                 }
             }
             Ok(())
         });
+        let again = std::mem::take(&mut done.again);
         match outcome {
+            Ok(()) if done.rolled_back => done.answer(),
             Ok(()) => self.commit(done, place),
             Err(error) => self.fail(done, jobs, &error),
         }
         if let Some(place) = place {
             self.context.revisions.done(place);
         }
+        again
     }
 
     /// Begins a transaction. A connection that went while nobody used it is opened again: nothing was asked of it yet.
@@ -117,7 +161,7 @@ impl Writer {
         opened.map_err(|error| DbError::NoConnection(error.to_string()))
     }
 
-    fn commit(&mut self, done: Done, place: Option<Place>) {
+    fn commit(&mut self, mut done: Done, place: Option<Place>) {
         let (Some(conn), Some(place)) = (&mut self.conn, place) else { return };
         let begun = Instant::now();
         let outcome = conn.commit();
@@ -131,12 +175,10 @@ impl Writer {
                 }
                 if !done.events.is_empty() {
                     let cursor = self.context.revisions.cursor(place);
-                    self.context.events.publish(Committed { events: done.events, cursor });
+                    let events = std::mem::take(&mut done.events);
+                    self.context.events.publish(Committed { events, cursor });
                 }
-                for (answer, outcome) in done.appends {
-                    let _ = answer.send(outcome);
-                }
-                done.finishes.into_iter().for_each(|finish| finish(Ok(())));
+                done.answer();
             }
             Err(error) if is_full(&error) => self.fail(done, Vec::new().into_iter(), &error.into()),
             Err(error) => {
@@ -187,41 +229,43 @@ fn append_all(
     conn: &mut AnyConnection,
     policy: &ServerPolicy,
     revision: i64,
-    drafts: Vec<(Box<Draft>, Answer)>,
+    drafts: Drafts,
     done: &mut Done,
 ) -> DbResult<()> {
-    let failed = match append_together(conn, policy, revision, &drafts) {
-        Ok((outcomes, mut events)) => {
-            done.events.append(&mut events);
-            done.appends.extend(drafts.into_iter().zip(outcomes).map(|((_, answer), outcome)| (answer, outcome)));
-            return Ok(());
-        }
-        Err(failed) => failed,
-    };
-    if !lies_in_a_draft(&failed) {
-        done.undecided.extend(drafts.into_iter().map(|(_, answer)| answer));
-        return Err(failed);
-    }
+    let together = conn.savepoint(|conn| append_together(conn, policy, revision, &drafts));
+    let Some((failed, drafts)) = done.take(together, drafts)? else { return Ok(()) };
     tracing::warn!(error = %failed, messages = drafts.len(), "a batch of messages failed, redoing it one by one");
     for draft in drafts {
-        let draft = [draft];
-        let outcome = append_together(conn, policy, revision, &draft);
-        let [(_, answer)] = draft;
-        match outcome {
-            Ok((outcomes, mut events)) => {
-                done.events.append(&mut events);
-                done.appends.extend(outcomes.into_iter().next().map(|outcome| (answer, outcome)));
-            }
-            Err(failed) if lies_in_a_draft(&failed) => done.appends.push((answer, Err(failed.into()))),
-            Err(failed) => {
-                done.undecided.push(answer);
-                return Err(failed);
-            }
-        }
+        let alone = conn.savepoint(|conn| append_together(conn, policy, revision, std::slice::from_ref(&draft)));
+        let Some((failed, drafts)) = done.take(alone, vec![draft])? else { continue };
+        done.appends.extend(drafts.into_iter().map(|(_, answer)| answer).zip([Err(failed.into())]));
     }
     Ok(())
 }
 
+/// Appends `drafts` in a transaction that has nothing else in it; where that fails for a reason that lies in one of them,
+/// they are to be done again, each in its own.
+fn append_alone(
+    conn: &mut AnyConnection,
+    policy: &ServerPolicy,
+    revision: i64,
+    drafts: Drafts,
+    done: &mut Done,
+) -> DbResult<()> {
+    let together = append_together(conn, policy, revision, &drafts);
+    let Some((failed, drafts)) = done.take(together, drafts)? else { return Ok(()) };
+    conn.rollback()?;
+    done.rolled_back = true;
+    if drafts.len() == 1 {
+        done.appends.extend(drafts.into_iter().map(|(_, answer)| answer).zip([Err(failed.into())]));
+    } else {
+        tracing::warn!(error = %failed, messages = drafts.len(), "a batch of messages failed, redoing it one by one");
+        done.again.extend(drafts.into_iter().map(|(draft, answer)| Job::Append(draft, answer)));
+    }
+    Ok(())
+}
+
+type Drafts = Vec<(Box<Draft>, Answer)>;
 type Outcomes = (Vec<domain::Result<Appended>>, Vec<Event>);
 
 fn append_together(
@@ -230,11 +274,9 @@ fn append_together(
     revision: i64,
     drafts: &[(Box<Draft>, Answer)],
 ) -> DbResult<Outcomes> {
-    conn.savepoint(|conn| {
-        let mut batch = AppendBatch::begin(conn, policy, revision, drafts.iter().map(|(draft, _)| &**draft))?;
-        let outcomes = drafts.iter().map(|(draft, _)| batch.append(draft)).collect::<DbResult<_>>()?;
-        Ok((outcomes, batch.finish()?))
-    })
+    let mut batch = AppendBatch::begin(conn, policy, revision, drafts.iter().map(|(draft, _)| &**draft))?;
+    let outcomes = drafts.iter().map(|(draft, _)| batch.append(draft)).collect::<DbResult<_>>()?;
+    Ok((outcomes, batch.finish()?))
 }
 
 /// Whether another batch may fare better: not where the disk is full or the database gone.

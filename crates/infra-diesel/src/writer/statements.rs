@@ -59,12 +59,7 @@ pub fn read_ahead<'d>(conn: &mut PgConnection, drafts: impl Iterator<Item = &'d 
     }
     if !pairs.is_empty() {
         let (firsts, seconds): (Vec<Id>, Vec<Id>) = pairs.into_iter().unzip();
-        let found: Vec<Id> = LockDirects { firsts, seconds }.load(conn)?;
-        let mut rows = conversations::table
-            .filter(conversations::id.eq_any(found))
-            .select(ConversationRow::as_select())
-            .load(conn)?;
-        ahead.conversations.append(&mut rows);
+        ahead.conversations.append(&mut LockDirects { firsts, seconds }.load(conn)?);
     }
     ahead.users = users::table
         .filter(users::id.eq_any(people.into_iter().collect::<Vec<_>>()))
@@ -88,7 +83,10 @@ struct LockDirects {
 
 impl QueryFragment<Pg> for LockDirects {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-        out.push_sql("SELECT c.id FROM unnest(");
+        out.push_sql(
+            "SELECT c.id, c.kind, c.\"update\", c.last_seq, c.active_at, c.first_user, c.second_user, c.visibility, \
+             c.deleted_at FROM unnest(",
+        );
         out.push_bind_param::<Array<SqlId>, _>(&self.firsts)?;
         out.push_sql(", ");
         out.push_bind_param::<Array<SqlId>, _>(&self.seconds)?;
@@ -101,7 +99,7 @@ impl QueryFragment<Pg> for LockDirects {
 }
 
 impl diesel::query_builder::Query for LockDirects {
-    type SqlType = SqlId;
+    type SqlType = diesel::dsl::SqlTypeOf<diesel::dsl::AsSelect<ConversationRow, Pg>>;
 }
 impl RunQueryDsl<PgConnection> for LockDirects {}
 
@@ -118,6 +116,25 @@ pub fn insert_direct(conn: &mut AnyConnection, id: Id, first: Id, second: Id, at
     .bind::<SqlTime, _>(at)
     .execute(conn)?;
     Ok(made == 1)
+}
+
+/// Stores the rest of a batch: messages, and the counters that were counted in memory.
+pub fn store(
+    conn: &mut AnyConnection,
+    rows: Vec<MessageRow>,
+    counted: Vec<ConversationRow>,
+    revision: i64,
+) -> DbResult<()> {
+    match conn {
+        AnyConnection::Postgres(conn) if !rows.is_empty() && !counted.is_empty() => {
+            Store(InsertMessages::of(rows), WriteCounters::of(counted, revision)).execute(conn)?;
+            Ok(())
+        }
+        _ => {
+            insert_messages(conn, rows)?;
+            write_counters(conn, counted, revision)
+        }
+    }
 }
 
 /// Stores messages.
@@ -212,8 +229,21 @@ impl QueryFragment<Pg> for InsertMessages {
 }
 impl RunQueryDsl<PgConnection> for InsertMessages {}
 
-/// Writes the counters that a batch has counted in memory.
-pub fn write_counters(conn: &mut AnyConnection, counted: Vec<ConversationRow>, revision: i64) -> DbResult<()> {
+/// Both in one round trip.
+#[derive(QueryId)]
+struct Store(InsertMessages, WriteCounters);
+
+impl QueryFragment<Pg> for Store {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql("WITH counted AS (");
+        self.1.walk_ast(out.reborrow())?;
+        out.push_sql(") ");
+        self.0.walk_ast(out)
+    }
+}
+impl RunQueryDsl<PgConnection> for Store {}
+
+fn write_counters(conn: &mut AnyConnection, counted: Vec<ConversationRow>, revision: i64) -> DbResult<()> {
     match conn {
         AnyConnection::Sqlite(conn) => {
             for row in counted {
@@ -222,14 +252,7 @@ pub fn write_counters(conn: &mut AnyConnection, counted: Vec<ConversationRow>, r
         }
         AnyConnection::Postgres(_) if counted.is_empty() => {}
         AnyConnection::Postgres(conn) => {
-            let mut columns = WriteCounters { revision, ..WriteCounters::default() };
-            for row in counted {
-                columns.id.push(row.id);
-                columns.update.push(row.update);
-                columns.last_seq.push(row.last_seq);
-                columns.active_at.push(row.active_at);
-            }
-            columns.execute(conn)?;
+            WriteCounters::of(counted, revision).execute(conn)?;
         }
     }
     Ok(())
@@ -261,6 +284,19 @@ struct WriteCounters {
     last_seq: Vec<i64>,
     active_at: Vec<Option<Time>>,
     revision: i64,
+}
+
+impl WriteCounters {
+    fn of(counted: Vec<ConversationRow>, revision: i64) -> Self {
+        let mut columns = Self { revision, ..Self::default() };
+        for row in counted {
+            columns.id.push(row.id);
+            columns.update.push(row.update);
+            columns.last_seq.push(row.last_seq);
+            columns.active_at.push(row.active_at);
+        }
+        columns
+    }
 }
 
 impl QueryFragment<Pg> for WriteCounters {

@@ -98,6 +98,10 @@ fn plan(conn: &mut Raw, sql: &str) -> Vec<String> {
             // Postgres can't tell the types of what is only unnested.
             let types = match sql {
                 _ if sql.contains(") AS asked(") => "(uuid[], uuid[])",
+                _ if sql.contains("WITH counted AS") => {
+                    "(bigint, uuid[], bigint[], bigint[], timestamptz[], bigint, uuid[], bigint[], uuid[], uuid[], text[], \
+                     text[], uuid[], uuid[], text[], timestamptz[])"
+                }
                 _ if sql.contains(") AS new(id, counter") => "(bigint, uuid[], bigint[], bigint[], timestamptz[])",
                 _ => "",
             };
