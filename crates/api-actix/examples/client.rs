@@ -111,7 +111,9 @@ impl Live {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Outcome<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [base, username, password, to, content] = &arguments[..] else { return Err("URL NAME PASSWORD TO TEXT".into()) };
+    let [base, username, password, to, content] = &arguments[..] else {
+        return Err("URL NAME PASSWORD TO TEXT".into());
+    };
     let http = reqwest::Client::new();
     let login = json!({ "username": username, "password": password });
     let login: Value = http.post(format!("{base}/login")).json(&login).send().await?.error_for_status()?.json().await?;

@@ -3,8 +3,8 @@
 
 pub mod accounts;
 pub mod conversations;
-pub mod docs;
 pub mod cors;
+pub mod docs;
 pub mod error;
 pub mod extract;
 pub mod files;
@@ -17,8 +17,8 @@ pub mod messages;
 pub mod metrics;
 pub mod middleware;
 pub mod openapi;
-mod ranges;
 pub mod origin;
+mod ranges;
 pub mod receipts;
 pub mod routes;
 pub(crate) mod sending;

@@ -112,7 +112,9 @@ mod tests {
     #[test]
     fn a_list_is_of_origins() {
         assert!(Origins::parse(" , ").unwrap().0.is_empty());
-        for bad in ["*", "example.org", "https://", "https://a.org/", "https://a.org;https://b.org", "ftp://a.org", "null"] {
+        for bad in
+            ["*", "example.org", "https://", "https://a.org/", "https://a.org;https://b.org", "ftp://a.org", "null"]
+        {
             assert!(Origins::parse(bad).is_err(), "{bad}");
         }
     }
