@@ -44,11 +44,13 @@ TOKEN=$(python3 -c 'import json,sys; print(json.load(open(sys.argv[1]))["token"]
 echo "schemathesis: $CASES cases an operation, seed $SEED"
 STATUS=0
 # It keeps notes in the directory that it runs in.
+# One worker: Python 3.11 mixes up the syntax trees that several threads build at once (CPython issue 106905), and the run
+# ends in an error of its own.
 cd "$DIR"
 SCHEMATHESIS_HOOKS=schemathesis_hooks PYTHONPATH="$SCRIPTS" PYTHONDONTWRITEBYTECODE=1 PARLANCE_KNOWN="$DIR/known.json" NO_COLOR=1 \
     "$VENV/bin/schemathesis" --config-file "$SCRIPTS/schemathesis.toml" run "$URL/openapi.json" \
     --header "Authorization: Bearer $TOKEN" --phases examples,coverage,fuzzing --seed "$SEED" --max-examples "$CASES" \
-    --no-shrink --workers 2 --exclude-path /ws --exclude-path /events --exclude-path /logout \
+    --no-shrink --workers 1 --exclude-path /ws --exclude-path /events --exclude-path /logout \
     --exclude-operation-id sessions_end --exclude-operation-id accounts_delete_own "$@" \
     >"$DIR/report" 2>&1 || STATUS=$?
 if [ "$STATUS" -ne 0 ]; then
