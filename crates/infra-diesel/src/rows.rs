@@ -379,6 +379,15 @@ pub fn find_direct(conn: &mut AnyConnection, one: UserId, other: UserId) -> DbRe
     Ok(per_backend!(conn, |conn| direct.select(ConversationRow::as_select()).first(conn)).optional()?)
 }
 
+/// Like [`find_direct`], with the conversation locked as by [`lock_conversation`].
+pub fn lock_direct(conn: &mut AnyConnection, one: UserId, other: UserId) -> DbResult<Option<ConversationRow>> {
+    match find_direct(conn, one, other)? {
+        // What was read before the lock was had may be old by now.
+        Some(row) if matches!(conn, AnyConnection::Postgres(_)) => lock_conversation(conn, row.id.into()),
+        found => Ok(found),
+    }
+}
+
 /// The group of that id, if there is one that was not deleted.
 pub fn find_group(conn: &mut AnyConnection, id: GroupId) -> DbResult<Option<Group>> {
     let found: Option<GroupRow> = conversations::table

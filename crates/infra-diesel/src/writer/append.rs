@@ -7,8 +7,8 @@ use crate::error::DbResult;
 use crate::files::find_readable;
 use crate::members::{NewMemberRow, insert_member};
 use crate::rows::{
-    ConversationRow, FileRow, MessageRow, ProfileRow, find_conversation, find_direct, find_message, find_profile,
-    find_role, full_message, pair, user_role,
+    ConversationRow, FileRow, MessageRow, ProfileRow, find_message, find_profile, find_role, full_message,
+    lock_conversation, lock_direct, pair, user_role,
 };
 use crate::schema::{files, messages};
 use crate::sql_types::{Id, Time};
@@ -251,7 +251,7 @@ impl<'a> AppendBatch<'a> {
         let (first, second) = pair(draft.sender, receiver);
         let (id, at) = (Id::from(draft.new_conversation), Time::from(draft.at));
         let made = statements::insert_direct(self.conn, id, first, second, at)?;
-        let Some(row) = find_direct(self.conn, draft.sender, receiver)? else {
+        let Some(row) = lock_direct(self.conn, draft.sender, receiver)? else {
             return Ok(domain::Unavailable::Overloaded.err()?);
         };
         let conversation = ConversationId::from(row.id);
@@ -367,7 +367,8 @@ impl<'a> AppendBatch<'a> {
         Ok(match self.conversations.entry(id) {
             Slot::Occupied(known) => known.into_mut(),
             Slot::Vacant(unknown) => {
-                let found = find_conversation(self.conn, id)?;
+                // Made since the drafts' conversations were locked, or it would be known.
+                let found = lock_conversation(self.conn, id)?;
                 unknown.insert(found.map(|row| Counted { row, dirty: false }))
             }
         }
@@ -379,7 +380,8 @@ impl<'a> AppendBatch<'a> {
         if let Some(known) = self.directs.get(&pair) {
             return Ok(Some(*known));
         }
-        let Some(row) = find_direct(self.conn, one, other)? else { return Ok(None) };
+        // One that another node made since the drafts' conversations were locked: its counter moves, too.
+        let Some(row) = lock_direct(self.conn, one, other)? else { return Ok(None) };
         let id = ConversationId::from(row.id);
         self.directs.insert(pair, id);
         self.conversations.entry(id).or_insert(Some(Counted { row, dirty: false }));

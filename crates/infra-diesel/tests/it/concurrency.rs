@@ -177,7 +177,7 @@ async fn of_eight_signups_of_one_name_one_succeeds(db: TestDb) {
 async fn two_begin_their_conversation_at_once(db: TestDb) {
     let servers = Servers::start(db).await;
     let ada = servers.world.user("ada").await;
-    for round in 0..10 {
+    for round in 0..30 {
         let bob = servers.world.user(&format!("bob{round}")).await;
         let sends = all((0..8).map(|n| {
             let (from, to) = if n % 4 < 2 { (ada, bob) } else { (bob, ada) };
