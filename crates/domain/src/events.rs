@@ -4,6 +4,7 @@ use crate::context::Timestamp;
 use crate::groups::{Group, Member};
 use crate::ids::{ConversationId, GroupId, MessageId, SessionId, UserId};
 use crate::messages::{Message, Place, Tombstone};
+use std::collections::HashMap;
 
 /// Something that was committed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -158,6 +159,18 @@ impl Event {
         }
     }
 
+    /// Whether it changes the group or its members.
+    pub fn changes_roster(&self) -> bool {
+        matches!(
+            self,
+            Self::GroupUpdated(_)
+                | Self::GroupDeleted(_)
+                | Self::MemberAdded(_)
+                | Self::MemberUpdated(_)
+                | Self::MemberRemoved(_)
+        )
+    }
+
     /// The number it took of its conversation's counter, if it took one.
     pub fn update(&self) -> Option<i64> {
         match self {
@@ -175,11 +188,57 @@ impl Event {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Revision(pub i64);
 
+/// Where a conversation stands. Whoever knows it as it stands at one head, and is given what leads from that head to another,
+/// knows it as it stands at the other: so a node tells whether it missed something that another one committed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Head {
+    /// Its counter.
+    pub update: i64,
+    /// Of the last time a message was sent, edited or deleted.
+    pub changed: Revision,
+    /// Of the last time the group or its members changed.
+    pub roster: Revision,
+}
+
+impl Head {
+    /// Of what was just made.
+    pub const NEW: Self = Self { update: 0, changed: Revision(0), roster: Revision(0) };
+
+    /// Where it stands after these events of a transaction of that revision.
+    #[must_use]
+    pub fn after<'a>(mut self, events: impl IntoIterator<Item = &'a Event>, revision: Revision) -> Self {
+        for event in events {
+            if let Some(update) = event.update() {
+                self.update = update;
+                self.changed = revision;
+            }
+            if event.changes_roster() {
+                self.roster = revision;
+            }
+        }
+        self
+    }
+
+    /// Whether who knows this head knows all that the other does.
+    pub fn covers(&self, other: &Self) -> bool {
+        self.update >= other.update && self.roster >= other.roster
+    }
+
+    /// The last time anything changed.
+    pub fn newest(&self) -> Revision {
+        self.changed.max(self.roster)
+    }
+}
+
 /// What one transaction made happen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Committed {
     /// In the order in which it happened.
     pub events: Vec<Event>,
+    /// Of every conversation that one of them belongs to: where it stood before.
+    pub heads: HashMap<ConversationId, Head>,
+    /// What its changes are marked with.
+    pub revision: Revision,
     /// From where to resume for who has been given all of it and all that was published before it.
     pub cursor: Revision,
 }

@@ -86,6 +86,7 @@ impl GroupRepository for Store {
                 updated_at: at,
             };
             insert_member(tx.conn, &owner)?;
+            tx.hold_new(group.id.conversation());
             let user = crate::rows::find_profile(tx.conn, group.owner)?;
             tx.events.push(Event::MemberAdded(Member {
                 group: group.id,
@@ -172,7 +173,7 @@ impl GroupRepository for Store {
 
     async fn change(&self, actor: UserId, id: GroupId, change: GroupChange, at: Timestamp) -> Result<GroupView> {
         self.write(id.0, move |tx| {
-            let row = lock_group(tx.conn, id)?;
+            let row = lock_group(tx, id)?;
             let role = find_role(tx.conn, id.conversation(), actor)?;
             row.standing(role)?.may_change()?;
             let Some(mut group) = find_group(tx.conn, id)? else { return Ok(NotFound::Group.err()?) };
@@ -200,7 +201,7 @@ impl GroupRepository for Store {
 
     async fn delete(&self, actor: UserId, id: GroupId, at: Timestamp) -> Result<()> {
         self.write(id.0, move |tx| {
-            let row = lock_group(tx.conn, id)?;
+            let row = lock_group(tx, id)?;
             row.standing(find_role(tx.conn, id.conversation(), actor)?)?.may_delete()?;
             match find_group(tx.conn, id)? {
                 Some(group) => end_group(tx, group, at),

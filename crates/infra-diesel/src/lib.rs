@@ -15,6 +15,7 @@ mod lock;
 mod members;
 mod messages;
 mod migrations;
+mod nodes;
 mod pool;
 mod postgres;
 mod receipts;

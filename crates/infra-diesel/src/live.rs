@@ -37,7 +37,7 @@ fn roster(conn: &mut AnyConnection, user: UserId, at: Revision) -> DbResult<Rost
 
 /// The number of the last change of a conversation that is older than `since`: everything after it may have been missed.
 /// Read backwards from the newest, so that it costs in proportion to what was missed.
-fn last_before(conn: &mut AnyConnection, of: Id, since: Revision) -> DbResult<i64> {
+pub fn last_before(conn: &mut AnyConnection, of: Id, since: Revision) -> DbResult<i64> {
     let older = || messages::table.filter(messages::conversation_id.eq(of).and(messages::revision.lt(since.0)));
     let unchanged: Option<i64> = older()
         .filter(messages::update.eq(messages::seq))

@@ -109,7 +109,11 @@ pub fn dismiss(tx: &mut Tx<'_>, member: Member) -> DbResult<()> {
 /// Ends a group: gone for everybody, its name free. Its messages stay in the database, out of everybody's reach.
 pub fn end_group(tx: &mut Tx<'_>, group: Group, at: Timestamp) -> DbResult<()> {
     diesel::update(conversations::table.find(Id::from(group.id)))
-        .set((conversations::deleted_at.eq(Time::from(at)), conversations::member_count.eq(0)))
+        .set((
+            conversations::deleted_at.eq(Time::from(at)),
+            conversations::member_count.eq(0),
+            conversations::roster_revision.eq(tx.revision),
+        ))
         .execute(tx.conn)?;
     let its_members = members::table.filter(members::conversation_id.eq(Id::from(group.id)));
     diesel::update(users::table.filter(users::id.eq_any(its_members.select(members::user_id))))
@@ -121,9 +125,12 @@ pub fn end_group(tx: &mut Tx<'_>, group: Group, at: Timestamp) -> DbResult<()> {
 }
 
 /// The live group, locked against other changes of it and its members.
-pub fn lock_group(conn: &mut AnyConnection, group: GroupId) -> DbResult<ConversationRow> {
-    match lock_conversation(conn, group.conversation())? {
-        Some(row) if row.kind == "group" => Ok(row),
+pub fn lock_group(tx: &mut Tx<'_>, group: GroupId) -> DbResult<ConversationRow> {
+    match lock_conversation(tx.conn, group.conversation())? {
+        Some(row) if row.kind == "group" => {
+            tx.hold(&row);
+            Ok(row)
+        }
         _ => Ok(NotFound::Group.err()?),
     }
 }
@@ -132,7 +139,7 @@ pub fn lock_group(conn: &mut AnyConnection, group: GroupId) -> DbResult<Conversa
 impl MemberRepository for Store {
     async fn add(&self, actor: UserId, new: NewMember, at: Timestamp) -> Result<Member> {
         self.write(new.group.0, move |tx| {
-            let group = lock_group(tx.conn, new.group)?;
+            let group = lock_group(tx, new.group)?;
             let standing = group.standing(find_role(tx.conn, new.group.conversation(), actor)?)?;
             standing.may_read()?;
             if find_profile(tx.conn, new.user)?.is_none_or(|user| user.deleted_at.is_some()) {
@@ -160,7 +167,7 @@ impl MemberRepository for Store {
         at: Timestamp,
     ) -> Result<Member> {
         self.write(group.0, move |tx| {
-            let row = lock_group(tx.conn, group)?;
+            let row = lock_group(tx, group)?;
             let acting = find_member(tx.conn, group, actor)?;
             let standing = row.standing(acting.as_ref().map(|member| member.role))?;
             standing.may_read()?;
@@ -180,7 +187,7 @@ impl MemberRepository for Store {
 
     async fn remove(&self, actor: UserId, group: GroupId, target: UserId, at: Timestamp) -> Result<()> {
         self.write(group.0, move |tx| {
-            let row = lock_group(tx.conn, group)?;
+            let row = lock_group(tx, group)?;
             let standing = row.standing(find_role(tx.conn, group.conversation(), actor)?)?;
             standing.may_read()?;
             let Some(member) = find_member(tx.conn, group, target)? else { return Ok(NotFound::Member.err()?) };

@@ -54,6 +54,7 @@ fn take_number(tx: &mut Tx<'_>, conversation: &ConversationRow) -> DbResult<i64>
 
 fn edit(tx: &mut Tx<'_>, actor: UserId, id: MessageId, content: &Content, at: Timestamp) -> DbResult<Message> {
     let (conversation, message) = lock_message(tx.conn, id)?;
+    tx.hold(&conversation);
     let role = find_role(tx.conn, conversation.id.into(), actor)?;
     conversation.access(actor, role)?.may_edit(actor, message.0.sender_id.into())?;
     let mut message = full_message(&conversation, message)?;
@@ -84,6 +85,7 @@ fn edit(tx: &mut Tx<'_>, actor: UserId, id: MessageId, content: &Content, at: Ti
 
 fn delete(tx: &mut Tx<'_>, actor: UserId, id: MessageId, at: Timestamp) -> DbResult<()> {
     let (conversation, (mut row, ..)) = lock_message(tx.conn, id)?;
+    tx.hold(&conversation);
     let role = find_role(tx.conn, conversation.id.into(), actor)?;
     conversation.access(actor, role)?.may_delete(actor, row.sender_id.into())?;
     row.update = take_number(tx, &conversation)?;
@@ -246,7 +248,12 @@ fn page(conn: &mut AnyConnection, viewer: UserId, of: Recipient, window: Window)
 
 /// What changed after a number. Two sorted streams: messages that are as they were sent (their `update` is their place in
 /// the clustered table) and those changed since (a partial index); the second bounds the first.
-fn changes(conn: &mut AnyConnection, of: &ConversationRow, after: i64, limit: Limit) -> DbResult<Changes> {
+pub fn changed_messages(
+    conn: &mut AnyConnection,
+    of: &ConversationRow,
+    after: i64,
+    limit: Limit,
+) -> DbResult<Page<FullMessage>> {
     let surplus = limit.get() as i64 + 1;
     let changed = full_messages!(of.id).filter(messages::update.gt(after).and(messages::update.ne(messages::seq)));
     let mut found: Vec<FullMessage> = changed.order(messages::update.asc()).limit(surplus).load(conn)?;
@@ -259,7 +266,11 @@ fn changes(conn: &mut AnyConnection, of: &ConversationRow, after: i64, limit: Li
         .filter(messages::update.eq(messages::seq));
     found.append(&mut unchanged.order(messages::seq.asc()).limit(surplus).load(conn)?);
     found.sort_by_key(|(row, ..)| row.update);
-    let page = Page::from_surplus(found, limit);
+    Ok(Page::from_surplus(found, limit))
+}
+
+fn changes(conn: &mut AnyConnection, of: &ConversationRow, after: i64, limit: Limit) -> DbResult<Changes> {
+    let page = changed_messages(conn, of, after, limit)?;
     let entries = page.items.into_iter().map(|message| match message.0.tombstone() {
         Some(tombstone) => Ok(ChangeEntry::Deleted(tombstone)),
         None => full_message(of, message).map(|message| ChangeEntry::Message(Box::new(message))),

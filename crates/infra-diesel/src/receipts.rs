@@ -90,7 +90,9 @@ fn mark_seen(tx: &mut crate::writer::Tx<'_>, reader: UserId, id: MessageId, at: 
         return Ok(NotFound::Message.err()?);
     };
     // Held still, so that of two marks at once both are counted.
-    lock_conversation(tx.conn, message.conversation)?;
+    if let Some(held) = lock_conversation(tx.conn, message.conversation)? {
+        tx.hold(&held);
+    }
     let Some((_, access)) = find_access(tx.conn, message.conversation, reader)? else {
         return Ok(NotFound::Message.err()?);
     };
@@ -127,7 +129,9 @@ fn mark_read(
     up_to: MessageId,
     at: Timestamp,
 ) -> DbResult<()> {
-    lock_conversation(tx.conn, of)?;
+    if let Some(held) = lock_conversation(tx.conn, of)? {
+        tx.hold(&held);
+    }
     let Some((conversation, access)) = find_access(tx.conn, of, reader)? else {
         return Ok(NotFound::Conversation.err()?);
     };

@@ -5,6 +5,7 @@ use crate::error::{Corrupt, DbResult};
 use crate::schema::{conversations, files, members, messages, users};
 use crate::sql_types::{Id, Time};
 use diesel::prelude::*;
+use domain::events::{Head, Revision};
 use domain::files::{File, FileName, MediaType, Sha256};
 use domain::groups::{Description, Group, GroupName, Member, Role, Standing, Visibility};
 use domain::messages::{Access, AttachmentKind, Body, Caption, Message, MessageType, Place, Text, Tombstone};
@@ -98,10 +99,17 @@ pub struct ConversationRow {
     pub first_user: Option<Id>,
     pub second_user: Option<Id>,
     pub visibility: Option<String>,
+    pub revision: i64,
+    pub roster_revision: i64,
     pub deleted_at: Option<Time>,
 }
 
 impl ConversationRow {
+    /// Where it stands.
+    pub fn head(&self) -> Head {
+        Head { update: self.update, changed: Revision(self.revision), roster: Revision(self.roster_revision) }
+    }
+
     /// How a user with that role in it stands to the conversation.
     ///
     /// # Errors

@@ -74,7 +74,7 @@ fn end_sessions(tx: &mut Tx<'_>, user: UserId, keep: Option<SessionId>, at: Time
 
 /// Takes the user out of a group, which passes to the heir or ends.
 fn leave_for_good(tx: &mut Tx<'_>, user: UserId, group: GroupId, at: Timestamp) -> DbResult<()> {
-    lock_group(tx.conn, group)?;
+    lock_group(tx, group)?;
     let Some(member) = find_member(tx.conn, group, user)? else { return Ok(()) };
     if member.role == Role::Owner {
         let candidates = oldest_others(tx.conn, group, user)?;

@@ -1,10 +1,14 @@
 //! Live connections: catching up with what was missed, and what is told but kept nowhere.
 
 mod catch_up;
+mod nodes;
 mod ports;
 mod typing;
 
 pub use catch_up::{CatchUp, CatchUpPlan, Resync, ResyncReason, Since};
+#[cfg(feature = "mocks")]
+pub use nodes::MockNodeReader;
+pub use nodes::{Changed, ChangedConversation, Known, NodeReader, Past};
 #[cfg(feature = "mocks")]
 pub use ports::MockLiveReader;
 pub use ports::{LiveReader, Missed, MissedIn, Roster};

@@ -1,7 +1,7 @@
 //! Appending messages, many at once: look-ups are shared, counters are counted in memory and written once, and the
 //! rules are asked about what this transaction sees.
 
-use super::statements;
+use super::{Heads, statements};
 use crate::connection::AnyConnection;
 use crate::error::DbResult;
 use crate::files::find_readable;
@@ -13,7 +13,7 @@ use crate::rows::{
 use crate::schema::{files, messages};
 use crate::sql_types::{Id, Time};
 use diesel::prelude::*;
-use domain::events::Event;
+use domain::events::{Event, Head};
 use domain::groups::{Entry, Role};
 use domain::messages::{Appended, Attachment, Body, Draft, DraftBody, Message, Recipient, StoredSend};
 use domain::users::{Profile, ServerPolicy, UserRole, Username};
@@ -42,6 +42,7 @@ pub struct AppendBatch<'a> {
     policy: &'a ServerPolicy,
     revision: i64,
     conversations: HashMap<ConversationId, Option<Counted>>,
+    heads: Heads,
     directs: HashMap<(Id, Id), ConversationId>,
     /// Living users.
     users: HashMap<UserId, Option<Sender>>,
@@ -72,6 +73,7 @@ impl<'a> AppendBatch<'a> {
             policy,
             revision,
             conversations: HashMap::new(),
+            heads: Heads::new(),
             directs: HashMap::new(),
             users: HashMap::new(),
             roles: HashMap::new(),
@@ -94,6 +96,7 @@ impl<'a> AppendBatch<'a> {
                 self.directs.insert((first, second), row.id.into());
             }
             let live = row.deleted_at.is_none();
+            self.heads.insert(row.id.into(), row.head());
             self.conversations.insert(row.id.into(), live.then_some(Counted { row, dirty: false }));
         }
         for user in ahead.users {
@@ -255,6 +258,7 @@ impl<'a> AppendBatch<'a> {
             return Ok(domain::Unavailable::Overloaded.err()?);
         };
         let conversation = ConversationId::from(row.id);
+        self.heads.entry(conversation).or_insert_with(|| if made { Head::NEW } else { row.head() });
         if made {
             for user in if first == second { vec![first] } else { vec![first, second] } {
                 let member = NewMemberRow {
@@ -338,11 +342,12 @@ impl<'a> AppendBatch<'a> {
         statements::insert_messages(self.conn, std::mem::take(&mut self.rows))
     }
 
-    /// Writes what is still only counted, and gives what happened. To be called once, before the commit.
-    pub fn finish(self) -> DbResult<Vec<Event>> {
+    /// Writes what is still only counted, and gives what happened, and where its conversations stood before. To be called once, before
+    /// the commit.
+    pub fn finish(self) -> DbResult<(Vec<Event>, Heads)> {
         let counted = self.conversations.into_values().flatten().filter(|counted| counted.dirty).map(|c| c.row);
         statements::store(self.conn, self.rows, counted.collect(), self.revision)?;
-        Ok(self.events)
+        Ok((self.events, self.heads))
     }
 
     fn user(&mut self, id: UserId) -> DbResult<Option<Sender>> {
@@ -369,6 +374,7 @@ impl<'a> AppendBatch<'a> {
             Slot::Vacant(unknown) => {
                 // Made since the drafts' conversations were locked, or it would be known.
                 let found = lock_conversation(self.conn, id)?;
+                self.heads.extend(found.iter().map(|row| (id, row.head())));
                 unknown.insert(found.map(|row| Counted { row, dirty: false }))
             }
         }
@@ -384,6 +390,7 @@ impl<'a> AppendBatch<'a> {
         let Some(row) = lock_direct(self.conn, one, other)? else { return Ok(None) };
         let id = ConversationId::from(row.id);
         self.directs.insert(pair, id);
+        self.heads.entry(id).or_insert_with(|| row.head());
         self.conversations.entry(id).or_insert(Some(Counted { row, dirty: false }));
         Ok(Some(id))
     }

@@ -1,12 +1,12 @@
 //! Batches: what waits, in one transaction.
 
 use super::append::AppendBatch;
-use super::{BATCH, BatchFailed, Context, Finish, Job, Queued, Tx};
+use super::{BATCH, BatchFailed, Context, Finish, Heads, Job, Queued, Tx};
 use crate::connection::{AnyConnection, DatabaseUrl, Purpose};
 use crate::error::{DbError, DbResult, is_full, is_out_of_reach};
 use crate::revisions::Place;
 use crate::telemetry::METRICS;
-use domain::events::{Committed, Event};
+use domain::events::{Committed, Event, Revision};
 use domain::messages::{Appended, Draft};
 use domain::users::ServerPolicy;
 use std::time::Instant;
@@ -28,6 +28,7 @@ struct Done {
     undecided: Vec<Answer>,
     finishes: Vec<Finish>,
     events: Vec<Event>,
+    heads: Heads,
     /// Whether the transaction was rolled back already: nothing is to be committed.
     rolled_back: bool,
     /// What has to be done again, each in a transaction of its own.
@@ -38,8 +39,11 @@ impl Done {
     /// Takes in what drafts came to, or gives them back where the reason that they failed lies in one of them.
     fn take(&mut self, outcome: DbResult<Outcomes>, drafts: Drafts) -> DbResult<Option<(DbError, Drafts)>> {
         match outcome {
-            Ok((outcomes, mut events)) => {
+            Ok((outcomes, mut events, heads)) => {
                 self.events.append(&mut events);
+                for (of, head) in heads {
+                    self.heads.entry(of).or_insert(head);
+                }
                 self.appends.extend(drafts.into_iter().map(|(_, answer)| answer).zip(outcomes));
                 Ok(None)
             }
@@ -116,7 +120,12 @@ impl Writer {
                         if shared {
                             conn.begin_savepoint()?;
                         }
-                        let (keep, finish) = work(&mut Tx { conn, events: &mut events, revision: begun.revision });
+                        let (keep, finish) = work(&mut Tx {
+                            conn,
+                            events: &mut events,
+                            heads: &mut done.heads,
+                            revision: begun.revision,
+                        });
                         done.finishes.push(finish);
                         if !keep {
                             conn.rollback()?;
@@ -176,7 +185,9 @@ impl Writer {
                 if !done.events.is_empty() {
                     let cursor = self.context.revisions.cursor(place);
                     let events = std::mem::take(&mut done.events);
-                    self.context.events.publish(Committed { events, cursor });
+                    let heads = std::mem::take(&mut done.heads);
+                    let revision = Revision(place.revision);
+                    self.context.events.publish(Committed { events, heads, revision, cursor });
                 }
                 done.answer();
             }
@@ -266,7 +277,7 @@ fn append_alone(
 }
 
 type Drafts = Vec<(Box<Draft>, Answer)>;
-type Outcomes = (Vec<domain::Result<Appended>>, Vec<Event>);
+type Outcomes = (Vec<domain::Result<Appended>>, Vec<Event>, Heads);
 
 fn append_together(
     conn: &mut AnyConnection,
@@ -276,7 +287,8 @@ fn append_together(
 ) -> DbResult<Outcomes> {
     let mut batch = AppendBatch::begin(conn, policy, revision, drafts.iter().map(|(draft, _)| &**draft))?;
     let outcomes = drafts.iter().map(|(draft, _)| batch.append(draft)).collect::<DbResult<_>>()?;
-    Ok((outcomes, batch.finish()?))
+    let (events, heads) = batch.finish()?;
+    Ok((outcomes, events, heads))
 }
 
 /// Whether another batch may fare better: not where the disk is full or the database gone.

@@ -17,11 +17,14 @@ use crate::connection::{AnyConnection, DatabaseUrl};
 use crate::error::{DbError, DbResult};
 use crate::pool::within;
 use crate::revisions::Revisions;
+use crate::rows::ConversationRow;
 use crate::telemetry::METRICS;
-use domain::events::{Event, EventPublisher};
+use domain::ConversationId;
+use domain::events::{Event, EventPublisher, Head};
 use domain::messages::{Appended, Draft};
 use domain::users::ServerPolicy;
 use domain::{Error, Unavailable};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -63,8 +66,26 @@ pub struct Tx<'a> {
     pub conn: &'a mut AnyConnection,
     /// Published after the commit, in this order.
     pub events: &'a mut Vec<Event>,
+    /// Where the conversations stood that it touches.
+    pub heads: &'a mut Heads,
     /// The transaction's place in the order of all: goes into every row that live connections resume by.
     pub revision: i64,
+}
+
+/// Where conversations stood before a transaction.
+pub type Heads = HashMap<ConversationId, Head>;
+
+impl Tx<'_> {
+    /// Takes note of where a locked conversation stands; to be called before anything of it is changed. An event of a
+    /// conversation that was not held goes out, but other nodes have to ask the database what came before it.
+    pub fn hold(&mut self, row: &ConversationRow) {
+        self.heads.entry(row.id.into()).or_insert_with(|| row.head());
+    }
+
+    /// Takes note of a conversation that this transaction makes.
+    pub fn hold_new(&mut self, conversation: ConversationId) {
+        self.heads.entry(conversation).or_insert(Head::NEW);
+    }
 }
 
 type Work = Box<dyn FnOnce(&mut Tx<'_>) -> (bool, Finish) + Send>;

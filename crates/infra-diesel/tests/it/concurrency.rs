@@ -1,7 +1,7 @@
 //! Many at once: over one store, and over two that share one Postgres as two server processes do.
 
 use crate::world::{Recorder, World, fresh, limit, open, text};
-use domain::events::Event;
+use domain::events::{Committed, Event};
 use domain::groups::Visibility;
 use domain::messages::{Appended, ChangeEntry, Draft, IdempotencyKey, MessageLog, MessageReader, Recipient};
 use domain::users::{NewUser, ServerPolicy, UserRepository, Username};
@@ -25,13 +25,13 @@ pub async fn all<F: Future>(futures: impl IntoIterator<Item = F>) -> Vec<F::Outp
 }
 
 /// Servers over one database: two where it can have two. The first is the world's.
-struct Servers {
-    world: World,
+pub struct Servers {
+    pub world: World,
     second: Option<(Store, Arc<Recorder>)>,
 }
 
 impl Servers {
-    async fn start(db: TestDb) -> Self {
+    pub async fn start(db: TestDb) -> Self {
         let world = World::new(db).await;
         let second = match world.db.backend() {
             Backend::Sqlite => None,
@@ -44,7 +44,7 @@ impl Servers {
     }
 
     /// By turns the one and the other.
-    fn any(&self, n: usize) -> &Store {
+    pub fn any(&self, n: usize) -> &Store {
         match &self.second {
             Some((second, _)) if n % 2 == 1 => second,
             _ => &self.world,
@@ -53,8 +53,14 @@ impl Servers {
 
     /// What each server published.
     fn published(&self) -> Vec<Vec<Event>> {
-        let second = self.second.as_ref().map(|(_, events)| events.take());
-        std::iter::once(self.world.events.take()).chain(second).collect()
+        let events = |committed: Vec<Committed>| committed.into_iter().flat_map(|committed| committed.events).collect();
+        self.committed().into_iter().map(events).collect()
+    }
+
+    /// As [`Servers::published`], by transaction.
+    pub fn committed(&self) -> Vec<Vec<Committed>> {
+        let second = self.second.as_ref().map(|(_, events)| events.take_committed());
+        std::iter::once(self.world.events.take_committed()).chain(second).collect()
     }
 }
 

@@ -124,7 +124,7 @@ async fn who_resumes_from_a_cursor_misses_nothing(db: TestDb) {
     let committed = world.events.take_committed();
     let last = said.last().unwrap();
     let mut last_cursor = Revision(i64::MIN);
-    for Committed { events, cursor } in committed {
+    for Committed { events, cursor, .. } in committed {
         assert!(cursor >= last_cursor, "cursors do not go back");
         last_cursor = cursor;
         let Some(given) = events.last().and_then(number) else { continue };

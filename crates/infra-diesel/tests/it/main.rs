@@ -35,6 +35,7 @@ mod groups;
 mod idempotency;
 mod live;
 mod members;
+mod nodes;
 mod pages;
 mod plans;
 mod receipts;

@@ -16,7 +16,7 @@ on_both!(
     sessions_outlive_the_server,
 );
 
-async fn begin(world: &World, user: UserId) -> Session {
+pub async fn begin(world: &World, user: UserId) -> Session {
     let session = Session::begin(SessionId(fresh()), user, Some(UserAgent::clean("curl/8")), now());
     SessionRepository::create(&**world, session.clone()).await.unwrap();
     session

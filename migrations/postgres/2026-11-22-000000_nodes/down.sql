@@ -1,0 +1,2 @@
+DROP INDEX conversations_roster;
+DROP INDEX messages_revision;
