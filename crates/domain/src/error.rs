@@ -173,6 +173,9 @@ pub enum Conflict {
     /// The owner's own role changes only by handing the group over.
     #[error("one's own role cannot be changed")]
     OwnRole,
+    /// An admin who is disabled could not undo it.
+    #[error("one cannot disable oneself")]
+    OwnAccount,
     /// The idempotency key was used for another message, or for one deleted since.
     #[error("the idempotency key was used for another message")]
     KeyReused,

@@ -69,6 +69,7 @@ pub(crate) fn account(n: u128, name: &str) -> User {
         created_at: at(1),
         updated_at: at(1),
         deleted_at: None,
+        disabled_at: None,
     }
 }
 

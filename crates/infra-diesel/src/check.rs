@@ -19,7 +19,7 @@ struct Line {
 }
 
 /// What must not be, and how to count it. Each is a sentence that is false of a healthy database.
-const FAULTS: [(&str, &str); 7] = [
+const FAULTS: [(&str, &str); 9] = [
     (
         "conversations whose counter is not the number of their newest change",
         "SELECT count(*) AS n FROM conversations c WHERE c.\"update\" <> \
@@ -56,6 +56,12 @@ const FAULTS: [(&str, &str); 7] = [
         "SELECT count(*) AS n FROM members m JOIN conversations c ON c.id = m.conversation_id \
          WHERE m.read_up_to > c.\"update\"",
     ),
+    (
+        "live messages that retention has passed by",
+        "SELECT count(*) AS n FROM conversations c JOIN messages m ON m.conversation_id = c.id \
+         AND m.seq <= c.expired_up_to WHERE m.deleted_at IS NULL",
+    ),
+    ("numbers missing in the audit record", "SELECT coalesce(max(number), 0) - count(*) AS n FROM audit"),
 ];
 
 fn faults(conn: &mut AnyConnection) -> DbResult<Vec<String>> {

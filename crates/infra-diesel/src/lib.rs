@@ -3,6 +3,7 @@
 //! [`Store`] is the whole public face. Reads go to a bounded pool of threads, everything that changes goes through the
 //! one door of [`writer`](self). The rules of the domain are asked inside the transactions that act.
 
+mod admin;
 mod check;
 mod connection;
 mod conversations;

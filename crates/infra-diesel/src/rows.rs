@@ -48,6 +48,7 @@ pub struct UserRow {
     pub created_at: Time,
     pub updated_at: Time,
     pub deleted_at: Option<Time>,
+    pub disabled_at: Option<Time>,
 }
 
 impl UserRow {
@@ -63,6 +64,7 @@ impl UserRow {
             created_at: self.created_at.into(),
             updated_at: self.updated_at.into(),
             deleted_at: self.deleted_at.map(Into::into),
+            disabled_at: self.disabled_at.map(Into::into),
         })
     }
 }

@@ -19,6 +19,7 @@ table! {
         updated_at -> SqlTime,
         deleted_at -> Nullable<SqlTime>,
         roster_revision -> BigInt,
+        disabled_at -> Nullable<SqlTime>,
     }
 }
 
@@ -56,6 +57,7 @@ table! {
         created_at -> SqlTime,
         updated_at -> SqlTime,
         deleted_at -> Nullable<SqlTime>,
+        expired_up_to -> BigInt,
     }
 }
 
@@ -121,6 +123,19 @@ table! {
         seq -> BigInt,
         from_seq -> BigInt,
         seen_at -> SqlTime,
+    }
+}
+
+table! {
+    use diesel::sql_types::{BigInt, Nullable, Text};
+    use super::{SqlId, SqlTime};
+    audit (number) {
+        number -> BigInt,
+        created_at -> SqlTime,
+        actor_id -> Nullable<SqlId>,
+        action -> Text,
+        user_id -> Nullable<SqlId>,
+        group_id -> Nullable<SqlId>,
     }
 }
 

@@ -4,12 +4,13 @@ use crate::Store;
 use crate::rows::user_role;
 use crate::schema::{sessions, users};
 use crate::sql_types::{Id, Time};
+use crate::users::lock_user;
 use async_trait::async_trait;
 use diesel::prelude::*;
 use domain::events::Event;
 use domain::sessions::{LiveSession, Session, SessionRepository, UserAgent};
 use domain::users::Username;
-use domain::{Result, SessionId, Timestamp, UserId};
+use domain::{Result, SessionId, Timestamp, Unauthenticated, UserId};
 use std::collections::HashMap;
 use std::sync::{PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -111,6 +112,10 @@ impl SessionRepository for Store {
                 last_seen_at: session.last_seen_at.into(),
                 user_agent: session.user_agent.map(|agent| agent.as_str().to_owned()),
             };
+            let user = lock_user(tx.conn, session.user)?;
+            if user.is_none_or(|user| user.deleted_at.is_some() || user.disabled_at.is_some()) {
+                return Ok(Unauthenticated::InvalidCredentials.err()?);
+            }
             diesel::insert_into(sessions::table).values(row).execute(tx.conn)?;
             Ok(())
         })
@@ -126,7 +131,7 @@ impl SessionRepository for Store {
                 let found: Option<(Id, String, String, Time)> = sessions::table
                     .inner_join(users::table.on(users::id.eq(sessions::user_id)))
                     .filter(sessions::id.eq(Id::from(id)).and(sessions::revoked_at.is_null()))
-                    .filter(users::deleted_at.is_null())
+                    .filter(users::deleted_at.is_null().and(users::disabled_at.is_null()))
                     .select((users::id, users::username, users::role, sessions::last_seen_at))
                     .first(conn)
                     .optional()?;

@@ -75,6 +75,7 @@ pub struct Store {
     writers: RwLock<Option<Arc<Writers>>>,
     sessions: Arc<SessionCache>,
     revisions: Arc<Revisions>,
+    policy: Arc<ServerPolicy>,
     _lock: Option<DatabaseLock>,
 }
 
@@ -110,10 +111,11 @@ impl Store {
         let sessions = Arc::new(SessionCache::new((!sqlite).then_some(SHARED_SESSIONS_BELIEVED)));
         let observed = Arc::new(Observed { sessions: Arc::clone(&sessions), events: options.events });
         let count = if sqlite { 1 } else { POSTGRES_WRITERS };
+        let policy = Arc::clone(&options.policy);
         let writers = Writers::start(&url, count, options.policy, observed, options.fatal, Arc::clone(&revisions))?;
         let readers = Readers::start(&url, options.pool_size.unwrap_or_else(default_pool_size))?;
         let writers = RwLock::new(Some(Arc::new(writers)));
-        Ok(Self { readers, writers, sessions, revisions, _lock: lock })
+        Ok(Self { readers, writers, sessions, revisions, policy, _lock: lock })
     }
 
     /// Brings the tables up to date and gives the names of what was run.
@@ -144,6 +146,11 @@ impl Store {
 
     pub(crate) fn sessions(&self) -> &SessionCache {
         &self.sessions
+    }
+
+    /// The operator's rules, for transactions that ask them.
+    pub(crate) fn policy(&self) -> Arc<ServerPolicy> {
+        Arc::clone(&self.policy)
     }
 
     pub(crate) fn writers(&self) -> domain::Result<Arc<Writers>> {

@@ -14,7 +14,7 @@ use diesel::prelude::*;
 use domain::events::Event;
 use domain::groups::{Member, Role, heir};
 use domain::users::{
-    Credentials, NewUser, PasswordHash, ProfileChange, User, UserRepository, Username, UsernamePrefix,
+    Credentials, NewUser, PasswordHash, ProfileChange, User, UserRepository, UserRole, Username, UsernamePrefix,
 };
 use domain::{Conflict, GroupId, Limit, NotFound, Page, Result, SessionId, Timestamp, UserId};
 
@@ -30,6 +30,73 @@ struct NewUserRow {
     role: &'static str,
     created_at: Time,
     updated_at: Time,
+}
+
+/// A role on the server as it is stored.
+pub fn role_word(role: UserRole) -> &'static str {
+    match role {
+        UserRole::Member => "member",
+        UserRole::Admin => "admin",
+    }
+}
+
+/// Stores a user.
+pub fn insert_user(conn: &mut AnyConnection, user: NewUser, role: UserRole) -> DbResult<UserRow> {
+    let row = NewUserRow {
+        id: user.id.into(),
+        username_key: user.username.key(),
+        username: user.username.into_string(),
+        email_key: user.email.as_ref().map(|email| email.key()),
+        email: user.email.map(|email| email.into_string()),
+        password_hash: user.password.map(|hash| hash.0),
+        role: role_word(role),
+        created_at: user.at.into(),
+        updated_at: user.at.into(),
+    };
+    // Asked first, so that the name is told where both are taken; the indexes decide between nodes.
+    let taken = users::table.filter(users::username_key.eq(&row.username_key)).select(users::id);
+    if taken.first::<Id>(conn).optional()?.is_some() {
+        return Ok(Conflict::UsernameTaken.err()?);
+    }
+    let id = row.id;
+    diesel::insert_into(users::table).values(row).execute(conn).map_err(conflict)?;
+    Ok(users::table.find(id).select(UserRow::as_select()).first(conn)?)
+}
+
+/// The user, deleted or not, whom nobody else changes until the transaction ends. On SQLite it holds the one write lock
+/// already.
+pub fn lock_user(conn: &mut AnyConnection, id: UserId) -> DbResult<Option<User>> {
+    let user = users::table.find(Id::from(id));
+    if let AnyConnection::Postgres(conn) = conn {
+        user.select(users::id).for_no_key_update().first::<Id>(conn).optional()?;
+    }
+    let found: Option<UserRow> = user.select(UserRow::as_select()).first(conn).optional()?;
+    Ok(found.map(UserRow::into_user).transpose()?)
+}
+
+/// Living users by username key, one more than asked for where there are more.
+pub fn list_rows(
+    conn: &mut AnyConnection,
+    prefix: Option<String>,
+    after: Option<UserId>,
+    limit: Limit,
+) -> DbResult<Vec<UserRow>> {
+    let mut query = users::table
+        .filter(users::deleted_at.is_null())
+        .order(users::username_key)
+        .limit(limit.get() as i64 + 1)
+        .select(UserRow::as_select())
+        .into_boxed();
+    if let Some(prefix) = prefix {
+        if let Some(end) = upper_bound(&prefix) {
+            query = query.filter(users::username_key.lt(end));
+        }
+        query = query.filter(users::username_key.ge(prefix));
+    }
+    if let Some(after) = after {
+        query = query.filter(users::username_key.gt(name_key(conn, after)?));
+    }
+    Ok(query.load(conn)?)
 }
 
 /// The key that lists of people are ordered by, also of a deleted user: lists go on after one who has left meanwhile.
@@ -56,7 +123,7 @@ fn credentials(found: Option<(UserRow, Option<String>)>) -> DbResult<Option<Cred
 }
 
 /// Ends the user's sessions but `keep`.
-fn end_sessions(tx: &mut Tx<'_>, user: UserId, keep: Option<SessionId>, at: Timestamp) -> DbResult<()> {
+pub fn end_sessions(tx: &mut Tx<'_>, user: UserId, keep: Option<SessionId>, at: Timestamp) -> DbResult<()> {
     let mut live = sessions::table
         .filter(sessions::user_id.eq(Id::from(user)).and(sessions::revoked_at.is_null()))
         .select(sessions::id)
@@ -111,28 +178,7 @@ fn oldest_others(conn: &mut AnyConnection, group: GroupId, user: UserId) -> DbRe
 #[async_trait]
 impl UserRepository for Store {
     async fn create(&self, user: NewUser) -> Result<User> {
-        self.write(user.id.0, move |tx| {
-            let row = NewUserRow {
-                id: user.id.into(),
-                username_key: user.username.key(),
-                username: user.username.into_string(),
-                email_key: user.email.as_ref().map(|email| email.key()),
-                email: user.email.map(|email| email.into_string()),
-                password_hash: user.password.map(|hash| hash.0),
-                role: "member",
-                created_at: user.at.into(),
-                updated_at: user.at.into(),
-            };
-            // Asked first, so that the name is told where both are taken; the indexes decide between nodes.
-            let taken = users::table.filter(users::username_key.eq(&row.username_key)).select(users::id);
-            if taken.first::<Id>(tx.conn).optional()?.is_some() {
-                return Ok(Conflict::UsernameTaken.err()?);
-            }
-            let id = row.id;
-            diesel::insert_into(users::table).values(row).execute(tx.conn).map_err(conflict)?;
-            Ok(users::table.find(id).select(UserRow::as_select()).first(tx.conn)?.into_user()?)
-        })
-        .await
+        self.write(user.id.0, move |tx| Ok(insert_user(tx.conn, user, UserRole::Member)?.into_user()?)).await
     }
 
     async fn find(&self, id: UserId) -> Result<Option<User>> {
@@ -173,22 +219,7 @@ impl UserRepository for Store {
     ) -> Result<Page<User>> {
         let prefix = prefix.map(|prefix| prefix.key().to_owned());
         self.snapshot(move |conn| {
-            let mut query = users::table
-                .filter(users::deleted_at.is_null())
-                .order(users::username_key)
-                .limit(limit.get() as i64 + 1)
-                .select(UserRow::as_select())
-                .into_boxed();
-            if let Some(prefix) = prefix {
-                if let Some(end) = upper_bound(&prefix) {
-                    query = query.filter(users::username_key.lt(end));
-                }
-                query = query.filter(users::username_key.ge(prefix));
-            }
-            if let Some(after) = after {
-                query = query.filter(users::username_key.gt(name_key(conn, after)?));
-            }
-            let rows: Vec<UserRow> = query.load(conn)?;
+            let rows = list_rows(conn, prefix, after, limit)?;
             let users = rows.into_iter().map(UserRow::into_user).collect::<Result<_, _>>()?;
             Ok(Page::from_surplus(users, limit))
         })

@@ -115,6 +115,7 @@ mod tests {
             created_at: at(1),
             updated_at: at(1),
             deleted_at: deleted.then(|| at(2)),
+            disabled_at: None,
         }
     }
 

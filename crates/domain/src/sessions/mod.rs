@@ -68,9 +68,13 @@ pub struct LiveSession {
 #[async_trait]
 pub trait SessionRepository: Send + Sync {
     /// Stores a session.
+    ///
+    /// # Errors
+    /// MUST answer [`Unauthenticated::InvalidCredentials`] where the user was disabled or deleted before: an account that
+    /// ends while somebody logs in to it has no session left.
     async fn create(&self, session: Session) -> Result<()>;
 
-    /// The session, unless it was ended or its user deleted. Asked on every request, so that it MUST answer from memory
+    /// The session, unless it was ended or its user disabled or deleted. Asked on every request, so that it MUST answer from memory
     /// once it knows a session, and MUST know of an end as soon as the call that ended it (of this port or of
     /// [`UserRepository`](crate::users::UserRepository)) returns.
     async fn live(&self, id: SessionId) -> Result<Option<LiveSession>>;

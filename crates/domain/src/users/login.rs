@@ -41,6 +41,8 @@ impl LogIn {
             Ok(name) => self.users.credentials_by_name(&name).await?,
             Err(_) => None,
         };
+        // Who is disabled is nobody here.
+        let credentials = credentials.filter(|found| found.user.disabled_at.is_none());
         let (user, hash) = credentials.map(|c| (c.user, c.password)).unzip();
         let hash = hash.flatten();
         // What could never have been set as a password proves nothing, but must not be faster to refuse.
@@ -70,13 +72,17 @@ mod tests {
         PasswordHash("of ada".to_owned())
     }
 
-    /// Ada (user 1) has a password, Bob (user 2) has none, and nobody else is there.
+    /// Ada (user 1) has a password, Bob (user 2) has none, Eve (user 3) is disabled, and nobody else is there.
     fn users() -> MockUserRepository {
         let mut users = MockUserRepository::new();
         users.expect_credentials_by_name().returning(|name| {
             Ok(match name.key().as_str() {
                 "ada" => Some(Credentials { user: account(1, "ada"), password: Some(hash()) }),
                 "bob" => Some(Credentials { user: account(2, "bob"), password: None }),
+                "eve" => {
+                    let user = User { disabled_at: Some(at(5)), ..account(3, "eve") };
+                    Some(Credentials { user, password: Some(hash()) })
+                }
                 _ => None,
             })
         });
@@ -118,6 +124,7 @@ mod tests {
             ("ada", "wrong password", Some(hash())),
             ("bob", "12345678", None),
             ("nobody", "12345678", None),
+            ("eve", "12345678", None),
             ("no name at all", "12345678", None),
             // What cannot be a password is not compared with Ada's hash, but costs the same.
             ("ada", "short", None),
@@ -140,8 +147,11 @@ mod tests {
         hasher.expect_verify().returning(|_, _| Ok(true));
         let mut sessions = MockSessionRepository::new();
         sessions.expect_create().never();
-        let refused = outcome(log_in(hasher, sessions).execute("nobody", "12345678", None)).unwrap_err();
-        assert!(matches!(refused, Error::Unauthenticated(_)));
+        let log_in = log_in(hasher, sessions);
+        for name in ["nobody", "eve"] {
+            let refused = outcome(log_in.execute(name, "12345678", None)).unwrap_err();
+            assert!(matches!(refused, Error::Unauthenticated(_)), "{name}");
+        }
     }
 
     #[test]

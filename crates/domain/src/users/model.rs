@@ -179,6 +179,8 @@ pub struct User {
     pub updated_at: Timestamp,
     /// When deleted, if so.
     pub deleted_at: Option<Timestamp>,
+    /// Since when the user cannot log in, if so. Others see no difference.
+    pub disabled_at: Option<Timestamp>,
 }
 
 impl User {

@@ -2,8 +2,8 @@
 
 use super::report::{Progress, Report, TableReport};
 use super::tables::{
-    ConversationCopy, Copied, FileCopy, MemberCopy, MessageCopy, ReceiptCopy, SessionCopy, TableDigest, UserCopy,
-    digest,
+    AuditCopy, ConversationCopy, Copied, FileCopy, MemberCopy, MessageCopy, ReceiptCopy, SessionCopy, TableDigest,
+    UserCopy, digest,
 };
 use crate::connection::AnyConnection;
 use crate::error::DbResult;
@@ -23,7 +23,8 @@ fn for_each_table(visitor: &mut impl EachTable) -> DbResult<()> {
     visitor.table::<MemberCopy>()?;
     visitor.table::<FileCopy>()?;
     visitor.table::<MessageCopy>()?;
-    visitor.table::<ReceiptCopy>()
+    visitor.table::<ReceiptCopy>()?;
+    visitor.table::<AuditCopy>()
 }
 
 /// Tables and how many rows each has.

@@ -3,7 +3,7 @@
 use super::canonical::Canonical;
 use crate::connection::{AnyConnection, per_backend};
 use crate::error::DbResult;
-use crate::schema::{conversations, files, members, messages, receipts, sessions, users};
+use crate::schema::{audit, conversations, files, members, messages, receipts, sessions, users};
 use crate::sql_types::{Id, SqlId, Time};
 use diesel::dsl::{count_star, sql};
 use diesel::prelude::*;
@@ -130,6 +130,7 @@ copied! {
         updated_at: Time,
         deleted_at: Option<Time>,
         roster_revision: i64,
+        disabled_at: Option<Time>,
     }
 }
 
@@ -163,6 +164,7 @@ copied! {
         created_at: Time,
         updated_at: Time,
         deleted_at: Option<Time>,
+        expired_up_to: i64,
     }
 }
 
@@ -218,6 +220,17 @@ copied! {
         seq: i64,
         from_seq: i64,
         seen_at: Time,
+    }
+}
+
+copied! {
+    AuditCopy of audit by (number: BigInt), in |_| None; {
+        number: i64,
+        created_at: Time,
+        actor_id: Option<Id>,
+        action: String,
+        user_id: Option<Id>,
+        group_id: Option<Id>,
     }
 }
 

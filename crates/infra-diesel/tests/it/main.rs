@@ -25,6 +25,7 @@ macro_rules! on_both {
     };
 }
 
+mod admin;
 mod append;
 mod changes;
 mod concurrency;

@@ -5,7 +5,7 @@ use diesel::sql_types::Text;
 use diesel::{QueryableByName, RunQueryDsl, sql_query};
 use diesel_migrations::{FileBasedMigrations, MigrationHarness};
 use domain::events::NoListeners;
-use domain::users::ServerPolicy;
+use domain::users::{ServerPolicy, UserRepository, Username};
 use infra_diesel::{OpenError, Store};
 use std::sync::Arc;
 use test_support::{Backend, TestDb};
@@ -150,6 +150,68 @@ async fn migrations_go_up_and_down_and_up_again(db: TestDb) {
     World::new(db).await.user("ada").await;
 }
 
+/// A database as the first migration made it, with somebody in it, and what both said.
+fn as_first_released(db: &TestDb) {
+    let mut conn = Raw::open(db);
+    match &mut conn {
+        Raw::Sqlite(conn) => {
+            let migrations = FileBasedMigrations::from_path("../../migrations/sqlite").unwrap();
+            conn.run_next_migration(migrations).unwrap();
+        }
+        Raw::Postgres(conn) => {
+            let migrations = FileBasedMigrations::from_path("../../migrations/postgres").unwrap();
+            conn.run_next_migration(migrations).unwrap();
+        }
+    }
+    let (id, other, time) = match db.backend() {
+        Backend::Sqlite => {
+            ("x'00000000000070008000000000000001'", "x'00000000000070008000000000000002'", "1700000000000000")
+        }
+        Backend::Postgres => {
+            ("'00000000-0000-7000-8000-000000000001'", "'00000000-0000-7000-8000-000000000002'", "now()")
+        }
+    };
+    for (id, name) in [(id, "ada"), (other, "bob")] {
+        conn.run(&format!(
+            "INSERT INTO users (id, username, username_key, role, created_at, updated_at) \
+             VALUES ({id}, '{name}', '{name}', 'member', {time}, {time})"
+        ));
+    }
+    conn.run(&format!(
+        "INSERT INTO conversations (id, kind, \"update\", last_seq, first_user, second_user, created_at, updated_at) \
+         VALUES ({id}, 'direct', 1, 1, {id}, {other}, {time}, {time})"
+    ));
+    for user in [id, other] {
+        conn.run(&format!(
+            "INSERT INTO members (conversation_id, user_id, role, joined_at, updated_at) \
+             VALUES ({id}, {user}, 'member', {time}, {time})"
+        ));
+    }
+    conn.run(&format!(
+        "INSERT INTO messages (conversation_id, seq, id, sender_id, type, content, created_at, updated_at, \"update\", revision) \
+         VALUES ({id}, 1, {id}, {id}, 'text', 'from before', {time}, {time}, 1, 0)"
+    ));
+}
+
+#[tokio::test]
+async fn a_database_of_the_first_release_is_brought_up_to_date_with_all_that_is_in_it() {
+    for db in [Some(TestDb::sqlite()), TestDb::empty_postgres()].into_iter().flatten() {
+        as_first_released(&db);
+        assert!(!Store::migrate(db.url()).await.unwrap().is_empty());
+        assert_eq!(Store::check(db.url()).await.unwrap(), [""; 0]);
+        let world = World::new(db).await;
+        let ada = Username::parse("username", "ada").unwrap();
+        let ada = world.find_by_name(&ada).await.unwrap().unwrap();
+        assert_eq!(ada.disabled_at, None);
+        let conversations = world.conversations(ada.id).await;
+        assert_eq!(conversations[0].last_message.as_ref().unwrap().body.content(), "from before");
+        let bob = world.find_by_name(&Username::parse("username", "bob").unwrap()).await.unwrap().unwrap();
+        assert_eq!(world.unseen_in(bob.id, conversations[0].id).await, 1);
+        let said = world.say(ada.id, domain::messages::Recipient::User(bob.id), "and after").await;
+        assert_eq!(said.seq, 2);
+    }
+}
+
 async fn a_second_migration_has_nothing_to_do(db: TestDb) {
     let first = Store::migrate(db.url()).await.unwrap();
     // On Postgres the template was migrated.
@@ -171,7 +233,8 @@ async fn five_servers_at_once_on_an_empty_postgres_all_come_up() {
         assert!(store.ready().await);
     }
     let mut conn = Raw::open(&db);
-    assert_eq!(conn.number("SELECT count(*) FROM __diesel_schema_migrations"), 1);
+    let migrations = std::fs::read_dir("../../migrations/postgres").unwrap().count();
+    assert_eq!(conn.number("SELECT count(*) FROM __diesel_schema_migrations"), migrations as i64);
     assert_eq!(conn.number("SELECT count(*) FROM conversations"), 1);
 }
 

@@ -31,6 +31,7 @@ impl Model {
             created_at: new.at,
             updated_at: new.at,
             deleted_at: None,
+            disabled_at: None,
         };
         self.users.insert(user.id, user.clone());
         Ok(user)

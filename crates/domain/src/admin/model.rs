@@ -1,0 +1,155 @@
+//! What can be done, by whom, to what; and how it is recorded.
+
+use crate::context::{Caller, Timestamp};
+use crate::error::Result;
+use crate::groups::GroupName;
+use crate::ids::{GroupId, UserId};
+use crate::users::{NewUser, PasswordHash, Profile, UserRole};
+
+/// Who runs the server at this moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Actor {
+    /// A user over the API, who has to be an admin.
+    Admin(Caller),
+    /// Whoever may run the program on the server's database.
+    CommandLine,
+}
+
+impl Actor {
+    /// The user who acts, if it is one.
+    pub fn user(&self) -> Option<UserId> {
+        match self {
+            Self::Admin(caller) => Some(caller.user),
+            Self::CommandLine => None,
+        }
+    }
+
+    /// What is known of the actor before the database is asked.
+    ///
+    /// # Errors
+    /// [`Forbidden::NotAnAdmin`](crate::Forbidden::NotAnAdmin).
+    pub fn must_be_in_charge(&self) -> Result<()> {
+        match self {
+            Self::Admin(caller) => caller.must_be_admin(),
+            Self::CommandLine => Ok(()),
+        }
+    }
+}
+
+/// Something to do to an account or a group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Measure {
+    /// Makes a user, with a role on the server.
+    CreateUser(NewUser, UserRole),
+    /// Gives the user another role on the server.
+    SetRole(UserId, UserRole),
+    /// Gives the user another password, and ends the user's sessions.
+    SetPassword(UserId, PasswordHash),
+    /// Lets the user log in no more, and ends the user's sessions.
+    Disable(UserId),
+    /// Lets the user log in again.
+    Enable(UserId),
+    /// Ends the user's sessions.
+    EndSessions(UserId),
+    /// Deletes the group, as its owner would.
+    DeleteGroup(GroupId),
+}
+
+impl Measure {
+    /// What the record says was done.
+    pub fn action(&self) -> Action {
+        match self {
+            Self::CreateUser(..) => Action::UserCreated,
+            Self::SetRole(_, UserRole::Admin) => Action::UserMadeAdmin,
+            Self::SetRole(_, UserRole::Member) => Action::UserMadeMember,
+            Self::SetPassword(..) => Action::PasswordSet,
+            Self::Disable(_) => Action::UserDisabled,
+            Self::Enable(_) => Action::UserEnabled,
+            Self::EndSessions(_) => Action::SessionsEnded,
+            Self::DeleteGroup(_) => Action::GroupDeleted,
+        }
+    }
+}
+
+macro_rules! actions {
+    ($($(#[$doc:meta])* $name:ident = $word:literal,)+) => {
+        /// What was done, as recorded.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum Action {
+            $($(#[$doc])* $name,)+
+        }
+
+        impl Action {
+            /// Every action there is.
+            pub const ALL: &[Self] = &[$(Self::$name),+];
+
+            /// The word it is stored and shown as.
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$name => $word,)+
+                }
+            }
+
+            /// Of a word, if it is one of ours.
+            pub fn parse(word: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|action| action.as_str() == word)
+            }
+        }
+    };
+}
+
+actions! {
+    /// A user was made.
+    UserCreated = "user.created",
+    /// A user became an admin of the server.
+    UserMadeAdmin = "user.made_admin",
+    /// A user is no admin of the server any more, unless named in the configuration.
+    UserMadeMember = "user.made_member",
+    /// A user got a new password.
+    PasswordSet = "user.password_set",
+    /// A user cannot log in any more.
+    UserDisabled = "user.disabled",
+    /// A user can log in again.
+    UserEnabled = "user.enabled",
+    /// All sessions of a user were ended.
+    SessionsEnded = "user.sessions_ended",
+    /// A group was deleted.
+    GroupDeleted = "group.deleted",
+}
+
+/// To what something was done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// To a user, as shown today: one deleted since is shown as such.
+    User(Profile),
+    /// To a group, as it was last called.
+    Group(GroupId, GroupName),
+}
+
+/// One line of the record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditEntry {
+    /// Its place: the record is numbered from 1, in the order of commits, with no number left out.
+    pub number: i64,
+    /// When.
+    pub at: Timestamp,
+    /// Who did it; `None`: the command line.
+    pub actor: Option<Profile>,
+    /// What.
+    pub action: Action,
+    /// To what.
+    pub target: Target,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_action_has_a_word_of_its_own() {
+        for action in Action::ALL {
+            assert_eq!(Action::parse(action.as_str()), Some(*action));
+        }
+        assert_eq!(Action::parse("user.read"), None);
+    }
+}
