@@ -92,6 +92,7 @@ impl Application {
             receipts: store.clone(),
             conversations: store.clone(),
             files: store.clone(),
+            admin: store.clone(),
             live: store.clone(),
             blobs: Arc::new(blobs),
             hasher: Arc::new(BcryptPool::start(config.bcrypt_cost, cores)?),

@@ -1,5 +1,6 @@
 //! The domain's use cases over whatever adapters there are.
 
+use domain::admin::{Administer, AdminRepository, ListAccounts, ListAudit, SwitchAccount};
 use domain::conversations::{ConversationRepository, ListConversations};
 use domain::files::{BlobStore, DownloadFile, FileRepository, StageUpload, StoreUpload};
 use domain::groups::{
@@ -42,6 +43,8 @@ pub struct Adapters {
     pub files: Arc<dyn FileRepository>,
     /// Where their bytes are.
     pub blobs: Arc<dyn BlobStore>,
+    /// Where accounts are administered.
+    pub admin: Arc<dyn AdminRepository>,
     /// What live connections read.
     pub live: Arc<dyn LiveReader>,
     /// Slow hashes.
@@ -88,6 +91,10 @@ pub struct UseCases {
     pub download_file: DownloadFile,
     pub catch_up: CatchUp,
     pub signal_typing: SignalTyping,
+    pub list_accounts: ListAccounts,
+    pub switch_account: SwitchAccount,
+    pub administer: Administer,
+    pub list_audit: ListAudit,
     /// Who sees and may what, for presenting what the use cases answer.
     pub policy: Arc<ServerPolicy>,
 }
@@ -106,6 +113,7 @@ impl UseCases {
             conversations,
             files,
             blobs,
+            admin,
             live,
             hasher,
             clock,
@@ -158,6 +166,10 @@ impl UseCases {
             list_receipts: ListReceipts { receipts: receipts.clone() },
             count_unseen: CountUnseen { receipts },
             list_conversations: ListConversations { conversations },
+            list_accounts: ListAccounts { admin: admin.clone(), policy: policy.clone() },
+            switch_account: SwitchAccount { admin: admin.clone(), policy: policy.clone(), clock: clock.clone() },
+            administer: Administer { admin: admin.clone(), clock: clock.clone() },
+            list_audit: ListAudit { admin },
             stage_upload: StageUpload { blobs: blobs.clone(), clock, ids, most: most_file_bytes },
             store_upload: StoreUpload { blobs: blobs.clone(), files: files.clone(), send: send_message.clone() },
             download_file: DownloadFile { files, blobs },

@@ -2,6 +2,7 @@
 //! use case and presents what comes of it.
 
 pub mod accounts;
+pub mod admin;
 pub mod conversations;
 pub mod cors;
 pub mod docs;

@@ -2,7 +2,7 @@
 
 use super::web as web_client;
 use super::{
-    accounts, conversations, docs, files, gochat, groups, health, members, messages, metrics, openapi, receipts,
+    accounts, admin, conversations, docs, files, gochat, groups, health, members, messages, metrics, openapi, receipts,
     sessions,
 };
 use crate::live::{event_stream, socket};
@@ -81,6 +81,13 @@ routes! {
     "/users": post accounts::create, get accounts::list;
     "/users/{id}": get accounts::show;
     "/me": get accounts::show_own, patch accounts::edit_own, delete accounts::delete_own;
+    // Running the server
+    "/admin/users": get admin::users;
+    "/admin/users/{id}/disable": post admin::disable;
+    "/admin/users/{id}/enable": post admin::enable;
+    "/admin/users/{id}/sessions": delete admin::end_sessions;
+    "/admin/groups/{id}": delete admin::delete_group;
+    "/admin/audit": get admin::audit;
     // Live
     "/ws": get socket::upgrade;
     "/events": get event_stream::events;

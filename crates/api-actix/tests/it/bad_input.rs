@@ -71,6 +71,12 @@ const ROUTES: &[(&str, &str, Door, Takes)] = &[
     ("GET", "/broadcast/history", Token, Query(&["limit", "before"])),
     ("POST", "/upload", Token, Form),
     ("GET", "/uploads/{id}/{name}", Token, Query(&[])),
+    ("GET", "/admin/users", Token, Query(&["q", "after", "limit"])),
+    ("POST", "/admin/users/{id}/disable", Token, Query(&[])),
+    ("POST", "/admin/users/{id}/enable", Token, Query(&[])),
+    ("DELETE", "/admin/users/{id}/sessions", Token, Query(&[])),
+    ("DELETE", "/admin/groups/{id}", Token, Query(&[])),
+    ("GET", "/admin/audit", Token, Query(&["before", "limit"])),
     ("GET", "/health", Open, Query(&[])),
     ("GET", "/ready", Open, Query(&[])),
 ];

@@ -4,6 +4,7 @@
 mod harness;
 
 mod accounts;
+mod admin;
 mod attachments;
 mod bad_input;
 mod browser;

@@ -25,7 +25,7 @@ use utoipa::{Modify as _, OpenApi};
             Every answer carries an `x-request-id`, the client's own if it sent one.",
     ),
     components(schemas(
-        Body, wire::Conversation, wire::Group, wire::Member, wire::Message, wire::Receipt, wire::Session, wire::User,
+        Body, wire::Account, wire::AuditEntry, wire::Conversation, wire::Group, wire::Member, wire::Message, wire::Receipt, wire::Session, wire::User,
         gochat::Line,
     )),
     security(("bearer" = [])),
@@ -39,6 +39,7 @@ use utoipa::{Modify as _, OpenApi};
         (name = "conversations", description = "One's list of conversations, and what changed in each"),
         (name = "files", description = "Uploads and downloads"),
         (name = "gochat", description = "The same, addressed by name"),
+        (name = "admin", description = "Running the server: accounts, groups, and the record of what was done. No messages"),
         (name = "live", description = "Events as they happen"),
         (name = "operations", description = "For whoever runs the server, and for browsers"),
     ),

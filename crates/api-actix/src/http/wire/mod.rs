@@ -2,11 +2,13 @@
 //!
 //! Nothing here knows how it travels: the WebSocket sends the same shapes as the HTTP handlers.
 
+mod admin;
 mod conversations;
 mod messages;
 mod people;
 mod words;
 
+pub use admin::{Account, AuditEntry};
 pub use conversations::{Conversation, Receipt, Unseen, UnseenDirect, UnseenGroup};
 pub use messages::{Change, Changes, File, Message, Sender, Tombstone, kind};
 pub use people::{Group, Member, Session, User};

@@ -8,17 +8,17 @@ use utoipa::ToSchema;
 /// A user, as far as the reader may see one.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct User {
-    id: Id,
+    pub(super) id: Id,
     #[schema(examples("ada"))]
-    username: String,
+    pub(super) username: String,
     #[schema(examples("Ada Lovelace"))]
-    display_name: String,
-    created_at: Time,
-    updated_at: Time,
+    pub(super) display_name: String,
+    pub(super) created_at: Time,
+    pub(super) updated_at: Time,
     #[serde(skip_serializing_if = "Option::is_none")]
     /// For oneself and admins only.
     #[schema(nullable = false, examples("ada@example.org"))]
-    email: Option<String>,
+    pub(super) email: Option<String>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     /// In one's own, for an admin of the server.
     admin: bool,

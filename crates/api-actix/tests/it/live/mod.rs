@@ -1,6 +1,6 @@
 //! Live connections: `/ws` and `/events`.
 
-mod client;
+pub mod client;
 
 mod catching_up;
 mod event_stream;

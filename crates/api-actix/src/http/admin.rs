@@ -1,0 +1,135 @@
+//! `/admin/...`: accounts, groups and the record, for the server's admins. Nothing here reads a message.
+
+use super::error::ApiError;
+use super::extract::{PathIds, Query, Signed, number};
+use super::openapi::{Page, Refused};
+use super::{link, wire};
+use crate::app::UseCases;
+use actix_web::{HttpRequest, HttpResponse, web};
+use domain::admin::{Actor, Measure};
+use domain::users::UsernamePrefix;
+use domain::{Invalid, Limit, UserId};
+use serde::Deserialize;
+
+/// Which accounts to list.
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct AccountsQuery {
+    /// How their names begin, whatever the case.
+    q: Option<String>,
+    /// The last user of the page before.
+    #[param(value_type = Option<wire::Id>)]
+    after: Option<String>,
+    /// How many at most; 50 if not said.
+    #[param(value_type = Option<u16>, minimum = 1, maximum = 200)]
+    limit: Option<String>,
+}
+
+/// Lists accounts by username, disabled ones too; for admins.
+#[utoipa::path(
+    get, path = "/admin/users",
+    params(AccountsQuery),
+    responses(Page<wire::Account>, Refused<403>, Refused<404>),
+)]
+pub async fn users(
+    app: web::Data<UseCases>,
+    request: HttpRequest,
+    Signed { caller, input: Query(query) }: Signed<Query<AccountsQuery>>,
+) -> Result<HttpResponse, ApiError> {
+    let prefix = query.q.as_deref().map(UsernamePrefix::parse).transpose()?;
+    let after = query.after.as_deref().map(|id| UserId::parse("after", id)).transpose()?;
+    let limit = Limit::of_list(number("limit", query.limit.as_deref())?)?;
+    let page = app.list_accounts.execute(&Actor::Admin(caller), prefix.as_ref(), after, limit).await?;
+    let next = page.items.last().filter(|_| page.more).map(|last| ("after", last.user.profile.id.to_string()));
+    Ok(link::page(&request, page.items.into_iter().map(wire::Account::from), next))
+}
+
+/// Disables an account; for admins.
+///
+/// The user cannot log in any more, and all sessions end. Others see no difference, and may go on writing to the user.
+/// An account that is disabled already stays so.
+#[utoipa::path(
+    post, path = "/admin/users/{id}/disable",
+    responses(
+        (status = 200, description = "Disabled", body = wire::Account), Refused<403>, Refused<404>, Refused<409>,
+    ),
+)]
+pub async fn disable(
+    app: web::Data<UseCases>,
+    Signed { caller, input: path }: Signed<PathIds>,
+) -> Result<HttpResponse, ApiError> {
+    let account = app.switch_account.execute(Actor::Admin(caller), path.get("id")?, false).await?;
+    Ok(HttpResponse::Ok().json(wire::Account::from(account)))
+}
+
+/// Enables an account again; for admins.
+///
+/// Sessions that have ended stay ended.
+#[utoipa::path(
+    post, path = "/admin/users/{id}/enable",
+    responses((status = 200, description = "Enabled", body = wire::Account), Refused<403>, Refused<404>),
+)]
+pub async fn enable(
+    app: web::Data<UseCases>,
+    Signed { caller, input: path }: Signed<PathIds>,
+) -> Result<HttpResponse, ApiError> {
+    let account = app.switch_account.execute(Actor::Admin(caller), path.get("id")?, true).await?;
+    Ok(HttpResponse::Ok().json(wire::Account::from(account)))
+}
+
+/// Ends all sessions of a user; for admins.
+#[utoipa::path(
+    delete, path = "/admin/users/{id}/sessions",
+    responses((status = 204, description = "Ended"), Refused<403>, Refused<404>),
+)]
+pub async fn end_sessions(
+    app: web::Data<UseCases>,
+    Signed { caller, input: path }: Signed<PathIds>,
+) -> Result<HttpResponse, ApiError> {
+    app.administer.execute(Actor::Admin(caller), Measure::EndSessions(path.get("id")?)).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// Deletes any group, as its owner could; for admins.
+#[utoipa::path(
+    delete, path = "/admin/groups/{id}",
+    responses((status = 204, description = "Deleted; its name is free"), Refused<403>, Refused<404>),
+)]
+pub async fn delete_group(
+    app: web::Data<UseCases>,
+    Signed { caller, input: path }: Signed<PathIds>,
+) -> Result<HttpResponse, ApiError> {
+    app.administer.execute(Actor::Admin(caller), Measure::DeleteGroup(path.get("id")?)).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// Which part of the record to list.
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct AuditQuery {
+    /// The number of the last entry of the page before.
+    #[param(value_type = Option<u64>, minimum = 0)]
+    before: Option<String>,
+    /// How many at most; 50 if not said.
+    #[param(value_type = Option<u16>, minimum = 1, maximum = 200)]
+    limit: Option<String>,
+}
+
+/// Lists what admins and the command line did, newest first; for admins.
+#[utoipa::path(
+    get, path = "/admin/audit",
+    params(AuditQuery),
+    responses(Page<wire::AuditEntry>, Refused<403>),
+)]
+pub async fn audit(
+    app: web::Data<UseCases>,
+    request: HttpRequest,
+    Signed { caller, input: Query(query) }: Signed<Query<AuditQuery>>,
+) -> Result<HttpResponse, ApiError> {
+    let before = number("before", query.before.as_deref())?.map(i64::try_from).transpose();
+    let before = before.map_err(|_| Invalid::new("before", "before is too large"))?;
+    let limit = Limit::of_list(number("limit", query.limit.as_deref())?)?;
+    let page = app.list_audit.execute(&Actor::Admin(caller), before, limit).await?;
+    let next = page.items.last().filter(|_| page.more).map(|last| ("before", last.number.to_string()));
+    Ok(link::page(&request, page.items.into_iter().map(wire::AuditEntry::from), next))
+}
