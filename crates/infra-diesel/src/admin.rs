@@ -83,7 +83,7 @@ fn carry_out(tx: &mut Tx<'_>, measure: Measure, at: Timestamp) -> DbResult<Optio
             id
         }
         Measure::DeleteGroup(group) => {
-            lock_group(tx.conn, group)?;
+            lock_group(tx, group)?;
             let Some(whole) = find_group(tx.conn, group)? else { return Ok(NotFound::Group.err()?) };
             end_group(tx, whole, at)?;
             return Ok(Some((None, Some(group))));

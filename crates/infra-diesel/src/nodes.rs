@@ -101,7 +101,7 @@ impl NodeReader for Store {
             let live: Vec<Id> = sessions::table
                 .inner_join(users::table.on(users::id.eq(sessions::user_id)))
                 .filter(sessions::id.eq_any(ids).and(sessions::revoked_at.is_null()))
-                .filter(users::deleted_at.is_null())
+                .filter(users::deleted_at.is_null().and(users::disabled_at.is_null()))
                 .select(sessions::id)
                 .load(conn)?;
             let live: HashSet<Id> = live.into_iter().collect();

@@ -1,6 +1,6 @@
 //! The domain's use cases over whatever adapters there are.
 
-use domain::admin::{Administer, AdminRepository, ListAccounts, ListAudit, SwitchAccount};
+use domain::admin::{AdminRepository, Administer, ListAccounts, ListAudit, SwitchAccount};
 use domain::conversations::{ConversationRepository, ListConversations};
 use domain::files::{BlobStore, DownloadFile, FileRepository, StageUpload, StoreUpload};
 use domain::groups::{

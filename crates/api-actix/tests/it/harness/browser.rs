@@ -40,7 +40,7 @@ impl Driver {
         let address = format!("127.0.0.1:{}", port.expect("chromedriver did not start"));
         // What it prints later has to go somewhere.
         std::thread::spawn(move || lines.for_each(drop));
-        Some(Self { child, address, http: reqwest::Client::builder().no_proxy().build().unwrap() })
+        Some(Self { child, address, http: super::client::http() })
     }
 
     /// A browser of its own, with nothing remembered.

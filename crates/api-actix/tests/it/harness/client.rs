@@ -5,6 +5,13 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use std::ops::Deref;
 
+/// What speaks HTTP, straight to where it is told.
+pub fn http() -> reqwest::Client {
+    // The workspace builds reqwest without a default for TLS. Only the first call installs one; the others find it.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder().no_proxy().build().unwrap()
+}
+
 /// Sends requests to one server, with one token or none.
 #[derive(Clone)]
 pub struct Client {
@@ -16,8 +23,7 @@ pub struct Client {
 impl Client {
     /// Without a token.
     pub fn new(base: String) -> Self {
-        let http = reqwest::Client::builder().no_proxy().build().unwrap();
-        Self { base, http, token: None }
+        Self { base, http: http(), token: None }
     }
 
     /// The same with another token.
