@@ -1,6 +1,7 @@
 //! The command line.
 
 mod copy;
+mod user;
 
 use crate::app::Application;
 use crate::config::{self, Config, Flags};
@@ -29,6 +30,8 @@ enum Command {
     Migrate,
     /// Copies a whole database into another, between SQLite and Postgres either way, and compares them
     Copy(copy::CopyArguments),
+    /// Makes and lists users, gives roles and passwords, disables and enables
+    User(user::UserArguments),
     /// Prints the OpenAPI document
     Openapi,
 }
@@ -42,6 +45,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Serve => configured(&cli.flags, serve),
         Command::Migrate => configured(&cli.flags, migrate),
         Command::Copy(arguments) => copy::run(&arguments),
+        Command::User(arguments) => configured(&cli.flags, |config| user::run(config, arguments)),
         Command::Openapi => {
             // Its reader may go away before the end, as `head` does.
             writeln!(std::io::stdout(), "{}", openapi::text()?).context("the document was not printed whole")

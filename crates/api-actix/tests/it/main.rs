@@ -9,6 +9,7 @@ mod attachments;
 mod bad_input;
 mod browser;
 mod command_line;
+mod command_line_users;
 mod conversations;
 mod crash;
 mod documents;

@@ -2,7 +2,7 @@
 
 use super::Client;
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
@@ -33,6 +33,15 @@ impl Process {
     /// Runs to the end.
     pub fn run(directory: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Output {
         Self::command(directory, arguments, environment).output().unwrap()
+    }
+
+    /// Runs to the end with something on standard input.
+    pub fn run_with_input(directory: &Path, arguments: &[&str], environment: &[(&str, &str)], input: &str) -> Output {
+        let mut command = Self::command(directory, arguments, environment);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        // Who reads none of it may be gone by now.
+        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+        child.wait_with_output().unwrap()
     }
 
     /// Starts a server and waits until it listens.

@@ -6,6 +6,7 @@ mod nodes;
 mod outage;
 mod start;
 mod tls;
+mod users;
 
 use crate::harness::{Process, SECRET};
 use std::path::Path;

@@ -1,0 +1,119 @@
+//! `parlance user`.
+
+use crate::harness::{Process, database};
+use serde_json::{Value, json};
+use std::path::Path;
+use std::process::Output;
+
+fn printed(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Runs `parlance user ...` and expects it to succeed; what it prints.
+#[track_caller]
+fn user(directory: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> String {
+    let arguments: Vec<_> = ["user"].iter().chain(arguments).copied().collect();
+    let output = Process::run(directory, &arguments, environment);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    printed(&output)
+}
+
+/// The password that was generated.
+fn generated(printed: &str) -> String {
+    printed.lines().find_map(|line| line.strip_prefix("password: ")).unwrap().to_owned()
+}
+
+/// The users as `list --json` prints them.
+fn listed(directory: &Path, environment: &[(&str, &str)]) -> Vec<Value> {
+    serde_json::from_str(&user(directory, &["list", "--json"], environment)).unwrap()
+}
+
+#[actix_web::test]
+async fn an_operator_makes_the_first_admin_before_the_first_start() {
+    let database = database();
+    let url = database.as_ref().map(|database| ("DATABASE_URL", database.url()));
+    let environment: Vec<_> = url.into_iter().collect();
+    let directory = tempfile::tempdir().unwrap();
+    let here = directory.path();
+    assert!(listed(here, &environment).is_empty());
+    let made = user(here, &["create", "boss", "--admin", "--email", "boss@example.org"], &environment);
+    let password = generated(&made);
+    let typed = Process::run_with_input(
+        here,
+        &["user", "create", "ada", "--password-stdin"],
+        &environment,
+        "a typed password\r\nanother line\n",
+    );
+    assert_eq!((typed.status.code(), printed(&typed).contains("password")), (Some(0), false));
+
+    let server = Process::start(here, &["serve"], &environment);
+    let client = &server.client;
+    let login = json!({ "username": "boss", "password": password });
+    let boss = client.post("/login", login).await.expect(200);
+    assert_eq!(boss["user"]["admin"], true);
+    let boss = client.with_token(boss["token"].as_str().unwrap());
+    client.post("/login", json!({ "username": "ada", "password": "a typed password" })).await.expect(200);
+    let audit = boss.get("/admin/audit").await.expect(200);
+    let entries: Vec<_> = audit.as_array().unwrap().iter().map(|entry| &entry["user"]["username"]).collect();
+    assert_eq!(entries, ["ada", "boss"]);
+    assert!(audit[0]["actor"].is_null() && audit[0]["action"] == "user.created", "{audit}");
+    server.signal("TERM");
+    let (code, log) = server.wait();
+    assert!(code == Some(0) && !log.contains(&password), "{log}");
+}
+
+#[actix_web::test]
+async fn roles_passwords_and_switches_are_in_effect_at_the_next_start() {
+    let directory = tempfile::tempdir().unwrap();
+    let here = directory.path();
+    let first = generated(&user(here, &["create", "Ada"], &[]));
+    assert!(user(here, &["role", "ada", "admin"], &[]).contains("ada is an admin"));
+    user(here, &["disable", "ADA"], &[]);
+    let ada = listed(here, &[]).remove(0);
+    assert_eq!((&ada["username"], &ada["admin"], &ada["disabled"]), (&json!("Ada"), &json!(true), &json!(true)));
+    let table = user(here, &["list"], &[]);
+    let row: Vec<_> = table.lines().nth(1).unwrap().split_whitespace().collect();
+    assert_eq!(row, ["Ada", "admin", "disabled", "never", "-"]);
+    user(here, &["enable", "ada"], &[]);
+    let second = generated(&user(here, &["password", "ada"], &[]));
+    assert_ne!(first, second);
+    let told = user(here, &["role", "ada", "member"], &[("PARLANCE_ADMINS", "ada")]);
+    assert!(told.contains("PARLANCE_ADMINS"), "{told}");
+
+    let server = Process::start(here, &["serve"], &[]);
+    server.client.post("/login", json!({ "username": "ada", "password": first })).await.refused(401, None);
+    let login = server.client.post("/login", json!({ "username": "ada", "password": second })).await.expect(200);
+    assert!(login["user"].get("admin").is_none(), "{login}");
+    // One file, one server: said in a sentence that tells what to do.
+    for arguments in [&["user", "list"][..], &["user", "disable", "ada"]] {
+        let refused = Process::run(here, arguments, &[]);
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert_eq!(refused.status.code(), Some(1), "{said}");
+        assert!(said.contains("a server is running on") && said.contains("/admin"), "{said}");
+    }
+}
+
+#[test]
+fn what_is_wrong_is_said_and_changes_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let here = directory.path();
+    user(here, &["create", "ada"], &[]);
+    for (arguments, input, code, sentence) in [
+        (&["create", "ADA"][..], "", 1, "username already exists"),
+        (&["create", "a b"], "", 2, "must be 2 to 32"),
+        (&["create", "bob", "--email", "nowhere"], "", 2, "not an address"),
+        (&["create", "bob", "--password", "hush-hush"], "", 2, "unexpected argument"),
+        (&["create", "bob", "--password-stdin"], "hush\n", 1, "8 characters or more"),
+        (&["role", "ada", "king"], "", 2, "possible values"),
+        (&["disable", "nobody"], "", 1, "there is no user nobody"),
+        (&["password", "nobody"], "", 1, "there is no user nobody"),
+    ] {
+        let arguments: Vec<_> = ["user"].iter().chain(arguments).copied().collect();
+        let refused = Process::run_with_input(here, &arguments, &[], input);
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert_eq!(refused.status.code(), Some(code), "{arguments:?}: {said}");
+        assert!(said.contains(sentence), "{arguments:?}: {said}");
+        assert!(arguments.contains(&"--password") || !said.contains("hush"), "{said}");
+    }
+    assert_eq!(listed(here, &[]).len(), 1);
+}
