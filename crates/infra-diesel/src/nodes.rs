@@ -79,6 +79,7 @@ fn past(conn: &mut AnyConnection, of: ConversationId, known: Known, among: &[Use
         audience: row.audience(),
         events,
         head: Head { update: reached, ..stands },
+        stands,
         more: page.more,
         missed: stands.update - after,
         members,

@@ -76,6 +76,7 @@ pub struct Store {
     sessions: Arc<SessionCache>,
     revisions: Arc<Revisions>,
     policy: Arc<ServerPolicy>,
+    shared: bool,
     _lock: Option<DatabaseLock>,
 }
 
@@ -115,7 +116,7 @@ impl Store {
         let writers = Writers::start(&url, count, options.policy, observed, options.fatal, Arc::clone(&revisions))?;
         let readers = Readers::start(&url, options.pool_size.unwrap_or_else(default_pool_size))?;
         let writers = RwLock::new(Some(Arc::new(writers)));
-        Ok(Self { readers, writers, sessions, revisions, policy, _lock: lock })
+        Ok(Self { readers, writers, sessions, revisions, policy, shared: !sqlite, _lock: lock })
     }
 
     /// Brings the tables up to date and gives the names of what was run.
@@ -125,6 +126,11 @@ impl Store {
     pub async fn migrate(url: &str) -> Result<Vec<String>, OpenError> {
         let url = DatabaseUrl::parse(url).ok_or(OpenError::Url)?;
         blocking(move || prepare(&url).map(|prepared| prepared.applied)).await
+    }
+
+    /// Whether other processes may use the database, too.
+    pub fn is_shared(&self) -> bool {
+        self.shared
     }
 
     /// Whether the database answers within a second.

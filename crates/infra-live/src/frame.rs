@@ -2,9 +2,10 @@
 
 use crate::presence::{Announcement, Question};
 use bytes::Bytes;
-use domain::events::{Event, Revision};
-use domain::live::Typing;
-use domain::{ConversationId, UserId};
+use domain::events::{Audience, Event, Revision};
+use domain::live::{Resync, ResyncReason, Typing};
+use domain::{ConversationId, GroupId, UserId};
+use std::collections::HashSet;
 use std::sync::{Arc, OnceLock};
 
 /// Something that connected users are told and that is kept nowhere. The first to be dropped for a slow reader.
@@ -43,6 +44,9 @@ pub trait Framer: Send + Sync {
 
     /// Of what is told but not kept.
     fn signal(&self, signal: &Signal, cursor: Revision) -> Frame;
+
+    /// Of what has to be loaded again.
+    fn resync(&self, resync: &Resync, cursor: Revision) -> Frame;
 }
 
 /// What a shard is to give out.
@@ -53,6 +57,14 @@ pub(crate) enum Notice {
     Typing(Typing),
     Presence(Announcement),
     WhoIsThere(Question),
+    /// `user` is told that `other` is there.
+    There {
+        user: UserId,
+        other: UserId,
+    },
+    /// Of all connected, these are in the group.
+    Roster(GroupId, HashSet<UserId>),
+    Resync(Audience, Resync),
     /// The server stops.
     Stop,
 }
@@ -80,6 +92,14 @@ impl Item {
                     let signal = Signal::Presence { user: announced.user, online: announced.online };
                     framer.signal(&signal, self.cursor)
                 }
+                Notice::There { other, .. } => {
+                    framer.signal(&Signal::Presence { user: *other, online: true }, self.cursor)
+                }
+                Notice::Roster(..) => {
+                    let reason = ResyncReason::RosterChanged;
+                    framer.resync(&Resync { conversation: None, reason }, self.cursor)
+                }
+                Notice::Resync(_, resync) => framer.resync(resync, self.cursor),
                 Notice::WhoIsThere(_) | Notice::Stop => return None,
             };
             Some(Arc::new(frame))

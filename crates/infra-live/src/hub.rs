@@ -2,14 +2,16 @@
 
 use crate::frame::{Dispatch, Framer, Item, Notice};
 use crate::presence::{Announcement, Question, Registry};
+use crate::relay::{Command, Relay, Subject};
 use crate::telemetry::METRICS;
-use domain::events::{Committed, EventPublisher, Revision};
-use domain::live::{Typing, TypingThrottle};
+use domain::events::{Audience, Committed, Event, EventPublisher, Revision};
+use domain::live::{Resync, Typing, TypingThrottle};
 use domain::messages::Recipient;
-use domain::{GroupId, UserId};
-use std::collections::HashSet;
+use domain::{GroupId, SessionId, UserId};
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
@@ -71,6 +73,10 @@ pub struct Hub {
     connections: AtomicUsize,
     registry: Mutex<Registry>,
     typing: Mutex<TypingThrottle>,
+    /// How many shards have members of a group connected.
+    groups: Mutex<HashMap<GroupId, usize>>,
+    /// The way to other nodes, where there are any.
+    relay: OnceLock<Arc<Relay>>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -88,6 +94,8 @@ impl Hub {
             connections: AtomicUsize::new(0),
             registry: Mutex::default(),
             typing: Mutex::default(),
+            groups: Mutex::default(),
+            relay: OnceLock::new(),
         }
     }
 
@@ -109,6 +117,7 @@ impl Hub {
 
     /// Tells who may see it that somebody is typing.
     pub fn signal_typing(&self, typing: Typing) {
+        self.tell_nodes(|| Command::Typing(typing.clone()));
         self.signal(Notice::Typing(typing));
     }
 
@@ -144,7 +153,7 @@ impl Hub {
         lock(&self.line).stopping
     }
 
-    pub(crate) fn admit(&self, user: UserId) -> Result<(), Refused> {
+    pub(crate) fn admit(&self, user: UserId, session: SessionId) -> Result<(), Refused> {
         if self.is_stopping() {
             return Err(Refused::Stopping);
         }
@@ -152,22 +161,43 @@ impl Hub {
         if self.connections.fetch_update(Ordering::Relaxed, Ordering::Relaxed, taken).is_err() {
             return Err(Refused::Full);
         }
-        if !lock(&self.registry).admit(user, self.options.most_per_user) {
+        let mut registry = lock(&self.registry);
+        let first = !registry.is_connected(user);
+        if !registry.admit(user, session, self.options.most_per_user) {
             self.connections.fetch_sub(1, Ordering::Relaxed);
             return Err(Refused::TooManyOfUser);
         }
+        if first {
+            // Told while the registry is held: in the order in which users come and go.
+            self.tell_nodes(|| Command::Watch(Subject::User(user), true));
+        }
+        drop(registry);
         METRICS.connections.increment(1.0);
         Ok(())
     }
 
     pub(crate) fn appears(&self, user: UserId, groups: Vec<GroupId>, contacts: Vec<UserId>) {
         if lock(&self.registry).appears(user) {
-            self.signal(Notice::Presence(Announcement { user, online: true, groups, contacts }));
+            let announcement = Announcement { user, online: true, groups, contacts };
+            self.tell_nodes(|| Command::Appeared(announcement.clone()));
+            self.announce(announcement);
         }
     }
 
-    /// Who of those in these groups and of these contacts is connected.
+    /// Who of those in these groups and of these contacts is connected here. Other nodes are asked, too; what they answer is
+    /// told as it comes.
     pub(crate) async fn who_is_there(
+        &self,
+        user: UserId,
+        groups: Vec<GroupId>,
+        contacts: Vec<UserId>,
+    ) -> HashSet<UserId> {
+        self.tell_nodes(|| Command::WhoIsThere(user, groups.clone(), contacts.clone()));
+        self.who_is_here(user, groups, contacts).await
+    }
+
+    /// Who of those in these groups and of these contacts is connected here.
+    pub(crate) async fn who_is_here(
         &self,
         user: UserId,
         groups: Vec<GroupId>,
@@ -183,16 +213,128 @@ impl Hub {
         there
     }
 
-    pub(crate) fn depart(&self, user: UserId) -> Option<u64> {
+    pub(crate) fn depart(&self, user: UserId, session: SessionId) -> Option<u64> {
         METRICS.connections.decrement(1.0);
         self.connections.fetch_sub(1, Ordering::Relaxed);
-        lock(&self.registry).depart(user)
+        let mut registry = lock(&self.registry);
+        let departure = registry.depart(user, session);
+        if !registry.is_connected(user) {
+            self.tell_nodes(|| Command::Watch(Subject::User(user), false));
+        }
+        departure
     }
 
     pub(crate) fn is_gone(&self, departure: u64, user: UserId, groups: Vec<GroupId>, contacts: Vec<UserId>) {
         if lock(&self.registry).is_gone(user, departure) {
-            self.signal(Notice::Presence(Announcement { user, online: false, groups, contacts }));
+            let announcement = Announcement { user, online: false, groups, contacts };
+            match self.relay.get() {
+                // May be connected to another node.
+                Some(relay) => relay.tell(Command::Left(announcement)),
+                None => self.announce(announcement),
+            }
         }
+    }
+
+    /// A shard has its first connection of a member of the group, or none any more.
+    pub(crate) fn watch_group(&self, group: GroupId, here: bool) {
+        let mut groups = lock(&self.groups);
+        let watch = |here| Command::Watch(Subject::Group(group), here);
+        match groups.entry(group) {
+            Entry::Vacant(unknown) if here => {
+                unknown.insert(1);
+                self.tell_nodes(|| watch(true));
+            }
+            Entry::Occupied(mut shards) if here => *shards.get_mut() += 1,
+            Entry::Occupied(mut shards) if *shards.get() > 1 => *shards.get_mut() -= 1,
+            Entry::Occupied(shards) => {
+                shards.remove();
+                self.tell_nodes(|| watch(false));
+            }
+            Entry::Vacant(_) => {}
+        }
+    }
+
+    fn tell_nodes(&self, command: impl FnOnce() -> Command) {
+        if let Some(relay) = self.relay.get() {
+            relay.tell(command());
+        }
+    }
+
+    /// From now on there are other nodes.
+    pub(crate) fn relay_by(&self, relay: Arc<Relay>) {
+        // There is one relay a process, made before anybody connects.
+        let _ = self.relay.set(relay);
+    }
+
+    /// Whether somebody here belongs to the audience, as far as the hub knows.
+    pub(crate) fn is_interested(&self, audience: Audience) -> bool {
+        match audience {
+            Audience::Users(users) | Audience::MembersAmong(_, users) => {
+                users.iter().any(|user| self.is_connected(*user))
+            }
+            Audience::Members(group) => lock(&self.groups).contains_key(&group),
+            Audience::Everybody => self.connections() > 0,
+            Audience::Nobody => false,
+        }
+    }
+
+    pub(crate) fn is_connected(&self, user: UserId) -> bool {
+        lock(&self.registry).is_connected(user)
+    }
+
+    /// Who is connected here.
+    pub(crate) fn users(&self) -> Vec<UserId> {
+        lock(&self.registry).users()
+    }
+
+    /// By which sessions they are, and whose each is.
+    pub(crate) fn sessions(&self) -> Vec<(SessionId, UserId)> {
+        lock(&self.registry).sessions()
+    }
+
+    /// Gives out what other nodes, or this one in the order of all, committed.
+    pub(crate) fn deliver(&self, events: Vec<Event>) {
+        if events.is_empty() {
+            return;
+        }
+        let mut line = lock(&self.line);
+        let cursor = line.cursor;
+        let items = events.into_iter().map(|event| Item::new(Notice::Event(event), cursor)).collect();
+        line.give(Dispatch { items, cursor });
+    }
+
+    /// All that was committed before this, on whatever node, was given out.
+    pub(crate) fn advance(&self, cursor: Revision) {
+        let mut line = lock(&self.line);
+        if cursor > line.cursor {
+            line.cursor = cursor;
+            line.give(Dispatch { items: Vec::new(), cursor });
+        }
+    }
+
+    /// Of those connected here these are in the group; all who were in it or are now are told that something changed.
+    pub(crate) fn reload_roster(&self, group: GroupId, members: HashSet<UserId>) {
+        self.signal(Notice::Roster(group, members));
+    }
+
+    /// Tells an audience to load something again.
+    pub(crate) fn resync(&self, audience: Audience, resync: Resync) {
+        self.signal(Notice::Resync(audience, resync));
+    }
+
+    /// Tells who is concerned that somebody came or went.
+    pub(crate) fn announce(&self, announcement: Announcement) {
+        self.signal(Notice::Presence(announcement));
+    }
+
+    /// Somebody who is connected to another node is typing.
+    pub(crate) fn typing_elsewhere(&self, typing: Typing) {
+        self.signal(Notice::Typing(typing));
+    }
+
+    /// Tells somebody who has come who is there on another node.
+    pub(crate) fn there_elsewhere(&self, user: UserId, there: impl Iterator<Item = UserId>) {
+        there.for_each(|other| self.signal(Notice::There { user, other }));
     }
 }
 

@@ -11,8 +11,11 @@
 mod connection;
 mod frame;
 mod hub;
+mod members;
 mod outbox;
 mod presence;
+mod relay;
+mod sessions;
 mod shard;
 mod telemetry;
 
@@ -20,4 +23,6 @@ pub use connection::{Connection, Transport};
 pub use frame::{Frame, Framer, Signal};
 pub use hub::{Hub, HubOptions, Refused};
 pub use outbox::{End, Outbox, Outgoing};
+pub use relay::{NatsError, NatsOptions, Relay};
+pub use sessions::end_with_their_sessions;
 pub use shard::{Link, Shard};

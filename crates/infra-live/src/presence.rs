@@ -1,7 +1,7 @@
 //! Who is connected to this node.
 
-use domain::{GroupId, UserId};
-use std::collections::HashMap;
+use domain::{GroupId, SessionId, UserId};
+use std::collections::{HashMap, HashSet};
 use tokio::sync::mpsc;
 
 /// Somebody came or went.
@@ -30,7 +30,8 @@ pub(crate) struct Question {
 
 #[derive(Debug, Default)]
 struct Entry {
-    connections: usize,
+    /// By which session each connection is.
+    sessions: Vec<SessionId>,
     /// Was announced as online.
     online: bool,
     /// How often the last connection went.
@@ -43,11 +44,33 @@ pub(crate) struct Registry(HashMap<UserId, Entry>);
 
 impl Registry {
     /// Counts one more, unless the user has as many as are allowed.
-    pub fn admit(&mut self, user: UserId, most: usize) -> bool {
+    pub fn admit(&mut self, user: UserId, session: SessionId, most: usize) -> bool {
         let entry = self.0.entry(user).or_default();
-        let admitted = entry.connections < most;
-        entry.connections += usize::from(admitted);
+        let admitted = entry.sessions.len() < most;
+        if admitted {
+            entry.sessions.push(session);
+        }
         admitted
+    }
+
+    /// Whether the user has a connection.
+    pub fn is_connected(&self, user: UserId) -> bool {
+        self.0.get(&user).is_some_and(|entry| !entry.sessions.is_empty())
+    }
+
+    /// Who has one.
+    pub fn users(&self) -> Vec<UserId> {
+        self.0.iter().filter(|(_, entry)| !entry.sessions.is_empty()).map(|(user, _)| *user).collect()
+    }
+
+    /// By which sessions, each once, and whose.
+    pub fn sessions(&self) -> Vec<(SessionId, UserId)> {
+        let of = |(user, entry): (&UserId, &Entry)| {
+            let unique: HashSet<SessionId> = entry.sessions.iter().copied().collect();
+            let user = *user;
+            unique.into_iter().map(move |session| (session, user))
+        };
+        self.0.iter().flat_map(of).collect()
     }
 
     /// Whether the user, who is connected, is to be announced as online: not after a moment's absence.
@@ -57,10 +80,12 @@ impl Registry {
 
     /// Counts one less. Where none is left and the user was announced, gives what [`Registry::is_gone`] has to be asked
     /// with after a while.
-    pub fn depart(&mut self, user: UserId) -> Option<u64> {
+    pub fn depart(&mut self, user: UserId, session: SessionId) -> Option<u64> {
         let entry = self.0.get_mut(&user)?;
-        entry.connections = entry.connections.saturating_sub(1);
-        if entry.connections > 0 {
+        if let Some(at) = entry.sessions.iter().position(|other| *other == session) {
+            entry.sessions.swap_remove(at);
+        }
+        if !entry.sessions.is_empty() {
             return None;
         }
         if !entry.online {
@@ -73,7 +98,7 @@ impl Registry {
 
     /// Whether the user has not come back since that departure, and is to be announced as gone.
     pub fn is_gone(&mut self, user: UserId, departure: u64) -> bool {
-        let gone = self.0.get(&user).is_some_and(|entry| entry.connections == 0 && entry.departures == departure);
+        let gone = self.0.get(&user).is_some_and(|entry| entry.sessions.is_empty() && entry.departures == departure);
         if gone {
             self.0.remove(&user);
         }
@@ -87,28 +112,29 @@ mod tests {
     use uuid::Uuid;
 
     const USER: UserId = UserId(Uuid::from_u128(1));
+    const SESSION: SessionId = SessionId(Uuid::from_u128(2));
 
     #[test]
     fn a_user_has_so_many_connections_at_the_most() {
         let mut registry = Registry::default();
-        assert!(registry.admit(USER, 2) && registry.admit(USER, 2));
-        assert!(!registry.admit(USER, 2));
-        registry.depart(USER);
-        assert!(registry.admit(USER, 2));
+        assert!(registry.admit(USER, SESSION, 2) && registry.admit(USER, SESSION, 2));
+        assert!(!registry.admit(USER, SESSION, 2));
+        registry.depart(USER, SESSION);
+        assert!(registry.admit(USER, SESSION, 2));
     }
 
     #[test]
     fn who_comes_back_soon_was_never_away() {
         let mut registry = Registry::default();
-        registry.admit(USER, 9);
+        registry.admit(USER, SESSION, 9);
         assert!(registry.appears(USER));
-        registry.admit(USER, 9);
+        registry.admit(USER, SESSION, 9);
         assert!(!registry.appears(USER));
-        assert_eq!(registry.depart(USER), None);
-        let first = registry.depart(USER).unwrap();
-        registry.admit(USER, 9);
+        assert_eq!(registry.depart(USER, SESSION), None);
+        let first = registry.depart(USER, SESSION).unwrap();
+        registry.admit(USER, SESSION, 9);
         assert!(!registry.appears(USER) && !registry.is_gone(USER, first));
-        let second = registry.depart(USER).unwrap();
+        let second = registry.depart(USER, SESSION).unwrap();
         assert!(!registry.is_gone(USER, first));
         assert!(registry.is_gone(USER, second) && registry.0.is_empty());
     }

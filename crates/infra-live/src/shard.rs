@@ -3,15 +3,16 @@
 use crate::connection::{Connection, Transport};
 use crate::frame::{Dispatch, Frame, Item, Notice};
 use crate::hub::{Hub, Refused, ShardState};
+use crate::members::{Absence, Members, remove};
 use crate::outbox::End;
 use crate::presence::{Announcement, Question};
 use bytes::Bytes;
-use domain::events::{Audience, Event, MembershipChange, Revision};
+use domain::events::{Event, MembershipChange, Revision};
 use domain::live::Roster;
 use domain::messages::Place;
 use domain::{Caller, GroupId, SessionId, UserId};
 use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -25,99 +26,6 @@ const TICK: Duration = Duration::from_secs(1);
 const EVENTS_A_TURN: usize = 64;
 /// In groups with more connections than this on one worker nobody is told who comes and goes.
 const MOST_FOR_PRESENCE: usize = 500;
-
-/// Somebody whose last connection went.
-struct Absence {
-    until: Instant,
-    departure: u64,
-    user: UserId,
-    groups: Vec<GroupId>,
-    contacts: Vec<UserId>,
-}
-
-#[derive(Default)]
-struct Members {
-    all: Vec<Rc<Connection>>,
-    joining: Vec<Rc<Connection>>,
-    by_user: HashMap<UserId, Vec<Rc<Connection>>>,
-    by_group: HashMap<GroupId, Vec<Rc<Connection>>>,
-    absences: Vec<Absence>,
-}
-
-fn remove(from: &mut Vec<Rc<Connection>>, connection: &Rc<Connection>) {
-    if let Some(at) = from.iter().position(|other| Rc::ptr_eq(other, connection)) {
-        from.swap_remove(at);
-    }
-}
-
-impl Members {
-    fn join(&mut self, group: GroupId, connection: &Rc<Connection>) {
-        let mut groups = connection.groups.borrow_mut();
-        if !groups.contains(&group) {
-            groups.push(group);
-            self.by_group.entry(group).or_default().push(Rc::clone(connection));
-        }
-    }
-
-    fn leave(&mut self, group: GroupId, connection: &Rc<Connection>) {
-        connection.groups.borrow_mut().retain(|other| *other != group);
-        if let Some(members) = self.by_group.get_mut(&group) {
-            remove(members, connection);
-            if members.is_empty() {
-                self.by_group.remove(&group);
-            }
-        }
-    }
-
-    fn of_user(&self, user: UserId) -> &[Rc<Connection>] {
-        self.by_user.get(&user).map_or(&[], Vec::as_slice)
-    }
-
-    fn of_group(&self, group: GroupId) -> &[Rc<Connection>] {
-        self.by_group.get(&group).map_or(&[], Vec::as_slice)
-    }
-
-    fn change(&mut self, change: MembershipChange) {
-        match change {
-            MembershipChange::Joins(group, user) => {
-                for connection in self.of_user(user).to_vec() {
-                    if !connection.is_joining() {
-                        self.join(group, &connection);
-                    }
-                }
-            }
-            MembershipChange::Leaves(group, user) => {
-                for connection in self.of_user(user).to_vec() {
-                    self.leave(group, &connection);
-                }
-            }
-            MembershipChange::Ends(group) => {
-                for connection in self.by_group.remove(&group).unwrap_or_default() {
-                    connection.groups.borrow_mut().retain(|other| *other != group);
-                }
-            }
-        }
-    }
-
-    /// Calls `give` for every connection of the audience; joining ones take nothing.
-    fn each(&self, audience: Audience, give: impl FnMut(&Rc<Connection>)) {
-        match audience {
-            Audience::Everybody => self.all.iter().for_each(give),
-            Audience::Members(group) => self.of_group(group).iter().for_each(give),
-            Audience::Users(users) => self.of_users(users).for_each(give),
-            Audience::MembersAmong(group, users) => {
-                let inside = |connection: &&Rc<Connection>| connection.groups.borrow().contains(&group);
-                self.of_users(users).filter(inside).for_each(give);
-            }
-            Audience::Nobody => {}
-        }
-    }
-
-    fn of_users(&self, [one, other]: [UserId; 2]) -> impl Iterator<Item = &Rc<Connection>> {
-        let others = if one == other { &[] } else { self.of_user(other) };
-        self.of_user(one).iter().chain(others)
-    }
-}
 
 /// One worker's connections. Not to be sent to another thread.
 pub struct Shard {
@@ -136,7 +44,7 @@ impl Shard {
         let (sender, queue) = Hub::queue();
         let state = Arc::new(ShardState::default());
         let given = Cell::new(hub.enlist(sender, Arc::clone(&state)));
-        let (members, announcements) = (RefCell::default(), Cell::new(0));
+        let (members, announcements) = (RefCell::new(Members::new(Arc::clone(&hub))), Cell::new(0));
         Rc::new(Self { hub, state, queue: RefCell::new(Some(queue)), members, given, announcements })
     }
 
@@ -170,7 +78,7 @@ impl Shard {
     /// # Errors
     /// [`Refused`].
     pub fn attach(self: &Rc<Self>, caller: &Caller, transport: Transport, expires: Instant) -> Result<Link, Refused> {
-        self.hub.admit(caller.user)?;
+        self.hub.admit(caller.user, caller.session)?;
         self.state.connections.fetch_add(1, Ordering::SeqCst);
         let connection = Rc::new(Connection::new(caller, transport, expires, Instant::now()));
         let mut members = self.members.borrow_mut();
@@ -204,7 +112,26 @@ impl Shard {
         *connection.contacts.borrow_mut() = roster.contacts;
         for (dispatch, index) in connection.catch_up(roster.at) {
             let Some(item) = dispatch.items.get(index) else { continue };
-            let Notice::Event(event) = &item.notice else { continue };
+            let event = match &item.notice {
+                Notice::Event(event) => event,
+                Notice::Roster(group, inside) => {
+                    if inside.contains(&connection.user) {
+                        members.join(*group, connection);
+                    } else {
+                        members.leave(*group, connection);
+                    }
+                    item.frame(&*self.hub.framer).into_iter().for_each(|frame| connection.give(frame));
+                    continue;
+                }
+                Notice::Resync(audience, _) => {
+                    let is_in = |group| connection.groups.borrow().contains(&group);
+                    if audience.includes(connection.user, is_in) {
+                        item.frame(&*self.hub.framer).into_iter().for_each(|frame| connection.give(frame));
+                    }
+                    continue;
+                }
+                _ => continue,
+            };
             let change = event.membership_change();
             if let Some(MembershipChange::Joins(group, user)) = change
                 && user == connection.user
@@ -249,7 +176,7 @@ impl Shard {
             members.leave(*group, connection);
         }
         self.state.connections.fetch_sub(1, Ordering::SeqCst);
-        if let Some(departure) = self.hub.depart(connection.user) {
+        if let Some(departure) = self.hub.depart(connection.user, connection.session) {
             let until = Instant::now() + self.hub.options.absence;
             let contacts = connection.contacts.take();
             members.absences.push(Absence { until, departure, user: connection.user, groups, contacts });
@@ -270,6 +197,15 @@ impl Shard {
                 }),
                 Notice::Presence(announcement) => self.announce(item, announcement),
                 Notice::WhoIsThere(question) => self.answer(question),
+                Notice::There { user, .. } => {
+                    self.members.borrow().of_user(*user).iter().for_each(|connection| self.give(connection, item));
+                }
+                Notice::Roster(group, inside) => self.reload_roster(dispatch, index, item, *group, inside),
+                Notice::Resync(audience, _) => {
+                    let members = self.members.borrow();
+                    members.joining.iter().for_each(|connection| connection.hold(dispatch, index));
+                    members.each(*audience, |connection| self.give(connection, item));
+                }
                 Notice::Stop => self.end_all(End::Stopping),
             }
         }
@@ -304,6 +240,32 @@ impl Shard {
         members.each(event.audience(), |connection| self.give(connection, item));
         if let Some(leaves @ (MembershipChange::Leaves(..) | MembershipChange::Ends(_))) = change {
             members.change(leaves);
+        }
+    }
+
+    /// Members changed, and it is not known how: only who is in the group now.
+    fn reload_roster(
+        &self,
+        dispatch: &Arc<Dispatch>,
+        index: usize,
+        item: &Item,
+        group: GroupId,
+        inside: &HashSet<UserId>,
+    ) {
+        let mut members = self.members.borrow_mut();
+        members.joining.iter().for_each(|connection| connection.hold(dispatch, index));
+        let before = members.of_group(group).to_vec();
+        for connection in before.iter().filter(|connection| !inside.contains(&connection.user)) {
+            members.leave(group, connection);
+            self.give(connection, item);
+        }
+        for user in inside {
+            for connection in members.of_user(*user).to_vec() {
+                if !connection.is_joining() {
+                    members.join(group, &connection);
+                    self.give(&connection, item);
+                }
+            }
         }
     }
 

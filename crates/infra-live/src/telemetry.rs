@@ -36,3 +36,41 @@ impl Metrics {
         }
     }
 }
+
+/// Made when first used, which only a node of several does.
+pub static NODES: LazyLock<NodeMetrics> = LazyLock::new(NodeMetrics::register);
+
+/// What passes between nodes.
+pub struct NodeMetrics {
+    /// 1 while NATS is there.
+    pub connected: Gauge,
+    /// Packets sent.
+    pub sent: Counter,
+    /// Packets that came.
+    pub received: Counter,
+    /// Packets that were not sent or not read.
+    pub lost: Counter,
+    /// Times that the database was asked for what did not come.
+    pub gaps: Counter,
+    /// Times that all was compared with the database.
+    pub checks: Counter,
+}
+
+impl NodeMetrics {
+    fn register() -> Self {
+        describe_gauge!("parlance_nodes_connected", "1 while the connection to NATS stands");
+        describe_counter!("parlance_nodes_sent_total", "Packets sent to other nodes");
+        describe_counter!("parlance_nodes_received_total", "Packets that came from other nodes");
+        describe_counter!("parlance_nodes_lost_total", "Packets that could not be sent or read");
+        describe_counter!("parlance_nodes_gaps_total", "Times that the database was asked for what did not come");
+        describe_counter!("parlance_nodes_checks_total", "Times that all was compared with the database");
+        Self {
+            connected: gauge!("parlance_nodes_connected"),
+            sent: counter!("parlance_nodes_sent_total"),
+            received: counter!("parlance_nodes_received_total"),
+            lost: counter!("parlance_nodes_lost_total"),
+            gaps: counter!("parlance_nodes_gaps_total"),
+            checks: counter!("parlance_nodes_checks_total"),
+        }
+    }
+}

@@ -8,10 +8,12 @@
 
 mod cluster;
 mod database;
+mod nats;
 mod owner;
 mod tls;
 mod watchdog;
 
 pub use cluster::Cluster;
 pub use database::{Backend, TestDb};
+pub use nats::NatsServer;
 pub use tls::Certificates;

@@ -21,10 +21,11 @@ use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, web};
 use anyhow::Context as _;
 use domain::UserId;
+use domain::events::EventPublisher;
 use domain::live::LiveReader as _;
 use infra_diesel::{Store, StoreOptions};
 use infra_files::Blobs;
-use infra_live::{Hub, Shard};
+use infra_live::{Hub, Relay, Shard};
 use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener};
 use std::num::NonZero;
@@ -53,6 +54,7 @@ pub struct Application {
     address: SocketAddr,
     store: Arc<Store>,
     hub: Arc<Hub>,
+    relay: Option<Arc<Relay>>,
     readiness: web::Data<Readiness>,
 }
 
@@ -68,9 +70,14 @@ impl Application {
         config.make_data_dir()?;
         let policy = Arc::new(config.policy);
         let hub = Arc::new(Hub::new(Arc::new(JsonFramer), config.live));
+        let (relay, unstarted) = config.nats.map(|nats| Relay::new(Arc::clone(&hub), nats)).unzip();
+        let events: Arc<dyn EventPublisher> = match &relay {
+            Some(relay) => Arc::clone(relay) as _,
+            None => Arc::clone(&hub) as _,
+        };
         let options = StoreOptions {
             policy: Arc::clone(&policy),
-            events: hub.clone(),
+            events,
             fatal: Arc::new(die),
             pool_size: None,
             allow_unsafe_durability: config.allow_unsafe_durability,
@@ -101,7 +108,16 @@ impl Application {
         };
         warn_of_missing_admins(&store, &policy).await;
         let nobody = UserId(uuid::Uuid::nil());
-        hub.begin_at(store.roster(nobody).await.context("the database cannot be read")?.at);
+        let begin_at = store.roster(nobody).await.context("the database cannot be read")?.at;
+        hub.begin_at(begin_at);
+        if let Some(relay) = unstarted {
+            let started = relay.start(domain::IdGenerator::next(&UuidV7), store.clone(), begin_at).await;
+            started.map_err(|error| anyhow::anyhow!("PARLANCE_NATS_URL: {error}"))?;
+        }
+        if store.is_shared() {
+            let ended = infra_live::end_with_their_sessions(Arc::clone(&hub), store.clone());
+            actix_web::rt::spawn(ended);
+        }
         let gauges = web::Data::new(Gauges::new(telemetry, Arc::clone(&store)));
         let readiness = web::Data::new(Readiness::new(Arc::clone(&store)));
         let app = web::Data::new(UseCases::new(adapters, policy, config.max_file_bytes));
@@ -143,7 +159,7 @@ impl Application {
         .listen(listener)
         .context("the port cannot be listened on")?
         .run();
-        Ok(Self { server, address, store, hub, readiness })
+        Ok(Self { server, address, store, hub, relay, readiness })
     }
 
     /// The port that was bound.
@@ -162,7 +178,7 @@ impl Application {
     /// # Errors
     /// Where signals cannot be waited for, or the server fails.
     pub async fn run_until_stopped(self) -> anyhow::Result<()> {
-        let Self { mut server, address, store, hub, readiness } = self;
+        let Self { mut server, address, store, hub, relay, readiness } = self;
         // Whoever reads the line may send a signal at once.
         let stop = stop_signal()?;
         let mut stdout = std::io::stdout();
@@ -180,6 +196,9 @@ impl Application {
         };
         if tokio::time::timeout(CLOSE_DEADLINE, store.close()).await.is_err() {
             error!("the database did not close in time");
+        }
+        if let Some(relay) = relay {
+            relay.close().await;
         }
         served.context("the server failed")
     }

@@ -26,7 +26,11 @@ keys! {
     DATA_DIR = "PARLANCE_DATA_DIR", "./data", "database, uploads, generated secret";
     JWT_SECRET = "PARLANCE_JWT_SECRET", "made at first start, kept in the data dir", "32 bytes or more";
     FILES = "PARLANCE_FILES", "file://<data dir>/uploads", "file://PATH (s3:// is not supported yet)";
-    NATS_URL = "PARLANCE_NATS_URL", "none", "many nodes over one Postgres (not supported yet)";
+    NATS_URL = "PARLANCE_NATS_URL", "none", "nats://[user:password@]host or tls://host, several separated by commas: many nodes over one Postgres";
+    NATS_CREDENTIALS = "PARLANCE_NATS_CREDENTIALS", "none", "a .creds file: a NATS user's JWT and seed";
+    NATS_CA = "PARLANCE_NATS_CA", "those the system trusts", "a PEM file: who vouches for the NATS server";
+    NATS_CERT = "PARLANCE_NATS_CERT", "none", "a PEM file: the certificate to show to the NATS server";
+    NATS_KEY = "PARLANCE_NATS_KEY", "none", "a PEM file: the certificate's key";
     MAX_FILE_BYTES = "PARLANCE_MAX_FILE_BYTES", "52428800", "the largest upload";
     ADMINS = "PARLANCE_ADMINS", "none", "usernames, comma-separated";
     RATE_LIMITS = "PARLANCE_RATE_LIMITS", "on", "on or off (this build does not limit yet)";

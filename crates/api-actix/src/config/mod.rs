@@ -1,6 +1,7 @@
 //! What an operator sets: flags over environment over `parlance.toml` (`API.md`, Configuration).
 
 mod keys;
+mod nats;
 mod secret;
 mod source;
 
@@ -11,7 +12,7 @@ pub use source::Flags;
 use crate::http::origin::Origins;
 use anyhow::Context as _;
 use domain::users::{AdminNames, Broadcasters, ServerPolicy};
-use infra_live::HubOptions;
+use infra_live::{HubOptions, NatsOptions};
 use source::Source;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -39,6 +40,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// `None`: the one kept in the data directory.
     pub jwt_secret: Option<Secret>,
+    /// The way to other nodes, if there are any.
+    pub nats: Option<NatsOptions>,
     /// Directory of the uploads.
     pub uploads: PathBuf,
     /// The largest upload.
@@ -72,9 +75,11 @@ impl Config {
     fn from_source(source: &Source) -> anyhow::Result<Self> {
         let data_dir: PathBuf = source.read(keys::DATA_DIR, |text| Ok(text.into()))?;
         // What is known and not built yet is refused, rather than ignored.
-        for key in [keys::NATS_URL, keys::TRUSTED_PROXIES] {
+        for key in [keys::TRUSTED_PROXIES] {
             source.optional::<()>(key, |_| Err("not supported yet by this build".to_owned()))?;
         }
+        let database_url = source.optional(keys::DATABASE_URL, database_url)?.unwrap_or_else(|| sqlite_in(&data_dir));
+        let jwt_secret = source.optional(keys::JWT_SECRET, Secret::parse)?;
         let admins = source.optional(keys::ADMINS, admins)?.unwrap_or_default();
         let broadcasters = source.read(keys::BROADCAST, |text| match text {
             "everyone" => Ok(Broadcasters::Everyone),
@@ -82,10 +87,11 @@ impl Config {
             _ => Err("must be everyone or admins".to_owned()),
         })?;
         Ok(Self {
-            database_url: source.optional(keys::DATABASE_URL, database_url)?.unwrap_or_else(|| sqlite_in(&data_dir)),
+            nats: nats::options(source, &database_url, jwt_secret.as_ref())?,
+            database_url,
             allow_unsafe_durability: source.read(keys::ALLOW_UNSAFE_DURABILITY, on_or_off)?,
             listen: source.read(keys::LISTEN, listen)?,
-            jwt_secret: source.optional(keys::JWT_SECRET, Secret::parse)?,
+            jwt_secret,
             uploads: source.optional(keys::FILES, uploads)?.unwrap_or_else(|| data_dir.join("uploads")),
             max_file_bytes: source.read(keys::MAX_FILE_BYTES, |text| {
                 text.parse().ok().filter(|bytes| *bytes > 0).ok_or_else(|| "must be a number of bytes".to_owned())

@@ -140,6 +140,10 @@ impl Framer for JsonFramer {
         };
         Frame { transient: true, ..told }
     }
+
+    fn resync(&self, told: &Resync, cursor: Revision) -> Frame {
+        resync(told, cursor)
+    }
 }
 
 /// The first frame.

@@ -8,6 +8,7 @@ mod admin;
 mod attachments;
 mod bad_input;
 mod browser;
+mod cluster;
 mod command_line;
 mod command_line_users;
 mod conversations;

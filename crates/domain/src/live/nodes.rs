@@ -44,6 +44,8 @@ pub struct Past {
     pub events: Vec<Event>,
     /// Where that leads to.
     pub head: Head,
+    /// Where the conversation stands.
+    pub stands: Head,
     /// Whether there is more behind it.
     pub more: bool,
     /// How many numbers lie between what is known and where the conversation stands.

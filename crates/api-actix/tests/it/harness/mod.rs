@@ -28,6 +28,7 @@ pub const SECRET: &str = "a secret of the tests, thirty-two bytes or more";
 /// What test servers run with: cheap hashes, no limits, a port and a directory of their own.
 fn config(data_dir: &Path) -> Config {
     Config {
+        nats: None,
         database_url: format!("sqlite://{}", data_dir.join("parlance.db").display()),
         allow_unsafe_durability: false,
         listen: "127.0.0.1:0".to_owned(),

@@ -14,14 +14,15 @@ const LISTENERS: usize = 20;
 /// How often a restless listener is cut off at the most: without an end it would be, again and again, in its replay.
 const CUTS: usize = 8;
 
-/// Listens until the conversation has come to `end`, cut off at random and resuming if `restless`.
-async fn listen(user: &User, socket: &mut Socket, group: &str, end: i64, restless: Option<u64>) {
+/// Listens until the conversation has come to `end`, cut off at random and resuming if `restless`: as the same user, at one
+/// server after another.
+pub async fn listen(user: &[User], socket: &mut Socket, group: &str, end: i64, restless: Option<u64>) {
     let (mut chance, mut cuts) = (restless.map(StdRng::seed_from_u64), 0);
     let (mut seen, mut last, mut repeats) = (BTreeSet::new(), 0, 0);
     while last < end {
         if cuts < CUTS && chance.as_mut().is_some_and(|chance| chance.random_ratio(1, 60)) {
             cuts += 1;
-            *socket = Socket::since(user, &socket.cursor.clone()).await;
+            *socket = Socket::since(&user[cuts % user.len()], &socket.cursor.clone()).await;
             // What comes again comes in order, too.
             last = 0;
         }
@@ -63,7 +64,7 @@ async fn every_listener_sees_every_update_in_order() {
     }));
     let listening = join_all(listeners.iter().zip(&mut sockets).enumerate().map(|(n, (listener, socket))| {
         let restless = (n % 2 == 0).then_some(n as u64);
-        listen(listener, socket, &group, end, restless)
+        listen(std::slice::from_ref(listener), socket, &group, end, restless)
     }));
     futures_util::join!(sending, listening);
 }
@@ -83,7 +84,7 @@ async fn a_reader_that_stops_is_cut_and_catches_up_and_costs_the_others_nothing(
             owner.post("/messages", json!({ "group_id": group, "content": content })).await.expect(201);
         }
     }));
-    futures_util::join!(sending, listen(&owner, &mut other, &group, END as i64, None));
+    futures_util::join!(sending, listen(std::slice::from_ref(&owner), &mut other, &group, END as i64, None));
     // What had been sent before the cut can be read, then it ends, with a word or without.
     let mut last = 0;
     while let Ok(frame) = stalled.frame().await {

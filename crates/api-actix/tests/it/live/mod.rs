@@ -6,7 +6,7 @@ mod catching_up;
 mod event_stream;
 mod events;
 mod guide;
-mod load;
+pub mod load;
 mod operations;
 mod signals;
 mod signing_out;

@@ -1,0 +1,131 @@
+//! What happens at one node is told at the others.
+
+use super::Nodes;
+use crate::live::client::Socket;
+use serde_json::{Value, json};
+
+/// The next event of that name, whatever else comes before it.
+async fn until(socket: &mut Socket, event: &str) -> Value {
+    loop {
+        let mut frame = socket.any().await;
+        if frame["event"] == event {
+            return frame["data"].take();
+        }
+    }
+}
+
+#[actix_web::test]
+async fn every_event_crosses() {
+    let Some(nodes) = Nodes::start(2) else { return };
+    let (ada, bob) = (nodes.user("ada").await, nodes.user("bob").await);
+    let (mut here, mut there) = (Socket::open(&ada[0]).await, Socket::open(&bob[1]).await);
+
+    let said = ada[0].send(&bob[0].id, "hello").await;
+    assert_eq!(there.expect("message.created").await["id"], json!(said));
+    assert_eq!(here.expect("message.created").await["id"], json!(said), "once, and not from both sides");
+    ada[0].put(&format!("/messages/{said}"), json!({ "content": "hello!" })).await.expect(200);
+    assert_eq!(there.expect("message.updated").await["content"], "hello!");
+    here.expect("message.updated").await;
+    bob[1].post(&format!("/messages/{said}/seen"), json!({})).await.expect(200);
+    let seen = here.expect("message.seen").await;
+    assert_eq!((&seen["message_id"], &seen["user_id"]), (&json!(said), &json!(bob[0].id)));
+    there.expect("message.seen").await;
+    ada[0].delete(&format!("/messages/{said}"), json!({})).await.expect(204);
+    assert_eq!(there.expect("message.deleted").await["id"], json!(said));
+    here.expect("message.deleted").await;
+
+    let all = ada[0].post("/broadcast/send", json!({ "content": "all" })).await.expect(200);
+    assert_eq!(there.expect("message.created").await["id"], all["id"]);
+    here.expect("message.created").await;
+
+    // Nobody at the other node was in the group before.
+    let group = ada[0].group("tea", "private").await;
+    here.expect("member.added").await;
+    ada[0].add(&group, &bob[0], "member").await;
+    assert_eq!(there.expect("member.added").await["user_id"], json!(bob[0].id));
+    here.expect("member.added").await;
+    let message = json!({ "group_id": group, "content": "milk?" });
+    let said = there.op("send", message).await["data"]["id"].clone();
+    assert_eq!(there.expect("message.created").await["id"], said);
+    assert_eq!(here.expect("message.created").await["id"], said);
+    ada[0].post(&format!("/conversations/{group}/read"), json!({ "up_to": said })).await.expect(204);
+    assert_eq!(here.expect("conversation.read").await["up_to"], said);
+    ada[0].put(&format!("/groups/{group}"), json!({ "name": "coffee" })).await.expect(200);
+    assert_eq!(there.expect("group.updated").await["name"], "coffee");
+    here.expect("group.updated").await;
+    ada[0].patch(&format!("/groups/{group}/members/{}", bob[0].id), json!({ "role": "admin" })).await.expect(200);
+    assert_eq!(there.expect("member.updated").await["role"], "admin");
+    here.expect("member.updated").await;
+    ada[0].delete(&format!("/groups/{group}/members/{}", bob[0].id), json!({})).await.expect(204);
+    assert_eq!(there.expect("member.removed").await["user_id"], json!(bob[0].id));
+    here.expect("member.removed").await;
+    ada[0].add(&group, &bob[0], "member").await;
+    there.expect("member.added").await;
+    here.expect("member.added").await;
+    ada[1].delete(&format!("/groups/{group}"), json!({})).await.expect(204);
+    assert_eq!(there.expect("group.deleted").await["name"], "coffee");
+    assert_eq!(here.expect("group.deleted").await["name"], "coffee");
+}
+
+#[actix_web::test]
+async fn who_is_connected_to_both_nodes_is_told_once_at_each() {
+    let Some(nodes) = Nodes::start(2) else { return };
+    let ada = nodes.user("ada").await;
+    let mut sockets = [Socket::open(&ada[0]).await, Socket::open(&ada[1]).await];
+    for n in 0..20 {
+        ada[n % 2].send(&ada[0].id, &n.to_string()).await;
+    }
+    for socket in &mut sockets {
+        for update in 1..=20 {
+            let frame = socket.next().await;
+            assert_eq!((&frame["event"], &frame["update"]), (&json!("message.created"), &json!(update)));
+        }
+    }
+}
+
+#[actix_web::test]
+async fn typing_and_presence_cross() {
+    let Some(nodes) = Nodes::start(2) else { return };
+    let (ada, bob) = (nodes.user("ada").await, nodes.user("bob").await);
+    ada[0].send(&bob[0].id, "hello").await;
+    let mut here = Socket::open(&ada[0]).await;
+    let mut there = Socket::open(&bob[1]).await;
+    let online = |user: &str, online: bool| json!({ "user_id": user, "online": online });
+    assert_eq!(until(&mut here, "presence").await, online(&bob[0].id, true));
+    assert_eq!(until(&mut there, "presence").await, online(&ada[0].id, true), "who was there already");
+    there.send(json!({ "op": "typing", "data": { "receiver_id": ada[0].id } }).to_string()).await;
+    assert_eq!(until(&mut here, "typing").await["user_id"], json!(bob[0].id));
+
+    // A second connection elsewhere: who leaves the one is still there.
+    let mut second = Socket::open(&bob[0]).await;
+    second.op("seen", json!({ "message_id": crate::harness::NOWHERE })).await;
+    drop(there);
+    let said = bob[0].send(&ada[0].id, "still here").await;
+    assert_eq!(until(&mut here, "message.created").await["id"], json!(said));
+    drop(second);
+    assert_eq!(until(&mut here, "presence").await, online(&bob[0].id, false));
+}
+
+#[actix_web::test]
+async fn an_ended_session_closes_its_sockets_everywhere() {
+    let Some(mut nodes) = Nodes::start(2) else { return };
+    for nats in [true, false] {
+        if !nats {
+            nodes.nats.kill();
+        }
+        let name = if nats { "ada" } else { "bob" };
+        let user = nodes.user(name).await;
+        let mut there = Socket::open(&user[1]).await;
+        let begun = std::time::Instant::now();
+        user[0].post("/logout", json!({})).await.expect(204);
+        assert_eq!(there.drained().await, 4401);
+        // The promise: within five seconds, also without NATS. Generous: the machine may be busy.
+        assert!(begun.elapsed() < std::time::Duration::from_secs(10));
+        user[1].get("/me").await.refused(401, None);
+    }
+    // Of a deleted account as well.
+    let eve = nodes.user("eve").await;
+    let mut there = Socket::open(&eve[1]).await;
+    eve[0].delete_account().await;
+    assert_eq!(there.drained().await, 4401);
+}

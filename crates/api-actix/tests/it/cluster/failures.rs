@@ -1,0 +1,168 @@
+//! NATS goes, a node goes: nothing is lost.
+
+use super::Nodes;
+use crate::harness::User;
+use crate::live::client::Socket;
+use futures_util::future::join_all;
+use serde_json::json;
+use std::time::{Duration, Instant};
+
+/// How long NATS is away; the whole of the promise where there is time.
+fn outage() -> Duration {
+    let full = std::env::var("PARLANCE_TEST_SCALE").is_ok_and(|scale| scale == "full");
+    Duration::from_secs(if full { 30 } else { 4 })
+}
+
+/// Sends until it is to stop, and gives how many were taken.
+async fn send_until(stop: Instant, sender: &User, group: &str) -> usize {
+    let mut sent = 0;
+    while Instant::now() < stop {
+        sender.post("/messages", json!({ "group_id": group, "content": sent.to_string() })).await.expect(201);
+        sent += 1;
+    }
+    sent
+}
+
+/// Reads on up to the number, which has to come in order without a gap.
+async fn follow(socket: &mut Socket, last: &mut i64, end: i64) {
+    while *last < end {
+        let frame = socket.next().await;
+        assert_eq!(frame["event"], "message.created", "{frame}");
+        assert_eq!(frame["update"], json!(*last + 1));
+        *last += 1;
+    }
+}
+
+async fn group_of(nodes: &Nodes, names: &[&str]) -> (Vec<Vec<User>>, String) {
+    let mut users = Vec::new();
+    for name in names {
+        users.push(nodes.user(name).await);
+    }
+    let group = users[0][0].group("ours", "private").await;
+    for user in &users[1..] {
+        users[0][0].add(&group, &user[0], "member").await;
+    }
+    (users, group)
+}
+
+#[actix_web::test]
+async fn while_nats_is_away_sends_go_on_and_events_arrive() {
+    let Some(mut nodes) = Nodes::start(2) else { return };
+    let (users, group) = group_of(&nodes, &["ada", "bob", "eve"]).await;
+    let mut sockets = [Socket::open(&users[1][0]).await, Socket::open(&users[2][1]).await];
+    nodes.nats.kill();
+    let (begun, away) = (Instant::now(), outage());
+    let stop = begun + away;
+    let sent = join_all([send_until(stop, &users[0][0], &group), send_until(stop, &users[1][1], &group)]);
+    // Late, but while it is away still: by comparing with the database.
+    let following = async {
+        let mut lasts = [0, 0];
+        for (socket, last) in sockets.iter_mut().zip(&mut lasts) {
+            follow(socket, last, 1).await;
+        }
+        lasts
+    };
+    let (sent, mut lasts) = futures_util::join!(sent, following);
+    let end = sent.iter().sum::<usize>() as i64;
+    assert!(end > 0);
+    nodes.nats.start_again();
+    let back = Instant::now();
+    for (socket, last) in sockets.iter_mut().zip(&mut lasts) {
+        follow(socket, last, end).await;
+    }
+    // The promise: within ten seconds of its return.
+    assert!(back.elapsed() < Duration::from_secs(10), "{:?}", back.elapsed());
+    // And it is used again.
+    let said = users[0][0].post("/messages", json!({ "group_id": group, "content": "back" })).await.expect(201);
+    for (socket, last) in sockets.iter_mut().zip(&mut lasts) {
+        follow(socket, last, end + 1).await;
+        assert_eq!(said["update"], end + 1);
+    }
+}
+
+#[actix_web::test]
+async fn a_nats_that_hangs_loses_nothing() {
+    let Some(nodes) = Nodes::start(2) else { return };
+    let (users, group) = group_of(&nodes, &["ada", "bob"]).await;
+    let (mut socket, mut last) = (Socket::open(&users[1][1]).await, 0);
+    users[0][0].post("/messages", json!({ "group_id": group, "content": "1" })).await.expect(201);
+    follow(&mut socket, &mut last, 1).await;
+    nodes.nats.signal("STOP");
+    for _ in 0..50 {
+        users[0][0].post("/messages", json!({ "group_id": group, "content": "x" })).await.expect(201);
+    }
+    follow(&mut socket, &mut last, 51).await;
+    nodes.nats.signal("CONT");
+    users[0][0].post("/messages", json!({ "group_id": group, "content": "x" })).await.expect(201);
+    follow(&mut socket, &mut last, 52).await;
+}
+
+#[actix_web::test]
+async fn who_was_added_or_removed_while_nats_was_away_is_told_and_gets_what_is_theirs() {
+    let Some(mut nodes) = Nodes::start(2) else { return };
+    let (users, group) = group_of(&nodes, &["ada", "bob"]).await;
+    let eve = nodes.user("eve").await;
+    let mut removed = Socket::open(&users[1][1]).await;
+    let mut added = Socket::open(&eve[1]).await;
+    nodes.nats.kill();
+    users[0][0].delete(&format!("/groups/{group}/members/{}", users[1][0].id), json!({})).await.expect(204);
+    users[0][0].add(&group, &eve[0], "member").await;
+    let said = users[0][0].post("/messages", json!({ "group_id": group, "content": "secret" })).await.expect(201);
+    // Who is in now is not told one by one, but to load it again.
+    let resync = added.expect("resync").await;
+    assert!(resync["reason"].as_str().unwrap().contains("memberships"), "{resync}");
+    assert_eq!(added.expect("message.created").await["id"], said["id"]);
+    removed.expect("resync").await;
+    let mark = users[0][0].post("/broadcast/send", json!({ "content": "mark" })).await.expect(200);
+    assert_eq!(removed.expect("message.created").await["id"], mark["id"], "and nothing of the group");
+}
+
+#[actix_web::test]
+async fn who_was_at_a_node_that_is_killed_goes_on_at_another() {
+    let Some(mut nodes) = Nodes::start(2) else { return };
+    let (users, group) = group_of(&nodes, &["ada", "bob", "eve"]).await;
+    let mut socket = Socket::open(&users[1][0]).await;
+    let mut stays = Socket::open(&users[2][1]).await;
+    let stop = Instant::now() + Duration::from_secs(3);
+    let sending = send_until(stop, &users[0][1], &group);
+    let at_the_first = async {
+        // Until it is killed.
+        let mut sent = 0;
+        let post = async || {
+            users[0][0]
+                .request(reqwest::Method::POST, "/messages")
+                .json(&json!({ "group_id": group, "content": "first" }))
+                .send()
+                .await
+        };
+        while let Ok(answer) = post().await {
+            sent += usize::from(answer.status() == 201);
+        }
+        sent
+    };
+    let mut last = 0;
+    let killing = async {
+        follow(&mut socket, &mut last, 20).await;
+        nodes.kill(0);
+        // What had come before the end can still be read.
+        while let Ok(frame) = socket.frame().await {
+            last = frame["update"].as_i64().unwrap_or(last);
+        }
+        let mut socket = Socket::since(&users[1][1], &socket.cursor.clone()).await;
+        // The first may have come before.
+        let first = socket.next().await["update"].as_i64().unwrap();
+        assert!(first <= last + 1, "{first} leaves out {}", last + 1);
+        last = first;
+        socket
+    };
+    let (sent, at_the_first, mut socket) = futures_util::join!(sending, at_the_first, killing);
+    assert!(at_the_first > 0);
+    let page = users[0][1].get(&format!("/conversations/{group}/changes?after=0&limit=1")).await.expect(200);
+    assert_eq!(page["more"], true);
+    let end = users[0][1].post("/messages", json!({ "group_id": group, "content": "end" })).await.expect(201);
+    let end = end["update"].as_i64().unwrap();
+    assert!(end > (sent + at_the_first) as i64);
+    follow(&mut socket, &mut last, end).await;
+    // What the killed node had committed and not told reaches the other's, too.
+    follow(&mut stays, &mut 0, end).await;
+}

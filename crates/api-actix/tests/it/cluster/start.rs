@@ -1,0 +1,98 @@
+//! How nodes find NATS, and what they refuse.
+
+use super::Nodes;
+use crate::harness::{Process, SECRET};
+use crate::live::client::Socket;
+use serde_json::json;
+use test_support::{NatsServer, TestDb};
+
+#[test]
+fn what_cannot_work_is_refused_with_the_reason() {
+    let directory = tempfile::tempdir().unwrap();
+    let nats = ("PARLANCE_NATS_URL", "nats://127.0.0.1:1");
+    let postgres = ("DATABASE_URL", "postgres://nowhere.invalid/parlance");
+    let secret = ("PARLANCE_JWT_SECRET", SECRET);
+    for (settings, reason) in [
+        (vec![nats, secret], "SQLite"),
+        (vec![nats, postgres], "PARLANCE_JWT_SECRET"),
+        (vec![("PARLANCE_NATS_URL", "127.0.0.1"), postgres, secret], "PARLANCE_NATS_URL"),
+        (vec![nats, postgres, secret, ("PARLANCE_NATS_CERT", "a.pem")], "PARLANCE_NATS_KEY"),
+    ] {
+        let refused = Process::run(directory.path(), &["serve"], &settings);
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert_eq!(refused.status.code(), Some(1), "{said}");
+        assert!(said.contains(reason) && !said.contains(SECRET), "{said}");
+    }
+}
+
+#[test]
+fn credentials_that_are_not_there_are_refused() {
+    let Some(database) = TestDb::postgres() else { return };
+    let directory = tempfile::tempdir().unwrap();
+    let settings = [
+        ("DATABASE_URL", database.url()),
+        ("PARLANCE_NATS_URL", "nats://127.0.0.1:1"),
+        ("PARLANCE_JWT_SECRET", SECRET),
+        ("PARLANCE_NATS_CREDENTIALS", "nowhere.creds"),
+    ];
+    let refused = Process::run(directory.path(), &["serve"], &settings);
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!(refused.status.code(), Some(1), "{said}");
+    assert!(said.contains("PARLANCE_NATS_URL") && said.contains("credentials"), "{said}");
+}
+
+#[actix_web::test]
+async fn nodes_start_without_nats_and_find_it_later() {
+    let Some(mut nodes) = Nodes::start(0) else { return };
+    nodes.nats.kill();
+    nodes.add(&[]);
+    nodes.add(&[]);
+    let (ada, bob) = (nodes.user("ada").await, nodes.user("bob").await);
+    let mut there = Socket::open(&bob[1]).await;
+    ada[0].send(&bob[0].id, "1").await;
+    there.expect("message.created").await;
+    nodes.nats.start_again();
+    ada[0].send(&bob[0].id, "2").await;
+    there.expect("message.created").await;
+}
+
+#[actix_web::test]
+async fn nats_with_tls_and_a_password_is_reached() {
+    let (Some(database), Some(nats)) = (TestDb::postgres(), NatsServer::with_tls("ada", "p%ss word")) else { return };
+    let mut nodes = Nodes { nodes: Vec::new(), nats, database };
+    let url = format!("tls://ada:p%25ss%20word@localhost:{}", nodes.nats.port());
+    let authority = nodes.nats.certificates().authority.display().to_string();
+    for _ in 0..2 {
+        nodes.add(&[("PARLANCE_NATS_URL", &url), ("PARLANCE_NATS_CA", &authority)]);
+    }
+    for n in 0..2 {
+        connected(&nodes, n).await;
+    }
+    let (ada, bob) = (nodes.user("ada").await, nodes.user("bob").await);
+    let mut there = Socket::open(&bob[1]).await;
+    ada[0].send(&bob[0].id, "1").await;
+    there.expect("message.created").await;
+    // Who does not know the authority does not connect; the server goes on without.
+    let stranger = nodes.nats.certificates().stranger.display().to_string();
+    nodes.add(&[("PARLANCE_NATS_URL", &url), ("PARLANCE_NATS_CA", &stranger)]);
+    let text = metrics(&nodes, 2).await;
+    assert!(text.contains("parlance_nodes_connected 0"), "{text}");
+    let carol = nodes.user("carol").await;
+    carol[2].get("/me").await.expect(200);
+    carol[2].post("/dm/send", json!({ "to": "bob", "content": "late" })).await.expect(200);
+    there.expect("message.created").await;
+}
+
+async fn metrics(nodes: &Nodes, n: usize) -> String {
+    nodes.process(n).client.get("/metrics").await.body.iter().map(|byte| char::from(*byte)).collect()
+}
+
+/// Waits until the node is connected to NATS.
+async fn connected(nodes: &Nodes, n: usize) {
+    crate::live::client::soon("NATS", async {
+        while !metrics(nodes, n).await.contains("parlance_nodes_connected 1") {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}

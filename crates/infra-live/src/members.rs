@@ -1,0 +1,125 @@
+//! Who of a worker's connections is in which group.
+
+use crate::connection::Connection;
+use crate::hub::Hub;
+use domain::events::{Audience, MembershipChange};
+use domain::{GroupId, UserId};
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Somebody whose last connection went.
+pub struct Absence {
+    pub until: Instant,
+    pub departure: u64,
+    pub user: UserId,
+    pub groups: Vec<GroupId>,
+    pub contacts: Vec<UserId>,
+}
+
+/// The connections of one worker, by what they are told of.
+pub struct Members {
+    hub: Arc<Hub>,
+    pub all: Vec<Rc<Connection>>,
+    pub joining: Vec<Rc<Connection>>,
+    pub by_user: HashMap<UserId, Vec<Rc<Connection>>>,
+    by_group: HashMap<GroupId, Vec<Rc<Connection>>>,
+    pub absences: Vec<Absence>,
+}
+
+/// Takes a connection out of a list.
+pub fn remove(from: &mut Vec<Rc<Connection>>, connection: &Rc<Connection>) {
+    if let Some(at) = from.iter().position(|other| Rc::ptr_eq(other, connection)) {
+        from.swap_remove(at);
+    }
+}
+
+impl Members {
+    pub fn new(hub: Arc<Hub>) -> Self {
+        Self {
+            hub,
+            all: Vec::new(),
+            joining: Vec::new(),
+            by_user: HashMap::new(),
+            by_group: HashMap::new(),
+            absences: Vec::new(),
+        }
+    }
+
+    pub fn join(&mut self, group: GroupId, connection: &Rc<Connection>) {
+        let mut groups = connection.groups.borrow_mut();
+        if !groups.contains(&group) {
+            groups.push(group);
+            let members = self.by_group.entry(group).or_default();
+            if members.is_empty() {
+                self.hub.watch_group(group, true);
+            }
+            members.push(Rc::clone(connection));
+        }
+    }
+
+    pub fn leave(&mut self, group: GroupId, connection: &Rc<Connection>) {
+        connection.groups.borrow_mut().retain(|other| *other != group);
+        if let Some(members) = self.by_group.get_mut(&group) {
+            remove(members, connection);
+            if members.is_empty() {
+                self.by_group.remove(&group);
+                self.hub.watch_group(group, false);
+            }
+        }
+    }
+
+    pub fn of_user(&self, user: UserId) -> &[Rc<Connection>] {
+        self.by_user.get(&user).map_or(&[], Vec::as_slice)
+    }
+
+    pub fn of_group(&self, group: GroupId) -> &[Rc<Connection>] {
+        self.by_group.get(&group).map_or(&[], Vec::as_slice)
+    }
+
+    pub fn change(&mut self, change: MembershipChange) {
+        match change {
+            MembershipChange::Joins(group, user) => {
+                for connection in self.of_user(user).to_vec() {
+                    if !connection.is_joining() {
+                        self.join(group, &connection);
+                    }
+                }
+            }
+            MembershipChange::Leaves(group, user) => {
+                for connection in self.of_user(user).to_vec() {
+                    self.leave(group, &connection);
+                }
+            }
+            MembershipChange::Ends(group) => {
+                let members = self.by_group.remove(&group).unwrap_or_default();
+                if !members.is_empty() {
+                    self.hub.watch_group(group, false);
+                }
+                for connection in members {
+                    connection.groups.borrow_mut().retain(|other| *other != group);
+                }
+            }
+        }
+    }
+
+    /// Calls `give` for every connection of the audience; joining ones take nothing.
+    pub fn each(&self, audience: Audience, give: impl FnMut(&Rc<Connection>)) {
+        match audience {
+            Audience::Everybody => self.all.iter().for_each(give),
+            Audience::Members(group) => self.of_group(group).iter().for_each(give),
+            Audience::Users(users) => self.of_users(users).for_each(give),
+            Audience::MembersAmong(group, users) => {
+                let inside = |connection: &&Rc<Connection>| connection.groups.borrow().contains(&group);
+                self.of_users(users).filter(inside).for_each(give);
+            }
+            Audience::Nobody => {}
+        }
+    }
+
+    fn of_users(&self, [one, other]: [UserId; 2]) -> impl Iterator<Item = &Rc<Connection>> {
+        let others = if one == other { &[] } else { self.of_user(other) };
+        self.of_user(one).iter().chain(others)
+    }
+}

@@ -1,0 +1,435 @@
+//! One of several nodes.
+
+use super::Command;
+use super::bus::{Bus, Incoming};
+use super::packet::{EventOnWire, MOST_BYTES, Packet, Word};
+use super::sequencer::{Sequencer, Step};
+use super::subjects::{Subject, concerned, subjects};
+use crate::hub::Hub;
+use crate::presence::Announcement;
+use crate::telemetry::NODES;
+use bytes::Bytes;
+use domain::events::{Audience, Committed, Event, MembershipChange, Revision};
+use domain::live::{Changed, ChangedConversation, Known, NodeReader, Past, Resync, ResyncReason, Typing};
+use domain::{ConversationId, GroupId, UserId};
+use futures_util::future::BoxFuture;
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+use tracing::{debug, warn};
+use uuid::Uuid;
+
+/// How often it is looked what waits.
+const TICK: Duration = Duration::from_millis(50);
+/// How often all is compared with the database while NATS is there: what was lost comes so much later at the most.
+const CHECK_EVERY: Duration = Duration::from_secs(2);
+/// How often while it is not.
+const CHECK_EVERY_WITHOUT: Duration = Duration::from_millis(500);
+/// How long what the database has may take to come in by itself.
+const GRACE: Duration = Duration::from_millis(200);
+/// How long other nodes may take to say that somebody is with them.
+const ANSWER_WITHIN: Duration = Duration::from_millis(400);
+/// How many conversations are asked for at once.
+const MOST_ASKED: usize = 8;
+/// How many numbers of one conversation are caught up with; with more, clients are told to reload it.
+const MOST_CAUGHT_UP: i64 = 5_000;
+/// How many packets that went by two subjects are remembered.
+const MOST_REMEMBERED: usize = 8_192;
+/// How many of those who are there somebody who comes is told of by one node.
+const MOST_TOLD: usize = 1_000;
+
+type Asked = (ConversationId, domain::Result<Option<Past>>);
+
+/// Comparing all with the database.
+enum Check {
+    /// From then on.
+    Due(Instant),
+    /// The database is being asked.
+    Asking(BoxFuture<'static, domain::Result<Changed>>),
+    /// What is behind is waited for, and from then on asked for.
+    Settling(Changed, Instant),
+}
+
+/// What came by two subjects is taken once.
+#[derive(Default)]
+struct Remembered {
+    known: HashSet<(Uuid, u64)>,
+    order: VecDeque<(Uuid, u64)>,
+}
+
+impl Remembered {
+    fn is_new(&mut self, packet: (Uuid, u64)) -> bool {
+        if self.order.len() >= MOST_REMEMBERED
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.known.remove(&oldest);
+        }
+        let new = self.known.insert(packet);
+        if new {
+            self.order.push_back(packet);
+        }
+        new
+    }
+}
+
+/// The node's own part of what all nodes do.
+pub struct Node {
+    id: Uuid,
+    number: u64,
+    hub: Arc<Hub>,
+    reader: Arc<dyn NodeReader>,
+    bus: Bus,
+    connected: bool,
+    sequencer: Sequencer,
+    remembered: Remembered,
+    /// Conversations to be asked for, and those that are being asked for.
+    to_ask: VecDeque<(ConversationId, Known)>,
+    asked: FuturesUnordered<BoxFuture<'static, Asked>>,
+    check: Check,
+    /// Who has left this node, and is announced as gone then unless another says otherwise.
+    leaving: Vec<(Instant, Announcement)>,
+}
+
+impl Node {
+    /// A node that has given out all that is older than `horizon`.
+    pub fn new(id: Uuid, hub: Arc<Hub>, reader: Arc<dyn NodeReader>, mut bus: Bus, horizon: Revision) -> Self {
+        bus.watch(Subject::Everybody);
+        bus.watch(Subject::Presence);
+        Self {
+            id,
+            number: 0,
+            hub,
+            reader,
+            bus,
+            connected: false,
+            sequencer: Sequencer::new(horizon),
+            remembered: Remembered::default(),
+            to_ask: VecDeque::new(),
+            asked: FuturesUnordered::new(),
+            check: Check::Due(Instant::now()),
+            leaving: Vec::new(),
+        }
+    }
+
+    /// Until it is closed.
+    pub async fn run(
+        mut self,
+        mut commits: mpsc::Receiver<Committed>,
+        mut commands: mpsc::UnboundedReceiver<Command>,
+        mut comes: mpsc::Receiver<Incoming>,
+    ) {
+        let mut ticks = tokio::time::interval(TICK);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                Some(committed) = commits.recv() => self.committed(committed),
+                Some(incoming) = comes.recv() => self.incoming(incoming),
+                command = commands.recv() => match command {
+                    Some(Command::Close(done)) => {
+                        while let Ok(committed) = commits.try_recv() {
+                            self.committed(committed);
+                        }
+                        self.bus.close().await;
+                        // Who waits for it may have given up.
+                        let _ = done.send(());
+                        return;
+                    }
+                    Some(command) => self.command(command),
+                    None => return,
+                },
+                Some((of, past)) = self.asked.next() => self.answered(of, past),
+                changed = changed(&mut self.check) => self.changed(changed),
+                _ = ticks.tick() => {}
+            }
+            self.go_on(Instant::now());
+        }
+    }
+
+    fn command(&mut self, command: Command) {
+        match command {
+            Command::Watch(subject, true) => self.bus.watch(subject),
+            Command::Watch(subject, false) => self.bus.unwatch(subject),
+            Command::Typing(typing) => self.tell_typing(&typing),
+            Command::Appeared(announcement) => {
+                self.leaving.retain(|(_, left)| left.user != announcement.user);
+                self.tell(&[Subject::Presence], Word::presence(&announcement));
+            }
+            Command::Left(announcement) => {
+                self.tell(&[Subject::Presence], Word::Left { user: announcement.user.0 });
+                self.leaving.push((Instant::now() + ANSWER_WITHIN, announcement));
+            }
+            Command::WhoIsThere(user, groups, contacts) => {
+                let groups = groups.into_iter().map(|group| group.0).collect();
+                let contacts = contacts.into_iter().map(|user| user.0).collect();
+                self.tell(&[Subject::Presence], Word::WhoIsThere { user: user.0, groups, contacts });
+            }
+            Command::Close(_) => {}
+        }
+    }
+
+    fn tell(&mut self, subjects: &[Subject], word: Word) {
+        self.number += 1;
+        let packet = Packet { from: self.id, number: self.number, word };
+        match serde_json::to_vec(&packet) {
+            Ok(bytes) => self.send(subjects, Bytes::from(bytes)),
+            // Our own types always serialize.
+            Err(error) => warn!(%error, "a packet was not made"),
+        }
+    }
+
+    fn send(&self, subjects: &[Subject], packet: Bytes) {
+        for subject in subjects {
+            self.bus.send(*subject, packet.clone());
+        }
+    }
+
+    fn tell_typing(&mut self, typing: &Typing) {
+        if let Some(word) = Word::typing(typing) {
+            self.tell(&subjects(typing.audience), word);
+        }
+    }
+
+    /// Something was committed here.
+    fn committed(&mut self, committed: Committed) {
+        let Committed { events, heads, revision, .. } = committed;
+        let mut order = Vec::new();
+        let mut by_conversation: HashMap<ConversationId, Vec<Event>> = HashMap::new();
+        for event in events {
+            let Some(of) = event.conversation() else {
+                self.tell(&concerned([&event]), Word::Happened(EventOnWire::from(&event)));
+                self.hub.deliver(vec![event]);
+                continue;
+            };
+            let events = by_conversation.entry(of).or_default();
+            if events.is_empty() {
+                order.push(of);
+            }
+            events.push(event);
+        }
+        for of in order {
+            let Some(events) = by_conversation.remove(&of) else { continue };
+            let Some(before) = heads.get(&of).copied() else {
+                warn!(conversation = %of, "a commit came without where its conversation stood");
+                self.sequencer.want(of);
+                continue;
+            };
+            let after = before.after(&events, revision);
+            let step = Step { conversation: of, before, after, events };
+            let subjects = concerned(&step.events);
+            self.number += 1;
+            let packet = |word| serde_json::to_vec(&Packet { from: self.id, number: self.number, word });
+            let whole = packet(Word::step(&step)).ok().filter(|bytes| bytes.len() <= MOST_BYTES);
+            match whole.map_or_else(|| packet(Word::bare_step(&step)), Ok) {
+                Ok(bytes) => self.send(&subjects, Bytes::from(bytes)),
+                Err(error) => warn!(%error, "a packet was not made"),
+            }
+            self.offer(step);
+        }
+    }
+
+    fn offer(&mut self, step: Step) {
+        let interesting = step.events.iter().any(|event| self.is_interesting(event)) || step.events.is_empty();
+        let events = self.sequencer.offer(step, interesting, Instant::now());
+        self.hub.deliver(events);
+    }
+
+    /// Whether it is of interest to somebody here.
+    fn is_interesting(&self, event: &Event) -> bool {
+        self.hub.is_interested(event.audience())
+            || matches!(event.membership_change(), Some(MembershipChange::Joins(_, user)) if self.hub.is_connected(user))
+    }
+
+    fn incoming(&mut self, incoming: Incoming) {
+        match incoming {
+            Incoming::Packet(bytes) => {
+                NODES.received.increment(1);
+                match serde_json::from_slice::<Packet>(&bytes) {
+                    Ok(packet) if packet.from == self.id => {}
+                    Ok(packet) => self.heard((packet.from, packet.number), packet.word),
+                    Err(error) => debug!(%error, "a packet cannot be read"),
+                }
+            }
+            Incoming::Connected(connected) => {
+                self.connected = connected;
+                NODES.connected.set(f64::from(u8::from(connected)));
+                self.check_soon();
+            }
+            Incoming::Lost => {
+                NODES.lost.increment(1);
+                self.check_soon();
+            }
+        }
+    }
+
+    fn check_soon(&mut self) {
+        if let Check::Due(at) = &mut self.check {
+            *at = Instant::now();
+        }
+    }
+
+    /// Another node said something.
+    fn heard(&mut self, packet: (Uuid, u64), word: Word) {
+        match word {
+            Word::Step { of, before, after, events } => {
+                let events: Option<Vec<Event>> = events.into_iter().map(EventOnWire::into_event).collect();
+                let step = Step {
+                    conversation: ConversationId(of),
+                    before: before.into(),
+                    after: after.into(),
+                    // What cannot be read is read from the database.
+                    events: events.unwrap_or_default(),
+                };
+                if step.before != step.after || self.remembered.is_new(packet) {
+                    self.offer(step);
+                }
+            }
+            Word::Happened(event) => self.hub.deliver(event.into_event().into_iter().collect()),
+            Word::Typing { user, username, conversation, audience } => {
+                let (user, conversation) = (UserId(user), conversation.map(ConversationId));
+                self.hub.typing_elsewhere(Typing { user, username, conversation, audience: audience.into() });
+            }
+            Word::Presence { user, online, groups, contacts } => {
+                let user = UserId(user);
+                // Gone from there, but here.
+                if online || !self.hub.is_connected(user) {
+                    let groups = groups.into_iter().map(GroupId).collect();
+                    let contacts = contacts.into_iter().map(UserId).collect();
+                    self.hub.announce(Announcement { user, online, groups, contacts });
+                }
+            }
+            Word::Left { user } => {
+                if self.hub.is_connected(UserId(user)) {
+                    self.tell(&[Subject::Presence], Word::Here { user });
+                }
+            }
+            Word::Here { user } => self.leaving.retain(|(_, left)| left.user != UserId(user)),
+            Word::WhoIsThere { user, groups, contacts } => {
+                let groups: Vec<_> = groups.into_iter().map(GroupId).collect();
+                let contacts: Vec<_> = contacts.into_iter().map(UserId).collect();
+                self.tell_who_is_here(UserId(user), groups, contacts);
+            }
+            Word::There { asked_by, users } => {
+                self.hub.there_elsewhere(UserId(asked_by), users.into_iter().map(UserId));
+            }
+        }
+    }
+
+    fn tell_who_is_here(&mut self, asked_by: UserId, groups: Vec<GroupId>, contacts: Vec<UserId>) {
+        let hub = Arc::clone(&self.hub);
+        self.number += 1;
+        let (from, number) = (self.id, self.number);
+        let answer = self.bus.sender(Subject::User(asked_by));
+        tokio::spawn(async move {
+            let there = hub.who_is_here(asked_by, groups, contacts).await;
+            let users: Vec<_> = there.into_iter().map(|user| user.0).take(MOST_TOLD).collect();
+            if users.is_empty() {
+                return;
+            }
+            let word = Word::There { asked_by: asked_by.0, users };
+            if let Ok(bytes) = serde_json::to_vec(&Packet { from, number, word }) {
+                answer(Bytes::from(bytes));
+            }
+        });
+    }
+
+    /// Does what is due.
+    fn go_on(&mut self, now: Instant) {
+        self.settle(now);
+        self.to_ask.extend(self.sequencer.wanting(now));
+        while self.asked.len() < MOST_ASKED
+            && let Some((of, known)) = self.to_ask.pop_front()
+        {
+            NODES.gaps.increment(1);
+            let (reader, among) = (Arc::clone(&self.reader), self.hub.users());
+            self.asked.push(Box::pin(async move { (of, reader.past(of, known, among).await) }));
+        }
+        let gone: Vec<_> = self.leaving.extract_if(.., |(until, _)| *until <= now).collect();
+        for (_, announcement) in gone {
+            if !self.hub.is_connected(announcement.user) {
+                self.tell(&[Subject::Presence], Word::presence(&announcement));
+                self.hub.announce(announcement);
+            }
+        }
+    }
+
+    /// Goes on with comparing.
+    fn settle(&mut self, now: Instant) {
+        let every = if self.connected { CHECK_EVERY } else { CHECK_EVERY_WITHOUT };
+        match &mut self.check {
+            Check::Due(at) if *at <= now => {
+                let (reader, since) = (Arc::clone(&self.reader), self.sequencer.horizon());
+                self.check = Check::Asking(Box::pin(async move { reader.changed(since).await }));
+            }
+            Check::Settling(changed, until) => {
+                let (hub, sequencer) = (&self.hub, &self.sequencer);
+                changed.conversations.retain(|changed| {
+                    (hub.is_interested(changed.audience) || may_concern_joiners(changed, sequencer.horizon()))
+                        && sequencer.is_behind(changed)
+                });
+                if changed.conversations.is_empty() {
+                    let at = changed.at;
+                    self.check = Check::Due(now + every);
+                    self.sequencer.reach(at);
+                    self.hub.advance(at);
+                    NODES.checks.increment(1);
+                } else if *until <= now {
+                    for behind in &changed.conversations {
+                        self.sequencer.want(behind.conversation);
+                    }
+                    // Asked for now; looked at again when that is done or should be.
+                    *until = now + every;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn changed(&mut self, changed: domain::Result<Changed>) {
+        let now = Instant::now();
+        self.check = match changed {
+            Ok(changed) => Check::Settling(changed, if self.connected { now + GRACE } else { now }),
+            Err(error) => {
+                debug!(%error, "the database was not compared with");
+                Check::Due(now + CHECK_EVERY_WITHOUT)
+            }
+        };
+    }
+
+    fn answered(&mut self, of: ConversationId, past: domain::Result<Option<Past>>) {
+        let now = Instant::now();
+        let mut past = match past {
+            Ok(Some(past)) => past,
+            Ok(None) => return self.sequencer.failed(of, now),
+            Err(error) => {
+                debug!(%error, "what did not come was not read");
+                return self.sequencer.failed(of, now);
+            }
+        };
+        if let (Audience::Members(group), Some(members)) = (past.audience, past.members.take()) {
+            self.hub.reload_roster(group, members.into_iter().collect());
+        }
+        if past.missed > MOST_CAUGHT_UP {
+            past.events.clear();
+            (past.head, past.more) = (past.stands, false);
+            let resync = Resync { conversation: Some(of), reason: ResyncReason::TooFarBehind };
+            self.hub.resync(past.audience, resync);
+        }
+        let events = self.sequencer.filled(of, past, now);
+        self.hub.deliver(events);
+    }
+}
+
+/// Whether somebody may have come in who is not known to be: whoever was added while that could not be told.
+fn may_concern_joiners(changed: &ChangedConversation, horizon: Revision) -> bool {
+    matches!(changed.audience, Audience::Members(_)) && changed.head.roster >= horizon
+}
+
+/// What comes of asking the database, once.
+async fn changed(check: &mut Check) -> domain::Result<Changed> {
+    match check {
+        Check::Asking(asked) => asked.await,
+        _ => std::future::pending().await,
+    }
+}
