@@ -1,6 +1,7 @@
 //! The command line.
 
 mod copy;
+mod demo;
 mod user;
 
 use crate::app::Application;
@@ -26,6 +27,8 @@ pub struct Cli {
 enum Command {
     /// Serves until SIGTERM or Ctrl-C
     Serve,
+    /// Serves a small world of made-up people to look at, in a data directory of its own
+    Demo(demo::DemoArguments),
     /// Brings the database's tables up to date and exits
     Migrate,
     /// Copies a whole database into another, between SQLite and Postgres either way, and compares them
@@ -42,10 +45,15 @@ enum Command {
 /// Whatever made it fail, in words for the operator.
 pub fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command.unwrap_or(Command::Serve) {
-        Command::Serve => configured(&cli.flags, serve),
-        Command::Migrate => configured(&cli.flags, migrate),
+        Command::Serve => configured(Config::load(&cli.flags)?, serve),
+        Command::Demo(arguments) => {
+            configured(Config::load_demo(&cli.flags)?, async |config| demo::run(config, &arguments).await)
+        }
+        Command::Migrate => configured(Config::load(&cli.flags)?, migrate),
         Command::Copy(arguments) => copy::run(&arguments),
-        Command::User(arguments) => configured(&cli.flags, |config| user::run(config, arguments)),
+        Command::User(arguments) => {
+            configured(Config::load(&cli.flags)?, |config| user::run(config, arguments))
+        },
         Command::Openapi => {
             // Its reader may go away before the end, as `head` does.
             writeln!(std::io::stdout(), "{}", openapi::text()?).context("the document was not printed whole")
@@ -54,11 +62,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
 }
 
 /// Does what needs the configuration, a log and a runtime.
-fn configured<F>(flags: &Flags, work: impl FnOnce(Config) -> F) -> anyhow::Result<()>
-where
-    F: Future<Output = anyhow::Result<()>>,
-{
-    let config = Config::load(flags)?;
+fn configured(config: Config, work: impl AsyncFnOnce(Config) -> anyhow::Result<()>) -> anyhow::Result<()> {
     logging::start(&config).context("there is no thread for the log")?;
     let outcome = actix_web::rt::System::new().block_on(work(config));
     logging::flush();

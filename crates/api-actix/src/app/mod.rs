@@ -1,8 +1,10 @@
 //! The composition root: the only place where adapters meet.
 
+mod offline;
 mod readiness;
 mod use_cases;
 
+pub use offline::Offline;
 pub use readiness::Readiness;
 pub use use_cases::{Adapters, UseCases};
 
@@ -68,7 +70,7 @@ impl Application {
         // First: what is counted goes to the recorder that is there when the counters are made.
         let telemetry = Telemetry::start()?;
         config.make_data_dir()?;
-        let policy = Arc::new(config.policy);
+        let policy = Arc::new(config.policy.clone());
         let hub = Arc::new(Hub::new(Arc::new(JsonFramer), config.live));
         let (relay, unstarted) = config.nats.map(|nats| Relay::new(Arc::clone(&hub), nats)).unzip();
         let events: Arc<dyn EventPublisher> = match &relay {
@@ -85,27 +87,11 @@ impl Application {
         let store = Store::open(&config.database_url, options).await.context("the database cannot be opened")?;
         let store = Arc::new(store);
         // The store's lock keeps a second server from making another secret.
-        let secret = config.jwt_secret.map_or_else(|| Secret::kept_in(&config.data_dir), Ok)?;
-        let blobs =
-            Blobs::on_disk(config.uploads).context("PARLANCE_FILES: the directory of uploads cannot be used")?;
+        let secret = config.jwt_secret.clone().map_or_else(|| Secret::kept_in(&config.data_dir), Ok)?;
+        let blobs = open_blobs(&config).await?;
         let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
-        let adapters = Adapters {
-            users: store.clone(),
-            sessions: store.clone(),
-            groups: store.clone(),
-            members: store.clone(),
-            log: store.clone(),
-            messages: store.clone(),
-            receipts: store.clone(),
-            conversations: store.clone(),
-            files: store.clone(),
-            admin: store.clone(),
-            live: store.clone(),
-            blobs: Arc::new(blobs),
-            hasher: Arc::new(BcryptPool::start(config.bcrypt_cost, cores)?),
-            clock: Arc::new(SystemClock),
-            ids: Arc::new(UuidV7),
-        };
+        let hasher = Arc::new(BcryptPool::start(config.bcrypt_cost, cores)?);
+        let adapters = Adapters::over(&store, Arc::new(blobs), hasher, Arc::new(SystemClock), Arc::new(UuidV7));
         warn_of_missing_admins(&store, &policy).await;
         let nobody = UserId(uuid::Uuid::nil());
         let begin_at = store.roster(nobody).await.context("the database cannot be read")?.at;
@@ -202,6 +188,14 @@ impl Application {
         }
         served.context("the server failed")
     }
+}
+
+/// Where uploads are kept.
+///
+/// # Errors
+/// Where they cannot be.
+pub async fn open_blobs(config: &Config) -> anyhow::Result<Blobs> {
+    Blobs::on_disk(&config.uploads).context("PARLANCE_FILES: the directory of uploads cannot be used")
 }
 
 /// Lets the system end a connection whose client takes none of what was sent to it for so long: nobody else can, since

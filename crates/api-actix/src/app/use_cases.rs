@@ -18,6 +18,7 @@ use domain::users::{
     UserRepository,
 };
 use domain::{Clock, IdGenerator};
+use infra_diesel::Store;
 use std::sync::Arc;
 
 /// One adapter for each port of the domain.
@@ -53,6 +54,35 @@ pub struct Adapters {
     pub clock: Arc<dyn Clock>,
     /// New ids.
     pub ids: Arc<dyn IdGenerator>,
+}
+
+impl Adapters {
+    /// All storage in one store.
+    pub fn over(
+        store: &Arc<Store>,
+        blobs: Arc<dyn BlobStore>,
+        hasher: Arc<dyn PasswordHasher>,
+        clock: Arc<dyn Clock>,
+        ids: Arc<dyn IdGenerator>,
+    ) -> Self {
+        Self {
+            users: store.clone(),
+            sessions: store.clone(),
+            groups: store.clone(),
+            members: store.clone(),
+            log: store.clone(),
+            messages: store.clone(),
+            receipts: store.clone(),
+            conversations: store.clone(),
+            files: store.clone(),
+            admin: store.clone(),
+            live: store.clone(),
+            blobs,
+            hasher,
+            clock,
+            ids,
+        }
+    }
 }
 
 /// Every use case, ready to be called.

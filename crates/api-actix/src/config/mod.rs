@@ -10,7 +10,7 @@ pub use secret::Secret;
 pub use source::Flags;
 
 use crate::http::origin::Origins;
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use domain::users::{AdminNames, Broadcasters, ServerPolicy};
 use infra_live::{HubOptions, NatsOptions};
 use source::Source;
@@ -70,6 +70,25 @@ impl Config {
     pub fn load(flags: &Flags) -> anyhow::Result<Self> {
         let here = std::env::current_dir().context("there is no working directory")?;
         Self::from_source(&Source::gather(flags, |name| std::env::var_os(name), &here)?)
+    }
+
+    /// For `parlance demo`, which must not come near anybody's data: it takes `--data-dir` or `./demo-data`, the file in it
+    /// if there is one, and of the environment nothing that says where data is.
+    ///
+    /// # Errors
+    /// Those of [`Config::load`]; also where `--database-url` or `--config` is given.
+    pub fn load_demo(flags: &Flags) -> anyhow::Result<Self> {
+        if flags.database_url.is_some() || flags.config.is_some() {
+            bail!("the demo keeps a SQLite database of its own: it takes neither --database-url nor --config");
+        }
+        let data_dir = flags.data_dir.clone().unwrap_or_else(|| "./demo-data".to_owned());
+        let here = std::env::current_dir().context("there is no working directory")?.join(&data_dir);
+        let flags = Flags { data_dir: Some(data_dir), ..flags.clone() };
+        let away = [keys::DATABASE_URL, keys::DATA_DIR, keys::FILES, keys::NATS_URL, keys::JWT_SECRET];
+        let environment = |name: &str| {
+            if away.iter().any(|key| key.name == name) { None } else { std::env::var_os(name) }
+        };
+        Self::from_source(&Source::gather(&flags, environment, &here)?)
     }
 
     fn from_source(source: &Source) -> anyhow::Result<Self> {

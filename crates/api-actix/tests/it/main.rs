@@ -13,6 +13,7 @@ mod command_line;
 mod command_line_users;
 mod conversations;
 mod crash;
+mod demo;
 mod documents;
 mod files;
 mod gochat;

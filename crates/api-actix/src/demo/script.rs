@@ -1,0 +1,304 @@
+//! Reads the world of the demo: who there is, and what is said when.
+//!
+//! A line of `scenes.txt` is one of these; `#` begins a comment.
+//!
+//! ```text
+//! person maya = Maya Lindqvist
+//! group Book club (private): priya maya = What it is about; the first is the owner
+//! list food = words, that, fill, {food}
+//! at 12d 09:10 everybody             a scene twelve days ago
+//! at 48m in Book club                one 48 minutes ago, in a group
+//! at 2d 12:20 direct omar maya       one between two
+//! chat                               a scene between any two, a and b, at any time
+//! maya: words
+//! maya: ^ answers the line before, ^^ the one before that
+//! maya: first wrnog => first wrong, put right later
+//! maya: <bee.png> a picture with words
+//! ~ maya: taken back later
+//! ```
+
+use anyhow::{Context as _, anyhow, bail};
+use std::collections::HashMap;
+
+/// The text itself.
+const SCENES: &str = include_str!("scenes.txt");
+
+/// Somebody, by the place in [`Script::people`].
+pub type Who = usize;
+
+/// Everything that is known before a seed is chosen.
+#[derive(Debug, Default)]
+pub struct Script {
+    /// Username and display name.
+    pub people: Vec<(String, String)>,
+    /// Groups to be made.
+    pub groups: Vec<GroupPlan>,
+    /// Scenes with a time and a place.
+    pub scenes: Vec<Scene>,
+    /// Scenes between any two: speaker 0 and speaker 1 are yet to be cast.
+    pub chats: Vec<Vec<Line>>,
+    /// Words to choose from, by the name they are asked for with.
+    pub lists: HashMap<String, Vec<String>>,
+}
+
+/// A group to be made.
+#[derive(Debug)]
+pub struct GroupPlan {
+    /// Its name.
+    pub name: String,
+    /// Whether everybody may see it.
+    pub public: bool,
+    /// What it is about.
+    pub description: String,
+    /// The first owns it.
+    pub members: Vec<Who>,
+}
+
+/// When a scene begins, counted back from now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// So many days ago (one or more), at that minute of the day (UTC).
+    Days(i64, i64),
+    /// So many minutes ago: too fresh for all to have read it.
+    Minutes(i64),
+}
+
+/// Where a scene is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Where {
+    /// For all to hear.
+    Everybody,
+    /// In a group, by its place in [`Script::groups`].
+    Group(usize),
+    /// Between two.
+    Direct(Who, Who),
+}
+
+/// What is said in one place at one time.
+#[derive(Debug, Clone)]
+pub struct Scene {
+    /// When it begins.
+    pub start: Start,
+    /// Where.
+    pub place: Where,
+    /// What is said.
+    pub lines: Vec<Line>,
+}
+
+/// One message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    /// Who says it.
+    pub who: Who,
+    /// The words.
+    pub text: String,
+    /// Which line of the scene it answers.
+    pub answers: Option<usize>,
+    /// What it is edited to, later.
+    pub becomes: Option<String>,
+    /// The name of a picture that comes with it.
+    pub picture: Option<String>,
+    /// Whether it is deleted, later.
+    pub taken_back: bool,
+}
+
+/// Where lines are being added.
+enum Open {
+    Nothing,
+    Scene,
+    Chat,
+}
+
+impl Script {
+    /// The one that is built in.
+    ///
+    /// # Errors
+    /// Names the line that cannot be read; a test reads all of them.
+    pub fn built_in() -> anyhow::Result<Self> {
+        Self::parse(SCENES)
+    }
+
+    fn parse(text: &str) -> anyhow::Result<Self> {
+        let mut script = Self::default();
+        let mut open = Open::Nothing;
+        let lines = text.lines().enumerate().map(|(number, line)| (number + 1, line.trim()));
+        for (number, line) in lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#')) {
+            script.take(line, &mut open).with_context(|| format!("line {number} of the demo's script"))?;
+        }
+        Ok(script)
+    }
+
+    fn take(&mut self, line: &str, open: &mut Open) -> anyhow::Result<()> {
+        if let Some(rest) = line.strip_prefix("person ") {
+            let (name, called) = halves(rest, " = ")?;
+            self.people.push((name.to_owned(), called.to_owned()));
+        } else if let Some(rest) = line.strip_prefix("group ") {
+            let group = self.group(rest)?;
+            self.groups.push(group);
+        } else if let Some(rest) = line.strip_prefix("list ") {
+            let (name, words) = halves(rest, " = ")?;
+            self.lists.insert(name.to_owned(), words.split(", ").map(str::to_owned).collect());
+        } else if let Some(rest) = line.strip_prefix("at ") {
+            let scene = self.scene(rest)?;
+            self.scenes.push(scene);
+            *open = Open::Scene;
+        } else if line == "chat" {
+            self.chats.push(Vec::new());
+            *open = Open::Chat;
+        } else {
+            match open {
+                Open::Nothing => bail!("words before the first scene"),
+                Open::Scene => {
+                    let who = |name: &str| self.person(name);
+                    let said = self.scenes.last().map_or(0, |scene| scene.lines.len());
+                    let line = spoken(line, said, who)?;
+                    self.scenes.last_mut().context("no scene")?.lines.push(line);
+                }
+                Open::Chat => {
+                    let chat = self.chats.last_mut().context("no chat")?;
+                    let who = |name: &str| match name {
+                        "a" => Ok(0),
+                        "b" => Ok(1),
+                        _ => Err(anyhow!("a chat is between a and b")),
+                    };
+                    chat.push(spoken(line, chat.len(), who)?);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn group(&self, text: &str) -> anyhow::Result<GroupPlan> {
+        let (head, description) = halves(text, " = ")?;
+        let (head, members) = halves(head, ": ")?;
+        let (name, visibility) = halves(head, " (")?;
+        let members = members.split(' ').map(|name| self.person(name)).collect::<Result<_, _>>()?;
+        let (name, description) = (name.to_owned(), description.to_owned());
+        Ok(GroupPlan { name, public: visibility == "public)", description, members })
+    }
+
+    fn scene(&self, text: &str) -> anyhow::Result<Scene> {
+        let (ago, rest) = halves(text, " ")?;
+        let (start, place) = match ago.strip_suffix('d') {
+            None => (Start::Minutes(ago.strip_suffix('m').context("neither days nor minutes")?.parse()?), rest),
+            Some(days) => {
+                let (clock, place) = halves(rest, " ")?;
+                let (hour, minute) = halves(clock, ":")?;
+                let minute_of_day = hour.parse::<i64>()? * 60 + minute.parse::<i64>()?;
+                (Start::Days(days.parse()?, minute_of_day), place)
+            }
+        };
+        let place = if place == "everybody" {
+            Where::Everybody
+        } else if let Some(name) = place.strip_prefix("in ") {
+            Where::Group(self.groups.iter().position(|group| group.name == name).context("no such group")?)
+        } else {
+            let (one, other) = halves(place.strip_prefix("direct ").context("no such place")?, " ")?;
+            Where::Direct(self.person(one)?, self.person(other)?)
+        };
+        Ok(Scene { start, place, lines: Vec::new() })
+    }
+
+    fn person(&self, name: &str) -> anyhow::Result<Who> {
+        let found = self.people.iter().position(|(username, _)| username == name);
+        found.with_context(|| format!("there is no {name}"))
+    }
+}
+
+/// A line that somebody says as number `said` of a scene.
+fn spoken(line: &str, said: usize, who: impl Fn(&str) -> anyhow::Result<Who>) -> anyhow::Result<Line> {
+    let (taken_back, line) = line.strip_prefix("~ ").map_or((false, line), |line| (true, line));
+    let (name, rest) = halves(line, ": ")?;
+    let carets = rest.bytes().take_while(|byte| *byte == b'^').count();
+    let answers = match carets {
+        0 => None,
+        back => Some(said.checked_sub(back).context("it answers nothing")?),
+    };
+    let rest = rest[carets..].trim_start();
+    let (picture, rest) = match rest.strip_prefix('<') {
+        None => (None, rest),
+        Some(rest) => {
+            let (picture, rest) = halves(rest, "> ")?;
+            (Some(picture.to_owned()), rest)
+        }
+    };
+    let (text, becomes) = match rest.split_once(" => ") {
+        None => (rest, None),
+        Some((text, becomes)) => (text, Some(becomes.to_owned())),
+    };
+    Ok(Line { who: who(name)?, text: text.to_owned(), answers, becomes, picture, taken_back })
+}
+
+fn halves<'a>(text: &'a str, at: &str) -> anyhow::Result<(&'a str, &'a str)> {
+    text.split_once(at).with_context(|| format!("{at:?} is missing"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_script_is_whole() {
+        let script = Script::built_in().unwrap();
+        assert_eq!((script.people.len(), script.groups.len()), (12, 6));
+        let lines: usize = script.scenes.iter().map(|scene| scene.lines.len()).sum();
+        let chats: usize = script.chats.iter().map(Vec::len).sum();
+        assert!(lines > 150 && chats > 70, "{lines} and {chats}");
+        for scene in &script.scenes {
+            for line in &scene.lines {
+                let may_speak = match scene.place {
+                    Where::Everybody => true,
+                    Where::Group(group) => script.groups[group].members.contains(&line.who),
+                    Where::Direct(one, other) => [one, other].contains(&line.who),
+                };
+                assert!(may_speak, "{} is not there: {}", script.people[line.who].0, line.text);
+            }
+        }
+        let words = script.chats.iter().flatten().flat_map(|line| line.text.split('{').skip(1));
+        for word in words {
+            let (word, _) = word.split_once('}').unwrap();
+            assert!(script.lists[word].len() > 3, "{word}");
+        }
+    }
+
+    #[test]
+    fn every_mark_is_understood() {
+        let text = "person a1 = A\nperson b1 = B\ngroup G (public): b1 a1 = about\nat 48m in G\na1: x\n\
+                    b1: ^ y => z\n~ a1: ^^ <p.png> c\n";
+        let script = Script::parse(text).unwrap();
+        let line = |who, text: &str| Line {
+            who,
+            text: text.to_owned(),
+            answers: None,
+            becomes: None,
+            picture: None,
+            taken_back: false,
+        };
+        let scene = &script.scenes[0];
+        assert_eq!((scene.start, scene.place), (Start::Minutes(48), Where::Group(0)));
+        assert_eq!(
+            scene.lines,
+            [
+                line(0, "x"),
+                Line { answers: Some(0), becomes: Some("z".to_owned()), ..line(1, "y") },
+                Line { answers: Some(0), picture: Some("p.png".to_owned()), taken_back: true, ..line(0, "c") },
+            ]
+        );
+        assert_eq!(script.groups[0].members, [1, 0]);
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused_with_its_line() {
+        for (text, line) in [
+            ("a: x", 1),
+            ("person a = A\nat 1d 10:00 everybody\nb: x", 3),
+            ("at 1d 10:00 in G", 1),
+            ("person a = A\nat 1d 10:00 everybody\na: ^ x", 3),
+            ("at 1x everybody", 1),
+            ("chat\nc: x", 2),
+        ] {
+            let error = format!("{:#}", Script::parse(text).unwrap_err());
+            assert!(error.contains(&format!("line {line} ")), "{error}");
+        }
+    }
+}
