@@ -4,11 +4,13 @@
 //! one door of [`writer`](self). The rules of the domain are asked inside the transactions that act.
 
 mod admin;
+pub mod backup;
 mod check;
 mod connection;
 mod conversations;
 pub mod copy;
 mod error;
+mod examine;
 mod files;
 mod groups;
 mod live;
@@ -31,6 +33,7 @@ mod text_range;
 mod users;
 mod writer;
 
+pub use examine::Examined;
 pub use lock::LockError;
 pub use postgres::UnfitPostgres;
 pub use store::{OpenError, Store, StoreOptions};

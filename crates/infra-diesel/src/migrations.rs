@@ -2,6 +2,7 @@
 
 use crate::connection::AnyConnection;
 use diesel::connection::SimpleConnection;
+use diesel::migration::MigrationSource;
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
 /// The tables on SQLite.
@@ -36,6 +37,24 @@ pub fn pending(conn: &mut AnyConnection) -> Result<bool, Fault> {
         AnyConnection::Sqlite(conn) => conn.has_pending_migration(SQLITE),
         AnyConnection::Postgres(conn) => conn.has_pending_migration(POSTGRES),
     }
+}
+
+/// What was run on the database and is none of ours: a later version made it. Changes nothing.
+pub fn unknown(conn: &mut AnyConnection) -> Result<Vec<String>, Fault> {
+    match conn {
+        AnyConnection::Sqlite(conn) => unknown_of(conn, SQLITE),
+        AnyConnection::Postgres(conn) => unknown_of(conn, POSTGRES),
+    }
+}
+
+fn unknown_of<DB: diesel::backend::Backend, C: MigrationHarness<DB>>(
+    conn: &mut C,
+    migrations: EmbeddedMigrations,
+) -> Result<Vec<String>, Fault> {
+    let ours = MigrationSource::<DB>::migrations(&migrations)?;
+    let ours: Vec<String> = ours.iter().map(|migration| migration.name().version().to_string()).collect();
+    let run = conn.applied_migrations()?.into_iter().map(|version| version.to_string());
+    Ok(run.filter(|version| !ours.contains(version)).collect())
 }
 
 fn run_pending<DB: diesel::backend::Backend, C: MigrationHarness<DB>>(

@@ -82,3 +82,14 @@ pub fn check_durability(conn: &mut AnyConnection, allowed: bool) -> Result<(), U
     }
     Ok(())
 }
+
+/// The settings that let a Postgres lose what it has answered.
+///
+/// # Errors
+/// [`UnfitPostgres::Silent`].
+pub fn unsafe_settings(conn: &mut AnyConnection) -> Result<Vec<&'static str>, UnfitPostgres> {
+    let AnyConnection::Postgres(conn) = conn else { return Ok(Vec::new()) };
+    let Settings { fsync, synchronous_commit, full_page_writes, .. } = settings(conn)?;
+    let values = [("fsync", fsync), ("synchronous_commit", synchronous_commit), ("full_page_writes", full_page_writes)];
+    Ok(values.into_iter().filter(|(_, value)| value == "off").map(|(setting, _)| setting).collect())
+}

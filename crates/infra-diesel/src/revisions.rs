@@ -168,6 +168,16 @@ fn era_behind(revision: i64, era: i64) -> i64 {
     revision / era + 1
 }
 
+/// How many eras are left out where a backup is restored: more than a server was ever restarted since it was made.
+const RESTORED_ERAS: i64 = 1 << 16;
+
+/// Lets a restored SQLite file go on behind whatever the servers of the lost one have handed out after it was saved: each of
+/// their starts began an era that this file does not know of.
+pub fn leave_behind(conn: &mut AnyConnection) -> DbResult<()> {
+    diesel::update(server::table).set(server::starts.eq(server::starts + RESTORED_ERAS)).execute(conn)?;
+    Ok(())
+}
+
 /// Lets a copy go on behind every revision that was handed out by the database it is made from.
 pub fn continue_in_copy(source: &mut AnyConnection, copy: &mut AnyConnection) -> DbResult<()> {
     let started: i64 = server::table.select(server::starts).first(source)?;

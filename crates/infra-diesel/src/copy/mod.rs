@@ -12,6 +12,7 @@ mod report;
 mod sides;
 mod tables;
 
+pub(crate) use passes::count;
 pub use report::{Plan, Progress, Report, TableReport};
 pub use sides::TargetState;
 pub(crate) use sides::is_unfinished;
@@ -21,7 +22,7 @@ use crate::error::DbError;
 use crate::lock::LockError;
 use crate::postgres::UnfitPostgres;
 use crate::revisions;
-use sides::Opened;
+use sides::{Opened, Others};
 
 /// One of the two databases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,12 +92,12 @@ pub enum CopyError {
 /// [`CopyError`].
 pub fn plan(from: &str, to: &str) -> Result<Plan, CopyError> {
     let (from, to) = urls(from, to)?;
-    let mut source = sides::open_source(&from)?;
+    let mut source = sides::open_source(&from, Others::MustBeGone)?;
     let target = match sides::look_at_target(&to)? {
         Some(mut target) => sides::state_of_target(&mut target.conn, &source.shown)?,
         None => TargetState::Empty,
     };
-    Ok(Plan { tables: passes::count(&mut source.conn)?, target })
+    Ok(Plan { tables: count(&mut source.conn)?, target })
 }
 
 /// Copies everything, unless an earlier call has, and compares both sides. Where they differ the target stays marked as
@@ -104,9 +105,27 @@ pub fn plan(from: &str, to: &str) -> Result<Plan, CopyError> {
 ///
 /// # Errors
 /// [`CopyError`]. What was copied until then stays, and another call goes on from there.
-pub fn copy(from: &str, to: &str, mut progress: impl FnMut(Progress)) -> Result<Report, CopyError> {
+pub fn copy(from: &str, to: &str, progress: impl FnMut(Progress)) -> Result<Report, CopyError> {
+    transfer(from, to, Others::MustBeGone, progress)
+}
+
+/// Like [`copy`], out of a Postgres whose servers go on: what is copied is one moment of it.
+pub(crate) fn save(from: &str, to: &str, progress: impl FnMut(Progress)) -> Result<Report, CopyError> {
+    transfer(from, to, Others::MayGoOn, progress)
+}
+
+/// What a database is as a target. Changes nothing.
+pub(crate) fn look_at(url: &str) -> Result<TargetState, CopyError> {
+    let url = sides::parse(Side::To, url)?;
+    match sides::look_at_target(&url)? {
+        Some(mut target) => sides::state_of_target(&mut target.conn, ""),
+        None => Ok(TargetState::Empty),
+    }
+}
+
+fn transfer(from: &str, to: &str, others: Others, mut progress: impl FnMut(Progress)) -> Result<Report, CopyError> {
     let (from, to) = urls(from, to)?;
-    let Opened { conn: mut source, shown, _lock: _source_lock } = sides::open_source(&from)?;
+    let Opened { conn: mut source, shown, _lock: _source_lock } = sides::open_source(&from, others)?;
     let Opened { conn: mut target, _lock: _target_lock, .. } = sides::open_target(&to)?;
     if sides::state_of_target(&mut target, &shown)? == TargetState::Empty {
         sides::mark(&mut target, &shown)?;

@@ -36,13 +36,22 @@ pub enum TargetState {
     Begun,
 }
 
+/// What other connections servers and copies may have to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Others {
+    /// None: what they write would be in neither of the two.
+    MustBeGone,
+    /// Any: what is read is one moment.
+    MayGoOn,
+}
+
 pub fn parse(side: Side, url: &str) -> Result<DatabaseUrl, CopyError> {
     DatabaseUrl::parse_as(APPLICATION, url).ok_or(CopyError::Url(side))
 }
 
 /// Opens the database to read from, at one moment of it.
-pub fn open_source(url: &DatabaseUrl) -> Result<Opened, CopyError> {
-    let mut source = open(Side::From, url, Purpose::Read)?;
+pub fn open_source(url: &DatabaseUrl, others: Others) -> Result<Opened, CopyError> {
+    let mut source = open(Side::From, url, Purpose::Read, others)?;
     let pending = migrations::pending(&mut source.conn).map_err(CopyError::Migrate)?;
     if pending {
         return Err(CopyError::NotMigrated);
@@ -56,7 +65,7 @@ pub fn open_source(url: &DatabaseUrl) -> Result<Opened, CopyError> {
 
 /// Opens the database to write to, and brings its tables up to date.
 pub fn open_target(url: &DatabaseUrl) -> Result<Opened, CopyError> {
-    let mut target = open(Side::To, url, Purpose::Write)?;
+    let mut target = open(Side::To, url, Purpose::Write, Others::MustBeGone)?;
     migrations::run(&mut target.conn).map_err(CopyError::Migrate)?;
     target.conn.take_time().map_err(DbError::from)?;
     Ok(target)
@@ -69,11 +78,11 @@ pub fn look_at_target(url: &DatabaseUrl) -> Result<Option<Opened>, CopyError> {
     {
         return Ok(None);
     }
-    let mut target = open(Side::To, url, Purpose::Read)?;
+    let mut target = open(Side::To, url, Purpose::Read, Others::MustBeGone)?;
     Ok(if has_table(&mut target.conn, "users")? { Some(target) } else { None })
 }
 
-fn open(side: Side, url: &DatabaseUrl, purpose: Purpose) -> Result<Opened, CopyError> {
+fn open(side: Side, url: &DatabaseUrl, purpose: Purpose, allowed: Others) -> Result<Opened, CopyError> {
     let lock = match url {
         DatabaseUrl::Postgres(_) => None,
         DatabaseUrl::Sqlite(path) if side == Side::From && !path.exists() => return Err(CopyError::NoSource),
@@ -84,7 +93,7 @@ fn open(side: Side, url: &DatabaseUrl, purpose: Purpose) -> Result<Opened, CopyE
     conn.take_time().map_err(DbError::from)?;
     // What Postgres knows of a server that has just ended lags a little behind.
     let patient_until = Instant::now() + LEAVING;
-    while others(&mut conn)? > 0 {
+    while allowed == Others::MustBeGone && others(&mut conn)? > 0 {
         if Instant::now() > patient_until {
             return Err(CopyError::InUse(side));
         }

@@ -1,0 +1,106 @@
+//! What can be told of a database by looking, for `doctor`.
+
+use crate::connection::{AnyConnection, DatabaseUrl, Purpose};
+use crate::copy;
+use crate::error::DbError;
+use crate::migrations;
+use crate::postgres;
+use crate::schema::messages;
+use crate::sql_types::Time;
+use crate::store::{OpenError, Store, blocking};
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Text};
+use domain::Timestamp;
+
+/// What a database is like.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Examined {
+    /// Which database, and its version.
+    pub version: String,
+    /// Settings of Postgres that let it lose what it has answered.
+    pub unsafe_settings: Vec<&'static str>,
+    /// Whether its tables are older than this program.
+    pub is_older: bool,
+    /// Migrations that were run on it and that this program does not know.
+    pub unknown: Vec<String>,
+    /// Whether it is half a copy.
+    pub is_unfinished: bool,
+    /// What Postgres takes the time to be.
+    pub now: Option<Timestamp>,
+    /// When its newest message was sent.
+    pub newest: Option<Timestamp>,
+}
+
+#[derive(QueryableByName)]
+struct Version {
+    #[diesel(sql_type = Text)]
+    version: String,
+}
+
+#[derive(QueryableByName)]
+struct Now {
+    #[diesel(sql_type = BigInt)]
+    micros: i64,
+}
+
+impl Store {
+    /// What the database is like; `None` where no file is there yet. Changes nothing, and may run beside a server.
+    ///
+    /// # Errors
+    /// [`OpenError`] where it cannot be reached or read.
+    pub async fn examine(url: &str) -> Result<Option<Examined>, OpenError> {
+        let url = DatabaseUrl::parse(url).ok_or(OpenError::Url)?;
+        blocking(move || {
+            if let DatabaseUrl::Sqlite(path) = &url
+                && !path.exists()
+            {
+                return Ok(None);
+            }
+            let mut conn = AnyConnection::open(&url, Purpose::Read)?;
+            postgres::check_version(&mut conn)?;
+            examine(&mut conn).map(Some)
+        })
+        .await
+    }
+
+    /// The URL without its password: fit to be shown. Empty where it is none.
+    pub fn shown(url: &str) -> String {
+        DatabaseUrl::parse(url).map(|url| url.shown()).unwrap_or_default()
+    }
+}
+
+fn examine(conn: &mut AnyConnection) -> Result<Examined, OpenError> {
+    let unread = |error: DbError| OpenError::Read(error.into());
+    conn.take_time().map_err(|error| unread(error.into()))?;
+    let question = match conn {
+        AnyConnection::Sqlite(_) => "SELECT 'SQLite ' || sqlite_version() AS version",
+        AnyConnection::Postgres(_) => "SELECT 'Postgres ' || current_setting('server_version') AS version",
+    };
+    let Version { version } = diesel::sql_query(question).get_result(conn).map_err(|error| unread(error.into()))?;
+    let is_older = migrations::pending(conn).map_err(OpenError::Read)?;
+    let unknown = migrations::unknown(conn).map_err(OpenError::Read)?;
+    let is_unfinished = copy::is_unfinished(conn).map_err(unread)?;
+    let unsafe_settings = postgres::unsafe_settings(conn)?;
+    let (now, newest) = times(conn, is_older).map_err(|error| unread(error.into()))?;
+    Ok(Examined { version, unsafe_settings, is_older, unknown, is_unfinished, now, newest })
+}
+
+/// What the database takes the time to be, and when its newest message was sent.
+fn times(conn: &mut AnyConnection, is_older: bool) -> QueryResult<(Option<Timestamp>, Option<Timestamp>)> {
+    let now = match conn {
+        // It has the clock of this machine.
+        AnyConnection::Sqlite(_) => None,
+        AnyConnection::Postgres(conn) => {
+            let query = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS micros";
+            let now: Now = diesel::sql_query(query).get_result(conn)?;
+            Timestamp::from_micros(now.micros)
+        }
+    };
+    if is_older {
+        // Its tables may not be there yet.
+        return Ok((now, None));
+    }
+    let newest = messages::table.order(messages::created_at.desc()).select(messages::created_at);
+    let newest: Option<Time> = newest.first(conn).optional()?;
+    Ok((now, newest.map(Timestamp::from)))
+}
