@@ -1,7 +1,9 @@
 //! `parlance demo`, as a newcomer meets it.
 
 use crate::harness::{Process, User};
+use api_actix::clock::SystemClock;
 use api_actix::demo::{GUIDES, PASSWORD};
+use domain::Clock as _;
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -70,7 +72,7 @@ async fn the_demo_is_full_of_life_and_the_same_for_the_same_seed() {
     let now = chrono::DateTime::parse_from_rfc3339(times[0]).unwrap();
     let oldest = chrono::DateTime::parse_from_rfc3339(times[times.len() - 1]).unwrap();
     assert!((now - oldest).num_days() >= 1, "{times:?}");
-    assert!(now < chrono::Utc::now());
+    assert!(now < SystemClock.now().as_datetime());
     let all = told.concat().join("\n");
     assert!(all.contains("We meet on the first Sunday") && !all.contains("frist"));
 }
