@@ -1,5 +1,7 @@
 //! The command line.
 
+mod backup;
+mod bar;
 mod copy;
 mod demo;
 mod user;
@@ -31,6 +33,10 @@ enum Command {
     Demo(demo::DemoArguments),
     /// Brings the database's tables up to date and exits
     Migrate,
+    /// Saves database and uploads into one file, while the server runs
+    Backup(backup::BackupArguments),
+    /// Puts a backup into an empty place
+    Restore(backup::RestoreArguments),
     /// Copies a whole database into another, between SQLite and Postgres either way, and compares them
     Copy(copy::CopyArguments),
     /// Makes and lists users, gives roles and passwords, disables and enables
@@ -50,6 +56,12 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
             configured(Config::load_demo(&cli.flags)?, async |config| demo::run(config, &arguments).await)
         }
         Command::Migrate => configured(Config::load(&cli.flags)?, migrate),
+        Command::Backup(arguments) => {
+            configured(Config::load(&cli.flags)?, async |config| backup::save(&config, &arguments).await)
+        }
+        Command::Restore(arguments) => {
+            configured(Config::load(&cli.flags)?, async |config| backup::restore(&config, &arguments).await)
+        }
         Command::Copy(arguments) => copy::run(&arguments),
         Command::User(arguments) => {
             configured(Config::load(&cli.flags)?, |config| user::run(config, arguments))

@@ -3,6 +3,7 @@
 //! [`app::Application`] is the whole program on a port; `main` and the tests run the same one.
 
 pub mod app;
+pub mod backup;
 pub mod cli;
 pub mod clock;
 pub mod config;

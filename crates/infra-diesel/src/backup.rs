@@ -137,7 +137,11 @@ pub fn must_be_empty(url: &str) -> Result<(), BackupError> {
             };
             ["", "-wal", "-shm"].into_iter().any(beside)
         }
-        DatabaseUrl::Postgres(_) => copy::look_at(url)? != TargetState::Empty,
+        DatabaseUrl::Postgres(_) => match copy::look_at(url) {
+            Ok(state) => state != TargetState::Empty,
+            Err(CopyError::NotEmpty | CopyError::OtherCopy(_)) => true,
+            Err(error) => return Err(error.into()),
+        },
     };
     if exists { Err(BackupError::Exists(place.shown())) } else { Ok(()) }
 }

@@ -1,9 +1,9 @@
 //! `parlance copy`: one database into another.
 
+use super::bar::Bar;
 use anyhow::{Context as _, bail};
 use clap::Args;
 use infra_diesel::copy::{Plan, Progress, Report, TableReport, TargetState, copy, plan};
-use std::io::{self, IsTerminal as _, Write as _};
 
 /// Where from, where to.
 #[derive(Debug, Args)]
@@ -30,7 +30,9 @@ pub fn run(arguments: &CopyArguments) -> anyhow::Result<()> {
         return Ok(());
     }
     let mut bar = Bar::new();
-    let outcome = copy(from, to, |progress| bar.draw(progress));
+    let outcome = copy(from, to, |Progress { doing, table, rows, of }| {
+        bar.draw(&format!("{doing:<9} {table}"), rows, of);
+    });
     bar.clear();
     let report = outcome.context("the copy is not complete")?;
     print_report(&report);
@@ -72,53 +74,4 @@ fn print_report(report: &Report) {
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// A line on the terminal that is drawn over; nothing where nobody watches.
-struct Bar {
-    watched: bool,
-    drawn: String,
-}
-
-impl Bar {
-    fn new() -> Self {
-        Self { watched: io::stderr().is_terminal(), drawn: String::new() }
-    }
-
-    fn draw(&mut self, progress: Progress) {
-        let line = bar(progress);
-        if self.watched && line != self.drawn {
-            // Whoever does not see it misses nothing that counts.
-            let _ = write!(io::stderr(), "\r{line}\x1b[K");
-            self.drawn = line;
-        }
-    }
-
-    fn clear(&mut self) {
-        if !self.drawn.is_empty() {
-            let _ = write!(io::stderr(), "\r\x1b[K");
-        }
-    }
-}
-
-/// How many characters the bar has.
-const WIDTH: u64 = 30;
-
-fn bar(Progress { doing, table, rows, of }: Progress) -> String {
-    let done = (rows * WIDTH).checked_div(of).unwrap_or(WIDTH).min(WIDTH);
-    let (full, empty) = ("#".repeat(done as usize), ".".repeat((WIDTH - done) as usize));
-    format!("{doing:<9} {table:<13} [{full}{empty}] {rows} of {of}")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_bar_fills() {
-        let at = |rows, of| bar(Progress { doing: "copying", table: "users", rows, of });
-        assert_eq!(at(0, 0), format!("copying   users         [{}] 0 of 0", "#".repeat(30)));
-        assert_eq!(at(1, 3), format!("copying   users         [{}{}] 1 of 3", "#".repeat(10), ".".repeat(20)));
-        assert_eq!(at(5, 3), format!("copying   users         [{}] 5 of 3", "#".repeat(30)));
-    }
 }

@@ -3,7 +3,7 @@
 use anyhow::{Context as _, bail};
 use rand::TryRngCore as _;
 use std::io::{ErrorKind, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What HS256 needs at least.
 const LEAST_BYTES: usize = 32;
@@ -29,20 +29,43 @@ impl Secret {
     /// # Errors
     /// Where it cannot be read or written, or is too short.
     pub fn kept_in(data_dir: &Path) -> anyhow::Result<Self> {
+        if let Some(secret) = Self::found_in(data_dir)? {
+            return Ok(secret);
+        }
+        let secret = Self::generate()?;
+        secret.keep_in(data_dir)?;
+        Ok(secret)
+    }
+
+    /// The one kept in `data_dir`, if there is one.
+    ///
+    /// # Errors
+    /// Where it cannot be read, or is too short.
+    pub fn found_in(data_dir: &Path) -> anyhow::Result<Option<Self>> {
         let path = data_dir.join(FILE_NAME);
         let shown = path.display();
         match std::fs::read_to_string(&path) {
             Ok(text) => match Self::parse(text.trim_end()) {
-                Ok(secret) => Ok(secret),
+                Ok(secret) => Ok(Some(secret)),
                 Err(reason) => bail!("the secret in {shown} {reason}; remove the file to have a new one made"),
             },
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                let secret = Self::generate()?;
-                secret.write(&path).with_context(|| format!("cannot keep a secret in {shown}"))?;
-                Ok(secret)
-            }
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error).with_context(|| format!("cannot read the secret in {shown}")),
         }
+    }
+
+    /// Keeps it in `data_dir`, readable by nobody else.
+    ///
+    /// # Errors
+    /// Where it cannot be written, also because one is kept there.
+    pub fn keep_in(&self, data_dir: &Path) -> anyhow::Result<()> {
+        let path = data_dir.join(FILE_NAME);
+        self.write(&path).with_context(|| format!("cannot keep a secret in {}", path.display()))
+    }
+
+    /// Where it is kept in `data_dir`.
+    pub fn path_in(data_dir: &Path) -> PathBuf {
+        data_dir.join(FILE_NAME)
     }
 
     fn generate() -> anyhow::Result<Self> {

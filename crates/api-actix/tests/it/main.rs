@@ -6,6 +6,7 @@ mod harness;
 mod accounts;
 mod admin;
 mod attachments;
+mod backup;
 mod bad_input;
 mod browser;
 mod cluster;

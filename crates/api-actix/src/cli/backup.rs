@@ -1,0 +1,73 @@
+//! `parlance backup` and `parlance restore`.
+
+use super::bar::Bar;
+use crate::backup;
+use crate::clock::SystemClock;
+use crate::config::Config;
+use clap::Args;
+use domain::Clock as _;
+use std::path::PathBuf;
+
+/// What to save, and where to.
+#[derive(Debug, Args)]
+pub struct BackupArguments {
+    /// The file to write, a tar archive; must not exist
+    file: PathBuf,
+    /// Save the secret that tokens are signed with, too: nobody has to log in again after a restore, but whoever has the
+    /// backup can act as anybody
+    #[arg(long)]
+    with_secret: bool,
+}
+
+/// What to restore.
+#[derive(Debug, Args)]
+pub struct RestoreArguments {
+    /// A file that `parlance backup` wrote
+    file: PathBuf,
+}
+
+/// Saves, and says what was saved.
+///
+/// # Errors
+/// In words for the operator.
+pub async fn save(config: &Config, arguments: &BackupArguments) -> anyhow::Result<()> {
+    let BackupArguments { file, with_secret } = arguments;
+    let mut bar = Bar::new();
+    let draw = &mut |doing: &str, done, of| bar.draw(doing, done, of);
+    let saved = backup::save(config, file, *with_secret, SystemClock.now(), draw).await;
+    bar.clear();
+    let saved = saved?;
+    println!("saved in {}: {}", file.display(), saved.summary());
+    for id in &saved.missing {
+        println!("  missing: the bytes of file {id} are nowhere; the backup goes without them");
+    }
+    for id in &saved.altered {
+        println!("  altered: the bytes of file {id} are not those that were uploaded; saved as they are");
+    }
+    if !with_secret && config.jwt_secret.is_none() {
+        println!("without the secret: after a restore everybody has to log in again (see --with-secret)");
+    }
+    Ok(())
+}
+
+/// Restores, and says what.
+///
+/// # Errors
+/// In words for the operator.
+pub async fn restore(config: &Config, arguments: &RestoreArguments) -> anyhow::Result<()> {
+    let mut bar = Bar::new();
+    let draw = &mut |doing: &str, done, of| bar.draw(doing, done, of);
+    let restored = backup::restore(config, &arguments.file, draw).await;
+    bar.clear();
+    let restored = restored?;
+    let manifest = &restored.manifest;
+    println!("restored what parlance {} saved at {}:", manifest.parlance, manifest.made_at);
+    for (table, rows) in &manifest.rows {
+        println!("{table:<14} {rows:>12} rows");
+    }
+    println!("{:<14} {:>12}", "files", restored.blobs);
+    if !restored.with_secret && config.jwt_secret.is_none() {
+        println!("the backup had no secret: everybody has to log in again");
+    }
+    Ok(())
+}
