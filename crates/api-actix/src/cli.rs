@@ -63,9 +63,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
             configured(Config::load(&cli.flags)?, async |config| backup::restore(&config, &arguments).await)
         }
         Command::Copy(arguments) => copy::run(&arguments),
-        Command::User(arguments) => {
-            configured(Config::load(&cli.flags)?, |config| user::run(config, arguments))
-        },
+        Command::User(arguments) => configured(Config::load(&cli.flags)?, |config| user::run(config, arguments)),
         Command::Openapi => {
             // Its reader may go away before the end, as `head` does.
             writeln!(std::io::stdout(), "{}", openapi::text()?).context("the document was not printed whole")

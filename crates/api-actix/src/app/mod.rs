@@ -72,7 +72,7 @@ impl Application {
         config.make_data_dir()?;
         let policy = Arc::new(config.policy.clone());
         let hub = Arc::new(Hub::new(Arc::new(JsonFramer), config.live));
-        let (relay, unstarted) = config.nats.map(|nats| Relay::new(Arc::clone(&hub), nats)).unzip();
+        let (relay, unstarted) = config.nats.clone().map(|nats| Relay::new(Arc::clone(&hub), nats)).unzip();
         let events: Arc<dyn EventPublisher> = match &relay {
             Some(relay) => Arc::clone(relay) as _,
             None => Arc::clone(&hub) as _,
