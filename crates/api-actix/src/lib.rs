@@ -9,6 +9,7 @@ pub mod clock;
 pub mod config;
 pub mod demo;
 pub mod http;
+pub mod limits;
 pub mod live;
 pub mod logging;
 pub mod passwords;

@@ -1,5 +1,6 @@
 //! What operators see (`docs/observability.md`): the recorder, and what is counted of requests, uploads and passwords.
 
+use crate::limits::Limit;
 use actix_web::http::{Method, StatusCode};
 use anyhow::Context as _;
 use metrics::{Counter, Gauge, Histogram, Unit, counter, gauge, histogram};
@@ -38,6 +39,10 @@ pub struct Metrics {
     pub hashing: Histogram,
     /// The size of the database.
     pub database_bytes: Gauge,
+    /// What each limit refused, in the order of [`Limit::ALL`].
+    refused: [Counter; Limit::ALL.len()],
+    /// Live connections refused because their user has too many.
+    pub refused_sockets: Counter,
 }
 
 impl Metrics {
@@ -59,14 +64,22 @@ impl Metrics {
             Unit::Seconds,
             "How long hashing or comparing a password took"
         );
+        describe_counter!("parlance_rate_limited_total", "Requests and operations refused as too many, by limit");
         describe_gauge!("parlance_database_bytes", Unit::Bytes, "The size of the database, asked for when metrics are");
         Self {
             uploaded_bytes: counter!("parlance_upload_bytes_total"),
             hash_queue: gauge!("parlance_password_queue_depth"),
             hashing: histogram!("parlance_password_hash_seconds"),
             database_bytes: gauge!("parlance_database_bytes"),
+            refused: Limit::ALL.map(|limit| counter!("parlance_rate_limited_total", "limit" => limit.name())),
+            refused_sockets: counter!("parlance_rate_limited_total", "limit" => "sockets"),
         }
     }
+}
+
+/// Counts a refusal.
+pub fn refused(limit: Limit) {
+    METRICS.refused[limit as usize].increment(1);
 }
 
 /// The recorder, running.

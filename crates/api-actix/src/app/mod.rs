@@ -12,7 +12,9 @@ use crate::clock::{SystemClock, UuidV7};
 use crate::config::{Config, Secret};
 use crate::http::docs::Docs;
 use crate::http::metrics::Gauges;
+use crate::http::pace::Pace;
 use crate::http::{cors, middleware, openapi, routes};
+use crate::limits::Limits;
 use crate::live::frames::JsonFramer;
 use crate::logging;
 use crate::passwords::BcryptPool;
@@ -114,15 +116,20 @@ impl Application {
         let listener = bind(&config.listen)?;
         let address = listener.local_addr().context("the port cannot be told")?;
         let origins = web::Data::new(config.origins);
-        let shared = (app, tokens, origins, readiness.clone(), document, docs, gauges);
+        let edge = (web::Data::new(Limits::new(&config.rates)), web::Data::new(config.proxies), origins);
+        let pace = Pace { least_a_second: config.min_upload_speed };
+        let shared = (app, tokens, edge, readiness.clone(), document, docs, gauges);
         let live = hub.clone();
         let server = HttpServer::new(move || {
-            let (app, tokens, origins, readiness, document, docs, gauges) = shared.clone();
+            let (app, tokens, (limits, proxies, origins), readiness, document, docs, gauges) = shared.clone();
             // One a worker, on the worker's thread.
             let shard = Shard::new(Arc::clone(&live));
             actix_web::rt::spawn(Rc::clone(&shard).run());
             App::new()
                 .app_data(shard)
+                .app_data(limits)
+                .app_data(proxies)
+                .app_data(pace)
                 .app_data(origins)
                 .app_data(app)
                 .app_data(tokens)
@@ -136,6 +143,7 @@ impl Application {
         })
         .on_connect(|connection, _| cut_stalled_readers(connection))
         .workers(cores)
+        .max_connections(config.max_connections.div_ceil(cores))
         .tcp_nodelay(true)
         .client_request_timeout(HEADER_DEADLINE)
         .client_disconnect_timeout(LINGER)

@@ -33,11 +33,21 @@ keys! {
     NATS_KEY = "PARLANCE_NATS_KEY", "none", "a PEM file: the certificate's key";
     MAX_FILE_BYTES = "PARLANCE_MAX_FILE_BYTES", "52428800", "the largest upload";
     ADMINS = "PARLANCE_ADMINS", "none", "usernames, comma-separated";
-    RATE_LIMITS = "PARLANCE_RATE_LIMITS", "on", "on or off (this build does not limit yet)";
+    RATE_LIMITS = "PARLANCE_RATE_LIMITS", "on", "off: no rate limit holds, for load tests";
+    RATE_FAILED_LOGINS_ACCOUNT = "PARLANCE_RATE_FAILED_LOGINS_ACCOUNT", "10/min", "wrong passwords, for an account; every RATE: COUNT/UNIT or COUNT/UNIT:BURST (s, min or h), or off";
+    RATE_FAILED_LOGINS_ADDRESS = "PARLANCE_RATE_FAILED_LOGINS_ADDRESS", "120/min", "wrong passwords, for an address";
+    RATE_SIGN_UPS = "PARLANCE_RATE_SIGN_UPS", "60/min", "new users, for an address";
+    RATE_SENDS = "PARLANCE_RATE_SENDS", "20/s:60", "messages sent, for a user";
+    RATE_UPLOADS = "PARLANCE_RATE_UPLOADS", "30/min", "files sent, for a user";
+    RATE_REQUESTS = "PARLANCE_RATE_REQUESTS", "50/s:200", "all other requests, for a user, or for an address without a good token";
+    MAX_CONNECTIONS = "PARLANCE_MAX_CONNECTIONS", "25000", "connections at once; further ones wait until one ends";
+    MAX_SOCKETS = "PARLANCE_MAX_SOCKETS", "20000", "WebSockets and event streams at once";
+    MAX_SOCKETS_PER_USER = "PARLANCE_MAX_SOCKETS_PER_USER", "50", "the same, of one user";
+    MIN_UPLOAD_SPEED = "PARLANCE_MIN_UPLOAD_SPEED", "1024", "bytes a second below which an upload is given up, after 30 s";
     BROADCAST = "PARLANCE_BROADCAST", "everyone", "who may broadcast: everyone or admins";
     BCRYPT_COST = "PARLANCE_BCRYPT_COST", "10", "4 to 15";
     ALLOWED_ORIGINS = "PARLANCE_ALLOWED_ORIGINS", "same origin", "CORS and WebSocket origins, comma-separated";
-    TRUSTED_PROXIES = "PARLANCE_TRUSTED_PROXIES", "none", "CIDRs whose X-Forwarded-For is believed (not supported yet)";
+    TRUSTED_PROXIES = "PARLANCE_TRUSTED_PROXIES", "none", "networks like 10.0.0.0/8 whose X-Forwarded-For is believed, comma-separated";
     LOG = "PARLANCE_LOG", "info", "error, warn, info, debug, trace, or directives like info,api_actix=debug";
     LOG_FORMAT = "PARLANCE_LOG_FORMAT", "text", "text or json";
 }

@@ -10,6 +10,8 @@ pub use secret::Secret;
 pub use source::Flags;
 
 use crate::http::origin::Origins;
+use crate::http::proxies::Proxies;
+use crate::limits::{Limit, Rate, Rates};
 use anyhow::{Context as _, bail};
 use domain::users::{AdminNames, Broadcasters, ServerPolicy};
 use infra_live::{HubOptions, NatsOptions};
@@ -48,11 +50,17 @@ pub struct Config {
     pub max_file_bytes: u64,
     /// Who is an admin, who may broadcast.
     pub policy: ServerPolicy,
-    /// Whether requests are to be limited, once they can be.
-    pub rate_limits: bool,
+    /// How often a client may do what.
+    pub rates: Rates,
+    /// Connections at once.
+    pub max_connections: usize,
+    /// The least bytes a second of an upload.
+    pub min_upload_speed: u64,
+    /// Whose `X-Forwarded-For` is believed.
+    pub proxies: Proxies,
     /// Web pages of these may use the server, beside its own.
     pub origins: Origins,
-    /// Of live connections; no key sets it.
+    /// Of live connections; only how many there may be is set by keys.
     pub live: HubOptions,
     /// Of bcrypt.
     pub bcrypt_cost: u32,
@@ -93,10 +101,6 @@ impl Config {
 
     fn from_source(source: &Source) -> anyhow::Result<Self> {
         let data_dir: PathBuf = source.read(keys::DATA_DIR, |text| Ok(text.into()))?;
-        // What is known and not built yet is refused, rather than ignored.
-        for key in [keys::TRUSTED_PROXIES] {
-            source.optional::<()>(key, |_| Err("not supported yet by this build".to_owned()))?;
-        }
         let database_url = source.optional(keys::DATABASE_URL, database_url)?.unwrap_or_else(|| sqlite_in(&data_dir));
         let jwt_secret = source.optional(keys::JWT_SECRET, Secret::parse)?;
         let admins = source.optional(keys::ADMINS, admins)?.unwrap_or_default();
@@ -116,8 +120,17 @@ impl Config {
                 text.parse().ok().filter(|bytes| *bytes > 0).ok_or_else(|| "must be a number of bytes".to_owned())
             })?,
             policy: ServerPolicy { admins, broadcasters },
-            rate_limits: source.read(keys::RATE_LIMITS, on_or_off)?,
-            live: HubOptions::default(),
+            rates: rates(source)?,
+            max_connections: source.read(keys::MAX_CONNECTIONS, at_least_one)?,
+            min_upload_speed: source.read(keys::MIN_UPLOAD_SPEED, |text| {
+                text.parse().map_err(|_| "must be a number of bytes".to_owned())
+            })?,
+            proxies: source.optional(keys::TRUSTED_PROXIES, Proxies::parse)?.unwrap_or_default(),
+            live: HubOptions {
+                most: source.read(keys::MAX_SOCKETS, at_least_one)?,
+                most_per_user: source.read(keys::MAX_SOCKETS_PER_USER, at_least_one)?,
+                ..HubOptions::default()
+            },
             origins: source.optional(keys::ALLOWED_ORIGINS, Origins::parse)?.unwrap_or_default(),
             bcrypt_cost: source.read(keys::BCRYPT_COST, |text| {
                 let cost = text.parse().ok().filter(|cost| (4..=15).contains(cost));
@@ -187,6 +200,26 @@ fn on_or_off(text: &str) -> Result<bool, String> {
         "off" => Ok(false),
         _ => Err("must be on or off".to_owned()),
     }
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|number| *number > 0).ok_or_else(|| "must be a number from 1".to_owned())
+}
+
+/// Each is read, also where none holds: a bad value is a bad value.
+fn rates(source: &Source) -> anyhow::Result<Rates> {
+    let mut rates = Rates::off();
+    for (limit, key) in [
+        (Limit::FailedLoginsOfAccount, keys::RATE_FAILED_LOGINS_ACCOUNT),
+        (Limit::FailedLoginsOfAddress, keys::RATE_FAILED_LOGINS_ADDRESS),
+        (Limit::SignUps, keys::RATE_SIGN_UPS),
+        (Limit::Sends, keys::RATE_SENDS),
+        (Limit::Uploads, keys::RATE_UPLOADS),
+        (Limit::Requests, keys::RATE_REQUESTS),
+    ] {
+        rates = rates.with(limit, source.read(key, Rate::parse)?);
+    }
+    Ok(if source.read(keys::RATE_LIMITS, on_or_off)? { rates } else { Rates::off() })
 }
 
 fn admins(text: &str) -> Result<AdminNames, String> {

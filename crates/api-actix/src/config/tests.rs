@@ -50,7 +50,10 @@ fn without_anything_set_the_defaults_hold() {
     assert_eq!(config.listen, "127.0.0.1:8080");
     assert_eq!(config.uploads, Path::new("./data/uploads"));
     assert_eq!((config.max_file_bytes, config.bcrypt_cost), (52_428_800, 10));
-    assert_eq!((config.jwt_secret, config.rate_limits), (None, true));
+    assert_eq!((config.jwt_secret, config.proxies), (None, Proxies::default()));
+    assert_eq!((config.max_connections, config.live.most, config.live.most_per_user), (25_000, 20_000, 50));
+    assert!(Limit::ALL.into_iter().all(|limit| config.rates.of(limit).is_some()));
+    assert_eq!(config.rates.of(Limit::Sends), Rate::parse("20/s:60").unwrap());
     assert_eq!((config.log.as_str(), config.log_format), ("info", LogFormat::Text));
     assert_eq!(config.policy.broadcasters, Broadcasters::Everyone);
     assert_eq!(config.policy.admins.keys().count(), 0);
@@ -123,7 +126,17 @@ fn a_bad_value_is_refused_with_its_keys_name_and_never_shown() {
         ("PARLANCE_BCRYPT_COST", "16"),
         ("PARLANCE_BCRYPT_COST", "many"),
         ("PARLANCE_ALLOWED_ORIGINS", "https://hush.example.org/chat"),
-        ("PARLANCE_TRUSTED_PROXIES", "10.0.0.0/8"),
+        ("PARLANCE_TRUSTED_PROXIES", "10.0.0.0/8, hush"),
+        ("PARLANCE_RATE_FAILED_LOGINS_ACCOUNT", "hush"),
+        ("PARLANCE_RATE_FAILED_LOGINS_ADDRESS", "0/s"),
+        ("PARLANCE_RATE_SIGN_UPS", "60"),
+        ("PARLANCE_RATE_SENDS", "20/s:0"),
+        ("PARLANCE_RATE_UPLOADS", "30/day"),
+        ("PARLANCE_RATE_REQUESTS", "-1/s"),
+        ("PARLANCE_MAX_CONNECTIONS", "0"),
+        ("PARLANCE_MAX_SOCKETS", "many"),
+        ("PARLANCE_MAX_SOCKETS_PER_USER", "0"),
+        ("PARLANCE_MIN_UPLOAD_SPEED", "-1"),
         ("PARLANCE_LOG", "parlance=loud"),
         ("PARLANCE_LOG_FORMAT", "xml"),
     ] {
@@ -145,6 +158,12 @@ fn good_values_are_taken() {
         .set("PARLANCE_MAX_FILE_BYTES", "1")
         .set("PARLANCE_ADMINS", " Ann, bob ,")
         .set("PARLANCE_RATE_LIMITS", "off")
+        .set("PARLANCE_RATE_SENDS", "1/s")
+        .set("PARLANCE_MAX_CONNECTIONS", "7")
+        .set("PARLANCE_MAX_SOCKETS", "6")
+        .set("PARLANCE_MAX_SOCKETS_PER_USER", "5")
+        .set("PARLANCE_MIN_UPLOAD_SPEED", "0")
+        .set("PARLANCE_TRUSTED_PROXIES", "10.0.0.0/8, ::1")
         .set("PARLANCE_BROADCAST", "admins")
         .set("PARLANCE_BCRYPT_COST", "15")
         .set("PARLANCE_LOG", "warn,parlance=debug")
@@ -154,7 +173,12 @@ fn good_values_are_taken() {
     assert_eq!((config.database_url.as_str(), config.listen.as_str()), ("sqlite:///var/lib/chat.db", "127.0.0.1:0"));
     assert_eq!(config.jwt_secret.unwrap().expose(), secret.as_bytes());
     assert_eq!((config.data_dir, config.uploads), ("/srv/chat".into(), "/srv/files".into()));
-    assert_eq!((config.max_file_bytes, config.bcrypt_cost, config.rate_limits), (1, 15, false));
+    assert_eq!((config.max_file_bytes, config.bcrypt_cost, config.rates), (1, 15, Rates::off()));
+    assert_eq!((config.max_connections, config.live.most, config.live.most_per_user), (7, 6, 5));
+    assert_eq!((config.min_upload_speed, config.proxies), (0, Proxies::parse("10.0.0.0/8,::1").unwrap()));
+    let rates =
+        Place::new().set("PARLANCE_RATE_SENDS", "off").set("PARLANCE_RATE_UPLOADS", "1/h:2").load().unwrap().rates;
+    assert_eq!((rates.of(Limit::Sends), rates.of(Limit::Uploads)), (None, Rate::parse("1/h:2").unwrap()));
     assert_eq!((config.policy.broadcasters, config.policy.admins.keys().count()), (Broadcasters::Admins, 2));
     for listen in ["localhost:80", "[::1]:80", "0.0.0.0:0"] {
         assert_eq!(Place::new().set("PARLANCE_LISTEN", listen).load().unwrap().listen, listen);

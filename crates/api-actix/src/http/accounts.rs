@@ -1,7 +1,8 @@
 //! Signing up, and users.
 
+use super::door::Door;
 use super::error::ApiError;
-use super::extract::{Json, PathIds, Query, Signed, number, required};
+use super::extract::{Json, Open, PathIds, Query, Signed, number, required};
 use super::openapi::{Page, Refused};
 use super::{link, wire};
 use crate::app::UseCases;
@@ -59,7 +60,10 @@ pub struct SignedUp {
     responses((status = 201, description = "Signed up", body = SignedUp), Refused<409>),
     security(()),
 )]
-pub async fn sign_up(app: web::Data<UseCases>, Json(body): Json<RegistrationBody>) -> Result<HttpResponse, ApiError> {
+pub async fn sign_up(
+    app: web::Data<UseCases>,
+    Open(Json(body)): Open<Json<RegistrationBody>>,
+) -> Result<HttpResponse, ApiError> {
     let wish = Registration {
         username: body.username()?,
         email: body.email()?,
@@ -78,7 +82,10 @@ pub async fn sign_up(app: web::Data<UseCases>, Json(body): Json<RegistrationBody
     responses((status = 201, description = "Made", body = wire::User), Refused<409>),
     security(()),
 )]
-pub async fn create(app: web::Data<UseCases>, Json(body): Json<RegistrationBody>) -> Result<HttpResponse, ApiError> {
+pub async fn create(
+    app: web::Data<UseCases>,
+    Open(Json(body)): Open<Json<RegistrationBody>>,
+) -> Result<HttpResponse, ApiError> {
     let wish = Registration {
         username: body.username()?,
         email: Some(required("email", body.email()?)?),
@@ -172,6 +179,7 @@ pub struct EditBody {
 )]
 pub async fn edit_own(
     app: web::Data<UseCases>,
+    request: HttpRequest,
     Signed { caller, input: Json(body) }: Signed<Json<EditBody>>,
 ) -> Result<HttpResponse, ApiError> {
     let edit = ProfileEdit {
@@ -180,7 +188,9 @@ pub async fn edit_own(
         password: body.password.as_deref().map(|new| Password::parse("password", new)).transpose()?,
         current_password: body.current_password,
     };
-    let user = app.change_profile.execute(&caller, edit).await?;
+    let given = edit.current_password.is_some();
+    let change = app.change_profile.execute(&caller, edit);
+    let user = Door::of(&request)?.prove(caller.user, given, change).await?;
     Ok(HttpResponse::Ok().json(wire::User::from(user)))
 }
 
@@ -202,8 +212,11 @@ pub struct DeleteBody {
 )]
 pub async fn delete_own(
     app: web::Data<UseCases>,
+    request: HttpRequest,
     Signed { caller, input: Json(body) }: Signed<Json<DeleteBody>>,
 ) -> Result<HttpResponse, ApiError> {
-    app.delete_account.execute(&caller, CurrentPassword(body.current_password)).await?;
+    let given = body.current_password.is_some();
+    let end = app.delete_account.execute(&caller, CurrentPassword(body.current_password));
+    Door::of(&request)?.prove(caller.user, given, end).await?;
     Ok(HttpResponse::NoContent().finish())
 }

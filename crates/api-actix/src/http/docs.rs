@@ -1,6 +1,7 @@
 //! Swagger UI over the OpenAPI document, all of it from the binary.
 
 use super::error::ApiError;
+use super::extract::Open;
 use super::openapi::Refused;
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
@@ -39,7 +40,7 @@ impl Default for Docs {
     responses((status = 308, description = "It is at `/docs/index.html`", headers(("Location" = String)))),
     security(()),
 )]
-pub async fn index() -> HttpResponse {
+pub async fn index(Open(()): Open) -> HttpResponse {
     HttpResponse::PermanentRedirect().insert_header((header::LOCATION, "/docs/index.html")).finish()
 }
 
@@ -50,7 +51,7 @@ pub async fn index() -> HttpResponse {
     responses((status = 200, description = "The file", content_type = "*/*", body = Vec<u8>), Refused<404>),
     security(()),
 )]
-pub async fn file(docs: web::Data<Docs>, name: web::Path<String>) -> Result<HttpResponse, ApiError> {
+pub async fn file(docs: web::Data<Docs>, Open(name): Open<web::Path<String>>) -> Result<HttpResponse, ApiError> {
     let found = serve(&name, docs.0.clone()).map_err(|fault| Error::internal(fault.to_string()))?;
     let Some(file) = found else { return Err(ApiError::Framework(StatusCode::NOT_FOUND)) };
     Ok(HttpResponse::Ok()

@@ -1,5 +1,6 @@
 //! Every error as clients see it: `{"error", "code", "field"?}`. The one place where a status is chosen.
 
+use crate::limits::Refusal;
 use actix_web::body::BoxBody;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderValue};
@@ -48,6 +49,8 @@ pub enum ApiError {
     ForeignOrigin,
     /// A user who has as many live connections as are allowed.
     TooManyConnections,
+    /// A client that asks too often.
+    RateLimited(Refusal),
     /// What the framework refused by itself.
     Framework(StatusCode),
 }
@@ -81,7 +84,7 @@ impl ApiError {
             Self::RangeNotSatisfiable { .. } => StatusCode::RANGE_NOT_SATISFIABLE,
             Self::UpgradeRequired => StatusCode::UPGRADE_REQUIRED,
             Self::ForeignOrigin => StatusCode::FORBIDDEN,
-            Self::TooManyConnections => StatusCode::TOO_MANY_REQUESTS,
+            Self::TooManyConnections | Self::RateLimited(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Framework(status) => *status,
         };
         (status, code(status))
@@ -104,7 +107,9 @@ impl ApiError {
             }
             Self::UnsupportedMediaType { reason } => ((*reason).to_owned(), None),
             Self::RangeNotSatisfiable { size } => (format!("the file has {size} bytes"), None),
-            Self::UpgradeRequired | Self::ForeignOrigin | Self::TooManyConnections => (self.to_string(), None),
+            Self::UpgradeRequired | Self::ForeignOrigin | Self::TooManyConnections | Self::RateLimited(_) => {
+                (self.to_string(), None)
+            }
             Self::Framework(status) => (sentence(*status).to_owned(), None),
         };
         Body { error, code: self.status_and_code().1, field }
@@ -176,6 +181,14 @@ impl<E: Into<Error>> From<E> for ApiError {
     }
 }
 
+/// Not by way of the domain, which knows of no limits.
+impl Refusal {
+    /// As it is answered.
+    pub fn answer(self) -> ApiError {
+        ApiError::RateLimited(self)
+    }
+}
+
 /// The client's sentence; the log gets the source chain (see [`super::middleware`]).
 impl std::fmt::Display for ApiError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -185,6 +198,7 @@ impl std::fmt::Display for ApiError {
             Self::UpgradeRequired => f.write_str("this route takes a WebSocket of version 13"),
             Self::ForeignOrigin => f.write_str("pages of another origin may not connect"),
             Self::TooManyConnections => f.write_str("this user has too many connections"),
+            Self::RateLimited(refusal) => refusal.fmt(f),
             other => f.write_str(sentence(other.status_and_code().0)),
         }
     }
@@ -210,6 +224,9 @@ impl ResponseError for ApiError {
             }
             Self::TooManyConnections => {
                 response.insert_header((header::RETRY_AFTER, CONNECTIONS_RETRY_AFTER));
+            }
+            Self::RateLimited(refusal) => {
+                response.insert_header((header::RETRY_AFTER, refusal.seconds));
             }
             Self::RangeNotSatisfiable { size } => {
                 response.insert_header((header::CONTENT_RANGE, format!("bytes */{size}")));

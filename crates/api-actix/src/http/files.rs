@@ -44,7 +44,7 @@ pub async fn upload(
     Signed { caller, input: payload }: Signed<Payload>,
 ) -> Result<HttpResponse, ApiError> {
     to_the_end(async move {
-        let Upload { file, .. } = upload::receive(request.headers(), payload, &app.stage_upload, &caller, &[]).await?;
+        let Upload { file, .. } = upload::receive(&request, payload, &app.stage_upload, &caller, &[]).await?;
         let file = app.store_upload.keep(file).await?;
         Ok(HttpResponse::Created().json(wire::File::from(file)))
     })
@@ -92,10 +92,9 @@ pub async fn send(
     Signed { caller, input: payload }: Signed<Payload>,
 ) -> Result<HttpResponse, ApiError> {
     to_the_end(async move {
-        let headers = request.headers();
         let Upload { file, texts } =
-            upload::receive(headers, payload, &app.stage_upload, &caller, Covering::PARTS).await?;
-        match Covering::parse(&texts, headers, &caller) {
+            upload::receive(&request, payload, &app.stage_upload, &caller, Covering::PARTS).await?;
+        match Covering::parse(&texts, request.headers(), &caller) {
             Ok(Covering { recipient, caption, key }) => {
                 Ok(sent(app.store_upload.send(&caller, file, recipient, caption, key).await?))
             }

@@ -5,6 +5,7 @@ use super::{
     accounts, admin, conversations, docs, files, gochat, groups, health, members, messages, metrics, openapi, receipts,
     sessions,
 };
+use crate::limits::Costs;
 use crate::live::{event_stream, socket};
 use actix_web::web::{ServiceConfig, delete, patch, post, put, resource};
 use actix_web::{FromRequest, Handler, Responder, Route, guard, web};
@@ -29,7 +30,7 @@ macro_rules! routes {
 
         /// Adds every route.
         pub fn routes(to: &mut ServiceConfig) {
-            to$(.service(resource($path)$(.route(routes!(@route $method $module::$handler)))+))+;
+            to$(.service(resource($path).app_data(Costs::of_path($path))$(.route(routes!(@route $method $module::$handler)))+))+;
         }
 
         /// What the handlers say of themselves.

@@ -1,7 +1,8 @@
 //! Logging in and out, and one's logins.
 
+use super::door::Door;
 use super::error::ApiError;
-use super::extract::{Json, PathIds, Signed, required};
+use super::extract::{Json, Open, PathIds, Signed, required};
 use super::openapi::Refused;
 use super::wire;
 use crate::app::UseCases;
@@ -37,7 +38,7 @@ pub struct LoggedIn {
 
 /// Begins a session and gives its token, good for 24 hours.
 ///
-/// An unknown user and a wrong password get the same answer.
+/// An unknown user and a wrong password get the same answer. Wrong passwords are limited for the name and for the address.
 #[utoipa::path(
     post, path = "/login",
     request_body = LogInBody,
@@ -48,13 +49,14 @@ pub async fn log_in(
     app: web::Data<UseCases>,
     tokens: web::Data<Tokens>,
     request: HttpRequest,
-    Json(body): Json<LogInBody>,
+    Open(Json(body)): Open<Json<LogInBody>>,
 ) -> Result<HttpResponse, ApiError> {
     let username = required("username", body.username)?;
     let password = required("password", body.password)?;
     let agent = request.headers().get(header::USER_AGENT);
     let agent = agent.map(|agent| UserAgent::clean(&String::from_utf8_lossy(agent.as_bytes())));
-    let login = app.log_in.execute(&username, &password, agent).await?;
+    let login = app.log_in.execute(&username, &password, agent);
+    let login = Door::of(&request)?.log_in(&username, login).await?;
     Ok(HttpResponse::Ok().json(LoggedIn {
         token: tokens.issue(&login.session, &login.user.username)?,
         token_type: "Bearer",

@@ -1,8 +1,10 @@
 //! Reading an upload: a `multipart/form-data` body of one file, which goes to the store while it arrives, and texts.
 
 use super::error::ApiError;
+use super::pace::{Line, Pace};
 use crate::telemetry::METRICS;
 use actix_multipart::{Field, Multipart, MultipartError};
+use actix_web::HttpRequest;
 use actix_web::error::PayloadError;
 use actix_web::http::header::{self, ContentDisposition, HeaderMap};
 use actix_web::web::{Bytes, Payload};
@@ -11,8 +13,9 @@ use domain::files::{ByteSource, FileName, StageUpload, StagedFile};
 use domain::{Caller, Error, Invalid};
 use futures_util::future::join;
 use futures_util::{Stream, StreamExt};
+use std::cell::Cell;
 use std::io;
-use std::time::Duration;
+use std::rc::Rc;
 use tokio::sync::mpsc;
 
 /// The name of the part that is the file.
@@ -21,9 +24,6 @@ const FILE: &str = "file";
 const TEXT_LIMIT: usize = 64 * 1024;
 /// What a body may have beyond the largest file: texts, headers of parts, boundaries.
 const OVERHEAD: u64 = 1024 * 1024;
-/// How long the next bytes may be waited for. Not how long the whole may take: a slow line is no reason to be refused.
-const PATIENCE: Duration = Duration::from_secs(30);
-
 /// An upload that has arrived. Its file has to be kept or discarded.
 #[derive(Debug)]
 pub struct Upload {
@@ -50,14 +50,16 @@ impl Texts {
 /// 415 where the body is no form; 413 for a file, text or body too large; 400 for a form that breaks off or has no file
 /// or two, and for a text given twice, with a NUL or broken UTF-8; those of [`StageUpload`]. Nothing stays stored.
 pub async fn receive(
-    headers: &HeaderMap,
+    request: &HttpRequest,
     payload: Payload,
     stage: &StageUpload,
     caller: &Caller,
     wanted: &[&'static str],
 ) -> Result<Upload, ApiError> {
-    let form = open(headers, payload, stage.most)?;
-    let mut reader = Reader { stage, caller, wanted, file: None, texts: Texts::default() };
+    let pace = *request.app_data::<Pace>().ok_or_else(|| Error::internal("the application was not composed"))?;
+    let line = Line::new(pace);
+    let form = open(request.headers(), payload, stage.most, line.received())?;
+    let mut reader = Reader { stage, caller, wanted, line, file: None, texts: Texts::default() };
     let read = reader.read(form).await;
     match (read, reader.file) {
         (Ok(()), Some(file)) => Ok(Upload { file, texts: reader.texts }),
@@ -78,7 +80,7 @@ pub async fn discard(stage: &StageUpload, file: StagedFile) {
 }
 
 /// The parts of the body, which is refused before any of it is read where it says itself that it is too large.
-fn open(headers: &HeaderMap, payload: Payload, most: u64) -> Result<Multipart, ApiError> {
+fn open(headers: &HeaderMap, payload: Payload, most: u64, received: Rc<Cell<u64>>) -> Result<Multipart, ApiError> {
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let essence = content_type.split(';').next().unwrap_or_default().trim();
     if !essence.eq_ignore_ascii_case("multipart/form-data") {
@@ -89,15 +91,15 @@ fn open(headers: &HeaderMap, payload: Payload, most: u64) -> Result<Multipart, A
     if declared.is_some_and(|length| length > limit) {
         return Err(Error::FileTooLarge { limit: most }.into());
     }
-    Ok(Multipart::new(headers, limited(payload, limit)))
+    Ok(Multipart::new(headers, limited(payload, limit, received)))
 }
 
 /// The body up to `limit` bytes, whatever it is made of: a form of a million small parts has an end, too.
-fn limited(payload: Payload, limit: u64) -> impl Stream<Item = Result<Bytes, PayloadError>> {
-    let mut seen = 0;
+fn limited(payload: Payload, limit: u64, received: Rc<Cell<u64>>) -> impl Stream<Item = Result<Bytes, PayloadError>> {
     payload.map(move |chunk| {
         let chunk = chunk?;
-        seen += chunk.len() as u64;
+        let seen = received.get() + chunk.len() as u64;
+        received.set(seen);
         if seen > limit { Err(PayloadError::Io(io::ErrorKind::FileTooLarge.into())) } else { Ok(chunk) }
     })
 }
@@ -106,13 +108,14 @@ struct Reader<'a> {
     stage: &'a StageUpload,
     caller: &'a Caller,
     wanted: &'a [&'static str],
+    line: Line,
     file: Option<StagedFile>,
     texts: Texts,
 }
 
 impl Reader<'_> {
     async fn read(&mut self, mut form: Multipart) -> Result<(), ApiError> {
-        while let Some(part) = soon(form.next()).await? {
+        while let Some(part) = self.line.soon(form.next()).await? {
             let part = part.map_err(|error| self.fault(error))?;
             let name = part.name().unwrap_or_default().to_owned();
             if name == FILE {
@@ -133,7 +136,7 @@ impl Reader<'_> {
         let (sender, receiver) = mpsc::channel(1);
         let this = &*self;
         let arriving = async move {
-            while let Some(bytes) = soon(part.next()).await? {
+            while let Some(bytes) = this.line.soon(part.next()).await? {
                 let bytes = bytes.map_err(|error| this.fault(error))?;
                 METRICS.uploaded_bytes.increment(bytes.len() as u64);
                 if sender.send(Arriving::Bytes(bytes)).await.is_err() {
@@ -158,7 +161,7 @@ impl Reader<'_> {
 
     async fn read_text(&mut self, name: String, mut part: Field) -> Result<(), ApiError> {
         let mut text = Vec::new();
-        while let Some(bytes) = soon(part.next()).await? {
+        while let Some(bytes) = self.line.soon(part.next()).await? {
             let bytes = bytes.map_err(|error| self.fault(error))?;
             if text.len() + bytes.len() > TEXT_LIMIT {
                 return Err(ApiError::FieldTooLarge { field: name, limit: TEXT_LIMIT });
@@ -192,11 +195,6 @@ impl Reader<'_> {
             _ => "the form is malformed or ended early",
         })
     }
-}
-
-/// What arrives, unless it takes too long.
-async fn soon<T>(arriving: impl Future<Output = T>) -> Result<T, ApiError> {
-    tokio::time::timeout(PATIENCE, arriving).await.map_err(|_| ApiError::malformed("the body came too slowly"))
 }
 
 /// What the client calls the file. RFC 7578 has no `filename*`, but some clients send it.
@@ -288,11 +286,12 @@ mod tests {
         async fn receive(&self, body: &[u8], size: usize, headers: &[(&'static str, &str)]) -> Outcome {
             let pieces: Vec<_> = body.chunks(size).map(|piece| Ok(Bytes::copy_from_slice(piece))).collect();
             let pieces: LocalBoxStream<_> = Box::pin(stream::iter(pieces));
-            let request = headers.iter().fold(TestRequest::default(), |request, header| request.insert_header(*header));
+            let request = TestRequest::default().app_data(Pace { least_a_second: 1024 });
+            let request = headers.iter().fold(request, |request, header| request.insert_header(*header));
             let request = request.to_http_request();
             let payload = Payload::from_request(&request, &mut pieces.into()).await.unwrap();
             let caller = Caller { user: UserId(Uuid::nil()), session: SessionId(Uuid::nil()), admin: false };
-            let upload = receive(request.headers(), payload, &self.stage, &caller, &["content", "receiver_id"]).await;
+            let upload = receive(&request, payload, &self.stage, &caller, &["content", "receiver_id"]).await;
             let mut blobs = self.take_blobs();
             match upload {
                 Ok(upload) => {

@@ -1,6 +1,7 @@
 //! `/` and `/assets/...`: the web client, embedded in the binary.
 
 use super::error::ApiError;
+use super::extract::Open;
 use super::openapi::Refused;
 use super::ranges::Wanted;
 use actix_web::http::StatusCode;
@@ -99,7 +100,7 @@ static ASSETS: LazyLock<Vec<Asset>> = LazyLock::new(|| {
     responses((status = 200, description = "The page", content_type = "text/html", body = String)),
     security(()),
 )]
-pub async fn page(request: HttpRequest) -> HttpResponse {
+pub async fn page(request: HttpRequest, Open(()): Open) -> HttpResponse {
     PAGE.give(&request)
 }
 
@@ -110,7 +111,7 @@ pub async fn page(request: HttpRequest) -> HttpResponse {
     responses((status = 200, description = "The file", content_type = "*/*", body = Vec<u8>), Refused<404>),
     security(()),
 )]
-pub async fn asset(request: HttpRequest) -> Result<HttpResponse, ApiError> {
+pub async fn asset(request: HttpRequest, Open(()): Open) -> Result<HttpResponse, ApiError> {
     let path = request.match_info().query("path");
     let asset = ASSETS.iter().find(|asset| asset.path == path);
     asset.map(|asset| asset.give(&request)).ok_or(ApiError::Framework(StatusCode::NOT_FOUND))

@@ -21,7 +21,7 @@ use tracing::error;
 /// Carries events to the client as Server-Sent Events.
 ///
 /// # Errors
-/// In this order: 403 for a foreign page, 401, 400, 429 and 503 where there are too many.
+/// In this order: 403 for a foreign page, 401, 429, 400, and 429 or 503 where there are too many.
 #[utoipa::path(
     get, path = "/events", tag = "live",
     params(

@@ -5,6 +5,7 @@ use crate::clock::SystemClock;
 use crate::http::error::ApiError;
 use crate::http::extract::{Query, authenticate_token, bearer};
 use crate::http::origin::Origins;
+use crate::telemetry::METRICS;
 use actix_web::http::header::{self, HeaderMap};
 use actix_web::{HttpRequest, web};
 use domain::live::Since;
@@ -39,11 +40,13 @@ pub struct Visitor {
 /// Checks origin, then token, then query.
 pub async fn receive(request: &HttpRequest, origins: &Origins) -> Result<Visitor, ApiError> {
     origins.check(request)?;
-    let token = match bearer(request) {
-        Err(Unauthenticated::MissingToken) => offered(request.headers()).find_map(|name| name.strip_prefix(BEARER)),
-        header => Some(header?),
-    };
-    let (caller, expires_at) = authenticate_token(request, token.ok_or(Unauthenticated::MissingToken)?).await?;
+    let token = bearer(request).or_else(|refused| match refused {
+        Unauthenticated::MissingToken => {
+            offered(request.headers()).find_map(|name| name.strip_prefix(BEARER)).ok_or(refused)
+        }
+        _ => Err(refused),
+    });
+    let (caller, expires_at) = authenticate_token(request, token).await?;
     let left = expires_at.as_micros().saturating_sub(SystemClock.now().as_micros()).max(0).unsigned_abs();
     let expires = Instant::now() + Duration::from_micros(left);
     let Query(SinceQuery { since }) = Query::of(request)?;
@@ -62,7 +65,10 @@ pub fn attach(request: &HttpRequest, visitor: &Visitor, by: Transport) -> Result
     let shard = request.app_data::<Rc<Shard>>().ok_or_else(|| Error::internal("the application was not composed"))?;
     match shard.attach(&visitor.caller, by, visitor.expires) {
         Ok(link) => Ok((Rc::clone(shard), link)),
-        Err(Refused::TooManyOfUser) => Err(ApiError::TooManyConnections),
+        Err(Refused::TooManyOfUser) => {
+            METRICS.refused_sockets.increment(1);
+            Err(ApiError::TooManyConnections)
+        }
         Err(Refused::Full) => Err(Unavailable::Overloaded.into()),
         Err(Refused::Stopping) => Err(Unavailable::Stopping.into()),
     }

@@ -6,6 +6,7 @@ use crate::http::error::ApiError;
 use crate::http::extract::{parse_object, required};
 use crate::http::middleware::chain;
 use crate::http::sending::{SendBody, recipient};
+use crate::limits::{Costs, Key, Limits, Refusal};
 use actix_web::http::header::HeaderMap;
 use actix_web::web;
 use domain::messages::{Appended, Message};
@@ -20,6 +21,7 @@ use tracing::{error, warn};
 /// Who asks, and what answers.
 pub struct Operator {
     pub app: web::Data<UseCases>,
+    pub limits: web::Data<Limits>,
     pub shard: Rc<Shard>,
     pub connection: Rc<Connection>,
     pub caller: Caller,
@@ -60,11 +62,11 @@ impl Operator {
             return self.connection.outbox.end(End::SignedOut);
         }
         let (reference, outcome) = match read(text) {
-            Ok(Operation { op, reference, data }) => {
-                let outcome = self.operate(op.as_deref(), &data).await;
-                (reference, outcome)
-            }
-            Err((reference, fault)) => (reference, Err(fault)),
+            Ok(Operation { op, reference, data }) => match self.pay(op.as_deref()) {
+                Ok(()) => (reference, self.operate(op.as_deref(), &data).await),
+                Err(refused) => (reference, Err(refused)),
+            },
+            Err((reference, fault)) => (reference, Err(self.pay(None).err().unwrap_or(fault))),
         };
         match outcome {
             Ok(Done::Pong) => self.answer(frames::PONG, frames::pong).await,
@@ -81,7 +83,13 @@ impl Operator {
 
     /// Refuses what is no text.
     pub async fn binary(&self) {
-        self.reply(&Value::Null, Err(&ApiError::malformed("frames are text"))).await;
+        let fault = self.pay(None).err().unwrap_or_else(|| ApiError::malformed("frames are text"));
+        self.reply(&Value::Null, Err(&fault)).await;
+    }
+
+    /// As for a request over HTTP, from the same buckets.
+    fn pay(&self, op: Option<&str>) -> Result<(), ApiError> {
+        self.limits.take(Costs::of_operation(op), Key::User(self.caller.user)).map_err(Refusal::answer)
     }
 
     async fn reply(&self, reference: &Value, outcome: Result<Option<Message>, &ApiError>) {

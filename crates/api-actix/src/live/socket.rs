@@ -8,6 +8,7 @@ use crate::app::UseCases;
 use crate::http::error::ApiError;
 use crate::http::middleware::chain;
 use crate::http::openapi::Refused;
+use crate::limits::Limits;
 use actix_http::ws::{CloseCode, CloseReason, HandshakeError, Parser, handshake_response, verify_handshake};
 use actix_web::body::{BodySize, MessageBody};
 use actix_web::http::header;
@@ -35,7 +36,7 @@ const LAGGING: u16 = 4408;
 /// The token comes in the header or, from a browser, in the list of subprotocols: `parlance.v1, bearer.<JWT>`.
 ///
 /// # Errors
-/// In this order: 426 without an upgrade, 403 for a foreign page, 401, 400, 429 and 503 where there are too many.
+/// In this order: 426 without an upgrade, 403 for a foreign page, 401, 429, 400, and 429 or 503 where there are too many.
 #[utoipa::path(
     get, path = "/ws", tag = "live",
     params(SinceQuery),
@@ -43,6 +44,7 @@ const LAGGING: u16 = 4408;
 )]
 pub async fn upgrade(
     app: web::Data<UseCases>,
+    limits: web::Data<Limits>,
     request: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
@@ -56,7 +58,7 @@ pub async fn upgrade(
     }
     let (shard, link) = handshake::attach(&request, &visitor, Transport::WebSocket)?;
     let Visitor { caller, since, .. } = visitor;
-    let operator = Operator { app, shard, connection: link.connection().clone(), caller };
+    let operator = Operator { app, limits, shard, connection: link.connection().clone(), caller };
     actix_web::rt::spawn(converse(operator, Reader::new(payload.into_inner()), since));
     let mut response = handshake_response(request.head());
     if handshake::offered(request.headers()).any(|name| name == SUBPROTOCOL) {

@@ -20,6 +20,7 @@ mod files;
 mod gochat;
 mod groups;
 mod idempotency;
+mod limits;
 mod live;
 mod members;
 mod messages;

@@ -1,5 +1,6 @@
 //! What handlers are called with. The order of checks is part of the contract (`API.md`, Conventions): the token first,
-//! then the form of the request; so a route that needs a token takes [`Signed`] and everything else inside of it.
+//! then the form of the request; so a route that needs a token takes [`Signed`] and everything else inside of it. Limits
+//! are in between; so a route that needs no token takes [`Open`].
 
 mod json;
 mod query;
@@ -7,6 +8,7 @@ mod query;
 pub use json::{Json, LIMIT as JSON_LIMIT, parse_object};
 pub use query::{Query, number, pairs};
 
+use super::door::Door;
 use super::error::ApiError;
 use crate::app::UseCases;
 use crate::tokens::Tokens;
@@ -18,6 +20,24 @@ use domain::{
 };
 use futures_util::future::LocalBoxFuture;
 use std::future::{Ready, ready};
+
+/// A request of anybody, unless there were too many from the same network, which is asked before `T` looks at path,
+/// query or body.
+#[derive(Debug)]
+pub struct Open<T = ()>(pub T);
+
+impl<T: FromRequest + 'static> FromRequest for Open<T> {
+    type Error = actix_web::Error;
+    type Future = LocalBoxFuture<'static, Result<Self, Self::Error>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let (request, mut payload) = (request.clone(), payload.take());
+        Box::pin(async move {
+            Door::of(&request).and_then(|door| door.anybody())?;
+            Ok(Self(T::from_request(&request, &mut payload).await.map_err(Into::into)?))
+        })
+    }
+}
 
 /// A request of a known caller. Authenticates before `T` looks at path, query or body.
 #[derive(Debug)]
@@ -44,19 +64,37 @@ impl<T: FromRequest + 'static> FromRequest for Signed<T> {
 
 /// Who sends the request, by its `Authorization` header.
 async fn authenticate(request: &HttpRequest) -> Result<Caller, ApiError> {
-    Ok(authenticate_token(request, bearer(request)?).await?.0)
+    Ok(authenticate_token(request, bearer(request)).await?.0)
 }
 
-/// Whose token it is, and when it expires.
+/// Whose token it is, and when it expires. Who comes too often is refused before anything is asked of the database.
 ///
 /// # Errors
-/// [`Unauthenticated::InvalidToken`], and faults of storage.
-pub(crate) async fn authenticate_token(request: &HttpRequest, token: &str) -> Result<(Caller, Timestamp), ApiError> {
+/// [`Unauthenticated`], [`ApiError::RateLimited`], and faults of storage.
+pub(crate) async fn authenticate_token(
+    request: &HttpRequest,
+    token: Result<&str, Unauthenticated>,
+) -> Result<(Caller, Timestamp), ApiError> {
     let composed = || domain::Error::internal("the application was not composed");
     let tokens = request.app_data::<web::Data<Tokens>>().ok_or_else(composed)?;
     let app = request.app_data::<web::Data<UseCases>>().ok_or_else(composed)?;
-    let claims = tokens.verify(token)?;
-    Ok((app.authenticate.execute(claims.session, claims.user).await?, claims.expires_at))
+    let door = Door::of(request)?;
+    let claims = match token.and_then(|token| tokens.verify(token)) {
+        Ok(claims) => claims,
+        Err(refused) => {
+            door.stranger()?;
+            return Err(refused.into());
+        }
+    };
+    door.user(claims.user, claims.session)?;
+    match app.authenticate.execute(claims.session, claims.user).await {
+        Ok(caller) => Ok((caller, claims.expires_at)),
+        Err(refused @ domain::Error::Unauthenticated(_)) => {
+            door.ended(claims.user, claims.session)?;
+            Err(refused.into())
+        }
+        Err(fault) => Err(fault.into()),
+    }
 }
 
 /// The token of the one `Authorization: Bearer` header.

@@ -8,6 +8,7 @@ pub use params::IdempotencyKeyHeader;
 pub use refusals::{Page, Refused};
 
 use super::error::Body;
+use super::extract::Open;
 use super::{gochat, routes, wire};
 use actix_web::http::header;
 use actix_web::web::Bytes;
@@ -80,6 +81,6 @@ impl Served {
     responses((status = 200, description = "OpenAPI 3.1", content_type = "application/json", body = Object)),
     security(()),
 )]
-pub async fn show(document: web::Data<Served>) -> HttpResponse {
+pub async fn show(document: web::Data<Served>, Open(()): Open) -> HttpResponse {
     HttpResponse::Ok().content_type(header::ContentType::json()).body(document.0.clone())
 }

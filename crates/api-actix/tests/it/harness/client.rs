@@ -235,12 +235,13 @@ impl Answer {
             413 => "payload_too_large",
             415 => "unsupported_media_type",
             416 => "range_not_satisfiable",
+            429 => "rate_limited",
             503 => "unavailable",
             _ => panic!("{self}"),
         };
         assert_eq!(error["code"], code, "{self}");
         assert!(error["error"].as_str().is_some_and(|sentence| !sentence.is_empty()), "{self}");
-        assert_eq!(status == 503, self.headers.contains_key("retry-after"), "{self}");
+        assert_eq!(matches!(status, 429 | 503), self.headers.contains_key("retry-after"), "{self}");
         if field.is_some() {
             assert_eq!(error["field"].as_str(), field, "{self}");
         }

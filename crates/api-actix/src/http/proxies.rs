@@ -1,0 +1,176 @@
+//! Who is asking, where proxies stand in between.
+
+use actix_web::HttpRequest;
+use actix_web::http::header::HeaderMap;
+use ipnet::{IpNet, Ipv4Net};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Once;
+use tracing::warn;
+
+/// Where proxies write whom they speak for, one behind the other: each appends whoever connected to it.
+const FORWARDED_FOR: &str = "x-forwarded-for";
+/// What a request has that came through some proxy.
+const TRACES: [&str; 4] = [FORWARDED_FOR, "forwarded", "x-real-ip", "via"];
+
+/// The proxies whose word is taken (`PARLANCE_TRUSTED_PROXIES`).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Proxies(Vec<IpNet>);
+
+impl Proxies {
+    /// Of a list of networks and addresses, with commas in between.
+    ///
+    /// # Errors
+    /// A sentence for the operator.
+    pub fn parse(list: &str) -> Result<Self, String> {
+        let networks = list.split(',').map(str::trim).filter(|network| !network.is_empty());
+        let networks = networks.map(network).collect::<Option<_>>();
+        networks.map(Self).ok_or_else(|| "must be networks like 10.0.0.0/8 or ::1, comma-separated".to_owned())
+    }
+
+    fn trust(&self, address: IpAddr) -> bool {
+        self.0.iter().any(|network| network.contains(&address))
+    }
+
+    /// The client's address: of those in `X-Forwarded-For`, read from the end, the first that is no trusted proxy's, since
+    /// only what those wrote can be believed. Where all are trusted ones, the first of the list; where the peer is not
+    /// trusted, or what has to be read is no address, the peer's. An IPv4 address is one, however it is written.
+    pub fn client(&self, request: &HttpRequest) -> Option<IpAddr> {
+        let peer = request.peer_addr()?.ip().to_canonical();
+        if !self.trust(peer) {
+            warn_of_a_stranger(peer, request.headers());
+            return Some(peer);
+        }
+        Some(self.forwarded(request.headers()).unwrap_or(peer))
+    }
+
+    fn forwarded(&self, headers: &HeaderMap) -> Option<IpAddr> {
+        // All lines are one list. Not many are looked at, and none is kept.
+        let lines: Vec<_> = headers.get_all(FORWARDED_FOR).collect();
+        let mut furthest = None;
+        for line in lines.into_iter().rev() {
+            for entry in line.to_str().ok()?.rsplit(',') {
+                let address = address(entry.trim())?;
+                if !self.trust(address) {
+                    return Some(address);
+                }
+                furthest = Some(address);
+            }
+        }
+        furthest
+    }
+}
+
+/// A proxy in the same network that nobody told us of is likely one that was forgotten: said once.
+fn warn_of_a_stranger(peer: IpAddr, headers: &HeaderMap) {
+    static ONCE: Once = Once::new();
+    let at_home = match peer {
+        IpAddr::V4(address) => address.is_loopback() || address.is_private(),
+        IpAddr::V6(address) => address.is_loopback() || address.is_unique_local(),
+    };
+    if !ONCE.is_completed() && at_home && headers.contains_key(FORWARDED_FOR) {
+        ONCE.call_once(|| {
+            warn!(%peer, "a request came through a proxy that PARLANCE_TRUSTED_PROXIES does not name: all who come through it count as one address");
+        });
+    }
+}
+
+/// Whether a request comes from this machine itself, and not through a proxy on it.
+pub fn is_near(request: &HttpRequest) -> bool {
+    let forwarded = TRACES.iter().any(|name| request.headers().contains_key(*name));
+    !forwarded && request.peer_addr().is_some_and(|peer| peer.ip().to_canonical().is_loopback())
+}
+
+/// A network, or an address as the network that it is alone in.
+fn network(text: &str) -> Option<IpNet> {
+    let network = text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from)).ok()?;
+    if let IpNet::V6(mapped) = network
+        && let (Some(address), Some(length)) = (mapped.addr().to_ipv4_mapped(), mapped.prefix_len().checked_sub(96))
+    {
+        return Ipv4Net::new(address, length).ok().map(IpNet::V4);
+    }
+    Some(network)
+}
+
+/// An address, with or without the port that some proxies write.
+fn address(text: &str) -> Option<IpAddr> {
+    let address = text.parse().or_else(|_| text.parse::<SocketAddr>().map(|address| address.ip()));
+    let bare = || text.strip_prefix('[')?.strip_suffix(']')?.parse().ok().map(IpAddr::V6);
+    address.ok().or_else(bare).map(|address| address.to_canonical())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use actix_web::test::TestRequest;
+
+    fn client(trusted: &str, peer: &str, lines: &[&str]) -> String {
+        let mut request = TestRequest::default().peer_addr(SocketAddr::new(peer.parse().unwrap(), 1));
+        for line in lines {
+            request = request.append_header((FORWARDED_FOR, *line));
+        }
+        Proxies::parse(trusted).unwrap().client(&request.to_http_request()).unwrap().to_string()
+    }
+
+    #[test]
+    fn the_last_address_that_no_trusted_proxy_has_is_the_clients() {
+        let trusted = "10.0.0.0/8, ::1, 2001:db8:1::/48";
+        for (peer, lines, expected) in [
+            ("10.0.0.1", &["192.0.2.1"][..], "192.0.2.1"),
+            ("10.0.0.1", &["203.0.113.9, 192.0.2.1"], "192.0.2.1"),
+            ("10.0.0.1", &["127.0.0.1,192.0.2.1 , 10.9.9.9"], "192.0.2.1"),
+            ("10.0.0.1", &["192.0.2.1", "10.0.0.2"], "192.0.2.1"),
+            ("10.0.0.1", &["203.0.113.9", "192.0.2.1"], "192.0.2.1"),
+            ("10.0.0.1", &["nonsense, 192.0.2.1"], "192.0.2.1"),
+            ("10.0.0.1", &["192.0.2.1:4711"], "192.0.2.1"),
+            ("10.0.0.1", &["[2001:db8::1]:4711"], "2001:db8::1"),
+            ("10.0.0.1", &["[2001:db8::1]"], "2001:db8::1"),
+            ("10.0.0.1", &["::ffff:192.0.2.1"], "192.0.2.1"),
+            ("::ffff:10.0.0.1", &["192.0.2.1, ::ffff:10.0.0.2"], "192.0.2.1"),
+            ("::1", &["192.0.2.1, 2001:db8:1:2::3"], "192.0.2.1"),
+            ("10.0.0.1", &["10.0.0.3, 10.0.0.2"], "10.0.0.3"),
+            // Nothing there, or nothing that can be read: the peer.
+            ("10.0.0.1", &[], "10.0.0.1"),
+            ("10.0.0.1", &[""], "10.0.0.1"),
+            ("10.0.0.1", &["192.0.2.1, unknown"], "10.0.0.1"),
+            ("10.0.0.1", &["192.0.2.1,"], "10.0.0.1"),
+            ("10.0.0.1", &["192.0.2.1", "\"x\""], "10.0.0.1"),
+            ("10.0.0.1", &["192.0.2.1 10.0.0.2"], "10.0.0.1"),
+            // Who is not trusted is not believed.
+            ("192.0.2.7", &["203.0.113.9"], "192.0.2.7"),
+            ("2001:db8:2::1", &["203.0.113.9"], "2001:db8:2::1"),
+        ] {
+            assert_eq!(client(trusted, peer, lines), expected, "{peer} {lines:?}");
+        }
+        assert_eq!(client("", "127.0.0.1", &["203.0.113.9"]), "127.0.0.1", "nobody is trusted unasked");
+        assert_eq!(client("::ffff:10.0.0.0/104", "10.0.0.1", &["192.0.2.1"]), "192.0.2.1");
+    }
+
+    #[test]
+    fn a_list_is_of_networks() {
+        assert_eq!(Proxies::parse(" , ").unwrap(), Proxies::default());
+        for bad in ["all", "10.0.0.0/33", "10.0.0/8", "10.0.0.0/8;::1", "example.org", "::1/129", "10.0.0.1:80"] {
+            assert!(Proxies::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn only_this_machine_is_near_and_no_proxy_on_it() {
+        let near = |peer: &str, header: Option<&'static str>| {
+            let request = TestRequest::default().peer_addr(peer.parse().unwrap());
+            let request = header.iter().fold(request, |request, name| request.insert_header((*name, "127.0.0.1")));
+            is_near(&request.to_http_request())
+        };
+        for (peer, expected) in [
+            ("127.0.0.1:1", true),
+            ("127.8.8.8:1", true),
+            ("[::1]:1", true),
+            ("[::ffff:127.0.0.1]:1", true),
+            ("10.0.0.1:1", false),
+            ("[::ffff:10.0.0.1]:1", false),
+            ("[fd00::1]:1", false),
+        ] {
+            assert_eq!(near(peer, None), expected, "{peer}");
+            assert!(TRACES.iter().all(|name| !near(peer, Some(name))), "{peer}");
+        }
+    }
+}
