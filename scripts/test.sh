@@ -12,7 +12,7 @@ if [ -n "${TEST_POSTGRES_URL:-}" ] || command -v initdb >/dev/null || compgen -G
   echo "test: the server's tests over Postgres"
   rest=(--)
   for argument in "$@"; do [ "$argument" != -- ] || rest=(); done
-  for module in browser cluster command_line crash documents openapi postgres web; do rest+=(--skip "$module::"); done
+  for module in browser buckets cluster command_line crash documents openapi postgres web; do rest+=(--skip "$module::"); done
   PARLANCE_TEST_BACKEND=postgres cargo test --package api-actix --test it "$@" "${rest[@]}"
 fi
 

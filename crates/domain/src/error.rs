@@ -187,7 +187,8 @@ pub enum Unavailable {
     /// A bounded queue is full.
     #[error("the server is busy, try again")]
     Overloaded,
-    /// The database is out of reach; a write may or may not have happened (its idempotency key settles it).
+    /// The database, or where files are kept, is out of reach; a write may or may not have happened (its idempotency key
+    /// settles it).
     #[error("the server's storage is out of reach, try again")]
     StorageOutOfReach,
     /// The server is stopping.

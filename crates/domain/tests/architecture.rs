@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Tools and helpers that are in no server.
-const NOT_SHIPPED: &[&str] = &["bench", "test-support"];
+const NOT_SHIPPED: &[&str] = &["bench", "test-s3", "test-support"];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
@@ -112,13 +112,13 @@ fn the_domain_has_neither_clock_nor_randomness() {
 fn each_technology_has_one_home() {
     let homes: &[(&str, &[&str])] = &[
         ("infra-diesel", &["diesel", "diesel_migrations", "libsqlite3-sys", "pq-sys"]),
-        ("infra-files", &["infer", "object_store"]),
+        ("infra-files", &["infer", "object_store", "reqwest", "rustls"]),
         ("infra-live", &["async-nats"]),
         (
             "api-actix",
             &["actix-multipart", "actix-web", "actix-ws", "anyhow", "bcrypt", "clap", "jsonwebtoken", "serde"],
         ),
-        ("nobody", &["reqwest", "rusqlite", "sqlx"]),
+        ("nobody", &["rusqlite", "sqlx"]),
     ];
     for (name, needs) in shipped_crates() {
         for (home, technologies) in homes.iter().filter(|(home, _)| *home != name) {

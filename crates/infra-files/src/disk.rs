@@ -1,5 +1,6 @@
 //! What a directory on disk needs beyond `object_store`.
 
+use crate::OpenError;
 use domain::files::ByteSource;
 use domain::{Error, Result};
 use object_store::local::LocalFileSystem;
@@ -9,17 +10,6 @@ use std::path::Path;
 
 /// How much of a file is read at once: what a slow reader holds in memory.
 const READ_BYTES: u64 = 64 * 1024;
-
-/// Why a directory can't keep blobs.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// It is not there and can't be made, or is no directory.
-    #[error("the directory for uploads cannot be used")]
-    Directory(#[source] io::Error),
-    /// `object_store` refuses it.
-    #[error("the directory for uploads cannot be opened")]
-    Store(#[source] object_store::Error),
-}
 
 /// Opens the directory, for its owner's eyes only where it is made here.
 ///

@@ -1,23 +1,35 @@
 //! Blobs in an object store.
 
-use crate::disk::{self, FileSource, OpenError};
+use crate::OpenError;
+use crate::disk::{self, FileSource};
+use crate::fault::{fault, is_missing};
 use crate::intake::Intake;
+use crate::part::{Memory, Part};
+use crate::s3::{self, Bucket};
 use async_trait::async_trait;
-use bytes::BytesMut;
 use domain::files::{BlobStore, ByteRange, ByteSource, FileId, StoredBlob};
 use domain::{Error, Result};
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use object_store::path::Path;
 use object_store::{
-    GetOptions, GetRange, GetResultPayload, MultipartUpload, ObjectStore, ObjectStoreExt, PutPayload, memory::InMemory,
+    GetOptions, GetRange, GetResultPayload, MultipartUpload, ObjectStore, ObjectStoreExt, memory::InMemory,
 };
 use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// How much of an upload is written to disk at once, and so held in memory.
 const DISK_PART_BYTES: usize = 256 * 1024;
+/// How much of an upload is sent to S3 at once: the least it takes as a part.
+const S3_PART_BYTES: usize = 5 * 1024 * 1024;
+/// How much memory all uploads hold together: 25 at once of the parts that S3 wants, or 500 of those for a disk.
+const MEMORY_BYTES: usize = 128 * 1024 * 1024;
+/// How many parts a blob can have; of S3.
+const MOST_PARTS: u64 = 10_000;
+/// How long clearing up after a failed write may take: whoever uploads waits for it.
+const CLEARING: Duration = Duration::from_secs(3);
 
 /// Blobs in an object store.
 ///
@@ -31,6 +43,7 @@ pub struct Blobs {
     store: Arc<dyn ObjectStore>,
     /// How much is written at once.
     part_bytes: usize,
+    memory: Memory,
     /// The directory, where it is one.
     directory: Option<PathBuf>,
 }
@@ -43,7 +56,22 @@ impl Blobs {
     pub fn on_disk(root: impl Into<PathBuf>) -> Result<Self, OpenError> {
         let root = root.into();
         let store = disk::open(&root, (0..=u8::MAX).map(shelf))?;
-        Ok(Self { store: Arc::new(store), part_bytes: DISK_PART_BYTES, directory: Some(root) })
+        Ok(Self { directory: Some(root), ..Self::new(Arc::new(store), DISK_PART_BYTES) })
+    }
+
+    /// In a bucket of S3 or of what speaks like it. `settings` are the `AWS_...` variables: where it is, who one is. Tries
+    /// out what it will need, for `patience` where it gets no answer.
+    ///
+    /// # Errors
+    /// [`OpenError`] where it can't be reached or refuses, told in one sentence without anything secret.
+    pub async fn in_bucket(
+        bucket: &Bucket,
+        settings: impl IntoIterator<Item = (String, String)>,
+        patience: Duration,
+    ) -> Result<Self, OpenError> {
+        let store = s3::open(bucket, settings)?;
+        s3::try_out(&*store, bucket, patience).await?;
+        Ok(Self::new(store, S3_PART_BYTES))
     }
 
     /// In memory, for tests.
@@ -54,7 +82,14 @@ impl Blobs {
     /// In any store whose writes are durable when they return. Larger blobs are written in parts of `part_bytes`, each
     /// held in memory meanwhile; S3 wants at least 5 MiB.
     pub fn new(store: Arc<dyn ObjectStore>, part_bytes: usize) -> Self {
-        Self { store, part_bytes: part_bytes.max(1), directory: None }
+        Self { store, part_bytes: part_bytes.max(1), memory: Memory::of(MEMORY_BYTES), directory: None }
+    }
+
+    /// Changes how many bytes all uploads hold in memory together, 128 MiB unless told. One that finds no room is
+    /// refused after a while with [`domain::Unavailable::Overloaded`].
+    #[must_use]
+    pub fn holding(self, bytes: usize) -> Self {
+        Self { memory: Memory::of(bytes), ..self }
     }
 
     /// Writes everything and makes it durable; what is written when it fails is the caller's to clear.
@@ -66,16 +101,19 @@ impl Blobs {
         most: u64,
     ) -> Result<StoredBlob> {
         let mut intake = Intake::new(most);
-        let mut buffer = BytesMut::new();
+        let mut part = Part::new(&self.memory, self.part_bytes_for(most));
         while let Some(bytes) = source.next().await? {
             intake.pass(&bytes)?;
-            buffer.extend_from_slice(&bytes);
-            while buffer.len() > self.part_bytes {
-                let part = buffer.split_to(self.part_bytes).freeze();
-                upload.begin(&*self.store, path).await?.put_part(part.into()).await.map_err(fault)?;
+            let mut rest = &bytes[..];
+            while !rest.is_empty() {
+                if part.is_full() {
+                    let (full, _held) = part.take();
+                    upload.begin(&*self.store, path).await?.put_part(full).await.map_err(fault)?;
+                }
+                rest = part.fill(rest).await?;
             }
         }
-        let last = PutPayload::from(buffer.freeze());
+        let (last, _held) = part.take();
         match &mut upload.0 {
             Some(parts) => {
                 parts.put_part(last).await.map_err(fault)?;
@@ -88,13 +126,32 @@ impl Blobs {
         Ok(intake.finish())
     }
 
-    /// Removes what a failed write has left. Tells only the log where that fails too: the first error matters more.
+    /// Larger where the largest blob would not go into as many parts as there may be.
+    fn part_bytes_for(&self, most: u64) -> usize {
+        let needed = usize::try_from(most.div_ceil(MOST_PARTS)).unwrap_or(usize::MAX);
+        self.part_bytes.max(needed.min(MEMORY_BYTES / 4))
+    }
+
+    /// Removes what a failed write has left. Tells only the log where that fails too, or takes too long: the first error
+    /// matters more.
     async fn clear(&self, id: FileId, path: &Path, upload: Upload) {
-        if let Some(mut parts) = upload.0 {
-            // Fails where completing had begun; what follows covers that.
-            let _ = parts.abort().await;
+        let cleared = tokio::time::timeout(CLEARING, self.try_to_clear(id, path, upload)).await;
+        let cleared = cleared.unwrap_or_else(|late| Err(Error::internal(late)));
+        if let Err(error) = cleared {
+            tracing::warn!(file = %id, error = &error as &dyn std::error::Error, "an upload that failed left a blob behind");
         }
-        let mut cleared = self.remove(id).await;
+    }
+
+    async fn try_to_clear(&self, id: FileId, path: &Path, upload: Upload) -> Result<()> {
+        let mut cleared = Ok(());
+        if let Some(mut parts) = upload.0 {
+            cleared = match parts.abort().await {
+                // Completing had begun, or a directory has no parts: what follows covers that.
+                Err(error) if is_missing(&error) || self.directory.is_some() => Ok(()),
+                aborted => aborted.map_err(fault),
+            };
+        }
+        cleared = cleared.and(self.remove(id).await);
         if let Some(root) = &self.directory {
             let unfinished = disk::unfinished(root, path.as_ref());
             let removed = tokio::task::spawn_blocking(move || std::fs::remove_file(unfinished)).await;
@@ -104,9 +161,7 @@ impl Blobs {
                 cleared = cleared.and(Err(Error::internal(error)));
             }
         }
-        if let Err(error) = cleared {
-            tracing::warn!(file = %id, error = &error as &dyn std::error::Error, "an upload that failed left a blob behind");
-        }
+        cleared
     }
 }
 
@@ -140,7 +195,7 @@ impl BlobStore for Blobs {
         let range = range.map(|range| GetRange::Bounded(range.start..range.end));
         let found = match self.store.get_opts(&path_of(id), GetOptions { range, ..GetOptions::default() }).await {
             Ok(found) => found,
-            Err(object_store::Error::NotFound { .. }) => return Ok(None),
+            Err(error) if is_missing(&error) => return Ok(None),
             Err(error) => return Err(fault(error)),
         };
         let range = found.range;
@@ -152,7 +207,8 @@ impl BlobStore for Blobs {
 
     async fn remove(&self, id: FileId) -> Result<()> {
         match self.store.delete(&path_of(id)).await {
-            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Ok(()) => Ok(()),
+            Err(error) if is_missing(&error) => Ok(()),
             Err(error) => Err(fault(error)),
         }
     }
@@ -190,33 +246,4 @@ fn shelf(number: u8) -> String {
 fn path_of(id: FileId) -> Path {
     let [.., last] = *id.0.as_bytes();
     Path::from_iter([shelf(last), id.to_string()])
-}
-
-/// A full disk is the operator's to know and the client's to be told; everything else is internal.
-fn fault(error: object_store::Error) -> Error {
-    let mut cause: Option<&dyn std::error::Error> = Some(&error);
-    while let Some(current) = cause {
-        let full = [ErrorKind::StorageFull, ErrorKind::QuotaExceeded];
-        if current.downcast_ref::<std::io::Error>().is_some_and(|error| full.contains(&error.kind())) {
-            return Error::StorageFull;
-        }
-        cause = current.source();
-    }
-    Error::internal(error)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_full_disk_is_told_from_other_faults() {
-        let wrapped = |kind: ErrorKind| object_store::Error::Generic {
-            store: "LocalFileSystem",
-            source: Box::new(std::io::Error::from(kind)),
-        };
-        assert!(matches!(fault(wrapped(ErrorKind::StorageFull)), Error::StorageFull));
-        assert!(matches!(fault(wrapped(ErrorKind::QuotaExceeded)), Error::StorageFull));
-        assert!(matches!(fault(wrapped(ErrorKind::PermissionDenied)), Error::Internal(_)));
-    }
 }

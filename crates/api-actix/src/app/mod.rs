@@ -9,7 +9,7 @@ pub use readiness::Readiness;
 pub use use_cases::{Adapters, UseCases};
 
 use crate::clock::{SystemClock, UuidV7};
-use crate::config::{Config, Secret};
+use crate::config::{Config, Secret, Uploads};
 use crate::http::docs::Docs;
 use crate::http::metrics::Gauges;
 use crate::http::pace::Pace;
@@ -49,6 +49,8 @@ const LINGER: Duration = Duration::from_secs(3);
 /// How long the requests under way may take once the server is to stop, in seconds; with [`CLOSE_DEADLINE`] below the
 /// ten seconds that are promised.
 const DRAIN_SECONDS: u64 = 7;
+/// How long a bucket may be out of reach when the server starts.
+const BUCKET_PATIENCE: Duration = Duration::from_secs(10);
 /// How long the store may take to write what it has taken.
 const CLOSE_DEADLINE: Duration = Duration::from_secs(2);
 
@@ -203,7 +205,11 @@ impl Application {
 /// # Errors
 /// Where they cannot be.
 pub async fn open_blobs(config: &Config) -> anyhow::Result<Blobs> {
-    Blobs::on_disk(&config.uploads).context("PARLANCE_FILES: the directory of uploads cannot be used")
+    let opened = match &config.uploads {
+        Uploads::Directory(directory) => Blobs::on_disk(directory),
+        Uploads::Bucket(bucket) => Blobs::in_bucket(bucket, config.aws.iter().cloned(), BUCKET_PATIENCE).await,
+    };
+    opened.context("PARLANCE_FILES cannot be used")
 }
 
 /// Lets the system end a connection whose client takes none of what was sent to it for so long: nobody else can, since

@@ -25,7 +25,7 @@ keys! {
     LISTEN = "PARLANCE_LISTEN", "127.0.0.1:8080", "ADDRESS:PORT; port 0 picks a free one";
     DATA_DIR = "PARLANCE_DATA_DIR", "./data", "database, uploads, generated secret";
     JWT_SECRET = "PARLANCE_JWT_SECRET", "made at first start, kept in the data dir", "32 bytes or more";
-    FILES = "PARLANCE_FILES", "file://<data dir>/uploads", "file://PATH (s3:// is not supported yet)";
+    FILES = "PARLANCE_FILES", "file://<data dir>/uploads", "file://PATH, or s3://BUCKET/PREFIX (region, endpoint and credentials by the usual AWS_... variables)";
     NATS_URL = "PARLANCE_NATS_URL", "none", "nats://[user:password@]host or tls://host, several separated by commas: many nodes over one Postgres";
     NATS_CREDENTIALS = "PARLANCE_NATS_CREDENTIALS", "none", "a .creds file: a NATS user's JWT and seed";
     NATS_CA = "PARLANCE_NATS_CA", "those the system trusts", "a PEM file: who vouches for the NATS server";

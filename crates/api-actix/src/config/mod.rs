@@ -14,6 +14,7 @@ use crate::http::proxies::Proxies;
 use crate::limits::{Limit, Rate, Rates};
 use anyhow::{Context as _, bail};
 use domain::users::{AdminNames, Broadcasters, ServerPolicy};
+use infra_files::Bucket;
 use infra_live::{HubOptions, NatsOptions};
 use source::Source;
 use std::net::SocketAddr;
@@ -27,6 +28,15 @@ pub enum LogFormat {
     Text,
     /// For machines: one object a line.
     Json,
+}
+
+/// Where uploads are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Uploads {
+    /// On this machine.
+    Directory(PathBuf),
+    /// In S3, for several nodes.
+    Bucket(Bucket),
 }
 
 /// A configuration that is valid in itself; whether the database is there is found out at start.
@@ -44,8 +54,10 @@ pub struct Config {
     pub jwt_secret: Option<Secret>,
     /// The way to other nodes, if there are any.
     pub nats: Option<NatsOptions>,
-    /// Directory of the uploads.
-    pub uploads: PathBuf,
+    /// Where uploads are kept.
+    pub uploads: Uploads,
+    /// The `AWS_...` variables, by which a bucket is found and asked; of the environment alone, as everywhere.
+    pub aws: Vec<(String, String)>,
     /// The largest upload.
     pub max_file_bytes: u64,
     /// Who is an admin, who may broadcast.
@@ -77,7 +89,10 @@ impl Config {
     /// A sentence that names the key at fault, and never shows its value.
     pub fn load(flags: &Flags) -> anyhow::Result<Self> {
         let here = std::env::current_dir().context("there is no working directory")?;
-        Self::from_source(&Source::gather(flags, |name| std::env::var_os(name), &here)?)
+        let config = Self::from_source(&Source::gather(flags, |name| std::env::var_os(name), &here)?)?;
+        let variables =
+            std::env::vars_os().filter_map(|(name, value)| name.into_string().ok().zip(value.into_string().ok()));
+        Ok(Self { aws: variables.filter(|(name, _)| name.starts_with("AWS_")).collect(), ..config })
     }
 
     /// For `parlance demo`, which must not come near anybody's data: it takes `--data-dir` or `./demo-data`, the file in it
@@ -115,7 +130,10 @@ impl Config {
             allow_unsafe_durability: source.read(keys::ALLOW_UNSAFE_DURABILITY, on_or_off)?,
             listen: source.read(keys::LISTEN, listen)?,
             jwt_secret,
-            uploads: source.optional(keys::FILES, uploads)?.unwrap_or_else(|| data_dir.join("uploads")),
+            uploads: source
+                .optional(keys::FILES, uploads)?
+                .unwrap_or_else(|| Uploads::Directory(data_dir.join("uploads"))),
+            aws: Vec::new(),
             max_file_bytes: source.read(keys::MAX_FILE_BYTES, |text| {
                 text.parse().ok().filter(|bytes| *bytes > 0).ok_or_else(|| "must be a number of bytes".to_owned())
             })?,
@@ -186,11 +204,11 @@ fn listen(text: &str) -> Result<String, String> {
     }
 }
 
-fn uploads(text: &str) -> Result<PathBuf, String> {
+fn uploads(text: &str) -> Result<Uploads, String> {
     match text.split_once("://") {
-        Some(("file", path)) if !path.is_empty() => Ok(path.into()),
-        Some(("s3", _)) => Err("s3:// is not supported yet by this build".to_owned()),
-        _ => Err("must be file://PATH".to_owned()),
+        Some(("file", path)) if !path.is_empty() => Ok(Uploads::Directory(path.into())),
+        Some(("s3", _)) => Bucket::parse(text).map(Uploads::Bucket).map_err(|reason| reason.to_string()),
+        _ => Err("must be file://PATH or s3://BUCKET/PREFIX".to_owned()),
     }
 }
 

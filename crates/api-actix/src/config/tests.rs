@@ -48,7 +48,7 @@ fn without_anything_set_the_defaults_hold() {
     let config = Place::new().load().unwrap();
     assert_eq!(config.database_url, "sqlite://./data/parlance.db");
     assert_eq!(config.listen, "127.0.0.1:8080");
-    assert_eq!(config.uploads, Path::new("./data/uploads"));
+    assert_eq!(config.uploads, Uploads::Directory("./data/uploads".into()));
     assert_eq!((config.max_file_bytes, config.bcrypt_cost), (52_428_800, 10));
     assert_eq!((config.jwt_secret, config.proxies), (None, Proxies::default()));
     assert_eq!((config.max_connections, config.live.most, config.live.most_per_user), (25_000, 20_000, 50));
@@ -113,7 +113,8 @@ fn a_bad_value_is_refused_with_its_keys_name_and_never_shown() {
         ("PARLANCE_LISTEN", "127.0.0.1:70000"),
         ("PARLANCE_LISTEN", "::1:80"),
         ("PARLANCE_JWT_SECRET", "hush-hush-hush-hush-hush-hush-3"),
-        ("PARLANCE_FILES", "s3://bucket/prefix"),
+        ("PARLANCE_FILES", "s3://key:hush@bucket/prefix"),
+        ("PARLANCE_FILES", "s3://bucket?secret=hush"),
         ("PARLANCE_FILES", "/var/hush"),
         ("PARLANCE_NATS_URL", "nats://hush@host"),
         ("PARLANCE_MAX_FILE_BYTES", "lots"),
@@ -172,7 +173,10 @@ fn good_values_are_taken() {
         .unwrap();
     assert_eq!((config.database_url.as_str(), config.listen.as_str()), ("sqlite:///var/lib/chat.db", "127.0.0.1:0"));
     assert_eq!(config.jwt_secret.unwrap().expose(), secret.as_bytes());
-    assert_eq!((config.data_dir, config.uploads), ("/srv/chat".into(), "/srv/files".into()));
+    assert_eq!(config.data_dir, Path::new("/srv/chat"));
+    assert_eq!(config.uploads, Uploads::Directory("/srv/files".into()));
+    let bucket = Place::new().set("PARLANCE_FILES", "s3://chat-files/a").load().unwrap().uploads;
+    assert_eq!(bucket, Uploads::Bucket(Bucket::parse("s3://chat-files/a").unwrap()));
     assert_eq!((config.max_file_bytes, config.bcrypt_cost, config.rates), (1, 15, Rates::off()));
     assert_eq!((config.max_connections, config.live.most, config.live.most_per_user), (7, 6, 5));
     assert_eq!((config.min_upload_speed, config.proxies), (0, Proxies::parse("10.0.0.0/8,::1").unwrap()));

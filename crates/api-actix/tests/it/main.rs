@@ -9,6 +9,7 @@ mod attachments;
 mod backup;
 mod bad_input;
 mod browser;
+mod buckets;
 mod canary;
 mod cluster;
 mod command_line;

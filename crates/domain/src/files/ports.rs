@@ -36,13 +36,22 @@ pub trait BlobStore: Send + Sync {
     ///
     /// # Errors
     /// [`Error::FileTooLarge`](crate::Error::FileTooLarge) past `most` bytes; the source's error;
-    /// [`Error::StorageFull`](crate::Error::StorageFull).
+    /// [`Error::StorageFull`](crate::Error::StorageFull); [`Unavailable::Overloaded`](crate::Unavailable::Overloaded)
+    /// where other uploads hold all the memory there is for them;
+    /// [`Unavailable::StorageOutOfReach`](crate::Unavailable::StorageOutOfReach), which may leave something behind that
+    /// can't be removed now.
     async fn store<'a>(&self, id: FileId, source: Box<dyn ByteSource + 'a>, most: u64) -> Result<StoredBlob>;
 
     /// The bytes of a blob, or of a part of it. `None` where there is no such blob.
+    ///
+    /// # Errors
+    /// [`Unavailable::StorageOutOfReach`](crate::Unavailable::StorageOutOfReach).
     async fn open(&self, id: FileId, range: Option<ByteRange>) -> Result<Option<Box<dyn ByteSource>>>;
 
     /// Forgets a blob, if it is there.
+    ///
+    /// # Errors
+    /// [`Unavailable::StorageOutOfReach`](crate::Unavailable::StorageOutOfReach).
     async fn remove(&self, id: FileId) -> Result<()>;
 }
 

@@ -5,12 +5,16 @@
 use async_trait::async_trait;
 use domain::files::{BlobStore, ByteRange, ByteSource, FileId};
 use domain::{Error, Result};
-use infra_files::Blobs;
+use infra_files::{Blobs, Bucket};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+use test_s3::S3;
 use uuid::Uuid;
 
+mod s3;
+
 const ID: FileId = FileId(Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_00ab));
-const MOST: u64 = 10 * 1024 * 1024;
+const MOST: u64 = 16 * 1024 * 1024;
 
 /// Gives pieces, then ends or fails.
 struct Pieces {
@@ -63,7 +67,18 @@ fn files_below(directory: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// Runs a test of the contract on disk and in memory. On disk it also gets what lies in the directory.
+/// The blobs of a server's bucket.
+async fn in_bucket(s3: &S3) -> Blobs {
+    let bucket = Bucket::parse(&format!("s3://{}/some/prefix", test_s3::BUCKET)).unwrap();
+    Blobs::in_bucket(&bucket, s3.environment(), Duration::from_secs(10)).await.unwrap()
+}
+
+/// What is in a bucket, and what is left of unfinished uploads; but for what is written there at the start.
+fn blobs_in(s3: &S3) -> Vec<String> {
+    s3.kept().into_iter().filter(|name| !name.ends_with("/.parlance")).collect()
+}
+
+/// Runs a test of the contract on disk, in S3 and in memory. But in memory it also gets how much lies there.
 macro_rules! contract {
     ($(async fn $name:ident($blobs:ident, $left:ident) $body:block)*) => {$(
         mod $name {
@@ -78,6 +93,12 @@ macro_rules! contract {
             }
 
             #[tokio::test]
+            async fn in_s3() {
+                let s3 = S3::start();
+                run(&in_bucket(&s3).await, || blobs_in(&s3).len()).await;
+            }
+
+            #[tokio::test]
             async fn in_memory() {
                 run(&Blobs::in_memory(), || 0).await;
             }
@@ -88,7 +109,8 @@ macro_rules! contract {
 contract! {
     async fn what_goes_in_comes_out(blobs, _left) {
         // Around the sizes of parts and reads, in pieces that fit neither.
-        for length in [1, 64 * 1024, 256 * 1024 - 1, 256 * 1024, 256 * 1024 + 1, 1_500_000] {
+        let mib = 1024 * 1024;
+        for length in [1, 64 * 1024, mib / 4 - 1, mib / 4, mib / 4 + 1, 1_500_000, 5 * mib, 5 * mib + 1, 10 * mib + 7] {
             let bytes = noise(length);
             let stored = blobs.store(ID, Pieces::of(&bytes, 100_003), MOST).await.unwrap();
             assert_eq!(stored.size, length as u64);

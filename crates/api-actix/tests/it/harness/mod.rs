@@ -10,7 +10,7 @@ pub use process::Process;
 
 use actix_web::dev::ServerHandle;
 use api_actix::app::Application;
-use api_actix::config::{Config, LogFormat};
+use api_actix::config::{Config, LogFormat, Uploads};
 use domain::users::ServerPolicy;
 use serde_json::json;
 use std::path::Path;
@@ -34,7 +34,8 @@ fn config(data_dir: &Path) -> Config {
         listen: "127.0.0.1:0".to_owned(),
         data_dir: data_dir.to_owned(),
         jwt_secret: Some(api_actix::config::Secret::parse(SECRET).unwrap()),
-        uploads: data_dir.join("uploads"),
+        uploads: Uploads::Directory(data_dir.join("uploads")),
+        aws: Vec::new(),
         max_file_bytes: 1024 * 1024,
         policy: ServerPolicy::default(),
         rates: api_actix::limits::Rates::off(),

@@ -20,7 +20,7 @@ impl Process {
     pub fn command(directory: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_parlance"));
         for (name, _) in std::env::vars() {
-            if name.starts_with("PARLANCE_") || name == "DATABASE_URL" {
+            if name.starts_with("PARLANCE_") || name.starts_with("AWS_") || name == "DATABASE_URL" {
                 command.env_remove(name);
             }
         }
@@ -59,6 +59,13 @@ impl Process {
             }
         }
         panic!("it did not listen: {}", process.wait().1);
+    }
+
+    /// The most memory it has held so far, in bytes.
+    pub fn peak_memory(&self) -> usize {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        peak.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
     }
 
     /// Sends a signal, as `kill` does.

@@ -1,0 +1,131 @@
+//! What a store's failure means to the domain.
+
+use domain::{Error, Unavailable};
+use object_store::client::HttpError;
+use std::error::Error as StdError;
+use std::io::ErrorKind;
+
+/// What S3 said no with, fit for the log: without the body of its answer, which may repeat what the request was signed
+/// with.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Refused(String);
+
+/// A full store is the operator's to know and the client's to be told; one out of reach is worth another try; everything
+/// else is internal.
+pub(crate) fn fault(error: object_store::Error) -> Error {
+    if is_full(&error) {
+        return Error::StorageFull;
+    }
+    if is_out_of_reach(&error) {
+        // The domain's error has no place for the cause.
+        tracing::warn!(cause = told(&error), "the store of files is out of reach");
+        return Unavailable::StorageOutOfReach.into();
+    }
+    match status(&error) {
+        Some(_) => Error::internal(Refused(told(&error))),
+        None => Error::internal(error),
+    }
+}
+
+/// Whether the object is not there, though its bucket is.
+pub(crate) fn is_missing(error: &object_store::Error) -> bool {
+    matches!(error, object_store::Error::NotFound { .. }) && !is_without_bucket(error)
+}
+
+/// Whether there is no such bucket.
+pub(crate) fn is_without_bucket(error: &object_store::Error) -> bool {
+    error.to_string().contains("<Code>NoSuchBucket</Code>")
+}
+
+/// Whether trying again later may help: no answer came, or one that says so.
+pub(crate) fn is_out_of_reach(error: &object_store::Error) -> bool {
+    let unanswered = causes(error).any(|cause| cause.is::<HttpError>());
+    // 200 with an error in its body is how S3 says that it failed after it had begun to answer.
+    let gave_up = error.to_string().contains("Server returned error response");
+    unanswered || gave_up || matches!(status(error), Some(408 | 429 | 500..=599))
+}
+
+fn is_full(error: &object_store::Error) -> bool {
+    let full = [ErrorKind::StorageFull, ErrorKind::QuotaExceeded];
+    let disk = causes(error).filter_map(|cause| cause.downcast_ref::<std::io::Error>());
+    disk.map(std::io::Error::kind).any(|kind| full.contains(&kind)) || status(error) == Some(507)
+}
+
+fn causes(error: &object_store::Error) -> impl Iterator<Item = &(dyn StdError + 'static)> {
+    let first: &(dyn StdError + 'static) = error;
+    std::iter::successors(Some(first), |cause: &&'_ (dyn StdError + 'static)| (*cause).source())
+}
+
+/// The status of S3's answer. `object_store` has it in a type of its own; its text is what can be had.
+fn status(error: &object_store::Error) -> Option<u16> {
+    let text = error.to_string();
+    let (_, status) = text.split_once("non-2xx status code: ")?;
+    status.get(..3)?.parse().ok()
+}
+
+/// An error of S3's in words, without the body of its answer but for the code in it.
+pub(crate) fn told(error: &object_store::Error) -> String {
+    let text = error.to_string();
+    let code = text.split_once("<Code>").and_then(|(_, rest)| rest.split_once("</Code>")).map(|(code, _)| code);
+    let plain = text.split(['<', '{']).next().unwrap_or_default().trim_end_matches([' ', ':', '\n']);
+    let mut told: String = plain.chars().take(LONGEST).collect();
+    if let Some(code) = code.filter(|code| code.len() < 64) {
+        told = format!("{told} ({code})");
+    }
+    told
+}
+
+/// As much of an error as is worth reading, in characters.
+const LONGEST: usize = 400;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn generic(source: impl Into<Box<dyn StdError + Send + Sync>>) -> object_store::Error {
+        object_store::Error::Generic { store: "S3", source: source.into() }
+    }
+
+    fn answered(status: &str, body: &str) -> object_store::Error {
+        generic(format!(
+            "Error performing PUT http://s3/b/k in 1ms - Server returned non-2xx status code: {status}: {body}"
+        ))
+    }
+
+    #[test]
+    fn a_full_disk_is_told_from_other_faults() {
+        let wrapped = |kind: ErrorKind| generic(std::io::Error::from(kind));
+        assert!(matches!(fault(wrapped(ErrorKind::StorageFull)), Error::StorageFull));
+        assert!(matches!(fault(wrapped(ErrorKind::QuotaExceeded)), Error::StorageFull));
+        assert!(matches!(fault(wrapped(ErrorKind::PermissionDenied)), Error::Internal(_)));
+    }
+
+    #[test]
+    fn a_status_says_whether_to_try_again() {
+        for status in ["500 Internal Server Error", "503 Slow Down", "429 Too Many Requests", "408 Request Timeout"] {
+            let error = fault(answered(status, ""));
+            assert!(matches!(error, Error::Unavailable(Unavailable::StorageOutOfReach)), "{status}");
+        }
+        assert!(matches!(fault(answered("507 Insufficient Storage", "")), Error::StorageFull));
+        assert!(matches!(fault(answered("403 Forbidden", "")), Error::Internal(_)));
+    }
+
+    #[test]
+    fn what_a_request_was_signed_with_is_not_repeated() {
+        let body = "<Error><Code>SignatureDoesNotMatch</Code><CanonicalRequest>hush</CanonicalRequest></Error>";
+        let Error::Internal(error) = fault(answered("403 Forbidden", body)) else { panic!("it is no fault of ours") };
+        let text = error.to_string();
+        assert!(text.ends_with("403 Forbidden (SignatureDoesNotMatch)"), "{text}");
+        assert!(!text.contains("hush") && error.source().is_none());
+    }
+
+    #[test]
+    fn a_missing_bucket_is_no_missing_object() {
+        let missing = |code: &str| object_store::Error::NotFound {
+            path: "k".to_owned(),
+            source: answered("404 Not Found", &format!("<Error><Code>{code}</Code></Error>")).into(),
+        };
+        assert!(is_missing(&missing("NoSuchKey")) && !is_missing(&missing("NoSuchBucket")));
+    }
+}
