@@ -19,3 +19,6 @@ fi
 echo "test: the server against its OpenAPI document"
 cargo build --quiet --package api-actix
 bash scripts/schemathesis.sh
+
+echo "test: the Postman collection against the server"
+bash scripts/newman.sh

@@ -31,6 +31,7 @@ mod openapi;
 mod operations;
 mod order;
 mod postgres;
+mod postman;
 mod receipts;
 mod sessions;
 mod web;
