@@ -147,11 +147,18 @@ async fn an_outage_in_the_middle_of_an_upload_is_told_and_leaves_no_file() {
     let upload =
         ada.form("/upload", Form::new().part("file", Part::stream(Body::wrap_stream(body)).file_name("a.bin")));
     let arriving = async {
-        while s3.parts_sent() < 2 && more.send(noise(MIB)).await.is_ok() {}
-        s3.set(Mood::Gone);
-        while more.send(noise(MIB)).await.is_ok() {}
+        while more.send(noise(MIB)).await.is_ok() {
+            if s3.parts_sent() == 2 {
+                s3.set(Mood::Gone);
+            }
+        }
+        std::future::pending().await
     };
-    let (answer, ()) = futures_util::join!(upload, arriving);
+    // Answered while the client still sends.
+    let answer = tokio::select! {
+        answer = upload => answer,
+        () = arriving => unreachable!("it waits for ever"),
+    };
     answer.refused(503, None);
     s3.set(Mood::Well);
     // What is there are parts that nobody could take away; docs/deploying.md says what does.
