@@ -4,6 +4,7 @@ mod backup;
 mod bar;
 mod copy;
 mod demo;
+mod doctor;
 mod user;
 
 use crate::app::Application;
@@ -11,7 +12,7 @@ use crate::config::{self, Config, Flags};
 use crate::http::openapi;
 use crate::logging;
 use anyhow::Context as _;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 use std::io::Write as _;
 
 /// A chat server: two HTTP APIs over one domain.
@@ -37,10 +38,17 @@ enum Command {
     Backup(backup::BackupArguments),
     /// Puts a backup into an empty place
     Restore(backup::RestoreArguments),
+    /// Looks whether everything is as it should be, and says what to do where it is not
+    Doctor(doctor::DoctorArguments),
     /// Copies a whole database into another, between SQLite and Postgres either way, and compares them
     Copy(copy::CopyArguments),
     /// Makes and lists users, gives roles and passwords, disables and enables
     User(user::UserArguments),
+    /// Prints what a shell needs to complete this command line
+    Completions {
+        /// For which shell
+        shell: clap_complete::Shell,
+    },
     /// Prints the OpenAPI document
     Openapi,
 }
@@ -61,6 +69,14 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         }
         Command::Restore(arguments) => {
             configured(Config::load(&cli.flags)?, async |config| backup::restore(&config, &arguments).await)
+        }
+        Command::Doctor(arguments) => match Config::load(&cli.flags) {
+            Ok(config) => configured(config, async |config| doctor::run(&config, &arguments).await),
+            Err(error) => doctor::unconfigured(&error, &arguments),
+        },
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "parlance", &mut std::io::stdout());
+            Ok(())
         }
         Command::Copy(arguments) => copy::run(&arguments),
         Command::User(arguments) => configured(Config::load(&cli.flags)?, |config| user::run(config, arguments)),
@@ -98,7 +114,6 @@ async fn migrate(config: Config) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory as _;
 
     #[test]
     fn the_command_line_is_consistent() {

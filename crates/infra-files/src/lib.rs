@@ -5,11 +5,13 @@
 mod disk;
 mod fault;
 mod intake;
+mod inventory;
 mod part;
 mod s3;
 mod sniff;
 mod store;
 
+pub use inventory::Inventory;
 pub use s3::{Bucket, NoBucket};
 pub use store::Blobs;
 

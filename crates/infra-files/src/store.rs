@@ -40,12 +40,12 @@ const CLEARING: Duration = Duration::from_secs(3);
 /// that was being written. Only one who knows the files can tell the former, so nothing is cleared at start.
 #[derive(Debug)]
 pub struct Blobs {
-    store: Arc<dyn ObjectStore>,
+    pub(crate) store: Arc<dyn ObjectStore>,
     /// How much is written at once.
     part_bytes: usize,
     memory: Memory,
     /// The directory, where it is one.
-    directory: Option<PathBuf>,
+    pub(crate) directory: Option<PathBuf>,
 }
 
 impl Blobs {
@@ -243,7 +243,7 @@ fn shelf(number: u8) -> String {
     format!("{number:02x}")
 }
 
-fn path_of(id: FileId) -> Path {
+pub(crate) fn path_of(id: FileId) -> Path {
     let [.., last] = *id.0.as_bytes();
     Path::from_iter([shelf(last), id.to_string()])
 }

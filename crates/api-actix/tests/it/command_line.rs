@@ -121,3 +121,14 @@ async fn the_file_of_the_working_directory_is_read() {
     let ada = server.client.with_token(login["token"].as_str().unwrap());
     ada.post("/broadcast/send", json!({ "content": "x" })).await.refused(403, None);
 }
+
+#[test]
+fn every_shell_has_its_completions() {
+    let directory = tempfile::tempdir().unwrap();
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let script = Process::run(directory.path(), &["completions", shell], &[]);
+        assert_eq!(script.status.code(), Some(0), "{}", text(&script));
+        assert!(text(&script).contains("doctor") && text(&script).contains("data-dir"), "{shell}");
+    }
+    assert_eq!(Process::run(directory.path(), &["completions", "abacus"], &[]).status.code(), Some(2));
+}

@@ -17,6 +17,7 @@ mod command_line_users;
 mod conversations;
 mod crash;
 mod demo;
+mod doctor;
 mod documents;
 mod files;
 mod gochat;

@@ -127,6 +127,13 @@ contract! {
         assert_eq!(stored.media_type.as_str(), "image/png");
     }
 
+    async fn what_is_there_is_listed(blobs, _left) {
+        assert_eq!(blobs.inventory().await.unwrap(), infra_files::Inventory::default());
+        blobs.store(ID, Pieces::of(b"abc", 1), MOST).await.unwrap();
+        let inventory = blobs.inventory().await.unwrap();
+        assert_eq!((inventory.blobs, inventory.strays), (vec![(ID, 3)], Vec::new()));
+    }
+
     async fn an_empty_file_is_one(blobs, _left) {
         let stored = blobs.store(ID, Pieces::of(b"", 1), MOST).await.unwrap();
         assert_eq!(stored.size, 0);
@@ -221,4 +228,18 @@ fn uploads_are_for_the_owners_eyes() {
 fn what_is_no_directory_is_refused() {
     let file = tempfile::NamedTempFile::new().unwrap();
     assert!(Blobs::on_disk(file.path()).is_err());
+}
+
+#[tokio::test]
+async fn what_is_no_blob_is_told_apart() {
+    let root = tempfile::tempdir().unwrap();
+    let blobs = Blobs::on_disk(root.path()).unwrap();
+    // One that was cut off, one on the wrong shelf, and somebody's notes.
+    for name in [format!("ab/{ID}#1"), format!("00/{ID}"), "notes.txt".to_owned()] {
+        std::fs::write(root.path().join(name), "x").unwrap();
+    }
+    let mut inventory = blobs.inventory().await.unwrap();
+    inventory.strays.sort();
+    assert_eq!(inventory.strays, [format!("00/{ID}"), format!("ab/{ID}#1"), "notes.txt".to_owned()]);
+    assert_eq!(inventory.blobs, []);
 }

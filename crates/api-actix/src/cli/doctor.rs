@@ -1,0 +1,51 @@
+//! `parlance doctor`.
+
+use crate::config::Config;
+use crate::doctor::{self, Finding, Verdict};
+use anyhow::bail;
+use clap::Args;
+use serde_json::json;
+
+/// How to tell.
+#[derive(Debug, Args)]
+pub struct DoctorArguments {
+    /// Tell it as one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// Looks at everything and prints a line for each check.
+///
+/// # Errors
+/// Where something is wrong; what only deserves a warning is none.
+pub async fn run(config: &Config, arguments: &DoctorArguments) -> anyhow::Result<()> {
+    tell(&doctor::examine(config).await, arguments)
+}
+
+/// Tells why the configuration cannot be read.
+///
+/// # Errors
+/// Always.
+pub fn unconfigured(error: &anyhow::Error, arguments: &DoctorArguments) -> anyhow::Result<()> {
+    tell(&doctor::unconfigured(error), arguments)
+}
+
+fn tell(findings: &[Finding], arguments: &DoctorArguments) -> anyhow::Result<()> {
+    let wrong = findings.iter().filter(|finding| finding.verdict == Verdict::Wrong).count();
+    if arguments.json {
+        println!("{}", json!({ "ok": wrong == 0, "checks": findings }));
+    } else {
+        for Finding { check, verdict, says } in findings {
+            let verdict = match verdict {
+                Verdict::Ok => "ok",
+                Verdict::Warning => "warning",
+                Verdict::Wrong => "WRONG",
+            };
+            println!("{verdict:<8} {check:<15} {says}");
+        }
+    }
+    if wrong > 0 {
+        bail!("{wrong} of {} checks found something wrong", findings.len());
+    }
+    Ok(())
+}

@@ -1,0 +1,154 @@
+//! The database: whether it is there, keeps what it is told, is of this version, and holds what it must.
+
+use super::Finding;
+use crate::clock::SystemClock;
+use crate::config::Config;
+use domain::{Clock as _, Timestamp};
+use infra_diesel::{Examined, Store};
+
+/// How far clocks may be apart, in microseconds: tokens are given five seconds.
+const CLOCKS_APART: i64 = 5_000_000;
+
+/// What was found, and whether the tables can be read.
+pub struct Database {
+    pub findings: Vec<Finding>,
+    pub is_readable: bool,
+}
+
+/// Looks at the configured database.
+pub async fn examine(config: &Config) -> Database {
+    const CHECK: &str = "database";
+    let url = &config.database_url;
+    let shown = Store::shown(url);
+    let examined = match Store::examine(url).await {
+        Ok(Some(examined)) => examined,
+        Ok(None) => {
+            let finding = Finding::ok(CHECK, format!("{shown} is not there yet: the first start makes it"));
+            return Database { findings: vec![finding], is_readable: false };
+        }
+        Err(error) => {
+            let finding = Finding::wrong(CHECK, format!("{shown}: {error}"));
+            return Database { findings: vec![finding], is_readable: false };
+        }
+    };
+    let mut findings = vec![Finding::ok(CHECK, format!("{shown} answers: {}", examined.version))];
+    findings.push(judge_durability(&examined.unsafe_settings, config.allow_unsafe_durability));
+    findings.push(judge_migrations(&examined));
+    findings.push(judge_clocks(SystemClock.now(), examined.now, examined.newest));
+    let is_readable = !examined.is_older && !examined.is_unfinished;
+    if is_readable {
+        findings.push(contents(url).await);
+    }
+    Database { findings, is_readable }
+}
+
+fn judge_durability(unsafe_settings: &[&str], allowed: bool) -> Finding {
+    const CHECK: &str = "durability";
+    let off = unsafe_settings.join(" and ");
+    match (unsafe_settings, allowed) {
+        ([], _) => Finding::ok(CHECK, "a commit is on disk before it is answered"),
+        (["full_page_writes"], _) => {
+            Finding::warning(CHECK, "full_page_writes is off: a crash of the machine may tear pages; turn it on")
+        }
+        (_, true) => {
+            Finding::warning(CHECK, format!("{off} off, as --allow-unsafe-durability allows: answers may be lost"))
+        }
+        (_, false) => {
+            Finding::wrong(CHECK, format!("{off} off: answers may be lost, and no server starts; turn it on"))
+        }
+    }
+}
+
+fn judge_migrations(examined: &Examined) -> Finding {
+    const CHECK: &str = "migrations";
+    if examined.is_unfinished {
+        return Finding::wrong(CHECK, "this is half a copy: run `parlance copy` again");
+    }
+    if !examined.unknown.is_empty() {
+        let unknown = examined.unknown.join(", ");
+        return Finding::wrong(CHECK, format!("a newer parlance has been here ({unknown}): use that one"));
+    }
+    if examined.is_older {
+        return Finding::warning(CHECK, "some are to be run: the next start does, or `parlance migrate`");
+    }
+    Finding::ok(CHECK, "the tables are up to date")
+}
+
+fn judge_clocks(now: Timestamp, theirs: Option<Timestamp>, newest: Option<Timestamp>) -> Finding {
+    const CHECK: &str = "clock";
+    let ahead = |other: Option<Timestamp>| other.map_or(0, |other| other.as_micros() - now.as_micros());
+    let seconds = |micros: i64| micros / 1_000_000;
+    let (database, message) = (ahead(theirs), ahead(newest));
+    if message > CLOCKS_APART {
+        let by = seconds(message);
+        return Finding::wrong(
+            CHECK,
+            format!("the newest message is {by} s in the future: set this machine's clock (NTP)"),
+        );
+    }
+    if database.abs() > CLOCKS_APART {
+        let by = seconds(database.abs());
+        return Finding::warning(CHECK, format!("this machine and the database differ by {by} s: run NTP on both"));
+    }
+    Finding::ok(CHECK, "goes with the database's, and no message is in the future")
+}
+
+async fn contents(url: &str) -> Finding {
+    const CHECK: &str = "contents";
+    match Store::check(url).await {
+        Ok(faults) if faults.is_empty() => Finding::ok(CHECK, "counters, watermarks and memberships are right"),
+        Ok(faults) => Finding::wrong(CHECK, format!("{}: restore a backup, and report this", faults.join("; "))),
+        Err(error) => Finding::wrong(CHECK, error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Verdict::{Ok as Fine, Warning, Wrong};
+    use super::*;
+
+    #[test]
+    fn settings_that_lose_answers_are_told() {
+        for (settings, allowed, verdict) in [
+            (&[][..], false, Fine),
+            (&["fsync"], false, Wrong),
+            (&["fsync", "full_page_writes"], true, Warning),
+            (&["full_page_writes"], false, Warning),
+        ] {
+            assert_eq!(judge_durability(settings, allowed).verdict, verdict, "{settings:?}");
+        }
+    }
+
+    #[test]
+    fn tables_of_another_version_are_told() {
+        let good = Examined {
+            version: String::new(),
+            unsafe_settings: Vec::new(),
+            is_older: false,
+            unknown: Vec::new(),
+            is_unfinished: false,
+            now: None,
+            newest: None,
+        };
+        assert_eq!(judge_migrations(&good).verdict, Fine);
+        assert_eq!(judge_migrations(&Examined { is_older: true, ..good.clone() }).verdict, Warning);
+        assert_eq!(judge_migrations(&Examined { is_unfinished: true, ..good.clone() }).verdict, Wrong);
+        assert_eq!(judge_migrations(&Examined { unknown: vec!["2099".to_owned()], ..good }).verdict, Wrong);
+    }
+
+    #[test]
+    fn clocks_that_differ_are_told() {
+        let at = |seconds: i64| Timestamp::from_micros(1_000_000_000_000 + seconds * 1_000_000);
+        let now = at(0).unwrap();
+        for (theirs, newest, verdict) in [
+            (None, None, Fine),
+            (at(-4), at(-90), Fine),
+            (at(-6), None, Warning),
+            (at(6), at(-1), Warning),
+            (None, at(4), Fine),
+            (at(0), at(6), Wrong),
+        ] {
+            assert_eq!(judge_clocks(now, theirs, newest).verdict, verdict, "{theirs:?} {newest:?}");
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! Whether everything that a server needs is as it should be.
+//!
+//! Each check is one line: that all is well, or what to do. Nothing is changed but for a probe in the data directory and in
+//! the store of uploads, both removed again; a server may run meanwhile.
+
+mod database;
+mod local;
+mod uploads;
+
+use crate::config::Config;
+use serde::Serialize;
+
+/// What a check came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// As it should be.
+    Ok,
+    /// To be known; a server runs all the same.
+    Warning,
+    /// To be put right.
+    Wrong,
+}
+
+/// What was found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// What was looked at.
+    pub check: &'static str,
+    /// What it came to.
+    pub verdict: Verdict,
+    /// In a sentence; holds no secret.
+    pub says: String,
+}
+
+impl Finding {
+    fn new(check: &'static str, verdict: Verdict, says: impl Into<String>) -> Self {
+        Self { check, verdict, says: says.into() }
+    }
+
+    fn ok(check: &'static str, says: impl Into<String>) -> Self {
+        Self::new(check, Verdict::Ok, says)
+    }
+
+    fn warning(check: &'static str, says: impl Into<String>) -> Self {
+        Self::new(check, Verdict::Warning, says)
+    }
+
+    fn wrong(check: &'static str, says: impl Into<String>) -> Self {
+        Self::new(check, Verdict::Wrong, says)
+    }
+}
+
+/// What is found where the configuration cannot even be read; nothing else can be looked at then.
+pub fn unconfigured(error: &anyhow::Error) -> Vec<Finding> {
+    vec![Finding::wrong("configuration", format!("{error:#}"))]
+}
+
+/// Looks at everything. Needs an actix system around it.
+pub async fn examine(config: &Config) -> Vec<Finding> {
+    let mut findings = vec![Finding::ok("configuration", "is read and understood")];
+    findings.push(local::secret(config));
+    findings.extend(local::data_dir(config));
+    let database = database::examine(config).await;
+    let is_readable = database.is_readable;
+    findings.extend(database.findings);
+    findings.extend(uploads::examine(config, is_readable).await);
+    findings.push(local::port(config));
+    findings.push(nats(config));
+    findings
+}
+
+/// The bus between nodes.
+fn nats(config: &Config) -> Finding {
+    match config.nats {
+        None => Finding::ok("nats", "not configured: this is the only node"),
+        Some(_) => Finding::warning("nats", "configured; whether it answers, the log of a server says"),
+    }
+}
