@@ -27,6 +27,7 @@ macro_rules! on_both {
 
 mod admin;
 mod append;
+mod backup;
 mod changes;
 mod concurrency;
 mod conversations;
