@@ -12,6 +12,7 @@ pub mod context;
 pub mod conversations;
 pub mod error;
 pub mod events;
+pub mod export;
 pub mod files;
 pub mod groups;
 pub mod ids;
@@ -19,6 +20,7 @@ pub mod live;
 pub mod messages;
 pub mod page;
 pub mod receipts;
+pub mod retention;
 pub mod sessions;
 #[cfg(test)]
 mod testing;

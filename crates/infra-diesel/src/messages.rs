@@ -30,11 +30,16 @@ macro_rules! full_messages {
     };
 }
 
+/// The conversation that a message, live or deleted, is in.
+pub fn conversation_of(conn: &mut AnyConnection, id: MessageId) -> DbResult<Option<ConversationId>> {
+    let place = messages::table.filter(messages::id.eq(Id::from(id))).select(messages::conversation_id);
+    Ok(place.first::<Id>(conn).optional()?.map(Into::into))
+}
+
 /// A live message in its conversation, both held still for the rest of the transaction.
 fn lock_message(conn: &mut AnyConnection, id: MessageId) -> DbResult<(ConversationRow, FullMessage)> {
-    let place = messages::table.filter(messages::id.eq(Id::from(id))).select(messages::conversation_id);
-    if let Some(conversation) = place.first::<Id>(conn).optional()?
-        && let Some(conversation) = lock_conversation(conn, conversation.into())?
+    if let Some(conversation) = conversation_of(conn, id)?
+        && let Some(conversation) = lock_conversation(conn, conversation)?
         && let Some(message) = find_message(conn, id)?
         && message.0.deleted_at.is_none()
     {
@@ -43,13 +48,13 @@ fn lock_message(conn: &mut AnyConnection, id: MessageId) -> DbResult<(Conversati
     Ok(NotFound::Message.err()?)
 }
 
-/// Takes the next number of a locked conversation.
-fn take_number(tx: &mut Tx<'_>, conversation: &ConversationRow) -> DbResult<i64> {
-    let number = conversation.update + 1;
+/// Takes the next numbers of a locked conversation, and gives the last of them.
+fn take_numbers(tx: &mut Tx<'_>, conversation: &ConversationRow, count: i64) -> DbResult<i64> {
+    let last = conversation.update + count;
     diesel::update(conversations::table.find(conversation.id))
-        .set((conversations::update.eq(number), conversations::revision.eq(tx.revision)))
+        .set((conversations::update.eq(last), conversations::revision.eq(tx.revision)))
         .execute(tx.conn)?;
-    Ok(number)
+    Ok(last)
 }
 
 fn edit(tx: &mut Tx<'_>, actor: UserId, id: MessageId, content: &Content, at: Timestamp) -> DbResult<Message> {
@@ -59,7 +64,7 @@ fn edit(tx: &mut Tx<'_>, actor: UserId, id: MessageId, content: &Content, at: Ti
     conversation.access(actor, role)?.may_edit(actor, message.0.sender_id.into())?;
     let mut message = full_message(&conversation, message)?;
     let words = content.for_type(message.body.message_type()).map_err(domain::Error::from)?;
-    let number = take_number(tx, &conversation)?;
+    let number = take_numbers(tx, &conversation, 1)?;
     let here = messages::table.find((conversation.id, message.seq));
     // Of a message with a key, a retry is compared with what it was sent with.
     let digest = content_digest(message.body.content()).to_vec();
@@ -84,27 +89,38 @@ fn edit(tx: &mut Tx<'_>, actor: UserId, id: MessageId, content: &Content, at: Ti
 }
 
 fn delete(tx: &mut Tx<'_>, actor: UserId, id: MessageId, at: Timestamp) -> DbResult<()> {
-    let (conversation, (mut row, ..)) = lock_message(tx.conn, id)?;
+    let (conversation, (row, ..)) = lock_message(tx.conn, id)?;
     tx.hold(&conversation);
     let role = find_role(tx.conn, conversation.id.into(), actor)?;
     conversation.access(actor, role)?.may_delete(actor, row.sender_id.into())?;
-    row.update = take_number(tx, &conversation)?;
-    row.deleted_at = Some(at.into());
-    diesel::update(messages::table.find((conversation.id, row.seq)))
-        .set((
-            messages::content.eq(""),
-            messages::sent_digest.eq(None::<Vec<u8>>),
-            messages::updated_at.eq(Time::from(at)),
-            messages::deleted_at.eq(row.deleted_at),
-            messages::update.eq(row.update),
-            messages::revision.eq(tx.revision),
-        ))
-        .execute(tx.conn)?;
-    tx.events.extend(row.tombstone().map(|tombstone| Event::MessageDeleted {
-        tombstone,
-        sender: row.sender_id.into(),
-        place: conversation.place(row.sender_id),
-    }));
+    bury(tx, &conversation, vec![row], at)
+}
+
+/// Makes tombstones of live messages of a conversation that is locked and held; each takes the next number.
+pub fn bury(tx: &mut Tx<'_>, conversation: &ConversationRow, rows: Vec<MessageRow>, at: Timestamp) -> DbResult<()> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    take_numbers(tx, conversation, rows.len() as i64)?;
+    for (mut row, number) in rows.into_iter().zip(conversation.update + 1..) {
+        row.update = number;
+        row.deleted_at = Some(at.into());
+        diesel::update(messages::table.find((conversation.id, row.seq)))
+            .set((
+                messages::content.eq(""),
+                messages::sent_digest.eq(None::<Vec<u8>>),
+                messages::updated_at.eq(Time::from(at)),
+                messages::deleted_at.eq(row.deleted_at),
+                messages::update.eq(row.update),
+                messages::revision.eq(tx.revision),
+            ))
+            .execute(tx.conn)?;
+        tx.events.extend(row.tombstone().map(|tombstone| Event::MessageDeleted {
+            tombstone,
+            sender: row.sender_id.into(),
+            place: conversation.place(row.sender_id),
+        }));
+    }
     Ok(())
 }
 
@@ -131,7 +147,7 @@ impl MessageLog for Store {
 }
 
 /// Direct conversations are sharded by their pair, which is known before they are.
-fn shard_of_pair((first, second): (Id, Id)) -> Uuid {
+pub fn shard_of_pair((first, second): (Id, Id)) -> Uuid {
     Uuid::from_u128(first.0.as_u128() ^ second.0.as_u128())
 }
 

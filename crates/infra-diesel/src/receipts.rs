@@ -8,7 +8,7 @@ use crate::Store;
 use crate::connection::AnyConnection;
 use crate::error::DbResult;
 use crate::members::{NewMemberRow, insert_member};
-use crate::messages::{find_visible, place_of};
+use crate::messages::{conversation_of, find_visible, place_of};
 use crate::rows::{ConversationRow, ProfileRow, count, find_access, lock_conversation};
 use crate::schema::{members, messages, receipts};
 use crate::sql_types::{Id, SqlId, SqlTime, Time};
@@ -86,13 +86,16 @@ fn set_watermark(conn: &mut AnyConnection, of: Id, reader: Id, to: i64) -> DbRes
 }
 
 fn mark_seen(tx: &mut crate::writer::Tx<'_>, reader: UserId, id: MessageId, at: Timestamp) -> DbResult<()> {
+    // Held still before it is looked at, so that of two marks at once both are counted, and none is left on a message that
+    // is deleted in between.
+    if let Some(of) = conversation_of(tx.conn, id)?
+        && let Some(held) = lock_conversation(tx.conn, of)?
+    {
+        tx.hold(&held);
+    }
     let Some((conversation, message)) = find_visible(tx.conn, reader, id)? else {
         return Ok(NotFound::Message.err()?);
     };
-    // Held still, so that of two marks at once both are counted.
-    if let Some(held) = lock_conversation(tx.conn, message.conversation)? {
-        tx.hold(&held);
-    }
     let Some((_, access)) = find_access(tx.conn, message.conversation, reader)? else {
         return Ok(NotFound::Message.err()?);
     };

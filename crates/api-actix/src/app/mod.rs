@@ -11,6 +11,7 @@ pub use use_cases::{Adapters, UseCases};
 use crate::clock::{SystemClock, UuidV7};
 use crate::config::{Config, Secret, Uploads};
 use crate::http::docs::Docs;
+use crate::http::export::Turns;
 use crate::http::metrics::Gauges;
 use crate::http::pace::Pace;
 use crate::http::{cors, middleware, openapi, routes};
@@ -115,15 +116,16 @@ impl Application {
 
         let document = web::Data::new(openapi::Served::new().context("the OpenAPI document cannot be made")?);
         let docs = web::Data::new(Docs::new());
+        let turns = web::Data::new(Turns::default());
         let listener = bind(&config.listen)?;
         let address = listener.local_addr().context("the port cannot be told")?;
         let origins = web::Data::new(config.origins);
         let edge = (web::Data::new(Limits::new(&config.rates)), web::Data::new(config.proxies), origins);
         let pace = Pace { least_a_second: config.min_upload_speed };
-        let shared = (app, tokens, edge, readiness.clone(), document, docs, gauges);
+        let shared = (app, tokens, edge, readiness.clone(), document, docs, gauges, turns);
         let live = hub.clone();
         let server = HttpServer::new(move || {
-            let (app, tokens, (limits, proxies, origins), readiness, document, docs, gauges) = shared.clone();
+            let (app, tokens, (limits, proxies, origins), readiness, document, docs, gauges, turns) = shared.clone();
             // One a worker, on the worker's thread.
             let shard = Shard::new(Arc::clone(&live));
             actix_web::rt::spawn(Rc::clone(&shard).run());
@@ -139,6 +141,7 @@ impl Application {
                 .app_data(document)
                 .app_data(docs)
                 .app_data(gauges)
+                .app_data(turns)
                 .wrap(from_fn(cors::allow))
                 .wrap(from_fn(middleware::around))
                 .configure(routes::routes)

@@ -2,6 +2,7 @@
 
 use domain::admin::{AdminRepository, Administer, ListAccounts, ListAudit, SwitchAccount};
 use domain::conversations::{ConversationRepository, ListConversations};
+use domain::export::{ExportOwnData, ExportReader};
 use domain::files::{BlobStore, DownloadFile, FileRepository, StageUpload, StoreUpload};
 use domain::groups::{
     AddMember, ChangeRole, CreateGroup, DeleteGroup, GroupRepository, ListGroups, ListMembers, MemberRepository,
@@ -46,6 +47,8 @@ pub struct Adapters {
     pub blobs: Arc<dyn BlobStore>,
     /// Where accounts are administered.
     pub admin: Arc<dyn AdminRepository>,
+    /// What an export reads.
+    pub export: Arc<dyn ExportReader>,
     /// What live connections read.
     pub live: Arc<dyn LiveReader>,
     /// Slow hashes.
@@ -125,6 +128,7 @@ pub struct UseCases {
     pub switch_account: SwitchAccount,
     pub administer: Administer,
     pub list_audit: ListAudit,
+    pub export_own_data: ExportOwnData,
     /// Who sees and may what, for presenting what the use cases answer.
     pub policy: Arc<ServerPolicy>,
 }
@@ -144,6 +148,7 @@ impl UseCases {
             files,
             blobs,
             admin,
+            export,
             live,
             hasher,
             clock,
@@ -172,6 +177,12 @@ impl UseCases {
                 hasher: hasher.clone(),
                 clock: clock.clone(),
                 policy: policy.clone(),
+            },
+            export_own_data: ExportOwnData {
+                users: users.clone(),
+                reader: export,
+                policy: policy.clone(),
+                clock: clock.clone(),
             },
             delete_account: DeleteAccount { users, hasher, clock: clock.clone() },
             authenticate: Authenticate { sessions: sessions.clone(), policy: policy.clone(), clock: clock.clone() },

@@ -8,6 +8,7 @@ pub mod cors;
 pub mod docs;
 pub mod door;
 pub mod error;
+pub mod export;
 pub mod extract;
 pub mod files;
 pub mod gochat;

@@ -2,8 +2,8 @@
 
 use super::web as web_client;
 use super::{
-    accounts, admin, conversations, docs, files, gochat, groups, health, members, messages, metrics, openapi, receipts,
-    sessions,
+    accounts, admin, conversations, docs, export, files, gochat, groups, health, members, messages, metrics, openapi,
+    receipts, sessions,
 };
 use crate::limits::Costs;
 use crate::live::{event_stream, socket};
@@ -82,6 +82,7 @@ routes! {
     "/users": post accounts::create, get accounts::list;
     "/users/{id}": get accounts::show;
     "/me": get accounts::show_own, patch accounts::edit_own, delete accounts::delete_own;
+    "/me/export": get export::export;
     // Running the server
     "/admin/users": get admin::users;
     "/admin/users/{id}/disable": post admin::disable;

@@ -35,6 +35,7 @@ const ROUTES: &[(&str, &str, Door, Takes)] = &[
     ("GET", "/me", Token, Query(&[])),
     ("PATCH", "/me", Token, Json(&["email", "display_name", "password", "current_password"])),
     ("DELETE", "/me", Token, Json(&["current_password"])),
+    ("GET", "/me/export", Token, Query(&[])),
     ("POST", "/groups", Token, Json(&["name", "visibility", "description", "requester_id"])),
     ("GET", "/groups", Token, Query(&["q", "after", "limit"])),
     ("GET", "/groups/{id}", Token, Query(&[])),

@@ -19,6 +19,7 @@ mod crash;
 mod demo;
 mod doctor;
 mod documents;
+mod export;
 mod files;
 mod gochat;
 mod groups;

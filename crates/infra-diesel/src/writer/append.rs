@@ -181,20 +181,23 @@ impl<'a> AppendBatch<'a> {
             Some(digest) => digest[..] == content_digest(draft.body.content()),
             None => found.0.content == draft.body.content(),
         };
-        let deleted = found.0.deleted_at.is_some();
+        let mut stored = StoredSend {
+            conversation: stored_in.into(),
+            same_content,
+            attachment: None,
+            reply_to: found.0.reply_to.map(Into::into),
+            deleted: found.0.deleted_at.is_some(),
+        };
+        if stored.deleted {
+            // What it carried may be gone with it.
+            stored.is_retried_by(draft, goes_to)?;
+        }
         let message = full_message(&conversation, found)?;
-        let attachment = match &message.body {
+        stored.attachment = match &message.body {
             Body::Text(_) => None,
             Body::Attachment { kind, file, .. } => Some((*kind, file)),
         };
-        StoredSend {
-            conversation: message.conversation,
-            same_content,
-            attachment,
-            reply_to: message.reply_to,
-            deleted,
-        }
-        .is_retried_by(draft, goes_to)?;
+        stored.is_retried_by(draft, goes_to)?;
         Ok(Some(message))
     }
 
@@ -240,6 +243,11 @@ impl<'a> AppendBatch<'a> {
                 Body::Attachment { kind: file.kind(), file: file.clone(), caption: caption.clone() }
             }
             DraftBody::Attachment(Attachment::Stored { kind, file }, caption) => {
+                if let AnyConnection::Postgres(conn) = &mut *self.conn {
+                    // Retention may be about to withdraw it: one of the two waits, and sees what the other did.
+                    let held = files::table.find(Id::from(*file)).select(files::id).for_share();
+                    held.first::<Id>(conn).optional()?;
+                }
                 let Some(file) = find_readable(self.conn, draft.sender, *file)? else {
                     return Ok(NotFound::File.err()?);
                 };

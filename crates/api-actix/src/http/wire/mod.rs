@@ -4,12 +4,14 @@
 
 mod admin;
 mod conversations;
+mod export;
 mod messages;
 mod people;
 mod words;
 
 pub use admin::{Account, AuditEntry};
 pub use conversations::{Conversation, Receipt, Unseen, UnseenDirect, UnseenGroup};
+pub use export::{Export, ExportWriter};
 pub use messages::{Change, Changes, File, Message, Sender, Tombstone, kind};
 pub use people::{Group, Member, Session, User};
 pub use words::{KINDS, ROLES, TYPES, VISIBILITIES, kind_word, role_word, type_word, visibility_word};

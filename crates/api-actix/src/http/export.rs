@@ -1,0 +1,169 @@
+//! `/me/export`: all of one's own data in one download.
+
+use super::error::{ApiError, mime_json};
+use super::extract::Signed;
+use super::wire;
+use crate::app::UseCases;
+use actix_web::http::header;
+use actix_web::web::Bytes;
+use actix_web::{HttpResponse, web};
+use domain::export::Export;
+use domain::{Error, Result};
+use futures_util::stream::{self, Stream};
+use std::sync::Arc;
+use tokio::sync::Semaphore;
+use tracing::error;
+
+/// How many parts of exports are read at once on a node, of however many that are under way: they walk over much, and are
+/// not to be in the way of those who chat.
+const READ_AT_ONCE: usize = 1;
+
+/// Takes turns at reading.
+#[derive(Clone)]
+pub struct Turns(Arc<Semaphore>);
+
+impl Default for Turns {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(READ_AT_ONCE)))
+    }
+}
+
+/// Gives all of one's own data, as one JSON object to be saved.
+///
+/// What one gave: the account, logins, the conversations one is in, the messages one sent (also to groups that one has left),
+/// what one has seen, uploads with their URLs. What others wrote is not in it. It is read part by part while it is sent; one
+/// that was cut off is not whole JSON.
+#[utoipa::path(
+    get, path = "/me/export", tag = "accounts",
+    responses((status = 200, description = "One's own data", body = wire::Export, headers(
+        ("Content-Disposition" = String, description = "An attachment, and its name"),
+    ))),
+)]
+pub async fn export(
+    app: web::Data<UseCases>,
+    turns: web::Data<Turns>,
+    Signed { caller, .. }: Signed,
+) -> std::result::Result<HttpResponse, ApiError> {
+    let export = app.export_own_data.execute(&caller).await?;
+    // A username needs no quoting.
+    let name = format!("attachment; filename=\"parlance-export-{}.json\"", export.account.profile.username);
+    Ok(HttpResponse::Ok()
+        .content_type(mime_json())
+        .insert_header((header::CONTENT_DISPOSITION, name))
+        .streaming(pieces(export, turns.get_ref().clone())))
+}
+
+/// Where an export stands.
+enum Stage {
+    Begin,
+    Parts,
+    End,
+}
+
+/// The export in pieces, each read when the one before was taken.
+fn pieces(export: Export, turns: Turns) -> impl Stream<Item = Result<Bytes>> {
+    let begun = (export, wire::ExportWriter::default(), Stage::Begin, turns);
+    stream::try_unfold(begun, async |(mut export, mut writer, stage, turns)| {
+        let piece = match stage {
+            Stage::Begin => {
+                let begin = writer.begin(export.begun_at, export.account.clone()).map_err(Error::internal)?;
+                Some((begin, Stage::Parts))
+            }
+            Stage::Parts => Some(match part(&mut export, &turns).await? {
+                Some(part) => (writer.part(part).map_err(Error::internal)?, Stage::Parts),
+                None => (writer.end(), Stage::End),
+            }),
+            Stage::End => None,
+        };
+        Ok(piece.map(|(bytes, next)| (Bytes::from(bytes), (export, writer, next, turns))))
+    })
+}
+
+/// The next part, when it is its turn.
+async fn part(export: &mut Export, turns: &Turns) -> Result<Option<domain::export::ExportPart>> {
+    let _turn = turns.0.acquire().await.map_err(Error::internal)?;
+    let part = export.next().await;
+    if let Err(fault) = &part {
+        // The client sees a download that breaks off.
+        error!(error = fault as &dyn std::error::Error, "an export was cut off");
+    }
+    part
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::events::NoListeners;
+    use domain::export::ExportOwnData;
+    use domain::messages::{Draft, DraftBody, MessageLog as _, Recipient, Text};
+    use domain::users::{NewUser, UserRepository as _, Username};
+    use domain::{Caller, ConversationId, IdGenerator as _, MessageId, SessionId, UserId};
+    use futures_util::StreamExt as _;
+    use infra_diesel::{Store, StoreOptions};
+
+    use crate::clock::{SystemClock, UuidV7};
+    use domain::Clock as _;
+
+    /// More than a hundred pages.
+    const MESSAGES: usize = 20_000;
+
+    /// Somebody who has sent [`MESSAGES`] messages to oneself.
+    async fn talkative(directory: &std::path::Path) -> (Arc<Store>, Caller) {
+        let options = StoreOptions {
+            policy: Arc::default(),
+            events: Arc::new(NoListeners),
+            fatal: Arc::new(|reason| panic!("{reason}")),
+            pool_size: Some(1),
+            allow_unsafe_durability: false,
+        };
+        let url = format!("sqlite://{}", directory.join("parlance.db").display());
+        let store = Arc::new(Store::open(&url, options).await.unwrap());
+        let (id, at) = (UserId(UuidV7.next()), SystemClock.now());
+        let username = Username::parse("username", "ada").unwrap();
+        store.create(NewUser { id, username, email: None, password: None, at }).await.unwrap();
+        let words = "x".repeat(1000);
+        let draft = || Draft {
+            id: MessageId(UuidV7.next()),
+            new_conversation: ConversationId(UuidV7.next()),
+            sender: id,
+            recipient: Recipient::User(id),
+            body: DraftBody::Text(Text::parse(&words).unwrap()),
+            reply_to: None,
+            key: None,
+            at,
+        };
+        for _ in 0..MESSAGES / 500 {
+            let sent = futures_util::future::join_all((0..500).map(|_| store.append(draft()))).await;
+            assert!(sent.iter().all(|sent| sent.is_ok()));
+        }
+        (store, Caller { user: id, session: SessionId(id.0), admin: false })
+    }
+
+    /// Twenty megabytes go out in pieces of bounded size, none of which is made before the one before was taken.
+    #[actix_web::test]
+    async fn however_much_there_is_little_is_in_memory() {
+        let directory = tempfile::tempdir().unwrap();
+        let (store, caller) = talkative(directory.path()).await;
+        let begin = ExportOwnData {
+            users: store.clone(),
+            reader: store.clone(),
+            policy: Arc::default(),
+            clock: Arc::new(SystemClock),
+        };
+        let turns = Turns::default();
+        let mut pieces = std::pin::pin!(pieces(begin.execute(&caller).await.unwrap(), turns.clone()));
+        let (mut whole, mut largest) = (Vec::new(), 0);
+        while let Some(piece) = pieces.next().await {
+            // Nothing is read ahead: whoever waits for a slow client is in nobody's way.
+            assert_eq!(turns.0.available_permits(), READ_AT_ONCE);
+            let piece = piece.unwrap();
+            largest = largest.max(piece.len());
+            whole.extend_from_slice(&piece);
+        }
+        let export: serde_json::Value = serde_json::from_slice(&whole).unwrap();
+        let seqs = export["messages"].as_array().unwrap().iter().map(|message| message["seq"].as_u64().unwrap());
+        assert!(seqs.eq(1..=MESSAGES as u64));
+        assert!(whole.len() > 20_000_000 && largest < 500_000, "{largest} of {}", whole.len());
+        store.close().await;
+    }
+}
