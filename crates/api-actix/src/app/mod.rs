@@ -2,13 +2,14 @@
 
 mod offline;
 mod readiness;
+pub mod retention;
 mod use_cases;
 
 pub use offline::Offline;
 pub use readiness::Readiness;
 pub use use_cases::{Adapters, UseCases};
 
-use crate::clock::{SystemClock, UuidV7};
+use crate::clock::UuidV7;
 use crate::config::{Config, Secret, Uploads};
 use crate::http::docs::Docs;
 use crate::http::export::Turns;
@@ -28,6 +29,7 @@ use anyhow::Context as _;
 use domain::UserId;
 use domain::events::EventPublisher;
 use domain::live::LiveReader as _;
+use domain::retention::EnforceRetention;
 use infra_diesel::{Store, StoreOptions};
 use infra_files::Blobs;
 use infra_live::{Hub, Relay, Shard};
@@ -63,6 +65,7 @@ pub struct Application {
     hub: Arc<Hub>,
     relay: Option<Arc<Relay>>,
     readiness: web::Data<Readiness>,
+    retention: Option<(EnforceRetention, Duration)>,
 }
 
 impl Application {
@@ -96,7 +99,12 @@ impl Application {
         let blobs = open_blobs(&config).await?;
         let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
         let hasher = Arc::new(BcryptPool::start(config.bcrypt_cost, cores)?);
-        let adapters = Adapters::over(&store, Arc::new(blobs), hasher, Arc::new(SystemClock), Arc::new(UuidV7));
+        let (blobs, clock) = (Arc::new(blobs), config.clock);
+        let retention = config.retention.map(|retention| {
+            let (repository, blobs, clock) = (store.clone(), blobs.clone(), clock.clone());
+            (EnforceRetention { repository, blobs, retention, clock }, config.retention_every)
+        });
+        let adapters = Adapters::over(&store, blobs, hasher, clock, Arc::new(UuidV7));
         warn_of_missing_admins(&store, &policy).await;
         let nobody = UserId(uuid::Uuid::nil());
         let begin_at = store.roster(nobody).await.context("the database cannot be read")?.at;
@@ -158,7 +166,7 @@ impl Application {
         .listen(listener)
         .context("the port cannot be listened on")?
         .run();
-        Ok(Self { server, address, store, hub, relay, readiness })
+        Ok(Self { server, address, store, hub, relay, readiness, retention })
     }
 
     /// The port that was bound.
@@ -177,12 +185,14 @@ impl Application {
     /// # Errors
     /// Where signals cannot be waited for, or the server fails.
     pub async fn run_until_stopped(self) -> anyhow::Result<()> {
-        let Self { mut server, address, store, hub, relay, readiness } = self;
+        let Self { mut server, address, store, hub, relay, readiness, retention } = self;
         // Whoever reads the line may send a signal at once.
         let stop = stop_signal()?;
         let mut stdout = std::io::stdout();
         // Nobody reading it is no reason not to serve.
         let _ = writeln!(stdout, "listening on http://{address}").and_then(|()| stdout.flush());
+        let retention =
+            retention.map(|(retention, every)| actix_web::rt::spawn(retention::keep_enforcing(retention, every)));
         let handle = server.handle();
         let served = tokio::select! {
             served = &mut server => served,
@@ -193,6 +203,10 @@ impl Application {
                 futures_util::join!(handle.stop(true), server).1
             }
         };
+        if let Some(retention) = retention {
+            // Whatever step it was at is done or undone; the next start goes on.
+            retention.abort();
+        }
         if tokio::time::timeout(CLOSE_DEADLINE, store.close()).await.is_err() {
             error!("the database did not close in time");
         }

@@ -79,6 +79,7 @@ impl Adapters {
             conversations: store.clone(),
             files: store.clone(),
             admin: store.clone(),
+            export: store.clone(),
             live: store.clone(),
             blobs,
             hasher,

@@ -32,6 +32,7 @@ keys! {
     NATS_CERT = "PARLANCE_NATS_CERT", "none", "a PEM file: the certificate to show to the NATS server";
     NATS_KEY = "PARLANCE_NATS_KEY", "none", "a PEM file: the certificate's key";
     MAX_FILE_BYTES = "PARLANCE_MAX_FILE_BYTES", "52428800", "the largest upload";
+    RETENTION_DAYS = "PARLANCE_RETENTION_DAYS", "off", "delete messages and files after so many days, from 1 on";
     ADMINS = "PARLANCE_ADMINS", "none", "usernames, comma-separated";
     RATE_LIMITS = "PARLANCE_RATE_LIMITS", "on", "off: no rate limit holds, for load tests";
     RATE_FAILED_LOGINS_ACCOUNT = "PARLANCE_RATE_FAILED_LOGINS_ACCOUNT", "10/min", "wrong passwords, for an account; every RATE: COUNT/UNIT or COUNT/UNIT:BURST (s, min or h), or off";

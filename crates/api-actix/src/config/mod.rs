@@ -9,16 +9,22 @@ pub use keys::{KEYS, Key, help};
 pub use secret::Secret;
 pub use source::Flags;
 
+use crate::app;
+use crate::clock::SystemClock;
 use crate::http::origin::Origins;
 use crate::http::proxies::Proxies;
 use crate::limits::{Limit, Rate, Rates};
 use anyhow::{Context as _, bail};
+use domain::Clock;
+use domain::retention::Retention;
 use domain::users::{AdminNames, Broadcasters, ServerPolicy};
 use infra_files::Bucket;
 use infra_live::{HubOptions, NatsOptions};
 use source::Source;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 use tracing_subscriber::EnvFilter;
 
 /// How log lines are written.
@@ -62,6 +68,12 @@ pub struct Config {
     pub max_file_bytes: u64,
     /// Who is an admin, who may broadcast.
     pub policy: ServerPolicy,
+    /// How long messages are kept, if not for ever.
+    pub retention: Option<Retention>,
+    /// How often to look for what is too old; no key sets it.
+    pub retention_every: Duration,
+    /// The time; no key sets it.
+    pub clock: Arc<dyn Clock>,
     /// How often a client may do what.
     pub rates: Rates,
     /// Connections at once.
@@ -138,6 +150,9 @@ impl Config {
                 text.parse().ok().filter(|bytes| *bytes > 0).ok_or_else(|| "must be a number of bytes".to_owned())
             })?,
             policy: ServerPolicy { admins, broadcasters },
+            retention: source.read(keys::RETENTION_DAYS, retention)?,
+            retention_every: app::retention::EVERY,
+            clock: Arc::new(SystemClock),
             rates: rates(source)?,
             max_connections: source.read(keys::MAX_CONNECTIONS, at_least_one)?,
             min_upload_speed: source.read(keys::MIN_UPLOAD_SPEED, |text| {
@@ -178,6 +193,16 @@ impl Config {
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
         let shown = self.data_dir.display();
         builder.create(&self.data_dir).with_context(|| format!("{}: cannot make {shown}", keys::DATA_DIR.name))
+    }
+}
+
+fn retention(text: &str) -> Result<Option<Retention>, String> {
+    match text {
+        "off" => Ok(None),
+        days => {
+            let days = days.parse().ok().and_then(|days| Retention::of_days(days).ok());
+            days.map(Some).ok_or_else(|| format!("must be off or a number of days from 1 to {}", Retention::MOST_DAYS))
+        }
     }
 }
 

@@ -35,5 +35,6 @@ mod order;
 mod postgres;
 mod postman;
 mod receipts;
+mod retention;
 mod sessions;
 mod web;

@@ -1,0 +1,94 @@
+//! `PARLANCE_RETENTION_DAYS`, over the clock.
+
+use crate::harness::{Process, Server};
+use crate::live::client::{Socket, soon};
+use api_actix::clock::SystemClock;
+use domain::retention::Retention;
+use domain::{Clock, Timestamp};
+use reqwest::multipart::{Form, Part};
+use serde_json::json;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+const DAY: i64 = 86_400_000_000;
+
+/// The system's clock, and a little ahead of it.
+#[derive(Default)]
+struct MovedClock(AtomicI64);
+
+impl Clock for MovedClock {
+    fn now(&self) -> Timestamp {
+        let moved = SystemClock.now().as_micros() + self.0.load(Ordering::Relaxed);
+        Timestamp::from_micros(moved).unwrap()
+    }
+}
+
+/// All files below a directory.
+fn files_below(directory: &Path) -> usize {
+    let entries = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    entries.map(|path| if path.is_dir() { files_below(&path) } else { 1 }).sum()
+}
+
+#[actix_web::test]
+async fn what_is_too_old_goes_for_everybody_and_from_the_disk() {
+    let clock = Arc::new(MovedClock::default());
+    let server = Server::with(|config| {
+        config.retention = Some(Retention::of_days(30).unwrap());
+        config.clock = clock.clone();
+    })
+    .await;
+    let (ada, bob) = (server.user("ada").await, server.user("bob").await);
+    let old = ada.send(&bob.id, "thirty days ago").await;
+    let form = Form::new().text("receiver_id", bob.id.clone());
+    let form = form.part("file", Part::bytes(b"notes".to_vec()).file_name("a.txt"));
+    let sent = ada.form("/messages/upload", form).await.expect(201);
+    let (carrier, url) = (sent["id"].as_str().unwrap(), sent["file"]["url"].as_str().unwrap());
+    assert_eq!((files_below(&server.directory().join("uploads")), bob.unseen_total().await), (1, 2));
+    clock.0.store(29 * DAY, Ordering::Relaxed);
+    let young = ada.send(&bob.id, "yesterday").await;
+    let mut socket = Socket::open(&bob).await;
+
+    clock.0.store(30 * DAY + 60_000_000, Ordering::Relaxed);
+    for expected in [old.as_str(), carrier] {
+        assert_eq!(socket.expect("message.deleted").await["id"], expected);
+    }
+    for gone in [&format!("/messages/{old}"), &format!("/messages/{carrier}")] {
+        bob.get(gone).await.refused(404, None);
+    }
+    let left = bob.get(&format!("/messages?receiver_id={}", ada.id)).await.expect(200);
+    assert_eq!((left.as_array().unwrap().len(), &left[0]["id"]), (1, &json!(young)));
+    assert_eq!(bob.unseen_total().await, 1);
+    soon("the file to go", async { while ada.get(url).await.status != 404 {} }).await;
+    let uploads = server.directory().join("uploads");
+    soon("its bytes to go", async {
+        while files_below(&uploads) > 0 {
+            ada.get("/health").await.expect(200);
+        }
+    })
+    .await;
+    let feed = format!("/conversations/{}/changes?after=3", sent["conversation_id"].as_str().unwrap());
+    let changes = bob.get(&feed).await.expect(200);
+    assert_eq!((&changes["update"], changes["messages"].as_array().unwrap().len()), (&json!(5), 2));
+}
+
+#[actix_web::test]
+async fn without_a_limit_nothing_goes() {
+    let clock = Arc::new(MovedClock::default());
+    let server = Server::with(|config| config.clock = clock.clone()).await;
+    let ada = server.user("ada").await;
+    let note = ada.send(&ada.id, "for ever").await;
+    clock.0.store(10_000 * DAY, Ordering::Relaxed);
+    ada.get(&format!("/messages/{note}")).await.expect(200);
+}
+
+#[test]
+fn an_age_that_is_none_is_refused_at_start() {
+    let directory = tempfile::tempdir().unwrap();
+    for bad in ["0", "-1", "x", "1.5", "36501", "on"] {
+        let refused = Process::run(directory.path(), &["serve"], &[("PARLANCE_RETENTION_DAYS", bad)]);
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert_eq!(refused.status.code(), Some(1), "{said}");
+        assert!(said.contains("PARLANCE_RETENTION_DAYS") && said.contains("36500"), "{said}");
+    }
+}
