@@ -105,3 +105,14 @@ fn the_example_file_has_every_key() {
     known.sort_unstable();
     assert_eq!(found, known);
 }
+
+#[test]
+fn the_compose_file_sets_only_keys_that_there_are() {
+    let compose = document("docker-compose.yml");
+    let lines = compose.lines().filter_map(|line| line.trim().split_once(':'));
+    let ours: Vec<_> = lines.map(|(name, _)| name).filter(|name| name.starts_with("PARLANCE_")).collect();
+    assert!(ours.contains(&"PARLANCE_FILES") && ours.contains(&"PARLANCE_TRUSTED_PROXIES"));
+    for name in ours {
+        assert!(KEYS.iter().any(|key| key.name == name), "{name} is no key");
+    }
+}
