@@ -37,6 +37,11 @@ impl Costs {
         if method == Method::POST { self.post } else { self.others }
     }
 
+    /// Whether nothing there is limited.
+    pub fn are_none(self) -> bool {
+        self.post.is_empty() && self.others.is_empty()
+    }
+
     /// Of an operation on a live connection; whatever is none costs as much as one.
     pub fn of_operation(op: Option<&str>) -> &'static [Limit] {
         match op {

@@ -1,12 +1,15 @@
 //! How often one may ask, of each limit by each door; and whose address counts where proxies stand in between.
 
 use crate::harness::{Answer, Client, NOWHERE, Server, User};
-use crate::live::client::Socket;
+use crate::live::client::{Socket, soon};
 use api_actix::http::proxies::Proxies;
 use api_actix::http::routes::ROUTES;
 use api_actix::limits::{Limit, Rate, Rates};
 use reqwest::multipart::{Form, Part};
 use serde_json::json;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 /// A server with these limits and no others, which believes this machine's `X-Forwarded-For`. Rates by the hour give no
 /// token back while a test runs.
@@ -318,4 +321,34 @@ async fn a_user_has_so_many_sockets() {
     let _first = Socket::open(&ada).await;
     assert_eq!(wait(ada.get("/events").await), 30);
     let _other = Socket::open(&bob).await;
+}
+
+/// Sends a request over a connection that is kept, and waits for the answer.
+async fn answered(connection: &mut TcpStream) {
+    connection.write_all(b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    let (mut answer, mut piece) = (Vec::new(), [0; 1024]);
+    while !answer.ends_with(br#"{"status":"ok"}"#) {
+        let length = connection.read(&mut piece).await.unwrap();
+        assert_ne!(length, 0, "{}", String::from_utf8_lossy(&answer));
+        answer.extend_from_slice(&piece[..length]);
+    }
+}
+
+#[actix_web::test]
+async fn there_are_so_many_connections_and_further_ones_wait() {
+    let server = Server::with(|config| config.max_connections = 1).await;
+    let address = server.anyone().address();
+    // One a worker, and a worker a core.
+    let workers = std::thread::available_parallelism().unwrap().get();
+    let mut taken = Vec::new();
+    for _ in 0..workers {
+        let mut connection = TcpStream::connect(address).await.unwrap();
+        answered(&mut connection).await;
+        taken.push(connection);
+    }
+    let mut further = TcpStream::connect(address).await.unwrap();
+    let waited = tokio::time::timeout(Duration::from_millis(300), answered(&mut further)).await;
+    assert!(waited.is_err(), "it was answered beside the others");
+    drop(taken);
+    soon("a place", answered(&mut further)).await;
 }

@@ -1,6 +1,7 @@
 //! What follows from the form of an operation: nobody has to write it at a handler, and nobody can forget it.
 
 use super::refusals;
+use crate::limits::Costs;
 use utoipa::Modify;
 use utoipa::openapi::Schema;
 use utoipa::openapi::path::{Operation, ParameterBuilder, ParameterIn, PathItem};
@@ -10,8 +11,6 @@ use utoipa::openapi::{Components, OpenApi, Ref, RefOr, Required};
 /// The rules that hold for all routes (`API.md`, Conventions).
 pub struct Conventions;
 
-/// Asked by whoever watches over the server: no request is one too many.
-const NOT_LIMITED: &[&str] = &["/health", "/ready", "/metrics"];
 /// Asks nothing of anybody.
 const ALWAYS_ANSWERED: &[&str] = &["/health"];
 
@@ -49,7 +48,7 @@ fn apply(path: &str, changes: bool, operation: &mut Operation) {
         operation.security = Some(Vec::new());
     }
     let mut statuses = vec![500];
-    if !NOT_LIMITED.contains(&path) {
+    if !Costs::of_path(path).are_none() {
         statuses.push(429);
     }
     if !ALWAYS_ANSWERED.contains(&path) {
