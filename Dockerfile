@@ -11,7 +11,7 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
     install -D target/dist/parlance /out/parlance
 
 FROM debian:bookworm-slim
-# The certificates of public authorities: for TLS to Postgres.
+# The certificates of public authorities: for TLS to Postgres, NATS and S3.
 RUN apt-get update && \
     apt-get install -y --no-install-recommends ca-certificates && \
     rm -rf /var/lib/apt/lists/* && \
