@@ -77,8 +77,10 @@ fn examine(conn: &mut AnyConnection) -> Result<Examined, OpenError> {
         AnyConnection::Postgres(_) => "SELECT 'Postgres ' || current_setting('server_version') AS version",
     };
     let Version { version } = diesel::sql_query(question).get_result(conn).map_err(|error| unread(error.into()))?;
-    let is_older = migrations::pending(conn).map_err(OpenError::Read)?;
-    let unknown = migrations::unknown(conn).map_err(OpenError::Read)?;
+    // Asking a database on which nothing was ever run which migrations were, would make their table.
+    let is_new = !copy::has_table(conn, "users").map_err(unread)?;
+    let is_older = is_new || migrations::pending(conn).map_err(OpenError::Read)?;
+    let unknown = if is_new { Vec::new() } else { migrations::unknown(conn).map_err(OpenError::Read)? };
     let is_unfinished = copy::is_unfinished(conn).map_err(unread)?;
     let unsafe_settings = postgres::unsafe_settings(conn)?;
     let (now, newest) = times(conn, is_older).map_err(|error| unread(error.into()))?;

@@ -15,7 +15,7 @@ mod tables;
 pub(crate) use passes::count;
 pub use report::{Plan, Progress, Report, TableReport};
 pub use sides::TargetState;
-pub(crate) use sides::is_unfinished;
+pub(crate) use sides::{has_table, is_unfinished};
 
 use crate::connection::DatabaseUrl;
 use crate::error::DbError;

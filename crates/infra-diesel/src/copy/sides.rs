@@ -122,7 +122,8 @@ fn others(conn: &mut AnyConnection) -> DbResult<i64> {
 /// The table that is there while a copy into the database is not finished; its one row says from where.
 const MARKER: &str = "parlance_copy";
 
-fn has_table(conn: &mut AnyConnection, name: &str) -> DbResult<bool> {
+/// Whether there is a table of that name.
+pub fn has_table(conn: &mut AnyConnection, name: &str) -> DbResult<bool> {
     let query = match conn {
         AnyConnection::Sqlite(_) => "SELECT count(*) AS n FROM sqlite_master WHERE type = 'table' AND name = $1",
         AnyConnection::Postgres(_) => {

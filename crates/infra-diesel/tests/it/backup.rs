@@ -93,5 +93,9 @@ async fn what_a_database_is_like_is_told(db: TestDb) {
         "DELETE FROM __diesel_schema_migrations WHERE version = (SELECT max(version) FROM __diesel_schema_migrations)",
     );
     assert!(Store::examine(db.url()).await.unwrap().unwrap().is_older);
+    let (_directory, empty) = place();
+    std::fs::write(&empty, "").unwrap();
+    let examined = Store::examine(&format!("sqlite://{}", empty.display())).await.unwrap().unwrap();
+    assert!(examined.is_older && examined.unknown.is_empty());
     assert_eq!(Store::examine("sqlite:///nowhere/at/all.db").await.unwrap(), None);
 }
