@@ -96,6 +96,10 @@ impl NodeReader for Store {
         self.snapshot(move |conn| past(conn, of, known, &among)).await
     }
 
+    fn heard(&self, events: &[Event]) {
+        self.sessions().observe(events);
+    }
+
     async fn ended(&self, asked: Vec<SessionId>) -> Result<Vec<SessionId>> {
         self.read(move |conn| {
             let ids: Vec<Id> = asked.iter().map(|id| Id::from(*id)).collect();

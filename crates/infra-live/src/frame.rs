@@ -63,7 +63,12 @@ pub(crate) enum Notice {
         other: UserId,
     },
     /// Of all connected, these are in the group.
-    Roster(GroupId, HashSet<UserId>),
+    Roster {
+        group: GroupId,
+        inside: HashSet<UserId>,
+        /// Those who stay in it, too.
+        tell_all: bool,
+    },
     Resync(Audience, Resync),
     /// The server stops.
     Stop,
@@ -95,7 +100,7 @@ impl Item {
                 Notice::There { other, .. } => {
                     framer.signal(&Signal::Presence { user: *other, online: true }, self.cursor)
                 }
-                Notice::Roster(..) => {
+                Notice::Roster { .. } => {
                     let reason = ResyncReason::RosterChanged;
                     framer.resync(&Resync { conversation: None, reason }, self.cursor)
                 }

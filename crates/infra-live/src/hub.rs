@@ -2,13 +2,12 @@
 
 use crate::frame::{Dispatch, Framer, Item, Notice};
 use crate::presence::{Announcement, Question, Registry};
-use crate::relay::{Command, Relay, Subject};
+use crate::relay::{Command, Interest, Relay, Subject};
 use crate::telemetry::METRICS;
 use domain::events::{Audience, Committed, Event, EventPublisher, Revision};
 use domain::live::{Resync, Typing, TypingThrottle};
 use domain::messages::Recipient;
 use domain::{GroupId, SessionId, UserId};
-use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -64,6 +63,14 @@ struct Line {
     stopping: bool,
 }
 
+/// A group with members connected here.
+struct Watched {
+    /// How many shards have any.
+    shards: usize,
+    /// What the first of them knew when it came.
+    since: Revision,
+}
+
 /// Where committed events come in and go to every shard.
 pub struct Hub {
     pub(crate) framer: Arc<dyn Framer>,
@@ -73,8 +80,8 @@ pub struct Hub {
     connections: AtomicUsize,
     registry: Mutex<Registry>,
     typing: Mutex<TypingThrottle>,
-    /// How many shards have members of a group connected.
-    groups: Mutex<HashMap<GroupId, usize>>,
+    /// Groups with members connected here.
+    groups: Mutex<HashMap<GroupId, Watched>>,
     /// The way to other nodes, where there are any.
     relay: OnceLock<Arc<Relay>>,
 }
@@ -235,23 +242,30 @@ impl Hub {
         }
     }
 
-    /// A shard has its first connection of a member of the group, or none any more.
-    pub(crate) fn watch_group(&self, group: GroupId, here: bool) {
+    /// A shard has its first connection of a member of the group, who knows all that was committed before `since`.
+    pub(crate) fn watch_group(&self, group: GroupId, since: Revision) {
         let mut groups = lock(&self.groups);
-        let watch = |here| Command::Watch(Subject::Group(group), here);
-        match groups.entry(group) {
-            Entry::Vacant(unknown) if here => {
-                unknown.insert(1);
-                self.tell_nodes(|| watch(true));
-            }
-            Entry::Occupied(mut shards) if here => *shards.get_mut() += 1,
-            Entry::Occupied(mut shards) if *shards.get() > 1 => *shards.get_mut() -= 1,
-            Entry::Occupied(shards) => {
-                shards.remove();
-                self.tell_nodes(|| watch(false));
-            }
-            Entry::Vacant(_) => {}
+        let watched = groups.entry(group).or_insert_with(|| {
+            self.tell_nodes(|| Command::Watch(Subject::Group(group), true));
+            Watched { shards: 0, since }
+        });
+        watched.shards += 1;
+    }
+
+    /// A shard has no connection of a member of the group any more.
+    pub(crate) fn unwatch_group(&self, group: GroupId) {
+        let mut groups = lock(&self.groups);
+        let Some(watched) = groups.get_mut(&group) else { return };
+        watched.shards -= 1;
+        if watched.shards == 0 {
+            groups.remove(&group);
+            self.tell_nodes(|| Command::Watch(Subject::Group(group), false));
         }
+    }
+
+    /// A connection of the user was told where it begins: it knows all that was committed before.
+    pub(crate) fn begins(&self, user: UserId, at: Revision) {
+        lock(&self.registry).begins(user, at);
     }
 
     fn tell_nodes(&self, command: impl FnOnce() -> Command) {
@@ -266,15 +280,17 @@ impl Hub {
         let _ = self.relay.set(relay);
     }
 
-    /// Whether somebody here belongs to the audience, as far as the hub knows.
-    pub(crate) fn is_interested(&self, audience: Audience) -> bool {
+    /// Who here belongs to the audience, as far as the hub knows.
+    pub(crate) fn interest(&self, audience: Audience) -> Interest {
+        let since = |since: Option<Revision>| since.map_or(Interest::Nobody, Interest::Since);
         match audience {
             Audience::Users(users) | Audience::MembersAmong(_, users) => {
-                users.iter().any(|user| self.is_connected(*user))
+                let registry = lock(&self.registry);
+                since(users.iter().filter_map(|user| registry.known_since(*user)).min())
             }
-            Audience::Members(group) => lock(&self.groups).contains_key(&group),
-            Audience::Everybody => self.connections() > 0,
-            Audience::Nobody => false,
+            Audience::Members(group) => since(lock(&self.groups).get(&group).map(|watched| watched.since)),
+            Audience::Everybody if self.connections() > 0 => Interest::Since(Revision(0)),
+            Audience::Everybody | Audience::Nobody => Interest::Nobody,
         }
     }
 
@@ -312,9 +328,10 @@ impl Hub {
         }
     }
 
-    /// Of those connected here these are in the group; all who were in it or are now are told that something changed.
-    pub(crate) fn reload_roster(&self, group: GroupId, members: HashSet<UserId>) {
-        self.signal(Notice::Roster(group, members));
+    /// Of those connected here these are in the group. Who has come or gone by that is told to load it again; who stays, too,
+    /// where something else may have changed.
+    pub(crate) fn reload_roster(&self, group: GroupId, members: HashSet<UserId>, tell_all: bool) {
+        self.signal(Notice::Roster { group, inside: members, tell_all });
     }
 
     /// Tells an audience to load something again.

@@ -47,27 +47,33 @@ impl Members {
         }
     }
 
-    pub fn join(&mut self, group: GroupId, connection: &Rc<Connection>) {
+    /// Whether the connection was not in the group before.
+    pub fn join(&mut self, group: GroupId, connection: &Rc<Connection>) -> bool {
         let mut groups = connection.groups.borrow_mut();
-        if !groups.contains(&group) {
-            groups.push(group);
-            let members = self.by_group.entry(group).or_default();
-            if members.is_empty() {
-                self.hub.watch_group(group, true);
-            }
-            members.push(Rc::clone(connection));
+        if groups.contains(&group) {
+            return false;
         }
+        groups.push(group);
+        let members = self.by_group.entry(group).or_default();
+        if members.is_empty() {
+            self.hub.watch_group(group, connection.began());
+        }
+        members.push(Rc::clone(connection));
+        true
     }
 
-    pub fn leave(&mut self, group: GroupId, connection: &Rc<Connection>) {
+    /// Whether the connection was in the group before.
+    pub fn leave(&mut self, group: GroupId, connection: &Rc<Connection>) -> bool {
         connection.groups.borrow_mut().retain(|other| *other != group);
-        if let Some(members) = self.by_group.get_mut(&group) {
-            remove(members, connection);
-            if members.is_empty() {
-                self.by_group.remove(&group);
-                self.hub.watch_group(group, false);
-            }
+        let Some(members) = self.by_group.get_mut(&group) else { return false };
+        let before = members.len();
+        remove(members, connection);
+        let left = members.len() < before;
+        if members.is_empty() {
+            self.by_group.remove(&group);
+            self.hub.unwatch_group(group);
         }
+        left
     }
 
     pub fn of_user(&self, user: UserId) -> &[Rc<Connection>] {
@@ -95,7 +101,7 @@ impl Members {
             MembershipChange::Ends(group) => {
                 let members = self.by_group.remove(&group).unwrap_or_default();
                 if !members.is_empty() {
-                    self.hub.watch_group(group, false);
+                    self.hub.unwatch_group(group);
                 }
                 for connection in members {
                     connection.groups.borrow_mut().retain(|other| *other != group);

@@ -1,5 +1,6 @@
 //! Who is connected to this node.
 
+use domain::events::Revision;
 use domain::{GroupId, SessionId, UserId};
 use std::collections::{HashMap, HashSet};
 use tokio::sync::mpsc;
@@ -32,6 +33,8 @@ pub(crate) struct Question {
 struct Entry {
     /// By which session each connection is.
     sessions: Vec<SessionId>,
+    /// What the first connection knew when it began, once that is known.
+    since: Option<Revision>,
     /// Was announced as online.
     online: bool,
     /// How often the last connection went.
@@ -56,6 +59,19 @@ impl Registry {
     /// Whether the user has a connection.
     pub fn is_connected(&self, user: UserId) -> bool {
         self.0.get(&user).is_some_and(|entry| !entry.sessions.is_empty())
+    }
+
+    /// What a connection of the user begins with.
+    pub fn begins(&mut self, user: UserId, at: Revision) {
+        if let Some(entry) = self.0.get_mut(&user) {
+            entry.since.get_or_insert(at);
+        }
+    }
+
+    /// From when on a connected user has to be given everything; from the beginning, while that is not known yet.
+    pub fn known_since(&self, user: UserId) -> Option<Revision> {
+        let entry = self.0.get(&user).filter(|entry| !entry.sessions.is_empty())?;
+        Some(entry.since.unwrap_or(Revision(0)))
     }
 
     /// Who has one.
@@ -88,6 +104,7 @@ impl Registry {
         if !entry.sessions.is_empty() {
             return None;
         }
+        entry.since = None;
         if !entry.online {
             self.0.remove(&user);
             return None;

@@ -28,7 +28,9 @@ pub async fn end_with_their_sessions(hub: Arc<Hub>, reader: Arc<dyn NodeReader>)
             match reader.ended(some.to_vec()).await {
                 Ok(ended) => {
                     let ended = ended.into_iter().filter_map(|session| Some((session, *connected.get(&session)?)));
-                    hub.deliver(ended.map(|(session, user)| Event::SessionEnded { user, session }).collect());
+                    let events: Vec<_> = ended.map(|(session, user)| Event::SessionEnded { user, session }).collect();
+                    reader.heard(&events);
+                    hub.deliver(events);
                 }
                 // The next time.
                 Err(error) => tracing::debug!(%error, "sessions were not looked up"),

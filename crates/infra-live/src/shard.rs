@@ -104,6 +104,8 @@ impl Shard {
         if connection.outbox.ended().is_some() {
             return;
         }
+        self.hub.begins(connection.user, roster.at);
+        connection.begins(roster.at);
         let mut members = self.members.borrow_mut();
         remove(&mut members.joining, connection);
         for group in roster.groups {
@@ -114,11 +116,14 @@ impl Shard {
             let Some(item) = dispatch.items.get(index) else { continue };
             let event = match &item.notice {
                 Notice::Event(event) => event,
-                Notice::Roster(group, inside) => {
-                    if inside.contains(&connection.user) {
-                        members.join(*group, connection);
-                    } else {
-                        members.leave(*group, connection);
+                Notice::Roster { group, inside, .. } => {
+                    let is_in = inside.contains(&connection.user);
+                    let changes = match is_in {
+                        true => members.join(*group, connection),
+                        false => members.leave(*group, connection),
+                    };
+                    if !changes {
+                        continue;
                     }
                     item.frame(&*self.hub.framer).into_iter().for_each(|frame| connection.give(frame));
                     continue;
@@ -146,7 +151,9 @@ impl Shard {
                 Some(MembershipChange::Leaves(group, user)) if user == connection.user => {
                     members.leave(group, connection);
                 }
-                Some(MembershipChange::Ends(group)) => members.leave(group, connection),
+                Some(MembershipChange::Ends(group)) => {
+                    members.leave(group, connection);
+                }
                 _ => {}
             }
         }
@@ -200,7 +207,9 @@ impl Shard {
                 Notice::There { user, .. } => {
                     self.members.borrow().of_user(*user).iter().for_each(|connection| self.give(connection, item));
                 }
-                Notice::Roster(group, inside) => self.reload_roster(dispatch, index, item, *group, inside),
+                Notice::Roster { group, inside, tell_all } => {
+                    self.reload_roster(dispatch, index, item, (*group, inside, *tell_all));
+                }
                 Notice::Resync(audience, _) => {
                     let members = self.members.borrow();
                     members.joining.iter().for_each(|connection| connection.hold(dispatch, index));
@@ -249,8 +258,7 @@ impl Shard {
         dispatch: &Arc<Dispatch>,
         index: usize,
         item: &Item,
-        group: GroupId,
-        inside: &HashSet<UserId>,
+        (group, inside, tell_all): (GroupId, &HashSet<UserId>, bool),
     ) {
         let mut members = self.members.borrow_mut();
         members.joining.iter().for_each(|connection| connection.hold(dispatch, index));
@@ -261,8 +269,7 @@ impl Shard {
         }
         for user in inside {
             for connection in members.of_user(*user).to_vec() {
-                if !connection.is_joining() {
-                    members.join(group, &connection);
+                if !connection.is_joining() && (members.join(group, &connection) || tell_all) {
                     self.give(&connection, item);
                 }
             }

@@ -66,6 +66,9 @@ pub trait NodeReader: Send + Sync {
     /// are in now. `None` where there is no such conversation.
     async fn past(&self, of: ConversationId, known: Known, among: Vec<UserId>) -> Result<Option<Past>>;
 
+    /// Takes note of what another node committed: an ended session MUST NOT be taken for a live one after that.
+    fn heard(&self, events: &[Event]);
+
     /// Which of these sessions are not live any more: ended, or of a deleted user.
     async fn ended(&self, sessions: Vec<SessionId>) -> Result<Vec<SessionId>>;
 }

@@ -19,6 +19,7 @@ use crate::telemetry::NODES;
 use domain::events::{Committed, EventPublisher, Revision};
 use domain::live::{NodeReader, Typing};
 use domain::{GroupId, UserId};
+pub(crate) use sequencer::Interest;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 pub(crate) use subjects::Subject;

@@ -4,13 +4,13 @@ use super::Command;
 use super::bus::{Bus, Incoming};
 use super::packet::{EventOnWire, MOST_BYTES, Packet, Word};
 use super::sequencer::{Sequencer, Step};
-use super::subjects::{Subject, concerned, subjects};
+use super::subjects::{Subject, audience_of, concerned, subjects};
 use crate::hub::Hub;
 use crate::presence::Announcement;
 use crate::telemetry::NODES;
 use bytes::Bytes;
-use domain::events::{Audience, Committed, Event, MembershipChange, Revision};
-use domain::live::{Changed, ChangedConversation, Known, NodeReader, Past, Resync, ResyncReason, Typing};
+use domain::events::{Audience, Committed, Event, Revision};
+use domain::live::{Changed, Known, NodeReader, Past, Resync, ResyncReason, Typing};
 use domain::{ConversationId, GroupId, UserId};
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
@@ -24,7 +24,7 @@ use uuid::Uuid;
 /// How often it is looked what waits.
 const TICK: Duration = Duration::from_millis(50);
 /// How often all is compared with the database while NATS is there: what was lost comes so much later at the most.
-const CHECK_EVERY: Duration = Duration::from_secs(2);
+const CHECK_EVERY: Duration = Duration::from_secs(1);
 /// How often while it is not.
 const CHECK_EVERY_WITHOUT: Duration = Duration::from_millis(500);
 /// How long what the database has may take to come in by itself.
@@ -186,9 +186,7 @@ impl Node {
     }
 
     fn tell_typing(&mut self, typing: &Typing) {
-        if let Some(word) = Word::typing(typing) {
-            self.tell(&subjects(typing.audience), word);
-        }
+        self.tell(&subjects(typing.audience), Word::typing(typing));
     }
 
     /// Something was committed here.
@@ -212,33 +210,28 @@ impl Node {
             let Some(events) = by_conversation.remove(&of) else { continue };
             let Some(before) = heads.get(&of).copied() else {
                 warn!(conversation = %of, "a commit came without where its conversation stood");
-                self.sequencer.want(of);
+                self.sequencer.want(of, audience_of(&events));
                 continue;
             };
+            let audience = audience_of(&events);
             let after = before.after(&events, revision);
             let step = Step { conversation: of, before, after, events };
             let subjects = concerned(&step.events);
             self.number += 1;
             let packet = |word| serde_json::to_vec(&Packet { from: self.id, number: self.number, word });
-            let whole = packet(Word::step(&step)).ok().filter(|bytes| bytes.len() <= MOST_BYTES);
-            match whole.map_or_else(|| packet(Word::bare_step(&step)), Ok) {
+            let whole = packet(Word::step(&step, audience)).ok().filter(|bytes| bytes.len() <= MOST_BYTES);
+            match whole.map_or_else(|| packet(Word::bare_step(&step, audience)), Ok) {
                 Ok(bytes) => self.send(&subjects, Bytes::from(bytes)),
                 Err(error) => warn!(%error, "a packet was not made"),
             }
-            self.offer(step);
+            self.offer(step, audience);
         }
     }
 
-    fn offer(&mut self, step: Step) {
-        let interesting = step.events.iter().any(|event| self.is_interesting(event)) || step.events.is_empty();
-        let events = self.sequencer.offer(step, interesting, Instant::now());
+    fn offer(&mut self, step: Step, audience: Audience) {
+        let interest = self.hub.interest(audience);
+        let events = self.sequencer.offer(step, audience, interest, Instant::now());
         self.hub.deliver(events);
-    }
-
-    /// Whether it is of interest to somebody here.
-    fn is_interesting(&self, event: &Event) -> bool {
-        self.hub.is_interested(event.audience())
-            || matches!(event.membership_change(), Some(MembershipChange::Joins(_, user)) if self.hub.is_connected(user))
     }
 
     fn incoming(&mut self, incoming: Incoming) {
@@ -272,7 +265,7 @@ impl Node {
     /// Another node said something.
     fn heard(&mut self, packet: (Uuid, u64), word: Word) {
         match word {
-            Word::Step { of, before, after, events } => {
+            Word::Step { of, audience, before, after, events } => {
                 let events: Option<Vec<Event>> = events.into_iter().map(EventOnWire::into_event).collect();
                 let step = Step {
                     conversation: ConversationId(of),
@@ -282,10 +275,14 @@ impl Node {
                     events: events.unwrap_or_default(),
                 };
                 if step.before != step.after || self.remembered.is_new(packet) {
-                    self.offer(step);
+                    self.offer(step, audience.into());
                 }
             }
-            Word::Happened(event) => self.hub.deliver(event.into_event().into_iter().collect()),
+            Word::Happened(event) => {
+                let events: Vec<_> = event.into_event().into_iter().collect();
+                self.reader.heard(&events);
+                self.hub.deliver(events);
+            }
             Word::Typing { user, username, conversation, audience } => {
                 let (user, conversation) = (UserId(user), conversation.map(ConversationId));
                 self.hub.typing_elsewhere(Typing { user, username, conversation, audience: audience.into() });
@@ -337,7 +334,9 @@ impl Node {
     /// Does what is due.
     fn go_on(&mut self, now: Instant) {
         self.settle(now);
-        self.to_ask.extend(self.sequencer.wanting(now));
+        let (ask, events) = self.sequencer.wanting(|audience| self.hub.interest(audience), now);
+        self.to_ask.extend(ask);
+        self.hub.deliver(events);
         while self.asked.len() < MOST_ASKED
             && let Some((of, known)) = self.to_ask.pop_front()
         {
@@ -365,8 +364,8 @@ impl Node {
             Check::Settling(changed, until) => {
                 let (hub, sequencer) = (&self.hub, &self.sequencer);
                 changed.conversations.retain(|changed| {
-                    (hub.is_interested(changed.audience) || may_concern_joiners(changed, sequencer.horizon()))
-                        && sequencer.is_behind(changed)
+                    sequencer.is_behind(changed, hub.interest(changed.audience))
+                        || sequencer.may_have_missed_members(changed)
                 });
                 if changed.conversations.is_empty() {
                     let at = changed.at;
@@ -376,7 +375,11 @@ impl Node {
                     NODES.checks.increment(1);
                 } else if *until <= now {
                     for behind in &changed.conversations {
-                        self.sequencer.want(behind.conversation);
+                        if self.sequencer.is_behind(behind, self.hub.interest(behind.audience)) {
+                            self.sequencer.want(behind.conversation, behind.audience);
+                        } else {
+                            self.to_ask.push_back((behind.conversation, Known::Before(self.sequencer.horizon())));
+                        }
                     }
                     // Asked for now; looked at again when that is done or should be.
                     *until = now + every;
@@ -407,8 +410,19 @@ impl Node {
                 return self.sequencer.failed(of, now);
             }
         };
+        let known = self.sequencer.head(of);
         if let (Audience::Members(group), Some(members)) = (past.audience, past.members.take()) {
-            self.hub.reload_roster(group, members.into_iter().collect());
+            // Who stays in is told only where something was missed.
+            let missed = known.is_none_or(|head| head.roster < past.head.roster);
+            if !members.is_empty() {
+                self.sequencer.adopt(of, past.audience);
+            }
+            self.hub.reload_roster(group, members.into_iter().collect(), missed);
+        }
+        self.sequencer.members_are_known(of);
+        if known.is_some_and(|head| head.covers(&past.stands)) {
+            // Only who is in it was to be known.
+            return self.sequencer.unasked(of);
         }
         if past.missed > MOST_CAUGHT_UP {
             past.events.clear();
@@ -419,11 +433,6 @@ impl Node {
         let events = self.sequencer.filled(of, past, now);
         self.hub.deliver(events);
     }
-}
-
-/// Whether somebody may have come in who is not known to be: whoever was added while that could not be told.
-fn may_concern_joiners(changed: &ChangedConversation, horizon: Revision) -> bool {
-    matches!(changed.audience, Audience::Members(_)) && changed.head.roster >= horizon
 }
 
 /// What comes of asking the database, once.

@@ -56,3 +56,12 @@ pub fn concerned<'a>(events: impl IntoIterator<Item = &'a Event>) -> Vec<Subject
     concerned.dedup();
     concerned
 }
+
+/// To whom a conversation is of interest in which this happened.
+pub fn audience_of(events: &[Event]) -> Audience {
+    let wider = |audience| match audience {
+        Audience::MembersAmong(group, _) => Audience::Members(group),
+        audience => audience,
+    };
+    events.first().map_or(Audience::Nobody, |event| wider(event.audience()))
+}

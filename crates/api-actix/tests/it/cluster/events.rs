@@ -123,6 +123,7 @@ async fn an_ended_session_closes_its_sockets_everywhere() {
         assert!(begun.elapsed() < std::time::Duration::from_secs(10));
         user[1].get("/me").await.refused(401, None);
     }
+    nodes.nats.start_again();
     // Of a deleted account as well.
     let eve = nodes.user("eve").await;
     let mut there = Socket::open(&eve[1]).await;

@@ -150,7 +150,12 @@ async fn who_was_at_a_node_that_is_killed_goes_on_at_another() {
         }
         let mut socket = Socket::since(&users[1][1], &socket.cursor.clone()).await;
         // The first may have come before.
-        let first = socket.next().await["update"].as_i64().unwrap();
+        let mut frame = socket.next().await;
+        if frame["event"] == "resync" {
+            // The cursor may lie a little before what one knows: the group was made lately.
+            frame = socket.next().await;
+        }
+        let first = frame["update"].as_i64().unwrap();
         assert!(first <= last + 1, "{first} leaves out {}", last + 1);
         last = first;
         socket

@@ -32,7 +32,7 @@ pub struct Packet {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Word {
     /// A commit, as far as it is of one conversation.
-    Step { of: Uuid, before: HeadOnWire, after: HeadOnWire, events: Vec<EventOnWire> },
+    Step { of: Uuid, audience: AudienceOnWire, before: HeadOnWire, after: HeadOnWire, events: Vec<EventOnWire> },
     /// Something of no conversation.
     Happened(EventOnWire),
     /// Somebody is typing.
@@ -69,33 +69,32 @@ impl From<HeadOnWire> for Head {
 pub enum AudienceOnWire {
     Users([Uuid; 2]),
     Members(Uuid),
+    Everybody,
+    Nobody,
 }
 
 impl Word {
     /// Of a step, with what happened.
-    pub fn step(step: &Step) -> Self {
+    pub fn step(step: &Step, audience: Audience) -> Self {
         let events = step.events.iter().map(EventOnWire::from).collect();
-        Self::Step { of: step.conversation.0, before: step.before.into(), after: step.after.into(), events }
+        let (before, after) = (step.before.into(), step.after.into());
+        Self::Step { of: step.conversation.0, audience: audience.into(), before, after, events }
     }
 
     /// Of a step that is too long: that it was.
-    pub fn bare_step(step: &Step) -> Self {
-        Self::Step { of: step.conversation.0, before: step.before.into(), after: step.after.into(), events: Vec::new() }
+    pub fn bare_step(step: &Step, audience: Audience) -> Self {
+        let (before, after) = (step.before.into(), step.after.into());
+        Self::Step { of: step.conversation.0, audience: audience.into(), before, after, events: Vec::new() }
     }
 
-    /// `None` for an audience that nobody types to.
-    pub fn typing(typing: &Typing) -> Option<Self> {
-        let audience = match typing.audience {
-            Audience::Users(users) => AudienceOnWire::Users(users.map(|user| user.0)),
-            Audience::Members(group) => AudienceOnWire::Members(group.0),
-            Audience::MembersAmong(..) | Audience::Everybody | Audience::Nobody => return None,
-        };
-        Some(Self::Typing {
+    /// Of who is typing where.
+    pub fn typing(typing: &Typing) -> Self {
+        Self::Typing {
             user: typing.user.0,
             username: typing.username.clone(),
             conversation: typing.conversation.map(|of| of.0),
-            audience,
-        })
+            audience: typing.audience.into(),
+        }
     }
 
     /// Of who came or went.
@@ -114,6 +113,20 @@ impl From<AudienceOnWire> for Audience {
         match audience {
             AudienceOnWire::Users(users) => Self::Users(users.map(UserId)),
             AudienceOnWire::Members(group) => Self::Members(GroupId(group)),
+            AudienceOnWire::Everybody => Self::Everybody,
+            AudienceOnWire::Nobody => Self::Nobody,
+        }
+    }
+}
+
+impl From<Audience> for AudienceOnWire {
+    /// Who of a group's members matters only where it is given out: what is told with it says that again.
+    fn from(audience: Audience) -> Self {
+        match audience {
+            Audience::Users(users) => Self::Users(users.map(|user| user.0)),
+            Audience::Members(group) | Audience::MembersAmong(group, _) => Self::Members(group.0),
+            Audience::Everybody => Self::Everybody,
+            Audience::Nobody => Self::Nobody,
         }
     }
 }
