@@ -7,16 +7,20 @@ use crate::schema::{conversations, members, messages, users};
 use crate::sql_types::Id;
 use async_trait::async_trait;
 use diesel::prelude::*;
-use domain::events::Revision;
+use domain::events::{Head, Revision};
 use domain::live::{LiveReader, Missed, MissedIn, Roster};
-use domain::{ConversationId, Result, UserId};
+use domain::{ConversationId, GroupId, Result, UserId};
+
+fn group_and_head((id, update, changed, roster): (Id, i64, i64, i64)) -> (GroupId, Head) {
+    (id.into(), Head { update, changed: Revision(changed), roster: Revision(roster) })
+}
 
 fn roster(conn: &mut AnyConnection, user: UserId, at: Revision) -> DbResult<Roster> {
     let me = Id::from(user);
     let mine = || members::table.inner_join(conversations::table).filter(members::user_id.eq(me));
-    let groups: Vec<Id> = mine()
+    let groups: Vec<(Id, i64, i64, i64)> = mine()
         .filter(conversations::kind.eq("group").and(conversations::deleted_at.is_null()))
-        .select(members::conversation_id)
+        .select((conversations::id, conversations::update, conversations::revision, conversations::roster_revision))
         .load(conn)?;
     let pairs: Vec<(Option<Id>, Option<Id>)> = mine()
         .filter(conversations::kind.eq("direct"))
@@ -29,7 +33,7 @@ fn roster(conn: &mut AnyConnection, user: UserId, at: Revision) -> DbResult<Rost
         .select(users::id)
         .load(conn)?;
     Ok(Roster {
-        groups: groups.into_iter().map(Into::into).collect(),
+        groups: groups.into_iter().map(group_and_head).collect(),
         contacts: contacts.into_iter().map(Into::into).collect(),
         at,
     })

@@ -96,16 +96,6 @@ impl Connection {
         self.sent.set(false);
     }
 
-    /// It knows all that was committed before.
-    pub(crate) fn begins(&self, at: Revision) {
-        self.began.set(at);
-    }
-
-    /// From when on it gets everything.
-    pub(crate) fn began(&self) -> Revision {
-        self.began.get()
-    }
-
     pub(crate) fn is_joining(&self) -> bool {
         matches!(*self.stage.borrow(), Stage::Joining(_))
     }

@@ -4,7 +4,7 @@ use crate::frame::{Dispatch, Framer, Item, Notice};
 use crate::presence::{Announcement, Question, Registry};
 use crate::relay::{Command, Interest, Relay, Subject};
 use crate::telemetry::METRICS;
-use domain::events::{Audience, Committed, Event, EventPublisher, Revision};
+use domain::events::{Audience, Committed, Event, EventPublisher, Head, Revision};
 use domain::live::{Resync, Typing, TypingThrottle};
 use domain::messages::Recipient;
 use domain::{GroupId, SessionId, UserId};
@@ -67,8 +67,8 @@ struct Line {
 struct Watched {
     /// How many shards have any.
     shards: usize,
-    /// What the first of them knew when it came.
-    since: Revision,
+    /// Where the group stood for the first of them, if it was not told of it by what happened.
+    known: Option<Head>,
 }
 
 /// Where committed events come in and go to every shard.
@@ -242,12 +242,12 @@ impl Hub {
         }
     }
 
-    /// A shard has its first connection of a member of the group, who knows all that was committed before `since`.
-    pub(crate) fn watch_group(&self, group: GroupId, since: Revision) {
+    /// A shard has its first connection of a member of the group, who knows it as it stands at `known`.
+    pub(crate) fn watch_group(&self, group: GroupId, known: Option<Head>) {
         let mut groups = lock(&self.groups);
         let watched = groups.entry(group).or_insert_with(|| {
             self.tell_nodes(|| Command::Watch(Subject::Group(group), true));
-            Watched { shards: 0, since }
+            Watched { shards: 0, known }
         });
         watched.shards += 1;
     }
@@ -288,7 +288,11 @@ impl Hub {
                 let registry = lock(&self.registry);
                 since(users.iter().filter_map(|user| registry.known_since(*user)).min())
             }
-            Audience::Members(group) => since(lock(&self.groups).get(&group).map(|watched| watched.since)),
+            Audience::Members(group) => match lock(&self.groups).get(&group) {
+                Some(Watched { known: Some(head), .. }) => Interest::Knows(*head),
+                Some(Watched { known: None, .. }) => Interest::Since(Revision(0)),
+                None => Interest::Nobody,
+            },
             Audience::Everybody if self.connections() > 0 => Interest::Since(Revision(0)),
             Audience::Everybody | Audience::Nobody => Interest::Nobody,
         }

@@ -2,7 +2,7 @@
 
 use crate::connection::Connection;
 use crate::hub::Hub;
-use domain::events::{Audience, MembershipChange};
+use domain::events::{Audience, Head, MembershipChange};
 use domain::{GroupId, UserId};
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -47,8 +47,9 @@ impl Members {
         }
     }
 
-    /// Whether the connection was not in the group before.
-    pub fn join(&mut self, group: GroupId, connection: &Rc<Connection>) -> bool {
+    /// Whether the connection was not in the group before. It knows the group as it stands at `known`; `None` where it is told
+    /// of the group by what happens.
+    pub fn join(&mut self, group: GroupId, connection: &Rc<Connection>, known: Option<Head>) -> bool {
         let mut groups = connection.groups.borrow_mut();
         if groups.contains(&group) {
             return false;
@@ -56,7 +57,7 @@ impl Members {
         groups.push(group);
         let members = self.by_group.entry(group).or_default();
         if members.is_empty() {
-            self.hub.watch_group(group, connection.began());
+            self.hub.watch_group(group, known);
         }
         members.push(Rc::clone(connection));
         true
@@ -89,7 +90,7 @@ impl Members {
             MembershipChange::Joins(group, user) => {
                 for connection in self.of_user(user).to_vec() {
                     if !connection.is_joining() {
-                        self.join(group, &connection);
+                        self.join(group, &connection, None);
                     }
                 }
             }

@@ -105,11 +105,10 @@ impl Shard {
             return;
         }
         self.hub.begins(connection.user, roster.at);
-        connection.begins(roster.at);
         let mut members = self.members.borrow_mut();
         remove(&mut members.joining, connection);
-        for group in roster.groups {
-            members.join(group, connection);
+        for (group, head) in roster.groups {
+            members.join(group, connection, Some(head));
         }
         *connection.contacts.borrow_mut() = roster.contacts;
         for (dispatch, index) in connection.catch_up(roster.at) {
@@ -119,7 +118,7 @@ impl Shard {
                 Notice::Roster { group, inside, .. } => {
                     let is_in = inside.contains(&connection.user);
                     let changes = match is_in {
-                        true => members.join(*group, connection),
+                        true => members.join(*group, connection, None),
                         false => members.leave(*group, connection),
                     };
                     if !changes {
@@ -141,7 +140,7 @@ impl Shard {
             if let Some(MembershipChange::Joins(group, user)) = change
                 && user == connection.user
             {
-                members.join(group, connection);
+                members.join(group, connection, None);
             }
             let told = event.audience().includes(connection.user, |group| connection.groups.borrow().contains(&group));
             if let Some(frame) = told.then(|| item.frame(&*self.hub.framer)).flatten() {
@@ -269,7 +268,7 @@ impl Shard {
         }
         for user in inside {
             for connection in members.of_user(*user).to_vec() {
-                if !connection.is_joining() && (members.join(group, &connection) || tell_all) {
+                if !connection.is_joining() && (members.join(group, &connection, None) || tell_all) {
                     self.give(&connection, item);
                 }
             }

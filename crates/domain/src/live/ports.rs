@@ -1,15 +1,15 @@
 //! What a live connection needs of storage: in which groups its user is, and what it missed while it was away.
 
 use crate::error::Result;
-use crate::events::Revision;
+use crate::events::{Head, Revision};
 use crate::ids::{ConversationId, GroupId, UserId};
 use async_trait::async_trait;
 
 /// In which groups somebody is, at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Roster {
-    /// The groups.
-    pub groups: Vec<GroupId>,
+    /// The groups, and where each stands.
+    pub groups: Vec<(GroupId, Head)>,
     /// The other users of one's direct conversations, living ones.
     pub contacts: Vec<UserId>,
     /// The moment: everything committed later has this revision or a greater one.

@@ -2,9 +2,9 @@
 
 use crate::concurrency::all;
 use crate::world::{Raw, World, limit, now, open, text};
-use domain::events::{Committed, Event, EventPublisher, Revision};
+use domain::events::{Committed, Event, EventPublisher, Head, Revision};
 use domain::groups::{GroupChange, GroupRepository, MemberRepository, Role, Visibility};
-use domain::live::{LiveReader, MissedIn};
+use domain::live::{Known, LiveReader, MissedIn, NodeReader};
 use domain::messages::{Content, MessageLog, MessageReader, Recipient};
 use domain::users::ServerPolicy;
 use domain::{ConversationId, UserId};
@@ -61,7 +61,8 @@ async fn a_roster_is_ones_groups_and_living_contacts(db: TestDb) {
     world.remove(ada, left, ada).await.unwrap();
     world.delete_user(eve).await;
     let roster = world.roster(ada).await.unwrap();
-    assert_eq!((roster.groups, roster.contacts), (vec![tea], vec![bob]));
+    let stands = world.past(tea.conversation(), Known::Head(Head::NEW), vec![]).await.unwrap().unwrap().stands;
+    assert_eq!((roster.groups, roster.contacts), (vec![(tea, stands)], vec![bob]));
     let nobody = world.roster(UserId(crate::world::fresh())).await.unwrap();
     assert_eq!((nobody.groups, nobody.contacts), (vec![], vec![]));
 }

@@ -49,9 +49,8 @@ struct Track {
     wanting: bool,
     /// The database is being asked.
     asking: bool,
-    /// What was taken for known without asking, since it interested nobody here: all that was committed up to then. Whoever comes
-    /// to be interested may know less.
-    assumed: Option<Revision>,
+    /// What was taken for known without asking, since it interested nobody here. Whoever comes to be interested may know less.
+    assumed: Option<Head>,
     /// Somebody here may be in the group by what was assumed, and it was not looked up.
     members_unknown: bool,
 }
@@ -101,13 +100,28 @@ pub enum Interest {
     Nobody,
     /// Somebody, who knows all that was committed before this revision.
     Since(Revision),
+    /// Somebody, who knew the conversation as it stands at this head.
+    Knows(Head),
 }
 
-/// Whether all that led to the step was given out to those whom it interests, or they know it.
-fn follows_from_what_is_known(step: &Step, horizon: Revision, interest: Interest) -> bool {
-    match interest {
-        Interest::Nobody => true,
-        Interest::Since(since) => step.before.newest() < horizon.max(since),
+impl Interest {
+    /// Whether all that led to the head is known, where all that is older than the horizon was given out.
+    fn knows(self, head: &Head, horizon: Revision) -> bool {
+        head.newest() < horizon
+            || match self {
+                Self::Nobody => true,
+                Self::Since(since) => head.newest() < since,
+                Self::Knows(known) => known.covers(head),
+            }
+    }
+
+    /// What is known for certain.
+    fn known(self, horizon: Revision) -> Known {
+        match self {
+            Self::Knows(head) if head.newest() >= horizon => Known::Head(head),
+            Self::Since(since) => Known::Before(horizon.max(since)),
+            Self::Knows(_) | Self::Nobody => Known::Before(horizon),
+        }
     }
 }
 
@@ -137,9 +151,9 @@ impl Sequencer {
         let horizon = self.horizon;
         let track = self.tracks.entry(step.conversation).or_insert_with(|| Track::new(audience));
         let jumps = track.head.is_none_or(|head| step.before != head && step.before.covers(&head));
-        if step.changes() && jumps && !track.asking && follows_from_what_is_known(&step, horizon, interest) {
+        if step.changes() && jumps && !track.asking && interest.knows(&step.before, horizon) {
             if interest == Interest::Nobody && step.before.newest() >= horizon {
-                track.assumed = Some(step.before.newest());
+                track.assumed = Some(step.before);
                 track.members_unknown = true;
             }
             track.head = Some(step.before);
@@ -168,12 +182,12 @@ impl Sequencer {
                 return true;
             }
             let interest = interest(track.audience);
-            let Interest::Since(since) = interest else {
+            if interest == Interest::Nobody {
                 // What interests nobody needs no past: whoever comes to be interested asks for it.
                 return false;
-            };
+            }
             if track.head.is_none() {
-                let known = track.held.iter().filter(|step| follows_from_what_is_known(step, horizon, interest));
+                let known = track.held.iter().filter(|step| interest.knows(&step.before, horizon));
                 track.head = known.map(|step| step.before).min_by_key(|head| (head.update, head.roster));
                 events.append(&mut track.advance(now));
                 if track.head.is_some() && track.held.is_empty() && !track.wanting {
@@ -181,7 +195,11 @@ impl Sequencer {
                 }
             }
             track.asking = true;
-            ask.push((*of, track.head.map_or(Known::Before(horizon.max(since)), Known::Head)));
+            let known = interest.known(horizon);
+            if let (None, Known::Head(head)) = (track.head, known) {
+                track.head = Some(head);
+            }
+            ask.push((*of, track.head.map_or(known, Known::Head)));
             true
         });
         (ask, events)
@@ -224,14 +242,14 @@ impl Sequencer {
 
     /// Whether something of it, as the database has it, was not given out yet to those who are interested.
     pub fn is_behind(&self, changed: &ChangedConversation, interest: Interest) -> bool {
-        let Interest::Since(since) = interest else { return false };
-        let known = self.horizon.max(since);
+        let known = |head: &Head| interest.knows(head, self.horizon);
         match self.tracks.get(&changed.conversation) {
+            _ if interest == Interest::Nobody => false,
             Some(track) => {
-                let unknown = track.assumed.is_some_and(|assumed| assumed >= known);
+                let unknown = track.assumed.is_some_and(|assumed| !known(&assumed));
                 unknown || track.head.is_none_or(|head| !head.covers(&changed.head))
             }
-            None => changed.head.newest() >= known,
+            None => !known(&changed.head),
         }
     }
 

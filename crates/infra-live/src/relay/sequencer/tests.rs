@@ -227,3 +227,21 @@ fn who_was_about_to_come_is_given_what_was_taken_for_known() {
     sequencer.want(HERE, GROUP);
     assert_eq!(sequencer.wanting(|_| came, now), (vec![(HERE, Known::Before(Revision(103)))], vec![]));
 }
+
+#[test]
+fn who_knows_where_it_stands_is_given_what_follows() {
+    let steps = history();
+    let now = Instant::now();
+    let knows = Interest::Knows(steps[2].after);
+    let mut sequencer = Sequencer::new(Revision(100));
+    assert!(sequencer.offer(steps[4].clone(), GROUP, knows, now).is_empty(), "the removal is missing");
+    let (ask, events) = sequencer.wanting(|_| knows, now + PATIENCE);
+    assert_eq!((ask, events), (vec![(HERE, Known::Head(steps[2].after))], vec![]));
+    let mut sequencer = Sequencer::new(Revision(100));
+    assert_eq!(numbers(&sequencer.offer(steps[3].clone(), GROUP, knows, now)), [-1]);
+    let changed = |head| ChangedConversation { conversation: HERE, audience: GROUP, head };
+    let sequencer = Sequencer::new(Revision(100));
+    assert!(
+        !sequencer.is_behind(&changed(steps[2].after), knows) && sequencer.is_behind(&changed(steps[3].after), knows)
+    );
+}
