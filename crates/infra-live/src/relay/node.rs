@@ -364,8 +364,8 @@ impl Node {
             Check::Settling(changed, until) => {
                 let (hub, sequencer) = (&self.hub, &self.sequencer);
                 changed.conversations.retain(|changed| {
-                    sequencer.is_behind(changed, hub.interest(changed.audience))
-                        || sequencer.may_have_missed_members(changed)
+                    let interest = hub.interest(changed.audience);
+                    sequencer.is_behind(changed, interest) || sequencer.may_have_missed_members(changed, interest)
                 });
                 if changed.conversations.is_empty() {
                     let at = changed.at;

@@ -149,6 +149,10 @@ impl Sequencer {
     /// Takes a step, and gives what is to be given out now.
     pub fn offer(&mut self, step: Step, audience: Audience, interest: Interest, now: Instant) -> Vec<Event> {
         let horizon = self.horizon;
+        if step.changes() && step.after.newest() < horizon {
+            // Late: it was given out, read from the database.
+            return Vec::new();
+        }
         let track = self.tracks.entry(step.conversation).or_insert_with(|| Track::new(audience));
         let jumps = track.head.is_none_or(|head| step.before != head && step.before.covers(&head));
         if step.changes() && jumps && !track.asking && interest.knows(&step.before, horizon) {
@@ -254,10 +258,11 @@ impl Sequencer {
     }
 
     /// Whether somebody here may be in the group, and nobody knows: whoever was added while that could not be told.
-    pub fn may_have_missed_members(&self, changed: &ChangedConversation) -> bool {
+    pub fn may_have_missed_members(&self, changed: &ChangedConversation, interest: Interest) -> bool {
+        let track = self.tracks.get(&changed.conversation);
         matches!(changed.audience, Audience::Members(_))
             && changed.head.roster >= self.horizon
-            && self.tracks.get(&changed.conversation).is_none_or(|track| track.members_unknown)
+            && track.map_or(interest == Interest::Nobody, |track| track.members_unknown)
     }
 
     /// Takes note that who is in the group was looked up.

@@ -174,6 +174,8 @@ fn the_horizon_tells_who_is_behind_and_what_is_old() {
     assert!(sequencer.is_behind(&changed(steps[3].after), SINCE), "the removal was missed");
     sequencer.reach(Revision(102));
     assert!(sequencer.tracks.is_empty());
+    // What comes late was given out.
+    assert!(sequencer.offer(steps[0].clone(), GROUP, SINCE, now).is_empty());
     // What follows from the old is known to.
     assert_eq!(numbers(&sequencer.offer(steps[1].clone(), GROUP, SINCE, now)), [6]);
     sequencer.want(HERE, GROUP);
@@ -203,9 +205,9 @@ fn what_interests_nobody_is_not_asked_for() {
     assert_eq!(numbers(&sequencer.offer(steps[3].clone(), GROUP, Interest::Nobody, now)), [-1]);
     let changed = ChangedConversation { conversation: HERE, audience: GROUP, head: steps[3].after };
     assert!(!sequencer.is_behind(&changed, Interest::Nobody));
-    assert!(sequencer.may_have_missed_members(&changed), "somebody may have been added before");
+    assert!(sequencer.may_have_missed_members(&changed, Interest::Nobody), "somebody may have been added before");
     sequencer.members_are_known(HERE);
-    assert!(!sequencer.may_have_missed_members(&changed));
+    assert!(!sequencer.may_have_missed_members(&changed, Interest::Nobody));
     // What came between is not waited for.
     assert_eq!(numbers(&sequencer.offer(steps[5].clone(), GROUP, Interest::Nobody, now)), [9]);
     sequencer.want(HERE, GROUP);
