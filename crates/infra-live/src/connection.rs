@@ -51,6 +51,8 @@ pub struct Connection {
     /// From when on it gets everything.
     began: Cell<Revision>,
     pub(crate) stage: RefCell<Stage>,
+    /// While it is not known where it begins: before what it does not.
+    pub(crate) floor: Cell<Option<Revision>>,
     /// By conversation, the last number that was replayed. The shard may be behind the database from which it was: what it
     /// gives out later can be older.
     replayed: RefCell<HashMap<ConversationId, i64>>,
@@ -74,6 +76,7 @@ impl Connection {
             expires,
             began: Cell::new(Revision(0)),
             stage: RefCell::new(Stage::Joining(VecDeque::new())),
+            floor: Cell::new(None),
             replayed: RefCell::default(),
             groups: RefCell::default(),
             contacts: RefCell::default(),

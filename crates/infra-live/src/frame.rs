@@ -49,6 +49,25 @@ pub trait Framer: Send + Sync {
     fn resync(&self, resync: &Resync, cursor: Revision) -> Frame;
 }
 
+/// Who of those that were connected is in a group, where it is not known how that came about.
+#[derive(Debug)]
+pub(crate) struct Reload {
+    pub group: GroupId,
+    /// Who was connected when it was looked up. Of others it says nothing.
+    pub asked: HashSet<UserId>,
+    /// Who of them is in it.
+    pub inside: HashSet<UserId>,
+    /// Whether those are told, too, who were in it before: something else may have changed.
+    pub tell_all: bool,
+}
+
+impl Reload {
+    /// Whether the user is in the group; `None` where it says nothing of it.
+    pub fn says(&self, user: UserId) -> Option<bool> {
+        self.asked.contains(&user).then(|| self.inside.contains(&user))
+    }
+}
+
 /// What a shard is to give out.
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "nearly all are events, and each is made once for everybody")]
@@ -62,13 +81,7 @@ pub(crate) enum Notice {
         user: UserId,
         other: UserId,
     },
-    /// Of all connected, these are in the group.
-    Roster {
-        group: GroupId,
-        inside: HashSet<UserId>,
-        /// Those who stay in it, too.
-        tell_all: bool,
-    },
+    Roster(Reload),
     Resync(Audience, Resync),
     /// The server stops.
     Stop,
@@ -100,7 +113,7 @@ impl Item {
                 Notice::There { other, .. } => {
                     framer.signal(&Signal::Presence { user: *other, online: true }, self.cursor)
                 }
-                Notice::Roster { .. } => {
+                Notice::Roster(_) => {
                     let reason = ResyncReason::RosterChanged;
                     framer.resync(&Resync { conversation: None, reason }, self.cursor)
                 }

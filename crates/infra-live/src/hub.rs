@@ -1,6 +1,6 @@
 //! What all workers share.
 
-use crate::frame::{Dispatch, Framer, Item, Notice};
+use crate::frame::{Dispatch, Framer, Item, Notice, Reload};
 use crate::presence::{Announcement, Question, Registry};
 use crate::relay::{Command, Interest, Relay, Subject};
 use crate::telemetry::METRICS;
@@ -8,7 +8,8 @@ use domain::events::{Audience, Committed, Event, EventPublisher, Head, Revision}
 use domain::live::{Resync, Typing, TypingThrottle};
 use domain::messages::Recipient;
 use domain::{GroupId, SessionId, UserId};
-use std::collections::{HashMap, HashSet};
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -82,6 +83,8 @@ pub struct Hub {
     typing: Mutex<TypingThrottle>,
     /// Groups with members connected here.
     groups: Mutex<HashMap<GroupId, Watched>>,
+    /// From where those who are about to come may begin, and how many do.
+    joining: Mutex<BTreeMap<Revision, usize>>,
     /// The way to other nodes, where there are any.
     relay: OnceLock<Arc<Relay>>,
 }
@@ -102,6 +105,7 @@ impl Hub {
             registry: Mutex::default(),
             typing: Mutex::default(),
             groups: Mutex::default(),
+            joining: Mutex::default(),
             relay: OnceLock::new(),
         }
     }
@@ -263,8 +267,32 @@ impl Hub {
         }
     }
 
-    /// A connection of the user was told where it begins: it knows all that was committed before.
-    pub(crate) fn begins(&self, user: UserId, at: Revision) {
+    /// A connection is about to find out where it begins: not before what is given back, which [`Hub::begun`] is to be told.
+    pub(crate) fn begins(&self) -> Revision {
+        // Noted before the cursor can move on.
+        let line = lock(&self.line);
+        *lock(&self.joining).entry(line.cursor).or_default() += 1;
+        line.cursor
+    }
+
+    /// It has found out, or is gone.
+    pub(crate) fn begun(&self, floor: Revision) {
+        let mut joining = lock(&self.joining);
+        if let Entry::Occupied(mut many) = joining.entry(floor) {
+            *many.get_mut() -= 1;
+            if *many.get() == 0 {
+                many.remove();
+            }
+        }
+    }
+
+    /// Before this, nobody who is about to come begins; `None` where nobody is.
+    pub(crate) fn floor(&self) -> Option<Revision> {
+        lock(&self.joining).keys().next().copied()
+    }
+
+    /// A connection of the user knows all that was committed before.
+    pub(crate) fn knows(&self, user: UserId, at: Revision) {
         lock(&self.registry).begins(user, at);
     }
 
@@ -291,6 +319,8 @@ impl Hub {
             Audience::Members(group) => match lock(&self.groups).get(&group) {
                 Some(Watched { known: Some(head), .. }) => Interest::Knows(*head),
                 Some(Watched { known: None, .. }) => Interest::Since(Revision(0)),
+                // Who is about to come may be in it.
+                None if self.floor().is_some() => Interest::Since(Revision(0)),
                 None => Interest::Nobody,
             },
             Audience::Everybody if self.connections() > 0 => Interest::Since(Revision(0)),
@@ -332,10 +362,9 @@ impl Hub {
         }
     }
 
-    /// Of those connected here these are in the group. Who has come or gone by that is told to load it again; who stays, too,
-    /// where something else may have changed.
-    pub(crate) fn reload_roster(&self, group: GroupId, members: HashSet<UserId>, tell_all: bool) {
-        self.signal(Notice::Roster { group, inside: members, tell_all });
+    /// Who has come to be or not to be in a group by that is told to load it again.
+    pub(crate) fn reload_roster(&self, reload: Reload) {
+        self.signal(Notice::Roster(reload));
     }
 
     /// Tells an audience to load something again.

@@ -1,7 +1,7 @@
 //! One worker's part of the hub: its connections, who of them gets what, and the time.
 
 use crate::connection::{Connection, Transport};
-use crate::frame::{Dispatch, Frame, Item, Notice};
+use crate::frame::{Dispatch, Frame, Item, Notice, Reload};
 use crate::hub::{Hub, Refused, ShardState};
 use crate::members::{Absence, Members, remove};
 use crate::outbox::End;
@@ -81,6 +81,7 @@ impl Shard {
         self.hub.admit(caller.user, caller.session)?;
         self.state.connections.fetch_add(1, Ordering::SeqCst);
         let connection = Rc::new(Connection::new(caller, transport, expires, Instant::now()));
+        connection.floor.set(Some(self.hub.begins()));
         let mut members = self.members.borrow_mut();
         members.all.push(Rc::clone(&connection));
         members.joining.push(Rc::clone(&connection));
@@ -104,7 +105,7 @@ impl Shard {
         if connection.outbox.ended().is_some() {
             return;
         }
-        self.hub.begins(connection.user, roster.at);
+        self.hub.knows(connection.user, roster.at);
         let mut members = self.members.borrow_mut();
         remove(&mut members.joining, connection);
         for (group, head) in roster.groups {
@@ -115,11 +116,11 @@ impl Shard {
             let Some(item) = dispatch.items.get(index) else { continue };
             let event = match &item.notice {
                 Notice::Event(event) => event,
-                Notice::Roster { group, inside, .. } => {
-                    let is_in = inside.contains(&connection.user);
-                    let changes = match is_in {
-                        true => members.join(*group, connection, None),
-                        false => members.leave(*group, connection),
+                Notice::Roster(reload) => {
+                    let changes = match reload.says(connection.user) {
+                        Some(true) => members.join(reload.group, connection, None),
+                        Some(false) => members.leave(reload.group, connection),
+                        None => false,
                     };
                     if !changes {
                         continue;
@@ -157,6 +158,7 @@ impl Shard {
             }
         }
         drop(members);
+        self.has_begun(connection);
         let (groups, contacts) = (connection.groups.borrow().clone(), connection.contacts.borrow().clone());
         self.hub.appears(connection.user, groups, contacts);
     }
@@ -167,7 +169,15 @@ impl Shard {
         self.hub.who_is_there(connection.user, groups, contacts).await
     }
 
+    /// What it begins with is known, or it will not begin.
+    fn has_begun(&self, connection: &Connection) {
+        if let Some(floor) = connection.floor.take() {
+            self.hub.begun(floor);
+        }
+    }
+
     fn detach(&self, connection: &Rc<Connection>) {
+        self.has_begun(connection);
         let mut members = self.members.borrow_mut();
         remove(&mut members.all, connection);
         remove(&mut members.joining, connection);
@@ -206,9 +216,7 @@ impl Shard {
                 Notice::There { user, .. } => {
                     self.members.borrow().of_user(*user).iter().for_each(|connection| self.give(connection, item));
                 }
-                Notice::Roster { group, inside, tell_all } => {
-                    self.reload_roster(dispatch, index, item, (*group, inside, *tell_all));
-                }
+                Notice::Roster(reload) => self.reload_roster(dispatch, index, item, reload),
                 Notice::Resync(audience, _) => {
                     let members = self.members.borrow();
                     members.joining.iter().for_each(|connection| connection.hold(dispatch, index));
@@ -252,23 +260,18 @@ impl Shard {
     }
 
     /// Members changed, and it is not known how: only who is in the group now.
-    fn reload_roster(
-        &self,
-        dispatch: &Arc<Dispatch>,
-        index: usize,
-        item: &Item,
-        (group, inside, tell_all): (GroupId, &HashSet<UserId>, bool),
-    ) {
+    fn reload_roster(&self, dispatch: &Arc<Dispatch>, index: usize, item: &Item, reload: &Reload) {
         let mut members = self.members.borrow_mut();
         members.joining.iter().for_each(|connection| connection.hold(dispatch, index));
-        let before = members.of_group(group).to_vec();
-        for connection in before.iter().filter(|connection| !inside.contains(&connection.user)) {
-            members.leave(group, connection);
-            self.give(connection, item);
+        for connection in members.of_group(reload.group).to_vec() {
+            if reload.says(connection.user) == Some(false) {
+                members.leave(reload.group, &connection);
+                self.give(&connection, item);
+            }
         }
-        for user in inside {
+        for user in &reload.inside {
             for connection in members.of_user(*user).to_vec() {
-                if !connection.is_joining() && (members.join(group, &connection, None) || tell_all) {
+                if !connection.is_joining() && (members.join(reload.group, &connection, None) || reload.tell_all) {
                     self.give(&connection, item);
                 }
             }

@@ -3,13 +3,14 @@
 use super::Command;
 use super::bus::{Bus, Incoming};
 use super::packet::{EventOnWire, MOST_BYTES, Packet, Word};
-use super::sequencer::{Sequencer, Step};
+use super::sequencer::{Interest, Sequencer, Step};
 use super::subjects::{Subject, audience_of, concerned, subjects};
+use crate::frame::Reload;
 use crate::hub::Hub;
 use crate::presence::Announcement;
 use crate::telemetry::NODES;
 use bytes::Bytes;
-use domain::events::{Audience, Committed, Event, Revision};
+use domain::events::{Audience, Committed, Event, Head, Revision};
 use domain::live::{Changed, Known, NodeReader, Past, Resync, ResyncReason, Typing};
 use domain::{ConversationId, GroupId, UserId};
 use futures_util::future::BoxFuture;
@@ -40,7 +41,8 @@ const MOST_REMEMBERED: usize = 8_192;
 /// How many of those who are there somebody who comes is told of by one node.
 const MOST_TOLD: usize = 1_000;
 
-type Asked = (ConversationId, domain::Result<Option<Past>>);
+/// Which conversation, who was connected then, and the answer.
+type Asked = (ConversationId, Vec<UserId>, domain::Result<Option<Past>>);
 
 /// Comparing all with the database.
 enum Check {
@@ -139,7 +141,7 @@ impl Node {
                     Some(command) => self.command(command),
                     None => return,
                 },
-                Some((of, past)) = self.asked.next() => self.answered(of, past),
+                Some((of, among, past)) = self.asked.next() => self.answered(of, among, past),
                 changed = changed(&mut self.check) => self.changed(changed),
                 _ = ticks.tick() => {}
             }
@@ -342,7 +344,10 @@ impl Node {
         {
             NODES.gaps.increment(1);
             let (reader, among) = (Arc::clone(&self.reader), self.hub.users());
-            self.asked.push(Box::pin(async move { (of, reader.past(of, known, among).await) }));
+            self.asked.push(Box::pin(async move {
+                let past = reader.past(of, known, among.clone()).await;
+                (of, among, past)
+            }));
         }
         let gone: Vec<_> = self.leaving.extract_if(.., |(until, _)| *until <= now).collect();
         for (_, announcement) in gone {
@@ -370,6 +375,8 @@ impl Node {
                 if changed.conversations.is_empty() {
                     let at = changed.at;
                     self.check = Check::Due(now + every);
+                    // Whoever is about to come is to be given what was committed since.
+                    let at = self.hub.floor().map_or(at, |floor| floor.min(at));
                     self.sequencer.reach(at);
                     self.hub.advance(at);
                     NODES.checks.increment(1);
@@ -400,7 +407,7 @@ impl Node {
         };
     }
 
-    fn answered(&mut self, of: ConversationId, past: domain::Result<Option<Past>>) {
+    fn answered(&mut self, of: ConversationId, among: Vec<UserId>, past: domain::Result<Option<Past>>) {
         let now = Instant::now();
         let mut past = match past {
             Ok(Some(past)) => past,
@@ -413,17 +420,22 @@ impl Node {
         let known = self.sequencer.head(of);
         if let (Audience::Members(group), Some(members)) = (past.audience, past.members.take()) {
             // Who stays in is told only where something was missed.
-            let missed = known.is_none_or(|head| head.roster < past.head.roster);
+            let knows = |head: Head| head.roster >= past.head.roster;
+            let begun_with = match self.hub.interest(past.audience) {
+                Interest::Knows(head) => Some(head),
+                Interest::Since(_) | Interest::Nobody => None,
+            };
             if !members.is_empty() {
                 self.sequencer.adopt(of, past.audience);
             }
-            self.hub.reload_roster(group, members.into_iter().collect(), missed);
+            self.hub.reload_roster(Reload {
+                group,
+                asked: among.into_iter().collect(),
+                inside: members.into_iter().collect(),
+                tell_all: !known.is_some_and(knows) && !begun_with.is_some_and(knows),
+            });
         }
         self.sequencer.members_are_known(of);
-        if known.is_some_and(|head| head.covers(&past.stands)) {
-            // Only who is in it was to be known.
-            return self.sequencer.unasked(of);
-        }
         if past.missed > MOST_CAUGHT_UP {
             past.events.clear();
             (past.head, past.more) = (past.stands, false);

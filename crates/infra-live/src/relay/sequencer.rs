@@ -213,11 +213,17 @@ impl Sequencer {
     pub fn filled(&mut self, of: ConversationId, past: Past, now: Instant) -> Vec<Event> {
         let Some(track) = self.tracks.get_mut(&of) else { return Vec::new() };
         track.asking = false;
-        track.wanting = past.more;
-        track.since = None;
-        track.head = Some(past.head);
-        (track.assumed, track.members_unknown) = (None, false);
         let mut events = past.events;
+        match track.head {
+            // Asked for twice, or by one that was forgotten meanwhile: never back.
+            Some(head) if head.covers(&past.head) => events.clear(),
+            known => {
+                events.retain(|event| event.update() > known.map(|head| head.update));
+                track.head = Some(past.head);
+                track.wanting = past.more;
+                (track.since, track.assumed, track.members_unknown) = (None, None, false);
+            }
+        }
         events.append(&mut track.advance(now));
         events
     }
@@ -234,14 +240,6 @@ impl Sequencer {
     /// Begins with a conversation that somebody here turned out to be in, and was not told of; to be [`filled`](Self::filled) next.
     pub fn adopt(&mut self, of: ConversationId, audience: Audience) {
         self.tracks.entry(of).or_insert_with(|| Track::new(audience));
-    }
-
-    /// It was asked for what is known already.
-    pub fn unasked(&mut self, of: ConversationId) {
-        if let Some(track) = self.tracks.get_mut(&of) {
-            track.asking = false;
-            track.wanting = false;
-        }
     }
 
     /// Whether something of it, as the database has it, was not given out yet to those who are interested.
