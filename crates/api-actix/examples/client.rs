@@ -114,6 +114,8 @@ async fn main() -> Outcome<()> {
     let [base, username, password, to, content] = &arguments[..] else {
         return Err("URL NAME PASSWORD TO TEXT".into());
     };
+    // This workspace builds reqwest without a provider for TLS; with its default features, leave this out.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let http = reqwest::Client::new();
     let login = json!({ "username": username, "password": password });
     let login: Value = http.post(format!("{base}/login")).json(&login).send().await?.error_for_status()?.json().await?;

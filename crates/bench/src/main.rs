@@ -37,6 +37,8 @@ enum Command {
 }
 
 fn main() -> anyhow::Result<()> {
+    // As the workspace builds it, reqwest has no provider for TLS of its own. Fails where there is one already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     match Cli::parse().command {
         Command::Echo => echo::serve(),
         command => {

@@ -124,7 +124,7 @@ fn judge_space(free: u64) -> Finding {
     let shown = format!("{} MiB free", free >> 20);
     match free {
         ..NO_SPACE => Finding::wrong(CHECK, format!("{shown}: messages are refused soon, make room")),
-        ..LITTLE_SPACE => Finding::warning(CHECK, format!("{shown}: make room before it is full")),
+        NO_SPACE..LITTLE_SPACE => Finding::warning(CHECK, format!("{shown}: make room before it is full")),
         _ => Finding::ok(CHECK, shown),
     }
 }

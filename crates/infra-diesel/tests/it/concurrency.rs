@@ -46,7 +46,7 @@ impl Servers {
     /// By turns the one and the other.
     pub fn any(&self, n: usize) -> &Store {
         match &self.second {
-            Some((second, _)) if n % 2 == 1 => second,
+            Some((second, _)) if !n.is_multiple_of(2) => second,
             _ => &self.world,
         }
     }

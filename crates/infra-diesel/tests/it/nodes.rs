@@ -50,7 +50,7 @@ async fn heads_lead_from_one_to_the_next(db: TestDb) {
         async move {
             let store = servers.any(n);
             for turn in 0..4 {
-                let to = if n % 3 == 0 { Recipient::User(bob) } else { Recipient::Group(tea) };
+                let to = if n.is_multiple_of(3) { Recipient::User(bob) } else { Recipient::Group(tea) };
                 let sent = crate::world::stored(store.append(text(ada, to, "x")).await);
                 match (n + turn) % 4 {
                     0 => drop(store.edit(ada, sent.id, Content::parse("y").unwrap(), now()).await.unwrap()),

@@ -198,7 +198,7 @@ impl Node {
         let mut by_conversation: HashMap<ConversationId, Vec<Event>> = HashMap::new();
         for event in events {
             let Some(of) = event.conversation() else {
-                self.tell(&concerned([&event]), Word::Happened(EventOnWire::from(&event)));
+                self.tell(&concerned([&event]), Word::Happened(Box::new(EventOnWire::from(&event))));
                 self.hub.deliver(vec![event]);
                 continue;
             };

@@ -34,7 +34,7 @@ pub enum Word {
     /// A commit, as far as it is of one conversation.
     Step { of: Uuid, audience: AudienceOnWire, before: HeadOnWire, after: HeadOnWire, events: Vec<EventOnWire> },
     /// Something of no conversation.
-    Happened(EventOnWire),
+    Happened(Box<EventOnWire>),
     /// Somebody is typing.
     Typing { user: Uuid, username: String, conversation: Option<Uuid>, audience: AudienceOnWire },
     /// Somebody came or went.
