@@ -6,6 +6,7 @@
 //! it with the database every few seconds, so that nothing is lost for long whatever becomes of NATS or of other nodes.
 
 mod bus;
+mod check;
 mod node;
 mod packet;
 mod sequencer;

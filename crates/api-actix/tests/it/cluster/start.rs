@@ -83,6 +83,28 @@ async fn nats_with_tls_and_a_password_is_reached() {
     there.expect("message.created").await;
 }
 
+/// Of a group in which nobody is connected anywhere, a node needs to know nothing more than that.
+#[actix_web::test]
+async fn what_concerns_nobody_holds_nothing_up() {
+    let Some(nodes) = Nodes::start(2) else { return };
+    let checks = async || {
+        let text = metrics(&nodes, 1).await;
+        let line = text.lines().find_map(|line| line.strip_prefix("parlance_nodes_checks_total "));
+        line.map_or(0, |number| number.parse::<u64>().unwrap())
+    };
+    let (ada, bob) = (nodes.user("ada").await, nodes.user("bob").await);
+    let group = ada[0].group("tea", "private").await;
+    ada[0].add(&group, &bob[0], "member").await;
+    ada[0].post("/messages", json!({ "group_id": group, "content": "x" })).await.expect(201);
+    let before = checks().await;
+    crate::live::client::soon("three comparisons with the database", async {
+        while checks().await < before + 3 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
 async fn metrics(nodes: &Nodes, n: usize) -> String {
     nodes.process(n).client.get("/metrics").await.body.iter().map(|byte| char::from(*byte)).collect()
 }
