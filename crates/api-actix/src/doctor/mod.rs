@@ -9,6 +9,10 @@ mod uploads;
 
 use crate::config::Config;
 use serde::Serialize;
+use std::time::Duration;
+
+/// How long NATS may take to answer.
+const NATS_WITHIN: Duration = Duration::from_secs(5);
 
 /// What a check came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -66,14 +70,21 @@ pub async fn examine(config: &Config) -> Vec<Finding> {
     findings.extend(database.findings);
     findings.extend(uploads::examine(config, is_readable).await);
     findings.push(local::port(config));
-    findings.push(nats(config));
+    findings.push(nats(config).await);
     findings
 }
 
 /// The bus between nodes.
-fn nats(config: &Config) -> Finding {
-    match config.nats {
-        None => Finding::ok("nats", "not configured: this is the only node"),
-        Some(_) => Finding::warning("nats", "configured; whether it answers, the log of a server says"),
+async fn nats(config: &Config) -> Finding {
+    const CHECK: &str = "nats";
+    let Some(options) = config.nats.clone() else {
+        return Finding::ok(CHECK, "not configured: this is the only node");
+    };
+    match tokio::time::timeout(NATS_WITHIN, options.probe()).await {
+        Ok(Ok(())) => Finding::ok(CHECK, "answers"),
+        Ok(Err(error)) => {
+            Finding::wrong(CHECK, format!("PARLANCE_NATS_URL: {error}; until it is there, events are late"))
+        }
+        Err(_) => Finding::wrong(CHECK, "PARLANCE_NATS_URL: it does not answer; until it does, events are late"),
     }
 }

@@ -59,6 +59,9 @@ pub enum NatsError {
     /// TLS cannot be set up, or the like.
     #[error("cannot connect: {0}")]
     Connect(#[from] async_nats::ConnectError),
+    /// It took the connection, and nothing else.
+    #[error("it does not answer: {0}")]
+    Silent(String),
 }
 
 impl NatsOptions {
@@ -70,6 +73,15 @@ impl NatsOptions {
         let known = |text: &&str| text.starts_with("nats://") || text.starts_with("tls://");
         let parse = |text: &str| Some(text.trim()).filter(known).and_then(|text| text.parse().ok());
         text.split(',').map(|text| parse(text).ok_or(NatsError::Url)).collect()
+    }
+
+    /// Looks whether a server is there and lets one in, within a few seconds.
+    ///
+    /// # Errors
+    /// [`NatsError`].
+    pub async fn probe(self) -> Result<(), NatsError> {
+        let client = self.connect_options()?.connect(self.servers).await?;
+        client.flush().await.map_err(|error| NatsError::Silent(error.to_string()))
     }
 
     fn connect_options(&self) -> Result<ConnectOptions, NatsError> {
@@ -96,7 +108,6 @@ impl NatsOptions {
         Ok(options
             .name("parlance")
             .no_echo()
-            .retry_on_initial_connect()
             .connection_timeout(CONNECT_WITHIN)
             .ping_interval(PING)
             .subscription_capacity(MOST_WAITING_OF_ONE)
@@ -139,7 +150,7 @@ impl Bus {
     pub async fn connect(options: NatsOptions) -> Result<(Self, mpsc::Receiver<Incoming>), NatsError> {
         let (incoming, comes) = mpsc::channel(MOST_WAITING);
         let told = incoming.clone();
-        let connect = options.connect_options()?.event_callback(move |event| {
+        let connect = options.connect_options()?.retry_on_initial_connect().event_callback(move |event| {
             let told = told.clone();
             async move {
                 // Who is told may be gone: then nobody is to be told.

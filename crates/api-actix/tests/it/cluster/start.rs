@@ -41,6 +41,21 @@ fn credentials_that_are_not_there_are_refused() {
     assert!(said.contains("PARLANCE_NATS_URL") && said.contains("credentials"), "{said}");
 }
 
+#[test]
+fn the_doctor_tells_whether_nats_answers() {
+    let (Some(database), Some(mut nats)) = (TestDb::postgres(), NatsServer::start()) else { return };
+    let directory = tempfile::tempdir().unwrap();
+    let url = nats.url();
+    let settings = [("DATABASE_URL", database.url()), ("PARLANCE_NATS_URL", &*url), ("PARLANCE_JWT_SECRET", SECRET)];
+    let told = || {
+        let told = Process::run(directory.path(), &["doctor"], &settings);
+        String::from_utf8(told.stdout).unwrap().lines().find(|line| line.contains("nats")).unwrap().to_owned()
+    };
+    assert!(told().starts_with("ok"), "{}", told());
+    nats.kill();
+    assert!(told().starts_with("wrong"), "{}", told());
+}
+
 #[actix_web::test]
 async fn nodes_start_without_nats_and_find_it_later() {
     let Some(mut nodes) = Nodes::start(0) else { return };
