@@ -23,12 +23,14 @@ pub enum Name {
 impl Name {
     /// `None` for anything that is in no backup.
     pub fn parse(text: &str) -> Option<Self> {
-        match text {
-            "parlance.db" => Some(Self::Database),
-            "jwt-secret" => Some(Self::Secret),
-            "manifest.json" => Some(Self::Manifest),
-            _ => FileId::parse("name", text.strip_prefix("uploads/")?).ok().map(Self::Blob),
-        }
+        let name = match text {
+            "parlance.db" => Self::Database,
+            "jwt-secret" => Self::Secret,
+            "manifest.json" => Self::Manifest,
+            _ => Self::Blob(FileId::parse("name", text.strip_prefix("uploads/")?).ok()?),
+        };
+        // A name has one spelling.
+        (name.to_string() == text).then_some(name)
     }
 }
 
@@ -88,6 +90,6 @@ mod tests {
         {
             assert_eq!(Name::parse(name), None, "{name}");
         }
-        assert_eq!(Name::parse(&format!("uploads/{}", id.to_uppercase())).map(|name| name.to_string() == id), None);
+        assert_eq!(Name::parse(&format!("uploads/{}", id.to_uppercase())), None);
     }
 }
