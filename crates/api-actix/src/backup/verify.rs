@@ -8,12 +8,17 @@ use sha2::{Digest, Sha256};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 use std::rc::Rc;
 
-/// The largest manifest that is read: about half a million files.
-const MOST_MANIFEST_BYTES: u64 = 64 << 20;
+/// How large a manifest may be behind so many bytes of an archive: no larger than those, since what it says of an entry is
+/// shorter than the entry's header, and what it says of a missing file is shorter than the file's row in the database.
+/// So a backup of however many files is read, and a made-up manifest takes no more memory than there is backup. A small one
+/// may always be there.
+fn most_manifest_bytes(before: u64) -> u64 {
+    before.max(1 << 20)
+}
 
 /// Where an entry's bytes are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,10 +95,11 @@ fn read_entries(
         let (offset, size) = (entry.raw_file_position(), entry.size());
         progress(offset, of);
         if name == Name::Manifest {
-            ensure!(manifest.is_none() && size <= MOST_MANIFEST_BYTES, "the manifest of this backup makes no sense");
-            let mut text = Vec::new();
-            entry.read_to_end(&mut text)?;
-            manifest = Some(serde_json::from_slice(&text).context("the manifest of this backup cannot be read")?);
+            let fits = size <= most_manifest_bytes(offset);
+            ensure!(manifest.is_none() && fits, "the manifest of this backup makes no sense");
+            // Not held as text beside what it says.
+            let read = serde_json::from_reader(BufReader::new(&mut entry));
+            manifest = Some(read.context("the manifest of this backup cannot be read")?);
             continue;
         }
         let mut hash = Sha256::new();
@@ -190,6 +196,36 @@ mod tests {
         }
         std::fs::write(&bad, [&bytes[..], &[0; 512]].concat()).unwrap();
         assert!(verify(&bad, |_, _| ()).is_err());
+    }
+
+    #[test]
+    fn a_manifest_of_any_number_of_files_is_shorter_than_the_archive_before_it() {
+        const HEADER_BYTES: usize = 512;
+        // Of a row: two ids, a hash, a size and a time.
+        const LEAST_ROW_BYTES: usize = 16 + 16 + 32;
+        let name = format!("uploads/{ID}");
+        let large = Entry { name, size: u64::MAX, sha256: hex(&Sha256::digest(b"")) };
+        let length = |manifest: &Manifest| serde_json::to_vec_pretty(manifest).unwrap().len();
+        let (one, two) = (manifest(vec![large.clone()]), manifest(vec![large.clone(), large]));
+        let missing = |count| Manifest { missing: vec![ID.to_owned(); count], ..manifest(Vec::new()) };
+        assert!(length(&two) - length(&one) < HEADER_BYTES);
+        assert!(length(&missing(2)) - length(&missing(1)) < LEAST_ROW_BYTES);
+        // More than half a million files.
+        assert_eq!(most_manifest_bytes(1 << 30), 1 << 30);
+    }
+
+    #[test]
+    fn a_manifest_that_is_larger_than_what_it_speaks_of_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("b.tar");
+        let mut text = serde_json::to_vec(&manifest(Vec::new())).unwrap();
+        text.resize(1 << 21, b' ');
+        forged(
+            &file,
+            &[("parlance.db", tar::EntryType::Regular, b"db"), ("manifest.json", tar::EntryType::Regular, &text)],
+        );
+        let refused = verify(&file, |_, _| ()).unwrap_err();
+        assert!(refused.to_string().contains("makes no sense"), "{refused}");
     }
 
     /// An archive as somebody else would make it, sealed as ours are.
