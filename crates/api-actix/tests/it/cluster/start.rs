@@ -53,7 +53,7 @@ fn the_doctor_tells_whether_nats_answers() {
     };
     assert!(told().starts_with("ok"), "{}", told());
     nats.kill();
-    assert!(told().starts_with("wrong"), "{}", told());
+    assert!(told().starts_with("WRONG"), "{}", told());
 }
 
 #[actix_web::test]
