@@ -1,6 +1,7 @@
 //! `parlance backup` beside a server under load, and `parlance restore`.
 
 use crate::harness::{Client, Process, User};
+use actix_web::rt::task::JoinHandle;
 use futures_util::future::join_all;
 use reqwest::multipart::{Form, Part};
 use serde_json::{Value, json};
@@ -62,8 +63,9 @@ async fn send(user: User, to: String, over: Arc<AtomicBool>, answered: Arc<Atomi
     told
 }
 
-async fn until(answered: &AtomicUsize, enough: usize) {
+async fn until<T>(answered: &AtomicUsize, enough: usize, senders: &[JoinHandle<T>]) {
     while answered.load(Ordering::Relaxed) < enough {
+        assert!(senders.iter().all(|sender| !sender.is_finished()), "a sender gave up");
         actix_web::rt::task::yield_now().await;
     }
 }
@@ -71,6 +73,9 @@ async fn until(answered: &AtomicUsize, enough: usize) {
 async fn what_was_answered_before_a_backup_is_in_it(from: &[(&str, &str)], to: &[(&str, &str)]) {
     const SENDERS: usize = 4;
     let (directory, place) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    // Senders that send as fast as they can.
+    let unlimited = [("PARLANCE_RATE_LIMITS", "off")];
+    let (from, to) = (&[from, &unlimited].concat()[..], &[to, &unlimited].concat()[..]);
     let server = Process::start(directory.path(), &[], from);
     let mut people = Vec::new();
     for n in 0..SENDERS {
@@ -83,7 +88,7 @@ async fn what_was_answered_before_a_backup_is_in_it(from: &[(&str, &str)], to: &
             actix_web::rt::spawn(send(user, to, over.clone(), answered.clone()))
         })
         .collect();
-    until(&answered, 200).await;
+    until(&answered, 200, &senders).await;
     // What is answered by now has to be in it.
     let mut before = Vec::new();
     for user in &people {
@@ -100,7 +105,7 @@ async fn what_was_answered_before_a_backup_is_in_it(from: &[(&str, &str)], to: &
     .await
     .unwrap();
     let during = answered.load(Ordering::Relaxed);
-    until(&answered, during + 50).await;
+    until(&answered, during + 50, &senders).await;
     over.store(true, Ordering::Relaxed);
     let told: Vec<Value> = join_all(senders).await.into_iter().flat_map(Result::unwrap).collect();
     assert!(said.contains("4 users") && !said.contains("missing") && !said.contains("altered"), "{said}");
