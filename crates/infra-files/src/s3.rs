@@ -24,7 +24,7 @@ const RETRIES: usize = 3;
 /// The pause before a bucket that did not answer at the start is tried again.
 const PAUSE: Duration = Duration::from_millis(500);
 /// What is written at the start, to see whether one may.
-const PROBE: &str = ".parlance";
+pub const PROBE: &str = ".parlance";
 
 /// Where blobs are kept in S3: a bucket, and what all their names begin with.
 #[derive(Debug, Clone, PartialEq, Eq)]
