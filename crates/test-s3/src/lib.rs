@@ -8,6 +8,7 @@ use s3s::auth::SimpleAuth;
 use s3s::service::{S3Service, S3ServiceBuilder};
 use s3s_fs::FileSystem;
 use std::future::pending;
+use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -162,24 +163,26 @@ impl Server {
     }
 
     async fn serve(self, stream: TcpStream) {
-        let mut mood = self.mood.clone();
         let answer = service_fn(|request: hyper::Request<hyper::body::Incoming>| {
             if request.uri().query().is_some_and(|query| query.contains("partNumber=")) {
                 self.counts.parts.fetch_add(1, Ordering::Relaxed);
             }
-            let (mut mood, answer) = (self.mood.clone(), Service::call(&self.service, request));
+            let (mood, answer) = (self.mood.clone(), Service::call(&self.service, request));
             async move {
-                // Whoever asks a silent server hears nothing, also when it has come back.
                 tokio::select! {
+                    // An outage is asked about first: nobody who asks after it has begun is answered.
                     biased;
-                    () = until(&mut mood, Mood::Silent) => pending().await,
-                    answer = answer => answer,
+                    () = until(&mood, Mood::Gone) => Err(io::Error::other("the server is gone")),
+                    // Whoever asks a silent server hears nothing, also when it has come back.
+                    () = until(&mood, Mood::Silent) => pending().await,
+                    answer = answer => answer.map_err(|fault| io::Error::other(format!("{fault:?}"))),
                 }
             }
         });
         let connection = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), answer);
         tokio::select! {
-            () = until(&mut mood, Mood::Gone) => {}
+            biased;
+            () = until(&self.mood, Mood::Gone) => {}
             // A client that has gone is no fault.
             _ = connection => {}
         }
@@ -187,6 +190,6 @@ impl Server {
 }
 
 /// Waits until the server is to behave so.
-async fn until(mood: &mut watch::Receiver<Mood>, awaited: Mood) {
-    drop(mood.wait_for(|mood| *mood == awaited).await);
+async fn until(mood: &watch::Receiver<Mood>, awaited: Mood) {
+    drop(mood.clone().wait_for(|mood| *mood == awaited).await);
 }

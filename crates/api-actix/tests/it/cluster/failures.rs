@@ -54,14 +54,15 @@ async fn while_nats_is_away_sends_go_on_and_events_arrive() {
     let (begun, away) = (Instant::now(), outage());
     let stop = begun + away;
     let sent = join_all([send_until(stop, &users[0][0], &group), send_until(stop, &users[1][1], &group)]);
-    // Late, but while it is away still: by comparing with the database.
-    let following = async {
-        let mut lasts = [0, 0];
-        for (socket, last) in sockets.iter_mut().zip(&mut lasts) {
-            follow(socket, last, 1).await;
-        }
-        lasts
-    };
+    let following = join_all(sockets.iter_mut().map(async |socket| {
+        let mut last = 0;
+        // Late, but while it is away still: by comparing with the database.
+        follow(socket, &mut last, 1).await;
+        // Who does not read for so long is cut.
+        let left = stop.saturating_duration_since(Instant::now());
+        let _ = tokio::time::timeout(left, follow(socket, &mut last, i64::MAX)).await;
+        last
+    }));
     let (sent, mut lasts) = futures_util::join!(sent, following);
     let end = sent.iter().sum::<usize>() as i64;
     assert!(end > 0);
