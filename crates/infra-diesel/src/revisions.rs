@@ -12,7 +12,9 @@ use crate::connection::AnyConnection;
 use crate::error::DbResult;
 use crate::schema::{conversations, server, users};
 use diesel::dsl::max;
+use diesel::pg::Pg;
 use diesel::prelude::*;
+use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::sql_types::BigInt;
 use domain::events::Revision;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -33,25 +35,40 @@ const SQLITE_ERA: i64 = 1 << 32;
 /// cluster's.
 const POSTGRES_ERA: i64 = 1 << 40;
 
-#[derive(QueryableByName)]
+#[derive(Queryable, QueryableByName)]
 struct Horizon {
     #[diesel(sql_type = BigInt)]
-    oldest: i64,
-    #[diesel(sql_type = BigInt)]
     newest: i64,
+    #[diesel(sql_type = BigInt)]
+    oldest: i64,
 }
+
+/// Asked in every transaction, so that it has to be a prepared statement, which `sql_query` is not.
+#[derive(QueryId)]
+struct HorizonOfTransaction;
+
+impl QueryFragment<Pg> for HorizonOfTransaction {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql(
+            "SELECT mine AS newest, CASE WHEN oldest < next THEN oldest WHEN mine = next THEN mine + 1 ELSE next END AS oldest \
+             FROM (SELECT pg_current_xact_id()::text::bigint AS mine, pg_snapshot_xmin(now)::text::bigint AS oldest, \
+             pg_snapshot_xmax(now)::text::bigint AS next FROM pg_current_snapshot() AS now) ids",
+        );
+        Ok(())
+    }
+}
+
+impl Query for HorizonOfTransaction {
+    type SqlType = (BigInt, BigInt);
+}
+impl RunQueryDsl<PgConnection> for HorizonOfTransaction {}
 
 impl Horizon {
     /// The oldest other transaction that was still under way when this one was given its id, or the first id after it where
     /// there was none; and this one. To be asked before the transaction has written anything: its snapshot, then, is older
     /// than its id, and ids that others may have been given in between are told by a gap.
     fn of_transaction(conn: &mut PgConnection) -> QueryResult<Self> {
-        diesel::sql_query(
-            "SELECT mine AS newest, CASE WHEN oldest < next THEN oldest WHEN mine = next THEN mine + 1 ELSE next END AS oldest \
-             FROM (SELECT pg_current_xact_id()::text::bigint AS mine, pg_snapshot_xmin(now)::text::bigint AS oldest, \
-             pg_snapshot_xmax(now)::text::bigint AS next FROM pg_current_snapshot() AS now) ids",
-        )
-        .get_result(conn)
+        HorizonOfTransaction.get_result(conn)
     }
 
     /// The oldest transaction still under way, and the next to begin.
