@@ -337,6 +337,15 @@ impl Hub {
         lock(&self.registry).users()
     }
 
+    pub(crate) fn is_shown(&self, user: UserId) -> bool {
+        lock(&self.registry).is_shown(user)
+    }
+
+    /// Who is shown as online for a connection to this node, though it may have gone a moment ago.
+    pub(crate) fn shown(&self) -> Vec<UserId> {
+        lock(&self.registry).shown()
+    }
+
     /// By which sessions they are, and whose each is.
     pub(crate) fn sessions(&self) -> Vec<(SessionId, UserId)> {
         lock(&self.registry).sessions()

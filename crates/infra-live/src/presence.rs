@@ -79,6 +79,16 @@ impl Registry {
         self.0.iter().filter(|(_, entry)| !entry.sessions.is_empty()).map(|(user, _)| *user).collect()
     }
 
+    /// Who was announced as online, and not as gone.
+    pub fn shown(&self) -> Vec<UserId> {
+        self.0.iter().filter(|(_, entry)| entry.online).map(|(user, _)| *user).collect()
+    }
+
+    /// Whether the user is connected, or was a moment ago.
+    pub fn is_shown(&self, user: UserId) -> bool {
+        self.0.contains_key(&user)
+    }
+
     /// By which sessions, each once, and whose.
     pub fn sessions(&self) -> Vec<(SessionId, UserId)> {
         let of = |(user, entry): (&UserId, &Entry)| {

@@ -140,6 +140,7 @@ pub struct Bus {
     outgoing: mpsc::Sender<(String, Bytes)>,
     incoming: mpsc::Sender<Incoming>,
     watched: HashMap<Subject, JoinHandle<()>>,
+    sending: JoinHandle<()>,
 }
 
 impl Bus {
@@ -173,8 +174,8 @@ impl Bus {
         });
         let client = connect.connect(options.servers).await?;
         let (outgoing, sent) = mpsc::channel(MOST_WAITING);
-        tokio::spawn(send(client.clone(), sent));
-        Ok((Self { client, prefix: options.prefix, outgoing, incoming, watched: HashMap::new() }, comes))
+        let sending = tokio::spawn(send(client.clone(), sent));
+        Ok((Self { client, prefix: options.prefix, outgoing, incoming, watched: HashMap::new(), sending }, comes))
     }
 
     /// Sends a packet to all nodes that watch the subject. Never waits.
@@ -222,8 +223,10 @@ impl Bus {
 
     /// Gives what was sent to the server, as far as it is there.
     pub async fn close(self) {
-        let Self { client, outgoing, .. } = self;
+        let Self { client, outgoing, sending, .. } = self;
         drop(outgoing);
+        // It ends when it has sent all. Should it have failed, what was sent is given all the same.
+        let _ = sending.await;
         // A server that is not there gets nothing more.
         let _ = client.flush().await;
     }

@@ -62,6 +62,7 @@ impl Node {
                 self.hub.announce(announcement);
             }
         }
+        self.keep_company(now);
     }
 
     /// Goes on with comparing.

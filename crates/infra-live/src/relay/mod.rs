@@ -3,11 +3,13 @@
 //! A node tells the others of each commit by NATS ([`bus`]), which promises nothing; the [`sequencer`] puts what comes, and
 //! what this node commits itself, into the order of each conversation, and sees by the heads (where the conversation stood
 //! before a commit and after it) whether something is missing; the [`node`] reads that from the database, and compares all of
-//! it with the database every few seconds, so that nothing is lost for long whatever becomes of NATS or of other nodes.
+//! it with the database every few seconds, so that nothing is lost for long whatever becomes of NATS or of other nodes. Who is
+//! connected where is kept by the [`others`].
 
 mod bus;
 mod check;
 mod node;
+mod others;
 mod packet;
 mod sequencer;
 mod subjects;
@@ -18,7 +20,7 @@ use crate::hub::Hub;
 use crate::presence::Announcement;
 use crate::telemetry::NODES;
 use domain::events::{Committed, EventPublisher, Revision};
-use domain::live::{NodeReader, Typing};
+use domain::live::{LiveReader, NodeReader, Typing};
 use domain::{GroupId, UserId};
 pub(crate) use sequencer::Interest;
 use std::sync::{Arc, LazyLock};
@@ -29,6 +31,8 @@ use uuid::Uuid;
 
 /// How many commits of this node may wait to be given out. Beyond that they are lost here, and read from the database.
 const MOST_WAITING: usize = 65_536;
+/// How long a start waits for NATS, before it goes on without.
+const CONNECT_WITHIN: Duration = Duration::from_secs(1);
 /// How long closing may take.
 const CLOSE_WITHIN: Duration = Duration::from_secs(1);
 
@@ -106,6 +110,7 @@ impl Unstarted {
         self,
         id: Uuid,
         reader: Arc<dyn NodeReader>,
+        rosters: Arc<dyn LiveReader>,
         horizon: Revision,
     ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         let (begun, begins) = oneshot::channel();
@@ -116,10 +121,14 @@ impl Unstarted {
             };
             runtime.block_on(async move {
                 match bus::Bus::connect(self.options).await {
-                    Ok((bus, comes)) => {
+                    Ok((bus, mut comes)) => {
+                        let mut node = node::Node::new(id, self.hub, reader, rosters, bus, horizon);
+                        // Who comes to a node that has just begun is told who is at the others. One starts without NATS, too.
+                        if let Ok(Some(first)) = tokio::time::timeout(CONNECT_WITHIN, comes.recv()).await {
+                            node.incoming(first);
+                        }
                         // Who waits for it may have given up.
                         let _ = begun.send(Ok(()));
-                        let node = node::Node::new(id, self.hub, reader, bus, horizon);
                         node.run(self.commits, self.commands, comes).await;
                     }
                     Err(error) => drop(begun.send(Err(error.into()))),

@@ -3,6 +3,7 @@
 use super::Command;
 use super::bus::{Bus, Incoming};
 use super::check::{self, Asked, Check};
+use super::others::{Found, Others};
 use super::packet::{EventOnWire, MOST_BYTES, Packet, Word};
 use super::sequencer::{Sequencer, Step};
 use super::subjects::{Subject, audience_of, concerned, subjects};
@@ -11,7 +12,7 @@ use crate::presence::Announcement;
 use crate::telemetry::NODES;
 use bytes::Bytes;
 use domain::events::{Audience, Committed, Event, Revision};
-use domain::live::{Known, NodeReader, Typing};
+use domain::live::{Known, LiveReader, NodeReader, Typing};
 use domain::{ConversationId, GroupId, UserId};
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
@@ -28,8 +29,8 @@ const TICK: Duration = Duration::from_millis(50);
 const ANSWER_WITHIN: Duration = Duration::from_millis(400);
 /// How many packets that went by two subjects are remembered.
 const MOST_REMEMBERED: usize = 8_192;
-/// How many of those who are there somebody who comes is told of by one node.
-const MOST_TOLD: usize = 1_000;
+/// How many of those who are there are told of at once; somebody who comes is told of no more by one node.
+pub(super) const MOST_TOLD: usize = 1_000;
 
 /// What came by two subjects is taken once.
 #[derive(Default)]
@@ -69,11 +70,23 @@ pub struct Node {
     pub(super) check: Check,
     /// Who has left this node, and is announced as gone then unless another says otherwise.
     pub(super) leaving: Vec<(Instant, Announcement)>,
+    pub(super) others: Others,
+    pub(super) rosters: Arc<dyn LiveReader>,
+    /// Who came or went with a node, and it is not known yet who is to be told; and those that this is being found out of.
+    pub(super) to_find: VecDeque<(UserId, bool)>,
+    pub(super) finding: FuturesUnordered<BoxFuture<'static, Found>>,
 }
 
 impl Node {
     /// A node that has given out all that is older than `horizon`.
-    pub fn new(id: Uuid, hub: Arc<Hub>, reader: Arc<dyn NodeReader>, mut bus: Bus, horizon: Revision) -> Self {
+    pub fn new(
+        id: Uuid,
+        hub: Arc<Hub>,
+        reader: Arc<dyn NodeReader>,
+        rosters: Arc<dyn LiveReader>,
+        mut bus: Bus,
+        horizon: Revision,
+    ) -> Self {
         bus.watch(Subject::Everybody);
         bus.watch(Subject::Presence);
         Self {
@@ -89,6 +102,10 @@ impl Node {
             asked: FuturesUnordered::new(),
             check: Check::Due(Instant::now()),
             leaving: Vec::new(),
+            others: Others::new(Instant::now()),
+            rosters,
+            to_find: VecDeque::new(),
+            finding: FuturesUnordered::new(),
         }
     }
 
@@ -110,6 +127,7 @@ impl Node {
                         while let Ok(committed) = commits.try_recv() {
                             self.committed(committed);
                         }
+                        self.take_leave();
                         self.bus.close().await;
                         // Who waits for it may have given up.
                         let _ = done.send(());
@@ -123,6 +141,7 @@ impl Node {
                     self.answered(of, among, past);
                     self.go_on(Instant::now());
                 }
+                Some(found) = self.finding.next() => self.found(found),
                 changed = check::changed(&mut self.check) => {
                     self.changed(changed);
                     self.go_on(Instant::now());
@@ -139,6 +158,7 @@ impl Node {
             Command::Typing(typing) => self.tell_typing(&typing),
             Command::Appeared(announcement) => {
                 self.leaving.retain(|(_, left)| left.user != announcement.user);
+                self.others.came_here(announcement.user);
                 self.tell(&[Subject::Presence], Word::presence(&announcement));
             }
             Command::Left(announcement) => {
@@ -146,6 +166,9 @@ impl Node {
                 self.leaving.push((Instant::now() + ANSWER_WITHIN, announcement));
             }
             Command::WhoIsThere(user, groups, contacts) => {
+                if !self.connected {
+                    self.others.somebody_was_not_told();
+                }
                 let groups = groups.into_iter().map(|group| group.0).collect();
                 let contacts = contacts.into_iter().map(|user| user.0).collect();
                 self.tell(&[Subject::Presence], Word::WhoIsThere { user: user.0, groups, contacts });
@@ -219,23 +242,28 @@ impl Node {
         self.hub.deliver(events);
     }
 
-    fn incoming(&mut self, incoming: Incoming) {
+    pub(super) fn incoming(&mut self, incoming: Incoming) {
         match incoming {
             Incoming::Packet(bytes) => {
                 NODES.received.increment(1);
                 match serde_json::from_slice::<Packet>(&bytes) {
                     Ok(packet) if packet.from == self.id => {}
                     Ok(packet) => self.heard((packet.from, packet.number), packet.word),
-                    Err(error) => debug!(%error, "a packet cannot be read"),
+                    Err(error) => {
+                        NODES.lost.increment(1);
+                        debug!(%error, "a packet cannot be read");
+                    }
                 }
             }
             Incoming::Connected(connected) => {
                 self.connected = connected;
                 NODES.connected.set(f64::from(u8::from(connected)));
+                self.others.missed_all(Instant::now());
                 self.check_soon();
             }
             Incoming::Lost => {
                 NODES.lost.increment(1);
+                self.others.missed_some();
                 self.check_soon();
             }
         }
@@ -249,6 +277,10 @@ impl Node {
 
     /// Another node said something.
     fn heard(&mut self, packet: (Uuid, u64), word: Word) {
+        let (from, _) = packet;
+        if self.others.heard(from, Instant::now()) {
+            self.tell(&[Subject::Presence], Word::WhoIsWithYou { node: from });
+        }
         match word {
             Word::Step { of, audience, before, after, events } => {
                 let events: Option<Vec<Event>> = events.into_iter().map(EventOnWire::into_event).collect();
@@ -274,6 +306,9 @@ impl Node {
             }
             Word::Presence { user, online, groups, contacts } => {
                 let user = UserId(user);
+                if online {
+                    self.others.came(from, user);
+                }
                 // Gone from there, but here.
                 if online || !self.hub.is_connected(user) {
                     let groups = groups.into_iter().map(GroupId).collect();
@@ -282,6 +317,7 @@ impl Node {
                 }
             }
             Word::Left { user } => {
+                self.others.left(from, UserId(user));
                 if self.hub.is_connected(UserId(user)) {
                     self.tell(&[Subject::Presence], Word::Here { user });
                 }
@@ -294,6 +330,17 @@ impl Node {
             }
             Word::There { asked_by, users } => {
                 self.hub.there_elsewhere(UserId(asked_by), users.into_iter().map(UserId));
+            }
+            Word::Alive => {}
+            Word::WhoIsWithYou { node } if node == self.id => self.tell_who_is_with_us(),
+            Word::WhoIsWithYou { .. } => {}
+            Word::With { users, first, last } => {
+                let difference = self.others.has(from, users.into_iter().map(UserId), first, last);
+                self.to_find.extend(difference);
+            }
+            Word::Ending { users } => {
+                let until = Instant::now() + self.hub.options().absence;
+                self.others.ends(from, users.into_iter().map(UserId), until);
             }
         }
     }

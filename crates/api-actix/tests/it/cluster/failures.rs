@@ -5,6 +5,7 @@ use crate::harness::User;
 use crate::live::client::Socket;
 use futures_util::future::join_all;
 use serde_json::json;
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 /// How long NATS is away; the whole of the promise where there is time.
@@ -171,4 +172,60 @@ async fn who_was_at_a_node_that_is_killed_goes_on_at_another() {
     follow(&mut socket, &mut last, end).await;
     // What the killed node had committed and not told reaches the other's, too.
     follow(&mut stays, &mut 0, end).await;
+}
+
+/// Reads on until somebody is announced as gone, and says who.
+async fn gone(socket: &mut Socket) -> String {
+    loop {
+        let frame = socket.any().await;
+        if frame["event"] == "presence" && frame["data"]["online"] == false {
+            return frame["data"]["user_id"].as_str().unwrap().to_owned();
+        }
+    }
+}
+
+/// Reads what the others are sent, too: who does not answer a ping is cut.
+async fn gone_for_both(two: &mut [Socket; 2], others: &mut [Socket]) -> [String; 2] {
+    let [one, other] = two;
+    let told = async { futures_util::join!(gone(one), gone(other)).into() };
+    let read = async {
+        join_all(others.iter_mut().map(Socket::drained)).await;
+        std::future::pending().await
+    };
+    tokio::select! {
+        told = told => told,
+        () = read => unreachable!("it goes on"),
+    }
+}
+
+#[actix_web::test]
+async fn who_was_at_a_node_that_ends_or_dies_is_announced_as_gone() {
+    let Some(mut nodes) = Nodes::start(3) else { return };
+    let ada = nodes.user("ada").await;
+    let (bob, cy, eve) = (nodes.user("bob").await, nodes.user("cy").await, nodes.user("eve").await);
+    for friend in [&bob, &cy, &eve] {
+        ada[0].send(&friend[0].id, "hello").await;
+    }
+    let here = Socket::open(&ada[0]).await;
+    let mut others = Vec::new();
+    for user in [&bob[1], &cy[2], &eve[1], &eve[2], &eve[0]] {
+        others.push(Socket::open(user).await);
+    }
+    // A node that was not there when they came.
+    nodes.add(&[]);
+    let mut late = Socket::open(&ada[0].at(&nodes.process(3).client)).await;
+    let mut there = HashSet::new();
+    while there.len() < 3 {
+        let frame = late.any().await;
+        assert_eq!((&frame["event"], &frame["data"]["online"]), (&json!("presence"), &json!(true)), "{frame}");
+        there.insert(frame["data"]["user_id"].as_str().unwrap().to_owned());
+    }
+    let mut told = [here, late];
+    nodes.process(1).signal("TERM");
+    assert_eq!(gone_for_both(&mut told, &mut others).await, [bob[0].id.clone(), bob[0].id.clone()]);
+    nodes.kill(2);
+    assert_eq!(gone_for_both(&mut told, &mut others).await, [cy[0].id.clone(), cy[0].id.clone()]);
+    // Who was with them and elsewhere, too, stays until all are gone.
+    others.clear();
+    assert_eq!(gone_for_both(&mut told, &mut []).await, [eve[0].id.clone(), eve[0].id.clone()]);
 }

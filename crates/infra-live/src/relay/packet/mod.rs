@@ -47,6 +47,14 @@ pub enum Word {
     WhoIsThere { user: Uuid, groups: Vec<Uuid>, contacts: Vec<Uuid> },
     /// These are here.
     There { asked_by: Uuid, users: Vec<Uuid> },
+    /// The node lives.
+    Alive,
+    /// All who are with that node, please.
+    WhoIsWithYou { node: Uuid },
+    /// From `first` to `last` those are named who are with this node, and nobody else is.
+    With { users: Vec<Uuid>, first: bool, last: bool },
+    /// The node ends; these were with it, and may come to another.
+    Ending { users: Vec<Uuid> },
 }
 
 /// A [`Head`]: counter, changed, roster.
