@@ -52,7 +52,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let server = Arc::new(Server::parlance(options.binary.as_deref()).await?);
     let http = Client::new();
     let users = server.users(&http, options.sockets.max(options.senders)).await?;
-    let group = server.group(&http, &users).await?;
+    let group = server.group(&http, "all", &users).await?;
     let sockets = connect(&server, &users[..options.sockets]).await?;
     let course = Arc::new(Course {
         begun: Instant::now(),

@@ -1,11 +1,18 @@
-//! The load generator: how many deliveries a second, how much memory a socket, what a stalled reader costs.
+//! The load generator: how many deliveries a second, how much memory a socket, what a stalled reader costs, how many
+//! messages are stored a second by one node or several.
 //!
 //! Each command starts the `parlance` beside this binary (`cargo build --release` makes both) on a fresh directory, does its
-//! work, prints one line a figure, and fails if anything was lost, doubled or out of order.
+//! work, prints one line a figure, and fails if anything was lost, doubled or out of order. `sends` starts its own Postgres and
+//! NATS as well, of the programs installed here.
 
+mod cpu;
+mod crowd;
+mod deployment;
 mod echo;
 mod fanout;
 mod idle;
+mod sender;
+mod sends;
 mod server;
 mod socket;
 mod stall;
@@ -26,6 +33,8 @@ enum Command {
     Fanout(fanout::Options),
     /// Opens idle sockets and weighs them beside a bare actix-ws echo server's
     Idle(idle::Options),
+    /// Stores messages over HTTP as fast as it goes, on SQLite or Postgres, by one node and by several in turn
+    Sends(sends::Options),
     /// Stops a reader (SIGSTOP) under load: when is it cut, what does it cost the others, does it catch up
     Stall(stall::Options),
     /// Serves a bare actix-ws echo on a free port (used by `idle`)
@@ -47,6 +56,7 @@ fn main() -> anyhow::Result<()> {
                 match command {
                     Command::Fanout(options) => fanout::run(options).await,
                     Command::Idle(options) => idle::run(options).await,
+                    Command::Sends(options) => sends::run(options).await,
                     Command::Stall(options) => stall::run(options).await,
                     Command::Read(reader) => reader.run().await,
                     Command::Echo => Ok(()),

@@ -1,11 +1,13 @@
 //! The server under test, and users on it.
 
+use crate::cpu;
 use anyhow::{Context as _, bail, ensure};
 use reqwest::Client;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
+use std::time::Duration;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
@@ -31,17 +33,31 @@ pub struct User {
 impl Server {
     /// The `parlance` at this path, or beside this binary, on a fresh directory.
     pub async fn parlance(binary: Option<&Path>) -> anyhow::Result<Self> {
-        Self::parlance_in(binary, Arc::new(tempfile::tempdir()?)).await
+        Self::node(binary, &[]).await
+    }
+
+    /// The same, with these variables besides those of every server here.
+    pub async fn node(binary: Option<&Path>, environment: &[(&str, &str)]) -> anyhow::Result<Self> {
+        Self::parlance_in(binary, Arc::new(tempfile::tempdir()?), environment).await
     }
 
     /// Another process on the same directory, once this one has ended.
     pub async fn restarted(mut self, binary: Option<&Path>) -> anyhow::Result<Self> {
         let directory = self.directory.take().context("it has no directory")?;
         self.child.kill().await?;
-        Self::parlance_in(binary, directory).await
+        Self::parlance_in(binary, directory, &[]).await
     }
 
-    async fn parlance_in(binary: Option<&Path>, directory: Arc<TempDir>) -> anyhow::Result<Self> {
+    /// Ends it as `kill -9` does, and waits until it is gone.
+    pub async fn stop(mut self) -> anyhow::Result<()> {
+        Ok(self.child.kill().await?)
+    }
+
+    async fn parlance_in(
+        binary: Option<&Path>,
+        directory: Arc<TempDir>,
+        environment: &[(&str, &str)],
+    ) -> anyhow::Result<Self> {
         let beside = std::env::current_exe()?.with_file_name("parlance");
         let binary = binary.map_or(beside, PathBuf::from);
         let mut command = Command::new(&binary);
@@ -54,6 +70,7 @@ impl Server {
         ] {
             command.env(key, value);
         }
+        command.envs(environment.iter().copied());
         let started = Self::start(command, Some(directory)).await;
         started.with_context(|| format!("{} did not start: build it first", binary.display()))
     }
@@ -89,6 +106,18 @@ impl Server {
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
         let kibibytes: u64 = line.trim().trim_end_matches("kB").trim().parse()?;
         Ok(kibibytes * 1024)
+    }
+
+    /// How long the process has had a core so far.
+    pub fn cpu(&self) -> anyhow::Result<Duration> {
+        cpu::of_process(&self.child.id().context("it has ended")?.to_string())
+    }
+
+    /// Something to read that must be there.
+    pub async fn get(&self, http: &Client, token: &str, path: &str) -> anyhow::Result<Value> {
+        let answer = http.get(format!("http://{}{path}", self.address)).bearer_auth(token).send().await?;
+        ensure!(answer.status().is_success(), "{path}: {}", answer.status());
+        Ok(answer.json().await?)
     }
 
     /// A request that must succeed.
@@ -127,9 +156,9 @@ impl Server {
     }
 
     /// A group of all these users, owned by the first.
-    pub async fn group(self: &Arc<Self>, http: &Client, users: &[User]) -> anyhow::Result<String> {
+    pub async fn group(self: &Arc<Self>, http: &Client, name: &str, users: &[User]) -> anyhow::Result<String> {
         let owner = users.first().context("nobody")?;
-        let group = self.post(http, Some(&owner.token), "/groups", &json!({ "name": "all" })).await?;
+        let group = self.post(http, Some(&owner.token), "/groups", &json!({ "name": name })).await?;
         let id = group["id"].as_str().context("no id")?.to_owned();
         let mut tasks = JoinSet::new();
         for user in &users[1..] {

@@ -81,7 +81,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let server = Arc::new(Server::parlance(options.binary.as_deref()).await?);
     let http = Client::new();
     let users = server.users(&http, options.sockets + 1).await?;
-    let group = server.group(&http, &users).await?;
+    let group = server.group(&http, "all", &users).await?;
     let (stalled, others) = users.split_last().context("nobody")?;
     let mut reader = Command::new(std::env::current_exe()?);
     reader.args(["read", "--address", server.address(), "--token", &stalled.token]);
