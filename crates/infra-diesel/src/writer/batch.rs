@@ -3,7 +3,7 @@
 use super::append::AppendBatch;
 use super::{BATCH, BatchFailed, Context, Finish, Heads, Job, Queued, Tx};
 use crate::connection::{AnyConnection, DatabaseUrl, Purpose};
-use crate::error::{DbError, DbResult, is_full, is_out_of_reach};
+use crate::error::{DbError, DbResult, is_full, is_out_of_reach, violates_unique};
 use crate::revisions::Place;
 use crate::telemetry::METRICS;
 use domain::events::{Committed, Event, Revision};
@@ -85,7 +85,9 @@ impl Writer {
                 DatabaseUrl::Postgres(_) => {
                     for run in runs(awaited) {
                         for job in self.transaction(run) {
-                            self.transaction(vec![job]);
+                            // Twice, where another node was first with its idempotency key: the second time it is there.
+                            let again = self.transaction(vec![job]);
+                            again.into_iter().for_each(|job| drop(self.transaction(vec![job])));
                         }
                     }
                 }
@@ -267,10 +269,15 @@ fn append_alone(
     let Some((failed, drafts)) = done.take(together, drafts)? else { return Ok(()) };
     conn.rollback()?;
     done.rolled_back = true;
-    if drafts.len() == 1 {
+    // Another node has stored a message under the same key since this one looked for it: to another conversation, or to one that
+    // neither had yet to lock.
+    let was_first = matches!(&failed, DbError::Database(error) if violates_unique(error, "client_id"));
+    if drafts.len() == 1 && !was_first {
         done.appends.extend(drafts.into_iter().map(|(_, answer)| answer).zip([Err(failed.into())]));
     } else {
-        tracing::warn!(error = %failed, messages = drafts.len(), "a batch of messages failed, redoing it one by one");
+        if !was_first {
+            tracing::warn!(error = %failed, messages = drafts.len(), "a batch of messages failed, redoing it one by one");
+        }
         done.again.extend(drafts.into_iter().map(|(draft, answer)| Job::Append(draft, answer)));
     }
     Ok(())

@@ -14,6 +14,7 @@ use test_support::{Backend, TestDb};
 on_both!(
     counters_are_dense_and_in_commit_order,
     retries_from_everywhere_store_once,
+    a_key_for_many_conversations_at_once_stores_one_message,
     of_eight_signups_of_one_name_one_succeeds,
     two_begin_their_conversation_at_once,
     edits_and_deletes_among_sends_lose_nothing,
@@ -156,6 +157,28 @@ async fn retries_from_everywhere_store_once(db: TestDb) {
         assert_eq!(servers.published().into_iter().flatten().count(), 1);
     }
     assert_eq!(servers.world.say(ada, Recipient::User(bob), "next").await.seq, 3);
+}
+
+async fn a_key_for_many_conversations_at_once_stores_one_message(db: TestDb) {
+    let servers = Servers::start(db).await;
+    let ada = servers.world.user("ada").await;
+    let mut others = Vec::new();
+    for n in 0..10 {
+        others.push(servers.world.user(&format!("user{n}")).await);
+    }
+    servers.published();
+    // No lock is common to them, and the conversations are not there yet.
+    for _ in 0..3 {
+        let key = Some(IdempotencyKey::parse("client_id", &fresh().to_string()).unwrap());
+        let draft =
+            |n: usize| Draft { key: key.clone(), ..text(ada, Recipient::User(others[n % others.len()]), "once") };
+        let outcomes = all((0..20).map(|n| servers.any(n / 2).append(draft(n)))).await;
+        let stored = outcomes.iter().filter(|outcome| matches!(outcome, Ok(Appended::Stored(_)))).count();
+        let reused = |outcome: &&_| matches!(outcome, Err(Error::Conflict(Conflict::KeyReused)));
+        let refused = outcomes.iter().filter(reused).count();
+        assert_eq!((stored, refused), (1, 18), "{outcomes:?}");
+        assert_eq!(servers.published().into_iter().flatten().count(), 1);
+    }
 }
 
 async fn of_eight_signups_of_one_name_one_succeeds(db: TestDb) {
