@@ -22,8 +22,8 @@ use uuid::Uuid;
 const SHARED_SESSIONS_BELIEVED: Duration = Duration::from_secs(2);
 /// How many writers share the work on Postgres (`DESIGN.md`, section 3: two are better than one from 256 connections on).
 const POSTGRES_WRITERS: usize = 2;
-/// How long the database may take to say that it is there.
-const READY_WITHIN: Duration = Duration::from_secs(1);
+/// How long the database may take to say that it is there: as long as anybody waits for it.
+const READY_WITHIN: Duration = Duration::from_millis(2_500);
 
 /// What a store needs of the rest of the server.
 pub struct StoreOptions {
@@ -133,7 +133,7 @@ impl Store {
         self.shared
     }
 
-    /// Whether the database answers within a second.
+    /// Whether the database answers, and within [`READY_WITHIN`].
     pub async fn ready(&self) -> bool {
         let asked = self.readers.run(|conn| Ok(conn.batch_execute("SELECT 1")?));
         matches!(tokio::time::timeout(READY_WITHIN, asked).await, Ok(Ok(())))
@@ -143,10 +143,19 @@ impl Store {
     pub async fn close(&self) {
         let writers = self.writers.write().unwrap_or_else(PoisonError::into_inner).take();
         let Some(writers) = writers else { return };
-        // Callers on their way through hold it for moments only.
-        let closed = tokio::task::spawn_blocking(move || Writers::close(&writers)).await;
-        if let Err(error) = closed {
-            tracing::error!(%error, "the writers did not close");
+        // Callers on their way through hold it for moments only. Not one of the runtime's threads, which it would wait for when
+        // it ends: Postgres may never answer.
+        let (done, closed) = tokio::sync::oneshot::channel();
+        let close = move || {
+            Writers::close(&writers);
+            // Who waited may have given up.
+            let _ = done.send(());
+        };
+        if let Err(error) = std::thread::Builder::new().name("db-close".to_owned()).spawn(close) {
+            tracing::error!(%error, "there is no thread to close the writers");
+        }
+        if closed.await.is_err() {
+            tracing::error!("the writers did not close");
         }
     }
 

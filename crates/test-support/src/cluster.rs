@@ -40,8 +40,7 @@ impl Cluster {
         let mut cluster = Self::make()?;
         let certificates = Certificates::make(cluster.directory.path())?;
         cluster.owner.take(&certificates.key);
-        // Free when asked, and nobody else's a moment later: tests that take ports are few.
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = crate::free_port();
         cluster.port = Some(port);
         let (certificate, key) = (certificates.certificate.display(), certificates.key.display());
         cluster.configure(
@@ -69,7 +68,7 @@ impl Cluster {
         initdb.arg("--pgdata").arg(&data);
         run(initdb.args(["--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"]));
         let settings = format!(
-            "listen_addresses = ''\nunix_socket_directories = '{}'\nmax_connections = 200\nautovacuum = off\n",
+            "listen_addresses = ''\nunix_socket_directories = '{}'\nmax_connections = 500\nautovacuum = off\n",
             cluster.directory.path().display()
         );
         cluster.configure("postgresql.conf", &settings);
@@ -81,6 +80,11 @@ impl Cluster {
         use std::io::Write;
         let mut file = std::fs::OpenOptions::new().append(true).open(self.data().join(file)).unwrap();
         file.write_all(settings.as_bytes()).unwrap();
+    }
+
+    /// The URL of a database in it, for a server that is to wait for it however busy the machine is.
+    pub fn patient_url(&self, database: &str) -> String {
+        format!("{}?connect_timeout=60", self.url(database))
     }
 
     /// The URL of a database in it.

@@ -114,7 +114,7 @@ enum Server {
 impl Server {
     fn url(&self, database: &str) -> String {
         match self {
-            Self::Own(cluster) => cluster.url(database),
+            Self::Own(cluster) => cluster.patient_url(database),
             Self::Given(url) => with_database(url, database),
         }
     }

@@ -2,7 +2,6 @@
 
 use crate::tls::Certificates;
 use std::io::{BufRead, BufReader, Read as _};
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
@@ -46,8 +45,7 @@ impl NatsServer {
         let program = program()?;
         let directory = tempfile::tempdir().unwrap();
         let (arguments, certificates) = prepare(directory.path());
-        // Free when asked, and nobody else's a moment later: it has to be the same after a restart.
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = crate::free_port();
         let mut server = Self { program, port, arguments, running: None, certificates, _directory: directory };
         server.start_again();
         Some(server)

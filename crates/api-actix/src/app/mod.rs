@@ -49,9 +49,9 @@ const KEEP_ALIVE: Duration = Duration::from_secs(75);
 const WRITE_DEADLINE: Duration = Duration::from_secs(15);
 /// How long an answer that refuses a body may wait for the client to hear it (the rest of the body is thrown away).
 const LINGER: Duration = Duration::from_secs(3);
-/// How long the requests under way may take once the server is to stop, in seconds; with [`CLOSE_DEADLINE`] below the
-/// ten seconds that are promised.
-const DRAIN_SECONDS: u64 = 7;
+/// How long the requests under way may take once the server is to stop, in seconds: with [`CLOSE_DEADLINE`], a second for the
+/// other nodes and one for the log, below the ten seconds that are promised.
+const DRAIN_SECONDS: u64 = 5;
 /// How long a bucket may be out of reach when the server starts.
 const BUCKET_PATIENCE: Duration = Duration::from_secs(10);
 /// How long the store may take to write what it has taken.

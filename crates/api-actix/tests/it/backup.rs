@@ -1,15 +1,16 @@
 //! `parlance backup` beside a server under load, and `parlance restore`.
 
 use crate::harness::{Client, Process, User};
-use actix_web::rt::task::JoinHandle;
+use crate::live::client::soon;
 use futures_util::future::join_all;
 use reqwest::multipart::{Form, Part};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::process::Output;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use test_support::TestDb;
+use tokio::sync::watch;
 
 const PASSWORD: &str = "correct horse";
 
@@ -48,7 +49,7 @@ async fn upload(user: &User, to: &str, bytes: Vec<u8>) -> Value {
 }
 
 /// Sends words, and now and then a file, until it is over.
-async fn send(user: User, to: String, over: Arc<AtomicBool>, answered: Arc<AtomicUsize>) -> Vec<Value> {
+async fn send(user: User, to: String, over: Arc<AtomicBool>, answered: Arc<watch::Sender<usize>>) -> Vec<Value> {
     let mut told = Vec::new();
     while !over.load(Ordering::Relaxed) {
         let message = if told.len() % 10 == 9 {
@@ -58,16 +59,15 @@ async fn send(user: User, to: String, over: Arc<AtomicBool>, answered: Arc<Atomi
             user.post("/messages", body).await.expect(201)
         };
         told.push(message);
-        answered.fetch_add(1, Ordering::Relaxed);
+        answered.send_modify(|answered| *answered += 1);
     }
     told
 }
 
-async fn until<T>(answered: &AtomicUsize, enough: usize, senders: &[JoinHandle<T>]) {
-    while answered.load(Ordering::Relaxed) < enough {
-        assert!(senders.iter().all(|sender| !sender.is_finished()), "a sender gave up");
-        actix_web::rt::task::yield_now().await;
-    }
+async fn until(answered: &watch::Sender<usize>, enough: usize) {
+    let mut answered = answered.subscribe();
+    // In vain where the senders have given up, which is told when they are asked for what they sent.
+    soon("answers", answered.wait_for(|answered| *answered >= enough)).await.unwrap();
 }
 
 async fn what_was_answered_before_a_backup_is_in_it(from: &[(&str, &str)], to: &[(&str, &str)]) {
@@ -81,14 +81,14 @@ async fn what_was_answered_before_a_backup_is_in_it(from: &[(&str, &str)], to: &
     for n in 0..SENDERS {
         people.push(sign_up(&server.client, &format!("user{n}")).await);
     }
-    let (over, answered) = (Arc::<AtomicBool>::default(), Arc::<AtomicUsize>::default());
+    let (over, answered) = (Arc::<AtomicBool>::default(), Arc::<watch::Sender<usize>>::default());
     let senders: Vec<_> = (0..SENDERS)
         .map(|n| {
             let (user, to) = (people[n].clone(), people[(n + 1) % SENDERS].id.clone());
             actix_web::rt::spawn(send(user, to, over.clone(), answered.clone()))
         })
         .collect();
-    until(&answered, 200, &senders).await;
+    until(&answered, 200).await;
     // What is answered by now has to be in it.
     let mut before = Vec::new();
     for user in &people {
@@ -104,8 +104,8 @@ async fn what_was_answered_before_a_backup_is_in_it(from: &[(&str, &str)], to: &
     })
     .await
     .unwrap();
-    let during = answered.load(Ordering::Relaxed);
-    until(&answered, during + 50, &senders).await;
+    let during = *answered.borrow();
+    until(&answered, during + 50).await;
     over.store(true, Ordering::Relaxed);
     let told: Vec<Value> = join_all(senders).await.into_iter().flat_map(Result::unwrap).collect();
     assert!(said.contains("4 users") && !said.contains("missing") && !said.contains("altered"), "{said}");

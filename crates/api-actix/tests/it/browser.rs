@@ -90,8 +90,7 @@ async fn two_people_talk_in_their_browsers() {
     ada.until("document.querySelector('.message.own .tick[data-seen=true]')").await;
 
     // Writing shows while it lasts, and the answer when it is there.
-    bob.write(COMPOSER, "an ans").await;
-    ada.shows(".subtitle", "typing…").await;
+    futures_util::join!(bob.write(COMPOSER, "an ans"), ada.shows(".subtitle", "typing…"));
     bob.write(COMPOSER, &format!("wer{ENTER}")).await;
     ada.shows(".message.theirs .prose", "an answer").await;
 

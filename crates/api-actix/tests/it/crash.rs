@@ -1,13 +1,15 @@
 //! The promise of a 201: it is there after a crash of the server or of its database, once, unaltered.
 
 use crate::harness::{Client, Process, User};
+use crate::live::client::soon;
 use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use test_support::{Cluster, TestDb};
+use tokio::sync::watch;
 
 /// How often there is a crash: five times unless `PARLANCE_TEST_ROUNDS` says otherwise.
 fn rounds() -> usize {
@@ -34,7 +36,7 @@ struct Told {
 struct Round {
     number: usize,
     /// How many answers there were.
-    answered: AtomicUsize,
+    answered: watch::Sender<usize>,
     /// Whether it is enough.
     over: AtomicBool,
 }
@@ -42,10 +44,9 @@ struct Round {
 impl Round {
     /// Waits for so many answers more.
     async fn answers(&self, more: usize) {
-        let enough = self.answered.load(Ordering::Relaxed) + more;
-        while self.answered.load(Ordering::Relaxed) < enough {
-            actix_web::rt::task::yield_now().await;
-        }
+        let mut answered = self.answered.subscribe();
+        let enough = *answered.borrow() + more;
+        soon("answers", answered.wait_for(|answered| *answered >= enough)).await.unwrap();
     }
 }
 
@@ -74,7 +75,7 @@ async fn send(user: User, to: String, group: String, round: Arc<Round>) -> Told 
             break;
         };
         told.sent.insert(key, message);
-        round.answered.fetch_add(1, Ordering::Relaxed);
+        round.answered.send_modify(|answered| *answered += 1);
         if round.over.load(Ordering::Relaxed) {
             break;
         }
@@ -122,7 +123,7 @@ async fn what_was_answered_survives_kill_dash_nine_over_postgres() {
 #[actix_web::test]
 async fn what_was_answered_survives_a_crash_of_postgres() {
     let Some(cluster) = Cluster::start().map(Arc::new) else { return };
-    what_was_answered_survives(&cluster.url("postgres"), Crash::Database(&cluster)).await;
+    what_was_answered_survives(&cluster.patient_url("postgres"), Crash::Database(&cluster)).await;
 }
 
 async fn what_was_answered_survives(url: &str, crash: Crash<'_>) {

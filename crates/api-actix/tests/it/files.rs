@@ -1,6 +1,7 @@
 //! `/upload`, `/messages/upload` and `/uploads`: files in and out.
 
 use crate::harness::{Answer, NOWHERE, Server, User, ids};
+use crate::live::client::PATIENCE;
 use futures_util::future::join_all;
 use reqwest::Method;
 use reqwest::multipart::{Form, Part};
@@ -43,7 +44,8 @@ fn blobs(server: &Server) -> Vec<PathBuf> {
 async fn until_blobs(server: &Server, count: usize) {
     let begun = Instant::now();
     while blobs(server).len() != count {
-        assert!(begun.elapsed() < Duration::from_secs(10), "there are {:?}", blobs(server));
+        assert!(begun.elapsed() < PATIENCE, "there are {:?}", blobs(server));
+        // A directory tells nobody when it changes.
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
 }

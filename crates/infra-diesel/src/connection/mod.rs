@@ -71,19 +71,18 @@ impl AnyConnection {
                 )?;
                 Ok(Self::Sqlite(conn))
             }
-            DatabaseUrl::Postgres(url) => {
-                let mut conn = PgConnection::establish(url)?;
+            DatabaseUrl::Postgres(address) => {
+                let mut conn = PgConnection::establish(address)?;
+                let patience = url.patience().unwrap_or_default().as_millis();
                 // Locks are held for milliseconds; whoever waits longer waits for something broken. Nobody waits for a
                 // read any more when it is given up; a large write may be worth waiting for.
-                set_up(
-                    &mut conn,
-                    match purpose {
-                        Purpose::Read => "SET TIME ZONE 'UTC'; SET statement_timeout = '3s';",
-                        Purpose::Write => {
-                            "SET TIME ZONE 'UTC'; SET lock_timeout = '2s'; SET statement_timeout = '10s';"
-                        }
-                    },
-                )?;
+                let limits = match purpose {
+                    Purpose::Read => format!("SET statement_timeout = {};", patience + 500),
+                    Purpose::Write => {
+                        format!("SET lock_timeout = {}; SET statement_timeout = {};", patience - 500, patience * 4)
+                    }
+                };
+                set_up(&mut conn, &format!("SET TIME ZONE 'UTC'; {limits}"))?;
                 Ok(Self::Postgres(conn))
             }
         }

@@ -12,9 +12,10 @@ pub enum DatabaseUrl {
     Postgres(String),
 }
 
-/// How long a caller waits for Postgres. Whoever waits longer is told that the database is out of reach: a client has its
-/// answer within three seconds, whatever the database, its machine or the network do.
-const PATIENCE: Duration = Duration::from_millis(2500);
+/// How long a caller waits for Postgres beyond the time that a connection may take.
+const MORE_PATIENCE: Duration = Duration::from_millis(500);
+/// How long a connection may take, unless the URL's `connect_timeout` says otherwise.
+const CONNECT_WITHIN: Duration = Duration::from_secs(2);
 
 /// What libpq is told unless the URL says otherwise. A connection is given up after two seconds without an answer to the
 /// first packet, after two and a half with unacknowledged data, and after about four of silence from a machine that is gone.
@@ -42,11 +43,13 @@ impl DatabaseUrl {
         postgres.then(|| Self::Postgres(with_parameters(url, application)))
     }
 
-    /// How long callers wait; `None`: as long as it takes. A file answers or fails.
+    /// How long callers wait; `None`: as long as it takes. A file answers or fails. Whoever waits longer for Postgres is told
+    /// that the database is out of reach: a client has its answer within three seconds, whatever the database, its machine or
+    /// the network do. An operator whose database is far or slow asks for more by `connect_timeout`.
     pub fn patience(&self) -> Option<Duration> {
         match self {
             Self::Sqlite(_) => None,
-            Self::Postgres(_) => Some(PATIENCE),
+            Self::Postgres(url) => Some(connect_timeout(url).unwrap_or(CONNECT_WITHIN) + MORE_PATIENCE),
         }
     }
 
@@ -79,6 +82,12 @@ fn query_start(url: &str) -> Option<usize> {
     url[path..].find('?').map(|at| path + at)
 }
 
+fn connect_timeout(url: &str) -> Option<Duration> {
+    let query = &url[query_start(url)? + 1..];
+    let seconds = query.split('&').find_map(|pair| pair.strip_prefix("connect_timeout="))?;
+    seconds.parse().ok().filter(|seconds| *seconds > 0).map(Duration::from_secs)
+}
+
 fn with_parameters(url: &str, application: &str) -> String {
     let query = query_start(url).map_or("", |at| &url[at + 1..]);
     let is_set = |name: &str| query.split('&').any(|pair| pair.split('=').next() == Some(name));
@@ -103,6 +112,21 @@ mod tests {
         match DatabaseUrl::parse(url) {
             Some(DatabaseUrl::Postgres(url)) => url,
             other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn who_lets_a_connection_take_longer_waits_longer() {
+        let patience = |url: &str| DatabaseUrl::parse(url).unwrap().patience();
+        assert_eq!(patience("sqlite://x"), None);
+        for (url, millis) in [
+            ("postgres://h/db", 2_500),
+            ("postgres://h/db?connect_timeout=60", 60_500),
+            ("postgres://h/db?sslmode=require&connect_timeout=5", 5_500),
+            ("postgres://h/db?connect_timeout=0", 2_500),
+            ("postgres://h/db?connect_timeout=soon", 2_500),
+        ] {
+            assert_eq!(patience(url), Some(Duration::from_millis(millis)), "{url}");
         }
     }
 

@@ -21,7 +21,7 @@ fn a_postgres_that_may_lose_what_was_answered_is_refused_unless_allowed() {
         ("synchronous_commit = local\nfull_page_writes = off", None),
     ] {
         let Some(cluster) = Cluster::with(settings) else { return };
-        let url = cluster.url("postgres");
+        let url = cluster.patient_url("postgres");
         let (code, said) = start(&url, &[]);
         assert_eq!(code, Some(1));
         match refused {
