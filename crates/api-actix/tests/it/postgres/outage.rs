@@ -122,10 +122,14 @@ async fn a_server_whose_database_is_silent_ends_all_the_same() {
     let Some(cluster) = Cluster::start() else { return };
     let directory = tempfile::tempdir().unwrap();
     let server = Process::start(directory.path(), &[], &[("DATABASE_URL", &cluster.url("postgres"))]);
-    cluster.pause();
-    // The writer waits for an answer from then on.
     let account = json!({ "username": "ada", "password": "12345678" });
-    server.client.post("/signup", account).await.refused(503, None);
+    server.client.post("/signup", account.clone()).await.expect(201);
+    let ada = User::new(&server.client, &server.client.post("/login", account).await.expect(200), "12345678");
+    let message = json!({ "group_id": ada.group("ours", "private").await, "content": "hello" });
+    ada.post("/messages", message.clone()).await.expect(201);
+    cluster.pause();
+    // The writer of the group has a connection, and waits for an answer from then on.
+    ada.post("/messages", message).await.refused(503, None);
     server.signal("TERM");
     let ended = tokio::task::spawn_blocking(|| server.wait());
     let (code, log) = soon("the end", ended).await.unwrap();
