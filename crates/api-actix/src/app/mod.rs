@@ -110,7 +110,8 @@ impl Application {
         let begin_at = store.roster(nobody).await.context("the database cannot be read")?.at;
         hub.begin_at(begin_at);
         if let Some(relay) = unstarted {
-            let started = relay.start(domain::IdGenerator::next(&UuidV7), store.clone(), store.clone(), begin_at).await;
+            let started =
+                relay.start(domain::IdGenerator::next(&UuidV7), store.clone(), store.clone(), begin_at, die).await;
             started.map_err(|error| anyhow::anyhow!("PARLANCE_NATS_URL: {error}"))?;
         }
         if store.is_shared() {

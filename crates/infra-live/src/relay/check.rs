@@ -8,11 +8,11 @@ use crate::frame::Reload;
 use crate::telemetry::NODES;
 use domain::events::{Audience, Head};
 use domain::live::{Changed, Known, Past, Resync, ResyncReason};
-use domain::{ConversationId, UserId};
+use domain::{ConversationId, Error, UserId};
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tracing::debug;
+use tracing::{debug, warn};
 
 /// How often all is compared with the database while NATS is there: what was lost comes so much later at the most.
 const CHECK_EVERY: Duration = Duration::from_secs(1);
@@ -24,6 +24,9 @@ const GRACE: Duration = Duration::from_millis(200);
 const MOST_ASKED: usize = 8;
 /// How many numbers of one conversation are caught up with; with more, clients are told to reload it.
 const MOST_CAUGHT_UP: i64 = 5_000;
+
+/// How often a conversation is read in vain, for a fault that is not the database's being away, before it is given up.
+const MOST_FAILURES: u32 = 5;
 
 /// Which conversation, who was connected then, and the answer.
 pub type Asked = (ConversationId, Vec<UserId>, domain::Result<Option<Past>>);
@@ -57,7 +60,7 @@ impl Node {
         }
         let gone: Vec<_> = self.leaving.extract_if(.., |(until, _)| *until <= now).collect();
         for (_, announcement) in gone {
-            if !self.hub.is_connected(announcement.user) {
+            if !self.is_anywhere(announcement.user) {
                 self.tell(&[Subject::Presence], Word::presence(&announcement));
                 self.hub.announce(announcement);
             }
@@ -91,7 +94,7 @@ impl Node {
                     for behind in &changed.conversations {
                         if self.sequencer.is_behind(behind, self.hub.interest(behind.audience)) {
                             self.sequencer.want(behind.conversation, behind.audience);
-                        } else {
+                        } else if self.members_asked.insert(behind.conversation) {
                             self.to_ask.push_back((behind.conversation, Known::Before(self.sequencer.horizon())));
                         }
                     }
@@ -116,15 +119,22 @@ impl Node {
 
     pub(super) fn answered(&mut self, of: ConversationId, among: Vec<UserId>, past: domain::Result<Option<Past>>) {
         let now = Instant::now();
+        self.members_asked.remove(&of);
         let mut past = match past {
             Ok(Some(past)) => past,
             Ok(None) => return self.sequencer.failed(of, now),
-            Err(error) => {
-                debug!(%error, "what did not come was not read");
-                return self.sequencer.failed(of, now);
-            }
+            Err(error) => match self.unreadable(of, &error) {
+                Some(past) => past,
+                None => return self.sequencer.failed(of, now),
+            },
         };
+        self.unread.remove(&of);
         let known = self.sequencer.head(of);
+        // Members came or went since the database was asked, and it was given out: what it said of them is old.
+        let members_changed = known.is_some_and(|head| head.roster > past.stands.roster);
+        if members_changed {
+            past.members = None;
+        }
         if let (Audience::Members(group), Some(members)) = (past.audience, past.members.take()) {
             // Who stays in is told only where something was missed.
             let knows = |head: Head| head.roster >= past.head.roster;
@@ -142,7 +152,9 @@ impl Node {
                 tell_all: !known.is_some_and(knows) && !begun_with.is_some_and(knows),
             });
         }
-        self.sequencer.members_are_known(of);
+        if !members_changed {
+            self.sequencer.members_are_known(of);
+        }
         if past.missed > MOST_CAUGHT_UP {
             past.events.clear();
             (past.head, past.more) = (past.stands, false);
@@ -158,6 +170,29 @@ impl Node {
                 changed.conversation != of || sequencer.is_behind(changed, hub.interest(changed.audience))
             });
         }
+    }
+}
+
+impl Node {
+    /// A conversation was not read. Where that is the conversation's fault (a message of a kind that this version does not know),
+    /// and again and again, those who are interested are told to load it, and what is behind it goes on.
+    fn unreadable(&mut self, of: ConversationId, error: &Error) -> Option<Past> {
+        if let Error::Unavailable(_) = error {
+            debug!(%error, "what did not come was not read");
+            return None;
+        }
+        let failures = self.unread.entry(of).or_default();
+        *failures += 1;
+        warn!(%error, conversation = %of, failures, "what did not come cannot be read");
+        let Check::Settling(changed, _) = &self.check else { return None };
+        let behind = changed.conversations.iter().find(|changed| changed.conversation == of)?;
+        if *failures < MOST_FAILURES {
+            return None;
+        }
+        let (audience, head) = (behind.audience, behind.head);
+        let resync = Resync { conversation: Some(of), reason: ResyncReason::TooFarBehind };
+        self.hub.resync(audience, resync);
+        Some(Past { audience, events: Vec::new(), head, stands: head, more: false, missed: 0, members: None })
     }
 }
 

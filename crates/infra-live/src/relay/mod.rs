@@ -3,7 +3,7 @@
 //! A node tells the others of each commit by NATS ([`bus`]), which promises nothing; the [`sequencer`] puts what comes, and
 //! what this node commits itself, into the order of each conversation, and sees by the heads (where the conversation stood
 //! before a commit and after it) whether something is missing; the [`node`] reads that from the database, and compares all of
-//! it with the database every few seconds, so that nothing is lost for long whatever becomes of NATS or of other nodes. Who is
+//! it with the database every second, so that nothing is lost for long whatever becomes of NATS or of other nodes. Who is
 //! connected where is kept by the [`others`].
 
 mod bus;
@@ -23,6 +23,7 @@ use domain::events::{Committed, EventPublisher, Revision};
 use domain::live::{LiveReader, NodeReader, Typing};
 use domain::{GroupId, UserId};
 pub(crate) use sequencer::Interest;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 pub(crate) use subjects::Subject;
@@ -102,7 +103,8 @@ impl EventPublisher for Relay {
 
 impl Unstarted {
     /// Begins, on a thread of its own. All that was committed before `horizon` is known to everybody here; `id` is of this start
-    /// of this node.
+    /// of this node. Should it ever panic, `fatal` is called: a node that goes on without it would be well by all signs, and tell
+    /// nobody anything.
     ///
     /// # Errors
     /// [`NatsError`], and where the system gives no thread.
@@ -112,6 +114,7 @@ impl Unstarted {
         reader: Arc<dyn NodeReader>,
         rosters: Arc<dyn LiveReader>,
         horizon: Revision,
+        fatal: impl FnOnce(&str) + Send + 'static,
     ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         let (begun, begins) = oneshot::channel();
         let run = move || {
@@ -119,7 +122,7 @@ impl Unstarted {
                 Ok(runtime) => runtime,
                 Err(error) => return drop(begun.send(Err(error.into()))),
             };
-            runtime.block_on(async move {
+            let relaying = async move {
                 match bus::Bus::connect(self.options).await {
                     Ok((bus, mut comes)) => {
                         let mut node = node::Node::new(id, self.hub, reader, rosters, bus, horizon);
@@ -133,7 +136,11 @@ impl Unstarted {
                     }
                     Err(error) => drop(begun.send(Err(error.into()))),
                 }
-            });
+            };
+            // Nothing that it shares is left half done: others only read what the hub's locks guard.
+            if std::panic::catch_unwind(AssertUnwindSafe(|| runtime.block_on(relaying))).is_err() {
+                fatal("what passes between nodes is not given out any more");
+            }
         };
         std::thread::Builder::new().name("live-relay".to_owned()).spawn(run)?;
         begins.await?

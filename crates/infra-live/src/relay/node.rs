@@ -3,7 +3,7 @@
 use super::Command;
 use super::bus::{Bus, Incoming};
 use super::check::{self, Asked, Check};
-use super::others::{Found, Others};
+use super::others::{Found, MOVING, Others};
 use super::packet::{EventOnWire, MOST_BYTES, Packet, Word};
 use super::sequencer::{Sequencer, Step};
 use super::subjects::{Subject, audience_of, concerned, subjects};
@@ -67,6 +67,10 @@ pub struct Node {
     /// Conversations to be asked for, and those that are being asked for.
     pub(super) to_ask: VecDeque<(ConversationId, Known)>,
     pub(super) asked: FuturesUnordered<BoxFuture<'static, Asked>>,
+    /// Of these it is asked who of those here is in.
+    pub(super) members_asked: HashSet<ConversationId>,
+    /// These could not be read, and how often.
+    pub(super) unread: HashMap<ConversationId, u32>,
     pub(super) check: Check,
     /// Who has left this node, and is announced as gone then unless another says otherwise.
     pub(super) leaving: Vec<(Instant, Announcement)>,
@@ -100,6 +104,8 @@ impl Node {
             remembered: Remembered::default(),
             to_ask: VecDeque::new(),
             asked: FuturesUnordered::new(),
+            members_asked: HashSet::new(),
+            unread: HashMap::new(),
             check: Check::Due(Instant::now()),
             leaving: Vec::new(),
             others: Others::new(Instant::now()),
@@ -308,9 +314,10 @@ impl Node {
                 let user = UserId(user);
                 if online {
                     self.others.came(from, user);
+                    self.leaving.retain(|(_, left)| left.user != user);
                 }
-                // Gone from there, but here.
-                if online || !self.hub.is_connected(user) {
+                // Gone from there, but here or at another.
+                if online || !self.is_anywhere(user) {
                     let groups = groups.into_iter().map(GroupId).collect();
                     let contacts = contacts.into_iter().map(UserId).collect();
                     self.hub.announce(Announcement { user, online, groups, contacts });
@@ -334,12 +341,12 @@ impl Node {
             Word::Alive => {}
             Word::WhoIsWithYou { node } if node == self.id => self.tell_who_is_with_us(),
             Word::WhoIsWithYou { .. } => {}
-            Word::With { users, first, last } => {
-                let difference = self.others.has(from, users.into_iter().map(UserId), first, last);
+            Word::With { users, part, parts } => {
+                let difference = self.others.has(from, users.into_iter().map(UserId), part, parts);
                 self.to_find.extend(difference);
             }
             Word::Ending { users } => {
-                let until = Instant::now() + self.hub.options().absence;
+                let until = Instant::now() + MOVING.max(self.hub.options().absence);
                 self.others.ends(from, users.into_iter().map(UserId), until);
             }
         }

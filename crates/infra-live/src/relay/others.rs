@@ -19,6 +19,9 @@ use uuid::Uuid;
 const SAY_EVERY: Duration = Duration::from_secs(2);
 /// How long a node may say nothing before those who are with it count as gone: five of its words. Only while NATS is there.
 const SILENCE: Duration = Duration::from_secs(10);
+/// How long those who were with a node that stops may take to come to another: a second more than they are told to wait at the
+/// most (`retry_hint` in api-actix).
+pub const MOVING: Duration = Duration::from_secs(6);
 /// How long it is remembered who was announced as gone for a node's silence: it may only have been cut off.
 const REMEMBERED: Duration = Duration::from_secs(600);
 /// How many users' groups and contacts are read at once.
@@ -34,6 +37,8 @@ struct Other {
     users: HashSet<UserId>,
     /// Those it has named so far, while it names all of them.
     named: HashSet<UserId>,
+    /// How many parts of that have come.
+    parts: usize,
     /// Whether it has named all of them before, so that who was told of them differs from what is so by what was missed.
     known: bool,
     /// It said that it ends: from then on its users count as gone.
@@ -63,7 +68,7 @@ impl Others {
             Entry::Occupied(mut known) => known.get_mut().heard = now,
             Entry::Vacant(new) => {
                 let (users, named) = (HashSet::new(), HashSet::new());
-                new.insert(Other { heard: now, asked: true, users, named, known: false, ends: None });
+                new.insert(Other { heard: now, asked: true, users, named, parts: 0, known: false, ends: None });
                 return true;
             }
         }
@@ -110,17 +115,23 @@ impl Others {
         &mut self,
         node: Uuid,
         users: impl Iterator<Item = UserId>,
-        first: bool,
-        last: bool,
+        part: usize,
+        parts: usize,
     ) -> Vec<(UserId, bool)> {
         let Some(other) = self.nodes.get_mut(&node) else { return Vec::new() };
-        if first {
+        if part == 0 {
             other.named.clear();
-        }
-        other.named.extend(users);
-        if !last {
+        } else if part != other.parts {
+            // One was lost: it is asked again.
+            (other.asked, other.parts) = (false, 0);
             return Vec::new();
         }
+        other.parts = part + 1;
+        other.named.extend(users);
+        if other.parts < parts {
+            return Vec::new();
+        }
+        other.parts = 0;
         let before = std::mem::replace(&mut other.users, std::mem::take(&mut other.named));
         let all = std::mem::replace(&mut other.known, true) || self.untold;
         let missing = &mut self.missing;
@@ -179,6 +190,10 @@ impl Node {
     /// Says that it lives, and finds out who else does.
     pub(super) fn keep_company(&mut self, now: Instant) {
         if self.connected {
+            if self.others.say_next + SAY_EVERY <= now {
+                // It stood still itself, and has not read what came meanwhile.
+                self.others.missed_all(now);
+            }
             if self.others.say_next <= now {
                 self.others.say_next = now + SAY_EVERY;
                 // By then all have named those who are with them.
@@ -203,7 +218,7 @@ impl Node {
         }
     }
 
-    fn is_anywhere(&self, user: UserId) -> bool {
+    pub(super) fn is_anywhere(&self, user: UserId) -> bool {
         self.hub.is_shown(user) || self.others.have(user)
     }
 
@@ -229,7 +244,7 @@ impl Node {
         let parts = users.len().div_ceil(MOST_TOLD).max(1);
         for part in 0..parts {
             let users = users.iter().skip(part * MOST_TOLD).take(MOST_TOLD).copied().collect();
-            self.tell(&[Subject::Presence], Word::With { users, first: part == 0, last: part + 1 == parts });
+            self.tell(&[Subject::Presence], Word::With { users, part, parts });
         }
     }
 
@@ -273,7 +288,7 @@ mod tests {
     }
 
     fn names(others: &mut Others, users: &[u128]) -> Vec<(UserId, bool)> {
-        let mut difference = others.has(ONE, users.iter().copied().map(user), true, true);
+        let mut difference = others.has(ONE, users.iter().copied().map(user), 0, 1);
         difference.sort();
         difference
     }
@@ -302,11 +317,16 @@ mod tests {
         assert_eq!((others.ask_now(), others.ask_now()), (vec![ONE], vec![]));
         assert_eq!(names(&mut others, &[2, 3, 4]), [(user(1), false), (user(4), true)]);
         // In parts, while somebody comes and somebody leaves.
-        assert_eq!(others.has(ONE, [user(2), user(3)].into_iter(), true, false), []);
+        assert_eq!(others.has(ONE, [user(2), user(3)].into_iter(), 0, 2), []);
         others.came(ONE, user(5));
         others.left(ONE, user(3));
-        assert!(others.has(ONE, [user(4)].into_iter(), false, true).is_empty());
+        assert!(others.has(ONE, [user(4)].into_iter(), 1, 2).is_empty());
         assert!(others.have(user(5)) && !others.have(user(3)));
+        // A part that was lost: nobody is gone for it, and all are asked for again.
+        assert!(others.has(ONE, [user(2)].into_iter(), 0, 3).is_empty());
+        assert!(others.has(ONE, [user(5)].into_iter(), 2, 3).is_empty());
+        assert!(others.have(user(4)));
+        assert_eq!(others.ask_now(), [ONE]);
     }
 
     #[test]

@@ -155,7 +155,9 @@ impl Sequencer {
         }
         let track = self.tracks.entry(step.conversation).or_insert_with(|| Track::new(audience));
         let jumps = track.head.is_none_or(|head| step.before != head && step.before.covers(&head));
-        if step.changes() && jumps && !track.asking && interest.knows(&step.before, horizon) {
+        // Quiet until now: it stands where it stood.
+        let quiet = track.head.is_none() && step.before.newest() < horizon;
+        if (step.changes() && jumps || quiet) && !track.asking && interest.knows(&step.before, horizon) {
             if interest == Interest::Nobody && step.before.newest() >= horizon {
                 track.assumed = Some(step.before);
                 track.members_unknown = true;

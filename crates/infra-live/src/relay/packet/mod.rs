@@ -51,8 +51,8 @@ pub enum Word {
     Alive,
     /// All who are with that node, please.
     WhoIsWithYou { node: Uuid },
-    /// From `first` to `last` those are named who are with this node, and nobody else is.
-    With { users: Vec<Uuid>, first: bool, last: bool },
+    /// In all parts together those are named who are with this node, and nobody else is. `part` counts from 0.
+    With { users: Vec<Uuid>, part: usize, parts: usize },
     /// The node ends; these were with it, and may come to another.
     Ending { users: Vec<Uuid> },
 }
