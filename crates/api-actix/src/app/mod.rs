@@ -17,6 +17,7 @@ use crate::http::metrics::Gauges;
 use crate::http::pace::Pace;
 use crate::http::{cors, middleware, openapi, routes};
 use crate::limits::Limits;
+use crate::live::closing::Wire;
 use crate::live::frames::JsonFramer;
 use crate::logging;
 use crate::passwords::BcryptPool;
@@ -48,10 +49,13 @@ const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// How long a client may take nothing of what was sent to it.
 const WRITE_DEADLINE: Duration = Duration::from_secs(15);
 /// How long an answer that refuses a body may wait for the client to hear it (the rest of the body is thrown away).
-const LINGER: Duration = Duration::from_secs(3);
-/// How long the requests under way may take once the server is to stop, in seconds: with [`CLOSE_DEADLINE`], a second for the
-/// other nodes and one for the log, below the ten seconds that are promised.
-const DRAIN_SECONDS: u64 = 5;
+pub const LINGER: Duration = Duration::from_secs(3);
+/// How long a server that is to stop still takes connections while requests are under way, so that whoever asks whether it is ready
+/// is told that it is not.
+const NOTICE: Duration = Duration::from_secs(2);
+/// How long the requests under way may take after that, in seconds: with [`NOTICE`], [`CLOSE_DEADLINE`], a second for the other nodes
+/// and one for the log, below the ten seconds that are promised.
+const DRAIN_SECONDS: u64 = 3;
 /// How long a bucket may be out of reach when the server starts.
 const BUCKET_PATIENCE: Duration = Duration::from_secs(10);
 /// How long the store may take to write what it has taken.
@@ -155,12 +159,15 @@ impl Application {
                 .wrap(from_fn(middleware::around))
                 .configure(routes::routes)
         })
-        .on_connect(|connection, _| cut_stalled_readers(connection))
+        .on_connect(|connection, data| {
+            cut_stalled_readers(connection);
+            Wire::note(connection, data);
+        })
         .workers(cores)
         .max_connections(config.max_connections.div_ceil(cores))
         .tcp_nodelay(true)
         .client_request_timeout(HEADER_DEADLINE)
-        .client_disconnect_timeout(LINGER)
+        .client_disconnect_timeout(config.linger)
         .keep_alive(KEEP_ALIVE)
         .shutdown_timeout(DRAIN_SECONDS)
         .disable_signals()
@@ -199,9 +206,13 @@ impl Application {
             served = &mut server => served,
             () = stop => {
                 info!("stopping");
-                readiness.drain();
                 hub.stop();
-                futures_util::join!(handle.stop(true), server).1
+                let told = tokio::time::timeout(NOTICE, readiness.drain());
+                tokio::select! {
+                    served = &mut server => served,
+                    // Requests that take longer are waited for while nothing new is taken.
+                    _ = told => futures_util::join!(handle.stop(true), server).1,
+                }
             }
         };
         if let Some(retention) = retention {

@@ -80,6 +80,8 @@ pub struct Config {
     pub max_connections: usize,
     /// The least bytes a second of an upload.
     pub min_upload_speed: u64,
+    /// How long what a client still sends is thrown away before its connection is closed; no key sets it.
+    pub linger: Duration,
     /// Whose `X-Forwarded-For` is believed.
     pub proxies: Proxies,
     /// Web pages of these may use the server, beside its own.
@@ -158,6 +160,7 @@ impl Config {
             min_upload_speed: source.read(keys::MIN_UPLOAD_SPEED, |text| {
                 text.parse().map_err(|_| "must be a number of bytes".to_owned())
             })?,
+            linger: app::LINGER,
             proxies: source.optional(keys::TRUSTED_PROXIES, Proxies::parse)?.unwrap_or_default(),
             live: HubOptions {
                 most: source.read(keys::MAX_SOCKETS, at_least_one)?,

@@ -1,14 +1,15 @@
 //! What happens around every request: its id, the headers of every answer, one line in the log.
 
 use super::error::{ApiError, mime_json};
+use crate::app::Readiness;
 use crate::clock::UuidV7;
 use crate::telemetry;
-use actix_web::HttpResponse;
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::error::InternalError;
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
+use actix_web::{HttpResponse, web};
 use domain::{Error, IdGenerator as _};
 use futures_util::FutureExt as _;
 use std::panic::AssertUnwindSafe;
@@ -35,6 +36,8 @@ pub async fn around(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     let begun = Instant::now();
+    let readiness = request.app_data::<web::Data<Readiness>>().cloned();
+    let _under_way = readiness.as_ref().map(|readiness| readiness.begins());
     let id = request_id(request.headers());
     let method = request.method().clone();
     // A panic is a fault of ours; it must cost the one request and not the connections beside it.

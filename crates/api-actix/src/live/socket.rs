@@ -1,6 +1,7 @@
 //! `GET /ws`.
 
 use super::catch_up::catch_up;
+use super::closing::Wire;
 use super::handshake::{self, SUBPROTOCOL, SinceQuery, Visitor};
 use super::incoming::{Incoming, Reader};
 use super::ops::Operator;
@@ -19,7 +20,7 @@ use infra_live::{Connection, End, Link, Outgoing, Transport};
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Instant;
 use tracing::error;
 
@@ -64,7 +65,7 @@ pub async fn upgrade(
     if handshake::offered(request.headers()).any(|name| name == SUBPROTOCOL) {
         response.insert_header((header::SEC_WEBSOCKET_PROTOCOL, SUBPROTOCOL));
     }
-    let response = response.message_body(SocketBody { link });
+    let response = response.message_body(SocketBody { link, wire: request.conn_data().copied(), flushed: false });
     let response = response.map_err(|fault| domain::Error::internal(fault.to_string()))?;
     Ok(HttpResponse::from(response).map_into_boxed_body())
 }
@@ -105,6 +106,9 @@ async fn next(reader: &mut Reader, connection: &Connection) -> Option<Incoming> 
 /// What is written to the socket: whatever waits in the outbox.
 struct SocketBody {
     link: Link,
+    wire: Option<Wire>,
+    /// All was handed to the system, as far as it took it.
+    flushed: bool,
 }
 
 impl MessageBody for SocketBody {
@@ -114,8 +118,22 @@ impl MessageBody for SocketBody {
         BodySize::Stream
     }
 
-    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
-        self.link.connection().outbox.poll_next(cx).map(|next| Some(Ok(encode(next?))))
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        let outbox = &self.link.connection().outbox;
+        if let Some(outgoing) = ready!(outbox.poll_next(cx)) {
+            return Poll::Ready(Some(Ok(encode(outgoing))));
+        }
+        // Who does not read has something before it that the system could not take.
+        let reads = !matches!(outbox.ended(), Some(End::Lagging | End::Silent));
+        if let Some(wire) = self.wire.filter(|_| reads) {
+            if !std::mem::replace(&mut self.flushed, true) {
+                // What was given out is written before the next poll.
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            wire.end_writing();
+        }
+        Poll::Ready(None)
     }
 }
 

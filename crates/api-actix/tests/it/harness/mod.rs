@@ -44,6 +44,7 @@ fn config(data_dir: &Path) -> Config {
         rates: api_actix::limits::Rates::off(),
         max_connections: 10_000,
         min_upload_speed: 1024,
+        linger: api_actix::app::LINGER,
         proxies: api_actix::http::proxies::Proxies::default(),
         origins: api_actix::http::origin::Origins::default(),
         live: infra_live::HubOptions::default(),

@@ -5,6 +5,7 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
 use std::collections::VecDeque;
 use std::time::Duration;
+use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::handshake::client::{Request, Response};
@@ -185,6 +186,13 @@ impl Socket {
                 return code;
             }
         }
+    }
+
+    /// Reads to the end of the TCP connection itself, without closing this side of it.
+    pub async fn end(mut self) {
+        let MaybeTlsStream::Plain(connection) = self.stream.get_mut() else { panic!("it is not plain") };
+        let mut rest = Vec::new();
+        connection.read_to_end(&mut rest).await.unwrap();
     }
 
     /// Waits for a message of the protocol that `wanted` takes.

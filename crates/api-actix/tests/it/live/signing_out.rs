@@ -4,6 +4,7 @@ use super::client::Socket;
 use crate::harness::{Process, Server, User};
 use serde_json::json;
 use std::time::Duration;
+use tokio_tungstenite::tungstenite::Message;
 
 #[actix_web::test]
 async fn a_session_that_ends_ends_its_connections() {
@@ -99,4 +100,18 @@ async fn a_server_that_stops_says_so() {
     assert_eq!(rest.matches("retry: ").count(), 2, "{rest}");
     drop(socket);
     assert_eq!(process.wait().0, Some(0));
+}
+
+#[actix_web::test]
+async fn the_connection_is_closed_with_the_last_frame() {
+    // Many clients tell of the end only when the connection is closed, which they leave to the server.
+    let server = Server::with(|config| config.linger = Duration::from_secs(3600)).await;
+    let ada = server.user("ada").await;
+    let (mut ended, mut closing) =
+        (Socket::open(&ada).await, Socket::open(&server.log_in("ada", &ada.password).await).await);
+    ada.post("/logout", json!({})).await.expect(204);
+    assert_eq!(ended.drained().await, 4401);
+    super::client::soon("the end of a connection that was cut", ended.end()).await;
+    closing.send_message(Message::Close(None)).await.unwrap();
+    super::client::soon("the end of a connection that its client closed", closing.end()).await;
 }
