@@ -13,6 +13,7 @@ use crate::http::openapi;
 use crate::logging;
 use anyhow::Context as _;
 use clap::{CommandFactory as _, Parser, Subcommand};
+use std::fmt::Display;
 use std::io::Write as _;
 
 /// A chat server: two HTTP APIs over one domain.
@@ -75,16 +76,19 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
             Err(error) => doctor::unconfigured(&error, &arguments),
         },
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "parlance", &mut std::io::stdout());
-            Ok(())
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "parlance", &mut script);
+            say(String::from_utf8_lossy(&script).trim_end())
         }
         Command::Copy(arguments) => copy::run(&arguments),
         Command::User(arguments) => configured(Config::load(&cli.flags)?, |config| user::run(config, arguments)),
-        Command::Openapi => {
-            // Its reader may go away before the end, as `head` does.
-            writeln!(std::io::stdout(), "{}", openapi::text()?).context("the document was not printed whole")
-        }
+        Command::Openapi => say(openapi::text()?),
     }
+}
+
+/// A line on standard output. Its reader may have gone away, as `head` does: no reason for a panic.
+fn say(line: impl Display) -> anyhow::Result<()> {
+    writeln!(std::io::stdout(), "{line}").context("standard output is closed")
 }
 
 /// Does what needs the configuration, a log and a runtime.
@@ -103,10 +107,10 @@ async fn migrate(config: Config) -> anyhow::Result<()> {
     config.make_data_dir()?;
     let applied = infra_diesel::Store::migrate(&config.database_url).await.context("the database was not migrated")?;
     for name in &applied {
-        println!("applied {name}");
+        say(format_args!("applied {name}"))?;
     }
     if applied.is_empty() {
-        println!("nothing to do");
+        say("nothing to do")?;
     }
     Ok(())
 }
@@ -118,6 +122,28 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn help_says_what_everything_is_and_only_what_is_taken() {
+        fn look(command: &clap::Command) {
+            for argument in command.get_arguments().filter(|argument| !argument.is_hide_set()) {
+                assert!(argument.get_help().is_some(), "{}: {}", command.get_name(), argument.get_id());
+            }
+            command.get_subcommands().for_each(look);
+        }
+        let mut command = Cli::command();
+        command.build();
+        look(&command);
+        let demo = command.find_subcommand_mut("demo").unwrap().render_long_help().to_string();
+        assert!(
+            demo.contains("--data-dir") && !demo.contains("--config") && !demo.contains("--database-url"),
+            "{demo}"
+        );
+        for refused in [["--config", "x"], ["--database-url", "x"]] {
+            let cli = Cli::try_parse_from(["parlance", "demo"].into_iter().chain(refused)).unwrap();
+            assert!(Config::load_demo(&cli.flags).is_err_and(|error| error.to_string().contains(refused[0])));
+        }
     }
 
     #[test]

@@ -124,6 +124,11 @@ impl Item {
         });
         frame.as_ref()
     }
+
+    /// How long its frame is, if anybody wanted it.
+    pub fn framed_bytes(&self) -> usize {
+        self.frame.get().and_then(Option::as_ref).map_or(0, |frame| frame.bytes.len())
+    }
 }
 
 /// What belongs together: one commit, or one signal.

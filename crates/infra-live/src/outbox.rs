@@ -12,8 +12,10 @@ use std::task::{Context, Poll, Waker};
 const MOST_FRAMES: usize = 256;
 /// How many bytes may wait; one frame may always.
 const MOST_BYTES: usize = 1024 * 1024;
-/// Who can wait (replays, answers) adds only while fewer than this wait, so that there is room left for who cannot.
+/// Who can wait (replays, answers) adds only while fewer frames than this wait,
 const ROOM: usize = 64;
+/// and fewer bytes than this, so that there is room left for who cannot.
+const ROOM_BYTES: usize = MOST_BYTES / 2;
 /// A queue that was once long is not kept that long.
 const KEPT_CAPACITY: usize = 16;
 
@@ -65,6 +67,8 @@ pub struct Outbox {
     closed: Cell<bool>,
     reader: RefCell<Option<Waker>>,
     session: RefCell<Option<Waker>>,
+    /// The session waits for room, and not only for the end.
+    wants_room: Cell<bool>,
 }
 
 fn wake(slot: &RefCell<Option<Waker>>) {
@@ -118,6 +122,21 @@ impl Outbox {
         queue.retain(|frame| !frame.transient);
         METRICS.drops.increment((waited - queue.len()) as u64);
         self.bytes.set(queue.iter().map(|frame| frame.bytes.len()).sum());
+        drop(queue);
+        self.less_waits();
+    }
+
+    /// Whether there is room for somebody who can wait.
+    fn has_room(&self) -> bool {
+        let waiting = self.queue.borrow().len();
+        waiting == 0 || waiting < ROOM && self.bytes.get() < ROOM_BYTES
+    }
+
+    fn less_waits(&self) {
+        if self.wants_room.get() && self.has_room() {
+            self.wants_room.set(false);
+            wake(&self.session);
+        }
     }
 
     /// Asks the client for a sign of life.
@@ -162,7 +181,9 @@ impl Outbox {
 
     /// Ready when there is room for somebody who can wait, or when it ends.
     pub fn poll_room(&self, cx: &Context<'_>) -> Poll<()> {
-        if self.end.get().is_some() || self.queue.borrow().len() < ROOM {
+        let ready = self.end.get().is_some() || self.has_room();
+        self.wants_room.set(!ready);
+        if ready {
             return Poll::Ready(());
         }
         register(&self.session, cx);
@@ -174,6 +195,7 @@ impl Outbox {
         if let Some(end) = self.end.get() {
             return Poll::Ready(end);
         }
+        self.wants_room.set(false);
         register(&self.session, cx);
         Poll::Pending
     }
@@ -208,9 +230,8 @@ impl Outbox {
         if queue.is_empty() && queue.capacity() > KEPT_CAPACITY {
             *queue = VecDeque::new();
         }
-        if queue.len() + 1 == ROOM {
-            wake(&self.session);
-        }
+        drop(queue);
+        self.less_waits();
         Some(frame)
     }
 }
@@ -219,7 +240,8 @@ impl Outbox {
 mod tests {
     use super::*;
     use domain::events::Revision;
-    use std::task::Waker;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::{Wake, Waker};
 
     fn frame(size: usize, transient: bool) -> Arc<Frame> {
         let bytes = Bytes::from(vec![0; size]);
@@ -277,6 +299,70 @@ mod tests {
         outbox.push(frame(1, false));
         outbox.end(End::SignedOut);
         assert!(matches!(next(&outbox), Some(Outgoing::End(End::SignedOut))));
+    }
+
+    /// Counts how often it is woken.
+    #[derive(Default)]
+    struct Wakes(AtomicUsize);
+
+    impl Wake for Wakes {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    #[test]
+    fn who_can_wait_never_fills_it_however_large_the_frames() {
+        let outbox = Outbox::default();
+        let (mut sent, mut read) = (0, 0);
+        while read < 64 {
+            while sent < 64 && room(&outbox) {
+                outbox.push(frame(25_000, false));
+                sent += 1;
+            }
+            // Who cannot wait finds room, too.
+            assert!(outbox.has_room_for(&frame(MOST_BYTES / 4, false)));
+            assert!(matches!(next(&outbox), Some(Outgoing::Frame(_))));
+            read += 1;
+        }
+        assert_eq!(outbox.ended(), None);
+        // One that is larger than all that may wait.
+        outbox.push(frame(2 * MOST_BYTES, false));
+        assert!(!room(&outbox));
+        next(&outbox);
+        assert!(room(&outbox));
+    }
+
+    #[test]
+    fn who_waits_for_room_is_woken_however_it_comes_about() {
+        let wakes = Arc::new(Wakes::default());
+        let waker = Waker::from(Arc::clone(&wakes));
+        let waits = |outbox: &Outbox| outbox.poll_room(&Context::from_waker(&waker)).is_pending();
+        let woken = || wakes.0.swap(0, Ordering::SeqCst);
+        // By bytes, read one by one.
+        let outbox = Outbox::default();
+        (0..3).for_each(|_| outbox.push(frame(MOST_BYTES / 4, false)));
+        assert!(waits(&outbox));
+        next(&outbox);
+        assert_eq!(woken(), 0, "half of it is not room yet");
+        next(&outbox);
+        assert_eq!(woken(), 1);
+        assert!(!waits(&outbox));
+        next(&outbox);
+        assert_eq!(woken(), 0, "nobody waits any more");
+        // By frames, of which many go at once.
+        let outbox = Outbox::default();
+        (0..MOST_FRAMES).for_each(|n| outbox.push(frame(1, n > 10)));
+        assert!(waits(&outbox));
+        outbox.push(frame(1, false));
+        assert_eq!((woken(), outbox.queue.borrow().len()), (1, 12));
+        // Who waits for the end is not disturbed by room.
+        assert!(outbox.poll_ended(&Context::from_waker(&waker)).is_pending());
+        (0..ROOM).for_each(|_| outbox.push(frame(1, false)));
+        while matches!(outbox.poll_next(&Context::from_waker(Waker::noop())), Poll::Ready(Some(_))) {}
+        assert_eq!(woken(), 0);
+        outbox.end(End::Silent);
+        assert_eq!(woken(), 1);
     }
 
     #[test]

@@ -22,8 +22,11 @@ use tokio::time::MissedTickBehavior;
 
 /// How often signs of life, expiry and absences are looked at: one timer for all connections of a worker.
 const TICK: Duration = Duration::from_secs(1);
-/// After how many events the sockets get their turn: a large commit must not fill the outboxes of those who read.
+/// After how many events the sockets get their turn, of one commit or of many: what happens must not fill the outboxes of those
+/// who read. What is left of an outbox beside who can wait holds several turns.
 const EVENTS_A_TURN: usize = 64;
+/// And after how many bytes of frames.
+const BYTES_A_TURN: usize = 256 * 1024;
 /// In groups with more connections than this on one worker nobody is told who comes and goes.
 const MOST_FOR_PRESENCE: usize = 500;
 
@@ -36,6 +39,8 @@ pub struct Shard {
     /// All up to here was given out.
     given: Cell<Revision>,
     announcements: Cell<u64>,
+    /// How many events, and bytes of frames, were given out since the sockets had their turn.
+    turn: Cell<(usize, usize)>,
 }
 
 impl Shard {
@@ -45,7 +50,8 @@ impl Shard {
         let state = Arc::new(ShardState::default());
         let given = Cell::new(hub.enlist(sender, Arc::clone(&state)));
         let (members, announcements) = (RefCell::new(Members::new(Arc::clone(&hub))), Cell::new(0));
-        Rc::new(Self { hub, state, queue: RefCell::new(Some(queue)), members, given, announcements })
+        let turn = Cell::new((0, 0));
+        Rc::new(Self { hub, state, queue: RefCell::new(Some(queue)), members, given, announcements, turn })
     }
 
     /// The hub it belongs to.
@@ -201,9 +207,6 @@ impl Shard {
 
     async fn give_out(&self, dispatch: &Arc<Dispatch>) {
         for (index, item) in dispatch.items.iter().enumerate() {
-            if index > 0 && index % EVENTS_A_TURN == 0 {
-                tokio::task::yield_now().await;
-            }
             match &item.notice {
                 Notice::Event(event) => self.give_event(dispatch, index, item, event),
                 Notice::Typing(typing) => self.members.borrow().each(typing.audience, |connection| {
@@ -224,8 +227,20 @@ impl Shard {
                 }
                 Notice::Stop => self.end_all(End::Stopping),
             }
+            if self.ends_turn(item) {
+                tokio::task::yield_now().await;
+            }
         }
         self.given.set(self.given.get().max(dispatch.cursor));
+    }
+
+    /// Whether the sockets are to have their turn, after this was given out.
+    fn ends_turn(&self, item: &Item) -> bool {
+        let (events, bytes) = self.turn.get();
+        let (events, bytes) = (events + 1, bytes + item.framed_bytes());
+        let ends = events >= EVENTS_A_TURN || bytes >= BYTES_A_TURN;
+        self.turn.set(if ends { (0, 0) } else { (events, bytes) });
+        ends
     }
 
     fn give(&self, connection: &Rc<Connection>, item: &Item) {
@@ -364,3 +379,6 @@ impl Drop for Link {
         self.shard.detach(&self.connection);
     }
 }
+
+#[cfg(test)]
+mod tests;

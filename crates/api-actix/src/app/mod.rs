@@ -1,5 +1,6 @@
 //! The composition root: the only place where adapters meet.
 
+mod listener;
 mod offline;
 mod readiness;
 pub mod retention;
@@ -35,7 +36,7 @@ use infra_diesel::{Store, StoreOptions};
 use infra_files::Blobs;
 use infra_live::{Hub, Relay, Shard};
 use std::io::Write as _;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::num::NonZero;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -46,8 +47,6 @@ use tracing::{error, info, warn};
 const HEADER_DEADLINE: Duration = Duration::from_secs(10);
 /// How long a connection may be idle.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
-/// How long a client may take nothing of what was sent to it.
-const WRITE_DEADLINE: Duration = Duration::from_secs(15);
 /// How long an answer that refuses a body may wait for the client to hear it (the rest of the body is thrown away).
 pub const LINGER: Duration = Duration::from_secs(3);
 /// How long a server that is to stop still takes connections while requests are under way, so that whoever asks whether it is ready
@@ -130,7 +129,7 @@ impl Application {
         let document = web::Data::new(openapi::Served::new().context("the OpenAPI document cannot be made")?);
         let docs = web::Data::new(Docs::new());
         let turns = web::Data::new(Turns::default());
-        let listener = bind(&config.listen)?;
+        let listener = listener::bind(&config.listen)?;
         let address = listener.local_addr().context("the port cannot be told")?;
         let origins = web::Data::new(config.origins);
         let edge = (web::Data::new(Limits::new(&config.rates)), web::Data::new(config.proxies), origins);
@@ -160,7 +159,7 @@ impl Application {
                 .configure(routes::routes)
         })
         .on_connect(|connection, data| {
-            cut_stalled_readers(connection);
+            listener::cut_stalled_readers(connection);
             Wire::note(connection, data);
         })
         .workers(cores)
@@ -241,30 +240,11 @@ pub async fn open_blobs(config: &Config) -> anyhow::Result<Blobs> {
     opened.context("PARLANCE_FILES cannot be used")
 }
 
-/// Lets the system end a connection whose client takes none of what was sent to it for so long: nobody else can, since
-/// whoever writes waits for the client.
-#[cfg_attr(not(target_os = "linux"), expect(unused_variables, reason = "other systems have no such limit"))]
-fn cut_stalled_readers(connection: &dyn std::any::Any) {
-    #[cfg(target_os = "linux")]
-    if let Some(stream) = connection.downcast_ref::<actix_web::rt::net::TcpStream>() {
-        let set = socket2::SockRef::from(stream).set_tcp_user_timeout(Some(WRITE_DEADLINE));
-        if let Err(error) = set {
-            warn!(%error, "a connection has no write deadline");
-        }
-    }
-}
-
 /// The store's last word: after a failed commit nobody knows what is on the disk, and only a restart can tell.
 fn die(reason: &str) {
     error!(reason, "stopping at once");
     logging::flush();
     std::process::exit(1);
-}
-
-fn bind(listen: &str) -> anyhow::Result<TcpListener> {
-    let listener = TcpListener::bind(listen).with_context(|| format!("PARLANCE_LISTEN: cannot listen on {listen}"))?;
-    listener.set_nonblocking(true).context("the port cannot be set up")?;
-    Ok(listener)
 }
 
 async fn warn_of_missing_admins(store: &Store, policy: &domain::users::ServerPolicy) {

@@ -13,6 +13,7 @@ mod verify;
 pub use manifest::{FORMAT, Manifest, Name};
 pub use restore::{Restored, restore};
 pub use save::{Saved, save};
+pub(crate) use scratch::folder_of;
 pub use verify::{Contents, verify};
 
 /// What is told while it goes on: what is being done, how far it is, of how much.

@@ -1,6 +1,6 @@
 //! A place for what is not finished.
 
-use anyhow::Context as _;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// A directory of its own, for this user only, gone with all that is in it when dropped.
@@ -17,8 +17,11 @@ impl Scratch {
         #[cfg(unix)]
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
         let shown = path.display();
-        let made = builder.create(&path);
-        made.with_context(|| format!("cannot make {shown} (left by one that was cut off? then remove it)"))?;
+        builder.create(&path).map_err(|error| {
+            let left = error.kind() == ErrorKind::AlreadyExists;
+            let hint = if left { " (left by one that was cut off? then remove it)" } else { "" };
+            anyhow::Error::from(error).context(format!("cannot make {shown}{hint}"))
+        })?;
         Ok(Self(path))
     }
 
@@ -58,4 +61,18 @@ pub fn private_file(path: &Path) -> std::io::Result<std::fs::File> {
 /// Where it cannot be.
 pub fn sync_folder(path: &Path) -> std::io::Result<()> {
     if cfg!(unix) { std::fs::File::open(path)?.sync_all() } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_there_may_have_been_left() {
+        let folder = tempfile::tempdir().unwrap();
+        let refusal = |path| format!("{:#}", Scratch::make(path).unwrap_err());
+        assert!(!refusal(folder.path().join("missing/scratch")).contains("cut off"));
+        let _scratch = Scratch::make(folder.path().join("scratch")).unwrap();
+        assert!(refusal(folder.path().join("scratch")).contains("cut off"));
+    }
 }

@@ -1,6 +1,7 @@
 //! `parlance backup` and `parlance restore`.
 
 use super::bar::Bar;
+use super::say;
 use crate::backup;
 use crate::clock::SystemClock;
 use crate::config::Config;
@@ -37,15 +38,15 @@ pub async fn save(config: &Config, arguments: &BackupArguments) -> anyhow::Resul
     let saved = backup::save(config, file, *with_secret, SystemClock.now(), draw).await;
     bar.clear();
     let saved = saved?;
-    println!("saved in {}: {}", file.display(), saved.summary());
+    say(format_args!("saved in {}: {}", file.display(), saved.summary()))?;
     for id in &saved.missing {
-        println!("  missing: the bytes of file {id} are nowhere; the backup goes without them");
+        say(format_args!("  missing: the bytes of file {id} are nowhere; the backup goes without them"))?;
     }
     for id in &saved.altered {
-        println!("  altered: the bytes of file {id} are not those that were uploaded; saved as they are");
+        say(format_args!("  altered: the bytes of file {id} are not those that were uploaded; saved as they are"))?;
     }
     if !with_secret && config.jwt_secret.is_none() {
-        println!("without the secret: after a restore everybody has to log in again (see --with-secret)");
+        say("without the secret: after a restore everybody has to log in again (see --with-secret)")?;
     }
     Ok(())
 }
@@ -61,13 +62,13 @@ pub async fn restore(config: &Config, arguments: &RestoreArguments) -> anyhow::R
     bar.clear();
     let restored = restored?;
     let manifest = &restored.manifest;
-    println!("restored what parlance {} saved at {}:", manifest.parlance, manifest.made_at);
+    say(format_args!("restored what parlance {} saved at {}:", manifest.parlance, manifest.made_at))?;
     for (table, rows) in &manifest.rows {
-        println!("{table:<14} {rows:>12} rows");
+        say(format_args!("{table:<14} {rows:>12} rows"))?;
     }
-    println!("{:<14} {:>12}", "files", restored.blobs);
+    say(format_args!("{:<14} {:>12}", "files", restored.blobs))?;
     if !restored.with_secret && config.jwt_secret.is_none() {
-        println!("the backup had no secret: everybody has to log in again");
+        say("the backup had no secret: everybody has to log in again")?;
     }
     Ok(())
 }

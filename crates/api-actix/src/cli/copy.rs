@@ -1,6 +1,7 @@
 //! `parlance copy`: one database into another.
 
 use super::bar::Bar;
+use super::say;
 use anyhow::{Context as _, bail};
 use clap::Args;
 use infra_diesel::copy::{Plan, Progress, Report, TableReport, TargetState, copy, plan};
@@ -26,8 +27,7 @@ pub struct CopyArguments {
 pub fn run(arguments: &CopyArguments) -> anyhow::Result<()> {
     let CopyArguments { from, to, dry_run } = arguments;
     if *dry_run {
-        print_plan(&plan(from, to).context("nothing would be copied")?);
-        return Ok(());
+        return print_plan(&plan(from, to).context("nothing would be copied")?);
     }
     let mut bar = Bar::new();
     let outcome = copy(from, to, |Progress { doing, table, rows, of }| {
@@ -35,41 +35,40 @@ pub fn run(arguments: &CopyArguments) -> anyhow::Result<()> {
     });
     bar.clear();
     let report = outcome.context("the copy is not complete")?;
-    print_report(&report);
+    let printed = print_report(&report);
     if !report.is_same() {
         bail!("the two databases differ; the target stays marked as unfinished");
     }
-    Ok(())
+    printed
 }
 
-fn print_plan(plan: &Plan) {
+fn print_plan(plan: &Plan) -> anyhow::Result<()> {
     for (table, rows) in &plan.tables {
-        println!("{table:<14} {rows:>12} rows");
+        say(format_args!("{table:<14} {rows:>12} rows"))?;
     }
-    println!(
-        "{}, and nothing was changed",
-        match plan.target {
-            TargetState::Empty => "the target is empty",
-            TargetState::Begun => "the target holds a copy that was begun and would go on",
-        }
-    );
+    let target = match plan.target {
+        TargetState::Empty => "the target is empty",
+        TargetState::Begun => "the target holds a copy that was begun and would go on",
+    };
+    say(format_args!("{target}, and nothing was changed"))
 }
 
-fn print_report(report: &Report) {
+fn print_report(report: &Report) -> anyhow::Result<()> {
     for table in &report.tables {
         let TableReport { table: name, from: (rows, hash), to: (other_rows, other_hash) } = table;
         let hash = hex(&hash[..8]);
         if table.is_same() {
-            println!("{name:<14} {rows:>12} rows  {hash}  the same on both sides");
+            say(format_args!("{name:<14} {rows:>12} rows  {hash}  the same on both sides"))?;
         } else {
             let other = hex(&other_hash[..8]);
-            println!("{name:<14} {rows:>12} rows  {hash}  DIFFERS: the target has {other_rows} rows  {other}");
+            say(format_args!(
+                "{name:<14} {rows:>12} rows  {hash}  DIFFERS: the target has {other_rows} rows  {other}"
+            ))?;
         }
     }
-    println!("{} conversations compared one by one, {} differ", report.conversations, report.differing.len());
-    for id in report.differing.iter().take(20) {
-        println!("  differs: {id}");
-    }
+    let (compared, differ) = (report.conversations, report.differing.len());
+    say(format_args!("{compared} conversations compared one by one, {differ} differ"))?;
+    report.differing.iter().take(20).try_for_each(|id| say(format_args!("  differs: {id}")))
 }
 
 fn hex(bytes: &[u8]) -> String {

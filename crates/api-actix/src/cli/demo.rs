@@ -1,17 +1,21 @@
 //! `parlance demo`: a server to look at.
 
+use super::say;
 use crate::app::{Application, Offline};
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::demo::{self, GUIDES, PASSWORD};
 use anyhow::{Context as _, bail};
-use clap::Args;
+use clap::builder::ValueParser;
+use clap::{Arg, Args, value_parser};
 use domain::Clock as _;
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What kind of a demo.
 #[derive(Debug, Args)]
+#[command(arg(refused("config", "config", value_parser!(PathBuf))))]
+#[command(arg(refused("database_url", "database-url", value_parser!(String))))]
 pub struct DemoArguments {
     /// Decides who says what to whom, and when
     #[arg(long, default_value_t = 1)]
@@ -21,14 +25,19 @@ pub struct DemoArguments {
     no_serve: bool,
 }
 
+/// A flag of all commands that this one refuses ([`Config::load_demo`]), so that its help does not offer it.
+fn refused(id: &'static str, flag: &'static str, parser: impl Into<ValueParser>) -> Arg {
+    Arg::new(id).long(flag).value_parser(parser.into()).hide(true)
+}
+
 /// Fills the demo's data directory unless it is filled, says whom to log in as, and serves.
 ///
 /// # Errors
 /// In words for the operator; also where the directory holds somebody's data.
 pub async fn run(config: Config, arguments: &DemoArguments) -> anyhow::Result<()> {
     let shown = config.data_dir.display().to_string();
-    match State::of(&config.data_dir)? {
-        State::Filled(what) => println!("{what}, made earlier; remove {shown} to have another"),
+    let what = match State::of(&config.data_dir)? {
+        State::Filled(what) => format!("{what}, made earlier; remove {shown} to have another"),
         State::Foreign => bail!(
             "{shown} holds data that no demo made, and the demo leaves it alone: name another directory with --data-dir"
         ),
@@ -37,15 +46,17 @@ pub async fn run(config: Config, arguments: &DemoArguments) -> anyhow::Result<()
                 clear(&config.data_dir)
                     .with_context(|| format!("cannot clear what an earlier demo began in {shown}"))?;
             }
-            println!("{}", fill(&config, arguments.seed).await?);
+            fill(&config, arguments.seed).await?
         }
-    }
+    };
     let [first, second, third] = GUIDES;
-    println!("log in as {first}, {second} or {third}; everybody's password is: {PASSWORD}");
+    let log_in = format_args!("log in as {first}, {second} or {third}; everybody's password is: {PASSWORD}");
+    let told = say(what).and_then(|()| say(log_in));
     if arguments.no_serve {
-        println!("to serve it: parlance demo --data-dir {shown}");
-        return Ok(());
+        told?;
+        return say(format_args!("to serve it: parlance demo --data-dir {shown}"));
     }
+    // Nobody reading it is no reason not to serve.
     Application::build(config).await?.run_until_stopped().await
 }
 

@@ -1,5 +1,6 @@
 //! `parlance doctor`.
 
+use super::say;
 use crate::config::Config;
 use crate::doctor::{self, Finding, Verdict};
 use anyhow::bail;
@@ -33,7 +34,7 @@ pub fn unconfigured(error: &anyhow::Error, arguments: &DoctorArguments) -> anyho
 fn tell(findings: &[Finding], arguments: &DoctorArguments) -> anyhow::Result<()> {
     let wrong = findings.iter().filter(|finding| finding.verdict == Verdict::Wrong).count();
     if arguments.json {
-        println!("{}", json!({ "ok": wrong == 0, "checks": findings }));
+        say(format_args!("{}", json!({ "ok": wrong == 0, "checks": findings })))?;
     } else {
         for Finding { check, verdict, says } in findings {
             let verdict = match verdict {
@@ -41,7 +42,7 @@ fn tell(findings: &[Finding], arguments: &DoctorArguments) -> anyhow::Result<()>
                 Verdict::Warning => "warning",
                 Verdict::Wrong => "WRONG",
             };
-            println!("{verdict:<8} {check:<15} {says}");
+            say(format_args!("{verdict:<8} {check:<15} {says}"))?;
         }
     }
     if wrong > 0 {

@@ -4,6 +4,7 @@
 //! which notice within two seconds. A SQLite file has one server, which knows sessions and numbers from memory: while it
 //! runs, this refuses.
 
+use super::say;
 use crate::clock::{SystemClock, UuidV7};
 use crate::config::Config;
 use crate::http::wire;
@@ -16,7 +17,7 @@ use domain::users::{Email, Password, Registration, ServerPolicy, ShowUser, UserR
 use domain::{Limit, UserId};
 use infra_diesel::{LockError, OpenError, Store, StoreOptions};
 use rand::TryRngCore as _;
-use std::io::{Read as _, Write as _};
+use std::io::Read as _;
 use std::sync::Arc;
 
 /// What to do to which account.
@@ -30,8 +31,10 @@ pub struct UserArguments {
 enum UserCommand {
     /// Makes a user, with a generated password unless one is given
     Create {
+        /// The user's name
         #[arg(value_parser = username)]
         name: Username,
+        /// The user's email address; shown to the user and to admins
         #[arg(long, value_parser = email)]
         email: Option<Email>,
         /// Make the user an admin of the server
@@ -48,12 +51,15 @@ enum UserCommand {
     },
     /// Makes a user an admin of the server, or a plain member again
     Role {
+        /// The user's name
         #[arg(value_parser = username)]
         name: Username,
+        /// What the user is to be
         role: RoleWord,
     },
     /// Gives a user another password, generated unless one is given, and ends the user's sessions
     Password {
+        /// The user's name
         #[arg(value_parser = username)]
         name: Username,
         #[command(flatten)]
@@ -61,11 +67,13 @@ enum UserCommand {
     },
     /// Lets a user log in no more, and ends the user's sessions
     Disable {
+        /// The user's name
         #[arg(value_parser = username)]
         name: Username,
     },
     /// Lets a disabled user log in again
     Enable {
+        /// The user's name
         #[arg(value_parser = username)]
         name: Username,
     },
@@ -169,8 +177,8 @@ impl Desk {
         };
         let role = if admin { UserRole::Admin } else { UserRole::Member };
         let id = create.execute(Actor::CommandLine, wish, role).await?;
-        say(&format!("created {username} ({id})"))?;
-        given.generated.map_or(Ok(()), |password| say(&format!("password: {password}")))
+        say(format_args!("created {username} ({id})"))?;
+        given.generated.map_or(Ok(()), |password| say(format_args!("password: {password}")))
     }
 
     async fn set_password(&self, name: &Username, password: &PasswordArguments) -> anyhow::Result<()> {
@@ -182,25 +190,25 @@ impl Desk {
             clock: Arc::new(SystemClock),
         };
         set.execute(Actor::CommandLine, user, given.password).await?;
-        say(&format!("{name} has a new password, and has to log in again"))?;
-        given.generated.map_or(Ok(()), |password| say(&format!("password: {password}")))
+        say(format_args!("{name} has a new password, and has to log in again"))?;
+        given.generated.map_or(Ok(()), |password| say(format_args!("password: {password}")))
     }
 
     async fn set_role(&self, name: &Username, role: RoleWord) -> anyhow::Result<()> {
         self.administer(Measure::SetRole(self.id_of(name).await?, role.into())).await?;
         match role {
-            RoleWord::Admin => say(&format!("{name} is an admin")),
+            RoleWord::Admin => say(format_args!("{name} is an admin")),
             RoleWord::Member if self.policy.is_admin(name, UserRole::Member) => {
-                say(&format!("{name} is a member by the database, and stays an admin by PARLANCE_ADMINS"))
+                say(format_args!("{name} is a member by the database, and stays an admin by PARLANCE_ADMINS"))
             }
-            RoleWord::Member => say(&format!("{name} is a member")),
+            RoleWord::Member => say(format_args!("{name} is a member")),
         }
     }
 
     async fn switch(&self, name: &Username, enabled: bool) -> anyhow::Result<()> {
         let user = self.id_of(name).await?;
         self.administer(if enabled { Measure::Enable(user) } else { Measure::Disable(user) }).await?;
-        say(&format!("{name} is {}", if enabled { "enabled" } else { "disabled" }))
+        say(format_args!("{name} is {}", if enabled { "enabled" } else { "disabled" }))
     }
 
     async fn administer(&self, measure: Measure) -> anyhow::Result<()> {
@@ -231,7 +239,7 @@ impl Desk {
     async fn list_json(&self) -> anyhow::Result<()> {
         let mut before = '[';
         self.each(|account| {
-            say(&format!("{before}{}", serde_json::to_string(&wire::Account::from(account))?))?;
+            say(format_args!("{before}{}", serde_json::to_string(&wire::Account::from(account))?))?;
             before = ',';
             Ok(())
         })
@@ -240,8 +248,8 @@ impl Desk {
     }
 
     async fn list(&self) -> anyhow::Result<()> {
-        say(&format!("{:<32} {:<6} {:<8} {:<16} EMAIL", "NAME", "ROLE", "STATE", "LAST SEEN (UTC)"))?;
-        self.each(|account| say(&line(&account))).await
+        say(format_args!("{:<32} {:<6} {:<8} {:<16} EMAIL", "NAME", "ROLE", "STATE", "LAST SEEN (UTC)"))?;
+        self.each(|account| say(line(&account))).await
     }
 }
 
@@ -251,11 +259,6 @@ fn line(AccountView { user, disabled, last_seen_at }: &AccountView) -> String {
     let seen = last_seen_at.map(|at| at.as_datetime().format("%Y-%m-%d %H:%M").to_string());
     let email = user.email.as_ref().map_or("-", Email::as_str);
     format!("{:<32} {role:<6} {state:<8} {:<16} {email}", user.profile.username, seen.as_deref().unwrap_or("never"))
-}
-
-/// A line on standard output. Its reader may have gone away, as `head` does.
-fn say(line: &str) -> anyhow::Result<()> {
-    writeln!(std::io::stdout(), "{line}").context("standard output is closed")
 }
 
 /// A password, and its text where nobody knows it yet.

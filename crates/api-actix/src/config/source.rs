@@ -113,7 +113,8 @@ impl Source {
 /// The keys of a file, as text. Tells faults without quoting the file: it may hold a secret.
 fn parse(text: &str) -> Result<HashMap<String, String>, String> {
     let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
-        let line = error.span().map_or(0, |span| text[..span.start].lines().count().max(1));
+        let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+        let line = 1 + before.matches('\n').count();
         format!("line {line}: {}", error.message())
     })?;
     let mut found = HashMap::new();

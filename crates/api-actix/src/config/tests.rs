@@ -95,7 +95,10 @@ fn the_file_takes_numbers_and_lists_and_refuses_what_it_does_not_know() {
         ("PARLANCE_BCRYPT_COSTS = 5", "PARLANCE_BCRYPT_COSTS"),
         ("PARLANCE_RATE_LIMITS = true", "PARLANCE_RATE_LIMITS"),
         ("[PARLANCE_LOG]\nlevel = 1", "PARLANCE_LOG"),
-        ("\nPARLANCE_LOG = ", "line 2"),
+        ("PARLANCE_LOG = ", "line 1:"),
+        ("\nPARLANCE_LOG = ", "line 2:"),
+        ("PARLANCE_LISTEN = ':0'\n# more\n= 1\n", "line 3:"),
+        ("PARLANCE_LISTEN = ':0'\n  ?\n", "line 2:"),
     ] {
         let refusal = Place::new().file("parlance.toml", text).refusal();
         assert!(refusal.contains(named) && refusal.contains("parlance.toml"), "{refusal}");

@@ -1,10 +1,11 @@
-//! What is on this machine: the secret, the data directory, the port.
+//! What is on this machine: the secret, the disks, the port.
 
 use super::Finding;
-use crate::config::{Config, Secret};
+use crate::backup::folder_of;
+use crate::config::{Config, Secret, Uploads};
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream, ToSocketAddrs as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// Fewer different characters make no secret, however many there are.
@@ -49,20 +50,47 @@ pub fn secret(config: &Config) -> Finding {
     Finding::ok(CHECK, format!("{from}, {} bytes", secret.expose().len()))
 }
 
-/// Whether the data directory can be written to, has room, and keeps what it is told to.
-pub fn data_dir(config: &Config) -> Vec<Finding> {
-    let directory = &config.data_dir;
+/// Whether the data directory, and the folders of database and uploads where they are elsewhere, can be written to, have
+/// room, and keep what they are told to.
+pub fn disks(config: &Config) -> Vec<Finding> {
+    let mut places = vec![("data directory", config.data_dir.clone())];
+    let database = config.database_url.strip_prefix("sqlite://");
+    if let Some(database) = database {
+        places.push(("database folder", folder_of(Path::new(database)).to_owned()));
+    }
+    if let Uploads::Directory(uploads) = &config.uploads {
+        places.push(("uploads folder", uploads.clone()));
+    }
+    // What is below the data directory is on its disk.
+    let home = real(&config.data_dir);
+    places
+        .into_iter()
+        .enumerate()
+        .filter(|(n, (_, place))| *n == 0 || !real(place).starts_with(&home))
+        .flat_map(|(_, (check, place))| disk(check, &place))
+        .collect()
+}
+
+/// The path without links, as far as it is there.
+fn real(path: &Path) -> PathBuf {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let there = absolute.ancestors().find_map(|there| Some((there, there.canonicalize().ok()?)));
+    match there {
+        Some((there, real)) => absolute.strip_prefix(there).map_or(real.clone(), |rest| real.join(rest)),
+        None => absolute,
+    }
+}
+
+fn disk(check: &'static str, directory: &Path) -> Vec<Finding> {
     let shown = directory.display();
     if !directory.exists() {
-        return vec![Finding::ok("data directory", format!("{shown} is not there yet: the first start makes it"))];
+        return vec![Finding::ok(check, format!("{shown} is not there yet: the first start makes it"))];
     }
     let syncs = match time_syncs(directory) {
         Ok(syncs) => syncs,
-        Err(error) => {
-            return vec![Finding::wrong("data directory", format!("{shown} cannot be written to ({error})"))];
-        }
+        Err(error) => return vec![Finding::wrong(check, format!("{shown} cannot be written to ({error})"))],
     };
-    let mut findings = vec![Finding::ok("data directory", format!("{shown} can be written to"))];
+    let mut findings = vec![Finding::ok(check, format!("{shown} can be written to"))];
     match free_space(directory) {
         Some(free) => findings.push(judge_space(free)),
         None => findings.push(Finding::warning("disk space", "this system does not tell how much room there is")),
@@ -103,7 +131,7 @@ fn judge_syncs(times: Vec<Duration>) -> Finding {
         );
     }
     if median > SLOW_SYNC {
-        return Finding::warning(CHECK, format!("{shown}: every message waits for it; take a faster disk"));
+        return Finding::warning(CHECK, format!("{shown}: whatever is stored there waits for it; take a faster disk"));
     }
     Finding::ok(CHECK, shown)
 }

@@ -1,7 +1,7 @@
 //! Whether everything that a server needs is as it should be.
 //!
-//! Each check is one line: that all is well, or what to do. Nothing is changed but for a probe in the data directory and in
-//! the store of uploads, both removed again; a server may run meanwhile.
+//! Each check is one line: that all is well, or what to do. Nothing is changed but for probes in the directories that
+//! are written to and in the store of uploads, all removed again; a server may run meanwhile.
 
 mod database;
 mod local;
@@ -39,7 +39,10 @@ pub struct Finding {
 
 impl Finding {
     fn new(check: &'static str, verdict: Verdict, says: impl Into<String>) -> Self {
-        Self { check, verdict, says: says.into() }
+        let says = says.into();
+        // What others say (libpq, for one) may have line ends in it; a check is one line.
+        let says = says.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ");
+        Self { check, verdict, says }
     }
 
     fn ok(check: &'static str, says: impl Into<String>) -> Self {
@@ -64,7 +67,7 @@ pub fn unconfigured(error: &anyhow::Error) -> Vec<Finding> {
 pub async fn examine(config: &Config) -> Vec<Finding> {
     let mut findings = vec![Finding::ok("configuration", "is read and understood")];
     findings.push(local::secret(config));
-    findings.extend(local::data_dir(config));
+    findings.extend(local::disks(config));
     let database = database::examine(config).await;
     let is_readable = database.is_readable;
     findings.extend(database.findings);

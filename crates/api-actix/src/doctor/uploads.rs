@@ -3,7 +3,7 @@
 use super::Finding;
 use crate::app::open_blobs;
 use crate::clock::UuidV7;
-use crate::config::Config;
+use crate::config::{Config, Uploads};
 use async_trait::async_trait;
 use domain::files::{BlobStore, ByteSource};
 use domain::{FileId, IdGenerator as _};
@@ -14,7 +14,10 @@ use std::collections::{HashMap, HashSet};
 /// Looks at the configured store; at its contents where the database can be asked what they should be.
 pub async fn examine(config: &Config, database_is_readable: bool) -> Vec<Finding> {
     const CHECK: &str = "uploads";
-    if !config.data_dir.exists() {
+    if let Uploads::Directory(directory) = &config.uploads
+        && !config.data_dir.exists()
+        && !directory.exists()
+    {
         return vec![Finding::ok(CHECK, "nothing yet: the first start makes the place for them")];
     }
     let blobs = match open_blobs(config).await {

@@ -48,8 +48,9 @@ impl Proxies {
         let lines: Vec<_> = headers.get_all(FORWARDED_FOR).collect();
         let mut furthest = None;
         for line in lines.into_iter().rev() {
-            for entry in line.to_str().ok()?.rsplit(',') {
-                let address = address(entry.trim())?;
+            // Only what is read has to be text: what stands left of it is the client's, and may be anything.
+            for entry in line.as_bytes().rsplit(|byte| *byte == b',') {
+                let address = address(str::from_utf8(entry).ok()?.trim())?;
                 if !self.trust(address) {
                     return Some(address);
                 }
@@ -101,12 +102,13 @@ fn address(text: &str) -> Option<IpAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use actix_web::http::header::HeaderValue;
     use actix_web::test::TestRequest;
 
-    fn client(trusted: &str, peer: &str, lines: &[&str]) -> String {
+    fn client<L: AsRef<[u8]>>(trusted: &str, peer: &str, lines: &[L]) -> String {
         let mut request = TestRequest::default().peer_addr(SocketAddr::new(peer.parse().unwrap(), 1));
         for line in lines {
-            request = request.append_header((FORWARDED_FOR, *line));
+            request = request.append_header((FORWARDED_FOR, HeaderValue::from_bytes(line.as_ref()).unwrap()));
         }
         Proxies::parse(trusted).unwrap().client(&request.to_http_request()).unwrap().to_string()
     }
@@ -141,6 +143,11 @@ mod tests {
         ] {
             assert_eq!(client(trusted, peer, lines), expected, "{peer} {lines:?}");
         }
+        // nginx puts what the client wrote and what it appends into one line: no byte of the former hides the latter.
+        let lines: [&[u8]; 2] = [b"\xff, 192.0.2.1", b"10.0.0.2"];
+        assert_eq!(client(trusted, "10.0.0.1", &lines[..1]), "192.0.2.1");
+        assert_eq!(client(trusted, "10.0.0.1", &lines), "192.0.2.1");
+        assert_eq!(client(trusted, "10.0.0.1", &[b"192.0.2.1, \xff"]), "10.0.0.1");
         assert_eq!(client("", "127.0.0.1", &["203.0.113.9"]), "127.0.0.1", "nobody is trusted unasked");
         assert_eq!(client("::ffff:10.0.0.0/104", "10.0.0.1", &["192.0.2.1"]), "192.0.2.1");
     }

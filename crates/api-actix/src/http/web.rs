@@ -107,7 +107,7 @@ pub async fn page(request: HttpRequest, Open(()): Open) -> HttpResponse {
 /// Gives a file of the web client.
 #[utoipa::path(
     get, path = "/assets/{path}", tag = "operations",
-    params(("path" = String, Path, description = "May hold slashes", example = "style.css")),
+    params(("path" = String, Path, description = "May hold slashes", example = "css/base.css")),
     responses((status = 200, description = "The file", content_type = "*/*", body = Vec<u8>), Refused<404>),
     security(()),
 )]

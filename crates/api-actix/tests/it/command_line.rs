@@ -133,6 +133,36 @@ async fn the_file_of_the_working_directory_is_read() {
 }
 
 #[test]
+fn a_reader_that_goes_away_is_told_in_a_sentence() {
+    let directory = tempfile::tempdir().unwrap();
+    let (old, new) = ("sqlite://data/parlance.db", "sqlite://copy.db");
+    for arguments in [
+        &["migrate"][..],
+        &["migrate"],
+        &["completions", "bash"],
+        &["openapi"],
+        &["doctor"],
+        &["doctor", "--json"],
+        &["user", "list"],
+        &["copy", "--from", old, "--to", new, "--dry-run"],
+        &["copy", "--from", old, "--to", new],
+        &["backup", "b.tar"],
+        &["restore", "b.tar", "--data-dir", "other"],
+        &["demo", "--no-serve"],
+    ] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let ended = Process::command(directory.path(), arguments, &[]).stdout(writer).output().unwrap();
+        let said = text(&ended);
+        assert!(
+            said.lines().last().unwrap().starts_with("parlance: standard output is closed"),
+            "{arguments:?} {said}"
+        );
+        assert_eq!(ended.status.code(), Some(1), "{arguments:?}");
+    }
+}
+
+#[test]
 fn every_shell_has_its_completions() {
     let directory = tempfile::tempdir().unwrap();
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
+use test_s3::S3;
 use test_support::Cluster;
 
 /// What it found, by check, and its exit code.
@@ -21,6 +22,8 @@ impl Told {
         let text = String::from_utf8(output.stdout).unwrap();
         let findings: Value = serde_json::from_str(&text).unwrap_or_else(|_| panic!("{text}"));
         assert_eq!(findings["ok"], output.status.code() == Some(0), "{findings}");
+        let mut said = findings["checks"].as_array().unwrap().iter().map(|finding| finding["says"].as_str().unwrap());
+        assert!(said.all(|said| !said.contains('\n')), "one line a check: {findings}");
         Self { code: output.status.code(), findings, text }
     }
 
@@ -121,6 +124,46 @@ async fn what_is_wrong_on_the_machine_is_told() {
     std::thread::spawn(move || other.accept().map(drop));
     Told::by(directory.path(), &[("PARLANCE_LISTEN", &address)]).says("port", "wrong", "another program");
     Told::by(directory.path(), &[("PARLANCE_LISTEN", "192.0.2.1:1")]).says("port", "wrong", "PARLANCE_LISTEN");
+}
+
+#[test]
+fn a_bucket_is_looked_at_before_the_first_start() {
+    let (s3, directory) = (S3::start(), tempfile::tempdir().unwrap());
+    let told = |bucket: &str| {
+        let settings: Vec<_> = s3.environment().into_iter().chain([("NO_PROXY".into(), "*".into())]).collect();
+        let settings = settings.iter().map(|(name, value): &(String, String)| (name.as_str(), value.as_str()));
+        Told::by(directory.path(), &settings.chain([("PARLANCE_FILES", bucket)]).collect::<Vec<_>>())
+    };
+    told(&format!("s3://{}/uploads", test_s3::BUCKET)).says("uploads", "ok", "a probe was stored");
+    told("s3://another-bucket").says("uploads", "wrong", "does not exist");
+    assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0, "it only looks");
+}
+
+#[actix_web::test]
+async fn the_disks_of_database_and_uploads_are_looked_at_wherever_they_are() {
+    let (directory, _) = place().await;
+    let count = |told: &Told, check: &str| {
+        told.findings["checks"].as_array().unwrap().iter().filter(|finding| finding["check"] == check).count()
+    };
+    // Both below the data directory: one disk.
+    let told = Told::by(directory.path(), &[]);
+    assert_eq!((count(&told, "fsync"), count(&told, "disk space")), (1, 1), "{}", told.text);
+
+    std::fs::create_dir(directory.path().join("fast")).unwrap();
+    std::fs::create_dir(directory.path().join("large")).unwrap();
+    let elsewhere = [("DATABASE_URL", "sqlite://fast/chat.db"), ("PARLANCE_FILES", "file://large")];
+    let told = Told::by(directory.path(), &elsewhere);
+    told.says("database folder", "ok", "fast can be written to");
+    told.says("uploads folder", "ok", "large can be written to");
+    assert_eq!((count(&told, "fsync"), count(&told, "disk space")), (3, 3), "{}", told.text);
+
+    // A file where a directory should be: not even root can write into it.
+    std::fs::write(directory.path().join("file"), "x").unwrap();
+    let told = Told::by(directory.path(), &[("DATABASE_URL", "sqlite://file/chat.db")]);
+    told.says("database folder", "wrong", "file cannot be written to");
+    // What is in Postgres is on no disk of ours.
+    let told = Told::by(directory.path(), &[("DATABASE_URL", "postgres://127.0.0.1:1/parlance")]);
+    assert_eq!(count(&told, "database folder"), 0);
 }
 
 #[actix_web::test]

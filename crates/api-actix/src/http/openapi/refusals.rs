@@ -19,7 +19,7 @@ const REFUSALS: &[(u16, &str, &str)] = &[
     (413, "Too large", "the body is larger than 65536 bytes"),
     (415, "A content type that the route does not take", "this route takes JSON, not a form"),
     (416, "A range that the file does not have", "the file has 9 bytes"),
-    (426, "Not a WebSocket upgrade", "this route takes WebSocket upgrades"),
+    (426, "Not a WebSocket upgrade", "this route takes a WebSocket of version 13"),
     (429, "Too many requests; `Retry-After` says when to try again", "too many requests"),
     (500, "A fault of the server; `x-request-id` names it in the log", "internal error"),
     (503, "Overloaded, stopping, or the database is out of reach", "the server is overloaded"),

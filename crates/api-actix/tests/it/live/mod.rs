@@ -8,6 +8,7 @@ mod events;
 mod guide;
 pub mod load;
 mod operations;
+mod readers;
 mod signals;
 mod signing_out;
 mod upgrade;

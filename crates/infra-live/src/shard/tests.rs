@@ -1,0 +1,138 @@
+use super::*;
+use crate::frame::{Framer, Signal};
+use crate::hub::HubOptions;
+use crate::outbox::Outgoing;
+use domain::events::{Committed, EventPublisher as _};
+use domain::live::Resync;
+use domain::messages::{Body, Message, Text};
+use domain::users::Profile;
+use domain::{ConversationId, MessageId, Timestamp};
+use std::collections::HashMap;
+use std::future::poll_fn;
+use tokio::task::{JoinHandle, LocalSet, spawn_local};
+use uuid::Uuid;
+
+/// Makes frames of that many bytes.
+struct Plain(usize);
+
+impl Plain {
+    fn frame(&self, name: &'static str, cursor: Revision, transient: bool) -> Frame {
+        Frame { name, cursor, bytes: Bytes::from(vec![0; self.0]), place: None, transient }
+    }
+}
+
+impl Framer for Plain {
+    fn event(&self, _: &Event, cursor: Revision) -> Option<Frame> {
+        Some(self.frame("event", cursor, false))
+    }
+
+    fn signal(&self, _: &Signal, cursor: Revision) -> Frame {
+        self.frame("signal", cursor, true)
+    }
+
+    fn resync(&self, _: &Resync, cursor: Revision) -> Frame {
+        self.frame("resync", cursor, false)
+    }
+}
+
+fn user(n: u128) -> UserId {
+    UserId(Uuid::from_u128(n))
+}
+
+fn shard(frame: usize) -> Rc<Shard> {
+    Shard::new(Arc::new(Hub::new(Arc::new(Plain(frame)), HubOptions::default())))
+}
+
+fn roster() -> Roster {
+    Roster { groups: Vec::new(), contacts: Vec::new(), at: Revision(0) }
+}
+
+fn attach(shard: &Rc<Shard>, n: u128) -> Link {
+    let caller = Caller { user: user(n), session: SessionId(Uuid::from_u128(n)), admin: false };
+    let expires = Instant::now() + Duration::from_secs(3600);
+    shard.attach(&caller, Transport::WebSocket, expires).unwrap()
+}
+
+async fn live(shard: &Rc<Shard>, n: u128) -> Link {
+    let link = attach(shard, n);
+    shard.begin(link.connection(), roster());
+    link.connection().go_live(HashMap::new()).await;
+    link
+}
+
+/// A message to everybody.
+fn said() -> Event {
+    let at = Timestamp::from_micros(0).unwrap();
+    Event::MessageCreated(Message {
+        id: MessageId(Uuid::from_u128(1)),
+        conversation: ConversationId(Uuid::from_u128(1)),
+        place: Place::Broadcast,
+        sender: Profile { id: user(0), username: String::new(), display_name: String::new() },
+        body: Body::Text(Text::restored("x".to_owned())),
+        reply_to: None,
+        seq: 2,
+        update: 2,
+        created_at: at,
+        updated_at: at,
+        edited_at: None,
+    })
+}
+
+fn commit(hub: &Hub, events: Vec<Event>, at: i64) {
+    let (heads, revision) = (HashMap::new(), Revision(at));
+    hub.publish(Committed { events, heads, revision, cursor: revision });
+}
+
+/// Reads whatever comes: up to the cursor, or to the end.
+fn reads(link: Link, last: Revision) -> JoinHandle<Result<usize, End>> {
+    spawn_local(async move {
+        let mut frames = 0;
+        loop {
+            match poll_fn(|cx| link.connection().outbox.poll_next(cx)).await {
+                Some(Outgoing::Frame(frame)) => {
+                    frames += usize::from(!frame.transient);
+                    if frame.cursor == last {
+                        return Ok(frames);
+                    }
+                }
+                Some(Outgoing::End(end)) => return Err(end),
+                Some(_) => {}
+                None => panic!("ended before its end"),
+            }
+        }
+    })
+}
+
+/// That many commits, of that many events with frames of that many bytes, all there before any is given out: everybody who
+/// reads gets all.
+async fn all_is_read(commits: usize, events: usize, bytes: usize, readers: u128) {
+    let local = LocalSet::new();
+    let everybody = local.run_until(async {
+        let shard = shard(bytes);
+        let mut reading = Vec::new();
+        for n in 1..=readers {
+            reading.push(reads(live(&shard, n).await, Revision(commits as i64)));
+        }
+        for at in 1..=commits {
+            commit(shard.hub(), vec![said(); events], at as i64);
+        }
+        let runs = spawn_local(Rc::clone(&shard).run());
+        for reader in reading {
+            assert_eq!(reader.await.unwrap(), Ok(commits * events), "{commits} commits of {events} events of {bytes}");
+        }
+        runs.abort();
+    });
+    everybody.await;
+}
+
+#[tokio::test]
+async fn who_reads_is_not_cut_by_what_happens_at_once() {
+    all_is_read(1, 1_000, 100, 3).await;
+    // Each of them less than a turn.
+    all_is_read(200, 63, 100, 3).await;
+    // Few, but large.
+    all_is_read(1, 60, 25_000, 3).await;
+    all_is_read(60, 1, 25_000, 3).await;
+    // Many sockets, which all have their turn.
+    all_is_read(40, 20, 10, 1_000).await;
+}
