@@ -207,16 +207,23 @@ impl Head {
     /// Where it stands after these events of a transaction of that revision.
     #[must_use]
     pub fn after<'a>(mut self, events: impl IntoIterator<Item = &'a Event>, revision: Revision) -> Self {
+        let roster = self.roster_after(revision);
         for event in events {
             if let Some(update) = event.update() {
                 self.update = update;
                 self.changed = revision;
             }
             if event.changes_roster() {
-                self.roster = revision;
+                self.roster = roster;
             }
         }
         self
+    }
+
+    /// What a transaction of that revision marks a change of the group or its members with. Never less than before, though of two
+    /// transactions the one with the smaller revision may be the second to change the group: who knows a greater mark knows all.
+    pub fn roster_after(&self, revision: Revision) -> Revision {
+        revision.max(Revision(self.roster.0 + 1))
     }
 
     /// Whether who knows this head knows all that the other does.
@@ -305,6 +312,16 @@ mod tests {
             reader,
             seen_at: at(1),
         }
+    }
+
+    #[test]
+    fn of_two_transactions_the_second_to_change_a_group_is_newer_whichever_began_first() {
+        let before = Head { update: 7, changed: Revision(90), roster: Revision(101) };
+        let change = [Event::MemberRemoved(member(2)), Event::MemberRemoved(member(3))];
+        let after = before.after(&change, Revision(100));
+        assert_eq!((after.update, after.roster), (7, Revision(102)));
+        assert!(after.covers(&before) && !before.covers(&after));
+        assert_eq!(before.after(&change, Revision(200)).roster, Revision(200));
     }
 
     /// Who of: the sender 1, the receiver or reader 2, another 3; each in the group and not.

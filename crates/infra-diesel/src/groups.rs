@@ -188,8 +188,8 @@ impl GroupRepository for Store {
                 diesel::update(here).set(conversations::visibility.eq(visibility.as_str())).execute(tx.conn)?;
             }
             if change != GroupChange::default() {
-                let touched =
-                    (conversations::updated_at.eq(Time::from(at)), conversations::roster_revision.eq(tx.revision));
+                let mark = tx.roster_mark(id.conversation());
+                let touched = (conversations::updated_at.eq(Time::from(at)), conversations::roster_revision.eq(mark));
                 diesel::update(here).set(touched).execute(tx.conn)?;
                 group = find_group(tx.conn, id)?.unwrap_or(group);
                 tx.events.push(Event::GroupUpdated(group.clone()));

@@ -33,14 +33,9 @@ pub fn insert_member(conn: &mut AnyConnection, member: &NewMemberRow) -> DbResul
     Ok(())
 }
 
-/// Takes somebody who is not in it into a live group. Everything up to the number `read_up_to` counts as seen.
-pub fn admit(
-    conn: &mut AnyConnection,
-    new: NewMember,
-    read_up_to: i64,
-    revision: i64,
-    at: Timestamp,
-) -> DbResult<Member> {
+/// Takes somebody who is not in it into a live group. Everything up to the number `read_up_to` counts as seen. `mark`: the
+/// transaction's, for changes of the group's members ([`Tx::roster_mark`]).
+pub fn admit(conn: &mut AnyConnection, new: NewMember, read_up_to: i64, mark: i64, at: Timestamp) -> DbResult<Member> {
     let at_row = Time::from(at);
     let row = NewMemberRow {
         conversation_id: new.group.into(),
@@ -51,7 +46,7 @@ pub fn admit(
         updated_at: at_row,
     };
     insert_member(conn, &row)?;
-    roster_changed(conn, new.group, 1, revision)?;
+    roster_changed(conn, new.group, 1, mark)?;
     let user = find_profile(conn, new.user)?.ok_or(NotFound::User).map_err(domain::Error::from)?;
     Ok(Member {
         group: new.group,
@@ -64,11 +59,11 @@ pub fn admit(
 }
 
 /// Takes note that the group's members changed, and that there are `more` of them.
-fn roster_changed(conn: &mut AnyConnection, group: GroupId, more: i64, revision: i64) -> DbResult<()> {
+fn roster_changed(conn: &mut AnyConnection, group: GroupId, more: i64, mark: i64) -> DbResult<()> {
     diesel::update(conversations::table.find(Id::from(group)))
         .set((
             conversations::member_count.eq(conversations::member_count + more),
-            conversations::roster_revision.eq(revision),
+            conversations::roster_revision.eq(mark),
         ))
         .execute(conn)?;
     Ok(())
@@ -90,7 +85,8 @@ pub fn set_role(tx: &mut Tx<'_>, member: Member, role: Role, at: Timestamp) -> D
     diesel::update(members::table.find((Id::from(member.group), Id::from(member.user))))
         .set((members::role.eq(role.as_str()), members::updated_at.eq(Time::from(at))))
         .execute(tx.conn)?;
-    roster_changed(tx.conn, member.group, 0, tx.revision)?;
+    let mark = tx.roster_mark(member.group.conversation());
+    roster_changed(tx.conn, member.group, 0, mark)?;
     let member = Member { role, updated_at: at, ..member };
     tx.events.push(Event::MemberUpdated(member.clone()));
     Ok(member)
@@ -99,7 +95,8 @@ pub fn set_role(tx: &mut Tx<'_>, member: Member, role: Role, at: Timestamp) -> D
 /// Takes a member out of a group that goes on.
 pub fn dismiss(tx: &mut Tx<'_>, member: Member) -> DbResult<()> {
     diesel::delete(members::table.find((Id::from(member.group), Id::from(member.user)))).execute(tx.conn)?;
-    roster_changed(tx.conn, member.group, -1, tx.revision)?;
+    let mark = tx.roster_mark(member.group.conversation());
+    roster_changed(tx.conn, member.group, -1, mark)?;
     let gone = users::table.find(Id::from(member.user));
     diesel::update(gone).set(users::roster_revision.eq(tx.revision)).execute(tx.conn)?;
     tx.events.push(Event::MemberRemoved(member));
@@ -108,11 +105,12 @@ pub fn dismiss(tx: &mut Tx<'_>, member: Member) -> DbResult<()> {
 
 /// Ends a group: gone for everybody, its name free. Its messages stay in the database, out of everybody's reach.
 pub fn end_group(tx: &mut Tx<'_>, group: Group, at: Timestamp) -> DbResult<()> {
+    let mark = tx.roster_mark(group.id.conversation());
     diesel::update(conversations::table.find(Id::from(group.id)))
         .set((
             conversations::deleted_at.eq(Time::from(at)),
             conversations::member_count.eq(0),
-            conversations::roster_revision.eq(tx.revision),
+            conversations::roster_revision.eq(mark),
         ))
         .execute(tx.conn)?;
     let its_members = members::table.filter(members::conversation_id.eq(Id::from(group.id)));
@@ -149,7 +147,8 @@ impl MemberRepository for Store {
             match (standing.may_add(actor, &new, present.as_ref().map(|member| member.role))?, present) {
                 (Admission::Unchanged, Some(member)) => Ok(member),
                 (Admission::Joins(_), _) | (Admission::Unchanged, None) => {
-                    let member = admit(tx.conn, new, group.update, tx.revision, at)?;
+                    let mark = tx.roster_mark(new.group.conversation());
+                    let member = admit(tx.conn, new, group.update, mark, at)?;
                     tx.events.push(Event::MemberAdded(member.clone()));
                     Ok(member)
                 }

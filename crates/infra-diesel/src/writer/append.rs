@@ -291,7 +291,8 @@ impl<'a> AppendBatch<'a> {
         };
         let new = domain::groups::NewMember::new(domain::GroupId(conversation.0), draft.sender, Role::Member)
             .map_err(domain::Error::from)?;
-        let member = crate::members::admit(self.conn, new, counted.row.update, self.revision, draft.at)?;
+        let mark = super::roster_mark(self.conn, self.heads.get(&conversation), self.revision);
+        let member = crate::members::admit(self.conn, new, counted.row.update, mark, draft.at)?;
         self.roles.insert((conversation, draft.sender), Some(Role::Member));
         self.events.push(Event::MemberAdded(member));
         Ok(())

@@ -20,7 +20,7 @@ use crate::revisions::Revisions;
 use crate::rows::ConversationRow;
 use crate::telemetry::METRICS;
 use domain::ConversationId;
-use domain::events::{Event, EventPublisher, Head};
+use domain::events::{Event, EventPublisher, Head, Revision};
 use domain::messages::{Appended, Draft};
 use domain::users::ServerPolicy;
 use domain::{Error, Unavailable};
@@ -85,6 +85,11 @@ impl Tx<'_> {
     /// Takes note of a conversation that this transaction makes.
     pub fn hold_new(&mut self, conversation: ConversationId) {
         self.heads.entry(conversation).or_insert(Head::NEW);
+    }
+
+    /// What a change of the group or its members, which is held, is marked with.
+    pub fn roster_mark(&self, of: ConversationId) -> i64 {
+        roster_mark(self.conn, self.heads.get(&of), self.revision)
     }
 }
 
@@ -238,5 +243,15 @@ impl Writers {
                 tracing::error!("a writer had panicked");
             }
         }
+    }
+}
+
+/// What a change of a group or its members is marked with, in a transaction of that revision that found the conversation at this
+/// head.
+fn roster_mark(conn: &AnyConnection, before: Option<&Head>, revision: i64) -> i64 {
+    match conn {
+        // The one writer's revisions only grow.
+        AnyConnection::Sqlite(_) => revision,
+        AnyConnection::Postgres(_) => before.map_or(revision, |head| head.roster_after(Revision(revision)).0),
     }
 }

@@ -19,6 +19,7 @@ on_both!(
     the_past_leads_to_the_head,
     a_long_past_comes_in_pages,
     members_are_told_where_they_changed,
+    a_change_of_members_that_was_overtaken_is_newer_all_the_same,
     ended_sessions_are_told,
 );
 
@@ -79,6 +80,26 @@ async fn heads_lead_from_one_to_the_next(db: TestDb) {
         let past = world.past(of, Known::Head(known), vec![]).await.unwrap().unwrap();
         assert_eq!((past.head, past.events, past.members), (known, vec![], None), "the last one is where it stands");
     }
+}
+
+async fn a_change_of_members_that_was_overtaken_is_newer_all_the_same(db: TestDb) {
+    let servers = Servers::start(db).await;
+    let world = &servers.world;
+    let (ada, bob) = (world.user("ada").await, world.user("bob").await);
+    let tea = world.private_group("tea", ada, [bob]).await;
+    if world.db.backend() == test_support::Backend::Postgres {
+        // As one does that began later and came to the group first.
+        world.raw().run("UPDATE conversations SET roster_revision = roster_revision + 1000 WHERE kind = 'group'");
+    }
+    let before = world.past(tea.conversation(), Known::Before(Revision(0)), vec![]).await.unwrap().unwrap().stands;
+    servers.committed();
+    world.remove(ada, tea, bob).await.unwrap();
+    let published: Vec<_> = servers.committed().into_iter().flatten().collect();
+    let (told_before, after) = steps(&published)[&tea.conversation()][0];
+    assert_eq!(told_before, before);
+    assert!(after.covers(&before) && !before.covers(&after), "{before:?} {after:?}");
+    let past = world.past(tea.conversation(), Known::Head(before), vec![ada, bob]).await.unwrap().unwrap();
+    assert_eq!((past.head, past.members), (after, Some(vec![ada])));
 }
 
 async fn here(world: &World) -> Revision {
