@@ -5,36 +5,26 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 SCRIPTS=$PWD/scripts
+source scripts/server.sh
 
 if ! python3 -c 'import venv, ensurepip' 2>/dev/null; then
     echo "schemathesis: LEFT OUT, python3 with venv is missing" >&2
     [ -z "${CI:-}" ] && exit 0 || exit 1
 fi
 
-VERSION=4.32.5
 SEED=${SEED:-1}
 CASES=${CASES:-12}
-BINARY=$(realpath "${PARLANCE_BIN:-target/debug/parlance}")
 
-VENV=$PWD/target/schemathesis-$VERSION
+# Named for what is pinned, so that whatever changes there is installed anew.
+PINNED=$SCRIPTS/schemathesis.txt
+VENV=$PWD/target/schemathesis-$(sha256sum "$PINNED" | cut -c 1-12)
 if [ ! -x "$VENV/bin/schemathesis" ]; then
-    echo "schemathesis: installing $VERSION from PyPI into ${VENV#"$PWD/"}"
+    echo "schemathesis: installing it from PyPI into ${VENV#"$PWD/"}"
     python3 -m venv "$VENV"
-    "$VENV/bin/pip" install --quiet --disable-pip-version-check "schemathesis==$VERSION"
+    twice "$VENV/bin/pip" install --quiet --disable-pip-version-check --constraint "$PINNED" schemathesis
 fi
 
-DIR=$(mktemp -d)
-trap 'kill "$SERVER" 2>/dev/null || true; wait "$SERVER" 2>/dev/null || true; rm -rf "$DIR"' EXIT
-# From its own directory: no parlance.toml of the operator's is read.
-(cd "$DIR" && exec env -i PATH="$PATH" PARLANCE_DATA_DIR="$DIR/data" PARLANCE_LISTEN=127.0.0.1:0 PARLANCE_BCRYPT_COST=4 \
-    PARLANCE_RATE_LIMITS=off "$BINARY" >"$DIR/out" 2>"$DIR/log") &
-SERVER=$!
-for _ in $(seq 100); do
-    grep -q '^listening on ' "$DIR/out" && break
-    kill -0 "$SERVER" 2>/dev/null || { cat "$DIR/log"; exit 1; }
-    sleep 0.1
-done
-URL=$(sed -n 's/^listening on //p' "$DIR/out")
+start_server PARLANCE_RATE_LIMITS=off
 
 # What the cases speak of, so that they get somewhere: see the hooks.
 python3 scripts/schemathesis_data.py "$URL" >"$DIR/known.json"

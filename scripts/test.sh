@@ -12,12 +12,14 @@ if [ -n "${TEST_POSTGRES_URL:-}" ] || command -v initdb >/dev/null || compgen -G
   echo "test: the server's tests over Postgres"
   rest=(--)
   for argument in "$@"; do [ "$argument" != -- ] || rest=(); done
-  for module in browser buckets cluster command_line crash documents openapi postgres web; do rest+=(--skip "$module::"); done
+  elsewhere=(backup browser buckets canary cluster command_line crash demo doctor documents openapi postgres postman web)
+  for module in "${elsewhere[@]}"; do rest+=(--skip "$module::"); done
   PARLANCE_TEST_BACKEND=postgres cargo test --package api-actix --test it "$@" "${rest[@]}"
 fi
 
 echo "test: the server against its OpenAPI document"
 cargo build --quiet --package api-actix
+export PARLANCE_BIN=${CARGO_TARGET_DIR:-target}/debug/parlance
 bash scripts/schemathesis.sh
 
 echo "test: the Postman collection against the server"

@@ -2,15 +2,15 @@
 
 use super::door::Door;
 use super::error::ApiError;
-use super::extract::{Json, Open, PathIds, Query, Signed, number, required};
+use super::extract::{Json, ListQuery, Open, PathIds, Query, Signed, required};
 use super::openapi::{Page, Refused};
 use super::{link, wire};
 use crate::app::UseCases;
 use actix_web::{HttpRequest, HttpResponse, web};
+use domain::Invalid;
 use domain::users::{
     CurrentPassword, DisplayName, Email, Password, ProfileEdit, Registration, Username, UsernamePrefix,
 };
-use domain::{Invalid, Limit, UserId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -95,20 +95,6 @@ pub async fn create(
     Ok(HttpResponse::Created().json(wire::User::from(app.policy.own_view(&user))))
 }
 
-/// Which users to list.
-#[derive(Deserialize, utoipa::IntoParams)]
-#[into_params(parameter_in = Query)]
-pub struct ListQuery {
-    /// How their names begin, whatever the case.
-    q: Option<String>,
-    /// The last user of the page before.
-    #[param(value_type = Option<wire::Id>)]
-    after: Option<String>,
-    /// How many at most; 50 if not said.
-    #[param(value_type = Option<u16>, minimum = 1, maximum = 200)]
-    limit: Option<String>,
-}
-
 /// Lists users by username.
 #[utoipa::path(
     get, path = "/users",
@@ -120,9 +106,7 @@ pub async fn list(
     request: HttpRequest,
     Signed { caller, input: Query(query) }: Signed<Query<ListQuery>>,
 ) -> Result<HttpResponse, ApiError> {
-    let prefix = query.q.as_deref().map(UsernamePrefix::parse).transpose()?;
-    let after = query.after.as_deref().map(|id| UserId::parse("after", id)).transpose()?;
-    let limit = Limit::of_list(number("limit", query.limit.as_deref())?)?;
+    let (prefix, after, limit) = query.read(UsernamePrefix::parse)?;
     let page = app.list_users.execute(&caller, prefix.as_ref(), after, limit).await?;
     let next = page.items.last().filter(|_| page.more).map(|last| ("after", last.profile.id.to_string()));
     Ok(link::page(&request, page.items.into_iter().map(wire::User::from), next))

@@ -1,44 +1,28 @@
 //! `/admin/...`: accounts, groups and the record, for the server's admins. Nothing here reads a message.
 
 use super::error::ApiError;
-use super::extract::{PathIds, Query, Signed, number};
+use super::extract::{ListQuery, PathIds, Query, Signed, number};
 use super::openapi::{Page, Refused};
 use super::{link, wire};
 use crate::app::UseCases;
 use actix_web::{HttpRequest, HttpResponse, web};
 use domain::admin::{Actor, Measure};
 use domain::users::UsernamePrefix;
-use domain::{Invalid, Limit, UserId};
+use domain::{Invalid, Limit};
 use serde::Deserialize;
-
-/// Which accounts to list.
-#[derive(Deserialize, utoipa::IntoParams)]
-#[into_params(parameter_in = Query)]
-pub struct AccountsQuery {
-    /// How their names begin, whatever the case.
-    q: Option<String>,
-    /// The last user of the page before.
-    #[param(value_type = Option<wire::Id>)]
-    after: Option<String>,
-    /// How many at most; 50 if not said.
-    #[param(value_type = Option<u16>, minimum = 1, maximum = 200)]
-    limit: Option<String>,
-}
 
 /// Lists accounts by username, disabled ones too; for admins.
 #[utoipa::path(
     get, path = "/admin/users",
-    params(AccountsQuery),
+    params(ListQuery),
     responses(Page<wire::Account>, Refused<403>, Refused<404>),
 )]
 pub async fn users(
     app: web::Data<UseCases>,
     request: HttpRequest,
-    Signed { caller, input: Query(query) }: Signed<Query<AccountsQuery>>,
+    Signed { caller, input: Query(query) }: Signed<Query<ListQuery>>,
 ) -> Result<HttpResponse, ApiError> {
-    let prefix = query.q.as_deref().map(UsernamePrefix::parse).transpose()?;
-    let after = query.after.as_deref().map(|id| UserId::parse("after", id)).transpose()?;
-    let limit = Limit::of_list(number("limit", query.limit.as_deref())?)?;
+    let (prefix, after, limit) = query.read(UsernamePrefix::parse)?;
     let page = app.list_accounts.execute(&Actor::Admin(caller), prefix.as_ref(), after, limit).await?;
     let next = page.items.last().filter(|_| page.more).map(|last| ("after", last.user.profile.id.to_string()));
     Ok(link::page(&request, page.items.into_iter().map(wire::Account::from), next))

@@ -1,13 +1,13 @@
 //! Groups.
 
 use super::error::ApiError;
-use super::extract::{Json, PathIds, Query, Signed, acting, number, required};
+use super::extract::{Json, ListQuery, PathIds, Query, Signed, acting, required};
 use super::openapi::{Page, Refused};
 use super::{link, wire};
 use crate::app::UseCases;
 use actix_web::{HttpRequest, HttpResponse, web};
 use domain::groups::{Description, GroupChange, GroupName, GroupNamePrefix, Visibility};
-use domain::{GroupId, Invalid, Limit, UserId};
+use domain::{Invalid, UserId};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -74,20 +74,6 @@ pub async fn create(
     Ok(HttpResponse::Created().json(wire::Group::from(group)))
 }
 
-/// Which groups to list.
-#[derive(Deserialize, utoipa::IntoParams)]
-#[into_params(parameter_in = Query)]
-pub struct ListQuery {
-    /// How their names begin, whatever the case.
-    q: Option<String>,
-    /// The last group of the page before.
-    #[param(value_type = Option<wire::Id>)]
-    after: Option<String>,
-    /// How many at most; 50 if not said.
-    #[param(value_type = Option<u16>, minimum = 1, maximum = 200)]
-    limit: Option<String>,
-}
-
 /// Lists the groups that the caller is in and those that are public.
 #[utoipa::path(
     get, path = "/groups",
@@ -99,9 +85,7 @@ pub async fn list(
     request: HttpRequest,
     Signed { caller, input: Query(query) }: Signed<Query<ListQuery>>,
 ) -> Result<HttpResponse, ApiError> {
-    let prefix = query.q.as_deref().map(GroupNamePrefix::parse).transpose()?;
-    let after = query.after.as_deref().map(|id| GroupId::parse("after", id)).transpose()?;
-    let limit = Limit::of_list(number("limit", query.limit.as_deref())?)?;
+    let (prefix, after, limit) = query.read(GroupNamePrefix::parse)?;
     let page = app.list_groups.execute(&caller, prefix.as_ref(), after, limit).await?;
     let next = page.items.last().filter(|_| page.more).map(|last| ("after", last.group.id.to_string()));
     Ok(link::page(&request, page.items.into_iter().map(wire::Group::from), next))

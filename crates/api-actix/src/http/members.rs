@@ -1,14 +1,14 @@
 //! Members of groups.
 
 use super::error::ApiError;
-use super::extract::{Json, PathIds, Query, Signed, acting, number, required};
+use super::extract::{Json, PageQuery, PathIds, Query, Signed, acting, required};
 use super::groups::RequesterBody;
 use super::openapi::{Page, Refused};
 use super::{link, wire};
 use crate::app::UseCases;
 use actix_web::{HttpRequest, HttpResponse, web};
+use domain::UserId;
 use domain::groups::{NewMember, Role};
-use domain::{Limit, UserId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -125,32 +125,19 @@ pub async fn leave(
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// Which members to list.
-#[derive(Deserialize, utoipa::IntoParams)]
-#[into_params(parameter_in = Query)]
-pub struct ListQuery {
-    /// The last member of the page before.
-    #[param(value_type = Option<wire::Id>)]
-    after: Option<String>,
-    /// How many at most; 50 if not said.
-    #[param(value_type = Option<u16>, minimum = 1, maximum = 200)]
-    limit: Option<String>,
-}
-
 /// Lists the members of a group.
 #[utoipa::path(
     get, path = "/groups/{id}/members",
-    params(ListQuery),
+    params(PageQuery),
     responses(Page<wire::Member>, Refused<404>),
 )]
 pub async fn list(
     app: web::Data<UseCases>,
     request: HttpRequest,
-    Signed { caller, input: (path, Query(query)) }: Signed<(PathIds, Query<ListQuery>)>,
+    Signed { caller, input: (path, Query(query)) }: Signed<(PathIds, Query<PageQuery>)>,
 ) -> Result<HttpResponse, ApiError> {
     let group = path.get("id")?;
-    let after = query.after.as_deref().map(|id| UserId::parse("after", id)).transpose()?;
-    let limit = Limit::of_list(number("limit", query.limit.as_deref())?)?;
+    let (after, limit) = query.read()?;
     let page = app.list_members.execute(&caller, group, after, limit).await?;
     let next = page.items.last().filter(|_| page.more).map(|last| ("after", last.user.to_string()));
     Ok(link::page(&request, page.items.into_iter().map(wire::Member::from), next))

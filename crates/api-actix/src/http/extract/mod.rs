@@ -3,9 +3,11 @@
 //! are in between; so a route that needs no token takes [`Open`].
 
 mod json;
+mod list;
 mod query;
 
 pub use json::{Json, LIMIT as JSON_LIMIT, parse_object};
+pub use list::{ListQuery, PageQuery};
 pub use query::{Query, number, pairs};
 
 use super::door::Door;

@@ -1,0 +1,63 @@
+//! Which part of a list is wanted, where lists go by name.
+
+use super::PathId;
+use super::query::number;
+use crate::http::wire;
+use domain::{Invalid, Limit};
+use serde::Deserialize;
+
+/// Which part of a list that can be searched.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct ListQuery {
+    /// How their names begin, whatever the case.
+    q: Option<String>,
+    /// The last one of the page before.
+    #[param(value_type = Option<wire::Id>)]
+    after: Option<String>,
+    /// How many at most; 50 if not said.
+    #[param(value_type = Option<u16>, minimum = 1, maximum = 200)]
+    limit: Option<String>,
+}
+
+impl ListQuery {
+    /// How names are to begin, behind whom, and how many; `prefix` reads the first.
+    ///
+    /// # Errors
+    /// [`Invalid`] naming `q`, `after` or `limit`.
+    pub fn read<P, I: PathId>(
+        &self,
+        prefix: impl FnOnce(&str) -> Result<P, Invalid>,
+    ) -> Result<(Option<P>, Option<I>, Limit), Invalid> {
+        let prefix = self.q.as_deref().map(prefix).transpose()?;
+        let (after, limit) = page(self.after.as_deref(), self.limit.as_deref())?;
+        Ok((prefix, after, limit))
+    }
+}
+
+/// Which part of a list that cannot be searched.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct PageQuery {
+    /// The last one of the page before.
+    #[param(value_type = Option<wire::Id>)]
+    after: Option<String>,
+    /// How many at most; 50 if not said.
+    #[param(value_type = Option<u16>, minimum = 1, maximum = 200)]
+    limit: Option<String>,
+}
+
+impl PageQuery {
+    /// Behind whom, and how many.
+    ///
+    /// # Errors
+    /// [`Invalid`] naming `after` or `limit`.
+    pub fn read<I: PathId>(&self) -> Result<(Option<I>, Limit), Invalid> {
+        page(self.after.as_deref(), self.limit.as_deref())
+    }
+}
+
+fn page<I: PathId>(after: Option<&str>, limit: Option<&str>) -> Result<(Option<I>, Limit), Invalid> {
+    let after = after.map(|id| I::parse("after", id)).transpose()?;
+    Ok((after, Limit::of_list(number("limit", limit)?)?))
+}
