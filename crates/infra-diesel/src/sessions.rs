@@ -4,12 +4,12 @@ use crate::Store;
 use crate::rows::user_role;
 use crate::schema::{sessions, users};
 use crate::sql_types::{Id, Time};
-use crate::users::lock_user;
+use crate::users::{has_password, lock_user};
 use async_trait::async_trait;
 use diesel::prelude::*;
 use domain::events::Event;
 use domain::sessions::{LiveSession, Session, SessionRepository, UserAgent};
-use domain::users::Username;
+use domain::users::{PasswordHash, Username};
 use domain::{Result, SessionId, Timestamp, Unauthenticated, UserId};
 use std::collections::HashMap;
 use std::sync::{PoisonError, RwLock};
@@ -103,7 +103,7 @@ struct SessionRow {
 
 #[async_trait]
 impl SessionRepository for Store {
-    async fn create(&self, session: Session) -> Result<()> {
+    async fn create(&self, session: Session, proven: Option<PasswordHash>) -> Result<()> {
         self.write(session.user.0, move |tx| {
             let row = NewSessionRow {
                 id: session.id.into(),
@@ -114,6 +114,9 @@ impl SessionRepository for Store {
             };
             let user = lock_user(tx.conn, session.user)?;
             if user.is_none_or(|user| user.deleted_at.is_some() || user.disabled_at.is_some()) {
+                return Ok(Unauthenticated::InvalidCredentials.err()?);
+            }
+            if !has_password(tx.conn, session.user, proven.as_ref())? {
                 return Ok(Unauthenticated::InvalidCredentials.err()?);
             }
             diesel::insert_into(sessions::table).values(row).execute(tx.conn)?;

@@ -16,7 +16,7 @@ use domain::groups::{Member, Role, heir};
 use domain::users::{
     Credentials, NewUser, PasswordHash, ProfileChange, User, UserRepository, UserRole, Username, UsernamePrefix,
 };
-use domain::{Conflict, GroupId, Limit, NotFound, Page, Result, SessionId, Timestamp, UserId};
+use domain::{Conflict, Forbidden, GroupId, Limit, NotFound, Page, Result, SessionId, Timestamp, UserId};
 
 #[derive(Insertable)]
 #[diesel(table_name = users, treat_none_as_default_value = false)]
@@ -72,6 +72,12 @@ pub fn lock_user(conn: &mut AnyConnection, id: UserId) -> DbResult<Option<User>>
     }
     let found: Option<UserRow> = user.select(UserRow::as_select()).first(conn).optional()?;
     Ok(found.map(UserRow::into_user).transpose()?)
+}
+
+/// Whether the user's password is the one of that hash, or none where there is no hash; the user is to be locked.
+pub fn has_password(conn: &mut AnyConnection, id: UserId, hash: Option<&PasswordHash>) -> DbResult<bool> {
+    let stored: Option<String> = users::table.find(Id::from(id)).select(users::password_hash).first(conn)?;
+    Ok(stored.as_deref() == hash.map(|hash| hash.0.as_str()))
 }
 
 /// Living users by username key, one more than asked for where there are more.
@@ -237,6 +243,10 @@ impl UserRepository for Store {
                 diesel::update(mine).set(users::display_name.eq(name.as_str())).execute(tx.conn)?;
             }
             if let Some(hash) = &change.password {
+                let living = lock_user(tx.conn, id)?.is_some_and(|user| user.deleted_at.is_none());
+                if living && !has_password(tx.conn, id, change.proven.as_ref())? {
+                    return Ok(Forbidden::WrongCurrentPassword.err()?);
+                }
                 diesel::update(mine).set(users::password_hash.eq(&hash.0)).execute(tx.conn)?;
                 end_sessions(tx, id, Some(keep), at)?;
             }

@@ -67,12 +67,12 @@ pub struct LiveSession {
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait SessionRepository: Send + Sync {
-    /// Stores a session.
+    /// Stores a session of who has proven to know the password of that hash.
     ///
     /// # Errors
-    /// MUST answer [`Unauthenticated::InvalidCredentials`] where the user was disabled or deleted before: an account that
-    /// ends while somebody logs in to it has no session left.
-    async fn create(&self, session: Session) -> Result<()>;
+    /// MUST answer [`Unauthenticated::InvalidCredentials`] where the user was disabled or deleted before, or has another password
+    /// by now: an account that ends, or is taken back, while somebody logs in to it has no session left of that.
+    async fn create(&self, session: Session, proven: Option<crate::users::PasswordHash>) -> Result<()>;
 
     /// The session, unless it was ended or its user disabled or deleted. Asked on every request, so that it MUST answer from memory
     /// once it knows a session, and MUST know of an end as soon as the call that ended it (of this port or of
@@ -148,7 +148,12 @@ impl EndSession {
     /// # Errors
     /// [`NotFound::Session`], also for another user's.
     pub async fn execute(&self, caller: &Caller, session: SessionId) -> Result<()> {
-        if self.sessions.end(caller.user, session, self.clock.now()).await? { Ok(()) } else { NotFound::Session.err() }
+        match self.sessions.end(caller.user, session, self.clock.now()).await? {
+            true => Ok(()),
+            // It has ended since the caller was let in by it.
+            false if session == caller.session => Unauthenticated::InvalidToken.err(),
+            false => NotFound::Session.err(),
+        }
     }
 }
 
@@ -233,17 +238,22 @@ mod tests {
 
     #[test]
     fn one_ends_only_ones_own_sessions() {
-        for (ended, exists) in [(true, true), (false, false)] {
+        let another = SessionId(uuid::Uuid::from_u128(77));
+        for (session, ended) in [(session(), true), (session(), false), (another, true), (another, false)] {
             let mut sessions = MockSessionRepository::new();
             sessions
                 .expect_end()
                 .once()
-                .withf(|of, id, when| (*of, *id, *when) == (user(1), session(), at(7)))
+                .withf(move |of, id, when| (*of, *id, *when) == (user(1), session, at(7)))
                 .returning(move |_, _, _| Ok(ended));
             let end = EndSession { sessions: Arc::new(sessions), clock: Arc::new(StoppedClock(7)) };
-            match outcome(end.execute(&caller(1), session())) {
-                Ok(()) => assert!(exists),
-                Err(error) => assert!(!exists && matches!(error, Error::NotFound(NotFound::Session))),
+            match outcome(end.execute(&caller(1), session)) {
+                Ok(()) => assert!(ended),
+                // One's own has ended since it let one in.
+                Err(Error::Unauthenticated(Unauthenticated::InvalidToken)) => assert!(!ended && session != another),
+                Err(error) => {
+                    assert!(!ended && session == another && matches!(error, Error::NotFound(NotFound::Session)))
+                }
             }
         }
     }

@@ -50,11 +50,11 @@ impl LogIn {
             Ok(password) => (password, hash),
             Err(_) => (Password::parse("password", "a stand-in").map_err(crate::Error::from)?, None),
         };
-        let (true, Some(user)) = (self.hasher.verify(password, hash).await?, user) else {
+        let (true, Some(user)) = (self.hasher.verify(password, hash.clone()).await?, user) else {
             return Unauthenticated::InvalidCredentials.err();
         };
         let session = Session::begin(SessionId(self.ids.next()), user.id, user_agent, self.clock.now());
-        self.sessions.create(session.clone()).await?;
+        self.sessions.create(session.clone(), hash).await?;
         Ok(LoggedIn { user, session })
     }
 }
@@ -109,11 +109,11 @@ mod tests {
             .returning(|_, _| Ok(true));
         let mut sessions = MockSessionRepository::new();
         let agent = UserAgent::clean("tests");
-        let begun = |session: &Session| {
+        let begun = |session: &Session, proven: &Option<PasswordHash>| {
             let expected: (_, Timestamp, _) = (user(1), at(7), Some(UserAgent::clean("tests")));
-            (session.user, session.created_at, session.user_agent.clone()) == expected
+            (session.user, session.created_at, session.user_agent.clone()) == expected && *proven == Some(hash())
         };
-        sessions.expect_create().once().withf(begun).returning(|_| Ok(()));
+        sessions.expect_create().once().withf(begun).returning(|_, _| Ok(()));
         let login = outcome(log_in(hasher, sessions).execute("ADA", "12345678", Some(agent))).unwrap();
         assert_eq!((login.user, login.session.user), (account(1, "ada"), user(1)));
     }

@@ -254,6 +254,8 @@ pub struct ProfileChange {
     pub display_name: Option<DisplayName>,
     /// Ends all other sessions.
     pub password: Option<PasswordHash>,
+    /// With a new password: the hash that the current one was proven by, where there was one.
+    pub proven: Option<PasswordHash>,
 }
 
 #[cfg(test)]

@@ -55,7 +55,8 @@ pub trait UserRepository: Send + Sync {
     ///
     /// # Errors
     /// [`Conflict::EmailTaken`](crate::Conflict::EmailTaken); [`NotFound::User`](crate::NotFound::User) where there is
-    /// no such living user.
+    /// no such living user. MUST answer [`Forbidden::WrongCurrentPassword`](crate::Forbidden::WrongCurrentPassword) to a new
+    /// password where the one that was proven is not the user's any more.
     async fn change(&self, id: UserId, change: ProfileChange, keep: SessionId, at: Timestamp) -> Result<User>;
 
     /// Deletes the user in one transaction: takes it out of all groups (an owned one MUST pass to the oldest admin, else

@@ -1,10 +1,10 @@
 //! Changing and deleting one's own account.
 
-use super::model::{DisplayName, Email, Password, ProfileChange, UserView};
+use super::model::{DisplayName, Email, Password, PasswordHash, ProfileChange, UserView};
 use super::policy::ServerPolicy;
 use super::ports::{PasswordHasher, UserRepository};
 use crate::context::{Caller, Clock};
-use crate::error::{Forbidden, Invalid, NotFound, Result};
+use crate::error::{Error, Forbidden, Invalid, NotFound, Result, Unauthenticated};
 use std::sync::Arc;
 
 /// What a client gives as its current password.
@@ -12,16 +12,21 @@ use std::sync::Arc;
 pub struct CurrentPassword(pub Option<String>);
 
 impl CurrentPassword {
-    /// Whoever has a password proves to know it before the account is taken over or ended.
-    async fn prove(self, users: &dyn UserRepository, hasher: &dyn PasswordHasher, caller: &Caller) -> Result<()> {
-        let credentials = users.credentials(caller.user).await?.ok_or(NotFound::User)?;
-        let Some(hash) = credentials.password else { return Ok(()) };
+    /// Whoever has a password proves to know it before the account is taken over or ended. Gives the hash that it was proven by.
+    async fn prove(
+        self,
+        users: &dyn UserRepository,
+        hasher: &dyn PasswordHasher,
+        caller: &Caller,
+    ) -> Result<Option<PasswordHash>> {
+        let credentials = users.credentials(caller.user).await?.ok_or(Unauthenticated::InvalidToken)?;
+        let Some(hash) = credentials.password else { return Ok(None) };
         let given = self.0.ok_or_else(|| Invalid::missing("current_password"))?;
         let proven = match Password::parse("current_password", &given) {
-            Ok(given) => hasher.verify(given, Some(hash)).await?,
+            Ok(given) => hasher.verify(given, Some(hash.clone())).await?,
             Err(_) => false,
         };
-        if proven { Ok(()) } else { Forbidden::WrongCurrentPassword.err() }
+        if proven { Ok(Some(hash)) } else { Forbidden::WrongCurrentPassword.err() }
     }
 }
 
@@ -54,15 +59,17 @@ impl ChangeProfile {
     /// # Errors
     /// [`Forbidden::WrongCurrentPassword`], [`Invalid`] where it is missing, [`Conflict::EmailTaken`](crate::Conflict).
     pub async fn execute(&self, caller: &Caller, edit: ProfileEdit) -> Result<UserView> {
-        let password = match edit.password {
-            None => None,
+        let (proven, password) = match edit.password {
+            None => (None, None),
             Some(new) => {
-                CurrentPassword(edit.current_password).prove(&*self.users, &*self.hasher, caller).await?;
-                Some(self.hasher.hash(new).await?)
+                let current = CurrentPassword(edit.current_password);
+                let proven = current.prove(&*self.users, &*self.hasher, caller).await?;
+                (proven, Some(self.hasher.hash(new).await?))
             }
         };
-        let change = ProfileChange { email: edit.email, display_name: edit.display_name, password };
-        let user = self.users.change(caller.user, change, caller.session, self.clock.now()).await?;
+        let change = ProfileChange { email: edit.email, display_name: edit.display_name, password, proven };
+        let user = self.users.change(caller.user, change, caller.session, self.clock.now()).await;
+        let user = user.map_err(ended_meanwhile)?;
         Ok(self.policy.view(caller, &user))
     }
 }
@@ -82,16 +89,23 @@ impl DeleteAccount {
     /// [`Forbidden::WrongCurrentPassword`], [`Invalid`] where it is missing and one is set.
     pub async fn execute(&self, caller: &Caller, current: CurrentPassword) -> Result<()> {
         current.prove(&*self.users, &*self.hasher, caller).await?;
-        self.users.delete(caller.user, self.clock.now()).await
+        self.users.delete(caller.user, self.clock.now()).await.map_err(ended_meanwhile)
+    }
+}
+
+/// Whose account ended while the request was under way is nobody, and not somebody who cannot be found.
+fn ended_meanwhile(error: Error) -> Error {
+    match error {
+        Error::NotFound(NotFound::User) => Unauthenticated::InvalidToken.into(),
+        error => error,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Error;
     use crate::testing::{StoppedClock, account, at, caller, outcome, user};
-    use crate::users::{Credentials, MockPasswordHasher, MockUserRepository, PasswordHash};
+    use crate::users::{Credentials, MockPasswordHasher, MockUserRepository};
 
     const RIGHT: &str = "the old password";
 
@@ -151,7 +165,11 @@ mod tests {
             .expect_change()
             .once()
             .withf(|id, change, keep, when| {
-                let stored = ProfileChange { password: Some(PasswordHash("new".to_owned())), ..Default::default() };
+                let stored = ProfileChange {
+                    password: Some(PasswordHash("new".to_owned())),
+                    proven: Some(PasswordHash("old".to_owned())),
+                    ..Default::default()
+                };
                 (*id, change, *keep, *when) == (user(1), &stored, caller(1).session, at(7))
             })
             .returning(|_, _, _, _| Ok(account(1, "ada")));

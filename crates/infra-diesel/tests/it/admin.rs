@@ -35,7 +35,7 @@ fn admin(user: UserId) -> Actor {
 
 async fn session(world: &World, user: UserId) -> Result<SessionId> {
     let session = Session::begin(SessionId(fresh()), user, None, now());
-    SessionRepository::create(&**world, session.clone()).await.map(|()| session.id)
+    world.begin_session(session.clone()).await.map(|()| session.id)
 }
 
 /// The record's actions, newest first.

@@ -99,7 +99,7 @@ async fn memberships_sessions_and_files_are_ones_own(db: TestDb) {
     let (open, ended) = (SessionId(crate::world::fresh()), SessionId(crate::world::fresh()));
     for id in [open, ended] {
         let session = Session::begin(id, ada, None, now());
-        SessionRepository::create(&*world, session).await.unwrap();
+        world.begin_session(session).await.unwrap();
     }
     let end = now();
     world.end(ada, ended, end).await.unwrap();

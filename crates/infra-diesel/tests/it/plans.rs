@@ -168,7 +168,7 @@ async fn use_everything(world: &World) {
     let session = Session::begin(SessionId(crate::world::fresh()), ada, None, now());
     let other = Session { id: SessionId(crate::world::fresh()), ..session.clone() };
     for session in [&session, &other] {
-        SessionRepository::create(&**world, session.clone()).await.unwrap();
+        world.begin_session(session.clone()).await.unwrap();
     }
     world.live(session.id).await.unwrap();
     world.touch(session.id, now()).await.unwrap();
@@ -177,6 +177,7 @@ async fn use_everything(world: &World) {
         email: Some(Email::parse("b@example.org").unwrap()),
         display_name: Some(domain::users::DisplayName::parse("A").unwrap()),
         password: Some(domain::users::PasswordHash("x".to_owned())),
+        proven: Some(domain::users::PasswordHash("hash of ada".to_owned())),
     };
     UserRepository::change(&**world, ada, change, session.id, now()).await.unwrap();
     world.end(ada, session.id, now()).await.unwrap();

@@ -18,7 +18,7 @@ on_both!(
 
 pub async fn begin(world: &World, user: UserId) -> Session {
     let session = Session::begin(SessionId(fresh()), user, Some(UserAgent::clean("curl/8")), now());
-    SessionRepository::create(&**world, session.clone()).await.unwrap();
+    world.begin_session(session.clone()).await.unwrap();
     session
 }
 

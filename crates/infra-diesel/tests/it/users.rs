@@ -8,7 +8,7 @@ use domain::sessions::{Session, SessionRepository};
 use domain::users::{
     DELETED_USER, DisplayName, Email, PasswordHash, ProfileChange, User, UserRepository, Username, UsernamePrefix,
 };
-use domain::{Conflict, Error, Page, SessionId, UserId};
+use domain::{Conflict, Error, Forbidden, Page, SessionId, Unauthenticated, UserId};
 use test_support::TestDb;
 
 on_both!(
@@ -184,6 +184,7 @@ async fn a_change_of_nobody_or_to_a_taken_email_is_refused(db: TestDb) {
         email: Some(email("A@example.org")),
         display_name: Some(DisplayName::parse("x").unwrap()),
         password: Some(PasswordHash("new".to_owned())),
+        proven: Some(PasswordHash("hash of bob".to_owned())),
     };
     refused!(UserRepository::change(&*world, bob.id, taken(), keep, now()).await, "Conflict(EmailTaken)");
     assert_eq!(UserRepository::find(&*world, bob.id).await.unwrap().unwrap(), bob, "a refused change changes nothing");
@@ -203,15 +204,26 @@ async fn a_new_password_ends_the_other_sessions(db: TestDb) {
     let (ada, bob) = (world.user("ada").await, world.user("bob").await);
     let begin = async |user| {
         let session = Session::begin(SessionId(fresh()), user, None, now());
-        SessionRepository::create(&*world, session.clone()).await.unwrap();
+        world.begin_session(session.clone()).await.unwrap();
         session.id
     };
     let (kept, other, anothers) = (begin(ada).await, begin(ada).await, begin(bob).await);
     // Also one that is remembered.
     world.live(other).await.unwrap().unwrap();
     world.events.take();
-    let change = ProfileChange { password: Some(PasswordHash("new".to_owned())), ..ProfileChange::default() };
-    UserRepository::change(&*world, ada, change, kept, now()).await.unwrap();
+    let change = |proven: &str| ProfileChange {
+        password: Some(PasswordHash("new".to_owned())),
+        proven: Some(PasswordHash(proven.to_owned())),
+        ..ProfileChange::default()
+    };
+    // Of two who change it at once, the second has proven a password that is none any more.
+    UserRepository::change(&*world, ada, change("hash of ada"), kept, now()).await.unwrap();
+    let refused = UserRepository::change(&*world, ada, change("hash of ada"), kept, now()).await;
+    assert!(matches!(refused, Err(Error::Forbidden(Forbidden::WrongCurrentPassword))), "{refused:?}");
+    // As has who was logging in meanwhile.
+    let late = Session::begin(SessionId(fresh()), ada, None, now());
+    let refused = SessionRepository::create(&*world, late, Some(PasswordHash("hash of ada".to_owned()))).await;
+    assert!(matches!(refused, Err(Error::Unauthenticated(Unauthenticated::InvalidCredentials))), "{refused:?}");
     assert_eq!(world.live(other).await.unwrap(), None);
     assert!(world.live(kept).await.unwrap().is_some() && world.live(anothers).await.unwrap().is_some());
     assert_eq!(world.events.take(), [Event::SessionEnded { user: ada, session: other }]);
@@ -225,7 +237,7 @@ async fn a_deleted_user_is_forgotten_but_for_the_name(db: TestDb) {
     let change = ProfileChange { display_name: Some(DisplayName::parse("A").unwrap()), ..ProfileChange::default() };
     UserRepository::change(&*world, ada, change, SessionId(fresh()), now()).await.unwrap();
     let session = Session::begin(SessionId(fresh()), ada, None, now());
-    SessionRepository::create(&*world, session.clone()).await.unwrap();
+    world.begin_session(session.clone()).await.unwrap();
     world.live(session.id).await.unwrap().unwrap();
     world.events.take();
     let when = now();

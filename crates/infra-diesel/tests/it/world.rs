@@ -6,6 +6,7 @@ use domain::groups::{
     Description, Group, GroupName, GroupRepository, Member, MemberRepository, NewGroup, NewMember, Role, Visibility,
 };
 use domain::messages::{Appended, Draft, DraftBody, Message, MessageLog, Recipient, Text};
+use domain::sessions::{Session, SessionRepository};
 use domain::users::{Broadcasters, Email, NewUser, PasswordHash, ServerPolicy, User, UserRepository, Username};
 use domain::{ConversationId, Error, FileId, GroupId, Limit, MessageId, Result, Timestamp, UserId};
 use infra_diesel::{Store, StoreOptions};
@@ -112,6 +113,12 @@ impl World {
 
     pub async fn user(&self, name: &str) -> UserId {
         self.create_user(name, None).await.unwrap().id
+    }
+
+    /// Begins a session by the password that its user has.
+    pub async fn begin_session(&self, session: Session) -> Result<()> {
+        let proven = self.store.credentials(session.user).await?.and_then(|credentials| credentials.password);
+        SessionRepository::create(&self.store, session, proven).await
     }
 
     pub async fn create_user(&self, name: &str, email: Option<&str>) -> Result<User> {

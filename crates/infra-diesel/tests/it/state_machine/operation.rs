@@ -237,7 +237,7 @@ impl Known {
                 let change = ProfileChange {
                     email: sometimes.then(|| Email::parse(word(&EMAILS, thing)).unwrap()),
                     display_name: (choice % 3 == 0).then(|| DisplayName::parse(word(&GROUPS, user)).unwrap()),
-                    password: None,
+                    ..ProfileChange::default()
                 };
                 Call::ChangeProfile(actor, change, now)
             }
