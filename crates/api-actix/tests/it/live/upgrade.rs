@@ -136,6 +136,7 @@ async fn a_user_has_so_many_connections_at_the_most() {
     one.drained().await;
     drop(one);
     super::client::soon("a free place", async {
+        // Asked again and again: the server forgets a connection after its last word to it, and says nothing of that.
         while tokio_tungstenite::connect_async(request(&ada, "/ws", &signed)).await.is_err() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
