@@ -260,6 +260,18 @@ impl Socket {
         while self.read.recv().await.is_some() {}
     }
 
+    /// Reads on until somebody is announced as gone, and gives what came before that.
+    pub async fn until_gone(&mut self, user: &str) -> Vec<Value> {
+        let mut before = Vec::new();
+        loop {
+            let frame = self.any().await;
+            if frame["event"] == "presence" && frame["data"] == json!({ "user_id": user, "online": false }) {
+                return before;
+            }
+            before.push(frame);
+        }
+    }
+
     /// Waits for a message of the protocol that `wanted` takes.
     pub async fn until(&mut self, wanted: impl Fn(&Message) -> bool) -> Message {
         loop {

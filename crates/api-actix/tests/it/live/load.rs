@@ -27,7 +27,7 @@ pub async fn listen(user: &[User], socket: &mut Socket, group: &str, end: i64, r
             last = 0;
         }
         // The group was made lately: a cursor may lie before that.
-        let frame = if last == 0 { socket.next_of_messages().await } else { socket.next().await };
+        let frame = socket.next_of_messages().await;
         assert_eq!((&frame["event"], &frame["conversation_id"]), (&json!("message.created"), &json!(group)), "{frame}");
         let update = frame["update"].as_i64().unwrap();
         assert!(last == 0 || update == last + 1, "{update} after {last}");

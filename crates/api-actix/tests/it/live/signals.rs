@@ -2,7 +2,7 @@
 
 use super::client::Socket;
 use crate::harness::Server;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
@@ -48,18 +48,6 @@ async fn typing_needs_to_be_in_the_group() {
     }
 }
 
-/// Reads on until somebody is announced as gone, and gives what came before that.
-async fn until_gone(socket: &mut Socket, user: &str) -> Vec<Value> {
-    let mut before = Vec::new();
-    loop {
-        let frame = socket.any().await;
-        if frame["event"] == "presence" && frame["data"] == json!({ "user_id": user, "online": false }) {
-            return before;
-        }
-        before.push(frame);
-    }
-}
-
 #[actix_web::test]
 async fn coming_and_going_is_told_to_who_shares_a_conversation() {
     const ABSENCE: Duration = Duration::from_secs(2);
@@ -96,14 +84,14 @@ async fn coming_and_going_is_told_to_who_shares_a_conversation() {
     let mut told = Vec::new();
     for _ in 0..2 {
         drop(Socket::open(&other).await);
-        told.extend(until_gone(&mut to_ada, &other.id).await);
+        told.extend(to_ada.until_gone(&other.id).await);
     }
     told.retain(|frame| frame["data"]["user_id"] == json!(bob.id));
     // A busy machine may have been too slow for it.
     assert!(told.is_empty() || !in_time, "{told:?}");
     drop(again);
-    until_gone(&mut to_ada, &bob.id).await;
-    until_gone(&mut to_friend, &bob.id).await;
+    to_ada.until_gone(&bob.id).await;
+    to_friend.until_gone(&bob.id).await;
     to_ada.op("send", json!({ "broadcast": true, "content": "mark" })).await;
     assert_eq!(to_eve.any().await["event"], "message.created");
 }
