@@ -96,10 +96,29 @@ impl Socket {
         Self::connect_reading(request, Semaphore::MAX_PERMITS).await
     }
 
-    /// Reads so much before it is asked for.
+    /// As a user who has as many connections as are allowed, once the server has taken note that one of them is gone.
+    pub async fn open_when_there_is_room(user: &User) -> Self {
+        let connected = soon("a free place", async {
+            loop {
+                // Asked again and again: nobody is told that a place has become free.
+                match READING.spawn(connect_async(signed(user, "/ws"))).await.unwrap() {
+                    Ok(connected) => return connected,
+                    Err(Error::Http(refused)) => assert_eq!(refused.status(), 429),
+                    Err(other) => panic!("{other}"),
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        });
+        Self::reading(connected.await, Semaphore::MAX_PERMITS).await
+    }
+
     async fn connect_reading(request: Request, ahead: usize) -> Self {
-        let connecting = READING.spawn(connect_async(request));
-        let (stream, response) = soon("an upgrade", connecting).await.unwrap().unwrap();
+        let connected = soon("an upgrade", READING.spawn(connect_async(request))).await.unwrap();
+        Self::reading(connected.unwrap(), ahead).await
+    }
+
+    /// Reads so many messages before they are asked for.
+    async fn reading((stream, response): (Stream, Response), ahead: usize) -> Self {
         let (to_send, mut comes) = stream.split();
         let (give, read) = mpsc::channel(ahead);
         READING.spawn(async move {

@@ -50,14 +50,12 @@ async fn typing_needs_to_be_in_the_group() {
 
 #[actix_web::test]
 async fn coming_and_going_is_told_to_who_shares_a_conversation() {
-    const ABSENCE: Duration = Duration::from_secs(2);
-    let server = Server::with(|config| config.live.absence = ABSENCE).await;
+    let server = Server::with(|config| config.live.absence = Duration::from_secs(1)).await;
     let (ada, bob, eve) = (server.user("ada").await, server.user("bob").await, server.user("eve").await);
-    let (friend, other) = (server.user("friend").await, server.user("other").await);
+    let friend = server.user("friend").await;
     let group = ada.group("ours", "private").await;
     ada.add(&group, &bob, "member").await;
     friend.send(&bob.id, "hi").await;
-    other.send(&ada.id, "hi").await;
     let (mut to_ada, mut to_friend, mut to_eve) =
         (Socket::open(&ada).await, Socket::open(&friend).await, Socket::open(&eve).await);
     let online = |online: bool| json!({ "user_id": bob.id, "online": online });
@@ -74,24 +72,39 @@ async fn coming_and_going_is_told_to_who_shares_a_conversation() {
         there.insert(frame["data"]["user_id"].as_str().unwrap().to_owned());
     }
     assert_eq!(there, HashSet::from([ada.id.clone(), friend.id.clone()]));
-    let left = Instant::now();
     drop(one);
     drop(two);
-    // Back before anybody was told: nobody is.
-    let again = Socket::open(&bob).await;
+    for socket in [&mut to_ada, &mut to_friend] {
+        let frame = socket.any().await;
+        assert_eq!((&frame["event"], &frame["data"]), (&json!("presence"), &online(false)));
+    }
+    to_ada.op("send", json!({ "broadcast": true, "content": "mark" })).await;
+    assert_eq!(to_eve.any().await["event"], "message.created");
+}
+
+#[actix_web::test]
+async fn who_comes_back_soon_was_never_away() {
+    const ABSENCE: Duration = Duration::from_secs(2);
+    let server = Server::with(|config| (config.live.absence, config.live.most_per_user) = (ABSENCE, 1)).await;
+    let (ada, bob, eve) = (server.user("ada").await, server.user("bob").await, server.user("eve").await);
+    for friend in [&bob, &eve] {
+        ada.send(&friend.id, "hi").await;
+    }
+    let (mut to_ada, first) = (Socket::open(&ada).await, Socket::open(&bob).await);
+    assert_eq!(to_ada.any().await["data"], json!({ "user_id": bob.id, "online": true }));
+    let left = Instant::now();
+    drop(first);
+    let again = Socket::open_when_there_is_room(&bob).await;
     let in_time = left.elapsed() < ABSENCE;
     // Twice as long as it would take to be told: somebody else goes, comes back and goes.
     let mut told = Vec::new();
     for _ in 0..2 {
-        drop(Socket::open(&other).await);
-        told.extend(to_ada.until_gone(&other.id).await);
+        drop(Socket::open_when_there_is_room(&eve).await);
+        told.extend(to_ada.until_gone(&eve.id).await);
     }
     told.retain(|frame| frame["data"]["user_id"] == json!(bob.id));
     // A busy machine may have been too slow for it.
     assert!(told.is_empty() || !in_time, "{told:?}");
     drop(again);
     to_ada.until_gone(&bob.id).await;
-    to_friend.until_gone(&bob.id).await;
-    to_ada.op("send", json!({ "broadcast": true, "content": "mark" })).await;
-    assert_eq!(to_eve.any().await["event"], "message.created");
 }

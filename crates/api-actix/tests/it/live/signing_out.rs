@@ -71,17 +71,7 @@ async fn who_gives_no_sign_of_life_is_cut_off() {
     .await;
     let ada = server.user("ada").await;
     let _silent = connect_async(signed(&ada, "/ws")).await.unwrap();
-    super::client::soon("the place of the silent one", async {
-        // Asked again and again: nobody is told that a place has become free.
-        while ada.raw("HEAD", "/health", &[], "").await.status == 200 && !connects(&ada).await {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    })
-    .await;
-}
-
-async fn connects(user: &User) -> bool {
-    connect_async(signed(user, "/ws")).await.is_ok()
+    Socket::open_when_there_is_room(&ada).await;
 }
 
 #[actix_web::test]
