@@ -159,3 +159,25 @@ async fn a_flood_of_presence_cuts_nobody() {
         })
         .await;
 }
+
+#[tokio::test]
+async fn in_a_group_that_has_grown_it_is_told_who_went_though_not_who_came() {
+    let shard = shard(10);
+    let group = GroupId(Uuid::from_u128(7));
+    let begin = |n| {
+        let link = attach(&shard, n);
+        let groups = vec![(group, domain::events::Head::NEW)];
+        shard.begin(link.connection(), Roster { groups, ..roster() });
+        link
+    };
+    let links: Vec<_> = (1..=MOST_FOR_PRESENCE as u128 + 1).map(begin).collect();
+    links[0].connection().go_live(HashMap::new()).await;
+    for (online, told) in [(true, false), (false, true)] {
+        let announcement = Announcement { user: user(0), online, groups: vec![group], contacts: Vec::new() };
+        let item = Item::new(Notice::Presence(announcement.clone()), Revision(0));
+        shard.announce(&item, &announcement);
+        let outbox = &links[0].connection().outbox;
+        let next = poll_fn(|cx| std::task::Poll::Ready(outbox.poll_next(cx))).await;
+        assert_eq!(next.is_ready(), told, "{online}");
+    }
+}
