@@ -50,7 +50,8 @@ impl SessionCache {
         }
     }
 
-    fn remember(&self, id: SessionId, session: LiveSession) {
+    /// Remembers what was found, and gives what is known now: the session may have ended since it was found.
+    fn remember(&self, id: SessionId, session: LiveSession) -> Option<LiveSession> {
         let until = self.believed.map(|believed| Instant::now() + believed);
         let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
         if entries.len() >= MOST_REMEMBERED {
@@ -58,9 +59,11 @@ impl SessionCache {
             entries.retain(|_, entry| matches!(entry, Remembered::Ended { since } if since.elapsed() < expired));
         }
         let entry = entries.entry(id).or_insert_with(|| Remembered::Live { session: session.clone(), until });
-        if let Remembered::Live { .. } = entry {
-            *entry = Remembered::Live { session, until };
+        if matches!(entry, Remembered::Ended { .. }) {
+            return None;
         }
+        *entry = Remembered::Live { session: session.clone(), until };
+        Some(session)
     }
 
     fn touched(&self, id: SessionId, at: Timestamp) {
@@ -144,10 +147,7 @@ impl SessionRepository for Store {
                 Ok(Some(LiveSession { user, username, role: user_role(&role)?, last_seen_at }))
             })
             .await?;
-        if let Some(session) = &found {
-            self.sessions().remember(id, session.clone());
-        }
-        Ok(found)
+        Ok(found.and_then(|session| self.sessions().remember(id, session)))
     }
 
     async fn list(&self, user: UserId, since: Timestamp) -> Result<Vec<Session>> {
@@ -193,5 +193,27 @@ impl SessionRepository for Store {
             Ok(())
         });
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::users::UserRole;
+    use uuid::Uuid;
+
+    #[test]
+    fn an_end_counts_though_a_look_up_that_began_before_it_found_the_session() {
+        let (user, id) = (UserId(Uuid::from_u128(1)), SessionId(Uuid::from_u128(2)));
+        let last_seen_at = Timestamp::from_micros(0).unwrap();
+        let found =
+            LiveSession { user, username: Username::restored("ada".to_owned()), role: UserRole::Member, last_seen_at };
+        for believed in [None, Some(Duration::from_secs(60))] {
+            let cache = SessionCache::new(believed);
+            assert_eq!(cache.remember(id, found.clone()), Some(found.clone()));
+            cache.observe(&[Event::SessionEnded { user, session: id }]);
+            assert_eq!(cache.remember(id, found.clone()), None);
+            assert_eq!(cache.get(id), Some(None));
+        }
     }
 }

@@ -138,3 +138,12 @@ pub(crate) struct Dispatch {
     /// From where to go on after all of it.
     pub cursor: Revision,
 }
+
+impl Dispatch {
+    /// Whether it has signals, and nothing else. A cursor that is lost with it is told by the next one.
+    pub fn may_be_lost(&self) -> bool {
+        let signal =
+            |item: &Item| matches!(item.notice, Notice::Typing(_) | Notice::Presence(_) | Notice::There { .. });
+        self.items.iter().all(signal)
+    }
+}

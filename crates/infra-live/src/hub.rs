@@ -54,7 +54,7 @@ pub(crate) struct ShardState {
     /// Nobody connected: nothing to tell. Counted up before a connection's roster is read, so that whatever was not told
     /// is in the roster.
     pub connections: AtomicUsize,
-    /// Its queue was full: something was lost.
+    /// Its queue was full: something was lost that is not to be lost.
     pub overrun: AtomicBool,
 }
 
@@ -393,16 +393,27 @@ impl Hub {
 
     /// Tells somebody who has come who is there on another node.
     pub(crate) fn there_elsewhere(&self, user: UserId, there: impl Iterator<Item = UserId>) {
-        there.for_each(|other| self.signal(Notice::There { user, other }));
+        let mut line = lock(&self.line);
+        let cursor = line.cursor;
+        let items: Vec<_> = there.map(|other| Item::new(Notice::There { user, other }, cursor)).collect();
+        if !items.is_empty() {
+            line.give(Dispatch { items, cursor });
+        }
     }
 }
 
 impl Line {
     fn give(&mut self, dispatch: Dispatch) {
+        // Signals leave half of a queue to what is not to be lost.
+        let may_be_lost = dispatch.may_be_lost();
         let dispatch = Arc::new(dispatch);
         self.shards.retain(|(queue, state)| {
             if state.connections.load(Ordering::SeqCst) == 0 {
                 return !queue.is_closed();
+            }
+            if may_be_lost && queue.capacity() < MOST_WAITING / 2 {
+                METRICS.drops.increment(dispatch.items.len() as u64);
+                return true;
             }
             match queue.try_send(Arc::clone(&dispatch)) {
                 Ok(()) => true,

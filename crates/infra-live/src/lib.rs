@@ -23,6 +23,6 @@ pub use connection::{Connection, Transport};
 pub use frame::{Frame, Framer, Signal};
 pub use hub::{Hub, HubOptions, Refused};
 pub use outbox::{End, Outbox, Outgoing};
-pub use relay::{NatsError, NatsOptions, Relay};
+pub use relay::{NatsError, NatsOptions, Relay, Unstarted};
 pub use sessions::end_with_their_sessions;
 pub use shard::{Link, Shard};

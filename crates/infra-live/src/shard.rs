@@ -27,7 +27,7 @@ const TICK: Duration = Duration::from_secs(1);
 const EVENTS_A_TURN: usize = 64;
 /// And after how many bytes of frames.
 const BYTES_A_TURN: usize = 256 * 1024;
-/// In groups with more connections than this on one worker nobody is told who comes and goes.
+/// In groups with more connections than this on one worker nobody is told who comes.
 const MOST_FOR_PRESENCE: usize = 500;
 
 /// One worker's connections. Not to be sent to another thread.
@@ -314,25 +314,35 @@ impl Shard {
     }
 
     fn announce(&self, item: &Item, announcement: &Announcement) {
-        let Announcement { user, groups, contacts, .. } = announcement;
-        self.around(*user, groups, contacts, |connection| self.give(connection, item));
+        let Announcement { user, online, groups, contacts } = announcement;
+        // Who was told that somebody came is told of the going, though the group has grown meanwhile.
+        let most = if *online { MOST_FOR_PRESENCE } else { usize::MAX };
+        self.around(*user, groups, contacts, most, |connection| self.give(connection, item));
     }
 
     fn answer(&self, question: &Question) {
         let Question { user, groups, contacts, answers } = question;
         let mut there = Vec::new();
-        self.around(*user, groups, contacts, |connection| there.push(connection.user));
+        self.around(*user, groups, contacts, MOST_FOR_PRESENCE, |connection| there.push(connection.user));
         // Who asked may be gone.
         let _ = answers.send(there);
     }
 
-    /// Calls `each` once for every connection of the others in these groups, large ones left out, and of these contacts.
-    fn around(&self, user: UserId, groups: &[GroupId], contacts: &[UserId], mut each: impl FnMut(&Rc<Connection>)) {
+    /// Calls `each` once for every connection of the others in these groups, those with more than `most` left out, and of
+    /// these contacts.
+    fn around(
+        &self,
+        user: UserId,
+        groups: &[GroupId],
+        contacts: &[UserId],
+        most: usize,
+        mut each: impl FnMut(&Rc<Connection>),
+    ) {
         let this = self.announcements.get() + 1;
         self.announcements.set(this);
         let members = self.members.borrow();
         let groups = groups.iter().map(|group| members.of_group(*group));
-        let groups = groups.filter(|members| members.len() <= MOST_FOR_PRESENCE);
+        let groups = groups.filter(|members| members.len() <= most);
         let contacts = contacts.iter().map(|user| members.of_user(*user));
         for connection in groups.chain(contacts).flatten() {
             if connection.user != user && connection.told.replace(this) != this {

@@ -39,7 +39,7 @@ pub enum Mood {
 /// What happened so far.
 #[derive(Default)]
 struct Counts {
-    connections: AtomicUsize,
+    turned_away: AtomicUsize,
     parts: AtomicUsize,
 }
 
@@ -110,9 +110,9 @@ impl S3 {
         self.counts.parts.load(Ordering::Relaxed)
     }
 
-    /// How many connections were made to it so far.
-    pub fn connections(&self) -> usize {
-        self.counts.connections.load(Ordering::Relaxed)
+    /// How many connections it has ended so far because it was [gone](Mood::Gone).
+    pub fn turned_away(&self) -> usize {
+        self.counts.turned_away.load(Ordering::Relaxed)
     }
 
     /// The objects there are, by key, in no order; and the parts of unfinished ones, by names of the server's.
@@ -157,7 +157,6 @@ struct Server {
 impl Server {
     async fn accept(self, listener: TcpListener) {
         while let Ok((stream, _)) = listener.accept().await {
-            self.counts.connections.fetch_add(1, Ordering::Relaxed);
             tokio::spawn(self.clone().serve(stream));
         }
     }
@@ -182,7 +181,9 @@ impl Server {
         let connection = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), answer);
         tokio::select! {
             biased;
-            () = until(&self.mood, Mood::Gone) => {}
+            () = until(&self.mood, Mood::Gone) => {
+                self.counts.turned_away.fetch_add(1, Ordering::Relaxed);
+            }
             // A client that has gone is no fault.
             _ = connection => {}
         }

@@ -4,6 +4,7 @@ mod listener;
 mod offline;
 mod readiness;
 pub mod retention;
+mod server;
 mod use_cases;
 
 pub use offline::Offline;
@@ -12,21 +13,11 @@ pub use use_cases::{Adapters, UseCases};
 
 use crate::clock::UuidV7;
 use crate::config::{Config, Secret, Uploads};
-use crate::http::docs::Docs;
-use crate::http::export::Turns;
-use crate::http::metrics::Gauges;
-use crate::http::pace::Pace;
-use crate::http::{cors, middleware, openapi, routes};
-use crate::limits::Limits;
-use crate::live::closing::Wire;
 use crate::live::frames::JsonFramer;
 use crate::logging;
-use crate::passwords::BcryptPool;
 use crate::telemetry::Telemetry;
-use crate::tokens::Tokens;
 use actix_web::dev::{Server, ServerHandle};
-use actix_web::middleware::from_fn;
-use actix_web::{App, HttpServer, web};
+use actix_web::web;
 use anyhow::Context as _;
 use domain::UserId;
 use domain::events::EventPublisher;
@@ -34,19 +25,13 @@ use domain::live::LiveReader as _;
 use domain::retention::EnforceRetention;
 use infra_diesel::{Store, StoreOptions};
 use infra_files::Blobs;
-use infra_live::{Hub, Relay, Shard};
+use infra_live::{Hub, Relay, Unstarted};
 use std::io::Write as _;
 use std::net::SocketAddr;
-use std::num::NonZero;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 use tracing::{error, info, warn};
 
-/// How long a client may take for its request's headers.
-const HEADER_DEADLINE: Duration = Duration::from_secs(10);
-/// How long a connection may be idle.
-const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// How long an answer that refuses a body may wait for the client to hear it (the rest of the body is thrown away).
 pub const LINGER: Duration = Duration::from_secs(3);
 /// How long a server that is to stop still takes connections while requests are under way, so that whoever asks whether it is ready
@@ -81,98 +66,22 @@ impl Application {
         // First: what is counted goes to the recorder that is there when the counters are made.
         let telemetry = Telemetry::start()?;
         config.make_data_dir()?;
-        let policy = Arc::new(config.policy.clone());
         let hub = Arc::new(Hub::new(Arc::new(JsonFramer), config.live));
         let (relay, unstarted) = config.nats.clone().map(|nats| Relay::new(Arc::clone(&hub), nats)).unzip();
         let events: Arc<dyn EventPublisher> = match &relay {
             Some(relay) => Arc::clone(relay) as _,
             None => Arc::clone(&hub) as _,
         };
-        let options = StoreOptions {
-            policy: Arc::clone(&policy),
-            events,
-            fatal: Arc::new(die),
-            pool_size: None,
-            allow_unsafe_durability: config.allow_unsafe_durability,
-        };
-        let store = Store::open(&config.database_url, options).await.context("the database cannot be opened")?;
-        let store = Arc::new(store);
-        // The store's lock keeps a second server from making another secret.
-        let secret = config.jwt_secret.clone().map_or_else(|| Secret::kept_in(&config.data_dir), Ok)?;
-        let blobs = open_blobs(&config).await?;
-        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
-        let hasher = Arc::new(BcryptPool::start(config.bcrypt_cost, cores)?);
-        let (blobs, clock) = (Arc::new(blobs), config.clock);
+        let storage = Storage::open(&config, events).await?;
+        let store = Arc::clone(&storage.store);
+        warn_of_missing_admins(&store, &config.policy).await;
+        go_live(&store, &hub, unstarted).await?;
         let retention = config.retention.map(|retention| {
-            let (repository, blobs, clock) = (store.clone(), blobs.clone(), clock.clone());
+            let (repository, blobs, clock) = (store.clone(), storage.blobs.clone(), config.clock.clone());
             (EnforceRetention { repository, blobs, retention, clock }, config.retention_every)
         });
-        let adapters = Adapters::over(&store, blobs, hasher, clock, Arc::new(UuidV7));
-        warn_of_missing_admins(&store, &policy).await;
-        let nobody = UserId(uuid::Uuid::nil());
-        let begin_at = store.roster(nobody).await.context("the database cannot be read")?.at;
-        hub.begin_at(begin_at);
-        if let Some(relay) = unstarted {
-            let started =
-                relay.start(domain::IdGenerator::next(&UuidV7), store.clone(), store.clone(), begin_at, die).await;
-            started.map_err(|error| anyhow::anyhow!("PARLANCE_NATS_URL: {error}"))?;
-        }
-        if store.is_shared() {
-            let ended = infra_live::end_with_their_sessions(Arc::clone(&hub), store.clone());
-            actix_web::rt::spawn(ended);
-        }
-        let gauges = web::Data::new(Gauges::new(telemetry, Arc::clone(&store)));
         let readiness = web::Data::new(Readiness::new(Arc::clone(&store)));
-        let app = web::Data::new(UseCases::new(adapters, policy, config.max_file_bytes));
-        let tokens = web::Data::new(Tokens::new(secret.expose()));
-
-        let document = web::Data::new(openapi::Served::new().context("the OpenAPI document cannot be made")?);
-        let docs = web::Data::new(Docs::new());
-        let turns = web::Data::new(Turns::default());
-        let listener = listener::bind(&config.listen)?;
-        let address = listener.local_addr().context("the port cannot be told")?;
-        let origins = web::Data::new(config.origins);
-        let edge = (web::Data::new(Limits::new(&config.rates)), web::Data::new(config.proxies), origins);
-        let pace = Pace { least_a_second: config.min_upload_speed };
-        let shared = (app, tokens, edge, readiness.clone(), document, docs, gauges, turns);
-        let live = hub.clone();
-        let server = HttpServer::new(move || {
-            let (app, tokens, (limits, proxies, origins), readiness, document, docs, gauges, turns) = shared.clone();
-            // One a worker, on the worker's thread.
-            let shard = Shard::new(Arc::clone(&live));
-            actix_web::rt::spawn(Rc::clone(&shard).run());
-            App::new()
-                .app_data(shard)
-                .app_data(limits)
-                .app_data(proxies)
-                .app_data(pace)
-                .app_data(origins)
-                .app_data(app)
-                .app_data(tokens)
-                .app_data(readiness)
-                .app_data(document)
-                .app_data(docs)
-                .app_data(gauges)
-                .app_data(turns)
-                .wrap(from_fn(cors::allow))
-                .wrap(from_fn(middleware::around))
-                .configure(routes::routes)
-        })
-        .on_connect(|connection, data| {
-            listener::cut_stalled_readers(connection);
-            Wire::note(connection, data);
-        })
-        .workers(cores)
-        .max_connections(config.max_connections.div_ceil(cores))
-        .tcp_nodelay(true)
-        .client_request_timeout(HEADER_DEADLINE)
-        .client_disconnect_timeout(config.linger)
-        .keep_alive(KEEP_ALIVE)
-        .shutdown_timeout(DRAIN_SECONDS)
-        .disable_signals()
-        .listen(listener)
-        .context("the port cannot be listened on")?
-        .run();
+        let (server, address) = server::bind(config, storage, telemetry, &hub, readiness.clone())?;
         Ok(Self { server, address, store, hub, relay, readiness, retention })
     }
 
@@ -226,6 +135,52 @@ impl Application {
         }
         served.context("the server failed")
     }
+}
+
+/// What is kept, opened.
+struct Storage {
+    store: Arc<Store>,
+    blobs: Arc<Blobs>,
+    secret: Secret,
+}
+
+impl Storage {
+    /// Opens the database, then finds the secret and the place for uploads.
+    async fn open(config: &Config, events: Arc<dyn EventPublisher>) -> anyhow::Result<Self> {
+        let options = store_options(config, events, None);
+        let store = Store::open(&config.database_url, options).await.context("the database cannot be opened")?;
+        // The store's lock keeps a second server from making another secret.
+        let secret = config.jwt_secret.clone().map_or_else(|| Secret::kept_in(&config.data_dir), Ok)?;
+        let blobs = Arc::new(open_blobs(config).await?);
+        Ok(Self { store: Arc::new(store), blobs, secret })
+    }
+}
+
+/// How the database is opened; a failed commit ends the process. `pool_size` as in [`StoreOptions`].
+pub fn store_options(config: &Config, events: Arc<dyn EventPublisher>, pool_size: Option<u32>) -> StoreOptions {
+    StoreOptions {
+        policy: Arc::new(config.policy.clone()),
+        events,
+        fatal: Arc::new(die),
+        pool_size,
+        allow_unsafe_durability: config.allow_unsafe_durability,
+    }
+}
+
+/// Lets events begin where the database is, from other nodes too, and sessions that end elsewhere end here.
+async fn go_live(store: &Arc<Store>, hub: &Arc<Hub>, relay: Option<Unstarted>) -> anyhow::Result<()> {
+    let nobody = UserId(uuid::Uuid::nil());
+    let begin_at = store.roster(nobody).await.context("the database cannot be read")?.at;
+    hub.begin_at(begin_at);
+    if let Some(relay) = relay {
+        let started =
+            relay.start(domain::IdGenerator::next(&UuidV7), store.clone(), store.clone(), begin_at, die).await;
+        started.map_err(|error| anyhow::anyhow!("PARLANCE_NATS_URL: {error}"))?;
+    }
+    if store.is_shared() {
+        actix_web::rt::spawn(infra_live::end_with_their_sessions(Arc::clone(hub), store.clone()));
+    }
+    Ok(())
 }
 
 /// Where uploads are kept.

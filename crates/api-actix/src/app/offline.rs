@@ -7,7 +7,7 @@ use crate::telemetry::Telemetry;
 use anyhow::Context as _;
 use domain::events::NoListeners;
 use domain::{Clock, IdGenerator};
-use infra_diesel::{Store, StoreOptions};
+use infra_diesel::Store;
 use std::num::NonZero;
 use std::sync::Arc;
 
@@ -27,21 +27,14 @@ impl Offline {
         // A server may follow in this process: what it counts must have its recorder first.
         Telemetry::start()?;
         config.make_data_dir()?;
-        let policy = Arc::new(config.policy.clone());
-        let options = StoreOptions {
-            policy: Arc::clone(&policy),
-            events: Arc::new(NoListeners),
-            fatal: Arc::new(super::die),
-            pool_size: Some(1),
-            allow_unsafe_durability: config.allow_unsafe_durability,
-        };
+        let options = super::store_options(config, Arc::new(NoListeners), Some(1));
         let store = Store::open(&config.database_url, options).await.context("the database cannot be opened")?;
         let store = Arc::new(store);
         let blobs = super::open_blobs(config).await?;
         let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
         let hasher = Arc::new(BcryptPool::start(config.bcrypt_cost, cores)?);
         let adapters = Adapters::over(&store, Arc::new(blobs), hasher, clock, ids);
-        let use_cases = UseCases::new(adapters, policy, config.max_file_bytes);
+        let use_cases = UseCases::new(adapters, Arc::new(config.policy.clone()), config.max_file_bytes);
         Ok(Self { store, use_cases })
     }
 

@@ -5,6 +5,7 @@
 //! runs, this refuses.
 
 use super::say;
+use crate::app::store_options;
 use crate::clock::{SystemClock, UuidV7};
 use crate::config::Config;
 use crate::http::wire;
@@ -117,20 +118,17 @@ fn email(text: &str) -> Result<Email, String> {
 pub async fn run(config: Config, arguments: UserArguments) -> anyhow::Result<()> {
     config.make_data_dir()?;
     let policy = Arc::new(config.policy.clone());
-    let store = Arc::new(open(&config, &policy).await?);
+    let store = Arc::new(open(&config).await?);
     let desk = Desk { store: Arc::clone(&store), policy, bcrypt_cost: config.bcrypt_cost };
     let outcome = desk.carry_out(arguments.command).await;
     store.close().await;
     outcome
 }
 
-async fn open(config: &Config, policy: &Arc<ServerPolicy>) -> anyhow::Result<Store> {
+async fn open(config: &Config) -> anyhow::Result<Store> {
     let options = StoreOptions {
-        policy: Arc::clone(policy),
-        events: Arc::new(NoListeners),
         fatal: Arc::new(|reason: &str| tracing::error!(reason, "look at the database before you try again")),
-        pool_size: Some(1),
-        allow_unsafe_durability: config.allow_unsafe_durability,
+        ..store_options(config, Arc::new(NoListeners), Some(1))
     };
     Store::open(&config.database_url, options).await.map_err(|error| match error {
         OpenError::Lock(LockError::Held(path)) => {

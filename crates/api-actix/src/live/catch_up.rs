@@ -7,7 +7,7 @@ use domain::events::Revision;
 use domain::live::{MissedIn, Resync, ResyncReason, Since};
 use domain::messages::ChangeEntry;
 use domain::{Caller, ConversationId, Error, Limit, Result, UserId};
-use infra_live::{Connection, Frame, Shard};
+use infra_live::{Connection, End, Frame, Shard};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Duration;
@@ -65,6 +65,15 @@ pub async fn catch_up(
     let plan = app.catch_up.execute(caller, since).await?;
     let now = plan.roster.at;
     shard.begin(connection, plan.roster);
+    // The session may have ended after it was looked up and before the shard knew the connection: nobody ended this one then.
+    // What the shard has known of since is told to it.
+    match app.authenticate.execute(caller.session, caller.user).await {
+        Err(Error::Unauthenticated(_)) => {
+            connection.outbox.end(End::SignedOut);
+            return Ok(());
+        }
+        lives => lives?,
+    };
     let unknown = plan.resyncs.iter().any(|resync| resync.reason == ResyncReason::UnknownCursor);
     let old = match since {
         Since::Revision(since) if !unknown => since,
@@ -105,5 +114,30 @@ async fn replay(app: &UseCases, caller: &Caller, missed: MissedIn, sequence: &mu
         if !changes.more || sequence.connection.outbox.ended().is_some() {
             return Ok(Some(after));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::live::testing::World;
+    use infra_live::End;
+
+    /// Why a connection that begins has ended then, if it has.
+    async fn end_of(world: &World) -> Option<End> {
+        let (shard, link) = world.attach();
+        let runs = actix_web::rt::spawn(Rc::clone(&shard).run());
+        catch_up(&world.app, &shard, link.connection(), &world.caller, Since::Now).await.unwrap();
+        runs.abort();
+        link.connection().outbox.ended()
+    }
+
+    #[actix_web::test]
+    async fn a_session_that_ended_before_the_connection_was_known_ends_it() {
+        let world = World::new().await;
+        assert_eq!(end_of(&world).await, None);
+        // Between the token's check and here, and nobody is told who could end it.
+        world.app.end_session.execute(&world.caller, world.caller.session).await.unwrap();
+        assert_eq!(end_of(&world).await, Some(End::SignedOut));
     }
 }

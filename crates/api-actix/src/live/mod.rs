@@ -13,3 +13,5 @@ mod handshake;
 mod incoming;
 mod ops;
 pub mod socket;
+#[cfg(test)]
+mod testing;

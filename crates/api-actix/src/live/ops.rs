@@ -56,17 +56,17 @@ impl Operator {
     /// Does what a text frame asks for, and answers it.
     pub async fn text(&self, text: &[u8]) {
         // As for every request; also notes that the session is used.
-        if let Err(Error::Unauthenticated(_)) =
-            self.app.authenticate.execute(self.caller.session, self.caller.user).await
-        {
-            return self.connection.outbox.end(End::SignedOut);
-        }
+        let admitted = match self.app.authenticate.execute(self.caller.session, self.caller.user).await {
+            Err(Error::Unauthenticated(_)) => return self.connection.outbox.end(End::SignedOut),
+            Err(fault) => Err(ApiError::from(fault)),
+            Ok(_) => Ok(()),
+        };
         let (reference, outcome) = match read(text) {
-            Ok(Operation { op, reference, data }) => match self.pay(op.as_deref()) {
+            Ok(Operation { op, reference, data }) => match admitted.and_then(|()| self.pay(op.as_deref())) {
                 Ok(()) => (reference, self.operate(op.as_deref(), &data).await),
                 Err(refused) => (reference, Err(refused)),
             },
-            Err((reference, fault)) => (reference, Err(self.pay(None).err().unwrap_or(fault))),
+            Err((reference, fault)) => (reference, Err(admitted.and_then(|()| self.pay(None)).err().unwrap_or(fault))),
         };
         match outcome {
             Ok(Done::Pong) => self.answer(frames::PONG, frames::pong).await,
@@ -195,7 +195,65 @@ fn log(fault: &ApiError) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::Rates;
+    use crate::live::testing::World;
+    use async_trait::async_trait;
+    use domain::sessions::{LiveSession, Session, SessionRepository};
+    use domain::{SessionId, Timestamp, Unavailable, UserId};
+    use infra_live::Outgoing;
     use serde_json::json;
+    use std::future::poll_fn;
+    use std::sync::Arc;
+
+    /// Sessions in a database that is out of reach.
+    struct Away;
+
+    fn away<T>() -> domain::Result<T> {
+        Err(Unavailable::StorageOutOfReach.into())
+    }
+
+    #[async_trait]
+    impl SessionRepository for Away {
+        async fn create(&self, _: Session) -> domain::Result<()> {
+            away()
+        }
+
+        async fn live(&self, _: SessionId) -> domain::Result<Option<LiveSession>> {
+            away()
+        }
+
+        async fn list(&self, _: UserId, _: Timestamp) -> domain::Result<Vec<Session>> {
+            away()
+        }
+
+        async fn end(&self, _: UserId, _: SessionId, _: Timestamp) -> domain::Result<bool> {
+            away()
+        }
+
+        async fn touch(&self, _: SessionId, _: Timestamp) -> domain::Result<()> {
+            away()
+        }
+    }
+
+    #[actix_web::test]
+    async fn what_cannot_be_authenticated_is_not_done_and_answered() {
+        let world = World::new().await;
+        let (shard, link) = world.attach();
+        let connection = Rc::clone(link.connection());
+        let mut app = world.app;
+        app.authenticate.sessions = Arc::new(Away);
+        let (app, limits) = (web::Data::new(app), web::Data::new(Limits::new(&Rates::off())));
+        let operator = Operator { app, limits, shard, connection, caller: world.caller };
+        for (text, reference) in [(r#"{"op":"ping","ref":"r1"}"#, json!("r1")), ("{", Value::Null)] {
+            operator.text(text.as_bytes()).await;
+            let next = poll_fn(|cx| link.connection().outbox.poll_next(cx)).await;
+            let Some(Outgoing::Frame(frame)) = next else { panic!("{next:?}") };
+            let answer: Value = serde_json::from_slice(frames::json_of(&frame.bytes)).unwrap();
+            assert_eq!((&answer["event"], &answer["ref"]), (&json!("reply"), &reference));
+            assert_eq!(answer["error"]["code"], "unavailable", "{answer}");
+        }
+        assert_eq!(link.connection().outbox.ended(), None);
+    }
 
     #[test]
     fn a_frame_is_an_object_with_op_ref_and_data() {

@@ -136,3 +136,48 @@ async fn who_reads_is_not_cut_by_what_happens_at_once() {
     // Many sockets, which all have their turn.
     all_is_read(40, 20, 10, 1_000).await;
 }
+
+#[tokio::test]
+async fn a_flood_of_presence_cuts_nobody() {
+    let everybody = LocalSet::new();
+    everybody
+        .run_until(async {
+            let shard = shard(10);
+            let link = live(&shard, 1).await;
+            // More than may wait: of one who comes to many, and of many who come.
+            shard.hub().there_elsewhere(user(1), (0..100_000).map(user));
+            for n in 0..100_000 {
+                let (groups, contacts) = (Vec::new(), vec![user(1)]);
+                shard.hub().announce(Announcement { user: user(n), online: true, groups, contacts });
+            }
+            assert!(!shard.state.overrun.load(Ordering::SeqCst));
+            let reading = reads(link, Revision(1));
+            let runs = spawn_local(Rc::clone(&shard).run());
+            commit(shard.hub(), vec![said()], 1);
+            assert_eq!(reading.await.unwrap(), Ok(1));
+            runs.abort();
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn in_a_group_that_has_grown_it_is_told_who_went_though_not_who_came() {
+    let shard = shard(10);
+    let group = GroupId(Uuid::from_u128(7));
+    let begin = |n| {
+        let link = attach(&shard, n);
+        let groups = vec![(group, domain::events::Head::NEW)];
+        shard.begin(link.connection(), Roster { groups, ..roster() });
+        link
+    };
+    let links: Vec<_> = (1..=MOST_FOR_PRESENCE as u128 + 1).map(begin).collect();
+    links[0].connection().go_live(HashMap::new()).await;
+    for (online, told) in [(true, false), (false, true)] {
+        let announcement = Announcement { user: user(0), online, groups: vec![group], contacts: Vec::new() };
+        let item = Item::new(Notice::Presence(announcement.clone()), Revision(0));
+        shard.announce(&item, &announcement);
+        let outbox = &links[0].connection().outbox;
+        let next = poll_fn(|cx| std::task::Poll::Ready(outbox.poll_next(cx))).await;
+        assert_eq!(next.is_ready(), told, "{online}");
+    }
+}

@@ -6,7 +6,9 @@ mod load;
 mod start;
 
 use crate::harness::{Process, SECRET, User};
+use crate::live::client::soon;
 use serde_json::json;
+use std::time::Duration;
 use tempfile::TempDir;
 use test_support::{NatsServer, TestDb};
 
@@ -40,6 +42,24 @@ impl Nodes {
         ];
         environment.extend(settings);
         self.nodes.push(Some((Process::start(directory.path(), &["serve"], &environment), directory)));
+    }
+
+    /// Waits until all nodes are connected to NATS.
+    async fn all_connected(&self) {
+        for n in 0..self.nodes.len() {
+            soon("NATS", async {
+                // Asked again and again: a node tells nobody else.
+                while !self.metrics(n).await.contains("parlance_nodes_connected 1") {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+            })
+            .await;
+        }
+    }
+
+    /// What the node says of itself.
+    async fn metrics(&self, n: usize) -> String {
+        String::from_utf8(self.process(n).client.get("/metrics").await.body).unwrap()
     }
 
     fn process(&self, n: usize) -> &Process {

@@ -2,8 +2,9 @@
 
 use super::Nodes;
 use crate::harness::{Process, SECRET};
-use crate::live::client::Socket;
+use crate::live::client::{Socket, soon};
 use serde_json::json;
+use std::time::Duration;
 use test_support::{NatsServer, TestDb};
 
 #[test]
@@ -67,6 +68,7 @@ async fn nodes_start_without_nats_and_find_it_later() {
     ada[0].send(&bob[0].id, "1").await;
     there.expect("message.created").await;
     nodes.nats.start_again();
+    nodes.all_connected().await;
     ada[0].send(&bob[0].id, "2").await;
     there.expect("message.created").await;
 }
@@ -80,9 +82,7 @@ async fn nats_with_tls_and_a_password_is_reached() {
     for _ in 0..2 {
         nodes.add(&[("PARLANCE_NATS_URL", &url), ("PARLANCE_NATS_CA", &authority)]);
     }
-    for n in 0..2 {
-        connected(&nodes, n).await;
-    }
+    nodes.all_connected().await;
     let (ada, bob) = (nodes.user("ada").await, nodes.user("bob").await);
     let mut there = Socket::open(&bob[1]).await;
     ada[0].send(&bob[0].id, "1").await;
@@ -90,7 +90,7 @@ async fn nats_with_tls_and_a_password_is_reached() {
     // Who does not know the authority does not connect; the server goes on without.
     let stranger = nodes.nats.certificates().stranger.display().to_string();
     nodes.add(&[("PARLANCE_NATS_URL", &url), ("PARLANCE_NATS_CA", &stranger)]);
-    let text = metrics(&nodes, 2).await;
+    let text = nodes.metrics(2).await;
     assert!(text.contains("parlance_nodes_connected 0"), "{text}");
     let carol = nodes.user("carol").await;
     carol[2].get("/me").await.expect(200);
@@ -103,7 +103,7 @@ async fn nats_with_tls_and_a_password_is_reached() {
 async fn what_concerns_nobody_holds_nothing_up() {
     let Some(nodes) = Nodes::start(2) else { return };
     let checks = async || {
-        let text = metrics(&nodes, 1).await;
+        let text = nodes.metrics(1).await;
         let line = text.lines().find_map(|line| line.strip_prefix("parlance_nodes_checks_total "));
         line.map_or(0, |number| number.parse::<u64>().unwrap())
     };
@@ -112,23 +112,10 @@ async fn what_concerns_nobody_holds_nothing_up() {
     ada[0].add(&group, &bob[0], "member").await;
     ada[0].post("/messages", json!({ "group_id": group, "content": "x" })).await.expect(201);
     let before = checks().await;
-    crate::live::client::soon("three comparisons with the database", async {
+    // Asked again and again: a node tells nobody else.
+    soon("three comparisons with the database", async {
         while checks().await < before + 3 {
-            tokio::task::yield_now().await;
-        }
-    })
-    .await;
-}
-
-async fn metrics(nodes: &Nodes, n: usize) -> String {
-    nodes.process(n).client.get("/metrics").await.body.iter().map(|byte| char::from(*byte)).collect()
-}
-
-/// Waits until the node is connected to NATS.
-async fn connected(nodes: &Nodes, n: usize) {
-    crate::live::client::soon("NATS", async {
-        while !metrics(nodes, n).await.contains("parlance_nodes_connected 1") {
-            tokio::task::yield_now().await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
     })
     .await;

@@ -1,12 +1,15 @@
 //! A WebSocket client that holds every frame against the contract.
 
 use crate::harness::{Client, User};
+use futures_util::stream::SplitSink;
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
 use std::collections::VecDeque;
+use std::sync::LazyLock;
 use std::time::Duration;
-use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
+use tokio::runtime::Runtime;
+use tokio::sync::{Semaphore, mpsc};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::handshake::client::{Request, Response};
 use tokio_tungstenite::tungstenite::{Error, Message};
@@ -29,6 +32,12 @@ pub fn request(client: &Client, path: &str, headers: &[(&'static str, &str)]) ->
     request
 }
 
+/// An upgrade request as a user.
+pub fn signed(user: &User, path: &str) -> Request {
+    let bearer = format!("Bearer {}", user.token().unwrap());
+    request(user, path, &[("authorization", &bearer)])
+}
+
 /// What an upgrade is refused with: the status, and the error.
 pub async fn refusal(request: Request) -> (u16, Value) {
     match soon("a refusal", connect_async(request)).await {
@@ -41,9 +50,17 @@ pub async fn refusal(request: Request) -> (u16, Value) {
     }
 }
 
+/// Reads all sockets, on a thread of its own: who does not read does not answer pings, and is cut after twelve seconds. A test
+/// may take longer than that to come to the next socket, or wait for something else meanwhile.
+static READING: LazyLock<Runtime> =
+    LazyLock::new(|| tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap());
+
+type Stream = WebSocketStream<MaybeTlsStream<TcpStream>>;
+
 /// A connected client.
 pub struct Socket {
-    stream: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    to_send: SplitSink<Stream, Message>,
+    read: mpsc::Receiver<Result<Message, Error>>,
     /// What the upgrade was answered with.
     pub response: Response,
     pub hello: Value,
@@ -65,16 +82,61 @@ impl Socket {
         Self::open_at(user, &format!("/ws?since={cursor}")).await
     }
 
+    /// As a user, from now on; what comes is read only when it is asked for, but for one or two frames.
+    pub async fn open_without_reading(user: &User) -> Self {
+        Self::connect_reading(signed(user, "/ws"), 1).await
+    }
+
     async fn open_at(user: &User, path: &str) -> Self {
-        let bearer = format!("Bearer {}", user.token().unwrap());
-        Self::connect(request(user, path, &[("authorization", &bearer)])).await
+        Self::connect(signed(user, path)).await
     }
 
     /// By any request that is taken.
     pub async fn connect(request: Request) -> Self {
-        let (stream, response) = soon("an upgrade", connect_async(request)).await.unwrap();
+        Self::connect_reading(request, Semaphore::MAX_PERMITS).await
+    }
+
+    /// As a user who has as many connections as are allowed, once the server has taken note that one of them is gone.
+    pub async fn open_when_there_is_room(user: &User) -> Self {
+        let connected = soon("a free place", async {
+            loop {
+                // Asked again and again: nobody is told that a place has become free.
+                match READING.spawn(connect_async(signed(user, "/ws"))).await.unwrap() {
+                    Ok(connected) => return connected,
+                    Err(Error::Http(refused)) => assert_eq!(refused.status(), 429),
+                    Err(other) => panic!("{other}"),
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        });
+        Self::reading(connected.await, Semaphore::MAX_PERMITS).await
+    }
+
+    async fn connect_reading(request: Request, ahead: usize) -> Self {
+        let connected = soon("an upgrade", READING.spawn(connect_async(request))).await.unwrap();
+        Self::reading(connected.unwrap(), ahead).await
+    }
+
+    /// Reads so many messages before they are asked for.
+    async fn reading((stream, response): (Stream, Response), ahead: usize) -> Self {
+        let (to_send, mut comes) = stream.split();
+        let (give, read) = mpsc::channel(ahead);
+        READING.spawn(async move {
+            let all = async {
+                while let Some(message) = comes.next().await {
+                    if give.send(message).await.is_err() {
+                        return;
+                    }
+                }
+            };
+            tokio::select! {
+                () = all => {}
+                // Nobody asks any more: the connection ends.
+                () = give.closed() => {}
+            }
+        });
         let (hello, cursor, waiting) = (Value::Null, String::new(), VecDeque::new());
-        let mut socket = Self { stream, response, hello, cursor, waiting, references: 0 };
+        let mut socket = Self { to_send, read, response, hello, cursor, waiting, references: 0 };
         socket.hello = socket.any().await;
         assert_eq!(socket.hello["event"], "hello", "{}", socket.hello);
         socket
@@ -82,7 +144,7 @@ impl Socket {
 
     /// The next message of the protocol; `Err` with the close code at the end.
     async fn message(&mut self) -> Result<Message, u16> {
-        match soon("a frame", self.stream.next()).await {
+        match soon("a frame", self.read.recv()).await {
             Some(Ok(Message::Close(frame))) => Err(frame.map_or(1005, |frame| frame.code.into())),
             Some(Ok(message)) => Ok(message),
             Some(Err(_)) | None => Err(1006),
@@ -123,6 +185,29 @@ impl Socket {
         }
     }
 
+    /// The next event that is not about who is in which group either: what was done before one came may be told late, by
+    /// another node, or once more, to who resumes.
+    pub async fn next_of_messages(&mut self) -> Value {
+        loop {
+            let frame = self.next().await;
+            if !is_about_members(&frame) {
+                return frame;
+            }
+        }
+    }
+
+    /// The next event of a conversation after the number `known`. Who resumes may be given what one knows once more, and drops
+    /// it, as clients do: a cursor may lie a little before the last that one saw. How far depends on what else commits in the
+    /// same Postgres, the making of a neighbour's database included.
+    pub async fn next_after(&mut self, known: i64) -> Value {
+        loop {
+            let frame = self.next_of_messages().await;
+            if frame["update"].as_i64().is_none_or(|update| update > known) {
+                return frame;
+            }
+        }
+    }
+
     /// The next event, which must be this one; its data.
     #[track_caller]
     pub fn expect<'a>(&'a mut self, event: &'a str) -> impl Future<Output = Value> + 'a {
@@ -136,12 +221,12 @@ impl Socket {
 
     /// Sends a text as it is.
     pub async fn send(&mut self, text: impl Into<String>) {
-        self.stream.send(Message::text(text.into())).await.unwrap();
+        self.to_send.send(Message::text(text.into())).await.unwrap();
     }
 
     /// Sends a message of the protocol.
     pub async fn send_message(&mut self, message: Message) -> Result<(), Error> {
-        self.stream.send(message).await
+        self.to_send.send(message).await
     }
 
     /// Asks for an operation and gives the answer; what comes before it waits.
@@ -188,11 +273,22 @@ impl Socket {
         }
     }
 
-    /// Reads to the end of the TCP connection itself, without closing this side of it.
+    /// Reads to the end of the TCP connection itself, without closing this side of it: a client's stream ends with that, and not
+    /// with the close frame.
     pub async fn end(mut self) {
-        let MaybeTlsStream::Plain(connection) = self.stream.get_mut() else { panic!("it is not plain") };
-        let mut rest = Vec::new();
-        connection.read_to_end(&mut rest).await.unwrap();
+        while self.read.recv().await.is_some() {}
+    }
+
+    /// Reads on until somebody is announced as gone, and gives what came before that.
+    pub async fn until_gone(&mut self, user: &str) -> Vec<Value> {
+        let mut before = Vec::new();
+        loop {
+            let frame = self.any().await;
+            if frame["event"] == "presence" && frame["data"] == json!({ "user_id": user, "online": false }) {
+                return before;
+            }
+            before.push(frame);
+        }
     }
 
     /// Waits for a message of the protocol that `wanted` takes.
@@ -204,6 +300,14 @@ impl Socket {
             }
         }
     }
+}
+
+/// Whether it is about who is in which group, or about a group: told by the event itself or, to who resumes and by a node that
+/// did not hear of it in time, by a `resync` without a conversation.
+pub fn is_about_members(frame: &Value) -> bool {
+    let event = frame["event"].as_str().unwrap();
+    let resync = event == "resync" && frame.get("conversation_id").is_none();
+    resync || event.starts_with("member.") || event.starts_with("group.")
 }
 
 /// Code and field of an answer that refuses.

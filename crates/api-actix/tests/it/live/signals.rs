@@ -4,7 +4,7 @@ use super::client::Socket;
 use crate::harness::Server;
 use serde_json::json;
 use std::collections::HashSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 #[actix_web::test]
 async fn typing_reaches_the_others_and_nobody_else() {
@@ -74,13 +74,37 @@ async fn coming_and_going_is_told_to_who_shares_a_conversation() {
     assert_eq!(there, HashSet::from([ada.id.clone(), friend.id.clone()]));
     drop(one);
     drop(two);
-    // Back before anybody was told: nobody is.
-    let again = Socket::open(&bob).await;
-    drop(again);
     for socket in [&mut to_ada, &mut to_friend] {
         let frame = socket.any().await;
         assert_eq!((&frame["event"], &frame["data"]), (&json!("presence"), &online(false)));
     }
     to_ada.op("send", json!({ "broadcast": true, "content": "mark" })).await;
     assert_eq!(to_eve.any().await["event"], "message.created");
+}
+
+#[actix_web::test]
+async fn who_comes_back_soon_was_never_away() {
+    const ABSENCE: Duration = Duration::from_secs(2);
+    let server = Server::with(|config| (config.live.absence, config.live.most_per_user) = (ABSENCE, 1)).await;
+    let (ada, bob, eve) = (server.user("ada").await, server.user("bob").await, server.user("eve").await);
+    for friend in [&bob, &eve] {
+        ada.send(&friend.id, "hi").await;
+    }
+    let (mut to_ada, first) = (Socket::open(&ada).await, Socket::open(&bob).await);
+    assert_eq!(to_ada.any().await["data"], json!({ "user_id": bob.id, "online": true }));
+    let left = Instant::now();
+    drop(first);
+    let again = Socket::open_when_there_is_room(&bob).await;
+    let in_time = left.elapsed() < ABSENCE;
+    // Twice as long as it would take to be told: somebody else goes, comes back and goes.
+    let mut told = Vec::new();
+    for _ in 0..2 {
+        drop(Socket::open_when_there_is_room(&eve).await);
+        told.extend(to_ada.until_gone(&eve.id).await);
+    }
+    told.retain(|frame| frame["data"]["user_id"] == json!(bob.id));
+    // A busy machine may have been too slow for it.
+    assert!(told.is_empty() || !in_time, "{told:?}");
+    drop(again);
+    to_ada.until_gone(&bob.id).await;
 }

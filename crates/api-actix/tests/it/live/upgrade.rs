@@ -3,7 +3,6 @@
 use super::client::{Socket, refusal, request};
 use crate::harness::Server;
 use serde_json::json;
-use std::time::Duration;
 
 #[actix_web::test]
 async fn without_an_upgrade_nothing_else_is_looked_at() {
@@ -135,10 +134,5 @@ async fn a_user_has_so_many_connections_at_the_most() {
     one.send_message(tokio_tungstenite::tungstenite::Message::Close(None)).await.unwrap();
     one.drained().await;
     drop(one);
-    super::client::soon("a free place", async {
-        while tokio_tungstenite::connect_async(request(&ada, "/ws", &signed)).await.is_err() {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    })
-    .await;
+    Socket::open_when_there_is_room(&ada).await;
 }

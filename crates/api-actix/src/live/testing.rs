@@ -1,0 +1,58 @@
+//! What the tests of live connections begin with.
+
+use super::frames::JsonFramer;
+use crate::app::{Adapters, UseCases};
+use crate::clock::{SystemClock, UuidV7};
+use crate::passwords::BcryptPool;
+use domain::events::NoListeners;
+use domain::sessions::{Session, SessionRepository};
+use domain::users::{NewUser, UserRepository, Username};
+use domain::{Caller, Clock as _, IdGenerator as _, SessionId, UserId};
+use infra_diesel::{Store, StoreOptions};
+use infra_files::Blobs;
+use infra_live::{Hub, HubOptions, Link, Shard, Transport};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// The use cases over a new database, of which no hub is told, and somebody who is signed in: not looked up yet.
+pub struct World {
+    pub app: UseCases,
+    pub caller: Caller,
+    _directory: TempDir,
+}
+
+impl World {
+    pub async fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let options = StoreOptions {
+            policy: Arc::default(),
+            events: Arc::new(NoListeners),
+            fatal: Arc::new(|reason| panic!("{reason}")),
+            pool_size: Some(1),
+            allow_unsafe_durability: false,
+        };
+        let url = format!("sqlite://{}", directory.path().join("parlance.db").display());
+        let store = Arc::new(Store::open(&url, options).await.unwrap());
+        let (id, at) = (UserId(UuidV7.next()), SystemClock.now());
+        let username = Username::parse("username", "ada").unwrap();
+        UserRepository::create(&*store, NewUser { id, username, email: None, password: None, at }).await.unwrap();
+        let session = Session::begin(SessionId(UuidV7.next()), id, None, at);
+        SessionRepository::create(&*store, session.clone()).await.unwrap();
+        let hasher = Arc::new(BcryptPool::start(4, 1).unwrap());
+        let (clock, ids) = (Arc::new(SystemClock), Arc::new(UuidV7));
+        let adapters = Adapters::over(&store, Arc::new(Blobs::in_memory()), hasher, clock, ids);
+        let app = UseCases::new(adapters, Arc::default(), 1024);
+        let caller = Caller { user: id, session: session.id, admin: false };
+        Self { app, caller, _directory: directory }
+    }
+
+    /// A place for the caller in a shard of its own.
+    pub fn attach(&self) -> (Rc<Shard>, Link) {
+        let shard = Shard::new(Arc::new(Hub::new(Arc::new(JsonFramer), HubOptions::default())));
+        let expires = Instant::now() + Duration::from_secs(3600);
+        let link = shard.attach(&self.caller, Transport::WebSocket, expires).unwrap();
+        (shard, link)
+    }
+}
