@@ -61,9 +61,13 @@ fn edit(tx: &mut Tx<'_>, actor: UserId, id: MessageId, content: &Content, at: Ti
     let (conversation, message) = lock_message(tx.conn, id)?;
     tx.hold(&conversation);
     let role = find_role(tx.conn, conversation.id.into(), actor)?;
-    conversation.access(actor, role)?.may_edit(actor, message.0.sender_id.into())?;
+    let access = conversation.access(actor, role)?;
+    let sender = message.0.sender_id.into();
+    // Existence, then form, which only the message tells, then right.
+    access.may_read().or_else(|_| NotFound::Message.err())?;
     let mut message = full_message(&conversation, message)?;
     let words = content.for_type(message.body.message_type()).map_err(domain::Error::from)?;
+    access.may_edit(actor, sender)?;
     let number = take_numbers(tx, &conversation, 1)?;
     let here = messages::table.find((conversation.id, message.seq));
     // Of a message with a key, a retry is compared with what it was sent with.

@@ -137,6 +137,11 @@ impl Hub {
         lock(&self.typing).admits(user, to, now)
     }
 
+    /// What was admitted turned out to be nobody's to know.
+    pub fn withdraw_typing(&self, user: UserId, to: Recipient) {
+        lock(&self.typing).withdraw(user, to);
+    }
+
     /// Ends all connections, and takes no more.
     pub fn stop(&self) {
         lock(&self.line).stopping = true;
@@ -188,7 +193,9 @@ impl Hub {
     }
 
     pub(crate) fn appears(&self, user: UserId, groups: Vec<GroupId>, contacts: Vec<UserId>) {
-        if lock(&self.registry).appears(user) {
+        // Held until all are told: somebody's going must not overtake their coming.
+        let mut registry = lock(&self.registry);
+        if registry.appears(user) {
             let announcement = Announcement { user, online: true, groups, contacts };
             self.tell_nodes(|| Command::Appeared(announcement.clone()));
             self.announce(announcement);
@@ -236,7 +243,8 @@ impl Hub {
     }
 
     pub(crate) fn is_gone(&self, departure: u64, user: UserId, groups: Vec<GroupId>, contacts: Vec<UserId>) {
-        if lock(&self.registry).is_gone(user, departure) {
+        let mut registry = lock(&self.registry);
+        if registry.is_gone(user, departure) {
             let announcement = Announcement { user, online: false, groups, contacts };
             match self.relay.get() {
                 // May be connected to another node.

@@ -117,7 +117,13 @@ impl Shard {
         for (group, head) in roster.groups {
             members.join(group, connection, Some(head));
         }
-        *connection.contacts.borrow_mut() = roster.contacts;
+        {
+            // Somebody may have begun to talk with the user since that was read.
+            let mut contacts = connection.contacts.borrow_mut();
+            let known = std::mem::replace(&mut *contacts, roster.contacts);
+            let new: Vec<_> = known.into_iter().filter(|contact| !contacts.contains(contact)).collect();
+            contacts.extend(new);
+        }
         for (dispatch, index) in connection.catch_up(roster.at) {
             let Some(item) = dispatch.items.get(index) else { continue };
             let event = match &item.notice {

@@ -96,6 +96,16 @@ pub struct Config {
     pub log_format: LogFormat,
 }
 
+/// A word that is no level would name a part of the program, and silence all others.
+fn log(text: &str) -> Result<String, String> {
+    let levels = ["off", "error", "warn", "info", "debug", "trace"];
+    let known = |word: &str| word.contains('=') || levels.contains(&word.trim().to_ascii_lowercase().as_str());
+    match EnvFilter::builder().parse(text) {
+        Ok(_) if text.split(',').all(known) => Ok(text.to_owned()),
+        _ => Err("must be a level or directives like info,api_actix=debug".to_owned()),
+    }
+}
+
 impl Config {
     /// From the flags, this process's environment and the file that they point to.
     ///
@@ -172,10 +182,7 @@ impl Config {
                 let cost = text.parse().ok().filter(|cost| (4..=15).contains(cost));
                 cost.ok_or_else(|| "must be a number from 4 to 15".to_owned())
             })?,
-            log: source.read(keys::LOG, |text| match EnvFilter::builder().parse(text) {
-                Ok(_) => Ok(text.to_owned()),
-                Err(_) => Err("must be a level or directives like info,api_actix=debug".to_owned()),
-            })?,
+            log: source.read(keys::LOG, log)?,
             log_format: source.read(keys::LOG_FORMAT, |text| match text {
                 "text" => Ok(LogFormat::Text),
                 "json" => Ok(LogFormat::Json),

@@ -142,6 +142,8 @@ fn a_bad_value_is_refused_with_its_keys_name_and_never_shown() {
         ("PARLANCE_MAX_SOCKETS_PER_USER", "0"),
         ("PARLANCE_MIN_UPLOAD_SPEED", "-1"),
         ("PARLANCE_LOG", "parlance=loud"),
+        ("PARLANCE_LOG", "hush"),
+        ("PARLANCE_LOG", "3"),
         ("PARLANCE_LOG_FORMAT", "xml"),
     ] {
         let refusal = Place::new().set(name, value).refusal();

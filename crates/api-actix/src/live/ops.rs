@@ -134,7 +134,8 @@ impl Operator {
         let to = recipient(receiver_id.as_deref(), group_id.as_deref())?;
         let hub = self.shard.hub();
         if hub.admits_typing(self.caller.user, to, Instant::now()) {
-            hub.signal_typing(self.app.signal_typing.execute(&self.caller, to).await?);
+            let typing = self.app.signal_typing.execute(&self.caller, to).await;
+            hub.signal_typing(typing.inspect_err(|_| hub.withdraw_typing(self.caller.user, to))?);
         }
         Ok(Done::Unanswered)
     }
@@ -199,6 +200,7 @@ mod tests {
     use crate::live::testing::World;
     use async_trait::async_trait;
     use domain::sessions::{LiveSession, Session, SessionRepository};
+    use domain::users::PasswordHash;
     use domain::{SessionId, Timestamp, Unavailable, UserId};
     use infra_live::Outgoing;
     use serde_json::json;
@@ -214,7 +216,7 @@ mod tests {
 
     #[async_trait]
     impl SessionRepository for Away {
-        async fn create(&self, _: Session) -> domain::Result<()> {
+        async fn create(&self, _: Session, _: Option<PasswordHash>) -> domain::Result<()> {
             away()
         }
 

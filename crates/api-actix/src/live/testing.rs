@@ -39,7 +39,7 @@ impl World {
         let username = Username::parse("username", "ada").unwrap();
         UserRepository::create(&*store, NewUser { id, username, email: None, password: None, at }).await.unwrap();
         let session = Session::begin(SessionId(UuidV7.next()), id, None, at);
-        SessionRepository::create(&*store, session.clone()).await.unwrap();
+        SessionRepository::create(&*store, session.clone(), None).await.unwrap();
         let hasher = Arc::new(BcryptPool::start(4, 1).unwrap());
         let (clock, ids) = (Arc::new(SystemClock), Arc::new(UuidV7));
         let adapters = Adapters::over(&store, Arc::new(Blobs::in_memory()), hasher, clock, ids);

@@ -228,3 +228,20 @@ async fn admins_by_configuration_see_emails_and_nothing_private() {
     assert!(ada.get("/me").await.expect(200).get("admin").is_none());
     assert!(ada.get(&format!("/users/{}", boss.id)).await.expect(200).get("admin").is_none());
 }
+
+#[actix_web::test]
+async fn of_many_who_end_or_change_an_account_at_once_one_is_told_that_it_did() {
+    let server = Server::start().await;
+    let ada = server.user("ada").await;
+    let changes = join_all((0..8).map(|n| {
+        let change = json!({ "password": format!("password {n}"), "current_password": ada.password });
+        ada.patch("/me", change)
+    }));
+    let changed: Vec<u16> = changes.await.iter().map(|answer| answer.status).collect();
+    assert_eq!(changed.iter().filter(|status| **status == 200).count(), 1, "{changed:?}");
+    assert!(changed.iter().all(|status| [200, 403].contains(status)), "{changed:?}");
+    let bob = server.user("bob").await;
+    let ended = join_all((0..8).map(|_| bob.post("/logout", json!({})))).await;
+    let ended: Vec<u16> = ended.iter().map(|answer| answer.status).collect();
+    assert!(ended.contains(&204) && ended.iter().all(|status| [204, 401].contains(status)), "{ended:?}");
+}

@@ -294,6 +294,10 @@ async fn only_the_sender_edits() {
     }
     ada.put("/messages/12", json!({"content": "x"})).await.refused(400, Some("id"));
     ada.put(&format!("/messages/{NOWHERE}"), json!({"content": "x"})).await.refused(404, None);
+    // What cannot be is told before who may not.
+    let said = ada.send(&bob.id, "said").await;
+    bob.put(&format!("/messages/{said}"), json!({"content": " "})).await.refused(400, Some("content"));
+    bob.put(&format!("/messages/{said}"), json!({"content": "x"})).await.refused(403, None);
     ada.put(&path, json!({"content": "x", "sender_id": bob.id})).await.refused(403, None);
     bob.put(&path, json!({"content": "x"})).await.refused(403, None);
     bob.put(&path, json!({"content": "x", "sender_id": ada.id})).await.refused(403, None);

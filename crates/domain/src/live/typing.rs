@@ -76,17 +76,26 @@ impl TypingThrottle {
         if self.0.len() >= Self::MANY {
             self.0.retain(|_, at| !old(*at));
         }
-        let key = match to {
+        let key = (user, Self::place(to));
+        match self.0.get(&key) {
+            Some(at) if !old(*at) => false,
+            _ => {
+                self.0.insert(key, now);
+                true
+            }
+        }
+    }
+
+    /// It was not passed on after all: the next is looked at like the first.
+    pub fn withdraw(&mut self, user: UserId, to: Recipient) {
+        self.0.remove(&(user, Self::place(to)));
+    }
+
+    fn place(to: Recipient) -> uuid::Uuid {
+        match to {
             Recipient::User(other) => other.0,
             Recipient::Group(group) => group.0,
             Recipient::Everybody => ConversationId::BROADCAST.0,
-        };
-        match self.0.get(&(user, key)) {
-            Some(at) if !old(*at) => false,
-            _ => {
-                self.0.insert((user, key), now);
-                true
-            }
         }
     }
 }

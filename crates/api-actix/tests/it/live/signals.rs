@@ -44,7 +44,8 @@ async fn typing_needs_to_be_in_the_group() {
         (json!({ "group_id": private }), "not_found"),
         (json!({ "receiver_id": gone.id }), "not_found"),
     ] {
-        assert_eq!(socket.refused("typing", data).await.0, code);
+        assert_eq!(socket.refused("typing", data.clone()).await.0, code);
+        assert_eq!(socket.refused("typing", data).await.0, code, "however soon it comes again");
     }
 }
 
