@@ -171,7 +171,7 @@ async fn use_everything(world: &World) {
         world.begin_session(session.clone()).await.unwrap();
     }
     world.live(session.id).await.unwrap();
-    world.touch(session.id, now()).await.unwrap();
+    world.touch(ada, session.id, now()).await.unwrap();
     SessionRepository::list(&**world, ada, crate::world::at(0)).await.unwrap();
     let change = ProfileChange {
         email: Some(Email::parse("b@example.org").unwrap()),
