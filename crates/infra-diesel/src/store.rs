@@ -31,7 +31,7 @@ pub struct StoreOptions {
     pub policy: Arc<ServerPolicy>,
     /// Where committed events go.
     pub events: Arc<dyn EventPublisher>,
-    /// Called when it is unknown what a commit did (SQLite): must end the process.
+    /// Called when it is unknown what a commit did (SQLite), or when a writer panicked: must end the process.
     pub fatal: Fatal,
     /// How many reads at once; as suits the machine if `None`.
     pub pool_size: Option<u32>,
