@@ -43,7 +43,8 @@ impl Readers {
         for n in 0..size {
             let (jobs, losses) = (Arc::clone(&jobs), Arc::clone(&losses));
             let reader = Reader { url: url.clone(), conn: None, losses, seen: 0, used: Instant::now() };
-            let thread = std::thread::Builder::new().name(format!("db-read-{n}")).spawn(move || serve(reader, &jobs))?;
+            let thread =
+                std::thread::Builder::new().name(format!("db-read-{n}")).spawn(move || serve(reader, &jobs))?;
             threads.push(thread);
         }
         let queue = RwLock::new(Some(queue));
