@@ -8,13 +8,14 @@ use crate::rows::{GroupRow, find_group, find_role, role};
 use crate::schema::{conversations, members};
 use crate::sql_types::{Id, Time};
 use crate::text_range::upper_bound;
+use crate::users::hold_living;
 use async_trait::async_trait;
 use diesel::prelude::*;
 use domain::events::Event;
 use domain::groups::{
     Group, GroupChange, GroupName, GroupNamePrefix, GroupRepository, GroupView, Member, NewGroup, Role,
 };
-use domain::{Conflict, GroupId, Limit, NotFound, Page, Result, Timestamp, UserId};
+use domain::{Conflict, GroupId, Limit, NotFound, Page, Result, Timestamp, Unauthenticated, UserId};
 
 #[derive(Insertable)]
 #[diesel(table_name = conversations)]
@@ -63,6 +64,10 @@ fn rename(conn: &mut AnyConnection, group: &Group, name: &GroupName) -> DbResult
 impl GroupRepository for Store {
     async fn create(&self, group: NewGroup) -> Result<Group> {
         self.write(group.id.0, move |tx| {
+            // Deleted, maybe, since the token was looked at.
+            let Some(user) = hold_living(tx.conn, group.owner)? else {
+                return Ok(Unauthenticated::InvalidToken.err()?);
+            };
             let at = Time::from(group.at);
             let row = NewGroupRow {
                 id: group.id.into(),
@@ -87,11 +92,10 @@ impl GroupRepository for Store {
             };
             insert_member(tx.conn, &owner)?;
             tx.hold_new(group.id.conversation());
-            let user = crate::rows::find_profile(tx.conn, group.owner)?;
             tx.events.push(Event::MemberAdded(Member {
                 group: group.id,
                 user: group.owner,
-                username: user.map(|user| user.profile().username).unwrap_or_default(),
+                username: user.profile().username,
                 role: Role::Owner,
                 created_at: group.at,
                 updated_at: group.at,
@@ -150,9 +154,12 @@ impl GroupRepository for Store {
                 query = query.filter(conversations::name_key.ge(prefix));
             }
             if let Some(after) = after {
+                let own = members::conversation_id.eq(conversations::id).and(members::user_id.eq(Id::from(viewer)));
                 let place = conversations::table
-                    .find(Id::from(after))
-                    .filter(conversations::kind.eq("group"))
+                    .left_join(members::table.on(own))
+                    .filter(conversations::id.eq(Id::from(after)).and(conversations::kind.eq("group")))
+                    // Where it stands tells its name. Nobody is in a deleted group.
+                    .filter(conversations::visibility.eq("public").or(members::user_id.is_not_null()))
                     .select(conversations::name_key)
                     .first::<Option<String>>(conn)
                     .optional()?

@@ -3,17 +3,16 @@
 use crate::Store;
 use crate::connection::AnyConnection;
 use crate::error::DbResult;
-use crate::rows::{
-    ConversationRow, MemberRow, ProfileRow, find_access, find_group, find_profile, find_role, lock_conversation,
-};
+use crate::rows::{ConversationRow, MemberRow, ProfileRow, find_access, find_group, find_role, lock_conversation};
 use crate::schema::{conversations, members, users};
 use crate::sql_types::{Id, Time};
+use crate::users::hold_living;
 use crate::writer::Tx;
 use async_trait::async_trait;
 use diesel::prelude::*;
 use domain::events::Event;
 use domain::groups::{Admission, Departure, Group, Member, MemberRepository, NewMember, Role};
-use domain::{GroupId, Limit, NotFound, Page, Result, Timestamp, UserId};
+use domain::{GroupId, Limit, NotFound, Page, Result, Timestamp, Unauthenticated, UserId};
 
 /// A row of `members` to be.
 #[derive(Debug, Clone, Insertable)]
@@ -33,9 +32,16 @@ pub fn insert_member(conn: &mut AnyConnection, member: &NewMemberRow) -> DbResul
     Ok(())
 }
 
-/// Takes somebody who is not in it into a live group. Everything up to the number `read_up_to` counts as seen. `mark`: the
-/// transaction's, for changes of the group's members ([`Tx::roster_mark`]).
-pub fn admit(conn: &mut AnyConnection, new: NewMember, read_up_to: i64, mark: i64, at: Timestamp) -> DbResult<Member> {
+/// Takes somebody who is not in it, and is held ([`hold_living`]), into a live group. Everything up to the number
+/// `read_up_to` counts as seen. `mark`: the transaction's, for changes of the group's members ([`Tx::roster_mark`]).
+pub fn admit(
+    conn: &mut AnyConnection,
+    new: NewMember,
+    user: ProfileRow,
+    read_up_to: i64,
+    mark: i64,
+    at: Timestamp,
+) -> DbResult<Member> {
     let at_row = Time::from(at);
     let row = NewMemberRow {
         conversation_id: new.group.into(),
@@ -47,7 +53,6 @@ pub fn admit(conn: &mut AnyConnection, new: NewMember, read_up_to: i64, mark: i6
     };
     insert_member(conn, &row)?;
     roster_changed(conn, new.group, 1, mark)?;
-    let user = find_profile(conn, new.user)?.ok_or(NotFound::User).map_err(domain::Error::from)?;
     Ok(Member {
         group: new.group,
         user: new.user,
@@ -140,15 +145,17 @@ impl MemberRepository for Store {
             let group = lock_group(tx, new.group)?;
             let standing = group.standing(find_role(tx.conn, new.group.conversation(), actor)?)?;
             standing.may_read()?;
-            if find_profile(tx.conn, new.user)?.is_none_or(|user| user.deleted_at.is_some()) {
-                return Ok(NotFound::User.err()?);
-            }
+            let Some(user) = hold_living(tx.conn, new.user)? else {
+                // Deleted since the token was looked at, if it is the caller.
+                let gone = if new.user == actor { Unauthenticated::InvalidToken.err() } else { NotFound::User.err() };
+                return Ok(gone?);
+            };
             let present = find_member(tx.conn, new.group, new.user)?;
             match (standing.may_add(actor, &new, present.as_ref().map(|member| member.role))?, present) {
                 (Admission::Unchanged, Some(member)) => Ok(member),
                 (Admission::Joins(_), _) | (Admission::Unchanged, None) => {
                     let mark = tx.roster_mark(new.group.conversation());
-                    let member = admit(tx.conn, new, group.update, mark, at)?;
+                    let member = admit(tx.conn, new, user, group.update, mark, at)?;
                     tx.events.push(Event::MemberAdded(member.clone()));
                     Ok(member)
                 }

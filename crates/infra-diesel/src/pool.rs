@@ -7,7 +7,8 @@ use diesel::connection::{AnsiTransactionManager, SimpleConnection, TransactionMa
 use domain::{Error, Unavailable};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
@@ -22,7 +23,9 @@ type Job = Box<dyn FnOnce(&mut Reader) + Send>;
 
 /// A bounded pool of threads with a connection each.
 pub struct Readers {
-    queue: SyncSender<Job>,
+    /// `None` once closed.
+    queue: RwLock<Option<SyncSender<Job>>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
     /// How long callers wait; `None`: as long as it takes.
     patience: Option<Duration>,
 }
@@ -36,12 +39,16 @@ impl Readers {
         let (queue, jobs) = sync_channel::<Job>(QUEUE);
         let jobs = Arc::new(Mutex::new(jobs));
         let losses = Arc::new(AtomicU64::new(0));
+        let mut threads = Vec::new();
         for n in 0..size {
             let (jobs, losses) = (Arc::clone(&jobs), Arc::clone(&losses));
             let reader = Reader { url: url.clone(), conn: None, losses, seen: 0, used: Instant::now() };
-            std::thread::Builder::new().name(format!("db-read-{n}")).spawn(move || serve(reader, &jobs))?;
+            let thread =
+                std::thread::Builder::new().name(format!("db-read-{n}")).spawn(move || serve(reader, &jobs))?;
+            threads.push(thread);
         }
-        Ok(Self { queue, patience: url.patience() })
+        let queue = RwLock::new(Some(queue));
+        Ok(Self { queue, threads: Mutex::new(threads), patience: url.patience() })
     }
 
     /// Runs `work` on one of the threads. On Postgres the caller is told after [`DatabaseUrl::patience`] that the database
@@ -49,7 +56,7 @@ impl Readers {
     ///
     /// # Errors
     /// [`Unavailable::Overloaded`] where too many wait, [`Unavailable::StorageOutOfReach`] where there is no connection to
-    /// be had, and whatever the work says.
+    /// be had, [`Unavailable::Stopping`] once closed, and whatever the work says.
     pub async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut AnyConnection) -> DbResult<T> + Send + 'static,
@@ -64,18 +71,36 @@ impl Readers {
                 let _ = answer.send(reader.run(work));
             }
         });
+        self.submit(job)?;
+        match within(self.patience, answered).await? {
+            Ok(outcome) => outcome.map_err(Error::from),
+            // The work panicked: the thread goes on with a fresh connection, the caller gets an error.
+            Err(_) => Err(Error::internal("a database thread panicked")),
+        }
+    }
+
+    /// Puts the job in the queue, or says at once that it cannot be taken.
+    fn submit(&self, job: Job) -> domain::Result<()> {
+        let queue = self.queue.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(queue) = &*queue else { return Unavailable::Stopping.err() };
         METRICS.read_queue.increment(1.0);
-        self.queue.try_send(job).map_err(|refused| {
+        queue.try_send(job).map_err(|refused| {
             METRICS.read_queue.decrement(1.0);
             match refused {
                 TrySendError::Full(_) => Error::from(Unavailable::Overloaded),
                 TrySendError::Disconnected(_) => Error::from(Unavailable::Stopping),
             }
-        })?;
-        match within(self.patience, answered).await? {
-            Ok(outcome) => outcome.map_err(Error::from),
-            // The work panicked: the thread goes on with a fresh connection, the caller gets an error.
-            Err(_) => Err(Error::internal("a database thread panicked")),
+        })
+    }
+
+    /// Takes no more, and waits until all that was taken is answered and every connection closed. Blocks.
+    pub fn close(&self) {
+        drop(self.queue.write().unwrap_or_else(PoisonError::into_inner).take());
+        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        for thread in threads {
+            if thread.join().is_err() {
+                tracing::error!("a reader had panicked");
+            }
         }
     }
 }

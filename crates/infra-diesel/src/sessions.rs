@@ -184,10 +184,11 @@ impl SessionRepository for Store {
         .await
     }
 
-    async fn touch(&self, id: SessionId, at: Timestamp) -> Result<()> {
+    async fn touch(&self, user: UserId, id: SessionId, at: Timestamp) -> Result<()> {
         // Remembered at once, so that the next request does not do the same; written when there is time.
         self.sessions().touched(id, at);
-        self.write_later(id.0, move |tx| {
+        // By the same writer as whatever else changes the user's sessions: two would be in each other's way.
+        self.write_later(user.0, move |tx| {
             let session = sessions::table.find(Id::from(id));
             diesel::update(session).set(sessions::last_seen_at.eq(Time::from(at))).execute(tx.conn)?;
             Ok(())

@@ -22,8 +22,8 @@ use uuid::Uuid;
 const SHARED_SESSIONS_BELIEVED: Duration = Duration::from_secs(2);
 /// How many writers share the work on Postgres (`DESIGN.md`, section 3: two are better than one from 256 connections on).
 const POSTGRES_WRITERS: usize = 2;
-/// How long the database may take to say that it is there: as long as anybody waits for it.
-const READY_WITHIN: Duration = Duration::from_millis(2_500);
+/// How long a file may take to say that it is there. Postgres: as long as anybody waits for it.
+const FILE_READY_WITHIN: Duration = Duration::from_millis(2_500);
 
 /// What a store needs of the rest of the server.
 pub struct StoreOptions {
@@ -31,7 +31,7 @@ pub struct StoreOptions {
     pub policy: Arc<ServerPolicy>,
     /// Where committed events go.
     pub events: Arc<dyn EventPublisher>,
-    /// Called when it is unknown what a commit did (SQLite): must end the process.
+    /// Called when it is unknown what a commit did (SQLite), or when a writer panicked: must end the process.
     pub fatal: Fatal,
     /// How many reads at once; as suits the machine if `None`.
     pub pool_size: Option<u32>,
@@ -70,7 +70,8 @@ pub enum OpenError {
 
 /// Every storage port of the domain, over one database.
 pub struct Store {
-    readers: Readers,
+    readers: Arc<Readers>,
+    ready_within: Duration,
     /// `None` once closed.
     writers: RwLock<Option<Arc<Writers>>>,
     sessions: Arc<SessionCache>,
@@ -114,9 +115,10 @@ impl Store {
         let count = if sqlite { 1 } else { POSTGRES_WRITERS };
         let policy = Arc::clone(&options.policy);
         let writers = Writers::start(&url, count, options.policy, observed, options.fatal, Arc::clone(&revisions))?;
-        let readers = Readers::start(&url, options.pool_size.unwrap_or_else(default_pool_size))?;
+        let readers = Arc::new(Readers::start(&url, options.pool_size.unwrap_or_else(default_pool_size))?);
+        let ready_within = url.patience().unwrap_or(FILE_READY_WITHIN);
         let writers = RwLock::new(Some(Arc::new(writers)));
-        Ok(Self { readers, writers, sessions, revisions, policy, shared: !sqlite, _lock: lock })
+        Ok(Self { readers, ready_within, writers, sessions, revisions, policy, shared: !sqlite, _lock: lock })
     }
 
     /// Brings the tables up to date and gives the names of what was run.
@@ -133,29 +135,31 @@ impl Store {
         self.shared
     }
 
-    /// Whether the database answers, and within [`READY_WITHIN`].
+    /// Whether the database answers, and in the time that anybody waits for it.
     pub async fn ready(&self) -> bool {
         let asked = self.readers.run(|conn| Ok(conn.batch_execute("SELECT 1")?));
-        matches!(tokio::time::timeout(READY_WITHIN, asked).await, Ok(Ok(())))
+        matches!(tokio::time::timeout(self.ready_within, asked).await, Ok(Ok(())))
     }
 
-    /// Takes no more writes and waits until those taken are on disk.
+    /// Takes no more and waits until the writes taken are on disk, the reads answered and the connections closed.
     pub async fn close(&self) {
         let writers = self.writers.write().unwrap_or_else(PoisonError::into_inner).take();
         let Some(writers) = writers else { return };
+        let readers = Arc::clone(&self.readers);
         // Callers on their way through hold it for moments only. Not one of the runtime's threads, which it would wait for when
         // it ends: Postgres may never answer.
         let (done, closed) = tokio::sync::oneshot::channel();
         let close = move || {
             Writers::close(&writers);
+            readers.close();
             // Who waited may have given up.
             let _ = done.send(());
         };
         if let Err(error) = std::thread::Builder::new().name("db-close".to_owned()).spawn(close) {
-            tracing::error!(%error, "there is no thread to close the writers");
+            tracing::error!(%error, "there is no thread to close the database in");
         }
         if closed.await.is_err() {
-            tracing::error!("the writers did not close");
+            tracing::error!("the database threads did not close");
         }
     }
 

@@ -1,10 +1,10 @@
 //! Accounts.
 
 use crate::Store;
-use crate::connection::AnyConnection;
+use crate::connection::{AnyConnection, per_backend};
 use crate::error::{DbError, DbResult, violates_unique};
 use crate::members::{dismiss, end_group, find_member, lock_group, set_role};
-use crate::rows::{MemberRow, ProfileRow, UserRow, find_group};
+use crate::rows::{MemberRow, ProfileRow, UserRow, find_group, find_profile};
 use crate::schema::{conversations, members, sessions, users};
 use crate::sql_types::{Id, Time};
 use crate::text_range::upper_bound;
@@ -13,6 +13,7 @@ use async_trait::async_trait;
 use diesel::prelude::*;
 use domain::events::Event;
 use domain::groups::{Member, Role, heir};
+use domain::sessions::Session;
 use domain::users::{
     Credentials, NewUser, PasswordHash, ProfileChange, User, UserRepository, UserRole, Username, UsernamePrefix,
 };
@@ -80,6 +81,14 @@ pub fn has_password(conn: &mut AnyConnection, id: UserId, hash: Option<&Password
     Ok(stored.as_deref() == hash.map(|hash| hash.0.as_str()))
 }
 
+/// The living user, who cannot be deleted until the transaction ends: for whoever is to be in a group then.
+pub fn hold_living(conn: &mut AnyConnection, id: UserId) -> DbResult<Option<ProfileRow>> {
+    if let AnyConnection::Postgres(conn) = conn {
+        users::table.find(Id::from(id)).select(users::id).for_share().first::<Id>(conn).optional()?;
+    }
+    Ok(find_profile(conn, id)?.filter(|user| user.deleted_at.is_none()))
+}
+
 /// Living users by username key, one more than asked for where there are more.
 pub fn list_rows(
     conn: &mut AnyConnection,
@@ -128,20 +137,20 @@ fn credentials(found: Option<(UserRow, Option<String>)>) -> DbResult<Option<Cred
     Ok(Some(Credentials { user: row.into_user()?, password: hash.map(PasswordHash) }))
 }
 
-/// Ends the user's sessions but `keep`.
+/// Ends the user's sessions but `keep`. Of those that have expired nobody has to be told: nothing is open by them any more.
 pub fn end_sessions(tx: &mut Tx<'_>, user: UserId, keep: Option<SessionId>, at: Timestamp) -> DbResult<()> {
-    let mut live = sessions::table
+    // No session has the nil id.
+    let keep = Id(keep.map_or(uuid::Uuid::nil(), |keep| keep.0));
+    let live = sessions::table
         .filter(sessions::user_id.eq(Id::from(user)).and(sessions::revoked_at.is_null()))
-        .select(sessions::id)
-        .into_boxed();
-    if let Some(keep) = keep {
-        live = live.filter(sessions::id.ne(Id::from(keep)));
-    }
-    let ended: Vec<Id> = live.load(tx.conn)?;
-    for session in ended {
-        diesel::update(sessions::table.find(session)).set(sessions::revoked_at.eq(Time::from(at))).execute(tx.conn)?;
-        tx.events.push(Event::SessionEnded { user, session: session.into() });
-    }
+        .filter(sessions::id.ne(keep));
+    let end = diesel::update(live).set(sessions::revoked_at.eq(Time::from(at)));
+    let end = end.returning((sessions::id, sessions::created_at));
+    // However many they are: one statement, since all other writes wait for it.
+    let mut ended: Vec<(Id, Time)> = per_backend!(tx.conn, |conn| end.load(conn))?;
+    let expired = at.as_micros() - Session::LIFETIME_SECONDS * 1_000_000;
+    ended.retain(|(_, created_at)| created_at.0 > expired);
+    tx.events.extend(ended.into_iter().map(|(session, _)| Event::SessionEnded { user, session: session.into() }));
     Ok(())
 }
 

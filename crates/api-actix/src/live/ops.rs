@@ -232,7 +232,7 @@ mod tests {
             away()
         }
 
-        async fn touch(&self, _: SessionId, _: Timestamp) -> domain::Result<()> {
+        async fn touch(&self, _: UserId, _: SessionId, _: Timestamp) -> domain::Result<()> {
             away()
         }
     }

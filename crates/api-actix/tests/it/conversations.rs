@@ -174,3 +174,11 @@ async fn the_feed_tells_what_changed_in_order() {
     ada.get(&format!("/conversations/{NOWHERE}/changes")).await.refused(404, None);
     ada.get("/conversations/x/changes").await.refused(400, Some("id"));
 }
+
+#[actix_web::test]
+async fn a_time_that_never_was_is_no_cursor() {
+    let server = Server::start().await;
+    let ada = server.user("ada").await;
+    let path = format!("/conversations?before=-300000000000000000.{NOWHERE}");
+    ada.get(&path).await.refused(400, Some("before"));
+}

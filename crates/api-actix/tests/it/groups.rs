@@ -141,3 +141,15 @@ async fn one_lists_ones_own_and_the_public_groups() {
     }
     ada.get(&format!("/groups?after={NOWHERE}")).await.refused(404, None);
 }
+
+#[actix_web::test]
+async fn a_private_group_is_no_place_in_the_list_of_who_is_not_in_it() {
+    let server = Server::start().await;
+    let (ada, bob) = (server.user("ada").await, server.user("bob").await);
+    let secret = ada.group("m", "private").await;
+    ada.group("z", "public").await;
+    let path = format!("/groups?after={secret}");
+    assert_eq!(ada.get(&path).await.expect(200).as_array().unwrap().len(), 1);
+    bob.get(&path).await.refused(404, None);
+    bob.get(&format!("/groups?after={NOWHERE}")).await.refused(404, None);
+}

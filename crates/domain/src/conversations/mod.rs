@@ -48,6 +48,9 @@ pub struct ConversationCursor {
 }
 
 impl ConversationCursor {
+    /// The begin of the year 1, in microseconds: nothing was active before it, and not every database knows of such times.
+    const EARLIEST: i64 = -62_135_596_800_000_000;
+
     /// Behind this one.
     pub fn behind(conversation: &Conversation) -> Self {
         Self { active_at: conversation.active_at, id: conversation.id }
@@ -61,7 +64,8 @@ impl ConversationCursor {
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         let malformed = || Invalid::new("before", "before is not a cursor of this list");
         let (micros, id) = text.split_once('.').ok_or_else(malformed)?;
-        let active_at = micros.parse().ok().and_then(Timestamp::from_micros).ok_or_else(malformed)?;
+        let active_at = micros.parse().ok().filter(|micros| *micros >= Self::EARLIEST).and_then(Timestamp::from_micros);
+        let active_at = active_at.ok_or_else(malformed)?;
         Ok(Self { active_at, id: ConversationId::parse("before", id)? })
     }
 }
@@ -135,8 +139,19 @@ mod tests {
         let cursor =
             ConversationCursor { active_at: Timestamp::from_micros(-5).unwrap(), id: ConversationId::BROADCAST };
         assert_eq!(ConversationCursor::parse(&cursor.to_string()).unwrap(), cursor);
-        for bad in ["", "x", "1", "1.x", "99999999999999999999.01900000-0000-7000-8000-000000000001"] {
+        for bad in ["", "x", "1", "1.x"] {
             assert_eq!(ConversationCursor::parse(bad).unwrap_err().field, "before");
+        }
+        for (micros, good) in [
+            ("-62135596800000000", true),
+            ("-62135596800000001", false),
+            ("-300000000000000000", false),
+            ("8210266876799999999", true),
+            ("8210266876800000000", false),
+            ("99999999999999999999", false),
+        ] {
+            let text = format!("{micros}.01900000-0000-7000-8000-000000000001");
+            assert_eq!(ConversationCursor::parse(&text).is_ok(), good, "{text}");
         }
     }
 }

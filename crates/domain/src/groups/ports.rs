@@ -17,7 +17,8 @@ pub trait GroupRepository: Send + Sync {
     /// Stores a group with its owner as its one member.
     ///
     /// # Errors
-    /// [`Conflict::GroupNameTaken`](crate::Conflict::GroupNameTaken) where a live group has the name in any case.
+    /// [`Conflict::GroupNameTaken`](crate::Conflict::GroupNameTaken) where a live group has the name in any case;
+    /// [`Unauthenticated::InvalidToken`](crate::Unauthenticated::InvalidToken) where the owner is deleted.
     async fn create(&self, group: NewGroup) -> Result<Group>;
 
     /// The live group, if the viewer may see it.
@@ -26,10 +27,11 @@ pub trait GroupRepository: Send + Sync {
     /// The live group of that name, whatever the case, if the viewer may see it.
     async fn find_by_name(&self, viewer: UserId, name: &GroupName) -> Result<Option<GroupView>>;
 
-    /// Live groups the viewer is in and public ones, by name key, from after the group `after` (live or deleted) on.
+    /// Live groups the viewer is in and public ones, by name key, from after the group `after` on:
+    /// one that the viewer may see, or a public one that was deleted meanwhile.
     ///
     /// # Errors
-    /// [`NotFound::Group`](crate::NotFound::Group) where `after` names nothing.
+    /// [`NotFound::Group`](crate::NotFound::Group) where `after` names nothing that the viewer may know of.
     async fn list<'a>(
         &self,
         viewer: UserId,

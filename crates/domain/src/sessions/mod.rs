@@ -85,8 +85,8 @@ pub trait SessionRepository: Send + Sync {
     /// Ends the user's session; `false` where the user has no such live session.
     async fn end(&self, user: UserId, id: SessionId, at: Timestamp) -> Result<bool>;
 
-    /// Notes that the session was used; may be late or lost.
-    async fn touch(&self, id: SessionId, at: Timestamp) -> Result<()>;
+    /// Notes that the user's session was used; may be late or lost, but is not later than what the user does next.
+    async fn touch(&self, user: UserId, id: SessionId, at: Timestamp) -> Result<()>;
 }
 
 /// Finds out who sends a request.
@@ -109,7 +109,7 @@ impl Authenticate {
         let Some(live) = live else { return Unauthenticated::InvalidToken.err() };
         let now = self.clock.now();
         if now.as_micros() - live.last_seen_at.as_micros() >= Session::TOUCH_SECONDS * 1_000_000 {
-            self.sessions.touch(session, now).await?;
+            self.sessions.touch(user, session, now).await?;
         }
         Ok(Caller { user, session, admin: self.policy.is_admin(&live.username, live.role) })
     }
@@ -217,8 +217,8 @@ mod tests {
             sessions
                 .expect_touch()
                 .times(written)
-                .withf(move |id, when| (*id, *when) == (session(), at(now)))
-                .returning(|_, _| Ok(()));
+                .withf(move |of, id, when| (*of, *id, *when) == (user(1), session(), at(now)))
+                .returning(|_, _, _| Ok(()));
             outcome(authenticate(sessions, now).execute(session(), user(1))).unwrap();
         }
     }

@@ -16,8 +16,10 @@ use std::time::{Duration, Instant};
 /// By what name Postgres knows the connections of a copy; servers go by another.
 const APPLICATION: &str = "parlance-copy";
 
-/// How long others may take to leave.
-const LEAVING: Duration = Duration::from_secs(1);
+/// How long others may take to leave: as long as the ends of busy processes do.
+const LEAVING: Duration = Duration::from_secs(10);
+/// How often they are asked after.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// A database that nobody else works on, as far as can be told.
 pub struct Opened {
@@ -97,7 +99,7 @@ fn open(side: Side, url: &DatabaseUrl, purpose: Purpose, allowed: Others) -> Res
         if Instant::now() > patient_until {
             return Err(CopyError::InUse(side));
         }
-        std::thread::sleep(LEAVING / 20);
+        std::thread::sleep(LOOK_AGAIN);
     }
     Ok(Opened { conn, shown: url.shown(), _lock: lock })
 }

@@ -12,6 +12,7 @@ use crate::rows::{
 };
 use crate::schema::{files, messages};
 use crate::sql_types::{Id, Time};
+use crate::users::hold_living;
 use diesel::prelude::*;
 use domain::events::{Event, Head};
 use domain::groups::{Entry, Role};
@@ -292,7 +293,11 @@ impl<'a> AppendBatch<'a> {
         let new = domain::groups::NewMember::new(domain::GroupId(conversation.0), draft.sender, Role::Member)
             .map_err(domain::Error::from)?;
         let mark = super::roster_mark(self.conn, self.heads.get(&conversation), self.revision);
-        let member = crate::members::admit(self.conn, new, counted.row.update, mark, draft.at)?;
+        // Deleted, maybe, since the batch looked.
+        let Some(user) = hold_living(self.conn, draft.sender)? else {
+            return Ok(Unauthenticated::InvalidToken.err()?);
+        };
+        let member = crate::members::admit(self.conn, new, user, counted.row.update, mark, draft.at)?;
         self.roles.insert((conversation, draft.sender), Some(Role::Member));
         self.events.push(Event::MemberAdded(member));
         Ok(())

@@ -36,7 +36,7 @@ const QUEUE: usize = 8192;
 /// How many jobs one transaction takes at the most.
 const BATCH: usize = 512;
 
-/// Called once when it is unknown what a commit did: the process must end, so that the truth is read from the disk.
+/// Called when it is unknown what a commit did: the process must end, so that the truth is read from the disk.
 pub type Fatal = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// Tells a job's caller how it ended, once the transaction has.
@@ -118,6 +118,16 @@ struct Context {
     revisions: Arc<Revisions>,
 }
 
+/// Writes until the queue is closed. A server that goes on without one of its writers would be well by all signs, and store
+/// nothing.
+fn watched(context: Context, jobs: mpsc::Receiver<Queued>) {
+    let fatal = Arc::clone(&context.fatal);
+    let run = std::panic::AssertUnwindSafe(|| batch::Writer::new(context).run(jobs));
+    if std::panic::catch_unwind(run).is_err() {
+        fatal("a writer panicked, what it stored last is unknown");
+    }
+}
+
 /// The door.
 pub struct Writers {
     count: usize,
@@ -146,9 +156,8 @@ impl Writers {
         for n in 0..count {
             let (queue, jobs) = mpsc::channel(QUEUE);
             let context = context.clone();
-            let thread = std::thread::Builder::new()
-                .name(format!("db-write-{n}"))
-                .spawn(move || batch::Writer::new(context).run(jobs))?;
+            let thread =
+                std::thread::Builder::new().name(format!("db-write-{n}")).spawn(move || watched(context, jobs))?;
             queues.push(queue);
             threads.push(thread);
         }

@@ -142,7 +142,7 @@ async fn accounts_are_listed_with_when_they_were_last_seen(db: TestDb) {
     let first = session(&world, ada).await.unwrap();
     session(&world, ada).await.unwrap();
     let used = now();
-    world.touch(first, used).await.unwrap();
+    world.touch(ada, first, used).await.unwrap();
     world.carry_out(boss, Measure::Disable(ada), now()).await.unwrap();
 
     let page = world.accounts(None, None, limit(2)).await.unwrap();

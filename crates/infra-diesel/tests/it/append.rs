@@ -9,6 +9,7 @@ use domain::groups::{GroupRepository, Role, Visibility};
 use domain::messages::{
     Attachment, AttachmentKind, Body, Caption, Draft, DraftBody, MessageLog, MessageReader, Place, Recipient, Window,
 };
+use domain::receipts::ReceiptRepository;
 use domain::{ConversationId, GroupId, MessageId, NotFound, Unavailable, UserId};
 use test_support::TestDb;
 
@@ -267,7 +268,14 @@ async fn what_was_answered_is_there_after_a_restart(db: TestDb) {
 async fn a_closed_store_takes_no_more(db: TestDb) {
     let world = World::new(db).await;
     let (ada, bob) = (world.user("ada").await, world.user("bob").await);
+    world.unseen(bob).await.unwrap();
     world.close().await;
     let outcome = world.append(text(ada, Recipient::User(bob), "late")).await;
     assert!(matches!(outcome, Err(domain::Error::Unavailable(Unavailable::Stopping))), "{outcome:?}");
+    let read = world.unseen(bob).await;
+    assert!(matches!(read, Err(domain::Error::Unavailable(Unavailable::Stopping))), "{read:?}");
+    // The last connection to a file takes its log away.
+    if let Some(path) = world.db.url().strip_prefix("sqlite://") {
+        assert!(!std::path::Path::new(&format!("{path}-wal")).exists(), "somebody still has the file open");
+    }
 }

@@ -1,6 +1,6 @@
 //! `ConversationRepository`.
 
-use crate::world::{World, at, limit, now, text};
+use crate::world::{World, at, fresh, limit, now, text};
 use domain::conversations::{Conversation, ConversationCursor, ConversationRepository, With};
 use domain::groups::{GroupRepository, Role, Visibility};
 use domain::messages::{Draft, MessageLog, Recipient};
@@ -13,6 +13,7 @@ on_both!(
     pages_go_on_behind_a_cursor,
     a_clock_that_jumps_back_does_not_reorder,
     groups_come_and_go_with_membership,
+    every_cursor_is_a_place,
 );
 
 /// With whom, in short.
@@ -122,4 +123,17 @@ async fn groups_come_and_go_with_membership(db: TestDb) {
     assert_eq!(listed(&world, bob).await, ["ada"]);
     GroupRepository::delete(&*world, ada, tea, now()).await.unwrap();
     assert_eq!(listed(&world, ada).await, ["bob"]);
+}
+
+async fn every_cursor_is_a_place(db: TestDb) {
+    let world = World::new(db).await;
+    let (ada, bob) = (world.user("ada").await, world.user("bob").await);
+    world.say(ada, Recipient::User(bob), "x").await;
+    for (micros, found) in [("-62135596800000000", 0), ("-1", 0), ("8210266876799999999", 1)] {
+        let cursor = ConversationCursor::parse(&format!("{micros}.{}", ConversationId(fresh()))).unwrap();
+        let page = ConversationRepository::list(&*world, ada, Some(cursor), limit(9)).await.unwrap();
+        assert_eq!(page.items.len(), found, "{micros}");
+    }
+    // Postgres knows no such time.
+    ConversationCursor::parse(&format!("-300000000000000000.{}", ConversationId(fresh()))).unwrap_err();
 }

@@ -17,6 +17,7 @@ on_both!(
     private_groups_are_seen_by_their_members_only,
     lists_go_by_name_key_and_prefix,
     lists_go_on_after_a_deleted_group,
+    a_list_does_not_tell_where_a_private_group_stands,
     who_is_in_charge_changes_the_group,
     a_deleted_group_is_gone_with_all_that_was_said,
 );
@@ -157,6 +158,24 @@ async fn lists_go_on_after_a_deleted_group(db: TestDb) {
     let talk = world.say(ada, Recipient::User(bob), "x").await.conversation;
     let no_group = GroupRepository::list(&*world, ada, None, Some(GroupId(talk.0)), limit(50)).await;
     refused!(no_group, "NotFound(Group)");
+}
+
+async fn a_list_does_not_tell_where_a_private_group_stands(db: TestDb) {
+    let world = World::new(db).await;
+    let (ada, bob, eve) = (world.user("ada").await, world.user("bob").await, world.user("eve").await);
+    let secret = world.private_group("m", ada, [bob]).await;
+    for name in ["a", "z"] {
+        world.group(ada, name, Visibility::Public).await;
+    }
+    assert_eq!(names(&list(&world, bob, None, Some(secret), 50).await), ["z"]);
+    let behind = async |viewer| GroupRepository::list(&*world, viewer, None, Some(secret), limit(50)).await;
+    refused!(behind(eve).await, "NotFound(Group)");
+    world.remove(bob, secret, bob).await.unwrap();
+    refused!(behind(bob).await, "NotFound(Group)");
+    GroupRepository::delete(&*world, ada, secret, now()).await.unwrap();
+    for viewer in [ada, eve] {
+        refused!(behind(viewer).await, "NotFound(Group)");
+    }
 }
 
 async fn who_is_in_charge_changes_the_group(db: TestDb) {

@@ -22,6 +22,7 @@ on_both!(
     events_are_published_after_the_commit,
     events_of_a_conversation_come_in_the_order_of_its_counter,
     what_was_refused_is_not_published,
+    a_writer_that_panics_ends_the_server,
 );
 
 /// Whether nothing older may be in what is told as missed. On Postgres a transaction under way anywhere in the cluster,
@@ -277,4 +278,30 @@ async fn what_was_refused_is_not_published(db: TestDb) {
     world.add(bob, tea, bob, Role::Member).await.unwrap_err();
     world.create_group(bob, "TEA", Visibility::Public).await.unwrap_err();
     assert_eq!(world.events.take_committed(), []);
+}
+
+struct Panics;
+
+impl EventPublisher for Panics {
+    fn publish(&self, _: Committed) {
+        panic!("while an event is published");
+    }
+}
+
+async fn a_writer_that_panics_ends_the_server(db: TestDb) {
+    let world = World::new(db).await;
+    let (ada, bob) = (world.user("ada").await, world.user("bob").await);
+    let db = world.closed().await;
+    let (tell, told) = std::sync::mpsc::channel();
+    let options = infra_diesel::StoreOptions {
+        policy: Arc::default(),
+        events: Arc::new(Panics),
+        fatal: Arc::new(move |why: &str| tell.send(why.to_owned()).unwrap()),
+        pool_size: Some(1),
+        allow_unsafe_durability: false,
+    };
+    let store = infra_diesel::Store::open(db.url(), options).await.unwrap();
+    store.append(text(ada, Recipient::User(bob), "x")).await.unwrap_err();
+    let why = told.recv_timeout(std::time::Duration::from_secs(30)).unwrap();
+    assert!(why.contains("a writer panicked"), "{why}");
 }

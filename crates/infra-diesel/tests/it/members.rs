@@ -1,11 +1,11 @@
 //! `MemberRepository`.
 
-use crate::world::{World, fresh, limit, now, refused};
+use crate::world::{World, fresh, limit, now, refused, text};
 use domain::events::Event;
 use domain::groups::{GroupRepository, Member, MemberRepository, Role, Visibility};
-use domain::messages::{MessageReader, Recipient, Window};
+use domain::messages::{MessageLog, MessageReader, Recipient, Window};
 use domain::{GroupId, UserId};
-use test_support::TestDb;
+use test_support::{Backend, TestDb};
 
 on_both!(
     a_member_is_added_once,
@@ -18,6 +18,7 @@ on_both!(
     an_owner_hands_over_first,
     who_comes_back_begins_anew,
     members_are_listed_by_name_to_who_may_see_the_group,
+    who_is_deleted_is_in_no_group,
 );
 
 async fn roles(world: &World, viewer: UserId, group: GroupId) -> Vec<(String, Role)> {
@@ -199,4 +200,49 @@ async fn members_are_listed_by_name_to_who_may_see_the_group(db: TestDb) {
     let talk = world.say(eve, Recipient::User(bob), "x").await.conversation;
     let no_group = MemberRepository::list(&*world, eve, GroupId(talk.0), None, limit(50)).await;
     refused!(no_group, "NotFound(Group)");
+}
+
+async fn who_is_deleted_is_in_no_group(db: TestDb) {
+    let world = World::new(db).await;
+    let (ada, bob, eve) = (world.user("ada").await, world.user("bob").await, world.user("eve").await);
+    let open = world.group(ada, "open", Visibility::Public).await;
+    world.delete_user(bob).await;
+    refused!(world.create_group(bob, "x", Visibility::Private).await, "Unauthenticated(InvalidToken)");
+    refused!(world.add(ada, open, bob, Role::Member).await, "NotFound(User)");
+    refused!(world.add(bob, open, bob, Role::Member).await, "Unauthenticated(InvalidToken)");
+    let joins = text(bob, Recipient::Group(open), "x");
+    refused!(world.append(joins).await, "Unauthenticated(InvalidToken)");
+
+    // Another server is at it, and is not done.
+    if world.db.backend() == Backend::Postgres {
+        for n in 0..3 {
+            let gone = if n == 2 { eve } else { world.user(&format!("gone-{n}")).await };
+            let mut other = world.raw();
+            other.run("BEGIN");
+            other.run(&format!("UPDATE users SET deleted_at = now() WHERE id = '{gone}'"));
+            let answered = std::cell::Cell::new(false);
+            let asked = async {
+                let outcome = match n {
+                    0 => world.create_group(gone, "y", Visibility::Private).await.map(drop),
+                    1 => world.add(gone, open, gone, Role::Member).await.map(drop),
+                    _ => world.append(text(gone, Recipient::Group(open), "x")).await.map(drop),
+                };
+                answered.set(true);
+                outcome
+            };
+            let commit = async {
+                let waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+                             AND wait_event_type = 'Lock'";
+                let mut watch = world.raw();
+                while watch.number(waits) == 0 && !answered.get() {
+                    tokio::task::yield_now().await;
+                }
+                other.run("COMMIT");
+            };
+            let (told, ()) = tokio::join!(asked, commit);
+            refused!(told, "Unauthenticated(InvalidToken)");
+        }
+    }
+    let dead = "SELECT count(*) FROM members m JOIN users u ON u.id = m.user_id WHERE u.deleted_at IS NOT NULL";
+    assert_eq!(world.raw().number(dead), 0);
 }

@@ -53,7 +53,7 @@ impl Instrumentation for Listener {
 }
 
 /// Begins to listen to all connections to the database that are opened from now on.
-fn listen(db: &TestDb) {
+pub fn listen(db: &TestDb) {
     static LISTENING: OnceLock<()> = OnceLock::new();
     LISTENING.get_or_init(|| {
         set_default_instrumentation(|| Some(Box::new(Listener { url: String::new() }))).unwrap();
@@ -72,7 +72,7 @@ fn without_query(url: &str) -> &str {
 }
 
 /// What was heard, or what was heard since it was last asked.
-fn heard(db: &TestDb) -> Vec<String> {
+pub fn heard(db: &TestDb) -> Vec<String> {
     let heard = std::mem::take(HEARD.lock().unwrap().get_mut(url_of(db)).unwrap());
     heard.into_iter().collect()
 }
@@ -89,7 +89,8 @@ struct PostgresStep {
     line: String,
 }
 
-fn plan(conn: &mut Raw, sql: &str) -> Vec<String> {
+/// How the database goes about a statement, step by step.
+pub fn plan(conn: &mut Raw, sql: &str) -> Vec<String> {
     match conn {
         Raw::Sqlite(conn) => {
             let steps: Vec<SqliteStep> = sql_query(format!("EXPLAIN QUERY PLAN {sql}")).load(conn).unwrap();
@@ -171,7 +172,7 @@ async fn use_everything(world: &World) {
         world.begin_session(session.clone()).await.unwrap();
     }
     world.live(session.id).await.unwrap();
-    world.touch(session.id, now()).await.unwrap();
+    world.touch(ada, session.id, now()).await.unwrap();
     SessionRepository::list(&**world, ada, crate::world::at(0)).await.unwrap();
     let change = ProfileChange {
         email: Some(Email::parse("b@example.org").unwrap()),
