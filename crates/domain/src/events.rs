@@ -256,6 +256,10 @@ pub trait EventPublisher: Send + Sync {
     /// Called after the commit, for one conversation in the order of its commits. MUST NOT block or fail: a slow listener
     /// is the publisher's concern.
     fn publish(&self, committed: Committed);
+
+    /// Something may have been committed that is not going to be published: nobody knows. Called before anything later is
+    /// published; whoever was given what came before has to look for themselves. MUST NOT block or fail.
+    fn lost(&self);
 }
 
 /// For a server without live connections, and for tests that do not look.
@@ -264,6 +268,8 @@ pub struct NoListeners;
 
 impl EventPublisher for NoListeners {
     fn publish(&self, _committed: Committed) {}
+
+    fn lost(&self) {}
 }
 
 #[cfg(test)]

@@ -92,6 +92,10 @@ impl EventPublisher for Observed {
         self.sessions.observe(&committed.events);
         self.events.publish(committed);
     }
+
+    fn lost(&self) {
+        self.events.lost();
+    }
 }
 
 impl Store {

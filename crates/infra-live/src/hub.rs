@@ -1,6 +1,7 @@
 //! What all workers share.
 
 use crate::frame::{Dispatch, Framer, Item, Notice, Reload};
+use crate::line::{Line, MOST_WAITING, ShardState};
 use crate::presence::{Announcement, Question, Registry};
 use crate::relay::{Command, Interest, Relay, Subject};
 use crate::telemetry::METRICS;
@@ -10,13 +11,10 @@ use domain::messages::Recipient;
 use domain::{GroupId, SessionId, UserId};
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
-
-/// How many commits may wait for one worker. One that is further behind cuts its connections off: they resume.
-const MOST_WAITING: usize = 65_536;
 
 /// What an operator may want otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,22 +44,6 @@ pub enum Refused {
     Full,
     /// The server stops.
     Stopping,
-}
-
-/// What the hub knows of a shard.
-#[derive(Debug, Default)]
-pub(crate) struct ShardState {
-    /// Nobody connected: nothing to tell. Counted up before a connection's roster is read, so that whatever was not told
-    /// is in the roster.
-    pub connections: AtomicUsize,
-    /// Its queue was full: something was lost that is not to be lost.
-    pub overrun: AtomicBool,
-}
-
-struct Line {
-    shards: Vec<(mpsc::Sender<Arc<Dispatch>>, Arc<ShardState>)>,
-    cursor: Revision,
-    stopping: bool,
 }
 
 /// A group with members connected here.
@@ -410,32 +392,14 @@ impl Hub {
     }
 }
 
-impl Line {
-    fn give(&mut self, dispatch: Dispatch) {
-        // Signals leave half of a queue to what is not to be lost.
-        let may_be_lost = dispatch.may_be_lost();
-        let dispatch = Arc::new(dispatch);
-        self.shards.retain(|(queue, state)| {
-            if state.connections.load(Ordering::SeqCst) == 0 {
-                return !queue.is_closed();
-            }
-            if may_be_lost && queue.capacity() < MOST_WAITING / 2 {
-                METRICS.drops.increment(dispatch.items.len() as u64);
-                return true;
-            }
-            match queue.try_send(Arc::clone(&dispatch)) {
-                Ok(()) => true,
-                Err(mpsc::error::TrySendError::Full(_)) => {
-                    state.overrun.store(true, Ordering::SeqCst);
-                    true
-                }
-                Err(mpsc::error::TrySendError::Closed(_)) => false,
-            }
-        });
-    }
-}
-
 impl EventPublisher for Hub {
+    /// Cuts all connections off: they resume by what they were given, and are given what is in the database.
+    fn lost(&self) {
+        for (_, state) in &lock(&self.line).shards {
+            state.overrun.store(true, Ordering::SeqCst);
+        }
+    }
+
     fn publish(&self, committed: Committed) {
         let mut line = lock(&self.line);
         let before = std::mem::replace(&mut line.cursor, committed.cursor);

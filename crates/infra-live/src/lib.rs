@@ -11,6 +11,7 @@
 mod connection;
 mod frame;
 mod hub;
+mod line;
 mod members;
 mod outbox;
 mod presence;

@@ -2,7 +2,8 @@
 
 use crate::connection::{Connection, Transport};
 use crate::frame::{Dispatch, Frame, Item, Notice, Reload};
-use crate::hub::{Hub, Refused, ShardState};
+use crate::hub::{Hub, Refused};
+use crate::line::ShardState;
 use crate::members::{Absence, Members, remove};
 use crate::outbox::End;
 use crate::presence::{Announcement, Question};
@@ -67,14 +68,22 @@ impl Shard {
         loop {
             tokio::select! {
                 dispatch = queue.recv() => match dispatch {
-                    Some(dispatch) => self.give_out(&dispatch).await,
+                    Some(dispatch) => {
+                        // Before what came after what was lost.
+                        self.end_overrun();
+                        self.give_out(&dispatch).await;
+                    }
                     None => return,
                 },
                 _ = ticks.tick() => self.tick(Instant::now()),
             }
-            if self.state.overrun.swap(false, Ordering::SeqCst) {
-                self.end_all(End::Lagging);
-            }
+            self.end_overrun();
+        }
+    }
+
+    fn end_overrun(&self) {
+        if self.state.overrun.swap(false, Ordering::SeqCst) {
+            self.end_all(End::Lagging);
         }
     }
 

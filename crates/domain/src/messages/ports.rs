@@ -39,7 +39,8 @@ pub trait MessageLog: Send + Sync {
     /// Changes the words of a live message, by [`Access::may_edit`](super::Access::may_edit).
     ///
     /// # Errors
-    /// The rule's, then [`Content::for_type`]'s.
+    /// Where the message may not be read, that it is not there; then [`Content::for_type`]'s, since form comes before right (`API.md`,
+    /// Conventions); then the rule's.
     async fn edit(&self, actor: UserId, id: MessageId, content: Content, at: Timestamp) -> Result<Message>;
 
     /// Makes a live message a tombstone, its words forgotten, by [`Access::may_delete`](super::Access::may_delete).

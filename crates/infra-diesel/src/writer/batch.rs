@@ -199,6 +199,10 @@ impl Writer {
                     // After a failed fsync nobody knows what is on the disk but the disk.
                     (self.context.fatal)(&format!("a commit failed, what it stored is unknown: {error}"));
                 }
+                // Postgres may have committed and not come to say so.
+                if !done.events.is_empty() {
+                    self.context.events.lost();
+                }
                 self.fail(done, Vec::new().into_iter(), &error.into());
             }
         }

@@ -56,8 +56,10 @@ async fn only_the_sender_edits_what_is_there(db: TestDb) {
     refused!(world.edit(bob, sent.id, words("y"), now()).await, "Forbidden(NotTheSender)");
     refused!(world.edit(eve, sent.id, words("y"), now()).await, "NotFound(Message)");
     refused!(world.edit(ada, MessageId(fresh()), words("y"), now()).await, "NotFound(Message)");
-    // The right comes before the form of the words.
-    refused!(world.edit(bob, sent.id, words(" "), now()).await, "Forbidden(NotTheSender)");
+    // Existence, then the form of the words, then the right.
+    refused!(world.edit(eve, sent.id, words(" "), now()).await, "NotFound(Message)");
+    let blank = world.edit(bob, sent.id, words(" "), now()).await;
+    assert!(matches!(&blank, Err(domain::Error::Invalid(invalid)) if invalid.field == "content"), "{blank:?}");
     world.delete(ada, sent.id, now()).await.unwrap();
     refused!(world.edit(ada, sent.id, words("y"), now()).await, "NotFound(Message)");
 }

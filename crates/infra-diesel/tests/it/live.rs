@@ -23,6 +23,7 @@ on_both!(
     events_of_a_conversation_come_in_the_order_of_its_counter,
     what_was_refused_is_not_published,
     a_writer_that_panics_ends_the_server,
+    a_commit_of_which_nobody_knows_is_told_to_be_lost,
 );
 
 /// Whether nothing older may be in what is told as missed. On Postgres a transaction under way anywhere in the cluster,
@@ -221,6 +222,8 @@ impl EventPublisher for Witness {
             }
         }
     }
+
+    fn lost(&self) {}
 }
 
 async fn events_are_published_after_the_commit(db: TestDb) {
@@ -286,6 +289,8 @@ impl EventPublisher for Panics {
     fn publish(&self, _: Committed) {
         panic!("while an event is published");
     }
+
+    fn lost(&self) {}
 }
 
 async fn a_writer_that_panics_ends_the_server(db: TestDb) {
@@ -304,4 +309,30 @@ async fn a_writer_that_panics_ends_the_server(db: TestDb) {
     store.append(text(ada, Recipient::User(bob), "x")).await.unwrap_err();
     let why = told.recv_timeout(std::time::Duration::from_secs(30)).unwrap();
     assert!(why.contains("a writer panicked"), "{why}");
+}
+
+async fn a_commit_of_which_nobody_knows_is_told_to_be_lost(db: TestDb) {
+    let world = World::new(db).await;
+    if world.db.backend() == Backend::Sqlite {
+        // There, the process ends.
+        return;
+    }
+    let (ada, bob) = (world.user("ada").await, world.user("bob").await);
+    world.say(ada, Recipient::User(bob), "before").await;
+    world.events.take();
+    let mut raw = world.raw();
+    raw.run(
+        "CREATE FUNCTION cut_off() RETURNS trigger LANGUAGE plpgsql AS \
+         'BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NULL; END'",
+    );
+    raw.run(
+        "CREATE CONSTRAINT TRIGGER at_the_commit AFTER INSERT ON messages DEFERRABLE INITIALLY DEFERRED \
+         FOR EACH ROW EXECUTE FUNCTION cut_off()",
+    );
+    let unknown = world.append(text(ada, Recipient::User(bob), "who knows")).await;
+    assert!(matches!(unknown, Err(domain::Error::Unavailable(_))), "{unknown:?}");
+    assert_eq!((world.events.lost(), world.events.take()), (1, vec![]));
+    raw.run("DROP TRIGGER at_the_commit ON messages");
+    world.say(ada, Recipient::User(bob), "after").await;
+    assert_eq!((world.events.lost(), world.events.take().len()), (1, 1));
 }

@@ -11,22 +11,31 @@ use domain::users::{Broadcasters, Email, NewUser, PasswordHash, ServerPolicy, Us
 use domain::{ConversationId, Error, FileId, GroupId, Limit, MessageId, Result, Timestamp, UserId};
 use infra_diesel::{Store, StoreOptions};
 use std::ops::Deref;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use test_support::TestDb;
 use uuid::Uuid;
 
 /// Keeps what was published.
 #[derive(Debug, Default)]
-pub struct Recorder(Mutex<Vec<Committed>>);
+pub struct Recorder(Mutex<Vec<Committed>>, AtomicUsize);
 
 impl EventPublisher for Recorder {
     fn publish(&self, committed: Committed) {
         self.0.lock().unwrap().push(committed);
     }
+
+    fn lost(&self) {
+        self.1.fetch_add(1, Ordering::SeqCst);
+    }
 }
 
 impl Recorder {
+    /// How often it was not known what was committed.
+    pub fn lost(&self) -> usize {
+        self.1.load(Ordering::SeqCst)
+    }
+
     /// What was published since it was last asked.
     pub fn take(&self) -> Vec<Event> {
         self.take_committed().into_iter().flat_map(|committed| committed.events).collect()

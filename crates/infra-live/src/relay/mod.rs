@@ -99,6 +99,9 @@ impl EventPublisher for Relay {
             NODES.lost.increment(1);
         }
     }
+
+    /// It is found by comparing with the database, as what other nodes could not tell.
+    fn lost(&self) {}
 }
 
 impl Unstarted {

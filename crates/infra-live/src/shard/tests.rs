@@ -161,6 +161,34 @@ async fn a_flood_of_presence_cuts_nobody() {
 }
 
 #[tokio::test]
+async fn nobody_is_given_what_comes_after_something_that_was_lost() {
+    let everybody = LocalSet::new();
+    everybody
+        .run_until(async {
+            let shard = shard(10);
+            let link = live(&shard, 1).await;
+            commit(shard.hub(), vec![said()], 1);
+            shard.hub().lost();
+            commit(shard.hub(), vec![said()], 2);
+            let runs = spawn_local(Rc::clone(&shard).run());
+            let outbox = &link.connection().outbox;
+            while outbox.ended().is_none() {
+                tokio::task::yield_now().await;
+            }
+            let mut last = Revision(0);
+            while let Some(outgoing) = poll_fn(|cx| outbox.poll_next(cx)).await {
+                if let Outgoing::Frame(frame) = outgoing {
+                    last = last.max(frame.cursor);
+                }
+            }
+            assert!(last < Revision(2), "{last:?}");
+            assert_eq!(outbox.ended(), Some(End::Lagging));
+            runs.abort();
+        })
+        .await;
+}
+
+#[tokio::test]
 async fn in_a_group_that_has_grown_it_is_told_who_went_though_not_who_came() {
     let shard = shard(10);
     let group = GroupId(Uuid::from_u128(7));

@@ -313,8 +313,8 @@ impl Model {
 
     fn edit(&mut self, actor: UserId, id: MessageId, content: &Content, at: Timestamp) -> Result<Message> {
         let (in_, said) = self.visible(actor, id)?;
-        self.access(actor, in_)?.may_edit(actor, said.sender)?;
         let words = content.for_type(MessageType::Text)?.to_owned();
+        self.access(actor, in_)?.may_edit(actor, said.sender)?;
         let (in_, index) = self.said_mut(id);
         let update = in_.next();
         let said = &mut in_.said[index];
