@@ -162,6 +162,22 @@ fn what_changes_nothing_waits_for_what_it_is_about() {
 }
 
 #[test]
+fn what_changes_nothing_goes_out_at_once_where_it_was_quiet() {
+    let now = Instant::now();
+    let quiet = head(4, 90, 50);
+    let seen = Step { before: quiet, after: quiet, conversation: HERE, events: vec![left()] };
+    let mut sequencer = Sequencer::new(Revision(100));
+    assert_eq!(numbers(&sequencer.offer(seen.clone(), GROUP, SINCE, now)), [-1]);
+    // And what follows follows.
+    let steps = history();
+    assert_eq!(numbers(&sequencer.offer(steps[0].clone(), GROUP, SINCE, now)), [5]);
+    // What is not known to have been given out is waited for.
+    let mut sequencer = Sequencer::new(Revision(80));
+    let newcomer = Interest::Since(Revision(70));
+    assert!(sequencer.offer(seen, GROUP, newcomer, now).is_empty());
+}
+
+#[test]
 fn the_horizon_tells_who_is_behind_and_what_is_old() {
     let steps = history();
     let now = Instant::now();
