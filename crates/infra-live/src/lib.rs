@@ -1,4 +1,4 @@
-//! Event fan-out on one node: the hub is told what was committed, and every connection gets what concerns its user.
+//! Event fan-out: the hub is told what was committed, and every connection gets what concerns its user.
 //!
 //! - [`Hub`] is shared by all threads. It is the domain's [`EventPublisher`](domain::events::EventPublisher): it hands each
 //!   commit to every shard and never waits.

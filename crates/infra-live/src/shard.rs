@@ -60,7 +60,7 @@ impl Shard {
         &self.hub
     }
 
-    /// Gives out what happens, and keeps time. Ends with the hub; a second call returns at once.
+    /// Gives out what happens, and keeps time, for as long as it is awaited; a second call returns at once.
     pub async fn run(self: Rc<Self>) {
         let Some(mut queue) = self.queue.borrow_mut().take() else { return };
         let mut ticks = tokio::time::interval(TICK);
