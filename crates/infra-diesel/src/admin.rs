@@ -175,7 +175,7 @@ impl AdminRepository for Store {
     ) -> Result<Page<Account>> {
         let prefix = prefix.map(|prefix| prefix.key().to_owned());
         self.snapshot(move |conn| {
-            let page = Page::from_surplus(list_rows(conn, prefix, after, limit)?, limit);
+            let page = Page::from_surplus(list_rows(conn, prefix.as_deref(), after, limit)?, limit);
             let accounts = page.items.into_iter().map(|row| account(conn, row));
             Ok(Page { items: accounts.collect::<DbResult<_>>()?, more: page.more })
         })

@@ -74,6 +74,13 @@ fn is_contended(error: &DieselError) -> bool {
     ["deadlock detected", "due to lock timeout"].iter().any(|sign| info.message().contains(sign))
 }
 
+/// The connection is of no use any more, and another may be.
+pub fn is_lost(error: &DieselError) -> bool {
+    // Who has waited so long for an answer is not there for another.
+    is_out_of_reach(error)
+        && !matches!(error, DieselError::DatabaseError(_, info) if info.message().contains("statement timeout"))
+}
+
 /// The connection broke, or the server is starting or stopping, does not answer, or is a copy that only reads.
 pub fn is_out_of_reach(error: &DieselError) -> bool {
     use DatabaseErrorKind::{ClosedConnection, ReadOnlyTransaction, UnableToSendCommand};

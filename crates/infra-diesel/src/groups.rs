@@ -124,7 +124,7 @@ impl GroupRepository for Store {
     async fn find_by_name(&self, viewer: UserId, name: &GroupName) -> Result<Option<GroupView>> {
         let key = name.key();
         self.read(move |conn| {
-            let one = live_groups_with_role(viewer.into()).filter(conversations::name_key.eq(key));
+            let one = live_groups_with_role(viewer.into()).filter(conversations::name_key.eq(&key));
             visible(one.select((GroupRow::as_select(), members::role.nullable())).first(conn).optional()?)
         })
         .await
@@ -147,8 +147,8 @@ impl GroupRepository for Store {
                 .limit(limit.get() as i64 + 1)
                 .select((GroupRow::as_select(), members::role.nullable()))
                 .into_boxed();
-            if let Some(prefix) = prefix {
-                if let Some(end) = upper_bound(&prefix) {
+            if let Some(prefix) = &prefix {
+                if let Some(end) = upper_bound(prefix) {
                     query = query.filter(conversations::name_key.lt(end));
                 }
                 query = query.filter(conversations::name_key.ge(prefix));

@@ -110,7 +110,7 @@ impl NodeReader for Store {
                 .select(sessions::id)
                 .load(conn)?;
             let live: HashSet<Id> = live.into_iter().collect();
-            Ok(asked.into_iter().filter(|id| !live.contains(&Id::from(*id))).collect())
+            Ok(asked.iter().copied().filter(|id| !live.contains(&Id::from(*id))).collect())
         })
         .await
     }

@@ -1,11 +1,10 @@
 //! Threads that do the waiting: diesel is synchronous, the ports are not.
 
 use crate::connection::{AnyConnection, DatabaseUrl, Purpose};
-use crate::error::{DbError, DbResult, is_out_of_reach};
+use crate::error::{DbError, DbResult, is_lost, is_out_of_reach};
 use crate::telemetry::METRICS;
-use diesel::connection::{AnsiTransactionManager, SimpleConnection, TransactionManager};
+use diesel::connection::{AnsiTransactionManager, TransactionManager};
 use domain::{Error, Unavailable};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
@@ -14,9 +13,6 @@ use tokio::sync::oneshot;
 
 /// How many reads may wait for a thread before more are refused.
 const QUEUE: usize = 4096;
-
-/// How long a connection is trusted without being asked whether it is still there.
-const TRUSTED: Duration = Duration::from_secs(1);
 
 /// Says whether anybody still waits for the outcome.
 type Job = Box<dyn FnOnce(&mut Reader) + Send>;
@@ -38,11 +34,10 @@ impl Readers {
     pub fn start(url: &DatabaseUrl, size: u32) -> std::io::Result<Self> {
         let (queue, jobs) = sync_channel::<Job>(QUEUE);
         let jobs = Arc::new(Mutex::new(jobs));
-        let losses = Arc::new(AtomicU64::new(0));
         let mut threads = Vec::new();
         for n in 0..size {
-            let (jobs, losses) = (Arc::clone(&jobs), Arc::clone(&losses));
-            let reader = Reader { url: url.clone(), conn: None, losses, seen: 0, used: Instant::now() };
+            let jobs = Arc::clone(&jobs);
+            let reader = Reader { url: url.clone(), conn: None };
             let thread =
                 std::thread::Builder::new().name(format!("db-read-{n}")).spawn(move || serve(reader, &jobs))?;
             threads.push(thread);
@@ -51,7 +46,7 @@ impl Readers {
         Ok(Self { queue, threads: Mutex::new(threads), patience: url.patience() })
     }
 
-    /// Runs `work` on one of the threads. On Postgres the caller is told after [`DatabaseUrl::patience`] that the database
+    /// Runs `work` on one of the threads, a second time where the connection turned out to be gone. On Postgres the caller is told after [`DatabaseUrl::patience`] that the database
     /// is out of reach; the thread gives up when the database or the network does, and so few are ever stuck as there are.
     ///
     /// # Errors
@@ -59,7 +54,7 @@ impl Readers {
     /// be had, [`Unavailable::Stopping`] once closed, and whatever the work says.
     pub async fn run<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&mut AnyConnection) -> DbResult<T> + Send + 'static,
+        work: impl Fn(&mut AnyConnection) -> DbResult<T> + Send + 'static,
     ) -> domain::Result<T> {
         let (answer, answered) = oneshot::channel();
         let since = Instant::now();
@@ -128,25 +123,22 @@ fn serve(mut reader: Reader, jobs: &Mutex<Receiver<Job>>) {
 struct Reader {
     url: DatabaseUrl,
     conn: Option<AnyConnection>,
-    /// How often any of the threads has lost its connection: what happened to one has likely happened to all.
-    losses: Arc<AtomicU64>,
-    /// `losses` when this connection was last known to be good.
-    seen: u64,
-    /// When that was.
-    used: Instant,
 }
 
 impl Reader {
-    fn run<T>(&mut self, work: impl FnOnce(&mut AnyConnection) -> DbResult<T>) -> DbResult<T> {
-        let losses = self.losses.load(Ordering::Relaxed);
-        let trusted = self.seen == losses && self.used.elapsed() < TRUSTED;
-        // A connection that went while nobody used it is nobody's error.
-        if let Some(conn) = &mut self.conn
-            && !trusted
-            && !is_alive(conn)
-        {
-            self.conn = None;
+    /// A connection that went while nobody used it is nobody's error: the work is done again over a new one.
+    fn run<T>(&mut self, work: impl Fn(&mut AnyConnection) -> DbResult<T>) -> DbResult<T> {
+        let was_open = self.conn.is_some();
+        match self.try_once(&work) {
+            Err(DbError::Database(error)) if was_open && is_lost(&error) => {
+                tracing::debug!(%error, "a connection went; reading over another");
+                self.try_once(&work)
+            }
+            outcome => outcome,
         }
+    }
+
+    fn try_once<T>(&mut self, work: impl Fn(&mut AnyConnection) -> DbResult<T>) -> DbResult<T> {
         let conn = match &mut self.conn {
             Some(conn) => conn,
             none => {
@@ -156,22 +148,10 @@ impl Reader {
         };
         let outcome = work(conn);
         let lost = matches!(&outcome, Err(DbError::Database(error)) if is_out_of_reach(error));
-        if lost {
-            self.losses.fetch_add(1, Ordering::Relaxed);
-        }
         if lost || !is_idle(conn) {
             self.conn = None;
         }
-        (self.seen, self.used) = (losses, Instant::now());
         outcome
-    }
-}
-
-fn is_alive(conn: &mut AnyConnection) -> bool {
-    match conn {
-        // A file does not go away.
-        AnyConnection::Sqlite(_) => true,
-        AnyConnection::Postgres(conn) => conn.batch_execute("SELECT 1").is_ok(),
     }
 }
 

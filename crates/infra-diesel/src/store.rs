@@ -184,7 +184,7 @@ impl Store {
     /// One query: it sees one moment by itself.
     pub(crate) async fn read<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&mut AnyConnection) -> DbResult<T> + Send + 'static,
+        work: impl Fn(&mut AnyConnection) -> DbResult<T> + Send + 'static,
     ) -> domain::Result<T> {
         self.readers.run(work).await
     }
@@ -192,15 +192,15 @@ impl Store {
     /// Several queries that see the same moment.
     pub(crate) async fn snapshot<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&mut AnyConnection) -> DbResult<T> + Send + 'static,
+        work: impl Fn(&mut AnyConnection) -> DbResult<T> + Send + 'static,
     ) -> domain::Result<T> {
-        self.readers.run(|conn| conn.snapshot(work)).await
+        self.readers.run(move |conn| conn.snapshot(&work)).await
     }
 
     /// Like [`Store::snapshot`], with what commits after that moment at least has, and what nothing has before it.
     pub(crate) async fn snapshot_and_horizon<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&mut AnyConnection, (Revision, Revision)) -> DbResult<T> + Send + 'static,
+        work: impl Fn(&mut AnyConnection, (Revision, Revision)) -> DbResult<T> + Send + 'static,
     ) -> domain::Result<T> {
         let revisions = Arc::clone(&self.revisions);
         let committed = revisions.last_committed();

@@ -92,7 +92,7 @@ pub fn hold_living(conn: &mut AnyConnection, id: UserId) -> DbResult<Option<Prof
 /// Living users by username key, one more than asked for where there are more.
 pub fn list_rows(
     conn: &mut AnyConnection,
-    prefix: Option<String>,
+    prefix: Option<&str>,
     after: Option<UserId>,
     limit: Limit,
 ) -> DbResult<Vec<UserRow>> {
@@ -103,7 +103,7 @@ pub fn list_rows(
         .select(UserRow::as_select())
         .into_boxed();
     if let Some(prefix) = prefix {
-        if let Some(end) = upper_bound(&prefix) {
+        if let Some(end) = upper_bound(prefix) {
             query = query.filter(users::username_key.lt(end));
         }
         query = query.filter(users::username_key.ge(prefix));
@@ -212,7 +212,7 @@ impl UserRepository for Store {
     async fn credentials_by_name(&self, name: &Username) -> Result<Option<Credentials>> {
         let key = name.key();
         self.read(move |conn| {
-            let living = users::table.filter(users::username_key.eq(key).and(users::deleted_at.is_null()));
+            let living = users::table.filter(users::username_key.eq(&key).and(users::deleted_at.is_null()));
             credentials(living.select((UserRow::as_select(), users::password_hash)).first(conn).optional()?)
         })
         .await
@@ -234,7 +234,7 @@ impl UserRepository for Store {
     ) -> Result<Page<User>> {
         let prefix = prefix.map(|prefix| prefix.key().to_owned());
         self.snapshot(move |conn| {
-            let rows = list_rows(conn, prefix, after, limit)?;
+            let rows = list_rows(conn, prefix.as_deref(), after, limit)?;
             let users = rows.into_iter().map(UserRow::into_user).collect::<Result<_, _>>()?;
             Ok(Page::from_surplus(users, limit))
         })
@@ -314,10 +314,10 @@ impl Store {
     pub async fn missing_users(&self, keys: Vec<String>) -> Result<Vec<String>> {
         self.read(move |conn| {
             let mut missing = Vec::new();
-            for key in keys {
-                let found = users::table.filter(users::username_key.eq(&key)).select(users::id);
+            for key in &keys {
+                let found = users::table.filter(users::username_key.eq(key)).select(users::id);
                 if found.first::<Id>(conn).optional()?.is_none() {
-                    missing.push(key);
+                    missing.push(key.clone());
                 }
             }
             Ok(missing)

@@ -30,6 +30,7 @@ mod append;
 mod backup;
 mod changes;
 mod concurrency;
+mod connections;
 mod conversations;
 mod copy;
 mod export;
