@@ -40,10 +40,12 @@ SELECT page.id, page.active, page.role,
           AND NOT EXISTS (SELECT 1 FROM receipts r
                           WHERE r.conversation_id = m.conversation_id AND r.user_id = $2 AND r.seq = m.seq)
     ) END AS unseen,
-    (SELECT m.seq FROM messages m WHERE m.conversation_id = page.id AND m.deleted_at IS NULL
+    (SELECT m.seq FROM messages m
+     WHERE m.conversation_id = page.id AND m.seq > page.expired_up_to AND m.deleted_at IS NULL
      ORDER BY m.seq DESC LIMIT 1) AS last_live
 FROM (
-    SELECT c.id, coalesce(c.active_at, mine.joined_at) AS active, mine.role, mine.read_up_to
+    SELECT c.id, coalesce(c.active_at, mine.joined_at) AS active, mine.role, c.expired_up_to,
+        CASE WHEN mine.read_up_to < c.expired_up_to THEN c.expired_up_to ELSE mine.read_up_to END AS read_up_to
     FROM (
         SELECT conversation_id, role, read_up_to, joined_at FROM members WHERE user_id = $2 AND conversation_id <> $1
         UNION ALL

@@ -10,10 +10,12 @@ use crate::sql_types::{Id, Time};
 use crate::text_range::upper_bound;
 use crate::users::hold_living;
 use async_trait::async_trait;
+use diesel::dsl::sql;
 use diesel::prelude::*;
+use diesel::sql_types::Text;
 use domain::events::Event;
 use domain::groups::{
-    Group, GroupChange, GroupName, GroupNamePrefix, GroupRepository, GroupView, Member, NewGroup, Role,
+    Group, GroupChange, GroupName, GroupNamePrefix, GroupRepository, GroupView, Member, NewGroup, Role, Visibility,
 };
 use domain::{Conflict, GroupId, Limit, NotFound, Page, Result, Timestamp, Unauthenticated, UserId};
 
@@ -50,6 +52,85 @@ fn live_groups_with_role(viewer: Id) -> _ {
     conversations::table
         .left_join(members::table.on(own))
         .filter(conversations::kind.eq("group").and(conversations::deleted_at.is_null()))
+}
+
+/// The two parts of the list of groups, each by name, with no group in both.
+#[derive(Debug, Clone, Copy)]
+enum Part {
+    /// Found by their names.
+    Public,
+    /// Found by who is in them, which are few beside all private groups.
+    PrivateOfViewer,
+}
+
+type Listed = (GroupRow, Option<String>, Option<String>);
+
+impl Part {
+    /// The first of the part, one more than `limit`; only those behind a place, if one is given.
+    fn load(
+        self,
+        conn: &mut AnyConnection,
+        viewer: UserId,
+        prefix: Option<&str>,
+        behind: Option<(String, Id)>,
+        limit: Limit,
+    ) -> DbResult<Vec<Listed>> {
+        /// The groups of a part in the order of `key`, from `prefix` and `behind` on.
+        macro_rules! by {
+            ($key:expr, $part:expr) => {{
+                let mut query = $part
+                    .order(($key, conversations::id))
+                    .limit(limit.get() as i64 + 1)
+                    .select((GroupRow::as_select(), members::role.nullable(), conversations::name_key))
+                    .into_boxed();
+                if let Some(prefix) = prefix {
+                    if let Some(end) = upper_bound(prefix) {
+                        query = query.filter($key.lt(end));
+                    }
+                    query = query.filter($key.ge(prefix.to_owned()));
+                }
+                if let Some((name, id)) = behind {
+                    // A deleted group may share its name with a live one, which then follows it by id or precedes it.
+                    let later = $key.gt(name.clone());
+                    let beside = $key.eq(name.clone()).and(conversations::id.gt(id));
+                    // Where to begin in the index; the rest is told row by row.
+                    query = query.filter($key.ge(name)).filter(later.or(beside));
+                }
+                query.load(conn)?
+            }};
+        }
+        let groups = live_groups_with_role(viewer.into());
+        Ok(match self {
+            Self::Public => {
+                // Every group has a name; said, so that the index serves.
+                let named = groups.filter(conversations::name_key.is_not_null());
+                by!(conversations::name_key, named.filter(conversations::visibility.eq(Visibility::Public.as_str())))
+            }
+            Self::PrivateOfViewer => {
+                // SQLite would find them by their names, walking past everybody's, if these were compared as they are.
+                let key = || sql::<Text>("coalesce(conversations.name_key, '')");
+                let own = groups.filter(members::user_id.eq(Id::from(viewer)));
+                by!(key(), own.filter(conversations::visibility.ne(Visibility::Public.as_str())))
+            }
+        })
+    }
+}
+
+/// By what a group that the viewer sees, or saw before it was deleted, is ordered.
+fn place_in_list(conn: &mut AnyConnection, viewer: UserId, group: GroupId) -> DbResult<String> {
+    let own = members::conversation_id.eq(conversations::id).and(members::user_id.eq(Id::from(viewer)));
+    let place = conversations::table
+        .left_join(members::table.on(own))
+        .filter(conversations::id.eq(Id::from(group)).and(conversations::kind.eq("group")))
+        // Where it stands tells its name. Nobody is in a deleted group.
+        .filter(conversations::visibility.eq("public").or(members::user_id.is_not_null()))
+        .select(conversations::name_key)
+        .first::<Option<String>>(conn)
+        .optional()?;
+    match place.flatten() {
+        Some(place) => Ok(place),
+        None => Ok(NotFound::Group.err()?),
+    }
 }
 
 fn rename(conn: &mut AnyConnection, group: &Group, name: &GroupName) -> DbResult<()> {
@@ -139,40 +220,17 @@ impl GroupRepository for Store {
     ) -> Result<Page<GroupView>> {
         let prefix = prefix.map(|prefix| prefix.key().to_owned());
         self.snapshot(move |conn| {
-            let mut query = live_groups_with_role(viewer.into())
-                .filter(conversations::visibility.eq("public").or(members::user_id.is_not_null()))
-                // Every group has one; said, so that the index over the names of live groups serves.
-                .filter(conversations::name_key.is_not_null())
-                .order((conversations::name_key, conversations::id))
-                .limit(limit.get() as i64 + 1)
-                .select((GroupRow::as_select(), members::role.nullable()))
-                .into_boxed();
-            if let Some(prefix) = &prefix {
-                if let Some(end) = upper_bound(prefix) {
-                    query = query.filter(conversations::name_key.lt(end));
-                }
-                query = query.filter(conversations::name_key.ge(prefix));
+            let behind = match after {
+                Some(after) => Some((place_in_list(conn, viewer, after)?, after.into())),
+                None => None,
+            };
+            let mut rows = Vec::new();
+            for part in [Part::Public, Part::PrivateOfViewer] {
+                rows.extend(part.load(conn, viewer, prefix.as_deref(), behind.clone(), limit)?);
             }
-            if let Some(after) = after {
-                let own = members::conversation_id.eq(conversations::id).and(members::user_id.eq(Id::from(viewer)));
-                let place = conversations::table
-                    .left_join(members::table.on(own))
-                    .filter(conversations::id.eq(Id::from(after)).and(conversations::kind.eq("group")))
-                    // Where it stands tells its name. Nobody is in a deleted group.
-                    .filter(conversations::visibility.eq("public").or(members::user_id.is_not_null()))
-                    .select(conversations::name_key)
-                    .first::<Option<String>>(conn)
-                    .optional()?
-                    .flatten();
-                let Some(place) = place else { return Ok(NotFound::Group.err()?) };
-                // A deleted group may share its name with a live one, which then follows it by id or precedes it.
-                let behind = conversations::name_key.gt(place.clone());
-                let beside = conversations::name_key.eq(place.clone()).and(conversations::id.gt(Id::from(after)));
-                // Where to begin in the index; the rest is told row by row.
-                query = query.filter(conversations::name_key.ge(place)).filter(behind.or(beside));
-            }
-            let rows: Vec<(GroupRow, Option<String>)> = query.load(conn)?;
-            let views = rows.into_iter().filter_map(|row| visible(Some(row)).transpose());
+            rows.sort_by(|(one, _, key), (other, _, other_key)| (key, one.id).cmp(&(other_key, other.id)));
+            rows.truncate(limit.get() + 1);
+            let views = rows.into_iter().filter_map(|(group, role, _)| visible(Some((group, role))).transpose());
             Ok(Page::from_surplus(views.collect::<DbResult<_>>()?, limit))
         })
         .await

@@ -213,7 +213,10 @@ fn load_window(conn: &mut AnyConnection, of: &ConversationRow, window: Window) -
     // The hot reads go past `AnyConnection`, whose rows cost twice as much.
     macro_rules! live {
         () => {
-            full_messages!(of.id).filter(messages::deleted_at.is_null())
+            full_messages!(of.id)
+                .filter(messages::deleted_at.is_null())
+                // Where only tombstones are, retention may have left a great many.
+                .filter(messages::seq.gt(of.expired_up_to))
         };
     }
     let surplus = |limit: Limit| limit.get() as i64 + 1;
@@ -228,7 +231,7 @@ fn load_window(conn: &mut AnyConnection, of: &ConversationRow, window: Window) -
             Page::from_surplus(found?, limit)
         }
         Window::After { cursor, limit } => {
-            let place = place_of(conn, Some(of), cursor)?;
+            let place = place_of(conn, Some(of), cursor)?.max(of.expired_up_to);
             let found = per_backend!(conn, |conn| live!()
                 .filter(messages::seq.gt(place))
                 .order(messages::seq.asc())
@@ -282,7 +285,7 @@ pub fn changed_messages(
         _ => i64::MAX,
     };
     let unchanged = full_messages!(of.id)
-        .filter(messages::seq.gt(after).and(messages::seq.lt(bound)))
+        .filter(messages::seq.gt(after.max(of.expired_up_to)).and(messages::seq.lt(bound)))
         .filter(messages::update.eq(messages::seq));
     found.append(&mut unchanged.order(messages::seq.asc()).limit(surplus).load(conn)?);
     found.sort_by_key(|(row, ..)| row.update);

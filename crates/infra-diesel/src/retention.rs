@@ -1,7 +1,7 @@
 //! Deleting what is too old, a little at a time.
 //!
 //! How far it has come in a conversation stands in `conversations.expired_up_to`: nothing up to there is live any more. So
-//! finding what is due does not walk over tombstones again and again.
+//! neither what is due nor a page is looked for among their tombstones again and again.
 
 use crate::Store;
 use crate::connection::AnyConnection;
@@ -59,20 +59,20 @@ fn due(conn: &mut AnyConnection, cutoff: Timestamp, after: Option<ConversationId
     Ok(Due { conversations, next })
 }
 
-/// The conversation, deleted or not, and how far retention has come in it, held still for the rest of the transaction.
-fn lock(conn: &mut AnyConnection, id: Id) -> DbResult<Option<(ConversationRow, i64)>> {
+/// The conversation, deleted or not, held still for the rest of the transaction.
+fn lock(conn: &mut AnyConnection, id: Id) -> DbResult<Option<ConversationRow>> {
     if let AnyConnection::Postgres(conn) = conn {
         conversations::table.find(id).select(conversations::id).for_update().first::<Id>(conn).optional()?;
     }
-    let row = conversations::table.find(id).select((ConversationRow::as_select(), conversations::expired_up_to));
-    Ok(row.first(conn).optional()?)
+    Ok(conversations::table.find(id).select(ConversationRow::as_select()).first(conn).optional()?)
 }
 
 fn expire(tx: &mut Tx<'_>, of: Id, cutoff: Time, at: Timestamp) -> DbResult<usize> {
-    let Some((conversation, mark)) = lock(tx.conn, of)? else { return Ok(0) };
+    let Some(conversation) = lock(tx.conn, of)? else { return Ok(0) };
     tx.hold(&conversation);
     let oldest: Vec<MessageRow> = messages::table
-        .filter(messages::conversation_id.eq(of).and(messages::seq.gt(mark)).and(messages::deleted_at.is_null()))
+        .filter(messages::conversation_id.eq(of).and(messages::seq.gt(conversation.expired_up_to)))
+        .filter(messages::deleted_at.is_null())
         .order(messages::seq.asc())
         .limit(MESSAGES_AT_ONCE as i64)
         .select(MessageRow::as_select())

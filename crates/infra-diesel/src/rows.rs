@@ -104,6 +104,8 @@ pub struct ConversationRow {
     pub revision: i64,
     pub roster_revision: i64,
     pub deleted_at: Option<Time>,
+    /// Retention has deleted all up to this place.
+    pub expired_up_to: i64,
 }
 
 impl ConversationRow {

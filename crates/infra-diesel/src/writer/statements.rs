@@ -109,7 +109,7 @@ impl QueryFragment<Pg> for LockDirects {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
         out.push_sql(
             "SELECT c.id, c.kind, c.\"update\", c.last_seq, c.active_at, c.first_user, c.second_user, c.visibility, \
-             c.revision, c.roster_revision, c.deleted_at FROM unnest(",
+             c.revision, c.roster_revision, c.deleted_at, c.expired_up_to FROM unnest(",
         );
         out.push_bind_param::<Array<SqlId>, _>(&self.firsts)?;
         out.push_sql(", ");

@@ -26,7 +26,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, OnceLock};
 use test_support::{Backend, TestDb};
 
-on_both!(no_statement_of_a_port_walks_over_a_table);
+on_both!(no_statement_of_a_port_walks_over_a_table, groups_are_listed_past_nobody_elses);
 
 /// Statements by the URL of the connection that executed them, for the databases that are listened to.
 static HEARD: Mutex<BTreeMap<String, BTreeSet<String>>> = Mutex::new(BTreeMap::new());
@@ -299,4 +299,36 @@ async fn no_statement_of_a_port_walks_over_a_table(db: TestDb) {
     }
     assert!(examined > 60, "only {examined} statements were heard");
     assert!(walks.is_empty(), "{} of {examined}:\n{}", walks.len(), walks.join("\n\n"));
+}
+
+async fn groups_are_listed_past_nobody_elses(db: TestDb) {
+    listen(&db);
+    let world = World::new(db).await;
+    let (ada, bob) = (world.user("ada").await, world.user("bob").await);
+    world.group(ada, "open", Visibility::Public).await;
+    world.group(bob, "secret", Visibility::Private).await;
+    heard(&world.db);
+    GroupRepository::list(&*world, ada, None, None, limit(10)).await.unwrap();
+    let statements = heard(&world.db);
+    let mut conn = world.raw();
+    if world.db.backend() == Backend::Postgres {
+        conn.batch_execute("SET enable_seqscan = off; SET plan_cache_mode = force_generic_plan").unwrap();
+        // Many groups, and few of anybody's.
+        conn.batch_execute(
+            "INSERT INTO users SELECT gen_random_uuid(), 'u' || n, 'u' || n, NULL, NULL, NULL, NULL, 'member', now(), now() \
+               FROM generate_series(1, 2000) n; \
+             INSERT INTO conversations (id, kind, name, name_key, description, visibility, created_at, updated_at) \
+               SELECT gen_random_uuid(), 'group', 'g' || n, 'g' || n, '', 'private', now(), now() \
+               FROM generate_series(1, 2000) n; \
+             INSERT INTO members SELECT c.id, u.id, 'owner', 0, now(), now() FROM conversations c \
+               JOIN users u ON u.username = 'u' || substr(c.name, 2) WHERE c.name LIKE 'g%'; \
+             ANALYZE",
+        )
+        .unwrap();
+    }
+    let listings: Vec<_> = statements.iter().filter(|sql| sql.contains("ORDER BY")).collect();
+    let plans: Vec<String> = listings.iter().map(|sql| plan(&mut conn, sql).join("\n")).collect();
+    for index in ["conversations_listed", "members_by_user"] {
+        assert!(plans.iter().any(|plan| plan.contains(index)), "{index}: {}", plans.join("\n\n"));
+    }
 }
