@@ -26,7 +26,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, OnceLock};
 use test_support::{Backend, TestDb};
 
-on_both!(no_statement_of_a_port_walks_over_a_table, groups_are_listed_past_nobody_elses);
+on_both!(
+    no_statement_of_a_port_walks_over_a_table,
+    groups_are_listed_past_nobody_elses,
+    messages_are_looked_for_behind_what_has_expired,
+);
 
 /// Statements by the URL of the connection that executed them, for the databases that are listened to.
 static HEARD: Mutex<BTreeMap<String, BTreeSet<String>>> = Mutex::new(BTreeMap::new());
@@ -331,4 +335,35 @@ async fn groups_are_listed_past_nobody_elses(db: TestDb) {
     for index in ["conversations_listed", "members_by_user"] {
         assert!(plans.iter().any(|plan| plan.contains(index)), "{index}: {}", plans.join("\n\n"));
     }
+}
+
+async fn messages_are_looked_for_behind_what_has_expired(db: TestDb) {
+    listen(&db);
+    let world = World::new(db).await;
+    let (ada, bob) = (world.user("ada").await, world.user("bob").await);
+    let of = world.say(ada, Recipient::User(bob), "x").await.conversation;
+    heard(&world.db);
+    for window in
+        [Window::Before { cursor: Cursor::Latest, limit: limit(10) }, Window::Offset { offset: 0, limit: limit(10) }]
+    {
+        world.page(ada, Recipient::User(bob), window).await.unwrap();
+    }
+    world.changes(ada, of, 0, limit(10)).await.unwrap();
+    ConversationRepository::list(&*world, bob, None, limit(10)).await.unwrap();
+    let statements = heard(&world.db);
+    let mut conn = world.raw();
+    if world.db.backend() == Backend::Postgres {
+        conn.batch_execute("SET enable_seqscan = off; SET plan_cache_mode = force_generic_plan").unwrap();
+    }
+    let of_messages =
+        |sql: &&String| sql.contains("AS last_live") || sql.replace(['`', '"'], "").contains("ORDER BY messages.seq");
+    let mut looks = 0;
+    for sql in statements.iter().filter(of_messages) {
+        let plan = plan(&mut conn, sql);
+        let begun =
+            |step: &&String| step.contains("seq>?") || (step.contains("Index Cond") && step.contains("(seq > "));
+        looks += plan.iter().filter(begun).count();
+        assert!(plan.iter().any(|step| begun(&step)), "{sql}\n{}", plan.join("\n"));
+    }
+    assert_eq!(looks, 5, "{statements:#?}");
 }
