@@ -107,7 +107,6 @@ export class Api {
   broadcast(content, key) { return this.json('POST', '/broadcast/send', { body: { content }, headers: { 'Idempotency-Key': key } }); }
   edit(id, content) { return this.json('PUT', `/messages/${id}`, { body: { content } }); }
   deleteMessage(id) { return this.json('DELETE', `/messages/${id}`); }
-  seen(id) { return this.json('POST', `/messages/${id}/seen`); }
   receipts(id) { return this.json('GET', `/messages/${id}/seen`); }
   read(conversation, upTo) { return this.json('POST', `/conversations/${conversation}/read`, { body: { up_to: upTo } }); }
 

@@ -13,12 +13,9 @@ export class Reader {
     const shown = this.store.window(c);
     const newest = shown[shown.length - 1];
     if (!newest) return;
-    const theirs = shown.findLast((message) => message.sender_id !== this.store.me);
     this.busy.add(key);
     this.store.readAll(key);
     try {
-      // Only a message that is marked by itself is told to its sender, and only if it wasn't read before.
-      if (theirs) await this.api.seen(theirs.id);
       await this.api.read(c.id, newest.id);
     } catch {
       this.onFailure();

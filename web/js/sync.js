@@ -38,8 +38,7 @@ export class Sync {
       case 'message.seen':
         return this.seen(key, data);
       case 'conversation.read':
-        if (!key || !this.store.readUpTo(key, data.up_to)) this.refreshSoon();
-        return undefined;
+        return this.read(key, data);
       case 'typing':
         return this.wrote(frame, key, data);
       case 'presence':
@@ -116,6 +115,16 @@ export class Sync {
       if (c.unseen > 0) this.refreshSoon();
       return;
     }
+    this.seenByOthers(key, id);
+  }
+
+  read(key, { up_to: id, user_id: user }) {
+    if (user !== this.store.me) return void (key && this.seenByOthers(key, id));
+    if (!key || !this.store.readUpTo(key, id)) this.refreshSoon();
+  }
+
+  seenByOthers(key, id) {
+    const c = this.store.get(key);
     const message = c.messages.get(id) ?? (c.lastMessage?.id === id ? c.lastMessage : null);
     if (message) this.store.seen(key, message.seq);
   }

@@ -119,6 +119,20 @@ test('a few questions find how far one was read', async () => {
   assert.ok(asked.length <= 7, `${asked.length} questions`);
 });
 
+test('what others read up to is seen, and what one reads elsewhere is read', async () => {
+  const own = [mine(1), mine(2), message(3, { sender_id: 'bob' })];
+  const { store, sync } = await client({ messages: { items: own, next: null }, conversations: { items: [listed(3, { unseen_count: 1 })], next: null } });
+  await sync.newest(KEY);
+  const id = store.get(KEY).id;
+  const read = (user, up_to) => sync.frame({ event: 'conversation.read', conversation_id: id, data: { user_id: user, up_to } });
+  read('bob', mine(1).id);
+  assert.deepEqual([store.get(KEY).seenUpTo, store.get(KEY).unseen], [1, 1]);
+  read('bob', 'unknown');
+  assert.equal(store.get(KEY).seenUpTo, 1);
+  read(store.me, message(3).id);
+  assert.deepEqual([store.get(KEY).seenUpTo, store.get(KEY).unseen], [1, 0]);
+});
+
 test('somebody new is introduced by the message', async () => {
   const { store, sync } = await client();
   sync.frame({ event: 'message.created', conversation_id: 'c2', update: 1, data: message(1, { id: 'e1', conversation_id: 'c2', sender_id: 'eve' }) });

@@ -37,10 +37,15 @@ pub enum Event {
         /// When.
         seen_at: Timestamp,
     },
-    /// All up to a message was seen: of interest to the reader's other devices.
+    /// All up to a message was seen: of interest to the reader's other devices, and to who sent something of it, each told by
+    /// an event of one's own.
     ConversationRead {
         /// Which.
         conversation: ConversationId,
+        /// Where it was said.
+        place: Place,
+        /// Whom this tells of it.
+        told: UserId,
         /// Who read it.
         reader: UserId,
         /// Up to which message.
@@ -126,7 +131,10 @@ impl Event {
                 Audience::MembersAmong(*group, [*sender, *reader])
             }
             Self::MessageSeen { sender, reader, .. } => Audience::Users([*sender, *reader]),
-            Self::ConversationRead { reader, .. } => Audience::Users([*reader, *reader]),
+            Self::ConversationRead { place: Place::Group(group), told, reader, .. } if told != reader => {
+                Audience::MembersAmong(*group, [*told, *told])
+            }
+            Self::ConversationRead { told, .. } => Audience::Users([*told, *told]),
             Self::GroupUpdated(group) | Self::GroupDeleted(group) => Audience::Members(group.id),
             Self::MemberAdded(member) | Self::MemberUpdated(member) | Self::MemberRemoved(member) => {
                 Audience::Members(member.group)
@@ -308,6 +316,12 @@ mod tests {
         Event::MessageCreated(Message { place, ..message(1) })
     }
 
+    /// By user 2, told to a user.
+    fn read(told: u128, place: Place) -> Event {
+        let (conversation, up_to) = (conversation(1), message_id(1));
+        Event::ConversationRead { conversation, place, told: user(told), reader: user(2), up_to }
+    }
+
     fn seen(place: Place) -> Event {
         let (sender, reader) = (user(1), user(2));
         Event::MessageSeen {
@@ -343,10 +357,9 @@ mod tests {
             (seen(Place::Direct { receiver: user(2) }), the_two),
             // Who has left does not learn any more who reads.
             (seen(Place::Group(GROUP)), [true, true, false, false, false, false]),
-            (
-                Event::ConversationRead { conversation: conversation(1), reader: user(2), up_to: message_id(1) },
-                [false, true, false, false, true, false],
-            ),
+            (read(2, Place::Group(GROUP)), [false, true, false, false, true, false]),
+            (read(1, Place::Direct { receiver: user(1) }), [true, false, false, true, false, false]),
+            (read(1, Place::Group(GROUP)), [true, false, false, false, false, false]),
             (Event::GroupUpdated(group()), members),
             (Event::GroupDeleted(group()), members),
             (Event::MemberAdded(member(2)), members),

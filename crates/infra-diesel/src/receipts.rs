@@ -17,7 +17,7 @@ use diesel::dsl::{exists, not};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Text};
 use domain::events::Event;
-use domain::receipts::{Receipt, ReceiptRepository, Unseen};
+use domain::receipts::{Receipt, ReceiptRepository, SENDERS_TOLD_OF, Unseen};
 use domain::{ConversationId, MessageId, NotFound, Result, Timestamp, UserId};
 
 #[derive(Insertable)]
@@ -163,8 +163,34 @@ fn mark_read(
     }
     set_watermark(tx.conn, conversation.id, me, place)?;
     raise_watermark(tx.conn, &conversation, me, place)?;
-    tx.events.push(Event::ConversationRead { conversation: of, reader, up_to });
+    let told = senders_among(tx.conn, &conversation, me, read_up_to, place)?;
+    for told in std::iter::once(me).chain(told) {
+        let (told, place) = (told.into(), conversation.place(me));
+        tx.events.push(Event::ConversationRead { conversation: of, place, told, reader, up_to });
+    }
     Ok(())
+}
+
+/// Who sent what lies behind `after` and up to `up_to`, but for the reader: those who are told that it was read. Nobody for the
+/// broadcast, which everybody reads.
+fn senders_among(
+    conn: &mut AnyConnection,
+    of: &ConversationRow,
+    reader: Id,
+    after: i64,
+    up_to: i64,
+) -> DbResult<Vec<Id>> {
+    if of.kind == "broadcast" {
+        return Ok(Vec::new());
+    }
+    let after = after.max(up_to - i64::from(SENDERS_TOLD_OF)).max(of.expired_up_to);
+    Ok(messages::table
+        .filter(messages::conversation_id.eq(of.id).and(messages::seq.gt(after)).and(messages::seq.le(up_to)))
+        .filter(messages::sender_id.ne(reader).and(messages::deleted_at.is_null()))
+        .select(messages::sender_id)
+        .distinct()
+        .order(messages::sender_id)
+        .load(conn)?)
 }
 
 #[derive(QueryableByName)]

@@ -34,6 +34,10 @@ impl Unseen {
     }
 }
 
+/// How many of the places that are read at once are looked through for senders to be told of it: many more than are read by
+/// somebody who was not away for long, and few enough to hold nobody up.
+pub const SENDERS_TOLD_OF: u32 = 1_000;
+
 /// Where receipts are kept.
 ///
 /// What may be marked is decided by [`Access::may_mark`](crate::messages::Access::may_mark) in the transaction that marks;
@@ -47,7 +51,8 @@ pub trait ReceiptRepository: Send + Sync {
     /// [`NotFound::Message`](crate::NotFound::Message), then the rule's.
     async fn mark_seen(&self, reader: UserId, message: MessageId, at: Timestamp) -> Result<()>;
 
-    /// Marks all messages of the conversation up to `up_to`, which may be a deleted one.
+    /// Marks all messages of the conversation up to `up_to`, which may be a deleted one. Tells the reader, and, but for the
+    /// broadcast, those whose messages are seen thereby: of the newest [`SENDERS_TOLD_OF`] of them.
     ///
     /// # Errors
     /// [`NotFound::Conversation`](crate::NotFound::Conversation); [`NotFound::Message`](crate::NotFound::Message) where

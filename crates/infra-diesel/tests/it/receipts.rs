@@ -3,7 +3,7 @@
 use crate::world::{World, fresh, now, refused};
 use domain::events::Event;
 use domain::groups::{Role, Visibility};
-use domain::messages::{Message, Recipient};
+use domain::messages::{Message, Place, Recipient};
 use domain::receipts::{Receipt, ReceiptRepository};
 use domain::users::{DisplayName, ProfileChange, UserRepository};
 use domain::{ConversationId, MessageId, SessionId, Timestamp, UserId};
@@ -13,6 +13,7 @@ on_both!(
     a_message_is_seen_once_and_stays_seen,
     ones_own_message_is_a_no_op,
     reading_marks_all_up_to_a_place,
+    reading_is_told_to_who_sent_what_was_read,
     reading_keeps_the_moment_of_what_was_seen_before,
     a_deleted_message_marks_a_place_and_nothing_else,
     marking_is_for_members_of_what_exists,
@@ -75,8 +76,9 @@ async fn reading_marks_all_up_to_a_place(db: TestDb) {
     world.events.take();
     let (first, second) = (now(), now());
     world.mark_read(bob, of, said[2].id, first).await.unwrap();
-    let read = Event::ConversationRead { conversation: of, reader: bob, up_to: said[2].id };
-    assert_eq!(world.events.take(), [read]);
+    let place = Place::Direct { receiver: ada };
+    let read = |told| Event::ConversationRead { conversation: of, place, told, reader: bob, up_to: said[2].id };
+    assert_eq!(world.events.take(), [read(bob), read(ada)]);
     assert_eq!(world.unseen_in(bob, of).await, 2);
     // Not down, and not again.
     for place in [0, 2] {
@@ -88,6 +90,37 @@ async fn reading_marks_all_up_to_a_place(db: TestDb) {
         assert_eq!(seen_by(&world, ada, message).await, [(bob, when)]);
     }
     assert_eq!(world.unseen_in(bob, of).await, 0);
+}
+
+async fn reading_is_told_to_who_sent_what_was_read(db: TestDb) {
+    let world = World::new(db).await;
+    let (ada, bob, eve, joe) =
+        (world.user("ada").await, world.user("bob").await, world.user("eve").await, world.user("joe").await);
+    let group = world.private_group("tea", ada, [bob, eve, joe]).await;
+    let of = group.conversation();
+    let said = |who, words: &'static str| world.say(who, Recipient::Group(group), words);
+    let first = said(ada, "read before").await;
+    world.mark_read(bob, of, first.id, now()).await.unwrap();
+    let deleted = said(joe, "taken back").await;
+    world.delete(joe, deleted.id, now()).await.unwrap();
+    let of_eve = said(eve, "a").await;
+    said(eve, "b").await;
+    let own = said(bob, "one's own").await;
+    said(ada, "not read yet").await;
+    world.events.take();
+    world.mark_read(bob, of, own.id, now()).await.unwrap();
+    let read = |told, up_to: &Message| {
+        let place = Place::Group(group);
+        Event::ConversationRead { conversation: of, place, told, reader: bob, up_to: up_to.id }
+    };
+    assert_eq!(world.events.take(), [read(bob, &own), read(eve, &own)]);
+    assert_eq!(seen_by(&world, ada, &of_eve).await.len(), 1);
+
+    // Everybody reads the broadcast: who sent it would be told by everybody.
+    let all = world.say(ada, Recipient::Everybody, "all").await;
+    world.events.take();
+    world.mark_read(bob, all.conversation, all.id, now()).await.unwrap();
+    assert!(matches!(&world.events.take()[..], [Event::ConversationRead { told, .. }] if *told == bob));
 }
 
 async fn reading_keeps_the_moment_of_what_was_seen_before(db: TestDb) {

@@ -43,7 +43,7 @@ pub enum EventOnWire {
     Updated(MessageOnWire),
     Deleted { id: Uuid, of: Uuid, seq: i64, update: i64, at: i64, sender: Uuid, place: PlaceOnWire },
     Seen { of: Uuid, place: PlaceOnWire, message: Uuid, sender: Uuid, reader: Uuid, at: i64 },
-    Read { of: Uuid, reader: Uuid, up_to: Uuid },
+    Read { of: Uuid, place: PlaceOnWire, told: Uuid, reader: Uuid, up_to: Uuid },
     GroupUpdated(GroupOnWire),
     GroupDeleted(GroupOnWire),
     MemberAdded(MemberOnWire),
@@ -264,9 +264,13 @@ impl From<&Event> for EventOnWire {
                 reader: reader.0,
                 at: seen_at.as_micros(),
             },
-            Event::ConversationRead { conversation, reader, up_to } => {
-                Self::Read { of: conversation.0, reader: reader.0, up_to: up_to.0 }
-            }
+            Event::ConversationRead { conversation, place, told, reader, up_to } => Self::Read {
+                of: conversation.0,
+                place: (*place).into(),
+                told: told.0,
+                reader: reader.0,
+                up_to: up_to.0,
+            },
             Event::GroupUpdated(group) => Self::GroupUpdated(group.into()),
             Event::GroupDeleted(group) => Self::GroupDeleted(group.into()),
             Event::MemberAdded(member) => Self::MemberAdded(member.into()),
@@ -303,8 +307,10 @@ impl EventOnWire {
                 reader: UserId(reader),
                 seen_at: Timestamp::from_micros(at)?,
             },
-            Self::Read { of, reader, up_to } => Event::ConversationRead {
+            Self::Read { of, place, told, reader, up_to } => Event::ConversationRead {
                 conversation: ConversationId(of),
+                place: place.into(),
+                told: UserId(told),
                 reader: UserId(reader),
                 up_to: MessageId(up_to),
             },
@@ -402,6 +408,8 @@ mod tests {
             },
             Event::ConversationRead {
                 conversation: ConversationId(id(2)),
+                place: in_group,
+                told: UserId(id(20)),
                 reader: UserId(id(3)),
                 up_to: MessageId(id(1)),
             },
