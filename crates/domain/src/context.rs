@@ -59,17 +59,6 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// Where a request names the acting user too, it must be the caller.
-    ///
-    /// # Errors
-    /// [`crate::Forbidden::NotOneself`].
-    pub fn must_be(&self, named: Option<UserId>) -> crate::Result<()> {
-        match named {
-            Some(named) if named != self.user => crate::Forbidden::NotOneself.err(),
-            _ => Ok(()),
-        }
-    }
-
     /// # Errors
     /// [`crate::Forbidden::NotAnAdmin`].
     pub fn must_be_admin(&self) -> crate::Result<()> {

@@ -1,5 +1,6 @@
 //! The domain's use cases over whatever adapters there are.
 
+use domain::acting::ActAs;
 use domain::admin::{AdminRepository, Administer, ListAccounts, ListAudit, SwitchAccount};
 use domain::conversations::{ConversationRepository, ListConversations};
 use domain::export::{ExportOwnData, ExportReader};
@@ -91,6 +92,7 @@ impl Adapters {
 
 /// Every use case, ready to be called.
 pub struct UseCases {
+    pub act_as: ActAs,
     pub register_user: RegisterUser,
     pub log_in: LogIn,
     pub show_user: ShowUser,
@@ -158,6 +160,7 @@ impl UseCases {
         let send_message = Arc::new(SendMessage { log: log.clone(), clock: clock.clone(), ids: ids.clone() });
         let signal_typing = SignalTyping { users: users.clone(), groups: groups.clone(), messages: messages.clone() };
         Self {
+            act_as: ActAs { users: users.clone(), groups: groups.clone(), messages: messages.clone() },
             register_user: RegisterUser {
                 users: users.clone(),
                 hasher: hasher.clone(),

@@ -38,7 +38,7 @@ pub async fn list(
     let user = acting("user_id", query.user_id.as_deref())?;
     let limit = Limit::of_list(number("limit", query.limit.as_deref())?)?;
     let before = query.before.as_deref().map(ConversationCursor::parse).transpose()?;
-    caller.must_be(user)?;
+    app.act_as.execute(&caller, user, None).await?;
     let page = app.list_conversations.execute(&caller, before, limit).await?;
     let next = page.items.last().filter(|_| page.more);
     let next = next.map(|last| ("before", ConversationCursor::behind(last).to_string()));

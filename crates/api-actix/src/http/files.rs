@@ -13,6 +13,7 @@ use actix_web::http::Method;
 use actix_web::http::header::{self, EntityTag, HeaderMap, HeaderValue};
 use actix_web::web::{self, Bytes, Payload};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, rt};
+use domain::acting::Target;
 use domain::files::{ByteRange, ByteSource, File};
 use domain::messages::{Caption, IdempotencyKey, Recipient};
 use domain::{Caller, Error, FileId};
@@ -94,7 +95,7 @@ pub async fn send(
     to_the_end(async move {
         let Upload { file, texts } =
             upload::receive(&request, payload, &app.stage_upload, &caller, Covering::PARTS).await?;
-        match Covering::parse(&texts, request.headers(), &caller) {
+        match Covering::parse(&texts, request.headers(), &app, &caller).await {
             Ok(Covering { recipient, caption, key }) => {
                 Ok(sent(app.store_upload.send(&caller, file, recipient, caption, key).await?))
             }
@@ -117,14 +118,14 @@ struct Covering {
 impl Covering {
     const PARTS: &[&'static str] = &["sender_id", "receiver_id", "group_id", "content", "client_id"];
 
-    fn parse(texts: &Texts, headers: &HeaderMap, caller: &Caller) -> Result<Self, ApiError> {
+    async fn parse(texts: &Texts, headers: &HeaderMap, app: &UseCases, caller: &Caller) -> Result<Self, ApiError> {
         let sender = acting("sender_id", texts.get("sender_id"))?;
         let covering = Self {
             recipient: recipient(texts.get("receiver_id"), texts.get("group_id"))?,
             caption: texts.get("content").map_or_else(|| Ok(Caption::none()), Caption::parse)?,
             key: idempotency_key(headers, texts.get("client_id"))?,
         };
-        caller.must_be(sender)?;
+        app.act_as.execute(caller, sender, Target::of(covering.recipient)).await?;
         Ok(covering)
     }
 }

@@ -6,6 +6,7 @@ use super::openapi::{Page, Refused};
 use super::{link, wire};
 use crate::app::UseCases;
 use actix_web::{HttpRequest, HttpResponse, web};
+use domain::acting::Target;
 use domain::groups::{Description, GroupChange, GroupName, GroupNamePrefix, Visibility};
 use domain::{Invalid, UserId};
 use serde::Deserialize;
@@ -67,7 +68,7 @@ pub async fn create(
 ) -> Result<HttpResponse, ApiError> {
     let GroupChange { name, description, visibility } = body.change()?;
     let name = required("name", name)?;
-    caller.must_be(acting("requester_id", body.requester_id.as_deref())?)?;
+    app.act_as.execute(&caller, acting("requester_id", body.requester_id.as_deref())?, None).await?;
     let visibility = visibility.unwrap_or(Visibility::Private);
     let description = description.unwrap_or_else(Description::none);
     let group = app.create_group.execute(&caller, name, visibility, description).await?;
@@ -118,7 +119,8 @@ pub async fn edit(
 ) -> Result<HttpResponse, ApiError> {
     let id = path.get("id")?;
     let change = body.change()?;
-    caller.must_be(acting("requester_id", body.requester_id.as_deref())?)?;
+    let requester = acting("requester_id", body.requester_id.as_deref())?;
+    app.act_as.execute(&caller, requester, [Target::Group(id)]).await?;
     let group = app.update_group.execute(&caller, id, change).await?;
     Ok(HttpResponse::Ok().json(wire::Group::from(group)))
 }
@@ -134,7 +136,7 @@ pub async fn delete(
     Signed { caller, input: (path, Json(body)) }: Signed<(PathIds, Json<RequesterBody>)>,
 ) -> Result<HttpResponse, ApiError> {
     let id = path.get("id")?;
-    caller.must_be(body.requester()?)?;
+    app.act_as.execute(&caller, body.requester()?, [Target::Group(id)]).await?;
     app.delete_group.execute(&caller, id).await?;
     Ok(HttpResponse::NoContent().finish())
 }

@@ -8,6 +8,7 @@ use super::{link, wire};
 use crate::app::UseCases;
 use actix_web::{HttpRequest, HttpResponse, web};
 use domain::UserId;
+use domain::acting::Target;
 use domain::groups::{NewMember, Role};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -49,7 +50,8 @@ pub async fn add(
     let user = UserId::parse("user_id", &required("user_id", body.user_id)?)?;
     let role = body.role.as_deref().map_or(Ok(Role::Member), Role::parse)?;
     let new = NewMember::new(path.get("id")?, user, role)?;
-    caller.must_be(acting("requester_id", body.requester_id.as_deref())?)?;
+    let requester = acting("requester_id", body.requester_id.as_deref())?;
+    app.act_as.execute(&caller, requester, [Target::Group(new.group), Target::User(user)]).await?;
     let member = app.add_member.execute(&caller, new).await?;
     Ok(HttpResponse::Ok().json(Added { message: "member added", member: member.into() }))
 }
@@ -79,7 +81,8 @@ pub async fn change_role(
 ) -> Result<HttpResponse, ApiError> {
     let (group, user) = (path.get("id")?, path.get("user_id")?);
     let role = Role::parse(&required("role", body.role)?)?;
-    caller.must_be(acting("requester_id", body.requester_id.as_deref())?)?;
+    let requester = acting("requester_id", body.requester_id.as_deref())?;
+    app.act_as.execute(&caller, requester, [Target::Group(group), Target::User(user)]).await?;
     let member = app.change_role.execute(&caller, group, user, role).await?;
     Ok(HttpResponse::Ok().json(wire::Member::from(member)))
 }
@@ -95,7 +98,7 @@ pub async fn remove(
     Signed { caller, input: (path, Json(body)) }: Signed<(PathIds, Json<RequesterBody>)>,
 ) -> Result<HttpResponse, ApiError> {
     let (group, user) = (path.get("id")?, path.get("user_id")?);
-    caller.must_be(body.requester()?)?;
+    app.act_as.execute(&caller, body.requester()?, [Target::Group(group), Target::User(user)]).await?;
     app.remove_member.execute(&caller, group, user).await?;
     Ok(HttpResponse::NoContent().finish())
 }
@@ -120,7 +123,8 @@ pub async fn leave(
     Signed { caller, input: (path, Json(body)) }: Signed<(PathIds, Json<LeaveBody>)>,
 ) -> Result<HttpResponse, ApiError> {
     let group = path.get("id")?;
-    caller.must_be(acting("user_id", body.user_id.as_deref())?)?;
+    let leaving = acting("user_id", body.user_id.as_deref())?;
+    app.act_as.execute(&caller, leaving, [Target::Group(group)]).await?;
     app.remove_member.execute(&caller, group, caller.user).await?;
     Ok(HttpResponse::NoContent().finish())
 }

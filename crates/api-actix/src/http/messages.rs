@@ -7,6 +7,7 @@ use super::sending::{Order, SendBody, recipient, sent};
 use super::{link, wire};
 use crate::app::UseCases;
 use actix_web::{HttpRequest, HttpResponse, web};
+use domain::acting::Target;
 use domain::messages::{Content, Cursor, Window};
 use domain::{Invalid, Limit, MessageId};
 use serde::Deserialize;
@@ -31,7 +32,7 @@ pub async fn send(
     Signed { caller, input: Json(body) }: Signed<Json<SendBody>>,
 ) -> Result<HttpResponse, ApiError> {
     let Order { sender, message } = body.order(request.headers())?;
-    caller.must_be(sender)?;
+    app.act_as.execute(&caller, sender, Target::of(message.recipient)).await?;
     Ok(sent(app.send_message.execute(&caller, message).await?))
 }
 
@@ -136,7 +137,7 @@ pub async fn edit(
     let id = ids.get("id")?;
     let sender = acting("sender_id", body.sender_id.as_deref())?;
     let content = Content::parse(&required("content", body.content)?)?;
-    caller.must_be(sender)?;
+    app.act_as.execute(&caller, sender, [Target::Message(id)]).await?;
     let message = app.edit_message.execute(&caller, id, content).await?;
     Ok(HttpResponse::Ok().json(wire::Message::from(message)))
 }
@@ -161,7 +162,8 @@ pub async fn delete(
     Signed { caller, input: (ids, Json(body)) }: Signed<(PathIds, Json<DeleteBody>)>,
 ) -> Result<HttpResponse, ApiError> {
     let id = ids.get("id")?;
-    caller.must_be(acting("sender_id", body.sender_id.as_deref())?)?;
+    let sender = acting("sender_id", body.sender_id.as_deref())?;
+    app.act_as.execute(&caller, sender, [Target::Message(id)]).await?;
     app.delete_message.execute(&caller, id).await?;
     Ok(HttpResponse::NoContent().finish())
 }

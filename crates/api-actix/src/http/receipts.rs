@@ -7,6 +7,7 @@ use super::wire;
 use crate::app::UseCases;
 use actix_web::{HttpResponse, web};
 use domain::MessageId;
+use domain::acting::Target;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -32,7 +33,8 @@ pub async fn mark_seen(
     Signed { caller, input: (ids, Json(body)) }: Signed<(PathIds, Json<SeenBody>)>,
 ) -> Result<HttpResponse, ApiError> {
     let id = ids.get("id")?;
-    caller.must_be(acting("user_id", body.user_id.as_deref())?)?;
+    let reader = acting("user_id", body.user_id.as_deref())?;
+    app.act_as.execute(&caller, reader, [Target::Message(id)]).await?;
     app.mark_seen.execute(&caller, id).await?;
     Ok(HttpResponse::Ok().json(wire::Done { message: "marked as seen" }))
 }

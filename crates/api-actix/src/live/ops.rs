@@ -9,6 +9,7 @@ use crate::http::sending::{SendBody, recipient};
 use crate::limits::{Costs, Key, Limits, Refusal};
 use actix_web::http::header::HeaderMap;
 use actix_web::web;
+use domain::acting::Target;
 use domain::messages::{Appended, Message};
 use domain::{Caller, Error, MessageId};
 use infra_live::{Connection, End, Shard};
@@ -116,7 +117,7 @@ impl Operator {
         let body: SendBody = parse_object(data)?;
         let headers = HeaderMap::new();
         let order = if broadcast == Some(true) { body.to_everybody(&headers)? } else { body.order(&headers)? };
-        self.caller.must_be(order.sender)?;
+        self.app.act_as.execute(&self.caller, order.sender, Target::of(order.message.recipient)).await?;
         let (Appended::Stored(message) | Appended::Replayed(message)) =
             self.app.send_message.execute(&self.caller, order.message).await?;
         Ok(Done::Reply(Some(Box::new(message))))

@@ -275,7 +275,7 @@ async fn a_refused_upload_leaves_nothing() {
         (to_bob().text("sender_id", bob.id.clone()), 403, None),
         // What is malformed is told before who one must be and who there is.
         (to_bob().text("sender_id", bob.id.clone()).text("content", "\0"), 400, Some("content")),
-        (file("a", b"x").text("receiver_id", NOWHERE).text("sender_id", bob.id.clone()), 403, None),
+        (file("a", b"x").text("receiver_id", NOWHERE).text("sender_id", bob.id.clone()), 404, None),
         (file("a", &noise(MOST)).text("receiver_id", NOWHERE), 404, None),
         (file("a", b"x").text("group_id", group.clone()), 404, None),
         (file("a", &noise(MOST + 1)).text("receiver_id", bob.id.clone()), 413, None),

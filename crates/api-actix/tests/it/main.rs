@@ -4,6 +4,7 @@
 mod harness;
 
 mod accounts;
+mod acting;
 mod admin;
 mod attachments;
 mod backup;
