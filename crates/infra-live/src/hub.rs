@@ -2,7 +2,7 @@
 
 use crate::frame::{Dispatch, Framer, Item, Notice, Reload};
 use crate::line::{Line, MOST_WAITING, ShardState};
-use crate::presence::{Announcement, Question, Registry};
+use crate::presence::{Announcement, Circle, Question, Registry};
 use crate::relay::{Command, Interest, Relay, Subject};
 use crate::telemetry::METRICS;
 use domain::events::{Audience, Committed, Event, EventPublisher, Head, Revision};
@@ -213,18 +213,19 @@ impl Hub {
         there
     }
 
-    pub(crate) fn depart(&self, user: UserId, session: SessionId) -> Option<u64> {
+    pub(crate) fn depart(&self, user: UserId, session: SessionId, circle: Circle) -> Option<(u64, Circle)> {
         METRICS.connections.decrement(1.0);
         self.connections.fetch_sub(1, Ordering::Relaxed);
         let mut registry = lock(&self.registry);
-        let departure = registry.depart(user, session);
+        let departure = registry.depart(user, session, circle);
         if !registry.is_connected(user) {
             self.tell_nodes(|| Command::Watch(Subject::User(user), false));
         }
         departure
     }
 
-    pub(crate) fn is_gone(&self, departure: u64, user: UserId, groups: Vec<GroupId>, contacts: Vec<UserId>) {
+    pub(crate) fn is_gone(&self, departure: u64, user: UserId, circle: Circle) {
+        let Circle { groups, contacts } = circle;
         let mut registry = lock(&self.registry);
         if registry.is_gone(user, departure) {
             let announcement = Announcement { user, online: false, groups, contacts };

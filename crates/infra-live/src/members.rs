@@ -2,6 +2,7 @@
 
 use crate::connection::Connection;
 use crate::hub::Hub;
+use crate::presence::Circle;
 use domain::events::{Audience, Head, MembershipChange};
 use domain::{GroupId, UserId};
 use std::collections::HashMap;
@@ -14,8 +15,7 @@ pub struct Absence {
     pub until: Instant,
     pub departure: u64,
     pub user: UserId,
-    pub groups: Vec<GroupId>,
-    pub contacts: Vec<UserId>,
+    pub circle: Circle,
 }
 
 /// The connections of one worker, by what they are told of.

@@ -29,6 +29,21 @@ pub(crate) struct Question {
     pub answers: mpsc::UnboundedSender<Vec<UserId>>,
 }
 
+/// Who is told of somebody's coming and going.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Circle {
+    /// Who is in these groups,
+    pub groups: Vec<GroupId>,
+    /// and these users.
+    pub contacts: Vec<UserId>,
+}
+
+impl Circle {
+    fn is_empty(&self) -> bool {
+        self.groups.is_empty() && self.contacts.is_empty()
+    }
+}
+
 #[derive(Debug, Default)]
 struct Entry {
     /// By which session each connection is.
@@ -39,6 +54,8 @@ struct Entry {
     online: bool,
     /// How often the last connection went.
     departures: u64,
+    /// What a connection that went knew, in case that those left never come to know it.
+    circle: Circle,
 }
 
 /// How many connections each user has.
@@ -101,15 +118,21 @@ impl Registry {
 
     /// Whether the user, who is connected, is to be announced as online: not after a moment's absence.
     pub fn appears(&mut self, user: UserId) -> bool {
-        self.0.get_mut(&user).is_some_and(|entry| !std::mem::replace(&mut entry.online, true))
+        self.0.get_mut(&user).is_some_and(|entry| {
+            entry.circle = Circle::default();
+            !std::mem::replace(&mut entry.online, true)
+        })
     }
 
-    /// Counts one less. Where none is left and the user was announced, gives what [`Registry::is_gone`] has to be asked
-    /// with after a while.
-    pub fn depart(&mut self, user: UserId, session: SessionId) -> Option<u64> {
+    /// Counts one less, which knew this circle: an empty one if it never began. Where none is left and the user was announced,
+    /// gives what [`Registry::is_gone`] has to be asked with after a while, and who is to be told then.
+    pub fn depart(&mut self, user: UserId, session: SessionId, circle: Circle) -> Option<(u64, Circle)> {
         let entry = self.0.get_mut(&user)?;
         if let Some(at) = entry.sessions.iter().position(|other| *other == session) {
             entry.sessions.swap_remove(at);
+        }
+        if !circle.is_empty() {
+            entry.circle = circle;
         }
         if !entry.sessions.is_empty() {
             return None;
@@ -120,7 +143,7 @@ impl Registry {
             return None;
         }
         entry.departures += 1;
-        Some(entry.departures)
+        Some((entry.departures, std::mem::take(&mut entry.circle)))
     }
 
     /// Whether the user has not come back since that departure, and is to be announced as gone.
@@ -146,7 +169,7 @@ mod tests {
         let mut registry = Registry::default();
         assert!(registry.admit(USER, SESSION, 2) && registry.admit(USER, SESSION, 2));
         assert!(!registry.admit(USER, SESSION, 2));
-        registry.depart(USER, SESSION);
+        registry.depart(USER, SESSION, Circle::default());
         assert!(registry.admit(USER, SESSION, 2));
     }
 
@@ -157,12 +180,31 @@ mod tests {
         assert!(registry.appears(USER));
         registry.admit(USER, SESSION, 9);
         assert!(!registry.appears(USER));
-        assert_eq!(registry.depart(USER, SESSION), None);
-        let first = registry.depart(USER, SESSION).unwrap();
+        assert_eq!(registry.depart(USER, SESSION, Circle::default()), None);
+        let (first, _) = registry.depart(USER, SESSION, Circle::default()).unwrap();
         registry.admit(USER, SESSION, 9);
         assert!(!registry.appears(USER) && !registry.is_gone(USER, first));
-        let second = registry.depart(USER, SESSION).unwrap();
+        let (second, _) = registry.depart(USER, SESSION, Circle::default()).unwrap();
         assert!(!registry.is_gone(USER, first));
         assert!(registry.is_gone(USER, second) && registry.0.is_empty());
+    }
+
+    #[test]
+    fn whose_last_connection_never_began_goes_all_the_same() {
+        let circle = |n| Circle { groups: vec![GroupId(Uuid::from_u128(n))], contacts: vec![] };
+        let mut registry = Registry::default();
+        for _ in 0..2 {
+            registry.admit(USER, SESSION, 9);
+        }
+        registry.appears(USER);
+        assert_eq!(registry.depart(USER, SESSION, circle(1)), None);
+        assert_eq!(registry.depart(USER, SESSION, Circle::default()), Some((1, circle(1))));
+        // What one that begins knows is newer.
+        for _ in 0..2 {
+            registry.admit(USER, SESSION, 9);
+        }
+        registry.depart(USER, SESSION, circle(1));
+        registry.appears(USER);
+        assert_eq!(registry.depart(USER, SESSION, circle(2)), Some((2, circle(2))));
     }
 }

@@ -6,7 +6,7 @@ use crate::hub::{Hub, Refused};
 use crate::line::ShardState;
 use crate::members::{Absence, Members, remove};
 use crate::outbox::End;
-use crate::presence::{Announcement, Question};
+use crate::presence::{Announcement, Circle, Question};
 use bytes::Bytes;
 use domain::events::{Event, MembershipChange, Revision};
 use domain::live::Roster;
@@ -213,10 +213,10 @@ impl Shard {
             members.leave(*group, connection);
         }
         self.state.connections.fetch_sub(1, Ordering::SeqCst);
-        if let Some(departure) = self.hub.depart(connection.user, connection.session) {
+        let circle = Circle { groups, contacts: connection.contacts.take() };
+        if let Some((departure, circle)) = self.hub.depart(connection.user, connection.session, circle) {
             let until = Instant::now() + self.hub.options.absence;
-            let contacts = connection.contacts.take();
-            members.absences.push(Absence { until, departure, user: connection.user, groups, contacts });
+            members.absences.push(Absence { until, departure, user: connection.user, circle });
         }
     }
 
@@ -379,8 +379,8 @@ impl Shard {
         }
         let gone: Vec<_> = members.absences.extract_if(.., |absence| absence.until <= now).collect();
         drop(members);
-        for Absence { departure, user, groups, contacts, .. } in gone {
-            self.hub.is_gone(departure, user, groups, contacts);
+        for Absence { departure, user, circle, .. } in gone {
+            self.hub.is_gone(departure, user, circle);
         }
     }
 }

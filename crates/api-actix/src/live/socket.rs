@@ -163,7 +163,7 @@ fn encode(outgoing: Outgoing) -> Bytes {
 fn close_of(end: End) -> (u16, Option<String>) {
     match end {
         End::SignedOut => (SIGNED_OUT, Some("signed out".to_owned())),
-        End::Lagging => (LAGGING, Some("too slow: connect again with ?since=".to_owned())),
+        End::Lagging => (LAGGING, Some("events may be missing: connect again with ?since=".to_owned())),
         End::Silent => (LAGGING, Some("no sign of life: connect again with ?since=".to_owned())),
         End::Stopping => (GOING_AWAY, Some(format!("retry={}", handshake::retry_hint()))),
         End::Transport(code) => (code, None),
