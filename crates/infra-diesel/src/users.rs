@@ -271,9 +271,15 @@ impl UserRepository for Store {
         .await
     }
 
-    async fn delete(&self, id: UserId, at: Timestamp) -> Result<()> {
+    async fn delete(&self, id: UserId, proven: Option<PasswordHash>, at: Timestamp) -> Result<()> {
         self.write(id.0, move |tx| {
-            let forgotten = diesel::update(users::table.find(Id::from(id)).filter(users::deleted_at.is_null()))
+            if lock_user(tx.conn, id)?.is_none_or(|user| user.deleted_at.is_some()) {
+                return Ok(NotFound::User.err()?);
+            }
+            if !has_password(tx.conn, id, proven.as_ref())? {
+                return Ok(Forbidden::WrongCurrentPassword.err()?);
+            }
+            diesel::update(users::table.find(Id::from(id)).filter(users::deleted_at.is_null()))
                 .set((
                     users::email.eq(None::<String>),
                     users::email_key.eq(None::<String>),
@@ -284,9 +290,6 @@ impl UserRepository for Store {
                     users::deleted_at.eq(Time::from(at)),
                 ))
                 .execute(tx.conn)?;
-            if forgotten == 0 {
-                return Ok(NotFound::User.err()?);
-            }
             // In the order of their ids, as all who lock several conversations.
             let groups: Vec<Id> = members::table
                 .inner_join(conversations::table)

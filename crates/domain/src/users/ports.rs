@@ -64,8 +64,10 @@ pub trait UserRepository: Send + Sync {
     /// email, forgets password and display name, keeps the username taken. Messages stay.
     ///
     /// # Errors
-    /// [`NotFound::User`](crate::NotFound::User) where there is no such living user.
-    async fn delete(&self, id: UserId, at: Timestamp) -> Result<()>;
+    /// [`NotFound::User`](crate::NotFound::User) where there is no such living user. MUST answer
+    /// [`Forbidden::WrongCurrentPassword`](crate::Forbidden::WrongCurrentPassword) where the password that was `proven`, by its
+    /// hash, is not the user's any more.
+    async fn delete(&self, id: UserId, proven: Option<PasswordHash>, at: Timestamp) -> Result<()>;
 }
 
 /// Slow hashes, computed where they stall nobody.

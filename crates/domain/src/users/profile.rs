@@ -88,8 +88,8 @@ impl DeleteAccount {
     /// # Errors
     /// [`Forbidden::WrongCurrentPassword`], [`Invalid`] where it is missing and one is set.
     pub async fn execute(&self, caller: &Caller, current: CurrentPassword) -> Result<()> {
-        current.prove(&*self.users, &*self.hasher, caller).await?;
-        self.users.delete(caller.user, self.clock.now()).await.map_err(ended_meanwhile)
+        let proven = current.prove(&*self.users, &*self.hasher, caller).await?;
+        self.users.delete(caller.user, proven, self.clock.now()).await.map_err(ended_meanwhile)
     }
 }
 
@@ -203,7 +203,11 @@ mod tests {
     fn an_account_ends_with_its_password_or_without_where_there_is_none() {
         for (has_password, current) in [(true, Some(RIGHT)), (false, None), (false, Some("whatever"))] {
             let mut users = users(has_password);
-            users.expect_delete().once().withf(|id, when| (*id, *when) == (user(1), at(7))).returning(|_, _| Ok(()));
+            let proven = has_password.then(|| PasswordHash("old".to_owned()));
+            let ends = move |id: &crate::UserId, hash: &Option<PasswordHash>, when: &crate::Timestamp| {
+                (*id, *when) == (user(1), at(7)) && *hash == proven
+            };
+            users.expect_delete().once().withf(ends).returning(|_, _, _| Ok(()));
             let delete = delete(users);
             outcome(delete.execute(&caller(1), CurrentPassword(current.map(str::to_owned)))).unwrap();
         }

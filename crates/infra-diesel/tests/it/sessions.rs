@@ -3,7 +3,7 @@
 use crate::world::{World, at, fresh, now};
 use domain::events::Event;
 use domain::sessions::{LiveSession, Session, SessionRepository, UserAgent};
-use domain::users::{UserRepository, UserRole};
+use domain::users::UserRole;
 use domain::{SessionId, UserId};
 use test_support::{Backend, TestDb};
 
@@ -53,7 +53,7 @@ async fn an_end_is_known_at_once_though_remembered(db: TestDb) {
     }
     let session = begin(&world, ada).await;
     world.live(session.id).await.unwrap().unwrap();
-    UserRepository::delete(&*world, ada, now()).await.unwrap();
+    world.delete_user(ada).await;
     assert_eq!(world.live(session.id).await.unwrap(), None);
 }
 

@@ -1,6 +1,6 @@
 //! `UserRepository`.
 
-use crate::world::{World, fresh, limit, now, refused};
+use crate::world::{World, delete_user, fresh, limit, now, refused};
 use domain::events::Event;
 use domain::groups::{GroupRepository, MemberRepository, Role, Visibility};
 use domain::messages::{MessageReader, Recipient};
@@ -224,6 +224,9 @@ async fn a_new_password_ends_the_other_sessions(db: TestDb) {
     let late = Session::begin(SessionId(fresh()), ada, None, now());
     let refused = SessionRepository::create(&*world, late, Some(PasswordHash("hash of ada".to_owned()))).await;
     assert!(matches!(refused, Err(Error::Unauthenticated(Unauthenticated::InvalidCredentials))), "{refused:?}");
+    let old = Some(PasswordHash("hash of ada".to_owned()));
+    let refused = UserRepository::delete(&*world, ada, old, now()).await;
+    assert!(matches!(refused, Err(Error::Forbidden(Forbidden::WrongCurrentPassword))), "{refused:?}");
     assert_eq!(world.live(other).await.unwrap(), None);
     assert!(world.live(kept).await.unwrap().is_some() && world.live(anothers).await.unwrap().is_some());
     assert_eq!(world.events.take(), [Event::SessionEnded { user: ada, session: other }]);
@@ -241,7 +244,7 @@ async fn a_deleted_user_is_forgotten_but_for_the_name(db: TestDb) {
     world.live(session.id).await.unwrap().unwrap();
     world.events.take();
     let when = now();
-    UserRepository::delete(&*world, ada, when).await.unwrap();
+    delete_user(&world, ada, when).await.unwrap();
     assert_eq!(world.events.take(), [Event::SessionEnded { user: ada, session: session.id }, Event::UserDeleted(ada)]);
     let found = UserRepository::find(&*world, ada).await.unwrap().unwrap();
     assert_eq!((found.deleted_at, found.email.clone(), found.display_name.clone()), (Some(when), None, None));
@@ -253,8 +256,8 @@ async fn a_deleted_user_is_forgotten_but_for_the_name(db: TestDb) {
     assert_eq!(world.raw().number("SELECT count(*) FROM users WHERE password_hash IS NOT NULL"), 0);
     refused!(world.create_user("ADA", None).await, "Conflict(UsernameTaken)");
     world.create_user("bob", Some("a@example.org")).await.unwrap();
-    refused!(UserRepository::delete(&*world, ada, now()).await, "NotFound(User)");
-    refused!(UserRepository::delete(&*world, UserId(fresh()), now()).await, "NotFound(User)");
+    refused!(delete_user(&world, ada, now()).await, "NotFound(User)");
+    refused!(delete_user(&world, UserId(fresh()), now()).await, "NotFound(User)");
 }
 
 async fn groups_of_a_deleted_owner_pass_to_the_heir_or_end(db: TestDb) {

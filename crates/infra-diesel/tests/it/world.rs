@@ -98,6 +98,12 @@ pub async fn open(db: &TestDb, policy: ServerPolicy, events: Arc<dyn EventPublis
     Store::open(db.url(), options).await.unwrap()
 }
 
+/// Deletes by the password that the user has.
+pub async fn delete_user(store: &Store, id: UserId, at: Timestamp) -> Result<()> {
+    let proven = store.credentials(id).await?.and_then(|credentials| credentials.password);
+    UserRepository::delete(store, id, proven, at).await
+}
+
 impl World {
     pub async fn new(db: TestDb) -> Self {
         Self::with(db, ServerPolicy::default()).await
@@ -142,7 +148,7 @@ impl World {
     }
 
     pub async fn delete_user(&self, id: UserId) {
-        UserRepository::delete(&self.store, id, now()).await.unwrap();
+        delete_user(&self.store, id, now()).await.unwrap();
     }
 
     pub async fn group(&self, owner: UserId, name: &str, visibility: Visibility) -> GroupId {

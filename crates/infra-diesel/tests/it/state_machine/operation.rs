@@ -1,7 +1,7 @@
 //! What can be asked: as generated, with small numbers for whom and what; and as asked, with ids.
 
 use super::model::Model;
-use crate::world::{at, limit};
+use crate::world::{at, delete_user, limit};
 use domain::conversations::{ConversationCursor, ConversationRepository};
 use domain::groups::{
     Description, GroupChange, GroupName, GroupNamePrefix, GroupRepository, MemberRepository, NewGroup, NewMember, Role,
@@ -147,7 +147,7 @@ impl Call {
             Self::ChangeProfile(user, change, at) => {
                 shown(UserRepository::change(store, user, change, SessionId(Uuid::nil()), at).await)
             }
-            Self::DeleteUser(user, at) => shown(UserRepository::delete(store, user, at).await),
+            Self::DeleteUser(user, at) => shown(delete_user(store, user, at).await),
             Self::CreateGroup(new) => shown(GroupRepository::create(store, new).await),
             Self::ChangeGroup(actor, group, change, at) => {
                 shown(GroupRepository::change(store, actor, group, change, at).await)
