@@ -19,6 +19,8 @@ pub struct Examined {
     pub version: String,
     /// Settings of Postgres that let it lose what it has answered.
     pub unsafe_settings: Vec<&'static str>,
+    /// The `lc_messages` of a Postgres whose errors are in another language than English.
+    pub other_language: Option<String>,
     /// Whether its tables are older than this program.
     pub is_older: bool,
     /// Migrations that were run on it and that this program does not know.
@@ -83,8 +85,9 @@ fn examine(conn: &mut AnyConnection) -> Result<Examined, OpenError> {
     let unknown = if is_new { Vec::new() } else { migrations::unknown(conn).map_err(OpenError::Read)? };
     let is_unfinished = copy::is_unfinished(conn).map_err(unread)?;
     let unsafe_settings = postgres::unsafe_settings(conn)?;
+    let other_language = postgres::other_language(conn)?;
     let (now, newest) = times(conn, is_older).map_err(|error| unread(error.into()))?;
-    Ok(Examined { version, unsafe_settings, is_older, unknown, is_unfinished, now, newest })
+    Ok(Examined { version, unsafe_settings, other_language, is_older, unknown, is_unfinished, now, newest })
 }
 
 /// What the database takes the time to be, and when its newest message was sent.

@@ -39,13 +39,16 @@ struct Settings {
     synchronous_commit: String,
     #[diesel(sql_type = Text)]
     full_page_writes: String,
+    #[diesel(sql_type = Text)]
+    lc_messages: String,
 }
 
 fn settings(conn: &mut PgConnection) -> QueryResult<Settings> {
     diesel::sql_query(
         "SELECT current_setting('server_version_num')::int AS version, current_setting('server_version') AS version_name, \
          current_setting('fsync') AS fsync, current_setting('synchronous_commit') AS synchronous_commit, \
-         current_setting('full_page_writes') AS full_page_writes",
+         current_setting('full_page_writes') AS full_page_writes, \
+         current_setting('lc_messages') AS lc_messages",
     )
     .get_result(conn)
 }
@@ -83,6 +86,36 @@ pub fn check_durability(conn: &mut AnyConnection, allowed: bool) -> Result<(), U
     Ok(())
 }
 
+/// Warns of a Postgres whose errors are not in English: what is away for a moment would be told as a fault of ours.
+///
+/// # Errors
+/// [`UnfitPostgres::Silent`].
+pub fn warn_of_language(conn: &mut AnyConnection) -> Result<(), UnfitPostgres> {
+    if let Some(lc_messages) = other_language(conn)? {
+        tracing::warn!(
+            lc_messages,
+            "Postgres tells errors in a language that is not understood: ALTER ROLE ... SET lc_messages = 'C'"
+        );
+    }
+    Ok(())
+}
+
+/// The setting by which a Postgres tells errors in another language than English, if it does.
+///
+/// # Errors
+/// [`UnfitPostgres::Silent`].
+pub fn other_language(conn: &mut AnyConnection) -> Result<Option<String>, UnfitPostgres> {
+    let AnyConnection::Postgres(conn) = conn else { return Ok(None) };
+    let Settings { lc_messages, .. } = settings(conn)?;
+    Ok((!is_english(&lc_messages)).then_some(lc_messages))
+}
+
+/// Whether messages of that locale are in English, as far as its name tells (Windows has its own: `English_United States.1252`).
+fn is_english(locale: &str) -> bool {
+    let language = locale.split(['_', '-', '.', '@']).next().unwrap_or_default();
+    ["", "C", "POSIX", "en", "English"].contains(&language)
+}
+
 /// The settings that let a Postgres lose what it has answered.
 ///
 /// # Errors
@@ -92,4 +125,19 @@ pub fn unsafe_settings(conn: &mut AnyConnection) -> Result<Vec<&'static str>, Un
     let Settings { fsync, synchronous_commit, full_page_writes, .. } = settings(conn)?;
     let values = [("fsync", fsync), ("synchronous_commit", synchronous_commit), ("full_page_writes", full_page_writes)];
     Ok(values.into_iter().filter(|(_, value)| value == "off").map(|(setting, _)| setting).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn languages_are_told_by_their_names() {
+        for locale in ["", "C", "C.UTF-8", "POSIX", "en_US.UTF-8", "en-GB", "English_United States.1252"] {
+            assert!(is_english(locale), "{locale}");
+        }
+        for locale in ["de_DE.UTF-8", "eo", "es_ES@euro", "German_Germany.1252", "Cs"] {
+            assert!(!is_english(locale), "{locale}");
+        }
+    }
 }

@@ -109,6 +109,7 @@ impl Store {
         let (url, lock, revisions) = blocking(move || {
             let mut prepared = prepare(&url)?;
             postgres::check_durability(&mut prepared.conn, options.allow_unsafe_durability)?;
+            postgres::warn_of_language(&mut prepared.conn)?;
             let revisions = Revisions::start(&mut prepared.conn).map_err(|error| OpenError::Migrate(error.into()))?;
             Ok((url, prepared.lock, Arc::new(revisions)))
         })

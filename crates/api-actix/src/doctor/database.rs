@@ -33,6 +33,7 @@ pub async fn examine(config: &Config) -> Database {
     };
     let mut findings = vec![Finding::ok(CHECK, format!("{shown} answers: {}", examined.version))];
     findings.push(judge_durability(&examined.unsafe_settings, config.allow_unsafe_durability));
+    findings.extend(examined.other_language.as_deref().map(judge_language));
     findings.push(judge_migrations(&examined));
     findings.push(judge_clocks(SystemClock.now(), examined.now, examined.newest));
     let is_readable = !examined.is_older && !examined.is_unfinished;
@@ -57,6 +58,12 @@ fn judge_durability(unsafe_settings: &[&str], allowed: bool) -> Finding {
             Finding::wrong(CHECK, format!("{off} off: answers may be lost, and no server starts; turn it on"))
         }
     }
+}
+
+fn judge_language(lc_messages: &str) -> Finding {
+    let advice = "its errors are not understood, and told as faults of this server: as a superuser, run \
+                  ALTER ROLE ... SET lc_messages = 'C' for the role of the URL";
+    Finding::warning("language", format!("lc_messages is {lc_messages}: {advice}"))
 }
 
 fn judge_migrations(examined: &Examined) -> Finding {
@@ -124,6 +131,7 @@ mod tests {
         let good = Examined {
             version: String::new(),
             unsafe_settings: Vec::new(),
+            other_language: None,
             is_older: false,
             unknown: Vec::new(),
             is_unfinished: false,

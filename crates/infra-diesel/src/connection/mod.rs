@@ -83,6 +83,9 @@ impl AnyConnection {
                     }
                 };
                 set_up(&mut conn, &format!("SET TIME ZONE 'UTC'; {limits}"))?;
+                // Some errors are told apart by their words. Not everybody may choose the language; who may not is warned at start
+                // where it is another.
+                let _ = conn.batch_execute("SET lc_messages = 'C'");
                 Ok(Self::Postgres(conn))
             }
         }
