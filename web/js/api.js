@@ -78,7 +78,7 @@ export class Api {
   signUp(account) { return this.json('POST', '/signup', { body: account }); }
   logIn(username, password) { return this.json('POST', '/login', { body: { username, password } }); }
   logOut() { return this.json('POST', '/logout'); }
-  sessions() { return this.json('GET', '/sessions'); }
+  sessions() { return this.json('GET', '/sessions?limit=200'); }
   endSession(id) { return this.json('DELETE', `/sessions/${id}`); }
   me() { return this.json('GET', '/me'); }
   changeMe(changes) { return this.json('PATCH', '/me', { body: changes }); }
@@ -107,7 +107,7 @@ export class Api {
   broadcast(content, key) { return this.json('POST', '/broadcast/send', { body: { content }, headers: { 'Idempotency-Key': key } }); }
   edit(id, content) { return this.json('PUT', `/messages/${id}`, { body: { content } }); }
   deleteMessage(id) { return this.json('DELETE', `/messages/${id}`); }
-  receipts(id) { return this.json('GET', `/messages/${id}/seen`); }
+  receipts(id) { return this.json('GET', `/messages/${id}/seen?limit=200`); }
   read(conversation, upTo) { return this.json('POST', `/conversations/${conversation}/read`, { body: { up_to: upTo } }); }
 
   // Files

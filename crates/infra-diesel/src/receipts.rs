@@ -18,7 +18,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Text};
 use domain::events::Event;
 use domain::receipts::{Receipt, ReceiptRepository, SENDERS_TOLD_OF, Unseen};
-use domain::{ConversationId, MessageId, NotFound, Result, Timestamp, UserId};
+use domain::{ConversationId, Limit, MessageId, NotFound, Page, Result, Timestamp, UserId};
 
 #[derive(Insertable)]
 #[diesel(table_name = receipts)]
@@ -30,14 +30,15 @@ struct ReceiptRow {
     seen_at: Time,
 }
 
-/// Whether a receipt of the reader covers the place.
-fn is_seen(conn: &mut AnyConnection, of: Id, reader: Id, seq: i64) -> DbResult<bool> {
+/// When the reader saw what is at the place, if ever.
+fn seen_at(conn: &mut AnyConnection, of: Id, reader: Id, seq: i64) -> DbResult<Option<Time>> {
     // Receipts of one reader do not overlap: only the first that ends there or later can cover it.
     let next = receipts::table
         .filter(receipts::conversation_id.eq(of).and(receipts::user_id.eq(reader)).and(receipts::seq.ge(seq)))
         .order(receipts::seq.asc())
-        .select(receipts::from_seq);
-    Ok(next.first::<i64>(conn).optional()?.is_some_and(|from| from < seq))
+        .select((receipts::from_seq, receipts::seen_at));
+    let next: Option<(i64, Time)> = next.first(conn).optional()?;
+    Ok(next.filter(|(from, _)| *from < seq).map(|(_, seen_at)| seen_at))
 }
 
 /// The reader's watermark. Of the broadcast, where everybody is in without a row, the row is made here.
@@ -101,7 +102,7 @@ fn mark_seen(tx: &mut crate::writer::Tx<'_>, reader: UserId, id: MessageId, at: 
     };
     access.may_mark()?;
     let me = Id::from(reader);
-    if message.sender.id == reader || is_seen(tx.conn, conversation.id, me, message.seq)? {
+    if message.sender.id == reader || seen_at(tx.conn, conversation.id, me, message.seq)?.is_some() {
         return Ok(());
     }
     let read_up_to = watermark(tx.conn, &conversation, me, at)?;
@@ -221,8 +222,12 @@ JOIN receipts r ON r.conversation_id = $1 AND r.user_id = readers.user_id
     AND r.seq = (SELECT min(n.seq) FROM receipts n
                  WHERE n.conversation_id = $1 AND n.user_id = readers.user_id AND n.seq >= $2)
 JOIN users u ON u.id = readers.user_id AND u.deleted_at IS NULL
-WHERE r.from_seq < $2 AND u.id <> $3
-ORDER BY r.seen_at, u.id";
+WHERE r.from_seq < $2 AND u.id <> $3 AND (r.seen_at > $4 OR (r.seen_at = $4 AND u.id > $5))
+ORDER BY r.seen_at, u.id
+LIMIT $6";
+
+/// Before any receipt: the first moment of year 1.
+const BOTTOM: (Time, Id) = (Time(-62_135_596_800_000_000), Id(uuid::Uuid::nil()));
 
 #[derive(QueryableByName)]
 struct UnseenRow {
@@ -286,17 +291,34 @@ impl ReceiptRepository for Store {
         self.write(reader.0, move |tx| mark_read(tx, reader, of, up_to, at)).await
     }
 
-    async fn of_message(&self, viewer: UserId, message: MessageId) -> Result<Vec<Receipt>> {
+    async fn of_message(
+        &self,
+        viewer: UserId,
+        message: MessageId,
+        after: Option<UserId>,
+        limit: Limit,
+    ) -> Result<Page<Receipt>> {
         self.snapshot(move |conn| {
             let Some((conversation, message)) = find_visible(conn, viewer, message)? else {
                 return Ok(NotFound::Message.err()?);
+            };
+            let behind = match after.map(Id::from) {
+                Some(after) => match seen_at(conn, conversation.id, after, message.seq)? {
+                    Some(seen_at) => (seen_at, after),
+                    None => return Ok(NotFound::User.err()?),
+                },
+                None => BOTTOM,
             };
             let rows: Vec<SeenRow> = diesel::sql_query(SEEN_BY)
                 .bind::<SqlId, _>(conversation.id)
                 .bind::<BigInt, _>(message.seq)
                 .bind::<SqlId, _>(Id::from(message.sender.id))
+                .bind::<SqlTime, _>(behind.0)
+                .bind::<SqlId, _>(behind.1)
+                .bind::<BigInt, _>(limit.get() as i64 + 1)
                 .load(conn)?;
-            let receipts = rows.into_iter().map(|row| {
+            let page = Page::from_surplus(rows, limit);
+            let receipts = page.items.into_iter().map(|row| {
                 let user = ProfileRow {
                     id: row.id,
                     username: row.username,
@@ -306,7 +328,7 @@ impl ReceiptRepository for Store {
                 };
                 Receipt { user: row.id.into(), username: user.profile().username, seen_at: row.seen_at.into() }
             });
-            Ok(receipts.collect())
+            Ok(Page { items: receipts.collect(), more: page.more })
         })
         .await
     }

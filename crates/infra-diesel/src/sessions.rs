@@ -10,7 +10,7 @@ use diesel::prelude::*;
 use domain::events::Event;
 use domain::sessions::{LiveSession, Session, SessionRepository, UserAgent};
 use domain::users::{PasswordHash, Username};
-use domain::{Result, SessionId, Timestamp, Unauthenticated, UserId};
+use domain::{Limit, NotFound, Page, Result, SessionId, Timestamp, Unauthenticated, UserId};
 use std::collections::HashMap;
 use std::sync::{PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -150,22 +150,38 @@ impl SessionRepository for Store {
         Ok(found.and_then(|session| self.sessions().remember(id, session)))
     }
 
-    async fn list(&self, user: UserId, since: Timestamp) -> Result<Vec<Session>> {
-        self.read(move |conn| {
-            let rows: Vec<SessionRow> = sessions::table
+    async fn list(
+        &self,
+        user: UserId,
+        since: Timestamp,
+        after: Option<SessionId>,
+        limit: Limit,
+    ) -> Result<Page<Session>> {
+        self.snapshot(move |conn| {
+            let mut query = sessions::table
                 .filter(sessions::user_id.eq(Id::from(user)).and(sessions::revoked_at.is_null()))
                 .filter(sessions::created_at.gt(Time::from(since)))
                 .order((sessions::created_at.desc(), sessions::id.desc()))
+                .limit(limit.get() as i64 + 1)
                 .select(SessionRow::as_select())
-                .load(conn)?;
-            let sessions = rows.into_iter().map(|row| Session {
+                .into_boxed();
+            if let Some(after) = after.map(Id::from) {
+                let place = sessions::table.find(after).filter(sessions::user_id.eq(Id::from(user)));
+                let Some(begun) = place.select(sessions::created_at).first::<Time>(conn).optional()? else {
+                    return Ok(NotFound::Session.err()?);
+                };
+                let beside = sessions::created_at.eq(begun).and(sessions::id.lt(after));
+                query = query.filter(sessions::created_at.lt(begun).or(beside));
+            }
+            let page = Page::from_surplus(query.load::<SessionRow>(conn)?, limit);
+            let sessions = page.items.into_iter().map(|row| Session {
                 id: row.id.into(),
                 user: row.user_id.into(),
                 created_at: row.created_at.into(),
                 last_seen_at: row.last_seen_at.into(),
                 user_agent: row.user_agent.as_deref().map(UserAgent::clean),
             });
-            Ok(sessions.collect())
+            Ok(Page { items: sessions.collect(), more: page.more })
         })
         .await
     }

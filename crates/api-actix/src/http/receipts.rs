@@ -1,11 +1,11 @@
 //! What was seen and what was not: `/messages/{id}/seen`, `/messages/unseen/{user_id}`, `/conversations/{id}/read`.
 
 use super::error::ApiError;
-use super::extract::{Json, PathIds, Signed, acting, required};
-use super::openapi::Refused;
-use super::wire;
+use super::extract::{Json, PageQuery, PathIds, Query, Signed, acting, required};
+use super::openapi::{Page, Refused};
+use super::{link, wire};
 use crate::app::UseCases;
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use domain::MessageId;
 use domain::acting::Target;
 use serde::Deserialize;
@@ -39,17 +39,22 @@ pub async fn mark_seen(
     Ok(HttpResponse::Ok().json(wire::Done { message: "marked as seen" }))
 }
 
-/// Lists who has seen a message, and when.
+/// Lists who has seen a message, and when, in that order.
 #[utoipa::path(
     get, path = "/messages/{id}/seen",
-    responses((status = 200, description = "Who has seen it", body = [wire::Receipt]), Refused<404>),
+    params(PageQuery),
+    responses(Page<wire::Receipt>, Refused<404>),
 )]
 pub async fn list(
     app: web::Data<UseCases>,
-    Signed { caller, input: ids }: Signed<PathIds>,
+    request: HttpRequest,
+    Signed { caller, input: (ids, Query(query)) }: Signed<(PathIds, Query<PageQuery>)>,
 ) -> Result<HttpResponse, ApiError> {
-    let receipts = app.list_receipts.execute(&caller, ids.get("id")?).await?;
-    Ok(HttpResponse::Ok().json(receipts.into_iter().map(wire::Receipt::from).collect::<Vec<_>>()))
+    let id = ids.get("id")?;
+    let (after, limit) = query.read()?;
+    let page = app.list_receipts.execute(&caller, id, after, limit).await?;
+    let next = page.items.last().filter(|_| page.more).map(|last| ("after", last.user.to_string()));
+    Ok(link::page(&request, page.items.into_iter().map(wire::Receipt::from), next))
 }
 
 /// Counts what one has not seen.

@@ -2,9 +2,9 @@
 
 use super::door::Door;
 use super::error::ApiError;
-use super::extract::{Json, Open, PathIds, Signed, required};
-use super::openapi::Refused;
-use super::wire;
+use super::extract::{Json, Open, PageQuery, PathIds, Query, Signed, required};
+use super::openapi::{Page, Refused};
+use super::{link, wire};
 use crate::app::UseCases;
 use crate::tokens::Tokens;
 use actix_web::http::header;
@@ -75,15 +75,22 @@ pub async fn log_out(app: web::Data<UseCases>, Signed { caller, .. }: Signed) ->
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// Lists one's own logins.
+/// Lists one's own logins, newest first.
 #[utoipa::path(
     get, path = "/sessions",
-    responses((status = 200, description = "One's logins", body = [wire::Session])),
+    params(PageQuery),
+    responses(Page<wire::Session>, Refused<404>),
 )]
-pub async fn list(app: web::Data<UseCases>, Signed { caller, .. }: Signed) -> Result<HttpResponse, ApiError> {
-    let sessions = app.list_sessions.execute(&caller).await?;
-    let listed = sessions.into_iter().map(|session| wire::Session::listed(session, caller.session));
-    Ok(HttpResponse::Ok().json(listed.collect::<Vec<_>>()))
+pub async fn list(
+    app: web::Data<UseCases>,
+    request: HttpRequest,
+    Signed { caller, input: Query(query) }: Signed<Query<PageQuery>>,
+) -> Result<HttpResponse, ApiError> {
+    let (after, limit) = query.read()?;
+    let page = app.list_sessions.execute(&caller, after, limit).await?;
+    let next = page.items.last().filter(|_| page.more).map(|last| ("after", last.id.to_string()));
+    let listed = page.items.into_iter().map(|session| wire::Session::listed(session, caller.session));
+    Ok(link::page(&request, listed, next))
 }
 
 /// Ends one of one's own logins.

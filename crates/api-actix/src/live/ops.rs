@@ -225,7 +225,13 @@ mod tests {
             away()
         }
 
-        async fn list(&self, _: UserId, _: Timestamp) -> domain::Result<Vec<Session>> {
+        async fn list(
+            &self,
+            _: UserId,
+            _: Timestamp,
+            _: Option<SessionId>,
+            _: domain::Limit,
+        ) -> domain::Result<domain::Page<Session>> {
             away()
         }
 

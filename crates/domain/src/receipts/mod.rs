@@ -3,6 +3,7 @@
 use crate::context::{Caller, Clock, Timestamp};
 use crate::error::{Forbidden, Result};
 use crate::ids::{ConversationId, GroupId, MessageId, UserId};
+use crate::page::{Limit, Page};
 use async_trait::async_trait;
 use std::sync::Arc;
 
@@ -59,11 +60,18 @@ pub trait ReceiptRepository: Send + Sync {
     /// `up_to` is no message of it; then the rule's.
     async fn mark_read(&self, reader: UserId, of: ConversationId, up_to: MessageId, at: Timestamp) -> Result<()>;
 
-    /// Who has seen a live message (its sender and deleted users left out), by when.
+    /// Who has seen a live message (its sender and deleted users left out), by when and then by id; behind `after`, if given.
     ///
     /// # Errors
-    /// [`NotFound::Message`](crate::NotFound::Message) where the viewer may not read it.
-    async fn of_message(&self, viewer: UserId, message: MessageId) -> Result<Vec<Receipt>>;
+    /// [`NotFound::Message`](crate::NotFound::Message) where the viewer may not read it, [`NotFound::User`](crate::NotFound::User)
+    /// where `after` has not seen it.
+    async fn of_message(
+        &self,
+        viewer: UserId,
+        message: MessageId,
+        after: Option<UserId>,
+        limit: Limit,
+    ) -> Result<Page<Receipt>>;
 
     /// What the user has not seen. MUST cost in proportion to what is unseen, not to what was ever said.
     async fn unseen(&self, user: UserId) -> Result<Unseen>;
@@ -110,8 +118,14 @@ pub struct ListReceipts {
 impl ListReceipts {
     /// # Errors
     /// Those of [`ReceiptRepository::of_message`].
-    pub async fn execute(&self, caller: &Caller, message: MessageId) -> Result<Vec<Receipt>> {
-        self.receipts.of_message(caller.user, message).await
+    pub async fn execute(
+        &self,
+        caller: &Caller,
+        message: MessageId,
+        after: Option<UserId>,
+        limit: Limit,
+    ) -> Result<Page<Receipt>> {
+        self.receipts.of_message(caller.user, message, after, limit).await
     }
 }
 
@@ -161,10 +175,17 @@ mod tests {
     fn receipts_are_read_as_the_caller() {
         let mut receipts = MockReceiptRepository::new();
         let seen = Receipt { user: user(2), username: "bob".to_owned(), seen_at: at(5) };
-        let found = vec![seen.clone()];
-        receipts.expect_of_message().once().with(eq(user(1)), eq(message_id(3))).return_once(move |_, _| Ok(found));
+        let found = Page { items: vec![seen.clone()], more: false };
+        receipts
+            .expect_of_message()
+            .once()
+            .withf(|viewer, of, after, limit| {
+                (*viewer, *of, *after, limit.get()) == (user(1), message_id(3), Some(user(4)), 3)
+            })
+            .return_once(move |_, _, _, _| Ok(found));
         let list = ListReceipts { receipts: Arc::new(receipts) };
-        assert_eq!(outcome(list.execute(&caller(1), message_id(3))).unwrap(), [seen]);
+        let three = Limit::of_list(Some(3)).unwrap();
+        assert_eq!(outcome(list.execute(&caller(1), message_id(3), Some(user(4)), three)).unwrap().items, [seen]);
     }
 
     #[test]

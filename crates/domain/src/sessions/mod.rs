@@ -3,6 +3,7 @@
 use crate::context::{Caller, Timestamp};
 use crate::error::{Invalid, NotFound, Result, Unauthenticated};
 use crate::ids::{SessionId, UserId};
+use crate::page::{Limit, Page};
 use crate::users::{ServerPolicy, UserRole, Username};
 use async_trait::async_trait;
 use std::sync::Arc;
@@ -79,8 +80,18 @@ pub trait SessionRepository: Send + Sync {
     /// [`UserRepository`](crate::users::UserRepository)) returns.
     async fn live(&self, id: SessionId) -> Result<Option<LiveSession>>;
 
-    /// The user's sessions that are not ended and began after `since`, newest first.
-    async fn list(&self, user: UserId, since: Timestamp) -> Result<Vec<Session>>;
+    /// The user's sessions that are not ended and began after `since`, newest first; behind `after`, if given, which may have
+    /// ended.
+    ///
+    /// # Errors
+    /// [`NotFound::Session`] where `after` is none of the user's.
+    async fn list(
+        &self,
+        user: UserId,
+        since: Timestamp,
+        after: Option<SessionId>,
+        limit: Limit,
+    ) -> Result<Page<Session>>;
 
     /// Ends the user's session; `false` where the user has no such live session.
     async fn end(&self, user: UserId, id: SessionId, at: Timestamp) -> Result<bool>;
@@ -127,12 +138,12 @@ impl ListSessions {
     /// Those that still can be used.
     ///
     /// # Errors
-    /// Only faults of storage.
-    pub async fn execute(&self, caller: &Caller) -> Result<Vec<Session>> {
+    /// Those of [`SessionRepository::list`].
+    pub async fn execute(&self, caller: &Caller, after: Option<SessionId>, limit: Limit) -> Result<Page<Session>> {
         let oldest = self.clock.now().as_micros() - Session::LIFETIME_SECONDS * 1_000_000;
         let oldest =
             Timestamp::from_micros(oldest).ok_or_else(|| Invalid::new("since", "the clock is out of range"))?;
-        self.sessions.list(caller.user, oldest).await
+        self.sessions.list(caller.user, oldest, after, limit).await
     }
 }
 
@@ -230,10 +241,14 @@ mod tests {
         sessions
             .expect_list()
             .once()
-            .withf(|of, since| (*of, *since) == (user(1), at(7)))
-            .returning(|of, since| Ok(vec![Session::begin(SessionId(uuid::Uuid::nil()), of, None, since)]));
+            .withf(|of, since, after, limit| (*of, *since, *after, limit.get()) == (user(1), at(7), Some(session()), 3))
+            .returning(|of, since, _, _| {
+                Ok(Page { items: vec![Session::begin(SessionId(uuid::Uuid::nil()), of, None, since)], more: true })
+            });
         let list = ListSessions { sessions: Arc::new(sessions), clock: Arc::new(StoppedClock(day + 7)) };
-        assert_eq!(outcome(list.execute(&caller(1))).unwrap().len(), 1);
+        let three = Limit::of_list(Some(3)).unwrap();
+        let page = outcome(list.execute(&caller(1), Some(session()), three)).unwrap();
+        assert_eq!((page.items.len(), page.more), (1, true));
     }
 
     #[test]

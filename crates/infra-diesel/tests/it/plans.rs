@@ -177,7 +177,9 @@ async fn use_everything(world: &World) {
     }
     world.live(session.id).await.unwrap();
     world.touch(ada, session.id, now()).await.unwrap();
-    SessionRepository::list(&**world, ada, crate::world::at(0)).await.unwrap();
+    for after in [None, Some(session.id)] {
+        SessionRepository::list(&**world, ada, crate::world::at(0), after, limit(10)).await.unwrap();
+    }
     let change = ProfileChange {
         email: Some(Email::parse("b@example.org").unwrap()),
         display_name: Some(domain::users::DisplayName::parse("A").unwrap()),
@@ -239,7 +241,8 @@ async fn use_everything(world: &World) {
     MessageReader::find(&**world, bob, first.id).await.unwrap();
     world.unseen(bob).await.unwrap();
     world.mark_seen(bob, last.id, now()).await.unwrap();
-    world.of_message(ada, last.id).await.unwrap();
+    world.of_message(ada, last.id, None, limit(10)).await.unwrap();
+    world.of_message(ada, last.id, Some(bob), limit(10)).await.unwrap();
     world.mark_read(bob, last.conversation, last.id, now()).await.unwrap();
     let listed = ConversationRepository::list(&**world, ada, None, limit(1)).await.unwrap();
     let before = listed.items.last().map(ConversationCursor::behind);

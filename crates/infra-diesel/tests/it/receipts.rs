@@ -1,6 +1,6 @@
 //! `ReceiptRepository`: marking, and who has seen what.
 
-use crate::world::{World, fresh, now, refused};
+use crate::world::{World, fresh, limit, now, refused};
 use domain::events::Event;
 use domain::groups::{Role, Visibility};
 use domain::messages::{Message, Place, Recipient};
@@ -19,13 +19,15 @@ on_both!(
     marking_is_for_members_of_what_exists,
     receipts_name_the_living_and_not_the_sender,
     receipts_are_for_who_may_read,
+    receipts_come_in_pages,
     the_broadcast_can_be_marked,
 );
 
 /// Who has seen the message, and when, as `viewer` is told.
 async fn seen_by(world: &World, viewer: UserId, message: &Message) -> Vec<(UserId, Timestamp)> {
-    let receipts = world.of_message(viewer, message.id).await.unwrap();
-    receipts.into_iter().map(|receipt| (receipt.user, receipt.seen_at)).collect()
+    let receipts = world.of_message(viewer, message.id, None, limit(200)).await.unwrap();
+    assert!(!receipts.more);
+    receipts.items.into_iter().map(|receipt| (receipt.user, receipt.seen_at)).collect()
 }
 
 async fn a_message_is_seen_once_and_stays_seen(db: TestDb) {
@@ -150,7 +152,7 @@ async fn a_deleted_message_marks_a_place_and_nothing_else(db: TestDb) {
     }
     world.delete(ada, said[1].id, now()).await.unwrap();
     refused!(world.mark_seen(bob, said[1].id, now()).await, "NotFound(Message)");
-    refused!(world.of_message(ada, said[1].id).await, "NotFound(Message)");
+    refused!(world.of_message(ada, said[1].id, None, limit(9)).await, "NotFound(Message)");
     assert_eq!(world.unseen_in(bob, said[0].conversation).await, 2);
     world.mark_read(bob, said[0].conversation, said[1].id, now()).await.unwrap();
     assert_eq!(world.unseen_in(bob, said[0].conversation).await, 1);
@@ -195,7 +197,7 @@ async fn receipts_name_the_living_and_not_the_sender(db: TestDb) {
     world.mark_read(eve, group.conversation(), next.id, first).await.unwrap();
     world.mark_seen(bob, sent.id, second).await.unwrap();
     world.mark_read(ada, group.conversation(), next.id, second).await.unwrap();
-    let receipts = world.of_message(bob, sent.id).await.unwrap();
+    let receipts = world.of_message(bob, sent.id, None, limit(9)).await.unwrap().items;
     let expected = [
         Receipt { user: eve, username: "eve".to_owned(), seen_at: first },
         Receipt { user: bob, username: "bob".to_owned(), seen_at: second },
@@ -220,8 +222,8 @@ async fn receipts_are_for_who_may_read(db: TestDb) {
     for message in [&in_secret, &in_open] {
         world.mark_seen(bob, message.id, now()).await.unwrap();
     }
-    refused!(world.of_message(eve, in_secret.id).await, "NotFound(Message)");
-    refused!(world.of_message(eve, MessageId(fresh())).await, "NotFound(Message)");
+    refused!(world.of_message(eve, in_secret.id, None, limit(9)).await, "NotFound(Message)");
+    refused!(world.of_message(eve, MessageId(fresh()), None, limit(9)).await, "NotFound(Message)");
     assert_eq!(seen_by(&world, eve, &in_open).await.len(), 1);
 }
 
@@ -236,4 +238,38 @@ async fn the_broadcast_can_be_marked(db: TestDb) {
     world.mark_read(bob, ConversationId::BROADCAST, next.id, when).await.unwrap();
     assert_eq!(seen_by(&world, ada, &next).await, [(bob, when)]);
     assert_eq!(world.unseen_in(bob, ConversationId::BROADCAST).await, 0);
+}
+
+async fn receipts_come_in_pages(db: TestDb) {
+    let world = World::new(db).await;
+    let ada = world.user("ada").await;
+    let group = world.group(ada, "tea", Visibility::Public).await;
+    let said = world.say(ada, Recipient::Group(group), "hello").await;
+    // Two at one moment, in the order of their ids.
+    let (early, late) = (now(), now());
+    let mut readers = Vec::new();
+    for (n, when) in [late, early, early].into_iter().enumerate() {
+        let reader = world.user(&format!("reader{n}")).await;
+        world.add(reader, group, reader, Role::Member).await.unwrap();
+        readers.push((when, reader));
+    }
+    let more = world.say(ada, Recipient::Group(group), "more").await;
+    for (when, reader) in &readers {
+        world.mark_read(*reader, said.conversation, more.id, *when).await.unwrap();
+    }
+    let blind = world.user("blind").await;
+    refused!(world.of_message(ada, more.id, Some(blind), limit(1)).await, "NotFound(User)");
+    readers.sort();
+    let (mut listed, mut after) = (Vec::new(), None);
+    loop {
+        let page = world.of_message(ada, more.id, after, limit(1)).await.unwrap();
+        assert_eq!(page.items.len(), 1);
+        listed.push((page.items[0].seen_at, page.items[0].user));
+        after = Some(page.items[0].user);
+        if !page.more {
+            break;
+        }
+    }
+    assert_eq!(listed, readers);
+    assert_eq!(world.of_message(ada, more.id, after, limit(1)).await.unwrap().items, []);
 }

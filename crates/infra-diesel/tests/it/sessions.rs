@@ -1,6 +1,6 @@
 //! `SessionRepository`.
 
-use crate::world::{World, at, fresh, now};
+use crate::world::{World, at, fresh, limit, now, refused};
 use domain::events::Event;
 use domain::sessions::{LiveSession, Session, SessionRepository, UserAgent};
 use domain::users::UserRole;
@@ -74,11 +74,21 @@ async fn sessions_are_listed_newest_first(db: TestDb) {
     let world = World::new(db).await;
     let (ada, bob) = (world.user("ada").await, world.user("bob").await);
     let (first, second, third) = (begin(&world, ada).await, begin(&world, ada).await, begin(&world, ada).await);
-    begin(&world, bob).await;
+    let anothers = begin(&world, bob).await;
     world.end(ada, second.id, now()).await.unwrap();
-    let all = SessionRepository::list(&*world, ada, at(0)).await.unwrap();
-    assert_eq!(all, [third.clone(), first.clone()]);
-    assert_eq!(SessionRepository::list(&*world, ada, first.created_at).await.unwrap(), [third]);
+    let list = async |since, after, most| SessionRepository::list(&*world, ada, since, after, limit(most)).await;
+    assert_eq!(list(at(0), None, 2).await.unwrap().items, [third.clone(), first.clone()]);
+    assert_eq!(list(first.created_at, None, 9).await.unwrap().items, std::slice::from_ref(&third));
+    // In pages, also behind one that has ended.
+    let page = list(at(0), None, 1).await.unwrap();
+    assert_eq!((&page.items[..], page.more), (std::slice::from_ref(&third), true));
+    for after in [third.id, second.id] {
+        let page = list(at(0), Some(after), 1).await.unwrap();
+        assert_eq!((&page.items[..], page.more), (std::slice::from_ref(&first), false));
+    }
+    for unknown in [anothers.id, SessionId(fresh())] {
+        refused!(list(at(0), Some(unknown), 1).await, "NotFound(Session)");
+    }
 }
 
 async fn a_use_is_noted(db: TestDb) {
@@ -94,7 +104,10 @@ async fn a_use_is_noted(db: TestDb) {
     }
     // What is written later is written before the server stops.
     let world = world.reopened().await;
-    assert_eq!(SessionRepository::list(&*world, ada, at(0)).await.unwrap()[0].last_seen_at, later);
+    assert_eq!(
+        SessionRepository::list(&*world, ada, at(0), None, limit(9)).await.unwrap().items[0].last_seen_at,
+        later
+    );
 }
 
 async fn sessions_outlive_the_server(db: TestDb) {
@@ -105,7 +118,7 @@ async fn sessions_outlive_the_server(db: TestDb) {
     let world = world.reopened().await;
     assert!(world.live(kept.id).await.unwrap().is_some());
     assert_eq!(world.live(ended.id).await.unwrap(), None);
-    assert_eq!(SessionRepository::list(&*world, ada, at(0)).await.unwrap(), [kept]);
+    assert_eq!(SessionRepository::list(&*world, ada, at(0), None, limit(9)).await.unwrap().items, [kept]);
 }
 
 async fn all_sessions_are_ended_at_once_and_who_is_open_is_told(db: TestDb) {

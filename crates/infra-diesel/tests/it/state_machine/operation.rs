@@ -177,7 +177,9 @@ impl Call {
             Self::Page(viewer, of, window) => shown(store.page(viewer, of, window).await),
             Self::FindMessage(viewer, id) => shown(MessageReader::find(store, viewer, id).await),
             Self::Changes(viewer, of, after, limit) => shown(store.changes(viewer, of, after, limit).await),
-            Self::Receipts(viewer, id) => shown(store.of_message(viewer, id).await),
+            Self::Receipts(viewer, id) => {
+                shown(store.of_message(viewer, id, None, limit(200)).await.map(|page| page.items))
+            }
             Self::Unseen(user) => shown(store.unseen(user).await.map(in_order)),
             Self::Conversations(user, before, limit) => {
                 shown(ConversationRepository::list(store, user, before, limit).await)
