@@ -10,6 +10,15 @@ use crate::messages::{MessageReader, Recipient};
 use crate::users::UserRepository;
 use std::sync::Arc;
 
+/// Whom a request names as its acting user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Named {
+    /// By which of its fields.
+    pub field: &'static str,
+    /// Who.
+    pub user: UserId,
+}
+
 /// What else a request names, which is missed before anybody's right is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Target {
@@ -51,17 +60,15 @@ impl ActAs {
     pub async fn execute(
         &self,
         caller: &Caller,
-        named: Option<UserId>,
+        named: Option<Named>,
         targets: impl IntoIterator<Item = Target> + Send,
     ) -> Result<()> {
-        if named.is_none_or(|named| named == caller.user) {
-            return Ok(());
-        }
+        let Some(Named { field, .. }) = named.filter(|named| named.user != caller.user) else { return Ok(()) };
         let targets: Vec<Target> = targets.into_iter().collect();
         for target in targets {
             self.look_for(caller, target).await?;
         }
-        Forbidden::NotOneself.err()
+        Forbidden::NotOneself { field }.err()
     }
 
     async fn look_for(&self, caller: &Caller, target: Target) -> Result<()> {
@@ -107,13 +114,14 @@ mod tests {
             groups: Arc::new(MockGroupRepository::new()),
             messages: Arc::new(MockMessageReader::new()),
         };
-        for named in [None, Some(user(1))] {
+        for named in [None, Some(Named { field: "user_id", user: user(1) })] {
             outcome(nothing.execute(&caller(1), named, [Target::Message(message_id(9))])).unwrap();
         }
     }
 
     #[test]
     fn what_is_missing_is_told_before_who_may_not() {
+        let named = Some(Named { field: "sender_id", user: user(2) });
         let group = Target::Group(GroupId(Uuid::from_u128(5)));
         let (there, message) = (Target::User(user(2)), Target::Message(message_id(1)));
         for (targets, missing) in [
@@ -123,9 +131,9 @@ mod tests {
             (vec![Target::User(user(3)), group], Some(NotFound::User)),
             (vec![Target::Message(message_id(2))], Some(NotFound::Message)),
         ] {
-            let refused = outcome(act_as().execute(&caller(1), Some(user(2)), targets.clone())).unwrap_err();
+            let refused = outcome(act_as().execute(&caller(1), named, targets.clone())).unwrap_err();
             match missing {
-                None => assert!(matches!(refused, Error::Forbidden(Forbidden::NotOneself)), "{targets:?}: {refused:?}"),
+                None => assert_eq!(refused.field(), Some("sender_id"), "{targets:?}: {refused:?}"),
                 Some(missing) => assert!(matches!(refused, Error::NotFound(which) if which == missing), "{targets:?}"),
             }
         }

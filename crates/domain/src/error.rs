@@ -54,8 +54,10 @@ impl Error {
         match self {
             Self::Invalid(invalid) => Some(&invalid.field),
             Self::Forbidden(Forbidden::WrongCurrentPassword) => Some("current_password"),
+            Self::Forbidden(Forbidden::NotOneself { field }) => Some(field),
             Self::Conflict(Conflict::UsernameTaken) => Some("username"),
             Self::Conflict(Conflict::EmailTaken) => Some("email"),
+            Self::Conflict(Conflict::GroupNameTaken) => Some("name"),
             _ => None,
         }
     }
@@ -100,9 +102,12 @@ pub enum Unauthenticated {
 /// The caller may see it, but not do this.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Forbidden {
-    /// A body or query names another user as the acting one.
+    /// A request names another user as the acting one.
     #[error("one can act only as oneself")]
-    NotOneself,
+    NotOneself {
+        /// Where.
+        field: &'static str,
+    },
     /// The password given as the current one is not.
     #[error("current_password is wrong")]
     WrongCurrentPassword,

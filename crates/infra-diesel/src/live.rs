@@ -92,6 +92,9 @@ impl LiveReader for Store {
     }
 
     async fn missed(&self, user: UserId, since: Revision) -> Result<Option<Missed>> {
+        if since < self.revisions().origin() {
+            return Ok(None);
+        }
         self.snapshot_and_horizon(move |conn, (_, next)| missed(conn, user, since, next)).await
     }
 }

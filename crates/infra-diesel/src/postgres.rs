@@ -13,6 +13,12 @@ pub enum UnfitPostgres {
     /// It lacks what is used here.
     #[error("this is Postgres {0}; parlance needs Postgres 13 or newer")]
     TooOld(String),
+    /// It cannot store every character.
+    #[error(
+        "this database has the encoding {0}, and not every message could be stored in it; make one with \
+         CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0"
+    )]
+    NotUtf8(String),
     /// It answers commits before they are on disk.
     #[error(
         "this Postgres runs with {setting} = off: messages that were answered as stored would be lost when its machine \
@@ -41,6 +47,8 @@ struct Settings {
     full_page_writes: String,
     #[diesel(sql_type = Text)]
     lc_messages: String,
+    #[diesel(sql_type = Text)]
+    server_encoding: String,
 }
 
 fn settings(conn: &mut PgConnection) -> QueryResult<Settings> {
@@ -48,19 +56,23 @@ fn settings(conn: &mut PgConnection) -> QueryResult<Settings> {
         "SELECT current_setting('server_version_num')::int AS version, current_setting('server_version') AS version_name, \
          current_setting('fsync') AS fsync, current_setting('synchronous_commit') AS synchronous_commit, \
          current_setting('full_page_writes') AS full_page_writes, \
-         current_setting('lc_messages') AS lc_messages",
+         current_setting('lc_messages') AS lc_messages, current_setting('server_encoding') AS server_encoding",
     )
     .get_result(conn)
 }
 
-/// Refuses a Postgres that is too old. A SQLite file is always fit.
+/// Refuses a Postgres that is too old, and a database that is not of UTF-8. A SQLite file is always fit.
 ///
 /// # Errors
 /// [`UnfitPostgres`].
 pub fn check_version(conn: &mut AnyConnection) -> Result<(), UnfitPostgres> {
     let AnyConnection::Postgres(conn) = conn else { return Ok(()) };
     let settings = settings(conn)?;
-    if settings.version < OLDEST { Err(UnfitPostgres::TooOld(settings.version_name)) } else { Ok(()) }
+    match settings {
+        Settings { version, version_name, .. } if version < OLDEST => Err(UnfitPostgres::TooOld(version_name)),
+        Settings { server_encoding, .. } if server_encoding != "UTF8" => Err(UnfitPostgres::NotUtf8(server_encoding)),
+        _ => Ok(()),
+    }
 }
 
 /// Refuses a Postgres that answers commits before they are on disk, unless that is `allowed`; then it only warns.

@@ -6,7 +6,8 @@
 //!
 //! Both add to it a base that is kept in the database ([`server::starts`]) and makes sure that what is handed out now is
 //! greater than anything handed out before: by an earlier start on a SQLite file, by the database that this one was copied
-//! or restored from.
+//! or restored from. It begins at a number of the database's own, drawn when it was made: a cursor of another database lies
+//! below that, or beyond what was handed out yet.
 
 use crate::connection::AnyConnection;
 use crate::error::DbResult;
@@ -86,6 +87,8 @@ impl Horizon {
 pub struct Revisions {
     /// Postgres: what is added to its transaction ids.
     base: i64,
+    /// Below it, nothing was ever handed out.
+    origin: Revision,
     /// SQLite: of the last transaction.
     committed: AtomicI64,
     /// Postgres: of this process' transactions that have begun and whose events are not published yet.
@@ -101,6 +104,7 @@ impl Revisions {
             AnyConnection::Sqlite(conn) => server::table.select(server::starts).first::<i64>(conn)?,
             AnyConnection::Postgres(conn) => server::table.select(server::starts).for_update().first(conn)?,
         };
+        let origin = Revision(server::table.select(server::origin).first(conn)?);
         let (starts, base) = match conn {
             AnyConnection::Sqlite(_) => (started + 1, (started + 1) * SQLITE_ERA),
             AnyConnection::Postgres(conn) => {
@@ -114,7 +118,12 @@ impl Revisions {
         };
         diesel::update(server::table).set(server::starts.eq(starts)).execute(conn)?;
         conn.commit()?;
-        Ok(Self { base, committed: AtomicI64::new(base), under_way: Mutex::default() })
+        Ok(Self { base, origin, committed: AtomicI64::new(base), under_way: Mutex::default() })
+    }
+
+    /// The database has handed out nothing below: what is, comes from another one.
+    pub fn origin(&self) -> Revision {
+        self.origin
     }
 
     /// The place of the transaction that was just begun; [`Revisions::done`] has to follow.
@@ -197,7 +206,7 @@ pub fn leave_behind(conn: &mut AnyConnection) -> DbResult<()> {
 
 /// Lets a copy go on behind every revision that was handed out by the database it is made from.
 pub fn continue_in_copy(source: &mut AnyConnection, copy: &mut AnyConnection) -> DbResult<()> {
-    let started: i64 = server::table.select(server::starts).first(source)?;
+    let (started, origin): (i64, i64) = server::table.select((server::starts, server::origin)).first(source)?;
     let handed_out = match source {
         AnyConnection::Sqlite(_) => (started + 1) * SQLITE_ERA,
         AnyConnection::Postgres(conn) => started * POSTGRES_ERA + Horizon::of_snapshot(conn)?.newest,
@@ -207,6 +216,7 @@ pub fn continue_in_copy(source: &mut AnyConnection, copy: &mut AnyConnection) ->
         AnyConnection::Sqlite(_) => handed_out / SQLITE_ERA,
         AnyConnection::Postgres(_) => era_behind(handed_out, POSTGRES_ERA),
     };
-    diesel::update(server::table).set(server::starts.eq(starts)).execute(copy)?;
+    // What the source has handed out stays good.
+    diesel::update(server::table).set((server::starts.eq(starts), server::origin.eq(origin))).execute(copy)?;
     Ok(())
 }

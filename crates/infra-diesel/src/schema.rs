@@ -143,6 +143,7 @@ table! {
     server (id) {
         id -> Integer,
         starts -> BigInt,
+        origin -> BigInt,
     }
 }
 

@@ -172,6 +172,10 @@ impl Store {
         &self.sessions
     }
 
+    pub(crate) fn revisions(&self) -> &Revisions {
+        &self.revisions
+    }
+
     /// The operator's rules, for transactions that ask them.
     pub(crate) fn policy(&self) -> Arc<ServerPolicy> {
         Arc::clone(&self.policy)

@@ -5,7 +5,7 @@ use actix_web::body::BoxBody;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpResponse, HttpResponseBuilder, ResponseError};
-use domain::{Error, Unavailable};
+use domain::{Conflict, Error, Unavailable};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -14,6 +14,13 @@ use utoipa::ToSchema;
 pub enum ApiError {
     /// The domain refused or failed.
     Domain(Error),
+    /// A conflict over a field that the client knows by another name than the domain.
+    Conflict {
+        /// Which.
+        conflict: Conflict,
+        /// The field at fault, as the client wrote it.
+        field: &'static str,
+    },
     /// A body or query that cannot be read; with the field where one is at fault.
     Malformed {
         /// The field at fault, as the client wrote it.
@@ -73,7 +80,7 @@ impl ApiError {
             Self::Domain(Error::Unauthenticated(_)) => StatusCode::UNAUTHORIZED,
             Self::Domain(Error::Forbidden(_)) => StatusCode::FORBIDDEN,
             Self::Domain(Error::NotFound(_)) => StatusCode::NOT_FOUND,
-            Self::Domain(Error::Conflict(_)) => StatusCode::CONFLICT,
+            Self::Domain(Error::Conflict(_)) | Self::Conflict { .. } => StatusCode::CONFLICT,
             Self::Domain(Error::FileTooLarge { .. }) | Self::BodyTooLarge { .. } | Self::FieldTooLarge { .. } => {
                 StatusCode::PAYLOAD_TOO_LARGE
             }
@@ -100,6 +107,7 @@ impl ApiError {
     pub fn view(&self) -> Body<'_> {
         let (error, field) = match self {
             Self::Domain(error) => (error.to_string(), error.field()),
+            Self::Conflict { conflict, field } => (conflict.to_string(), Some(*field)),
             Self::Malformed { field, reason } => (reason.clone(), field.as_deref()),
             Self::BodyTooLarge { limit } => (format!("the body is larger than {limit} bytes"), None),
             Self::FieldTooLarge { field, limit } => {
@@ -194,6 +202,7 @@ impl std::fmt::Display for ApiError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Domain(error) => error.fmt(f),
+            Self::Conflict { conflict, .. } => conflict.fmt(f),
             Self::Malformed { reason, .. } => f.write_str(reason),
             Self::UpgradeRequired => f.write_str("this route takes a WebSocket of version 13"),
             Self::ForeignOrigin => f.write_str("pages of another origin may not connect"),

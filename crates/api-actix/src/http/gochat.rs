@@ -10,7 +10,7 @@ use crate::app::UseCases;
 use actix_web::{HttpRequest, HttpResponse, web};
 use domain::groups::{Description, GroupName, Visibility};
 use domain::messages::{Appended, Body, Cursor, Message, Outgoing, Place, Recipient, Text, Window};
-use domain::{Caller, Invalid, Limit, MessageId};
+use domain::{Caller, Conflict, Error, Invalid, Limit, MessageId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -187,7 +187,11 @@ pub async fn create_group(
 ) -> Result<HttpResponse, ApiError> {
     let given = name("group", body.group).map_err(|missing| Invalid::new(missing.field, "missing group name"))?;
     let name = GroupName::parse("group", &given)?;
-    let made = app.create_group.execute(&caller, name, Visibility::Public, Description::none()).await?;
+    let made = app.create_group.execute(&caller, name, Visibility::Public, Description::none()).await;
+    let made = made.map_err(|refused| match refused {
+        Error::Conflict(conflict @ Conflict::GroupNameTaken) => ApiError::Conflict { conflict, field: "group" },
+        refused => refused.into(),
+    })?;
     Ok(HttpResponse::Created().json(Said { message: "group created", id: Id(made.group.id.0) }))
 }
 

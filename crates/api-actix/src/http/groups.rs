@@ -6,9 +6,9 @@ use super::openapi::{Page, Refused};
 use super::{link, wire};
 use crate::app::UseCases;
 use actix_web::{HttpRequest, HttpResponse, web};
-use domain::acting::Target;
+use domain::Invalid;
+use domain::acting::{Named, Target};
 use domain::groups::{Description, GroupChange, GroupName, GroupNamePrefix, Visibility};
-use domain::{Invalid, UserId};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -24,7 +24,7 @@ pub struct RequesterBody {
 impl RequesterBody {
     /// # Errors
     /// [`Invalid`] naming `requester_id`.
-    pub fn requester(&self) -> Result<Option<UserId>, Invalid> {
+    pub fn requester(&self) -> Result<Option<Named>, Invalid> {
         acting("requester_id", self.requester_id.as_deref())
     }
 }

@@ -110,6 +110,9 @@ pub struct LeaveBody {
     /// The caller, if given.
     #[schema(value_type = Option<wire::Id>)]
     user_id: Option<String>,
+    /// The caller, if given, as on the other routes of groups.
+    #[schema(value_type = Option<wire::Id>)]
+    requester_id: Option<String>,
 }
 
 /// Leaves a group.
@@ -124,7 +127,10 @@ pub async fn leave(
 ) -> Result<HttpResponse, ApiError> {
     let group = path.get("id")?;
     let leaving = acting("user_id", body.user_id.as_deref())?;
-    app.act_as.execute(&caller, leaving, [Target::Group(group)]).await?;
+    let requester = acting("requester_id", body.requester_id.as_deref())?;
+    for named in [leaving, requester] {
+        app.act_as.execute(&caller, named, [Target::Group(group)]).await?;
+    }
     app.remove_member.execute(&caller, group, caller.user).await?;
     Ok(HttpResponse::NoContent().finish())
 }

@@ -42,9 +42,10 @@ impl Wanted {
 }
 
 fn part(range: &str, size: u64) -> Wanted {
-    let Some(("bytes", ranges)) = range.split_once('=').map(|(unit, ranges)| (unit.trim(), ranges)) else {
+    let Some((unit, ranges)) = range.split_once('=') else { return Wanted::Whole };
+    if !unit.trim().eq_ignore_ascii_case("bytes") {
         return Wanted::Whole;
-    };
+    }
     let mut ranges = ranges.split(',').map(str::trim).filter(|range| !range.is_empty());
     let (Some(one), None) = (ranges.next(), ranges.next()) else { return Wanted::Whole };
     let (start, end) = match one.split_once('-').map(|(first, last)| (number(first), number(last))) {
@@ -88,6 +89,7 @@ mod tests {
         for (range, start, end) in [
             ("bytes=0-0", 0, 1),
             ("bytes=2-5", 2, 6),
+            ("Bytes=2-5", 2, 6),
             ("bytes=2-", 2, 10),
             ("bytes=9-99", 9, 10),
             ("bytes=-3", 7, 10),

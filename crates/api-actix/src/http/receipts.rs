@@ -7,7 +7,7 @@ use super::{link, wire};
 use crate::app::UseCases;
 use actix_web::{HttpRequest, HttpResponse, web};
 use domain::MessageId;
-use domain::acting::Target;
+use domain::acting::{Named, Target};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -68,7 +68,9 @@ pub async fn count_unseen(
     app: web::Data<UseCases>,
     Signed { caller, input: ids }: Signed<PathIds>,
 ) -> Result<HttpResponse, ApiError> {
-    let unseen = app.count_unseen.execute(&caller, ids.get("user_id")?).await?;
+    let user = ids.get("user_id")?;
+    app.act_as.execute(&caller, Some(Named { field: "user_id", user }), [Target::User(user)]).await?;
+    let unseen = app.count_unseen.execute(&caller).await?;
     Ok(HttpResponse::Ok().json(wire::Unseen::from(unseen)))
 }
 

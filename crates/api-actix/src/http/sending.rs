@@ -4,6 +4,7 @@ use super::extract::acting;
 use super::wire;
 use actix_web::HttpResponse;
 use actix_web::http::header::HeaderMap;
+use domain::acting::Named;
 use domain::messages::{Appended, DraftBody, IdempotencyKey, MessageType, Outgoing, Recipient};
 use domain::{FileId, GroupId, Invalid, MessageId, UserId};
 use serde::Deserialize;
@@ -44,7 +45,7 @@ pub struct SendBody {
 
 /// A message to be sent, and whom the request names as its sender.
 pub struct Order {
-    pub sender: Option<UserId>,
+    pub sender: Option<Named>,
     pub message: Outgoing,
 }
 

@@ -177,6 +177,9 @@ async fn a_new_password_needs_the_old_one_and_ends_the_other_sessions() {
     ada.patch("/me", change(json!(null))).await.refused(400, Some("current_password"));
     for wrong in ["wrong password", "short", ""] {
         ada.patch("/me", change(json!(wrong))).await.refused(403, Some("current_password"));
+        // Also where none is needed.
+        let other = json!({ "display_name": "Another", "current_password": wrong });
+        ada.patch("/me", other).await.refused(403, Some("current_password"));
     }
     ada.patch("/me", json!({ "password": "1234567", "current_password": ada.password }))
         .await

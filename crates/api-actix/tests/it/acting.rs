@@ -21,6 +21,7 @@ async fn nobody_acts_as_another_and_what_is_missing_is_told_first() {
         ("DELETE", "/groups/{}", ours, json!({ "requester_id": me })),
         ("POST", "/groups/{}/members", ours, json!({ "user_id": me, "requester_id": me })),
         ("POST", "/groups/{}/leave", ours, json!({ "user_id": me })),
+        ("POST", "/groups/{}/leave", ours, json!({ "requester_id": me })),
     ] {
         let method: Method = method.parse().unwrap();
         let ask = async |target: &str, body: &serde_json::Value| {
@@ -40,8 +41,8 @@ async fn nobody_acts_as_another_and_what_is_missing_is_told_first() {
         ada.delete(&path, json!({ "requester_id": me })).await.refused(expected, None);
         ada.patch(&path, json!({ "role": "admin", "requester_id": me })).await.refused(expected, None);
     }
-    ada.post("/groups", json!({ "name": "more", "requester_id": me })).await.refused(403, None);
-    ada.get(&format!("/conversations?user_id={me}")).await.refused(403, None);
+    ada.post("/groups", json!({ "name": "more", "requester_id": me })).await.refused(403, Some("requester_id"));
+    ada.get(&format!("/conversations?user_id={me}")).await.refused(403, Some("user_id"));
 
     // Nothing has happened.
     let there = ada.get(&format!("/messages/{message}")).await.expect(200);

@@ -72,7 +72,8 @@ async fn a_group_made_here_is_public_and_joined_by_sending() {
         (&json!("My Group"), &json!("public"), &json!("owner"))
     );
     for taken in ["my group", "My Group", " MY GROUP"] {
-        let refused = bob.post("/group/create", json!({"group": taken})).await.refused(409, None);
+        let refused = bob.post("/group/create", json!({"group": taken})).await.refused(409, Some("group"));
+        bob.post("/groups", json!({"name": taken})).await.refused(409, Some("name"));
         assert_eq!(refused["error"], "group already exists");
     }
     assert_eq!(bob.get("/group/history?group=my%20group").await.expect(200), json!([]));

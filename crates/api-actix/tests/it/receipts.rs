@@ -96,8 +96,8 @@ async fn unseen_messages_are_counted_by_where_they_come_from() {
 async fn counts_are_ones_own() {
     let server = Server::start().await;
     let (ada, bob) = (server.user("ada").await, server.user("bob").await);
-    bob.get(&format!("/messages/unseen/{}", ada.id)).await.refused(403, None);
-    bob.get(&format!("/messages/unseen/{NOWHERE}")).await.refused(403, None);
+    bob.get(&format!("/messages/unseen/{}", ada.id)).await.refused(403, Some("user_id"));
+    bob.get(&format!("/messages/unseen/{NOWHERE}")).await.refused(404, None);
     bob.get("/messages/unseen/1").await.refused(400, Some("user_id"));
     // `unseen` alone is no id of a message.
     bob.get("/messages/unseen").await.refused(400, Some("id"));

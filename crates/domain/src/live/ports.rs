@@ -44,6 +44,6 @@ pub trait LiveReader: Send + Sync {
     async fn roster(&self, user: UserId) -> Result<Roster>;
 
     /// What the user missed from `since` on: nothing committed then or later may be left out, something older may be in.
-    /// `None` where `since` is no revision of this database (greater than any).
+    /// `None` where `since` is no revision of this database: greater than any, or less (each begins to count somewhere else).
     async fn missed(&self, user: UserId, since: Revision) -> Result<Option<Missed>>;
 }

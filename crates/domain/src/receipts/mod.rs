@@ -1,7 +1,7 @@
 //! Who has seen what.
 
 use crate::context::{Caller, Clock, Timestamp};
-use crate::error::{Forbidden, Result};
+use crate::error::Result;
 use crate::ids::{ConversationId, GroupId, MessageId, UserId};
 use crate::page::{Limit, Page};
 use async_trait::async_trait;
@@ -137,19 +137,16 @@ pub struct CountUnseen {
 
 impl CountUnseen {
     /// # Errors
-    /// [`Forbidden::NotOneself`] for another's.
-    pub async fn execute(&self, caller: &Caller, of: UserId) -> Result<Unseen> {
-        if of != caller.user {
-            return Forbidden::NotOneself.err();
-        }
-        self.receipts.unseen(of).await
+    /// Only faults of storage.
+    pub async fn execute(&self, caller: &Caller) -> Result<Unseen> {
+        self.receipts.unseen(caller.user).await
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Error;
+    use crate::error::{Error, Forbidden};
     use crate::testing::{StoppedClock, at, caller, conversation, message_id, outcome, user};
     use mockall::predicate::eq;
     use uuid::Uuid;
@@ -189,15 +186,6 @@ mod tests {
     }
 
     #[test]
-    fn anothers_counts_are_refused_without_asking() {
-        let mut receipts = MockReceiptRepository::new();
-        receipts.expect_unseen().never();
-        let count = CountUnseen { receipts: Arc::new(receipts) };
-        let refused = outcome(count.execute(&caller(1), user(2)));
-        assert!(matches!(refused, Err(Error::Forbidden(Forbidden::NotOneself))));
-    }
-
-    #[test]
     fn ones_own_counts_add_up() {
         let unseen = Unseen {
             direct: vec![(user(2), "bob".to_owned(), 3), (user(3), "eve".to_owned(), 1)],
@@ -207,7 +195,7 @@ mod tests {
         let found = unseen.clone();
         receipts.expect_unseen().once().with(eq(user(1))).return_once(move |_| Ok(found));
         let count = CountUnseen { receipts: Arc::new(receipts) };
-        let counted = outcome(count.execute(&caller(1), user(1))).unwrap();
+        let counted = outcome(count.execute(&caller(1))).unwrap();
         assert_eq!((counted.total(), counted), (6, unseen));
         assert_eq!(Unseen::default().total(), 0);
     }

@@ -39,7 +39,7 @@ pub struct ProfileEdit {
     pub display_name: Option<DisplayName>,
     /// New password, with the one it replaces.
     pub password: Option<Password>,
-    /// Needed with a new password.
+    /// Needed with a new password; must be right wherever it is given.
     pub current_password: Option<String>,
 }
 
@@ -59,13 +59,16 @@ impl ChangeProfile {
     /// # Errors
     /// [`Forbidden::WrongCurrentPassword`], [`Invalid`] where it is missing, [`Conflict::EmailTaken`](crate::Conflict).
     pub async fn execute(&self, caller: &Caller, edit: ProfileEdit) -> Result<UserView> {
-        let (proven, password) = match edit.password {
-            None => (None, None),
-            Some(new) => {
-                let current = CurrentPassword(edit.current_password);
-                let proven = current.prove(&*self.users, &*self.hasher, caller).await?;
-                (proven, Some(self.hasher.hash(new).await?))
-            }
+        // Who gives it without need wants it looked at, too.
+        let proven = if edit.password.is_some() || edit.current_password.is_some() {
+            let current = CurrentPassword(edit.current_password);
+            current.prove(&*self.users, &*self.hasher, caller).await?
+        } else {
+            None
+        };
+        let password = match edit.password {
+            Some(new) => Some(self.hasher.hash(new).await?),
+            None => None,
         };
         let change = ProfileChange { email: edit.email, display_name: edit.display_name, password, proven };
         let user = self.users.change(caller.user, change, caller.session, self.clock.now()).await;

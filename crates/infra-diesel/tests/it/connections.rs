@@ -4,6 +4,7 @@ use crate::world::{World, limit};
 use domain::groups::Visibility;
 use domain::users::UserRepository;
 use futures_util::future::join_all;
+use infra_diesel::{OpenError, Store, UnfitPostgres};
 use test_support::TestDb;
 
 #[tokio::test]
@@ -34,4 +35,20 @@ async fn a_connection_that_went_meanwhile_fails_no_request() {
                  LOOP PERFORM pg_stat_clear_snapshot(); END LOOP; END $$",
         );
     }
+}
+
+#[tokio::test]
+async fn a_database_that_cannot_hold_every_character_is_refused() {
+    let Some(db) = TestDb::postgres() else { return };
+    let mut raw = crate::world::Raw::open(&db);
+    let name = db.url().rsplit('/').next().unwrap().split('?').next().unwrap();
+    let latin = format!("{name}_latin");
+    raw.run(&format!("CREATE DATABASE {latin} TEMPLATE template0 ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C'"));
+    let url = db.url().replace(name, &latin);
+    let refused = Store::migrate(&url).await.unwrap_err();
+    assert!(
+        matches!(&refused, OpenError::Unfit(UnfitPostgres::NotUtf8(encoding)) if encoding == "LATIN1"),
+        "{refused}"
+    );
+    raw.run(&format!("DROP DATABASE {latin}"));
 }

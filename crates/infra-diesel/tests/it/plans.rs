@@ -161,6 +161,7 @@ async fn use_everything(world: &World) {
         world.user("bob").await,
         world.user("eve").await,
     );
+    let beginning = domain::events::Revision(world.raw().number("SELECT origin FROM server"));
     let username = Username::parse("username", "ada").unwrap();
     UserRepository::find(&**world, ada).await.unwrap();
     UserRepository::find_by_name(&**world, &username).await.unwrap();
@@ -252,7 +253,7 @@ async fn use_everything(world: &World) {
     world.delete(ada, last.id, now()).await.unwrap();
     world.changes(bob, first.conversation, 0, limit(10)).await.unwrap();
     world.missed(bob, since).await.unwrap();
-    world.missed(bob, domain::events::Revision(0)).await.unwrap();
+    world.missed(bob, beginning).await.unwrap().unwrap();
 
     world.accounts(None, Some(ada), limit(10)).await.unwrap();
     world.account(ada).await.unwrap();

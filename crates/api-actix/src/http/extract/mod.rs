@@ -17,6 +17,7 @@ use crate::tokens::Tokens;
 use actix_web::dev::Payload;
 use actix_web::http::header;
 use actix_web::{FromRequest, HttpRequest, web};
+use domain::acting::Named;
 use domain::{
     Caller, ConversationId, FileId, GroupId, Invalid, MessageId, SessionId, Timestamp, Unauthenticated, UserId,
 };
@@ -159,12 +160,12 @@ pub fn required<T>(field: &'static str, value: Option<T>) -> Result<T, Invalid> 
     value.ok_or_else(|| Invalid::missing(field))
 }
 
-/// The acting user where a request names it too, for [`Caller::must_be`].
+/// The acting user where a request names it too, for [`ActAs`](domain::acting::ActAs).
 ///
 /// # Errors
 /// [`Invalid`] naming `field`.
-pub fn acting(field: &'static str, id: Option<&str>) -> Result<Option<UserId>, Invalid> {
-    id.map(|id| UserId::parse(field, id)).transpose()
+pub fn acting(field: &'static str, id: Option<&str>) -> Result<Option<Named>, Invalid> {
+    id.map(|id| Ok(Named { field, user: UserId::parse(field, id)? })).transpose()
 }
 
 #[cfg(test)]

@@ -81,7 +81,7 @@ async fn what_is_refused_over_http_is_refused_here() {
         ),
         ("send", json!({ "receiver_id": NOWHERE, "content": "x" }), "not_found", None),
         ("send", json!({ "group_id": private, "content": "x" }), "not_found", None),
-        ("send", json!({ "receiver_id": bob.id, "content": "x", "sender_id": bob.id }), "forbidden", None),
+        ("send", json!({ "receiver_id": bob.id, "content": "x", "sender_id": bob.id }), "forbidden", Some("sender_id")),
         ("seen", json!({}), "invalid_request", Some("message_id")),
         ("seen", json!({ "message_id": NOWHERE }), "not_found", None),
         ("typing", json!({}), "invalid_request", Some("receiver_id")),

@@ -1,0 +1,5 @@
+-- Each database begins to count revisions somewhere else, so that a cursor of another one is told from its own.
+
+ALTER TABLE server ADD COLUMN origin BIGINT NOT NULL DEFAULT 0; -- a revision: it has handed out none below
+UPDATE server SET starts = starts + (random() & 1073741823);    -- eras of 32 bits leave 30 for where to begin
+UPDATE server SET origin = starts << 32;
