@@ -184,6 +184,27 @@ impl Hub {
         }
     }
 
+    /// Somebody who is connected begins to talk with a user, who is told that one is there.
+    pub(crate) fn meets(&self, user: UserId, circle: Circle) {
+        // Held until all are told: somebody's going must not overtake this.
+        let registry = lock(&self.registry);
+        // Who was not announced yet is going to be, to all.
+        if registry.is_announced(user) {
+            let Circle { groups, contacts } = circle;
+            let announcement = Announcement { user, online: true, groups, contacts };
+            self.tell_nodes(|| Command::Appeared(announcement.clone()));
+            self.announce(announcement);
+        }
+    }
+
+    /// Somebody who is connected has come to be in a group: its members are told that one is there, and one is told who of them
+    /// is.
+    pub(crate) async fn meets_group(&self, user: UserId, group: GroupId) {
+        self.meets(user, Circle { groups: vec![group], contacts: Vec::new() });
+        let there = self.who_is_there(user, vec![group], Vec::new()).await;
+        self.tell_of(user, there.into_iter());
+    }
+
     /// Who of those in these groups and of these contacts is connected here. Other nodes are asked, too; what they answer is
     /// told as it comes.
     pub(crate) async fn who_is_there(
@@ -382,8 +403,8 @@ impl Hub {
         self.signal(Notice::Typing(typing));
     }
 
-    /// Tells somebody who has come who is there on another node.
-    pub(crate) fn there_elsewhere(&self, user: UserId, there: impl Iterator<Item = UserId>) {
+    /// Tells somebody that these are there.
+    pub(crate) fn tell_of(&self, user: UserId, there: impl Iterator<Item = UserId>) {
         let mut line = lock(&self.line);
         let cursor = line.cursor;
         let items: Vec<_> = there.map(|other| Item::new(Notice::There { user, other }, cursor)).collect();

@@ -101,6 +101,11 @@ impl Registry {
         self.0.iter().filter(|(_, entry)| entry.online).map(|(user, _)| *user).collect()
     }
 
+    /// Whether the user was announced as online, and not as gone.
+    pub fn is_announced(&self, user: UserId) -> bool {
+        self.0.get(&user).is_some_and(|entry| entry.online)
+    }
+
     /// Whether the user is connected, or was a moment ago.
     pub fn is_shown(&self, user: UserId) -> bool {
         self.0.contains_key(&user)

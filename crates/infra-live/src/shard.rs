@@ -19,6 +19,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
+use tokio::task::spawn_local;
 use tokio::time::MissedTickBehavior;
 
 /// How often signs of life, expiry and absences are looked at: one timer for all connections of a worker.
@@ -274,7 +275,7 @@ impl Shard {
             Event::UserDeleted(user) => Self::sign_out(members.of_user(*user), None),
             Event::MessageCreated(message) if message.seq == 1 => {
                 if let Place::Direct { receiver } = message.place {
-                    Self::acquaint(&members, message.sender.id, receiver);
+                    self.acquaint(&members, message.sender.id, receiver);
                 }
             }
             _ => {}
@@ -284,6 +285,12 @@ impl Shard {
             members.change(joins);
         }
         members.each(event.audience(), |connection| self.give(connection, item));
+        if let Some(MembershipChange::Joins(group, user)) = change
+            && members.of_user(user).iter().any(|connection| !connection.is_joining())
+        {
+            let hub = Arc::clone(&self.hub);
+            spawn_local(async move { hub.meets_group(user, group).await });
+        }
         if let Some(leaves @ (MembershipChange::Leaves(..) | MembershipChange::Ends(_))) = change {
             members.change(leaves);
         }
@@ -316,14 +323,17 @@ impl Shard {
         }
     }
 
-    /// Two users have begun to talk.
-    fn acquaint(members: &Members, one: UserId, other: UserId) {
+    /// Two users have begun to talk. Each is told by where the other is connected that the other is there.
+    fn acquaint(&self, members: &Members, one: UserId, other: UserId) {
         for (user, contact) in [(one, other), (other, one)] {
             for connection in members.of_user(user) {
                 let mut contacts = connection.contacts.borrow_mut();
                 if user != contact && !contacts.contains(&contact) {
                     contacts.push(contact);
                 }
+            }
+            if user != contact && !members.of_user(user).is_empty() {
+                self.hub.meets(user, Circle { groups: Vec::new(), contacts: vec![contact] });
             }
         }
     }

@@ -336,7 +336,7 @@ impl Node {
                 self.tell_who_is_here(UserId(user), groups, contacts);
             }
             Word::There { asked_by, users } => {
-                self.hub.there_elsewhere(UserId(asked_by), users.into_iter().map(UserId));
+                self.hub.tell_of(UserId(asked_by), users.into_iter().map(UserId));
             }
             Word::Alive => {}
             Word::WhoIsWithYou { node } if node == self.id => self.tell_who_is_with_us(),

@@ -145,7 +145,7 @@ async fn a_flood_of_presence_cuts_nobody() {
             let shard = shard(10);
             let link = live(&shard, 1).await;
             // More than may wait: of one who comes to many, and of many who come.
-            shard.hub().there_elsewhere(user(1), (0..100_000).map(user));
+            shard.hub().tell_of(user(1), (0..100_000).map(user));
             for n in 0..100_000 {
                 let (groups, contacts) = (Vec::new(), vec![user(1)]);
                 shard.hub().announce(Announcement { user: user(n), online: true, groups, contacts });

@@ -108,6 +108,23 @@ async fn who_is_connected_to_both_nodes_is_told_once_at_each() {
 }
 
 #[actix_web::test]
+async fn who_comes_to_share_a_conversation_is_told_who_is_at_other_nodes() {
+    let Some(nodes) = Nodes::start(2) else { return };
+    nodes.all_connected().await;
+    let (ada, bob, eve) = (nodes.user("ada").await, nodes.user("bob").await, nodes.user("eve").await);
+    let (mut to_ada, mut to_bob, mut to_eve) =
+        (Socket::open(&ada[0]).await, Socket::open(&bob[1]).await, Socket::open(&eve[1]).await);
+    let online = |user: &str| json!({ "user_id": user, "online": true });
+    ada[0].send(&bob[0].id, "hello").await;
+    assert_eq!(until(&mut to_ada, "presence").await, online(&bob[0].id));
+    assert_eq!(until(&mut to_bob, "presence").await, online(&ada[0].id));
+    let group = ada[0].group("tea", "private").await;
+    ada[0].add(&group, &eve[0], "member").await;
+    assert_eq!(until(&mut to_ada, "presence").await, online(&eve[0].id));
+    assert_eq!(until(&mut to_eve, "presence").await, online(&ada[0].id));
+}
+
+#[actix_web::test]
 async fn typing_and_presence_cross() {
     let Some(nodes) = Nodes::start(2) else { return };
     nodes.all_connected().await;

@@ -83,6 +83,37 @@ async fn coming_and_going_is_told_to_who_shares_a_conversation() {
     assert_eq!(to_eve.any().await["event"], "message.created");
 }
 
+/// The next that is told of somebody's being there.
+async fn told_of(socket: &mut Socket) -> String {
+    loop {
+        let frame = socket.any().await;
+        if frame["event"] == "presence" {
+            assert_eq!(frame["data"]["online"], true);
+            return frame["data"]["user_id"].as_str().unwrap().to_owned();
+        }
+    }
+}
+
+#[actix_web::test]
+async fn who_comes_to_share_a_conversation_is_told_who_is_there() {
+    let server = Server::start().await;
+    let (ada, bob, eve) = (server.user("ada").await, server.user("bob").await, server.user("eve").await);
+    let (mut to_ada, mut to_bob, mut to_eve) =
+        (Socket::open(&ada).await, Socket::open(&bob).await, Socket::open(&eve).await);
+    ada.send(&bob.id, "hi").await;
+    assert_eq!((told_of(&mut to_ada).await, told_of(&mut to_bob).await), (bob.id.clone(), ada.id.clone()));
+    // The second says nothing new.
+    bob.send(&ada.id, "hi").await;
+    let group = ada.group("ours", "private").await;
+    ada.add(&group, &eve, "member").await;
+    assert_eq!((told_of(&mut to_ada).await, told_of(&mut to_eve).await), (eve.id.clone(), ada.id.clone()));
+    // Whose groups one is not in is none of one's business.
+    to_ada.op("send", json!({ "broadcast": true, "content": "mark" })).await;
+    for _ in 0..2 {
+        assert_eq!(to_bob.any().await["event"], "message.created");
+    }
+}
+
 #[actix_web::test]
 async fn who_comes_back_soon_was_never_away() {
     const ABSENCE: Duration = Duration::from_secs(2);
