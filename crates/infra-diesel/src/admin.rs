@@ -121,7 +121,9 @@ fn carry_out(tx: &mut Tx<'_>, measure: Measure, at: Timestamp) -> DbResult<Optio
         }
         Measure::EndSessions(user) => {
             living(tx.conn, user)?;
-            end_sessions(tx, user, None, at)?;
+            if !end_sessions(tx, user, None, at)? {
+                return Ok(None);
+            }
             user
         }
     };

@@ -49,8 +49,8 @@ pub enum OpenError {
     #[error(transparent)]
     Lock(#[from] LockError),
     /// The database is not there, or not ours.
-    #[error("cannot open the database: {0}")]
-    Connect(#[from] diesel::ConnectionError),
+    #[error("cannot open the database: {}", .0.to_string().trim_end())]
+    Connect(diesel::ConnectionError),
     /// A Postgres that is too old, or does not keep what it says it has stored.
     #[error(transparent)]
     Unfit(#[from] UnfitPostgres),
@@ -66,6 +66,12 @@ pub enum OpenError {
     /// The system gives no threads.
     #[error("cannot start the database threads: {0}")]
     Threads(#[from] std::io::Error),
+}
+
+impl From<diesel::ConnectionError> for OpenError {
+    fn from(error: diesel::ConnectionError) -> Self {
+        Self::Connect(error)
+    }
 }
 
 /// Every storage port of the domain, over one database.

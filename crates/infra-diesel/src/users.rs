@@ -138,7 +138,7 @@ fn credentials(found: Option<(UserRow, Option<String>)>) -> DbResult<Option<Cred
 }
 
 /// Ends the user's sessions but `keep`. Of those that have expired nobody has to be told: nothing is open by them any more.
-pub fn end_sessions(tx: &mut Tx<'_>, user: UserId, keep: Option<SessionId>, at: Timestamp) -> DbResult<()> {
+pub fn end_sessions(tx: &mut Tx<'_>, user: UserId, keep: Option<SessionId>, at: Timestamp) -> DbResult<bool> {
     // No session has the nil id.
     let keep = Id(keep.map_or(uuid::Uuid::nil(), |keep| keep.0));
     let live = sessions::table
@@ -150,8 +150,9 @@ pub fn end_sessions(tx: &mut Tx<'_>, user: UserId, keep: Option<SessionId>, at: 
     let mut ended: Vec<(Id, Time)> = per_backend!(tx.conn, |conn| end.load(conn))?;
     let expired = at.as_micros() - Session::LIFETIME_SECONDS * 1_000_000;
     ended.retain(|(_, created_at)| created_at.0 > expired);
+    let any = !ended.is_empty();
     tx.events.extend(ended.into_iter().map(|(session, _)| Event::SessionEnded { user, session: session.into() }));
-    Ok(())
+    Ok(any)
 }
 
 /// Takes the user out of a group, which passes to the heir or ends.

@@ -148,7 +148,8 @@ impl Storage {
     /// Opens the database, then finds the secret and the place for uploads.
     async fn open(config: &Config, events: Arc<dyn EventPublisher>) -> anyhow::Result<Self> {
         let options = store_options(config, events, None);
-        let store = Store::open(&config.database_url, options).await.context("the database cannot be opened")?;
+        let store =
+            Store::open(&config.database_url, options).await.context("the database cannot be opened (DATABASE_URL)")?;
         // The store's lock keeps a second server from making another secret.
         let secret = config.jwt_secret.clone().map_or_else(|| Secret::kept_in(&config.data_dir), Ok)?;
         let blobs = Arc::new(open_blobs(config).await?);

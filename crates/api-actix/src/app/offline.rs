@@ -28,7 +28,8 @@ impl Offline {
         Telemetry::start()?;
         config.make_data_dir()?;
         let options = super::store_options(config, Arc::new(NoListeners), Some(1));
-        let store = Store::open(&config.database_url, options).await.context("the database cannot be opened")?;
+        let store =
+            Store::open(&config.database_url, options).await.context("the database cannot be opened (DATABASE_URL)")?;
         let store = Arc::new(store);
         let blobs = super::open_blobs(config).await?;
         let cores = std::thread::available_parallelism().map_or(1, NonZero::get);

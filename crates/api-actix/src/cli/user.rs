@@ -134,7 +134,7 @@ async fn open(config: &Config) -> anyhow::Result<Store> {
         OpenError::Lock(LockError::Held(path)) => {
             anyhow!("a server is running on {path}: stop it first, or ask it, as an admin, by its /admin routes")
         }
-        error => anyhow::Error::from(error).context("the database cannot be opened"),
+        error => anyhow::Error::from(error).context("the database cannot be opened (DATABASE_URL)"),
     })
 }
 

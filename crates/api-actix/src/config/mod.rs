@@ -222,6 +222,12 @@ fn sqlite_in(data_dir: &Path) -> String {
 
 fn database_url(text: &str) -> Result<String, String> {
     match text.split_once("://") {
+        Some(("sqlite", path)) if path.contains('?') || path == ":memory:" => {
+            Err("must name a file, and nothing after it: sqlite://PATH".to_owned())
+        }
+        Some(("sqlite", path)) if Path::new(path).is_dir() => {
+            Err("must name a file, and this is a directory".to_owned())
+        }
         Some(("sqlite" | "postgres" | "postgresql", rest)) if !rest.is_empty() => Ok(text.to_owned()),
         _ => Err("must be sqlite://PATH or postgres://...".to_owned()),
     }

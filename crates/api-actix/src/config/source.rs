@@ -50,6 +50,10 @@ impl Source {
             (DATABASE_URL, "--database-url", &flags.database_url),
             (ALLOW_UNSAFE_DURABILITY, "--allow-unsafe-durability", &unsafe_durability),
         ] {
+            // A variable that a script has not set: to go on with another database would be worse.
+            if value.as_deref() == Some("") {
+                bail!("{}: is empty ({flag})", key.name);
+            }
             source.offer(key, value.clone(), || flag.to_owned());
         }
         for key in KEYS {

@@ -112,6 +112,9 @@ fn a_bad_value_is_refused_with_its_keys_name_and_never_shown() {
     for (name, value) in [
         ("DATABASE_URL", "mysql://user:hush@host/db"),
         ("DATABASE_URL", "sqlite://"),
+        ("DATABASE_URL", "sqlite://:memory:"),
+        ("DATABASE_URL", "sqlite://a.db?mode=ro"),
+        ("DATABASE_URL", "sqlite:///"),
         ("PARLANCE_LISTEN", "8080"),
         ("PARLANCE_LISTEN", "127.0.0.1:70000"),
         ("PARLANCE_LISTEN", "::1:80"),

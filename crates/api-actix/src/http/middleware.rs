@@ -8,6 +8,7 @@ use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::error::InternalError;
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use actix_web::http::{ConnectionType, Version};
 use actix_web::middleware::Next;
 use actix_web::{HttpResponse, web};
 use domain::{Error, IdGenerator as _};
@@ -39,7 +40,7 @@ pub async fn around(
     let readiness = request.app_data::<web::Data<Readiness>>().cloned();
     let _under_way = readiness.as_ref().map(|readiness| readiness.begins());
     let id = request_id(request.headers());
-    let method = request.method().clone();
+    let (method, version) = (request.method().clone(), request.version());
     // A panic is a fault of ours; it must cost the one request and not the connections beside it.
     let outcome = AssertUnwindSafe(next.call(request)).catch_unwind().await;
     let outcome = outcome.unwrap_or_else(|_| Err(ApiError::from(Error::internal("a handler panicked")).into()));
@@ -55,6 +56,12 @@ pub async fn around(
         }
     };
     finish(response.response_mut(), &id);
+    if version < Version::HTTP_11 {
+        // Which knows no chunks (RFC 9112, 6.1): what has no known length ends with the connection.
+        let head = response.response_mut().head_mut();
+        head.no_chunking(true);
+        head.set_connection_type(ConnectionType::Close);
+    }
     let status = response.status();
     if status.is_server_error() {
         log_fault(response.response().error(), &id);

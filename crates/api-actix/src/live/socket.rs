@@ -12,7 +12,7 @@ use crate::http::openapi::Refused;
 use crate::limits::Limits;
 use actix_http::ws::{CloseCode, CloseReason, HandshakeError, Parser, handshake_response, verify_handshake};
 use actix_web::body::{BodySize, MessageBody};
-use actix_web::http::header;
+use actix_web::http::{Version, header};
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::{Bytes, BytesMut};
 use domain::live::Since;
@@ -50,8 +50,9 @@ pub async fn upgrade(
     payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
     match verify_handshake(request.head()) {
-        Ok(()) | Err(HandshakeError::BadWebsocketKey) => {}
-        Err(_) => return Err(ApiError::UpgradeRequired),
+        // What is older has no way to another protocol.
+        Ok(()) | Err(HandshakeError::BadWebsocketKey) if request.version() >= Version::HTTP_11 => {}
+        _ => return Err(ApiError::UpgradeRequired),
     }
     let visitor = handshake::receive(&request, handshake::origins(&request)?).await?;
     if verify_handshake(request.head()).is_err() {

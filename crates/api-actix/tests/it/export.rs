@@ -1,8 +1,11 @@
 //! `GET /me/export`.
 
 use crate::harness::{Server, ids};
+use crate::live::client::soon;
 use reqwest::multipart::{Form, Part};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 fn contents(export: &Value) -> Vec<&str> {
     let messages = export["messages"].as_array().unwrap();
@@ -67,6 +70,21 @@ async fn of_somebody_who_has_done_nothing_it_is_whole_too() {
         assert_eq!(export[list], json!([]));
     }
     server.anyone().get("/me/export").await.refused(401, None);
+}
+
+#[actix_web::test]
+async fn who_knows_no_chunks_gets_it_until_the_connection_ends() {
+    let server = Server::start().await;
+    let ada = server.user("ada").await;
+    let mut stream = TcpStream::connect(ada.address()).await.unwrap();
+    let head = format!("GET /me/export HTTP/1.0\r\nAuthorization: Bearer {}\r\n\r\n", ada.token().unwrap());
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    soon("the end of the connection", stream.read_to_string(&mut answer)).await.unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(head.contains(" 200 OK\r\n") && !head.to_ascii_lowercase().contains("transfer-encoding"), "{head}");
+    let export: Value = serde_json::from_str(body).unwrap();
+    assert_eq!(export["user"]["username"], "ada");
 }
 
 #[actix_web::test]

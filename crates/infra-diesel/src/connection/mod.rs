@@ -49,6 +49,16 @@ const SQLITE_PRAGMAS: &str = "
     PRAGMA temp_store = MEMORY;
 ";
 
+/// Makes the file of a new database, which nobody else is to read: SQLite gives the files beside it the same rights. Where it
+/// cannot be made, opening it says why.
+fn make_private(path: &std::path::Path) {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    drop(options.open(path));
+}
+
 impl AnyConnection {
     /// Opens a connection and sets it up.
     ///
@@ -60,6 +70,9 @@ impl AnyConnection {
         };
         match url {
             DatabaseUrl::Sqlite(path) => {
+                if purpose == Purpose::Write {
+                    make_private(path);
+                }
                 let mut conn = SqliteConnection::establish(&path.to_string_lossy())?;
                 set_up(&mut conn, SQLITE_PRAGMAS)?;
                 set_up(

@@ -81,7 +81,7 @@ async fn a_disabled_user_has_no_session_and_gets_none_until_enabled(db: TestDb) 
 async fn what_changes_nothing_is_not_recorded(db: TestDb) {
     let (world, boss) = world(db).await;
     let ada = world.user("ada").await;
-    for measure in [Measure::Enable(ada), Measure::SetRole(ada, UserRole::Member)] {
+    for measure in [Measure::Enable(ada), Measure::SetRole(ada, UserRole::Member), Measure::EndSessions(ada)] {
         world.carry_out(boss, measure, now()).await.unwrap();
     }
     for _ in 0..2 {

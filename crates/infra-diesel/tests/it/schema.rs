@@ -241,6 +241,19 @@ async fn five_servers_at_once_on_an_empty_postgres_all_come_up() {
     assert_eq!(conn.number("SELECT count(*) FROM conversations"), 1);
 }
 
+#[cfg(unix)]
+#[tokio::test]
+async fn a_new_file_is_for_its_owner_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let world = World::new(TestDb::sqlite()).await;
+    world.user("ada").await;
+    let path = world.db.url().strip_prefix("sqlite://").unwrap().to_owned();
+    for file in ["", "-wal", "-shm"] {
+        let rights = std::fs::metadata(format!("{path}{file}")).unwrap().permissions().mode() & 0o777;
+        assert_eq!(rights, 0o600, "{file}");
+    }
+}
+
 #[tokio::test]
 async fn a_second_server_on_one_file_is_refused_until_the_first_is_gone() {
     let world = World::new(TestDb::sqlite()).await;
