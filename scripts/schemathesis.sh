@@ -18,10 +18,11 @@ CASES=${CASES:-12}
 # Named for what is pinned, so that whatever changes there is installed anew.
 PINNED=$SCRIPTS/schemathesis.txt
 VENV=$PWD/target/schemathesis-$(sha256sum "$PINNED" | cut -c 1-12)
-if [ ! -x "$VENV/bin/schemathesis" ]; then
+# By its interpreter: the programs in it know the place where they were made, and the tree may have been moved since.
+if ! "$VENV/bin/python" -m schemathesis.cli --version >/dev/null 2>&1; then
     echo "schemathesis: installing it from PyPI into ${VENV#"$PWD/"}"
     python3 -m venv "$VENV"
-    twice "$VENV/bin/pip" install --quiet --disable-pip-version-check --constraint "$PINNED" schemathesis
+    twice "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --constraint "$PINNED" schemathesis
 fi
 
 start_server PARLANCE_RATE_LIMITS=off
@@ -38,7 +39,7 @@ STATUS=0
 # ends in an error of its own.
 cd "$DIR"
 SCHEMATHESIS_HOOKS=schemathesis_hooks PYTHONPATH="$SCRIPTS" PYTHONDONTWRITEBYTECODE=1 PARLANCE_KNOWN="$DIR/known.json" NO_COLOR=1 \
-    "$VENV/bin/schemathesis" --config-file "$SCRIPTS/schemathesis.toml" run "$URL/openapi.json" \
+    "$VENV/bin/python" -m schemathesis.cli --config-file "$SCRIPTS/schemathesis.toml" run "$URL/openapi.json" \
     --header "Authorization: Bearer $TOKEN" --phases examples,coverage,fuzzing --seed "$SEED" --max-examples "$CASES" \
     --no-shrink --workers 1 --exclude-path /ws --exclude-path /events --exclude-path /logout \
     --exclude-operation-id sessions_end --exclude-operation-id accounts_delete_own "$@" \
