@@ -59,7 +59,8 @@ impl Server {
         environment: &[(&str, &str)],
     ) -> anyhow::Result<Self> {
         let beside = std::env::current_exe()?.with_file_name("parlance");
-        let binary = binary.map_or(beside, PathBuf::from);
+        // It runs elsewhere.
+        let binary = std::path::absolute(binary.map_or(beside, PathBuf::from))?;
         let mut command = Command::new(&binary);
         command.current_dir(directory.path());
         for (key, value) in [

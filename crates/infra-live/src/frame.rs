@@ -142,8 +142,13 @@ pub(crate) struct Dispatch {
 impl Dispatch {
     /// Whether it has signals, and nothing else. A cursor that is lost with it is told by the next one.
     pub fn may_be_lost(&self) -> bool {
-        let signal =
-            |item: &Item| matches!(item.notice, Notice::Typing(_) | Notice::Presence(_) | Notice::There { .. });
+        // Who asks who is there is told by the workers that hear of it.
+        let signal = |item: &Item| {
+            matches!(
+                item.notice,
+                Notice::Typing(_) | Notice::Presence(_) | Notice::There { .. } | Notice::WhoIsThere(_)
+            )
+        };
         self.items.iter().all(signal)
     }
 }

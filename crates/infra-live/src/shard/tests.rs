@@ -9,6 +9,7 @@ use domain::users::Profile;
 use domain::{ConversationId, MessageId, Timestamp};
 use std::collections::HashMap;
 use std::future::poll_fn;
+use std::task::Poll;
 use tokio::task::{JoinHandle, LocalSet, spawn_local};
 use uuid::Uuid;
 
@@ -149,6 +150,9 @@ async fn a_flood_of_presence_cuts_nobody() {
             for n in 0..100_000 {
                 let (groups, contacts) = (Vec::new(), vec![user(1)]);
                 shard.hub().announce(Announcement { user: user(n), online: true, groups, contacts });
+                // Asked, and not waited for.
+                let mut asked = std::pin::pin!(shard.hub().who_is_here(user(n), Vec::new(), vec![user(1)]));
+                poll_fn(|context| Poll::Ready(drop(asked.as_mut().poll(context)))).await;
             }
             assert!(!shard.state.overrun.load(Ordering::SeqCst));
             let reading = reads(link, Revision(1));
@@ -205,7 +209,7 @@ async fn in_a_group_that_has_grown_it_is_told_who_went_though_not_who_came() {
         let item = Item::new(Notice::Presence(announcement.clone()), Revision(0));
         shard.announce(&item, &announcement);
         let outbox = &links[0].connection().outbox;
-        let next = poll_fn(|cx| std::task::Poll::Ready(outbox.poll_next(cx))).await;
+        let next = poll_fn(|cx| Poll::Ready(outbox.poll_next(cx))).await;
         assert_eq!(next.is_ready(), told, "{online}");
     }
 }
