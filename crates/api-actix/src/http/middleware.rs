@@ -4,7 +4,7 @@ use super::error::{ApiError, mime_json};
 use crate::app::Readiness;
 use crate::clock::UuidV7;
 use crate::telemetry;
-use actix_web::body::{BoxBody, MessageBody};
+use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::error::InternalError;
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
@@ -56,7 +56,7 @@ pub async fn around(
         }
     };
     finish(response.response_mut(), &id);
-    if version < Version::HTTP_11 {
+    if version < Version::HTTP_11 && response.response().body().size() == BodySize::Stream {
         // Which knows no chunks (RFC 9112, 6.1): what has no known length ends with the connection.
         let head = response.response_mut().head_mut();
         head.no_chunking(true);
