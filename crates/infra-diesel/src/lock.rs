@@ -9,7 +9,7 @@ use std::path::Path;
 /// Held as long as it lives.
 #[derive(Debug)]
 pub struct DatabaseLock {
-    _file: File,
+    file: File,
 }
 
 /// Why the lock could not be had.
@@ -38,9 +38,35 @@ impl DatabaseLock {
         let failed = |error| LockError::Failed(path.display().to_string(), error);
         let file = OpenOptions::new().create(true).truncate(false).write(true).open(&beside).map_err(failed)?;
         match file.try_lock() {
-            Ok(()) => Ok(Self { _file: file }),
+            Ok(()) => Ok(Self { file }),
             Err(TryLockError::WouldBlock) => Err(LockError::Held(path.display().to_string())),
             Err(TryLockError::Error(error)) => Err(failed(error)),
         }
+    }
+}
+
+impl Drop for DatabaseLock {
+    /// By word and not by closing the file alone: a child process that is being started at this moment has a copy of it until it
+    /// runs its program.
+    fn drop(&mut self) {
+        // Closing follows.
+        let _ = self.file.unlock();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_given_back_though_a_copy_of_the_file_is_open_elsewhere() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("x.db");
+        let lock = DatabaseLock::take(&path).unwrap();
+        let copy = lock.file.try_clone().unwrap();
+        assert!(matches!(DatabaseLock::take(&path), Err(LockError::Held(_))));
+        drop(lock);
+        DatabaseLock::take(&path).unwrap();
+        drop(copy);
     }
 }
