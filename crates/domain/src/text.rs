@@ -20,19 +20,15 @@ pub(crate) fn at_most(field: &'static str, text: &str, most: usize) -> Result<()
 /// `STRASSE` and a sigma the same at the end of a word. Folded character by character, so that the key of a prefix is a prefix
 /// of the key (`str::to_lowercase` looks at the end of words).
 pub(crate) fn case_folded(text: &str) -> String {
-    // What has no case, or is small and of ASCII, is what it was: nearly every character. The dotless i has the capital of the
-    // other one, and is another letter all the same (as in Unicode's own folding).
-    let fold = |char: char| {
-        let small = char.to_lowercase();
-        small.flat_map(move |char| {
-            let (as_it_is, capitals) = match char {
-                'ı' => (Some(char), None),
-                _ => (None, Some(char.to_uppercase().flat_map(char::to_lowercase))),
-            };
-            as_it_is.into_iter().chain(capitals.into_iter().flatten())
-        })
-    };
-    text.chars().flat_map(fold).collect()
+    let mut folded = String::with_capacity(text.len());
+    for small in text.chars().flat_map(char::to_lowercase) {
+        match small {
+            // Its capital is that of the other i, and it is another letter all the same (as in Unicode's own folding).
+            'ı' => folded.push(small),
+            _ => folded.extend(small.to_uppercase().flat_map(char::to_lowercase)),
+        }
+    }
+    folded
 }
 
 /// Common parts of the newtypes over a valid text.

@@ -59,7 +59,7 @@ impl Store {
                 return Ok(None);
             }
             let mut conn = AnyConnection::open(&url, Purpose::Read)?;
-            postgres::check_version(&mut conn)?;
+            postgres::check_fit(&mut conn)?;
             examine(&mut conn).map(Some)
         })
         .await

@@ -65,7 +65,7 @@ fn settings(conn: &mut PgConnection) -> QueryResult<Settings> {
 ///
 /// # Errors
 /// [`UnfitPostgres`].
-pub fn check_version(conn: &mut AnyConnection) -> Result<(), UnfitPostgres> {
+pub fn check_fit(conn: &mut AnyConnection) -> Result<(), UnfitPostgres> {
     let AnyConnection::Postgres(conn) = conn else { return Ok(()) };
     let settings = settings(conn)?;
     match settings {

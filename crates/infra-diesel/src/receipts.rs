@@ -17,7 +17,7 @@ use diesel::dsl::{exists, not};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Text};
 use domain::events::Event;
-use domain::receipts::{Receipt, ReceiptRepository, SENDERS_TOLD_OF, Unseen};
+use domain::receipts::{Receipt, ReceiptRepository, SENDERS_TOLD_OF, Unseen, tells_senders};
 use domain::{ConversationId, Limit, MessageId, NotFound, Page, Result, Timestamp, UserId};
 
 #[derive(Insertable)]
@@ -172,8 +172,7 @@ fn mark_read(
     Ok(())
 }
 
-/// Who sent what lies behind `after` and up to `up_to`, but for the reader: those who are told that it was read. Nobody for the
-/// broadcast, which everybody reads.
+/// Who sent what lies behind `after` and up to `up_to`, but for the reader: those who are told that it was read.
 fn senders_among(
     conn: &mut AnyConnection,
     of: &ConversationRow,
@@ -181,7 +180,7 @@ fn senders_among(
     after: i64,
     up_to: i64,
 ) -> DbResult<Vec<Id>> {
-    if of.kind == "broadcast" {
+    if !tells_senders(of.place(reader)) {
         return Ok(Vec::new());
     }
     let after = after.max(up_to - i64::from(SENDERS_TOLD_OF)).max(of.expired_up_to);

@@ -258,7 +258,7 @@ fn prepare(url: &DatabaseUrl) -> Result<Prepared, OpenError> {
         DatabaseUrl::Postgres(_) => None,
     };
     let mut conn = AnyConnection::open(url, Purpose::Write)?;
-    postgres::check_version(&mut conn)?;
+    postgres::check_fit(&mut conn)?;
     if copy::is_unfinished(&mut conn).map_err(|error| OpenError::Read(error.into()))? {
         return Err(OpenError::UnfinishedCopy);
     }

@@ -60,6 +60,19 @@ fn without_anything_set_the_defaults_hold() {
 }
 
 #[test]
+fn an_empty_flag_is_refused_with_its_keys_name() {
+    let empty = || Some(String::new());
+    for (flags, key) in [
+        (Flags { database_url: empty(), ..Flags::default() }, "DATABASE_URL"),
+        (Flags { data_dir: empty(), ..Flags::default() }, "PARLANCE_DATA_DIR"),
+        (Flags { listen: empty(), ..Flags::default() }, "PARLANCE_LISTEN"),
+    ] {
+        let refusal = Place::new().set(key, "sqlite://other.db").flags(flags).refusal();
+        assert!(refusal.starts_with(key) && refusal.contains("empty"), "{refusal}");
+    }
+}
+
+#[test]
 fn flags_win_over_the_environment_and_that_over_the_file() {
     let place = Place::new().file("parlance.toml", "PARLANCE_LISTEN = '127.0.0.1:1'\nPARLANCE_BCRYPT_COST = 5\n");
     assert_eq!(place.load().unwrap().listen, "127.0.0.1:1");

@@ -3,6 +3,7 @@
 use crate::context::{Caller, Clock, Timestamp};
 use crate::error::Result;
 use crate::ids::{ConversationId, GroupId, MessageId, UserId};
+use crate::messages::Place;
 use crate::page::{Limit, Page};
 use async_trait::async_trait;
 use std::sync::Arc;
@@ -39,6 +40,14 @@ impl Unseen {
 /// somebody who was not away for long, and few enough to hold nobody up.
 pub const SENDERS_TOLD_OF: u32 = 1_000;
 
+/// Whether those whose messages are read by reading up to a place are told of it: not of the broadcast's, which everybody reads.
+pub fn tells_senders(place: Place) -> bool {
+    match place {
+        Place::Direct { .. } | Place::Group(_) => true,
+        Place::Broadcast => false,
+    }
+}
+
 /// Where receipts are kept.
 ///
 /// What may be marked is decided by [`Access::may_mark`](crate::messages::Access::may_mark) in the transaction that marks;
@@ -52,8 +61,8 @@ pub trait ReceiptRepository: Send + Sync {
     /// [`NotFound::Message`](crate::NotFound::Message), then the rule's.
     async fn mark_seen(&self, reader: UserId, message: MessageId, at: Timestamp) -> Result<()>;
 
-    /// Marks all messages of the conversation up to `up_to`, which may be a deleted one. Tells the reader, and, but for the
-    /// broadcast, those whose messages are seen thereby: of the newest [`SENDERS_TOLD_OF`] of them.
+    /// Marks all messages of the conversation up to `up_to`, which may be a deleted one. MUST tell the reader, and, where
+    /// [`tells_senders`] says so, those whose messages are seen thereby: of the newest [`SENDERS_TOLD_OF`] of them.
     ///
     /// # Errors
     /// [`NotFound::Conversation`](crate::NotFound::Conversation); [`NotFound::Message`](crate::NotFound::Message) where

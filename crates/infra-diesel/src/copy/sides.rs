@@ -91,7 +91,7 @@ fn open(side: Side, url: &DatabaseUrl, purpose: Purpose, allowed: Others) -> Res
         DatabaseUrl::Sqlite(path) => Some(DatabaseLock::take(path)?),
     };
     let mut conn = AnyConnection::open(url, purpose).map_err(|error| CopyError::Connect(side, error))?;
-    postgres::check_version(&mut conn)?;
+    postgres::check_fit(&mut conn)?;
     conn.take_time().map_err(DbError::from)?;
     // What Postgres knows of a server that has just ended lags a little behind.
     let patient_until = Instant::now() + LEAVING;
