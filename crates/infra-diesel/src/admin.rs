@@ -207,7 +207,7 @@ impl AdminRepository for Store {
         self.write(shard, move |tx| {
             check(tx.conn, &policy, &actor, &measure)?;
             let action = measure.action();
-            match carry_out(tx, measure, at)? {
+            match carry_out(tx, measure.clone(), at)? {
                 Some(target) => record(tx, &actor, action, target, at),
                 None => Ok(()),
             }

@@ -67,11 +67,15 @@ pub fn is_full(error: &DieselError) -> bool {
 
 /// Another transaction was in the way: nothing is wrong with this one, and it left nothing behind.
 fn is_contended(error: &DieselError) -> bool {
+    let DieselError::DatabaseError(_, info) = error else { return false };
+    is_undone(error) || info.message().contains("due to lock timeout")
+}
+
+/// The database undid this transaction so that others could go on (`deadlock_detected`, 40P01; `serialization_failure`, 40001):
+/// done again at once, it may well succeed. Who waited for a lock in vain would only wait again.
+pub fn is_undone(error: &DieselError) -> bool {
     let DieselError::DatabaseError(kind, info) = error else { return false };
-    if let DatabaseErrorKind::SerializationFailure = kind {
-        return true;
-    }
-    ["deadlock detected", "due to lock timeout"].iter().any(|sign| info.message().contains(sign))
+    matches!(kind, DatabaseErrorKind::SerializationFailure) || info.message().contains("deadlock detected")
 }
 
 /// The connection is of no use any more, and another may be.

@@ -183,8 +183,8 @@ impl GroupRepository for Store {
             }));
             Ok(Group {
                 id: group.id,
-                name: group.name,
-                description: group.description,
+                name: group.name.clone(),
+                description: group.description.clone(),
                 visibility: group.visibility,
                 member_count: 1,
                 created_at: group.at,

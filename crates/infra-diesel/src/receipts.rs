@@ -20,6 +20,9 @@ use domain::events::Event;
 use domain::receipts::{Receipt, ReceiptRepository, SENDERS_TOLD_OF, Unseen, tells_senders};
 use domain::{ConversationId, Limit, MessageId, NotFound, Page, Result, Timestamp, UserId};
 
+/// How many watermarks one transaction raises that nobody waits for.
+const WATERMARKS_AT_ONCE: usize = 200;
+
 #[derive(Insertable)]
 #[diesel(table_name = receipts)]
 struct ReceiptRow {
@@ -336,12 +339,16 @@ impl ReceiptRepository for Store {
         let me = Id::from(user);
         let rows: Vec<UnseenRow> =
             self.read(move |conn| Ok(diesel::sql_query(UNSEEN).bind::<SqlId, _>(me).load(conn)?)).await?;
-        let raised: Vec<(Id, i64)> =
+        let mut raised: Vec<(Id, i64)> =
             rows.iter().filter_map(|row| row.raised().map(|to| (row.conversation_id, to))).collect();
         if !raised.is_empty() {
-            self.write_later(user.0, move |tx| {
-                raised.into_iter().try_for_each(|(of, to)| set_watermark(tx.conn, of, me, to))
-            });
+            // In the order of all who change several of one's rows, a few at a time.
+            raised.sort_unstable();
+            for raised in raised.chunks(WATERMARKS_AT_ONCE).map(<[_]>::to_vec) {
+                self.write_later(user.0, move |tx| {
+                    raised.iter().try_for_each(|(of, to)| set_watermark(tx.conn, *of, me, *to))
+                });
+            }
         }
         let mut unseen = Unseen::default();
         for row in rows.into_iter().filter(|row| row.unseen > 0) {

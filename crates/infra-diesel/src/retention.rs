@@ -157,6 +157,6 @@ impl RetentionRepository for Store {
     }
 
     async fn forget_files(&self, files: Vec<FileId>) -> Result<()> {
-        self.write(Uuid::nil(), move |tx| files.into_iter().try_for_each(|file| forget(tx, file.into()))).await
+        self.write(Uuid::nil(), move |tx| files.iter().try_for_each(|file| forget(tx, (*file).into()))).await
     }
 }

@@ -113,7 +113,7 @@ impl SessionRepository for Store {
                 user_id: session.user.into(),
                 created_at: session.created_at.into(),
                 last_seen_at: session.last_seen_at.into(),
-                user_agent: session.user_agent.map(|agent| agent.as_str().to_owned()),
+                user_agent: session.user_agent.as_ref().map(|agent| agent.as_str().to_owned()),
             };
             let user = lock_user(tx.conn, session.user)?;
             if user.is_none_or(|user| user.deleted_at.is_some() || user.disabled_at.is_some()) {

@@ -222,17 +222,18 @@ impl Store {
         .await
     }
 
-    /// Through the door. `shard` is what events are to be in order by.
+    /// Through the door. `shard` is what events are to be in order by. `work` may be done more than once, and what it did before
+    /// was undone then.
     pub(crate) async fn write<T: Send + 'static>(
         &self,
         shard: Uuid,
-        work: impl FnOnce(&mut Tx<'_>) -> DbResult<T> + Send + 'static,
+        work: impl FnMut(&mut Tx<'_>) -> DbResult<T> + Send + 'static,
     ) -> domain::Result<T> {
         self.writers()?.run(shard, work).await
     }
 
     /// Through the door, and nobody waits for it.
-    pub(crate) fn write_later(&self, shard: Uuid, work: impl FnOnce(&mut Tx<'_>) -> DbResult<()> + Send + 'static) {
+    pub(crate) fn write_later(&self, shard: Uuid, work: impl FnMut(&mut Tx<'_>) -> DbResult<()> + Send + 'static) {
         if let Ok(writers) = self.writers() {
             writers.run_later(shard, work);
         }

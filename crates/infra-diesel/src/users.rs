@@ -194,7 +194,7 @@ fn oldest_others(conn: &mut AnyConnection, group: GroupId, user: UserId) -> DbRe
 #[async_trait]
 impl UserRepository for Store {
     async fn create(&self, user: NewUser) -> Result<User> {
-        self.write(user.id.0, move |tx| Ok(insert_user(tx.conn, user, UserRole::Member)?.into_user()?)).await
+        self.write(user.id.0, move |tx| Ok(insert_user(tx.conn, user.clone(), UserRole::Member)?.into_user()?)).await
     }
 
     async fn find(&self, id: UserId) -> Result<Option<User>> {

@@ -1,9 +1,9 @@
 //! Batches: what waits, in one transaction.
 
 use super::append::AppendBatch;
-use super::{BATCH, BatchFailed, Context, Finish, Heads, Job, Queued, Tx};
+use super::{BATCH, BatchFailed, Context, Heads, Job, Queued, Tx, Verdict, Work};
 use crate::connection::{AnyConnection, DatabaseUrl, Purpose};
-use crate::error::{DbError, DbResult, is_full, is_out_of_reach, violates_unique};
+use crate::error::{DbError, DbResult, is_full, is_out_of_reach, is_undone, violates_unique};
 use crate::revisions::Place;
 use crate::telemetry::METRICS;
 use domain::events::{Committed, Event, Revision};
@@ -11,6 +11,10 @@ use domain::messages::{Appended, Draft};
 use domain::users::ServerPolicy;
 use std::time::Instant;
 use tokio::sync::{mpsc, oneshot};
+
+/// How often a job is done again at the most: twice where another node was first with an idempotency key (the second time it is
+/// there), and as often where other transactions were in the way. A deadlock costs the writer a second each time.
+const AGAIN: usize = 2;
 
 type Answer = oneshot::Sender<domain::Result<Appended>>;
 
@@ -26,7 +30,7 @@ struct Done {
     appends: Vec<(Answer, domain::Result<Appended>)>,
     /// Appends that were being done when the transaction failed.
     undecided: Vec<Answer>,
-    finishes: Vec<Finish>,
+    finishes: Vec<Box<dyn Work>>,
     events: Vec<Event>,
     heads: Heads,
     /// Whether the transaction was rolled back already: nothing is to be committed.
@@ -61,7 +65,7 @@ impl Done {
             // Who asked may be gone by now.
             let _ = answer.send(outcome);
         }
-        self.finishes.into_iter().for_each(|finish| finish(Ok(())));
+        self.finishes.into_iter().for_each(|work| work.finish(Ok(())));
     }
 }
 
@@ -84,11 +88,16 @@ impl Writer {
                 DatabaseUrl::Sqlite(_) => drop(self.transaction(awaited.collect())),
                 DatabaseUrl::Postgres(_) => {
                     for run in runs(awaited) {
-                        for job in self.transaction(run) {
-                            // Twice, where another node was first with its idempotency key: the second time it is there.
-                            let again = self.transaction(vec![job]);
-                            again.into_iter().for_each(|job| drop(self.transaction(vec![job])));
+                        let begun = Instant::now();
+                        let mut again = self.transaction(run);
+                        for _ in 0..AGAIN {
+                            // Once nobody waits any more, others have waited long enough for this.
+                            if patience.is_some_and(|patience| begun.elapsed() >= patience) {
+                                break;
+                            }
+                            again = again.into_iter().flat_map(|job| self.transaction(vec![job])).collect();
                         }
+                        again.into_iter().for_each(Job::give_up);
                     }
                 }
             }
@@ -117,25 +126,28 @@ impl Writer {
                         let append = if shared { append_all } else { append_alone };
                         append(conn, &policy, begun.revision, drafts, &mut done)?;
                     }
-                    Job::Work(work) => {
+                    Job::Work(mut work) => {
                         let mut events = Vec::new();
                         if shared {
                             conn.begin_savepoint()?;
                         }
-                        let (keep, finish) = work(&mut Tx {
+                        let verdict = work.run(&mut Tx {
                             conn,
                             events: &mut events,
                             heads: &mut done.heads,
                             revision: begun.revision,
                         });
-                        done.finishes.push(finish);
-                        if !keep {
+                        match verdict {
+                            Verdict::Again if !shared => done.again.push(Job::Work(work)),
+                            _ => done.finishes.push(work),
+                        }
+                        if verdict != Verdict::Keep {
                             conn.rollback()?;
                             done.rolled_back = !shared;
                         } else if shared {
                             conn.commit()?;
                         }
-                        if keep {
+                        if verdict == Verdict::Keep {
                             done.events.append(&mut events);
                         }
                     }
@@ -224,7 +236,7 @@ impl Writer {
         for answer in done.undecided {
             let _ = answer.send(Err(failed.into()));
         }
-        done.finishes.into_iter().for_each(|finish| finish(Err(failed)));
+        done.finishes.into_iter().for_each(|work| work.finish(Err(failed)));
         for job in rest {
             match job {
                 Job::Append(_, answer) => drop(answer.send(Err(failed.into()))),
@@ -276,7 +288,8 @@ fn append_alone(
     // Another node has stored a message under the same key since this one looked for it: to another conversation, or to one that
     // neither had yet to lock.
     let was_first = matches!(&failed, DbError::Database(error) if violates_unique(error, "client_id"));
-    if drafts.len() == 1 && !was_first {
+    let was_undone = matches!(&failed, DbError::Database(error) if is_undone(error));
+    if drafts.len() == 1 && !was_first && !was_undone {
         done.appends.extend(drafts.into_iter().map(|(_, answer)| answer).zip([Err(failed.into())]));
     } else {
         if !was_first {

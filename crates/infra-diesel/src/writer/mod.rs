@@ -14,7 +14,7 @@ mod statements;
 pub use append::content_digest;
 
 use crate::connection::{AnyConnection, DatabaseUrl};
-use crate::error::{DbError, DbResult};
+use crate::error::{DbError, DbResult, is_undone};
 use crate::pool::within;
 use crate::revisions::Revisions;
 use crate::rows::ConversationRow;
@@ -38,9 +38,6 @@ const BATCH: usize = 512;
 
 /// Called when it is unknown what a commit did: the process must end, so that the truth is read from the disk.
 pub type Fatal = Arc<dyn Fn(&str) + Send + Sync>;
-
-/// Tells a job's caller how it ended, once the transaction has.
-type Finish = Box<dyn FnOnce(Result<(), BatchFailed>) + Send>;
 
 /// Why a whole transaction came to nothing.
 #[derive(Debug, Clone, Copy)]
@@ -93,13 +90,93 @@ impl Tx<'_> {
     }
 }
 
-type Work = Box<dyn FnOnce(&mut Tx<'_>) -> (bool, Finish) + Send>;
+/// What is to become of what a job wrote.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    /// It is kept.
+    Keep,
+    /// A rule or a fault said no.
+    Undo,
+    /// Another transaction was in the way, and the database undid this one: done again, it may fare better.
+    Again,
+}
+
+/// A job that is no append. What it wrote may be undone, and the job done again.
+trait Work: Send {
+    /// Does it inside a transaction.
+    fn run(&mut self, tx: &mut Tx<'_>) -> Verdict;
+
+    /// Tells its caller how it ended, once the transaction has.
+    fn finish(self: Box<Self>, ended: Result<(), BatchFailed>);
+}
+
+/// Work that somebody waits for.
+struct Awaited<T, F> {
+    work: F,
+    /// What came of it the last time.
+    outcome: Option<DbResult<T>>,
+    answer: oneshot::Sender<domain::Result<T>>,
+}
+
+impl<T: Send, F: FnMut(&mut Tx<'_>) -> DbResult<T> + Send> Work for Awaited<T, F> {
+    fn run(&mut self, tx: &mut Tx<'_>) -> Verdict {
+        let outcome = (self.work)(tx);
+        let verdict = verdict(&outcome);
+        self.outcome = Some(outcome);
+        verdict
+    }
+
+    fn finish(self: Box<Self>, ended: Result<(), BatchFailed>) {
+        let outcome = match (self.outcome, ended) {
+            (Some(outcome), Ok(())) => outcome,
+            // A refusal was one before the transaction failed, too.
+            (Some(outcome), Err(failed)) => outcome.and(Err(DbError::Rule(failed.into()))),
+            (None, failed) => Err(DbError::Rule(failed.err().unwrap_or(BatchFailed::OutOfReach).into())),
+        };
+        // Who asked may be gone by now.
+        let _ = self.answer.send(outcome.map_err(Error::from));
+    }
+}
+
+/// Work that may be lost and that nobody waits for.
+struct Deferred<F>(F);
+
+impl<F: FnMut(&mut Tx<'_>) -> DbResult<()> + Send> Work for Deferred<F> {
+    fn run(&mut self, tx: &mut Tx<'_>) -> Verdict {
+        let outcome = (self.0)(tx);
+        if let Err(error) = &outcome {
+            tracing::warn!(%error, "a deferred write failed");
+        }
+        verdict(&outcome)
+    }
+
+    fn finish(self: Box<Self>, _: Result<(), BatchFailed>) {}
+}
+
+fn verdict<T>(outcome: &DbResult<T>) -> Verdict {
+    match outcome {
+        Ok(_) => Verdict::Keep,
+        Err(DbError::Database(error)) if is_undone(error) => Verdict::Again,
+        Err(_) => Verdict::Undo,
+    }
+}
 
 enum Job {
     /// The hot one: many of them share their look-ups and their statements.
     Append(Box<Draft>, oneshot::Sender<domain::Result<Appended>>),
-    /// Anything else. Says whether to keep what it wrote.
-    Work(Work),
+    /// Anything else.
+    Work(Box<dyn Work>),
+}
+
+impl Job {
+    /// It came to nothing as often as it was tried.
+    fn give_up(self) {
+        match self {
+            // Who asked may be gone by now.
+            Self::Append(_, answer) => drop(answer.send(Unavailable::Overloaded.err())),
+            Self::Work(work) => work.finish(Ok(())),
+        }
+    }
 }
 
 /// A job in the queue.
@@ -202,45 +279,25 @@ impl Writers {
         self.answer(answered).await
     }
 
-    /// Does `work` in a transaction (its own part of one); answers when it is on disk. What fails leaves nothing behind.
+    /// Does `work` in a transaction (its own part of one); answers when it is on disk. What fails leaves nothing behind. Where
+    /// other transactions were in the way, it is done once more.
     ///
     /// # Errors
     /// The work's, [`Unavailable`] and [`Error::StorageFull`].
     pub async fn run<T: Send + 'static>(
         &self,
         shard: Uuid,
-        work: impl FnOnce(&mut Tx<'_>) -> DbResult<T> + Send + 'static,
+        work: impl FnMut(&mut Tx<'_>) -> DbResult<T> + Send + 'static,
     ) -> domain::Result<T> {
         let (answer, answered) = oneshot::channel();
-        let work: Work = Box::new(move |tx| {
-            let outcome = work(tx);
-            let keep = outcome.is_ok();
-            let finish: Finish = Box::new(move |committed| {
-                let outcome = match committed {
-                    Ok(()) => outcome,
-                    // A refusal was one before the transaction failed, too.
-                    Err(failed) => outcome.and(Err(DbError::Rule(failed.into()))),
-                };
-                // Who asked may be gone by now.
-                let _ = answer.send(outcome.map_err(Error::from));
-            });
-            (keep, finish)
-        });
-        self.submit(shard, Job::Work(work))?;
+        self.submit(shard, Job::Work(Box::new(Awaited { work, outcome: None, answer })))?;
         self.answer(answered).await
     }
 
     /// Like [`Writers::run`], for what may be lost and nobody waits for.
-    pub fn run_later(&self, shard: Uuid, work: impl FnOnce(&mut Tx<'_>) -> DbResult<()> + Send + 'static) {
-        let work: Work = Box::new(move |tx| {
-            let outcome = work(tx);
-            if let Err(error) = &outcome {
-                tracing::warn!(%error, "a deferred write failed");
-            }
-            (outcome.is_ok(), Box::new(|_| ()))
-        });
+    pub fn run_later(&self, shard: Uuid, work: impl FnMut(&mut Tx<'_>) -> DbResult<()> + Send + 'static) {
         // A full queue has more important things in it.
-        let _ = self.submit(shard, Job::Work(work));
+        let _ = self.submit(shard, Job::Work(Box::new(Deferred(work))));
     }
 
     /// Takes no more, and waits until all that was taken is done. Blocks.

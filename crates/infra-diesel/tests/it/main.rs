@@ -38,6 +38,7 @@ mod files;
 mod groups;
 mod idempotency;
 mod live;
+mod locks;
 mod members;
 mod nodes;
 mod pages;
