@@ -26,9 +26,9 @@ fmt:
 ci:
     bash .ci/run
 
-# Licences, bans and sources of what we depend on (`cargo install cargo-deny --locked`).
+# Advisories (fetched from the net), licences, bans and sources of what we depend on (`cargo install cargo-deny --locked`).
 deny:
-    cargo deny check licenses bans sources
+    cargo deny check advisories licenses bans sources
 
 # What is shipped: slower to build, smaller and faster.
 dist:

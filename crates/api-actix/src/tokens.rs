@@ -1,5 +1,7 @@
 //! Bearer tokens: JWTs signed with HS256, good as long as their session and at most 24 hours.
 
+mod signing;
+
 use domain::sessions::Session;
 use domain::users::Username;
 use domain::{SessionId, Timestamp, Unauthenticated, UserId};
@@ -40,6 +42,7 @@ pub struct Tokens {
 impl Tokens {
     /// By a secret of 32 bytes or more (see [`crate::config`]).
     pub fn new(secret: &[u8]) -> Self {
+        signing::prepare();
         // HS256 and nothing else: a token does not choose how it is checked.
         let mut validation = Validation::new(Algorithm::HS256);
         validation.leeway = LEEWAY_SECONDS;
