@@ -6,7 +6,7 @@ set -euo pipefail
 
 # What is looked for, and the Debian package that has it. SQLite, OpenSSL and libpq are built from source.
 to_build=(cc:gcc make:make perl:perl)
-to_test=(initdb:postgresql nats-server:nats-server curl:curl openssl:openssl venv:python3-venv node:nodejs npm:npm chromedriver:chromium-driver)
+to_test=(initdb:postgresql pgbouncer:pgbouncer nats-server:nats-server curl:curl openssl:openssl venv:python3-venv node:nodejs npm:npm chromedriver:chromium-driver)
 
 has() {
   case "$1" in

@@ -105,6 +105,14 @@ pub fn is_out_of_reach(error: &DieselError) -> bool {
                 "could not send data to server",
                 "due to statement timeout",
                 "timeout expired",
+                // SQLite.
+                "attempt to write a readonly database",
+                // PgBouncer's own words.
+                "server conn crashed",
+                "query_wait_timeout",
+                "server login has been failing",
+                "no more connections allowed",
+                "pgbouncer cannot connect to server",
             ]
             .iter()
             .any(|sign| message.contains(sign))

@@ -4,6 +4,7 @@ use crate::connection::{AnyConnection, DatabaseUrl, Purpose};
 use crate::copy;
 use crate::error::DbError;
 use crate::migrations;
+use crate::pooler;
 use crate::postgres;
 use crate::schema::messages;
 use crate::sql_types::Time;
@@ -58,6 +59,7 @@ impl Store {
             {
                 return Ok(None);
             }
+            pooler::check(&url)?;
             let mut conn = AnyConnection::open(&url, Purpose::Read)?;
             postgres::check_fit(&mut conn)?;
             examine(&mut conn).map(Some)

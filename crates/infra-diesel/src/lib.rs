@@ -21,6 +21,7 @@ mod messages;
 mod migrations;
 mod nodes;
 mod pool;
+mod pooler;
 mod postgres;
 mod receipts;
 mod retention;
@@ -33,6 +34,7 @@ mod store;
 mod telemetry;
 mod text_range;
 mod users;
+mod writable;
 mod writer;
 
 pub use examine::Examined;

@@ -28,6 +28,19 @@ pub enum UnfitPostgres {
         /// Which of its settings.
         setting: &'static str,
     },
+    /// It is reached through a pooler that gives a connection another session for each transaction.
+    #[error(
+        "a pooler in transaction or statement mode stands before this Postgres: every transaction may get another session, and \
+         settings, locks and prepared statements of a session do not hold. Set its pool_mode to session (PgBouncer), take \
+         its port for sessions, or connect to Postgres itself"
+    )]
+    Pooled,
+    /// It gives fewer sessions than are needed.
+    #[error(
+        "this Postgres let two sessions wait for {0} s without an answer. Where a pooler stands before it, its pool has to have \
+         room for all connections of each server (default_pool_size of PgBouncer; see \"Connections\" in docs/deploying.md)"
+    )]
+    NoRoom(u64),
     /// It does not answer.
     #[error("cannot ask Postgres about itself: {0}")]
     Silent(#[from] diesel::result::Error),

@@ -6,11 +6,12 @@ use crate::error::DbResult;
 use crate::lock::{DatabaseLock, LockError};
 use crate::migrations;
 use crate::pool::Readers;
+use crate::pooler;
 use crate::postgres::{self, UnfitPostgres};
 use crate::revisions::Revisions;
 use crate::sessions::SessionCache;
+use crate::writable::takes_writes;
 use crate::writer::{Fatal, Tx, Writers};
-use diesel::connection::SimpleConnection;
 use domain::events::{Committed, EventPublisher, Revision};
 use domain::users::ServerPolicy;
 use domain::{Error, Unavailable};
@@ -76,6 +77,7 @@ impl From<diesel::ConnectionError> for OpenError {
 
 /// Every storage port of the domain, over one database.
 pub struct Store {
+    url: DatabaseUrl,
     readers: Arc<Readers>,
     ready_within: Duration,
     /// `None` once closed.
@@ -129,7 +131,7 @@ impl Store {
         let readers = Arc::new(Readers::start(&url, options.pool_size.unwrap_or_else(default_pool_size))?);
         let ready_within = url.patience().unwrap_or(FILE_READY_WITHIN);
         let writers = RwLock::new(Some(Arc::new(writers)));
-        Ok(Self { readers, ready_within, writers, sessions, revisions, policy, shared: !sqlite, _lock: lock })
+        Ok(Self { url, readers, ready_within, writers, sessions, revisions, policy, shared: !sqlite, _lock: lock })
     }
 
     /// Brings the tables up to date and gives the names of what was run.
@@ -146,10 +148,11 @@ impl Store {
         self.shared
     }
 
-    /// Whether the database answers, and in the time that anybody waits for it.
+    /// Whether the database answers in the time that anybody waits for it, and takes writes.
     pub async fn ready(&self) -> bool {
-        let asked = self.readers.run(|conn| Ok(conn.batch_execute("SELECT 1")?));
-        matches!(tokio::time::timeout(self.ready_within, asked).await, Ok(Ok(())))
+        let url = self.url.clone();
+        let asked = self.readers.run(move |conn| takes_writes(conn, &url));
+        matches!(tokio::time::timeout(self.ready_within, asked).await, Ok(Ok(true)))
     }
 
     /// Takes no more and waits until the writes taken are on disk, the reads answered and the connections closed.
@@ -258,6 +261,7 @@ fn prepare(url: &DatabaseUrl) -> Result<Prepared, OpenError> {
         DatabaseUrl::Sqlite(path) => Some(DatabaseLock::take(path)?),
         DatabaseUrl::Postgres(_) => None,
     };
+    pooler::check(url)?;
     let mut conn = AnyConnection::open(url, Purpose::Write)?;
     postgres::check_fit(&mut conn)?;
     if copy::is_unfinished(&mut conn).map_err(|error| OpenError::Read(error.into()))? {

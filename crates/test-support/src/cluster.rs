@@ -3,6 +3,8 @@
 use crate::owner::Owner;
 use crate::tls::Certificates;
 use crate::watchdog::Watchdog;
+use diesel::connection::SimpleConnection as _;
+use diesel::{Connection as _, PgConnection};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
@@ -78,7 +80,7 @@ impl Cluster {
     /// Adds to a file of settings.
     fn configure(&self, file: &str, settings: &str) {
         use std::io::Write;
-        let mut file = std::fs::OpenOptions::new().append(true).open(self.data().join(file)).unwrap();
+        let mut file = std::fs::OpenOptions::new().create(true).append(true).open(self.data().join(file)).unwrap();
         file.write_all(settings.as_bytes()).unwrap();
     }
 
@@ -91,6 +93,11 @@ impl Cluster {
     pub fn url(&self, database: &str) -> String {
         let socket = self.directory.path().display().to_string().replace('/', "%2F");
         format!("postgres://postgres@{socket}/{database}")
+    }
+
+    /// Where its sockets are.
+    pub(crate) fn sockets(&self) -> &Path {
+        self.directory.path()
     }
 
     /// The port on 127.0.0.1 of a cluster [with TLS](Cluster::with_tls).
@@ -136,6 +143,25 @@ impl Cluster {
     /// Starts it after [`Cluster::stop`]. Returns when it takes connections.
     pub fn start_again(&self) {
         self.control("start", &[]);
+    }
+
+    /// Makes it the copy of another, which takes no writes, as a failover does to who was the first. Stops and starts it.
+    pub fn become_standby(&self) {
+        self.stop();
+        self.configure("standby.signal", "");
+        let signal = self.data().join("standby.signal");
+        self.owner.take(&signal);
+        self.start_again();
+    }
+
+    /// Lets a copy take writes.
+    pub fn promote(&self) {
+        self.control("promote", &[]);
+    }
+
+    /// Runs statements as its superuser, in the database `postgres`.
+    pub fn run(&self, sql: &str) {
+        PgConnection::establish(&self.url("postgres")).unwrap().batch_execute(sql).unwrap();
     }
 
     fn data(&self) -> PathBuf {

@@ -10,6 +10,7 @@ mod cluster;
 mod database;
 mod nats;
 mod owner;
+mod pgbouncer;
 mod tls;
 mod watchdog;
 
@@ -19,6 +20,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 pub use cluster::Cluster;
 pub use database::{Backend, TestDb};
 pub use nats::NatsServer;
+pub use pgbouncer::PgBouncer;
 pub use tls::Certificates;
 
 /// A port on 127.0.0.1 that is free, and outside the range that the system hands out by itself: for a server that has to have

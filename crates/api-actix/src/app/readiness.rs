@@ -4,11 +4,17 @@ use domain::{Result, Unavailable};
 use infra_diesel::Store;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use tokio::sync::Notify;
+use std::time::{Duration, Instant};
+use tokio::sync::{Mutex, Notify};
+
+/// How long an answer of the database holds. Who asks whether the server is ready meets no rate limit: however many ask, the
+/// database is asked forty times a second at the most, and once at a time.
+const HOLDS: Duration = Duration::from_millis(25);
 
 /// What `GET /ready` tells.
 pub struct Readiness {
     store: Arc<Store>,
+    known: Recent,
     draining: AtomicBool,
     under_way: AtomicUsize,
     idle: Notify,
@@ -28,7 +34,13 @@ impl Drop for UnderWay<'_> {
 impl Readiness {
     /// Ready as long as the store is.
     pub fn new(store: Arc<Store>) -> Self {
-        Self { store, draining: AtomicBool::new(false), under_way: AtomicUsize::new(0), idle: Notify::new() }
+        Self {
+            store,
+            known: Recent::holding_for(HOLDS),
+            draining: AtomicBool::new(false),
+            under_way: AtomicUsize::new(0),
+            idle: Notify::new(),
+        }
     }
 
     /// A request begins.
@@ -51,6 +63,57 @@ impl Readiness {
         if self.draining.load(Ordering::SeqCst) {
             return Unavailable::Stopping.err();
         }
-        if self.store.ready().await { Ok(()) } else { Unavailable::StorageOutOfReach.err() }
+        if self.known.or_ask(self.store.ready()).await { Ok(()) } else { Unavailable::StorageOutOfReach.err() }
+    }
+}
+
+/// An answer that is asked for again once it is too old.
+struct Recent {
+    known: Mutex<Option<(Instant, bool)>>,
+    holds: Duration,
+}
+
+impl Recent {
+    fn holding_for(holds: Duration) -> Self {
+        Self { known: Mutex::new(None), holds }
+    }
+
+    /// Whoever comes while the question is asked waits for its answer. Where who asks it goes away, the next one does.
+    async fn or_ask(&self, question: impl Future<Output = bool>) -> bool {
+        let mut known = self.known.lock().await;
+        if let Some((since, answer)) = *known
+            && since.elapsed() < self.holds
+        {
+            return answer;
+        }
+        let answer = question.await;
+        *known = Some((Instant::now(), answer));
+        answer
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::future::join_all;
+
+    async fn questions(holds: Duration) -> usize {
+        let (recent, asked) = (Recent::holding_for(holds), AtomicUsize::new(0));
+        let question = || async {
+            asked.fetch_add(1, Ordering::Relaxed);
+            tokio::task::yield_now().await;
+            true
+        };
+        // One that goes away in the middle of its question keeps nobody from the next.
+        let gone = recent.or_ask(question());
+        assert!(futures_util::FutureExt::now_or_never(gone).is_none());
+        assert!(join_all((0..1000).map(|_| recent.or_ask(question()))).await.into_iter().all(|ready| ready));
+        asked.into_inner() - 1
+    }
+
+    #[actix_web::test]
+    async fn a_thousand_who_ask_at_once_are_one_question_while_the_answer_holds() {
+        assert_eq!(questions(Duration::MAX).await, 1);
+        assert_eq!(questions(Duration::ZERO).await, 1000);
     }
 }

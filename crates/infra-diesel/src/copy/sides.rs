@@ -6,7 +6,7 @@ use crate::error::{DbError, DbResult};
 use crate::lock::DatabaseLock;
 use crate::schema::{conversations, users};
 use crate::sql_types::Id;
-use crate::{migrations, postgres};
+use crate::{migrations, pooler, postgres};
 use diesel::dsl::count_star;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
@@ -90,6 +90,7 @@ fn open(side: Side, url: &DatabaseUrl, purpose: Purpose, allowed: Others) -> Res
         DatabaseUrl::Sqlite(path) if side == Side::From && !path.exists() => return Err(CopyError::NoSource),
         DatabaseUrl::Sqlite(path) => Some(DatabaseLock::take(path)?),
     };
+    pooler::check(url)?;
     let mut conn = AnyConnection::open(url, purpose).map_err(|error| CopyError::Connect(side, error))?;
     postgres::check_fit(&mut conn)?;
     conn.take_time().map_err(DbError::from)?;

@@ -112,6 +112,7 @@ impl Writer {
         let mut jobs = jobs.into_iter();
         let policy = std::sync::Arc::clone(&self.context.policy);
         let mut place = None;
+        let mut lost = false;
         let outcome = self.begin().and_then(|(conn, begun)| {
             place = Some(begun);
             while let Some(job) = jobs.next() {
@@ -142,6 +143,8 @@ impl Writer {
                             _ => done.finishes.push(work),
                         }
                         if verdict != Verdict::Keep {
+                            // A session that was told to read only when it began would refuse whatever comes after this.
+                            lost |= verdict == Verdict::Lost;
                             conn.rollback()?;
                             done.rolled_back = !shared;
                         } else if shared {
@@ -160,6 +163,9 @@ impl Writer {
             Ok(()) if done.rolled_back => done.answer(),
             Ok(()) => self.commit(done, place),
             Err(error) => self.fail(done, jobs, &error),
+        }
+        if lost {
+            self.conn = None;
         }
         if let Some(place) = place {
             self.context.revisions.done(place);

@@ -14,7 +14,7 @@ mod statements;
 pub use append::content_digest;
 
 use crate::connection::{AnyConnection, DatabaseUrl};
-use crate::error::{DbError, DbResult, is_undone};
+use crate::error::{DbError, DbResult, is_out_of_reach, is_undone};
 use crate::pool::within;
 use crate::revisions::Revisions;
 use crate::rows::ConversationRow;
@@ -99,6 +99,8 @@ enum Verdict {
     Undo,
     /// Another transaction was in the way, and the database undid this one: done again, it may fare better.
     Again,
+    /// The connection is of no use: it broke, or its session takes no writes.
+    Lost,
 }
 
 /// A job that is no append. What it wrote may be undone, and the job done again.
@@ -157,6 +159,7 @@ fn verdict<T>(outcome: &DbResult<T>) -> Verdict {
     match outcome {
         Ok(_) => Verdict::Keep,
         Err(DbError::Database(error)) if is_undone(error) => Verdict::Again,
+        Err(DbError::Database(error)) if is_out_of_reach(error) => Verdict::Lost,
         Err(_) => Verdict::Undo,
     }
 }

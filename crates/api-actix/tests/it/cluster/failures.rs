@@ -35,7 +35,7 @@ async fn follow(socket: &mut Socket, last: &mut i64, end: i64) {
     }
 }
 
-async fn group_of(nodes: &Nodes, names: &[&str]) -> (Vec<Vec<User>>, String) {
+pub async fn group_of(nodes: &Nodes, names: &[&str]) -> (Vec<Vec<User>>, String) {
     let mut users = Vec::new();
     for name in names {
         users.push(nodes.user(name).await);

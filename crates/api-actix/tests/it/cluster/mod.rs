@@ -1,5 +1,6 @@
 //! Several server processes over one Postgres, with NATS between them.
 
+mod database;
 mod events;
 mod failures;
 mod load;

@@ -4,6 +4,8 @@
 mod copy;
 mod nodes;
 mod outage;
+mod pooler;
+mod read_only;
 mod start;
 mod tls;
 mod users;

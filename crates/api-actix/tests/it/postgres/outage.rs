@@ -1,7 +1,8 @@
 //! The database goes, and comes back.
 
 use crate::harness::{Answer, Process, Server, User};
-use crate::live::client::{PATIENCE, soon};
+use crate::live::client::{PATIENCE, Socket, soon};
+use domain::retention::Retention;
 use futures_util::future::join_all;
 use serde_json::json;
 use std::time::{Duration, Instant};
@@ -47,7 +48,11 @@ async fn everything_is_refused(server: &Server, users: &[User], round: usize) {
     }));
     let account = json!({ "username": "new", "password": "12345678" });
     let writes = join_all((0..4).map(|_| told(server.anyone().post("/signup", account.clone()))));
-    let ready = told(server.anyone().get("/ready"));
+    let ready = async {
+        // The last answer holds for a moment.
+        soon("a server that is not ready", async { while server.anyone().get("/ready").await.status == 200 {} }).await;
+        told(server.anyone().get("/ready")).await;
+    };
     futures_util::join!(sends, reads, writes, ready);
     server.anyone().get("/health").await.expect(200);
 }
@@ -136,4 +141,53 @@ async fn a_server_whose_database_is_silent_ends_all_the_same() {
     cluster.resume();
     assert_eq!(code, Some(0), "{log}");
     assert!(log.contains("the database did not close in time"), "{log}");
+}
+
+/// A message forty days ago.
+fn age(cluster: &Cluster, message: &str) {
+    cluster.run(&format!("UPDATE messages SET created_at = created_at - interval '40 days' WHERE id = '{message}'"));
+}
+
+#[actix_web::test]
+async fn what_is_done_in_the_background_goes_on_after_an_outage() {
+    let Some(cluster) = Cluster::start() else { return };
+    let server = Server::with(|config| {
+        config.database_url = cluster.url("postgres");
+        config.retention = Some(Retention::of_days(30).unwrap());
+    })
+    .await;
+    let directory = tempfile::tempdir().unwrap();
+    let mut users = Vec::new();
+    for n in 0..3 {
+        users.push(server.user(&format!("user{n}")).await);
+    }
+    for (round, go, come_back) in [
+        (1, Cluster::stop as fn(&Cluster), Cluster::start_again as fn(&Cluster)),
+        (2, Cluster::pause, Cluster::resume),
+        (3, Cluster::become_standby, Cluster::promote),
+    ] {
+        let watcher = users.pop().unwrap();
+        let old = users[0].send(&watcher.id, "soon old").await;
+        go(&cluster);
+        // Long enough for whatever is done in the background to meet it: it is done every 20 ms, and every 2 s.
+        let since = Instant::now();
+        while since.elapsed() < Duration::from_secs(3) {
+            let answer = soon("an answer", send(&users[0], &users[0], "meanwhile")).await;
+            assert_eq!(answer.status, 503, "{round}: {answer}");
+        }
+        come_back(&cluster);
+        all_is_well_soon(&server, &users, Instant::now(), 20 + round).await;
+        let mut socket = Socket::open(&watcher).await;
+        // What is too old goes, and a session that ends elsewhere ends here.
+        age(&cluster, &old);
+        soon("what is too old to go", async { while users[0].get(&format!("/messages/{old}")).await.status != 404 {} }).await;
+        let ended = Process::run(
+            directory.path(),
+            &["user", "disable", &watcher.name],
+            &[("DATABASE_URL", &cluster.url("postgres"))],
+        );
+        assert_eq!(ended.status.code(), Some(0), "{}", String::from_utf8_lossy(&ended.stderr));
+        assert_eq!(socket.drained().await, 4401, "{round}");
+        users.push(server.user(&format!("user{}", round + 2)).await);
+    }
 }

@@ -1,0 +1,52 @@
+//! Whether a database takes writes, found out without one.
+
+use crate::connection::{AnyConnection, DatabaseUrl, Purpose};
+use crate::error::{DbError, DbResult};
+use diesel::connection::SimpleConnection as _;
+use diesel::prelude::*;
+use diesel::sql_types::Bool;
+use std::path::Path;
+
+#[derive(QueryableByName)]
+struct Answer {
+    #[diesel(sql_type = Bool)]
+    writable: bool,
+}
+
+/// Whether the database answers and takes writes, as far as it tells without being written to: no Postgres that is another's copy
+/// or only reads (`default_transaction_read_only`), no file that only reads. Waits for no writer.
+///
+/// A session of Postgres takes what its role and its database are set to when it begins: where the one of `conn` was told to read
+/// only, another is asked and takes its place, as the writers do with theirs.
+pub fn takes_writes(conn: &mut AnyConnection, url: &DatabaseUrl) -> DbResult<bool> {
+    match url {
+        DatabaseUrl::Sqlite(path) => {
+            conn.batch_execute("SELECT 1")?;
+            Ok(is_writable(path))
+        }
+        DatabaseUrl::Postgres(_) => {
+            if says_so(conn)? {
+                return Ok(true);
+            }
+            *conn = AnyConnection::open(url, Purpose::Read).map_err(|error| DbError::NoConnection(error.to_string()))?;
+            Ok(says_so(conn)?)
+        }
+    }
+}
+
+fn says_so(conn: &mut AnyConnection) -> QueryResult<bool> {
+    let query = "SELECT NOT pg_is_in_recovery() AND current_setting('transaction_read_only') = 'off' AS writable";
+    let Answer { writable } = diesel::sql_query(query).get_result(conn)?;
+    Ok(writable)
+}
+
+/// Not by opening it: closing any descriptor of a file gives back the locks that SQLite has on it.
+#[cfg(unix)]
+fn is_writable(file: &Path) -> bool {
+    rustix::fs::access(file, rustix::fs::Access::WRITE_OK).is_ok()
+}
+
+#[cfg(not(unix))]
+fn is_writable(file: &Path) -> bool {
+    std::fs::metadata(file).is_ok_and(|found| !found.permissions().readonly())
+}
