@@ -1,7 +1,7 @@
 # syntax=docker/dockerfile:1
 # parlance in a small image: `docker build -t parlance .`. Serves on port 8080 as an ordinary user; all state is in /data.
 
-FROM rust:1-bookworm AS build
+FROM rust:1-trixie AS build
 WORKDIR /src
 COPY . .
 # The caches stay with the builder; only the binary goes on.
@@ -10,7 +10,7 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
     cargo build --locked --profile dist -p api-actix --bin parlance && \
     install -D target/dist/parlance /out/parlance
 
-FROM debian:bookworm-slim
+FROM debian:trixie-slim
 # The certificates of public authorities: for TLS to Postgres, NATS and S3.
 RUN apt-get update && \
     apt-get install -y --no-install-recommends ca-certificates && \
@@ -23,7 +23,6 @@ WORKDIR /data
 VOLUME /data
 ENV PARLANCE_DATA_DIR=/data PARLANCE_LISTEN=0.0.0.0:8080
 EXPOSE 8080
-# No curl in the image: bash speaks enough HTTP for a yes or no.
-HEALTHCHECK --interval=10s --timeout=3s --start-period=10s --retries=3 \
-    CMD ["bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/8080 && printf 'GET /ready HTTP/1.0\\r\\n\\r\\n' >&3 && head -n 1 <&3 | grep -q ' 200 '"]
+# Whether it is ready, by PARLANCE_LISTEN.
+HEALTHCHECK --interval=10s --timeout=5s --start-period=10s --retries=3 CMD ["parlance", "healthcheck"]
 ENTRYPOINT ["parlance"]

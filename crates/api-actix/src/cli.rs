@@ -5,6 +5,7 @@ mod bar;
 mod copy;
 mod demo;
 mod doctor;
+mod healthcheck;
 mod user;
 
 use crate::app::Application;
@@ -41,6 +42,8 @@ enum Command {
     Restore(backup::RestoreArguments),
     /// Looks whether everything is as it should be, and says what to do where it is not
     Doctor(doctor::DoctorArguments),
+    /// Exits with 0 if the server that runs here is ready, else with 1
+    Healthcheck,
     /// Copies a whole database into another, between SQLite and Postgres either way, and compares them
     Copy(copy::CopyArguments),
     /// Makes and lists users, gives roles and passwords, disables and enables
@@ -75,6 +78,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
             Ok(config) => configured(config, async |config| doctor::run(&config, &arguments).await),
             Err(error) => doctor::unconfigured(&error, &arguments),
         },
+        Command::Healthcheck => healthcheck::run(&Config::load(&cli.flags)?),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "parlance", &mut script);

@@ -14,5 +14,6 @@ pub mod limits;
 pub mod live;
 pub mod logging;
 pub mod passwords;
+mod probe;
 pub mod telemetry;
 pub mod tokens;

@@ -3,8 +3,9 @@
 use super::Finding;
 use crate::backup::folder_of;
 use crate::config::{Config, Secret, Uploads};
-use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream, ToSocketAddrs as _};
+use crate::probe;
+use std::io::Write as _;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -20,8 +21,6 @@ const FASTEST_SYNC: Duration = Duration::from_micros(8);
 const SLOW_SYNC: Duration = Duration::from_millis(50);
 /// How often syncing is tried.
 const SYNCS: usize = 20;
-/// How long whoever has the port may take to answer.
-const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Whether tokens are signed with something that nobody can guess or read.
 pub fn secret(config: &Config) -> Finding {
@@ -168,27 +167,15 @@ pub fn port(config: &Config) -> Finding {
         }
         Err(_) => {}
     }
-    match ready(listen) {
-        Some(answer) if answer.contains("\"ready\"") => {
+    match probe::ask(listen) {
+        Some(said) if said.status == Some(200) && said.text.contains("\"ready\"") => {
             Finding::ok(CHECK, format!("a server runs on {listen} and is ready"))
         }
-        Some(answer) if answer.contains("x-request-id") => {
+        Some(said) if said.text.contains("x-request-id") => {
             Finding::wrong(CHECK, format!("the server on {listen} is not ready: see its log"))
         }
         _ => Finding::wrong(CHECK, format!("another program has {listen}: stop it or set PARLANCE_LISTEN")),
     }
-}
-
-/// What whoever has the port says to `GET /ready`.
-fn ready(listen: &str) -> Option<String> {
-    let address = listen.to_socket_addrs().ok()?.next()?;
-    let mut stream = TcpStream::connect_timeout(&address, PATIENCE).ok()?;
-    stream.set_read_timeout(Some(PATIENCE)).ok()?;
-    stream.write_all(b"GET /ready HTTP/1.0\r\nHost: doctor\r\n\r\n").ok()?;
-    let mut answer = Vec::new();
-    // What came before a failure tells enough.
-    let _ = stream.take(4096).read_to_end(&mut answer);
-    Some(String::from_utf8_lossy(&answer).to_lowercase())
 }
 
 #[cfg(test)]

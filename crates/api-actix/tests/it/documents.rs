@@ -125,3 +125,23 @@ fn the_compose_file_sets_only_keys_that_there_are() {
         assert!(KEYS.iter().any(|key| key.name == name), "{name} is no key");
     }
 }
+
+/// Whatever is fetched when a file of ours is used, by the version that was tried. (The hosted workflow fetches all of it.)
+#[test]
+fn images_are_named_with_a_version() {
+    let mut images = Vec::new();
+    for (name, before) in [("docker-compose.yml", "image: "), ("Dockerfile", "FROM "), (".github/workflows/ci.yml", "uses: ")] {
+        let text = document(name);
+        let named = text.lines().filter_map(|line| line.trim().trim_start_matches("- ").strip_prefix(before));
+        images.extend(named.map(|rest| rest.split(' ').next().unwrap_or_default().to_owned()));
+    }
+    assert!(images.len() > 10, "{images:?}");
+    for image in images.iter().filter(|image| *image != "parlance") {
+        let (_, version) = image.rsplit_once([':', '@']).unwrap_or_else(|| panic!("{image} has no version"));
+        let suite = ["trixie-slim"].contains(&version);
+        assert!(suite || version.trim_start_matches('v').starts_with(|c: char| c.is_ascii_digit()), "{image}");
+    }
+    // The programs that the containers are asked with are in them.
+    let healthcheck = document("Dockerfile").lines().find(|line| line.starts_with("HEALTHCHECK")).map(str::to_owned);
+    assert!(healthcheck.is_some_and(|line| line.ends_with(r#"CMD ["parlance", "healthcheck"]"#)));
+}

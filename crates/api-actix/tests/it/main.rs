@@ -24,6 +24,7 @@ mod export;
 mod files;
 mod gochat;
 mod groups;
+mod healthcheck;
 mod idempotency;
 mod limits;
 mod live;

@@ -46,7 +46,11 @@ impl Process {
 
     /// Starts a server and waits until it listens.
     pub fn start(directory: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
-        let mut command = Self::command(directory, arguments, environment);
+        Self::start_command(directory, Self::command(directory, arguments, environment))
+    }
+
+    /// Like [`Process::start`], by a command that was changed.
+    pub fn start_command(directory: &Path, mut command: Command) -> Self {
         // A file takes whatever is logged; a pipe that nobody reads would stop the server.
         let log = directory.join("log.txt");
         let child = command.stdout(Stdio::piped()).stderr(File::create(&log).unwrap()).spawn().unwrap();

@@ -1,0 +1,89 @@
+//! `parlance healthcheck`.
+
+use crate::harness::Process;
+use crate::live::client::soon;
+use serde_json::json;
+use std::fs::Permissions;
+use std::net::TcpListener;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
+use std::os::unix::process::CommandExt as _;
+use std::process::{Command, Stdio};
+use tempfile::TempDir;
+
+fn check(directory: &TempDir, listen: &str) -> (Option<i32>, String) {
+    let output = Process::run(directory.path(), &["healthcheck"], &[("PARLANCE_LISTEN", listen)]);
+    (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr))
+}
+
+#[actix_web::test]
+async fn it_says_whether_the_server_that_is_configured_is_ready() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = Process::start(directory.path(), &[], &[("PARLANCE_LISTEN", "0.0.0.0:0")]);
+    let port = server.client.address().rsplit_once(':').unwrap().1.to_owned();
+    for host in ["127.0.0.1", "0.0.0.0", "localhost", "[::]"] {
+        assert_eq!(check(&directory, &format!("{host}:{port}")), (Some(0), "ready\n".to_owned()), "{host}");
+    }
+    // By the file and by the flag, as every command.
+    std::fs::write(directory.path().join("other.toml"), format!("PARLANCE_LISTEN = '127.0.0.1:{port}'\n")).unwrap();
+    for more in [["--config", "other.toml"], ["--listen", &format!("127.0.0.1:{port}")]] {
+        let mut command = Process::command(directory.path(), &[&["healthcheck"], &more[..]].concat(), &[]);
+        let output = command.env_remove("PARLANCE_LISTEN").output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    server.signal("KILL");
+    server.wait();
+    let (code, said) = check(&directory, &format!("127.0.0.1:{port}"));
+    assert!(code == Some(1) && said.contains("nobody listens on 127.0.0.1"), "{said}");
+}
+
+#[test]
+fn who_does_not_answer_is_not_ready() {
+    let directory = tempfile::tempdir().unwrap();
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (code, said) = check(&directory, &silent.local_addr().unwrap().to_string());
+    assert!(code == Some(1) && said.contains("does not answer"), "{said}");
+    for listen in ["127.0.0.1:0", "nowhere"] {
+        let (code, said) = check(&directory, listen);
+        assert!(code == Some(1) && said.contains("PARLANCE_LISTEN"), "{said}");
+    }
+    assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0, "it has made something");
+}
+
+/// Nobody: who may read and write what belongs to that user, and nothing else. Root may write what is only to be read.
+const NOBODY: u32 = 65_534;
+
+#[actix_web::test]
+async fn a_file_that_is_only_to_be_read_is_not_ready_until_it_is_written_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let place = directory.path();
+    let mut command = Process::command(place, &[], &[]);
+    if place.metadata().unwrap().uid() == 0 {
+        // Where the program is, that user may not look.
+        let program = place.join("parlance");
+        std::fs::copy(command.get_program(), &program).unwrap();
+        let mut other = Command::new(program);
+        for (name, value) in command.get_envs() {
+            match value {
+                Some(value) => other.env(name, value),
+                None => other.env_remove(name),
+            };
+        }
+        other.current_dir(place).stdin(Stdio::null()).uid(NOBODY).gid(NOBODY);
+        chown(place, Some(NOBODY), Some(NOBODY)).unwrap();
+        command = other;
+    }
+    let server = Process::start_command(place, command);
+    let listen = server.client.address().to_owned();
+    let account = json!({ "username": "ada", "password": "12345678" });
+    server.client.post("/signup", account).await.expect(201);
+    assert_eq!(check(&directory, &listen).0, Some(0));
+    let file = place.join("data/parlance.db");
+    std::fs::set_permissions(&file, Permissions::from_mode(0o400)).unwrap();
+    soon("a server that is not ready", async { while server.client.get("/ready").await.status != 503 {} }).await;
+    let (code, said) = check(&directory, &listen);
+    assert!(code == Some(1) && said.contains("answers 503"), "{said}");
+    server.client.get("/health").await.expect(200);
+    std::fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
+    soon("a server that is ready", async { while server.client.get("/ready").await.status != 200 {} }).await;
+    assert_eq!(check(&directory, &listen).0, Some(0));
+}
