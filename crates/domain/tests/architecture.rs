@@ -116,7 +116,7 @@ fn each_technology_has_one_home() {
         ("infra-live", &["async-nats"]),
         (
             "api-actix",
-            &["actix-multipart", "actix-web", "actix-ws", "anyhow", "bcrypt", "clap", "governor", "jsonwebtoken"],
+            &["actix-multipart", "actix-web", "actix-ws", "anyhow", "bcrypt", "clap", "governor", "jsonwebtoken", "ring"],
         ),
         ("nobody", &["rusqlite", "sqlx"]),
     ];
@@ -189,7 +189,7 @@ fn no_file_is_longer_than_one_can_keep_in_mind() {
 #[test]
 fn the_documents_name_what_exists() {
     let root = root();
-    let mut documents = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"].map(|name| root.join(name)).to_vec();
+    let mut documents = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md"].map(|name| root.join(name)).to_vec();
     files(&root.join("docs"), "md", &mut documents);
     for document in documents {
         let text = std::fs::read_to_string(&document).unwrap();
@@ -206,4 +206,39 @@ fn the_documents_name_what_exists() {
             assert!(root.join(path).exists(), "{} names {path}", document.display());
         }
     }
+}
+
+/// `module::test` in the guide to what is promised is a function `test` in a file `module.rs`, or in a folder of that name.
+#[test]
+fn the_tests_that_are_cited_exist() {
+    let root = root();
+    let mut found = Vec::new();
+    files(&root.join("crates"), "rs", &mut found);
+    let sources: Vec<(String, String)> = found
+        .iter()
+        .map(|path| {
+            let place = path.with_extension("").to_str().unwrap().replace('-', "_");
+            (place.trim_end_matches("/mod").to_owned(), std::fs::read_to_string(path).unwrap())
+        })
+        .collect();
+    let exists = |cited: &str| {
+        let (module, test) = cited.rsplit_once("::").unwrap();
+        let (place, function) = (format!("/{}", module.replace("::", "/")), format!("fn {test}("));
+        sources.iter().any(|(path, text)| path.ends_with(&place) && text.contains(&function))
+    };
+    let text = std::fs::read_to_string(root.join("docs/reliability.md")).unwrap();
+    let words = text.split('`').skip(1).step_by(2).filter(|word| word.contains("::"));
+    // Whole modules, as arguments of a command or as examples.
+    let cited: Vec<_> = words.filter(|word| !word.ends_with("::") && !word.contains([' ', '*'])).collect();
+    assert!(cited.len() > 50);
+    let missing: Vec<_> = cited.into_iter().filter(|cited| *cited != "crash::x" && !exists(cited)).collect();
+    assert_eq!(missing, [""; 0], "docs/reliability.md cites tests that are not there");
+}
+
+/// `cargo deny` says the same where it is installed.
+#[test]
+fn what_has_an_advisory_is_not_locked() {
+    let lock = std::fs::read_to_string(root().join("Cargo.lock")).unwrap();
+    // RUSTSEC-2023-0071: no version of it is without.
+    assert!(!lock.contains("name = \"rsa\""), "crates/api-actix/src/tokens/signing.rs does without");
 }
