@@ -24,7 +24,7 @@ pub async fn alive() -> HttpResponse {
     HttpResponse::Ok().json(Status { status: "ok" })
 }
 
-/// Tells that requests can be served.
+/// Tells that requests can be served: the database answers and takes writes.
 #[utoipa::path(
     get, path = "/ready", tag = "operations",
     responses((status = 200, description = "They can", body = Status, example = json!({ "status": "ready" }))),
