@@ -23,7 +23,8 @@ pub struct Said {
 pub fn ask(listen: &str) -> Option<Said> {
     let deadline = Instant::now() + WITHIN;
     let addresses = listen.to_socket_addrs().ok()?.flat_map(reachable);
-    let mut stream = addresses.filter_map(|address| TcpStream::connect_timeout(&address, left(deadline)).ok()).next()?;
+    let mut stream =
+        addresses.filter_map(|address| TcpStream::connect_timeout(&address, left(deadline)).ok()).next()?;
     stream.set_write_timeout(Some(left(deadline))).ok()?;
     stream.write_all(b"GET /ready HTTP/1.0\r\nHost: localhost\r\n\r\n").ok()?;
     let mut answer = Vec::new();

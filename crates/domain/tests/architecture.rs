@@ -116,7 +116,17 @@ fn each_technology_has_one_home() {
         ("infra-live", &["async-nats"]),
         (
             "api-actix",
-            &["actix-multipart", "actix-web", "actix-ws", "anyhow", "bcrypt", "clap", "governor", "jsonwebtoken", "ring"],
+            &[
+                "actix-multipart",
+                "actix-web",
+                "actix-ws",
+                "anyhow",
+                "bcrypt",
+                "clap",
+                "governor",
+                "jsonwebtoken",
+                "ring",
+            ],
         ),
         ("nobody", &["rusqlite", "sqlx"]),
     ];
@@ -189,7 +199,8 @@ fn no_file_is_longer_than_one_can_keep_in_mind() {
 #[test]
 fn the_documents_name_what_exists() {
     let root = root();
-    let mut documents = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md"].map(|name| root.join(name)).to_vec();
+    let mut documents =
+        ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md"].map(|name| root.join(name)).to_vec();
     files(&root.join("docs"), "md", &mut documents);
     for document in documents {
         let text = std::fs::read_to_string(&document).unwrap();

@@ -28,7 +28,8 @@ pub fn takes_writes(conn: &mut AnyConnection, url: &DatabaseUrl) -> DbResult<boo
             if says_so(conn)? {
                 return Ok(true);
             }
-            *conn = AnyConnection::open(url, Purpose::Read).map_err(|error| DbError::NoConnection(error.to_string()))?;
+            *conn =
+                AnyConnection::open(url, Purpose::Read).map_err(|error| DbError::NoConnection(error.to_string()))?;
             Ok(says_so(conn)?)
         }
     }

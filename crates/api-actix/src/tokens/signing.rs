@@ -11,9 +11,7 @@ use signature::{Error, Signer, Verifier};
 
 static PROVIDER: CryptoProvider = CryptoProvider {
     signer_factory: |algorithm, key| Ok(Box::new(Hmac::new(*algorithm, key.family(), || Ok(key.as_bytes()))?)),
-    verifier_factory: |algorithm, key| {
-        Ok(Box::new(Hmac::new(*algorithm, key.family(), || key.try_get_as_bytes())?))
-    },
+    verifier_factory: |algorithm, key| Ok(Box::new(Hmac::new(*algorithm, key.family(), || key.try_get_as_bytes())?)),
     // For sets of public keys, of which there are none.
     key_utils: KeyUtils::new_unimplemented(),
 };

@@ -130,7 +130,9 @@ fn the_compose_file_sets_only_keys_that_there_are() {
 #[test]
 fn images_are_named_with_a_version() {
     let mut images = Vec::new();
-    for (name, before) in [("docker-compose.yml", "image: "), ("Dockerfile", "FROM "), (".github/workflows/ci.yml", "uses: ")] {
+    for (name, before) in
+        [("docker-compose.yml", "image: "), ("Dockerfile", "FROM "), (".github/workflows/ci.yml", "uses: ")]
+    {
         let text = document(name);
         let named = text.lines().filter_map(|line| line.trim().trim_start_matches("- ").strip_prefix(before));
         images.extend(named.map(|rest| rest.split(' ').next().unwrap_or_default().to_owned()));

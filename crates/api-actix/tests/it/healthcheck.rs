@@ -12,7 +12,10 @@ use tempfile::TempDir;
 
 fn check(directory: &TempDir, listen: &str) -> (Option<i32>, String) {
     let output = Process::run(directory.path(), &["healthcheck"], &[("PARLANCE_LISTEN", listen)]);
-    (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr))
+    (
+        output.status.code(),
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr),
+    )
 }
 
 #[actix_web::test]

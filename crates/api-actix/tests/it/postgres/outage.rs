@@ -180,7 +180,8 @@ async fn what_is_done_in_the_background_goes_on_after_an_outage() {
         let mut socket = Socket::open(&watcher).await;
         // What is too old goes, and a session that ends elsewhere ends here.
         age(&cluster, &old);
-        soon("what is too old to go", async { while users[0].get(&format!("/messages/{old}")).await.status != 404 {} }).await;
+        soon("what is too old to go", async { while users[0].get(&format!("/messages/{old}")).await.status != 404 {} })
+            .await;
         let ended = Process::run(
             directory.path(),
             &["user", "disable", &watcher.name],
