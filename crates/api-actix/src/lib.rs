@@ -7,6 +7,7 @@ pub mod backup;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod connection;
 pub mod demo;
 pub mod doctor;
 pub mod http;

@@ -43,6 +43,12 @@ pub struct Metrics {
     refused: [Counter; Limit::ALL.len()],
     /// Live connections refused because their user has too many.
     pub refused_sockets: Counter,
+    /// Connections there are, of whatever kind.
+    pub connections: Gauge,
+    /// Connections refused because their network has too many.
+    pub refused_connections: Counter,
+    /// Requests whose head or body is no HTTP.
+    pub malformed: Counter,
 }
 
 impl Metrics {
@@ -65,6 +71,8 @@ impl Metrics {
             "How long hashing or comparing a password took"
         );
         describe_counter!("parlance_rate_limited_total", "Requests and operations refused as too many, by limit");
+        describe_gauge!("parlance_connections", "Connections that are open, of whatever kind");
+        describe_counter!("parlance_http_malformed_total", "Requests whose head or body is no HTTP");
         describe_gauge!("parlance_database_bytes", Unit::Bytes, "The size of the database, asked for when metrics are");
         Self {
             uploaded_bytes: counter!("parlance_upload_bytes_total"),
@@ -73,6 +81,9 @@ impl Metrics {
             database_bytes: gauge!("parlance_database_bytes"),
             refused: Limit::ALL.map(|limit| counter!("parlance_rate_limited_total", "limit" => limit.name())),
             refused_sockets: counter!("parlance_rate_limited_total", "limit" => "sockets"),
+            connections: gauge!("parlance_connections"),
+            refused_connections: counter!("parlance_rate_limited_total", "limit" => "connections"),
+            malformed: counter!("parlance_http_malformed_total"),
         }
     }
 }

@@ -1,6 +1,9 @@
 //! The port.
 
+use crate::http::error::{ApiError, CONNECTIONS_RETRY_AFTER};
+use actix_web::rt::net::TcpStream;
 use anyhow::Context as _;
+use std::mem::MaybeUninit;
 use std::net::TcpListener;
 use std::time::Duration;
 
@@ -22,17 +25,29 @@ pub fn bind(listen: &str) -> anyhow::Result<TcpListener> {
     Ok(listener)
 }
 
-/// Lets the system end a connection whose client takes none of what was sent to it for so long: nobody else can, since
-/// whoever writes waits for the client.
-#[cfg_attr(not(target_os = "linux"), expect(unused_variables, reason = "other systems have no such limit"))]
-pub fn cut_stalled_readers(connection: &dyn std::any::Any) {
+/// Sets up a new connection: what is written goes at once, and the system ends a connection whose client takes none of what
+/// was sent to it for so long. Nobody else can, since whoever writes waits for the client.
+pub fn set_up(stream: &TcpStream) {
+    // It may be gone already.
+    let _ = stream.set_nodelay(true);
     #[cfg(target_os = "linux")]
-    if let Some(stream) = connection.downcast_ref::<actix_web::rt::net::TcpStream>() {
-        let set = socket2::SockRef::from(stream).set_tcp_user_timeout(Some(WRITE_DEADLINE));
-        if let Err(error) = set {
-            tracing::warn!(%error, "a connection has no write deadline");
-        }
-    }
+    let _ = socket2::SockRef::from(stream).set_tcp_user_timeout(Some(WRITE_DEADLINE));
+}
+
+/// Answers a connection that is not taken, before its client has asked for anything, and waits for nothing: whoever has too
+/// many must not hold more by being refused.
+pub fn refuse(stream: &TcpStream) {
+    let body = ApiError::TooManyOfNetwork.body();
+    let answer = format!(
+        "HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\nretry-after: {CONNECTIONS_RETRY_AFTER}\r\n\
+         content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    // What came already is taken, or the system would throw the answer away together with it. A new connection has room for
+    // the answer.
+    let socket = socket2::SockRef::from(stream);
+    let _ = socket.recv(&mut [MaybeUninit::uninit(); 16 * 1024]);
+    let _ = socket.send(answer.as_bytes());
 }
 
 #[cfg(test)]

@@ -34,6 +34,8 @@ use tracing::{error, info, warn};
 
 /// How long an answer that refuses a body may wait for the client to hear it (the rest of the body is thrown away).
 pub const LINGER: Duration = Duration::from_secs(3);
+/// How long a client may take for the head of a request.
+pub const HEAD_DEADLINE: Duration = Duration::from_secs(10);
 /// How long a server that is to stop still takes connections while requests are under way, so that whoever asks whether it is ready
 /// is told that it is not.
 const NOTICE: Duration = Duration::from_secs(2);

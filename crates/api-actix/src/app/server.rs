@@ -3,31 +3,36 @@
 use super::{Adapters, DRAIN_SECONDS, Readiness, Storage, UseCases, listener};
 use crate::clock::UuidV7;
 use crate::config::Config;
+use crate::connection::{Connection, Places, Rules};
 use crate::http::docs::Docs;
 use crate::http::export::Turns;
 use crate::http::metrics::Gauges;
 use crate::http::pace::Pace;
-use crate::http::{cors, middleware, openapi, routes};
+use crate::http::{bodies, cors, middleware, openapi, routes};
 use crate::limits::Limits;
-use crate::live::closing::Wire;
 use crate::passwords::BcryptPool;
 use crate::telemetry::Telemetry;
 use crate::tokens::Tokens;
-use actix_web::dev::Server;
+use actix_http::HttpService;
+use actix_http::error::DispatchError;
+use actix_service::{IntoServiceFactory as _, ServiceFactoryExt as _, fn_service, map_config};
+use actix_web::dev::{AppConfig, Server};
 use actix_web::middleware::from_fn;
-use actix_web::{App, HttpServer, web};
+use actix_web::rt::net::TcpStream;
+use actix_web::{App, web};
 use anyhow::Context as _;
 use infra_live::{Hub, Shard};
+use std::future::ready;
 use std::net::SocketAddr;
 use std::num::NonZero;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long a client may take for its request's headers.
-const HEADER_DEADLINE: Duration = Duration::from_secs(10);
 /// How long a connection may be idle.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
+/// The name of the one service among those of a server.
+const NAME: &str = "http";
 
 /// Binds the port, and makes the server that answers there once it is polled.
 ///
@@ -50,6 +55,7 @@ pub fn bind(
     let docs = web::Data::new(Docs::new());
     let turns = web::Data::new(Turns::default());
     let origins = web::Data::new(config.origins);
+    let places = Arc::new(Places::new(config.max_connections_per_address, config.proxies.clone()));
     let edge = (web::Data::new(Limits::new(&config.rates)), web::Data::new(config.proxies), origins);
     let pace = Pace { least_a_second: config.min_upload_speed };
     let shared = (app, tokens, edge, readiness, document, docs, gauges, turns);
@@ -57,12 +63,14 @@ pub fn bind(
     let listener = listener::bind(&config.listen)?;
     let address = listener.local_addr().context("the port cannot be told")?;
     let live = Arc::clone(hub);
-    let server = HttpServer::new(move || {
+    let builder = Server::build();
+    let draining = builder.graceful_shutdown_signal();
+    let service = move || {
         let (app, tokens, (limits, proxies, origins), readiness, document, docs, gauges, turns) = shared.clone();
         // One a worker, on the worker's thread.
         let shard = Shard::new(Arc::clone(&live));
         actix_web::rt::spawn(Rc::clone(&shard).run());
-        App::new()
+        let app = App::new()
             .app_data(shard)
             .app_data(limits)
             .app_data(proxies)
@@ -77,22 +85,50 @@ pub fn bind(
             .app_data(turns)
             .wrap(from_fn(cors::allow))
             .wrap(from_fn(middleware::around))
-            .configure(routes::routes)
-    })
-    .on_connect(|connection, data| {
-        listener::cut_stalled_readers(connection);
-        Wire::note(connection, data);
-    })
-    .workers(cores)
-    .max_connections(config.max_connections.div_ceil(cores))
-    .tcp_nodelay(true)
-    .client_request_timeout(HEADER_DEADLINE)
-    .client_disconnect_timeout(config.linger)
-    .keep_alive(KEEP_ALIVE)
-    .shutdown_timeout(DRAIN_SECONDS)
-    .disable_signals()
-    .listen(listener)
-    .context("the port cannot be listened on")?
-    .run();
+            .wrap(from_fn(bodies::settle))
+            .configure(routes::routes);
+        let app = map_config(app.into_factory(), |()| AppConfig::default());
+        let app = app.map_err(|fault: actix_web::Error| fault.error_response());
+
+        let rules = Rc::new(Rules::new(config.head_deadline, config.linger, config.max_file_bytes));
+        let (places, draining) = (Arc::clone(&places), draining.clone());
+        let http = HttpService::build()
+            .graceful_shutdown_signal(move || {
+                let draining = draining.clone();
+                async move { draining.notified().await }
+            })
+            .keep_alive(KEEP_ALIVE)
+            .client_request_timeout(config.head_deadline)
+            .client_disconnect_timeout(config.linger)
+            .local_addr(address)
+            .on_connect_ext(|connection: &Connection, data| {
+                data.insert(Rc::clone(connection.gate()));
+            })
+            .h1(app);
+        fn_service(move |stream: TcpStream| ready(admit(stream, &places, &rules))).and_then(http)
+    };
+    let server = builder
+        .workers(cores)
+        .max_concurrent_connections(config.max_connections.div_ceil(cores))
+        .shutdown_timeout(DRAIN_SECONDS)
+        .disable_signals()
+        .listen(NAME, listener, service)
+        .context("the port cannot be listened on")?
+        .run();
     Ok((server, address))
+}
+
+/// Takes a new connection, or refuses it where its network has too many.
+fn admit(
+    stream: TcpStream,
+    places: &Arc<Places>,
+    rules: &Rc<Rules>,
+) -> Result<(Connection, Option<SocketAddr>), DispatchError> {
+    let peer = stream.peer_addr().ok();
+    let Some(place) = places.take(peer.map(|peer| peer.ip())) else {
+        listener::refuse(&stream);
+        return Err(DispatchError::Io(std::io::ErrorKind::ConnectionRefused.into()));
+    };
+    listener::set_up(&stream);
+    Ok((Connection::new(stream, rules, place), peer))
 }

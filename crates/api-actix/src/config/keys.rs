@@ -42,6 +42,7 @@ keys! {
     RATE_UPLOADS = "PARLANCE_RATE_UPLOADS", "30/min", "files sent, for a user";
     RATE_REQUESTS = "PARLANCE_RATE_REQUESTS", "50/s:200", "all other requests, for a user, or for an address without a good token";
     MAX_CONNECTIONS = "PARLANCE_MAX_CONNECTIONS", "25000", "connections at once; further ones wait until one ends";
+    MAX_CONNECTIONS_PER_ADDRESS = "PARLANCE_MAX_CONNECTIONS_PER_ADDRESS", "two fifths of PARLANCE_MAX_CONNECTIONS", "the same, of one IPv4 address or IPv6 /64 that is no trusted proxy's; further ones are answered 503";
     MAX_SOCKETS = "PARLANCE_MAX_SOCKETS", "20000", "WebSockets and event streams at once";
     MAX_SOCKETS_PER_USER = "PARLANCE_MAX_SOCKETS_PER_USER", "50", "the same, of one user";
     MIN_UPLOAD_SPEED = "PARLANCE_MIN_UPLOAD_SPEED", "1024", "bytes a second below which an upload is given up, after 30 s";

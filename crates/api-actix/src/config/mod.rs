@@ -78,10 +78,14 @@ pub struct Config {
     pub rates: Rates,
     /// Connections at once.
     pub max_connections: usize,
+    /// The same, of one network.
+    pub max_connections_per_address: usize,
     /// The least bytes a second of an upload.
     pub min_upload_speed: u64,
     /// How long what a client still sends is thrown away before its connection is closed; no key sets it.
     pub linger: Duration,
+    /// How long a client may take for the head of a request; no key sets it.
+    pub head_deadline: Duration,
     /// Whose `X-Forwarded-For` is believed.
     pub proxies: Proxies,
     /// Web pages of these may use the server, beside its own.
@@ -143,6 +147,7 @@ impl Config {
         let database_url = source.optional(keys::DATABASE_URL, database_url)?.unwrap_or_else(|| sqlite_in(&data_dir));
         let jwt_secret = source.optional(keys::JWT_SECRET, Secret::parse)?;
         let admins = source.optional(keys::ADMINS, admins)?.unwrap_or_default();
+        let max_connections = source.read(keys::MAX_CONNECTIONS, at_least_one)?;
         let broadcasters = source.read(keys::BROADCAST, |text| match text {
             "everyone" => Ok(Broadcasters::Everyone),
             "admins" => Ok(Broadcasters::Admins),
@@ -166,11 +171,15 @@ impl Config {
             retention_every: app::retention::EVERY,
             clock: Arc::new(SystemClock),
             rates: rates(source)?,
-            max_connections: source.read(keys::MAX_CONNECTIONS, at_least_one)?,
+            max_connections,
+            max_connections_per_address: source
+                .optional(keys::MAX_CONNECTIONS_PER_ADDRESS, at_least_one)?
+                .unwrap_or_else(|| a_share_of(max_connections)),
             min_upload_speed: source.read(keys::MIN_UPLOAD_SPEED, |text| {
                 text.parse().map_err(|_| "must be a number of bytes".to_owned())
             })?,
             linger: app::LINGER,
+            head_deadline: app::HEAD_DEADLINE,
             proxies: source.optional(keys::TRUSTED_PROXIES, Proxies::parse)?.unwrap_or_default(),
             live: HubOptions {
                 most: source.read(keys::MAX_SOCKETS, at_least_one)?,
@@ -214,6 +223,11 @@ fn retention(text: &str) -> Result<Option<Retention>, String> {
             days.map(Some).ok_or_else(|| format!("must be off or a number of days from 1 to {}", Retention::MOST_DAYS))
         }
     }
+}
+
+/// How many connections a network may have where no key says so: many, and never all.
+fn a_share_of(max_connections: usize) -> usize {
+    (max_connections / 5).saturating_mul(2).max(1)
 }
 
 fn sqlite_in(data_dir: &Path) -> String {

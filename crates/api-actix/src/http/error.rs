@@ -56,6 +56,8 @@ pub enum ApiError {
     ForeignOrigin,
     /// A user who has as many live connections as are allowed.
     TooManyConnections,
+    /// A network that has as many connections as are allowed.
+    TooManyOfNetwork,
     /// A client that asks too often.
     RateLimited(Refusal),
     /// What the framework refused by itself.
@@ -84,7 +86,7 @@ impl ApiError {
             Self::Domain(Error::FileTooLarge { .. }) | Self::BodyTooLarge { .. } | Self::FieldTooLarge { .. } => {
                 StatusCode::PAYLOAD_TOO_LARGE
             }
-            Self::Domain(Error::Unavailable(_)) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Domain(Error::Unavailable(_)) | Self::TooManyOfNetwork => StatusCode::SERVICE_UNAVAILABLE,
             Self::Domain(Error::StorageFull) => StatusCode::INSUFFICIENT_STORAGE,
             Self::Domain(Error::Internal(_)) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::UnsupportedMediaType { .. } => StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -115,9 +117,11 @@ impl ApiError {
             }
             Self::UnsupportedMediaType { reason } => ((*reason).to_owned(), None),
             Self::RangeNotSatisfiable { size } => (format!("the file has {size} bytes"), None),
-            Self::UpgradeRequired | Self::ForeignOrigin | Self::TooManyConnections | Self::RateLimited(_) => {
-                (self.to_string(), None)
-            }
+            Self::UpgradeRequired
+            | Self::ForeignOrigin
+            | Self::TooManyConnections
+            | Self::TooManyOfNetwork
+            | Self::RateLimited(_) => (self.to_string(), None),
             Self::Framework(status) => (sentence(*status).to_owned(), None),
         };
         Body { error, code: self.status_and_code().1, field }
@@ -171,7 +175,7 @@ fn sentence(status: StatusCode) -> &'static str {
 }
 
 /// When to try again to connect, in seconds: about when a connection that was left without a word is noticed.
-const CONNECTIONS_RETRY_AFTER: u32 = 30;
+pub const CONNECTIONS_RETRY_AFTER: u32 = 30;
 
 /// When to try again, in seconds.
 fn retry_after(unavailable: Unavailable) -> u32 {
@@ -207,6 +211,7 @@ impl std::fmt::Display for ApiError {
             Self::UpgradeRequired => f.write_str("this route takes a WebSocket of version 13"),
             Self::ForeignOrigin => f.write_str("pages of another origin may not connect"),
             Self::TooManyConnections => f.write_str("this user has too many connections"),
+            Self::TooManyOfNetwork => f.write_str("this address has too many connections"),
             Self::RateLimited(refusal) => refusal.fmt(f),
             other => f.write_str(sentence(other.status_and_code().0)),
         }
@@ -231,7 +236,7 @@ impl ResponseError for ApiError {
                 response.insert_header((header::UPGRADE, HeaderValue::from_static("websocket")));
                 response.insert_header((header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13")));
             }
-            Self::TooManyConnections => {
+            Self::TooManyConnections | Self::TooManyOfNetwork => {
                 response.insert_header((header::RETRY_AFTER, CONNECTIONS_RETRY_AFTER));
             }
             Self::RateLimited(refusal) => {

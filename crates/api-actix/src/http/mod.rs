@@ -3,6 +3,7 @@
 
 pub mod accounts;
 pub mod admin;
+pub mod bodies;
 pub mod conversations;
 pub mod cors;
 pub mod docs;

@@ -27,7 +27,8 @@ impl Proxies {
         networks.map(Self).ok_or_else(|| "must be networks like 10.0.0.0/8 or ::1, comma-separated".to_owned())
     }
 
-    fn trust(&self, address: IpAddr) -> bool {
+    /// Whether somebody there speaks for others.
+    pub fn trust(&self, address: IpAddr) -> bool {
         self.0.iter().any(|network| network.contains(&address))
     }
 

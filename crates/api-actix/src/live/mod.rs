@@ -5,7 +5,6 @@
 //! answers the client's operations. The bodies take frames as the [`frames::JsonFramer`] made them, once for all receivers.
 
 mod catch_up;
-pub mod closing;
 mod cursor;
 pub mod event_stream;
 pub mod frames;

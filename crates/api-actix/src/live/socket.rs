@@ -1,11 +1,11 @@
 //! `GET /ws`.
 
 use super::catch_up::catch_up;
-use super::closing::Wire;
 use super::handshake::{self, SUBPROTOCOL, SinceQuery, Visitor};
 use super::incoming::{Incoming, Reader};
 use super::ops::Operator;
 use crate::app::UseCases;
+use crate::connection::SharedGate;
 use crate::http::error::ApiError;
 use crate::http::middleware::chain;
 use crate::http::openapi::Refused;
@@ -66,9 +66,12 @@ pub async fn upgrade(
     if handshake::offered(request.headers()).any(|name| name == SUBPROTOCOL) {
         response.insert_header((header::SEC_WEBSOCKET_PROTOCOL, SUBPROTOCOL));
     }
-    let response = response.message_body(SocketBody { link, wire: request.conn_data().copied(), flushed: false });
+    let response = response.message_body(SocketBody { link, gate: request.conn_data().cloned() });
     let response = response.map_err(|fault| domain::Error::internal(fault.to_string()))?;
-    Ok(HttpResponse::from(response).map_into_boxed_body())
+    let mut response = HttpResponse::from(response).map_into_boxed_body();
+    // What is written are frames, as they are.
+    response.head_mut().no_chunking(true);
+    Ok(response)
 }
 
 /// Lives as long as the connection: brings it up to now, then does what the client asks for.
@@ -107,9 +110,7 @@ async fn next(reader: &mut Reader, connection: &Connection) -> Option<Incoming> 
 /// What is written to the socket: whatever waits in the outbox.
 struct SocketBody {
     link: Link,
-    wire: Option<Wire>,
-    /// All was handed to the system, as far as it took it.
-    flushed: bool,
+    gate: Option<SharedGate>,
 }
 
 impl MessageBody for SocketBody {
@@ -119,20 +120,15 @@ impl MessageBody for SocketBody {
         BodySize::Stream
     }
 
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
         let outbox = &self.link.connection().outbox;
         if let Some(outgoing) = ready!(outbox.poll_next(cx)) {
             return Poll::Ready(Some(Ok(encode(outgoing))));
         }
-        // Who does not read has something before it that the system could not take.
-        let reads = !matches!(outbox.ended(), Some(End::Lagging | End::Silent));
-        if let Some(wire) = self.wire.filter(|_| reads) {
-            if !std::mem::replace(&mut self.flushed, true) {
-                // What was given out is written before the next poll.
-                cx.waker().wake_by_ref();
-                return Poll::Pending;
-            }
-            wire.end_writing();
+        if let Some(gate) = &self.gate {
+            gate.borrow_mut().end_socket();
+            // The connection, which polls this, has another look at what it reads.
+            cx.waker().wake_by_ref();
         }
         Poll::Ready(None)
     }

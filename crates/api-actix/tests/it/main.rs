@@ -15,6 +15,7 @@ mod canary;
 mod cluster;
 mod command_line;
 mod command_line_users;
+mod connections;
 mod conversations;
 mod crash;
 mod demo;

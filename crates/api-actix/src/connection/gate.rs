@@ -1,0 +1,304 @@
+//! What of a client's bytes is passed on to who answers requests, and when there is an end of it.
+//!
+//! Pure: [`super::Connection`] reads from the socket and keeps the time.
+
+use super::chunks::Chunks;
+use super::head::{self, Body, Head, Upgrade};
+use crate::telemetry::METRICS;
+use bytes::{Buf as _, BytesMut};
+use std::io::Write as _;
+use tokio::io::ReadBuf;
+
+/// A head that is not whole by then is passed on, to be refused.
+const MOST_OF_A_HEAD: usize = 128 * 1024;
+/// How much of a body that nobody reads is thrown away, where it does not say how long it is.
+const DISCARDED: u64 = 1024 * 1024;
+
+/// Where in the stream of requests the reading is.
+#[derive(Debug)]
+enum Place {
+    /// Between two requests, or in a head.
+    Head,
+    /// In a body of which so many bytes are left.
+    Length(u64),
+    /// In a body of chunks.
+    Chunks(Chunks),
+    /// Behind a head that asks for a WebSocket, which nobody has taken or refused yet.
+    Handshake,
+    /// Among the frames of a WebSocket.
+    Socket,
+    /// Behind what has no end, or what will be refused.
+    Endless,
+}
+
+/// What is done with what the client sends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// It is passed on.
+    Passes,
+    /// It is not read until somebody has decided.
+    Waits,
+    /// So many bytes of it are thrown away.
+    Discards(u64),
+    /// There is no more.
+    Over,
+}
+
+/// The way in of one connection.
+#[derive(Debug)]
+pub struct Gate {
+    place: Place,
+    mode: Mode,
+    /// What was read and cannot be passed on yet: a head that is not whole, or what follows a handshake.
+    held: Vec<u8>,
+    /// How far `held` was searched for the end of a head.
+    searched: usize,
+    /// What is passed on first.
+    ready: BytesMut,
+    /// How many heads were passed on, and how many of their requests have begun to be answered.
+    heads: u64,
+    begun: u64,
+    /// The largest body that says its length and is thrown away whole.
+    most_of_a_body: u64,
+    ends_writing: bool,
+}
+
+impl Gate {
+    /// Of a new connection. A body whose declared length is at most this is thrown away to its end, where nobody reads it.
+    pub fn new(most_of_a_body: u64) -> Self {
+        Self {
+            place: Place::Head,
+            mode: Mode::Passes,
+            held: Vec::new(),
+            searched: 0,
+            ready: BytesMut::new(),
+            heads: 0,
+            begun: 0,
+            most_of_a_body,
+            ends_writing: false,
+        }
+    }
+
+    /// What is done with what comes next.
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// Whether the client is in the middle of a head that is not its first.
+    pub fn is_in_a_later_head(&self) -> bool {
+        self.heads > 0 && matches!(self.place, Place::Head) && !self.held.is_empty()
+    }
+
+    /// Passes on what waits; whether there was something.
+    pub fn drain(&mut self, to: &mut ReadBuf<'_>) -> bool {
+        if self.ready.is_empty() {
+            return false;
+        }
+        let length = self.ready.len().min(to.remaining());
+        to.put_slice(&self.ready[..length]);
+        self.ready.advance(length);
+        if self.ready.is_empty() {
+            self.ready = BytesMut::new();
+        }
+        true
+    }
+
+    /// Passes on what the client sent.
+    pub fn feed(&mut self, bytes: &[u8], to: &mut ReadBuf<'_>) {
+        if self.held.is_empty() {
+            let passed = self.pass(bytes, to);
+            self.held.extend_from_slice(&bytes[passed..]);
+        } else {
+            let mut held = std::mem::take(&mut self.held);
+            held.extend_from_slice(bytes);
+            let passed = self.pass(&held, to);
+            if passed < held.len() {
+                held.drain(..passed);
+                self.held = held;
+            }
+        }
+    }
+
+    /// Throws away what the client sent.
+    pub fn discard(&mut self, bytes: &[u8]) {
+        let Mode::Discards(left) = self.mode else { return };
+        let ended = match &mut self.place {
+            Place::Length(length) => {
+                *length = length.saturating_sub(bytes.len() as u64);
+                *length == 0
+            }
+            Place::Chunks(chunks) => chunks.advance(bytes).map_or(true, |(_, ended)| ended),
+            _ => false,
+        };
+        self.mode = if ended { Mode::Over } else { Mode::Discards(left.saturating_sub(bytes.len() as u64)) };
+    }
+
+    /// Lets nothing more through.
+    pub fn close(&mut self) {
+        self.mode = Mode::Over;
+        self.held = Vec::new();
+    }
+
+    fn give(&mut self, bytes: &[u8], to: &mut ReadBuf<'_>) {
+        let now = if self.ready.is_empty() { bytes.len().min(to.remaining()) } else { 0 };
+        to.put_slice(&bytes[..now]);
+        self.ready.extend_from_slice(&bytes[now..]);
+    }
+
+    /// Passes on as much as can be; how much of `bytes` is done with.
+    fn pass(&mut self, bytes: &[u8], to: &mut ReadBuf<'_>) -> usize {
+        let mut at = 0;
+        while at < bytes.len() {
+            let rest = &bytes[at..];
+            at += match &mut self.place {
+                Place::Head => match self.pass_head(rest, to) {
+                    0 => return at,
+                    passed => passed,
+                },
+                Place::Length(left) => {
+                    let passed = usize::try_from(*left).map_or(rest.len(), |left| left.min(rest.len()));
+                    *left -= passed as u64;
+                    if *left == 0 {
+                        self.place = Place::Head;
+                    }
+                    self.give(&rest[..passed], to);
+                    passed
+                }
+                Place::Chunks(chunks) => match chunks.advance(rest) {
+                    Ok((passed, ended)) => {
+                        if ended {
+                            self.place = Place::Head;
+                        }
+                        self.give(&rest[..passed], to);
+                        passed
+                    }
+                    Err(_) => {
+                        // For who reads it, the body broke off. Passed on, it would be refused beside the answer.
+                        METRICS.malformed.increment(1);
+                        self.mode = Mode::Over;
+                        rest.len()
+                    }
+                },
+                Place::Handshake => return at,
+                Place::Socket => {
+                    let mut size = [0; 18];
+                    let mut unwritten = &mut size[..];
+                    // Sixteen digits and a line end, at the most.
+                    let _ = write!(unwritten, "{:x}\r\n", rest.len());
+                    let left = unwritten.len();
+                    self.give(&size[..size.len() - left], to);
+                    self.give(rest, to);
+                    self.give(b"\r\n", to);
+                    rest.len()
+                }
+                Place::Endless => {
+                    self.give(rest, to);
+                    rest.len()
+                }
+            };
+        }
+        at
+    }
+
+    /// Passes on the head at the beginning of `bytes`; 0 where it is not whole.
+    fn pass_head(&mut self, bytes: &[u8], to: &mut ReadBuf<'_>) -> usize {
+        let from = self.searched.saturating_sub(2);
+        // What is sent byte by byte is not parsed as often.
+        let may_be_whole = self.searched == 0
+            || bytes[from..].windows(2).any(|pair| pair == b"\n\n")
+            || bytes[from..].windows(3).any(|three| three == b"\n\r\n");
+        let read = if may_be_whole { head::read(bytes) } else { Ok(None) };
+        match read {
+            Ok(None) if bytes.len() < MOST_OF_A_HEAD => {
+                self.searched = bytes.len();
+                0
+            }
+            Ok(None) | Err(_) => {
+                METRICS.malformed.increment(1);
+                (self.place, self.searched) = (Place::Endless, 0);
+                self.give(bytes, to);
+                bytes.len()
+            }
+            Ok(Some(Head { length, body, upgrade })) => {
+                (self.heads, self.searched) = (self.heads + 1, 0);
+                self.place = match body {
+                    _ if upgrade == Upgrade::Socket => {
+                        self.mode = Mode::Waits;
+                        Place::Handshake
+                    }
+                    Body::None => Place::Head,
+                    Body::Length(length) => Place::Length(length),
+                    Body::Chunked => Place::Chunks(Chunks::new()),
+                    Body::Endless => Place::Endless,
+                };
+                match upgrade {
+                    Upgrade::None => self.give(&bytes[..length], to),
+                    asked => self.give(&head::rewritten(&bytes[..length], asked), to),
+                }
+                length
+            }
+        }
+    }
+}
+
+/// What requests say of it.
+impl Gate {
+    /// A request begins to be answered: its number.
+    pub fn begin(&mut self) -> u64 {
+        self.begun += 1;
+        self.begun
+    }
+
+    /// Whether that request asks for a WebSocket.
+    pub fn asks_for_socket(&self, number: u64) -> bool {
+        matches!(self.place, Place::Handshake) && self.heads == number
+    }
+
+    /// The WebSocket that was asked for is taken: what follows are its frames.
+    pub fn take_socket(&mut self) {
+        self.decide(Place::Socket);
+    }
+
+    /// The WebSocket that was asked for is refused: what follows is the next request.
+    pub fn refuse_socket(&mut self) {
+        self.ready.extend_from_slice(b"0\r\n\r\n");
+        self.decide(Place::Head);
+    }
+
+    fn decide(&mut self, place: Place) {
+        (self.place, self.mode) = (place, Mode::Passes);
+        let held = std::mem::take(&mut self.held);
+        self.feed(&held, &mut ReadBuf::new(&mut []));
+    }
+
+    /// The server's side of the WebSocket is over: what the client may still send is nobody's, and nothing is written any
+    /// more.
+    pub fn end_socket(&mut self) {
+        self.ends_writing = true;
+        (self.mode, self.held) = (Mode::Discards(DISCARDED), Vec::new());
+    }
+
+    /// Whether nothing is to be written behind what was.
+    pub fn ends_writing(&self) -> bool {
+        self.ends_writing
+    }
+
+    /// That request was answered, and nobody reads the rest of its body: what comes of it is thrown away, within bounds,
+    /// and then the connection ends. Whether there is a rest at all.
+    pub fn abandon(&mut self, number: u64) -> bool {
+        let left = match self.place {
+            _ if self.heads != number => return false,
+            Place::Length(left) if left <= self.most_of_a_body => left,
+            Place::Length(_) | Place::Chunks(_) | Place::Endless => DISCARDED,
+            Place::Head | Place::Handshake | Place::Socket => return false,
+        };
+        if self.mode == Mode::Passes {
+            self.mode = Mode::Discards(left);
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+#[path = "gate_tests.rs"]
+mod tests;

@@ -1,0 +1,145 @@
+use super::*;
+
+const GET: &str = "GET /x HTTP/1.1\r\nhost: x\r\n\r\n";
+const POST: &str = "POST /x HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\n";
+const CHUNKED: &str = "POST /x HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n";
+const SOCKET: &str = "GET /ws HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n";
+const H2C: &str = "GET /x HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: h2c\r\n\r\n";
+
+/// What comes out, by way of a place for so many bytes.
+fn fed(gate: &mut Gate, bytes: &str, room: usize) -> String {
+    let (mut passed, mut space) = (Vec::new(), vec![0; room]);
+    let mut to = ReadBuf::new(&mut space);
+    gate.feed(bytes.as_bytes(), &mut to);
+    passed.extend_from_slice(to.filled());
+    passed.extend_from_slice(drained(gate, room).as_bytes());
+    String::from_utf8(passed).unwrap()
+}
+
+fn drained(gate: &mut Gate, room: usize) -> String {
+    let (mut passed, mut space) = (Vec::new(), vec![0; room.max(1)]);
+    loop {
+        let mut to = ReadBuf::new(&mut space);
+        if !gate.drain(&mut to) {
+            return String::from_utf8(passed).unwrap();
+        }
+        passed.extend_from_slice(to.filled());
+    }
+}
+
+#[test]
+fn requests_pass_as_they_are_however_they_are_cut() {
+    let all = [GET, POST, "hello", CHUNKED, "5\r\nhello\r\n0\r\n\r\n", POST, "GET /", H2C, GET].concat();
+    let expected = all.replace("connection: upgrade\r\nupgrade: h2c\r\n", "");
+    for size in [1, 2, 3, 7, 50, 1000] {
+        for room in [0, 1, 10, 1000] {
+            let mut gate = Gate::new(0);
+            let passed: String =
+                all.as_bytes().chunks(size).map(|part| fed(&mut gate, str::from_utf8(part).unwrap(), room)).collect();
+            assert_eq!(passed, expected, "{size} {room}");
+            assert_eq!((gate.mode(), gate.heads, gate.held.len()), (Mode::Passes, 6, 0));
+        }
+    }
+}
+
+#[test]
+fn what_is_refused_passes_to_be_refused() {
+    for bad in ["\x16\x03\x01 no HTTP", "GET / HTTP/1.1\r\na b: c\r\n\r\n", "GET /\0"] {
+        let mut gate = Gate::new(0);
+        assert_eq!(fed(&mut gate, bad, 1000), bad);
+        assert_eq!(fed(&mut gate, H2C, 1000), H2C);
+    }
+    let mut gate = Gate::new(0);
+    let endless = format!("GET / HTTP/1.1\r\n{}", "a: b\r\n".repeat(30_000));
+    let passed: String =
+        endless.as_bytes().chunks(1000).map(|part| fed(&mut gate, str::from_utf8(part).unwrap(), 10)).collect();
+    assert_eq!(passed, endless);
+}
+
+#[test]
+fn a_body_that_is_none_breaks_off() {
+    let mut gate = Gate::new(0);
+    assert_eq!(fed(&mut gate, &format!("{CHUNKED}5\r\nhello\r\n"), 1000), format!("{CHUNKED}5\r\nhello\r\n"));
+    assert_eq!(fed(&mut gate, "x\r\nGET / HTTP/1.1\r\n\r\n", 1000), "");
+    assert_eq!(gate.mode(), Mode::Over);
+}
+
+#[test]
+fn a_refused_socket_ends_its_body_and_the_next_request_follows() {
+    let mut gate = Gate::new(0);
+    let passed = fed(&mut gate, &format!("{SOCKET}{GET}"), 1000);
+    assert!(passed.ends_with("upgrade: websocket\r\ntransfer-encoding: chunked\r\n\r\n"), "{passed}");
+    assert!(!passed.contains("connection"), "{passed}");
+    assert_eq!(gate.mode(), Mode::Waits);
+    let number = gate.begin();
+    assert!(gate.asks_for_socket(number) && !gate.asks_for_socket(number + 1));
+    gate.refuse_socket();
+    assert_eq!(drained(&mut gate, 7), format!("0\r\n\r\n{GET}"));
+    assert_eq!(gate.mode(), Mode::Passes);
+}
+
+#[test]
+fn the_frames_of_a_taken_socket_pass_in_chunks() {
+    let mut gate = Gate::new(0);
+    fed(&mut gate, &format!("{SOCKET}frames"), 1000);
+    gate.take_socket();
+    assert_eq!(drained(&mut gate, 1000), "6\r\nframes\r\n");
+    assert_eq!(fed(&mut gate, &"x".repeat(300), 10), format!("12c\r\n{}\r\n", "x".repeat(300)));
+    gate.end_socket();
+    assert!(gate.ends_writing());
+    assert_eq!(gate.mode(), Mode::Discards(DISCARDED));
+}
+
+#[test]
+fn what_nobody_reads_is_thrown_away_within_bounds() {
+    // Of one that says how long it is, all.
+    let mut gate = Gate::new(5);
+    fed(&mut gate, &format!("{POST}he"), 1000);
+    let number = gate.begin();
+    assert!(gate.abandon(number));
+    assert_eq!(gate.mode(), Mode::Discards(3));
+    gate.discard(b"llo");
+    assert_eq!(gate.mode(), Mode::Over);
+    // Of one that is longer than any, or says nothing, not much.
+    for head in [POST, CHUNKED, "CONNECT x:1 HTTP/1.1\r\nhost: x\r\n\r\n"] {
+        let mut gate = Gate::new(4);
+        fed(&mut gate, head, 1000);
+        let number = gate.begin();
+        assert!(gate.abandon(number));
+        assert_eq!(gate.mode(), Mode::Discards(DISCARDED), "{head}");
+    }
+    // Chunks may end before.
+    let mut gate = Gate::new(0);
+    fed(&mut gate, CHUNKED, 1000);
+    gate.abandon(1);
+    gate.discard(b"5\r\nhel");
+    assert_eq!(gate.mode(), Mode::Discards(DISCARDED - 6));
+    gate.discard(b"lo\r\n0\r\n\r\n");
+    assert_eq!(gate.mode(), Mode::Over);
+}
+
+#[test]
+fn who_is_answered_leaves_alone_what_others_sent() {
+    let mut gate = Gate::new(0);
+    fed(&mut gate, &format!("{CHUNKED}0\r\n\r\n{POST}he"), 1000);
+    let first = gate.begin();
+    assert!(!gate.abandon(first), "the body of the first is whole");
+    assert_eq!(gate.mode(), Mode::Passes);
+    let second = gate.begin();
+    assert!(gate.abandon(second));
+    let mut gate = Gate::new(0);
+    fed(&mut gate, GET, 1000);
+    let only = gate.begin();
+    assert!(!gate.abandon(only));
+}
+
+#[test]
+fn a_head_that_is_not_whole_is_told() {
+    let mut gate = Gate::new(0);
+    fed(&mut gate, "GET /", 1000);
+    assert!(!gate.is_in_a_later_head(), "the first has its own deadline");
+    fed(&mut gate, "x HTTP/1.1\r\nhost: x\r\n\r\n", 1000);
+    assert!(!gate.is_in_a_later_head(), "nothing has begun");
+    fed(&mut gate, "G", 1000);
+    assert!(gate.is_in_a_later_head());
+}

@@ -1,0 +1,6 @@
+//! Connections as they are: what is sent over them byte by byte, how long they are kept, and how many there are.
+
+mod bodies;
+mod many;
+mod raw;
+mod upgrades;
