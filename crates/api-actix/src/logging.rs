@@ -2,18 +2,31 @@
 //! where the server listens.
 
 use crate::config::{Config, LogFormat};
+use std::collections::HashMap;
 use std::io::{self, IsTerminal as _, Write};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
-use std::time::Duration;
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+use tracing::callsite::Identifier;
+use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// How many lines may wait to be written.
 const QUEUE: usize = 8192;
 /// How long [`flush`] waits for a reader of the log that has stalled.
 const FLUSH_DEADLINE: Duration = Duration::from_secs(1);
+
+/// How many warnings and errors of one place in the program are written in [`WINDOW`]: a fault that many requests meet is told,
+/// and does not drown what else there is, whoever makes it happen.
+const MOST_OF_A_PLACE: u32 = 20;
+const WINDOW: Duration = Duration::from_secs(10);
+/// What the framework says is left out unless it is asked for: of its own threads it is of no use to an operator, and of
+/// connections it has errors for what any stranger sends. (`parlance_http_malformed_total` counts that.)
+const QUIET: &str = "actix_server=warn,actix_http::h1=off,actix_http::ws=off";
 
 static LINES: OnceLock<SyncSender<Entry>> = OnceLock::new();
 static LOST: AtomicU64 = AtomicU64::new(0);
@@ -60,18 +73,74 @@ pub fn start(config: &Config) -> io::Result<()> {
         return Ok(());
     }
     std::thread::Builder::new().name("log".to_owned()).spawn(move || write(&queue, io::stderr()))?;
-    // What the framework says of its own threads is of no use to an operator, unless asked for.
-    let filter = EnvFilter::builder().parse_lossy(format!("actix_server=warn,{}", config.log));
-    let subscriber = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(Lines(lines))
-        .with_ansi(io::stderr().is_terminal());
+    let filter = EnvFilter::builder().parse_lossy(format!("{QUIET},{}", config.log));
+    let throttle = Throttle { format: config.log_format, places: Mutex::default() };
+    let subscriber = tracing_subscriber::registry().with(filter).with(throttle);
+    let format = tracing_subscriber::fmt::layer().with_writer(Lines(lines)).with_ansi(io::stderr().is_terminal());
     // An error means that a subscriber is in place already.
     let _ = match config.log_format {
-        LogFormat::Text => subscriber.try_init(),
-        LogFormat::Json => subscriber.json().try_init(),
+        LogFormat::Text => subscriber.with(format).try_init(),
+        LogFormat::Json => subscriber.with(format.json()).try_init(),
     };
     Ok(())
+}
+
+/// Leaves out warnings and errors of a place that says too many, and says how many it left out.
+struct Throttle {
+    format: LogFormat,
+    places: Mutex<HashMap<Identifier, Place>>,
+}
+
+/// What a place said since its window began.
+struct Place {
+    begun: Instant,
+    lines: u32,
+}
+
+impl Throttle {
+    /// Whether a line of that place is written; and how many were left out before it.
+    fn admits(&self, place: Identifier, now: Instant) -> (bool, u32) {
+        // A panic elsewhere leaves numbers behind and nothing half done.
+        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        let said = places.entry(place).or_insert(Place { begun: now, lines: 0 });
+        let left_out = if now.duration_since(said.begun) >= WINDOW {
+            let before = std::mem::replace(said, Place { begun: now, lines: 0 });
+            before.lines.saturating_sub(MOST_OF_A_PLACE)
+        } else {
+            0
+        };
+        said.lines = said.lines.saturating_add(1);
+        (said.lines <= MOST_OF_A_PLACE, left_out)
+    }
+
+    fn tell(&self, left_out: u32, target: &str) {
+        let line = match self.format {
+            LogFormat::Text => format!("{left_out} more lines like the next ({target}) were left out\n"),
+            LogFormat::Json => {
+                format!(
+                    "{{\"level\":\"WARN\",\"fields\":{{\"message\":\"{left_out} more lines like the next were left out\"}},\"target\":\"{target}\"}}\n"
+                )
+            }
+        };
+        if let Some(lines) = LINES.get() {
+            let _ = Line(lines.clone()).write(line.as_bytes());
+        }
+    }
+}
+
+impl<S: Subscriber> Layer<S> for Throttle {
+    fn event_enabled(&self, event: &Event<'_>, _: Context<'_, S>) -> bool {
+        let metadata = event.metadata();
+        // The less a level matters, the greater it is.
+        if *metadata.level() > Level::WARN {
+            return true;
+        }
+        let (admitted, left_out) = self.admits(metadata.callsite(), Instant::now());
+        if left_out > 0 {
+            self.tell(left_out, metadata.target());
+        }
+        admitted
+    }
 }
 
 /// Waits until what was logged so far is written, but not for long. For the end of the process.
@@ -117,6 +186,35 @@ fn write(queue: &Receiver<Entry>, to: impl Write) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tracing::Metadata;
+    use tracing::callsite::Callsite;
+    use tracing::subscriber::Interest;
+
+    /// Told from others by where it is in memory, so it must take some.
+    struct Somewhere(#[expect(dead_code, reason = "only its place matters")] u8);
+
+    impl Callsite for Somewhere {
+        fn set_interest(&self, _: Interest) {}
+
+        fn metadata(&self) -> &Metadata<'_> {
+            unreachable!("nobody asks")
+        }
+    }
+
+    static HERE: Somewhere = Somewhere(0);
+    static THERE: Somewhere = Somewhere(1);
+
+    #[test]
+    fn a_place_that_says_too_much_is_heard_now_and_then_and_others_always() {
+        let throttle = Throttle { format: LogFormat::Text, places: Mutex::default() };
+        let (here, begun) = (|| Identifier(&HERE), Instant::now());
+        let written = (0..1_000).filter(|_| throttle.admits(here(), begun) == (true, 0)).count();
+        assert_eq!(written, MOST_OF_A_PLACE as usize);
+        assert_eq!(throttle.admits(Identifier(&THERE), begun), (true, 0));
+        let later = begun + WINDOW;
+        assert_eq!(throttle.admits(here(), later), (true, 1_000 - MOST_OF_A_PLACE));
+        assert_eq!(throttle.admits(here(), later), (true, 0));
+    }
 
     #[test]
     fn lines_come_out_whole_and_in_order_and_the_lost_ones_are_counted() {

@@ -49,6 +49,10 @@ impl From<DbError> for Error {
                 tracing::warn!(%error, "the database is out of reach");
                 Unavailable::StorageOutOfReach.into()
             }
+            DbError::Database(error) if is_short_of_files(&error) => {
+                tracing::warn!(%error, "too many files are open");
+                Unavailable::Overloaded.into()
+            }
             DbError::Database(error) if is_contended(&error) => {
                 tracing::warn!(%error, "others were in the way");
                 Unavailable::Overloaded.into()
@@ -63,6 +67,13 @@ pub fn is_full(error: &DieselError) -> bool {
     let DieselError::DatabaseError(_, info) = error else { return false };
     let message = info.message();
     message.contains("database or disk is full") || message.contains("No space left on device")
+}
+
+/// The database could open no file that it needs for a while (SQLite's `SQLITE_CANTOPEN`), or no socket: as a rule there are
+/// too many open, and nothing is wrong with the connection. Where the file is gone, another check says so.
+fn is_short_of_files(error: &DieselError) -> bool {
+    let DieselError::DatabaseError(_, info) = error else { return false };
+    ["unable to open database file", "Too many open files"].iter().any(|sign| info.message().contains(sign))
 }
 
 /// Another transaction was in the way: nothing is wrong with this one, and it left nothing behind.

@@ -5,6 +5,9 @@ use object_store::client::HttpError;
 use std::error::Error as StdError;
 use std::io::ErrorKind;
 
+/// `ENFILE` and `EMFILE`, which the standard library has no names for.
+const SHORT_OF_FILES: [i32; 2] = [23, 24];
+
 /// What S3 said no with, fit for the log: without the body of its answer, which may repeat what the request was signed
 /// with.
 #[derive(Debug, thiserror::Error)]
@@ -16,6 +19,10 @@ pub(crate) struct Refused(String);
 pub(crate) fn fault(error: object_store::Error) -> Error {
     if is_full(&error) {
         return Error::StorageFull;
+    }
+    if is_short_of_files(&error) {
+        tracing::warn!(cause = told(&error), "too many files are open");
+        return Unavailable::Overloaded.into();
     }
     if is_out_of_reach(&error) {
         // The domain's error has no place for the cause.
@@ -50,6 +57,12 @@ fn is_full(error: &object_store::Error) -> bool {
     let full = [ErrorKind::StorageFull, ErrorKind::QuotaExceeded];
     let disk = causes(error).filter_map(|cause| cause.downcast_ref::<std::io::Error>());
     disk.map(std::io::Error::kind).any(|kind| full.contains(&kind)) || status(error) == Some(507)
+}
+
+/// Whether this process, or the whole machine, has as many files open as it may: less load, and it goes on.
+fn is_short_of_files(error: &object_store::Error) -> bool {
+    let disk = causes(error).filter_map(|cause| cause.downcast_ref::<std::io::Error>());
+    disk.filter_map(std::io::Error::raw_os_error).any(|code| SHORT_OF_FILES.contains(&code))
 }
 
 fn causes(error: &object_store::Error) -> impl Iterator<Item = &(dyn StdError + 'static)> {
@@ -99,6 +112,14 @@ mod tests {
         assert!(matches!(fault(wrapped(ErrorKind::StorageFull)), Error::StorageFull));
         assert!(matches!(fault(wrapped(ErrorKind::QuotaExceeded)), Error::StorageFull));
         assert!(matches!(fault(wrapped(ErrorKind::PermissionDenied)), Error::Internal(_)));
+    }
+
+    #[test]
+    fn too_many_open_files_are_too_much_load() {
+        for code in SHORT_OF_FILES {
+            let error = fault(generic(std::io::Error::from_raw_os_error(code)));
+            assert!(matches!(error, Error::Unavailable(Unavailable::Overloaded)), "{code}");
+        }
     }
 
     #[test]

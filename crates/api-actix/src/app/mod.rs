@@ -1,5 +1,6 @@
 //! The composition root: the only place where adapters meet.
 
+pub mod descriptors;
 mod listener;
 mod offline;
 mod readiness;
@@ -19,6 +20,7 @@ use crate::telemetry::Telemetry;
 use actix_web::dev::{Server, ServerHandle};
 use actix_web::web;
 use anyhow::Context as _;
+use descriptors::Room;
 use domain::UserId;
 use domain::events::EventPublisher;
 use domain::live::LiveReader as _;
@@ -36,6 +38,10 @@ use tracing::{error, info, warn};
 pub const LINGER: Duration = Duration::from_secs(3);
 /// How long a client may take for the head of a request.
 pub const HEAD_DEADLINE: Duration = Duration::from_secs(10);
+/// How long a client may take for a body of JSON, or let an upload wait for its next bytes.
+pub const BODY_DEADLINE: Duration = Duration::from_secs(30);
+/// How long a connection may be idle.
+pub const IDLE_DEADLINE: Duration = Duration::from_secs(75);
 /// How long a server that is to stop still takes connections while requests are under way, so that whoever asks whether it is ready
 /// is told that it is not.
 const NOTICE: Duration = Duration::from_secs(2);
@@ -64,7 +70,15 @@ impl Application {
     ///
     /// # Errors
     /// In words for the operator: what of the configuration cannot be had.
-    pub async fn build(config: Config) -> anyhow::Result<Self> {
+    pub async fn build(mut config: Config) -> anyhow::Result<Self> {
+        if let Some(room) = descriptors::fit(&mut config) {
+            let Room { files, connections } = room;
+            warn!(
+                files,
+                connections,
+                "fewer connections are taken than PARLANCE_MAX_CONNECTIONS says: raise how many files may be open (ulimit -n, LimitNOFILE)"
+            );
+        }
         // First: what is counted goes to the recorder that is there when the counters are made.
         let telemetry = Telemetry::start()?;
         config.make_data_dir()?;

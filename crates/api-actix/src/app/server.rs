@@ -27,10 +27,7 @@ use std::net::SocketAddr;
 use std::num::NonZero;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
-/// How long a connection may be idle.
-const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// The name of the one service among those of a server.
 const NAME: &str = "http";
 
@@ -57,7 +54,7 @@ pub fn bind(
     let origins = web::Data::new(config.origins);
     let places = Arc::new(Places::new(config.max_connections_per_address, config.proxies.clone()));
     let edge = (web::Data::new(Limits::new(&config.rates)), web::Data::new(config.proxies), origins);
-    let pace = Pace { least_a_second: config.min_upload_speed };
+    let pace = Pace { patience: config.body_deadline, least_a_second: config.min_upload_speed };
     let shared = (app, tokens, edge, readiness, document, docs, gauges, turns);
 
     let listener = listener::bind(&config.listen)?;
@@ -97,7 +94,7 @@ pub fn bind(
                 let draining = draining.clone();
                 async move { draining.notified().await }
             })
-            .keep_alive(KEEP_ALIVE)
+            .keep_alive(config.idle_deadline)
             .client_request_timeout(config.head_deadline)
             .client_disconnect_timeout(config.linger)
             .local_addr(address)
@@ -109,7 +106,7 @@ pub fn bind(
     };
     let server = builder
         .workers(cores)
-        .max_concurrent_connections(config.max_connections.div_ceil(cores))
+        .max_concurrent_connections((config.max_connections / cores).max(1))
         .shutdown_timeout(DRAIN_SECONDS)
         .disable_signals()
         .listen(NAME, listener, service)

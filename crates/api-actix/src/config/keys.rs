@@ -41,6 +41,7 @@ keys! {
     RATE_SENDS = "PARLANCE_RATE_SENDS", "20/s:60", "messages sent, for a user";
     RATE_UPLOADS = "PARLANCE_RATE_UPLOADS", "30/min", "files sent, for a user";
     RATE_REQUESTS = "PARLANCE_RATE_REQUESTS", "50/s:200", "all other requests, for a user, or for an address without a good token";
+    RATE_FRAMES = "PARLANCE_RATE_FRAMES", "200/s:2000", "frames of WebSockets, of whatever kind, for a user; who sends more is cut off with 1008";
     MAX_CONNECTIONS = "PARLANCE_MAX_CONNECTIONS", "25000", "connections at once; further ones wait until one ends";
     MAX_CONNECTIONS_PER_ADDRESS = "PARLANCE_MAX_CONNECTIONS_PER_ADDRESS", "two fifths of PARLANCE_MAX_CONNECTIONS", "the same, of one IPv4 address or IPv6 /64 that is no trusted proxy's; further ones are answered 503";
     MAX_SOCKETS = "PARLANCE_MAX_SOCKETS", "20000", "WebSockets and event streams at once";

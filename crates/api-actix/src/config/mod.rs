@@ -86,6 +86,10 @@ pub struct Config {
     pub linger: Duration,
     /// How long a client may take for the head of a request; no key sets it.
     pub head_deadline: Duration,
+    /// How long it may take for a body, or the next bytes of an upload; no key sets it.
+    pub body_deadline: Duration,
+    /// How long a connection may be idle; no key sets it.
+    pub idle_deadline: Duration,
     /// Whose `X-Forwarded-For` is believed.
     pub proxies: Proxies,
     /// Web pages of these may use the server, beside its own.
@@ -142,6 +146,11 @@ impl Config {
         Self::from_source(&Source::gather(&flags, environment, &here)?)
     }
 
+    /// How many connections a network may have where no key says so: many, and never all.
+    pub fn a_share_of(max_connections: usize) -> usize {
+        (max_connections / 5).saturating_mul(2).max(1)
+    }
+
     fn from_source(source: &Source) -> anyhow::Result<Self> {
         let data_dir: PathBuf = source.read(keys::DATA_DIR, |text| Ok(text.into()))?;
         let database_url = source.optional(keys::DATABASE_URL, database_url)?.unwrap_or_else(|| sqlite_in(&data_dir));
@@ -174,12 +183,14 @@ impl Config {
             max_connections,
             max_connections_per_address: source
                 .optional(keys::MAX_CONNECTIONS_PER_ADDRESS, at_least_one)?
-                .unwrap_or_else(|| a_share_of(max_connections)),
+                .unwrap_or_else(|| Self::a_share_of(max_connections)),
             min_upload_speed: source.read(keys::MIN_UPLOAD_SPEED, |text| {
                 text.parse().map_err(|_| "must be a number of bytes".to_owned())
             })?,
             linger: app::LINGER,
             head_deadline: app::HEAD_DEADLINE,
+            body_deadline: app::BODY_DEADLINE,
+            idle_deadline: app::IDLE_DEADLINE,
             proxies: source.optional(keys::TRUSTED_PROXIES, Proxies::parse)?.unwrap_or_default(),
             live: HubOptions {
                 most: source.read(keys::MAX_SOCKETS, at_least_one)?,
@@ -223,11 +234,6 @@ fn retention(text: &str) -> Result<Option<Retention>, String> {
             days.map(Some).ok_or_else(|| format!("must be off or a number of days from 1 to {}", Retention::MOST_DAYS))
         }
     }
-}
-
-/// How many connections a network may have where no key says so: many, and never all.
-fn a_share_of(max_connections: usize) -> usize {
-    (max_connections / 5).saturating_mul(2).max(1)
 }
 
 fn sqlite_in(data_dir: &Path) -> String {
@@ -289,6 +295,7 @@ fn rates(source: &Source) -> anyhow::Result<Rates> {
         (Limit::Sends, keys::RATE_SENDS),
         (Limit::Uploads, keys::RATE_UPLOADS),
         (Limit::Requests, keys::RATE_REQUESTS),
+        (Limit::Frames, keys::RATE_FRAMES),
     ] {
         rates = rates.with(limit, source.read(key, Rate::parse)?);
     }

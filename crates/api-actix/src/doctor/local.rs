@@ -1,6 +1,7 @@
 //! What is on this machine: the secret, the disks, the port.
 
 use super::Finding;
+use crate::app::descriptors::{Room, raise};
 use crate::backup::folder_of;
 use crate::config::{Config, Secret, Uploads};
 use crate::probe;
@@ -154,6 +155,24 @@ fn judge_space(free: u64) -> Finding {
         NO_SPACE..LITTLE_SPACE => Finding::warning(CHECK, format!("{shown}: make room before it is full")),
         _ => Finding::ok(CHECK, shown),
     }
+}
+
+/// Whether as many files may be open as there may be connections, beside the database's and the uploads'.
+pub fn descriptors(config: &Config) -> Finding {
+    const CHECK: &str = "open files";
+    let Some(Room { files, connections }) = raise(config.max_connections) else {
+        return Finding::ok(CHECK, "this system sets no limit, or does not tell");
+    };
+    if connections < config.max_connections {
+        return Finding::warning(
+            CHECK,
+            format!(
+                "{files} may be open here, so {connections} connections are taken and not {}: raise it (ulimit -n, LimitNOFILE)",
+                config.max_connections
+            ),
+        );
+    }
+    Finding::ok(CHECK, format!("{files} may be open: enough for {} connections", config.max_connections))
 }
 
 /// Whether the port is to be had, or a server of ours has it.

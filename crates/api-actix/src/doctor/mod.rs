@@ -72,6 +72,7 @@ pub async fn examine(config: &Config) -> Vec<Finding> {
     let is_readable = database.is_readable;
     findings.extend(database.findings);
     findings.extend(uploads::examine(config, is_readable).await);
+    findings.push(local::descriptors(config));
     findings.push(local::port(config));
     findings.push(nats(config).await);
     findings

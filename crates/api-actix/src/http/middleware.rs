@@ -118,6 +118,7 @@ fn log_fault(fault: Option<&actix_web::Error>, id: &HeaderValue) {
     let id = id.to_str().unwrap_or_default();
     match fault.and_then(actix_web::Error::as_error::<ApiError>) {
         Some(ApiError::Domain(Error::Unavailable(reason))) => warn!(id, %reason, "request refused"),
+        Some(ApiError::Domain(Error::StorageFull)) => warn!(id, "request refused: the storage is full"),
         Some(ApiError::Domain(fault)) => error!(id, fault = chain(fault), "request failed"),
         _ => error!(id, fault = fault.map(ToString::to_string), "request failed"),
     }

@@ -1,16 +1,31 @@
 //! Who is asking, where proxies stand in between.
 
 use actix_web::HttpRequest;
-use actix_web::http::header::HeaderMap;
+use actix_web::http::Version;
+use actix_web::http::header::{self, HeaderMap};
 use ipnet::{IpNet, Ipv4Net};
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Once;
 use tracing::warn;
 
 /// Where proxies write whom they speak for, one behind the other: each appends whoever connected to it.
 const FORWARDED_FOR: &str = "x-forwarded-for";
 /// What a request has that came through some proxy.
-const TRACES: [&str; 4] = [FORWARDED_FOR, "forwarded", "x-real-ip", "via"];
+const TRACES: [&str; 13] = [
+    FORWARDED_FOR,
+    "forwarded",
+    "x-real-ip",
+    "via",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+    "x-forwarded-port",
+    "x-forwarded-server",
+    "x-forwarded-by",
+    "x-client-ip",
+    "true-client-ip",
+    "cf-connecting-ip",
+    "x-envoy-external-address",
+];
 
 /// The proxies whose word is taken (`PARLANCE_TRUSTED_PROXIES`).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -76,10 +91,31 @@ fn warn_of_a_stranger(peer: IpAddr, headers: &HeaderMap) {
     }
 }
 
-/// Whether a request comes from this machine itself, and not through a proxy on it.
+/// Whether a request comes from this machine itself, and not through a proxy on it, nor from a page that a browser on it was
+/// lured to.
+///
+/// A proxy leaves a trace, or asks for another host than this machine, or speaks HTTP/1.0, as nginx does unless it is told
+/// otherwise. The name of a page that only claims to be here (DNS rebinding) is in `Host`.
 pub fn is_near(request: &HttpRequest) -> bool {
-    let forwarded = TRACES.iter().any(|name| request.headers().contains_key(*name));
-    !forwarded && request.peer_addr().is_some_and(|peer| peer.ip().to_canonical().is_loopback())
+    let headers = request.headers();
+    let forwarded = TRACES.iter().any(|name| headers.contains_key(*name)) || request.version() < Version::HTTP_11;
+    let host = request.uri().authority().map(|authority| authority.as_str());
+    let host = host.or_else(|| headers.get(header::HOST)?.to_str().ok());
+    !forwarded
+        && host.is_some_and(is_this_machine)
+        && request.peer_addr().is_some_and(|peer| peer.ip().to_canonical().is_loopback())
+}
+
+/// Whether a `Host`, with a port or without, names the machine that says it.
+fn is_this_machine(host: &str) -> bool {
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) && !name.ends_with(':') => name,
+        _ => host,
+    };
+    if let Some(address) = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')) {
+        return address.parse::<Ipv6Addr>().is_ok_and(|address| address.to_canonical().is_loopback());
+    }
+    name.eq_ignore_ascii_case("localhost") || name.parse::<Ipv4Addr>().is_ok_and(|address| address.is_loopback())
 }
 
 /// A network, or an address as the network that it is alone in.
@@ -164,7 +200,8 @@ mod tests {
     #[test]
     fn only_this_machine_is_near_and_no_proxy_on_it() {
         let near = |peer: &str, header: Option<&'static str>| {
-            let request = TestRequest::default().peer_addr(peer.parse().unwrap());
+            let request =
+                TestRequest::default().peer_addr(peer.parse().unwrap()).insert_header((header::HOST, "localhost"));
             let request = header.iter().fold(request, |request, name| request.insert_header((*name, "127.0.0.1")));
             is_near(&request.to_http_request())
         };
@@ -180,5 +217,49 @@ mod tests {
             assert_eq!(near(peer, None), expected, "{peer}");
             assert!(TRACES.iter().all(|name| !near(peer, Some(name))), "{peer}");
         }
+    }
+
+    #[test]
+    fn who_asks_for_another_host_is_not_near() {
+        let near = |version, uri: &str, host: Option<&str>| {
+            let request = TestRequest::with_uri(uri).version(version).peer_addr("127.0.0.1:1".parse().unwrap());
+            let request = host.iter().fold(request, |request, host| request.insert_header((header::HOST, *host)));
+            is_near(&request.to_http_request())
+        };
+        for host in [
+            "localhost",
+            "LocalHost:8080",
+            "127.0.0.1",
+            "127.0.0.1:8080",
+            "127.1.2.3:1",
+            "[::1]",
+            "[::1]:8080",
+            "[::ffff:127.0.0.1]:1",
+        ] {
+            assert!(near(Version::HTTP_11, "/metrics", Some(host)), "{host}");
+            assert!(!near(Version::HTTP_10, "/metrics", Some(host)), "nginx, if nobody tells it otherwise");
+        }
+        for host in [
+            "evil.example.org",
+            "evil.example.org:8080",
+            "localhost.evil.example.org",
+            "127.0.0.1.evil.example.org",
+            "",
+            "localhost:80:80",
+            "127.0.0.1@evil",
+            "10.0.0.1",
+            "0.0.0.0",
+            "[::]",
+            "[::2]:1",
+            "::1",
+            "127.1",
+            "2130706433",
+            "backend",
+        ] {
+            assert!(!near(Version::HTTP_11, "/metrics", Some(host)), "{host}");
+        }
+        assert!(!near(Version::HTTP_11, "/metrics", None));
+        assert!(near(Version::HTTP_11, "http://localhost/metrics", Some("localhost")));
+        assert!(!near(Version::HTTP_11, "http://evil.example.org/metrics", Some("localhost")));
     }
 }

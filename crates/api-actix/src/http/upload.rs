@@ -56,8 +56,7 @@ pub async fn receive(
     caller: &Caller,
     wanted: &[&'static str],
 ) -> Result<Upload, ApiError> {
-    let pace = *request.app_data::<Pace>().ok_or_else(|| Error::internal("the application was not composed"))?;
-    let line = Line::new(pace);
+    let line = Line::new(Pace::of(request)?);
     let form = open(request.headers(), payload, stage.most, line.received())?;
     let mut reader = Reader { stage, caller, wanted, line, file: None, texts: Texts::default() };
     let read = reader.read(form).await;
@@ -236,6 +235,7 @@ mod tests {
     use futures_util::stream::{self, LocalBoxStream};
     use infra_files::Blobs;
     use std::sync::Arc;
+    use std::time::Duration;
     use tempfile::TempDir;
     use uuid::Uuid;
 
@@ -286,7 +286,8 @@ mod tests {
         async fn receive(&self, body: &[u8], size: usize, headers: &[(&'static str, &str)]) -> Outcome {
             let pieces: Vec<_> = body.chunks(size).map(|piece| Ok(Bytes::copy_from_slice(piece))).collect();
             let pieces: LocalBoxStream<_> = Box::pin(stream::iter(pieces));
-            let request = TestRequest::default().app_data(Pace { least_a_second: 1024 });
+            let request =
+                TestRequest::default().app_data(Pace { patience: Duration::from_secs(30), least_a_second: 1024 });
             let request = headers.iter().fold(request, |request, header| request.insert_header(*header));
             let request = request.to_http_request();
             let payload = Payload::from_request(&request, &mut pieces.into()).await.unwrap();

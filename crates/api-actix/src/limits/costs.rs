@@ -10,6 +10,13 @@ const UPLOAD: &[Limit] = &[Limit::Uploads];
 const SEND_AND_UPLOAD: &[Limit] = &[Limit::Sends, Limit::Uploads];
 const SIGN_UP: &[Limit] = &[Limit::SignUps];
 
+/// What every frame of a WebSocket costs, be it a text, a part of one, or of the protocol's own. It is paid before the frame is
+/// looked at.
+pub const FRAME: &[Limit] = &[Limit::Frames];
+/// What texts ask for, and what is paid for it besides the frame.
+pub const OPERATIONS: &[(&str, &[Limit])] =
+    &[("send", SEND), ("seen", REQUEST), ("typing", REQUEST), ("ping", NOTHING)];
+
 /// What a request to a resource is paid with, by its method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Costs {
@@ -44,11 +51,8 @@ impl Costs {
 
     /// Of an operation on a live connection; whatever is none costs as much as one.
     pub fn of_operation(op: Option<&str>) -> &'static [Limit] {
-        match op {
-            Some("send") => SEND,
-            Some("ping") => NOTHING,
-            _ => REQUEST,
-        }
+        let known = OPERATIONS.iter().find(|(name, _)| Some(*name) == op);
+        known.map_or(REQUEST, |(_, cost)| cost)
     }
 }
 
@@ -77,5 +81,22 @@ mod tests {
             ("get", "/metrics"),
         ];
         assert_eq!(special, expected.iter().collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn whatever_comes_over_a_socket_is_paid_for() {
+        assert!(!FRAME.is_empty());
+        for (op, expected) in [
+            (Some("send"), SEND),
+            (Some("seen"), REQUEST),
+            (Some("typing"), REQUEST),
+            (Some("dance"), REQUEST),
+            (None, REQUEST),
+        ] {
+            assert_eq!(Costs::of_operation(op), expected, "{op:?}");
+        }
+        // Answered at once, by a few bytes: the frame is what it costs.
+        let free: Vec<_> = OPERATIONS.iter().filter(|(_, cost)| cost.is_empty()).map(|(op, _)| *op).collect();
+        assert_eq!(free, ["ping"]);
     }
 }

@@ -11,7 +11,7 @@ mod buckets;
 mod costs;
 mod rate;
 
-pub use costs::Costs;
+pub use costs::{Costs, FRAME, OPERATIONS};
 pub use rate::{Rate, Rates};
 
 use crate::telemetry;
@@ -42,17 +42,20 @@ pub enum Limit {
     Uploads,
     /// Everything else, for the user or the network.
     Requests,
+    /// Frames of WebSockets, of whatever kind, for the user.
+    Frames,
 }
 
 impl Limit {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::FailedLoginsOfAccount,
         Self::FailedLoginsOfAddress,
         Self::SignUps,
         Self::Sends,
         Self::Uploads,
         Self::Requests,
+        Self::Frames,
     ];
 
     /// Its name among the metrics.
@@ -64,6 +67,7 @@ impl Limit {
             Self::Sends => "sends",
             Self::Uploads => "uploads",
             Self::Requests => "requests",
+            Self::Frames => "frames",
         }
     }
 
@@ -75,6 +79,7 @@ impl Limit {
             Self::Sends => "messages",
             Self::Uploads => "uploads",
             Self::Requests => "requests",
+            Self::Frames => "frames",
         }
     }
 }

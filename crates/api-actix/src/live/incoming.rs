@@ -10,6 +10,9 @@ use tokio_util::codec::Decoder as _;
 
 /// The most bytes of a message, in one frame or several (`API.md`, Live).
 pub const LIMIT: usize = 64 * 1024;
+/// How many frames are given out without a break: a client that sends many small ones keeps its worker from others no longer
+/// than that.
+const WITHOUT_A_BREAK: u32 = 64;
 
 /// Something that the client sent.
 #[derive(Debug, PartialEq, Eq)]
@@ -18,6 +21,8 @@ pub enum Incoming {
     Text(Bytes),
     /// Binary data, which nothing is made of.
     Binary,
+    /// A part of a text or of binary data that is not whole yet.
+    Part,
     /// A question for a sign of life.
     Ping(Bytes),
     /// A sign of life.
@@ -32,6 +37,13 @@ pub enum Incoming {
     Gone,
 }
 
+impl Incoming {
+    /// Whether it is a frame of those that a connection may have many of.
+    pub fn is_a_frame(&self) -> bool {
+        matches!(self, Self::Text(_) | Self::Binary | Self::Part | Self::Ping(_) | Self::Pong)
+    }
+}
+
 /// Reads what the client sends.
 pub struct Reader<P = Payload> {
     payload: P,
@@ -39,6 +51,8 @@ pub struct Reader<P = Payload> {
     buffer: BytesMut,
     /// What came of a message in several frames, and whether it is text.
     partial: Option<(BytesMut, bool)>,
+    /// Frames since the last break.
+    frames: u32,
 }
 
 impl<P, E> Reader<P>
@@ -48,20 +62,25 @@ where
     /// Of an upgraded request's payload.
     pub fn new(payload: P) -> Self {
         // Lengths are checked here, before the data is there; the codec would wait for all of it.
-        Self { payload, codec: Codec::new().max_size(usize::MAX), buffer: BytesMut::new(), partial: None }
+        Self { payload, codec: Codec::new().max_size(usize::MAX), buffer: BytesMut::new(), partial: None, frames: 0 }
     }
 
     /// The next thing, once it is there.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Incoming> {
         loop {
+            if self.frames >= WITHOUT_A_BREAK {
+                self.frames = 0;
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
             if declared_length(&self.buffer).is_some_and(|length| length > LIMIT as u64) {
                 return Poll::Ready(Incoming::TooBig);
             }
             match self.codec.decode(&mut self.buffer) {
-                Ok(Some(frame)) => match self.whole(frame) {
-                    Some(incoming) => return Poll::Ready(incoming),
-                    None => continue,
-                },
+                Ok(Some(frame)) => {
+                    self.frames += 1;
+                    return Poll::Ready(self.whole(frame));
+                }
                 Ok(None) => {}
                 Err(_) => return Poll::Ready(Incoming::Broken),
             }
@@ -72,36 +91,39 @@ where
             match Pin::new(&mut self.payload).poll_next(cx) {
                 Poll::Ready(Some(Ok(bytes))) => self.buffer.extend_from_slice(&bytes),
                 Poll::Ready(_) => return Poll::Ready(Incoming::Gone),
-                Poll::Pending => return Poll::Pending,
+                Poll::Pending => {
+                    self.frames = 0;
+                    return Poll::Pending;
+                }
             }
         }
     }
 
-    /// The message that the frame completes, if it completes one.
-    fn whole(&mut self, frame: WsFrame) -> Option<Incoming> {
+    /// The message that the frame completes, or that it is a part of one.
+    fn whole(&mut self, frame: WsFrame) -> Incoming {
         match frame {
-            WsFrame::Text(text) => Some(Incoming::Text(text)),
-            WsFrame::Binary(_) => Some(Incoming::Binary),
-            WsFrame::Ping(payload) => Some(Incoming::Ping(payload)),
-            WsFrame::Pong(_) => Some(Incoming::Pong),
-            WsFrame::Close(reason) => Some(Incoming::Close(reason.map(|reason| reason.code.into()))),
+            WsFrame::Text(text) => Incoming::Text(text),
+            WsFrame::Binary(_) => Incoming::Binary,
+            WsFrame::Ping(payload) => Incoming::Ping(payload),
+            WsFrame::Pong(_) => Incoming::Pong,
+            WsFrame::Close(reason) => Incoming::Close(reason.map(|reason| reason.code.into())),
             WsFrame::Continuation(Item::FirstText(part)) => self.begin(&part, true),
             WsFrame::Continuation(Item::FirstBinary(part)) => self.begin(&part, false),
-            WsFrame::Continuation(Item::Continue(part)) => self.extend(&part).err(),
-            WsFrame::Continuation(Item::Last(part)) => Some(match self.extend(&part) {
+            WsFrame::Continuation(Item::Continue(part)) => self.extend(&part).err().unwrap_or(Incoming::Part),
+            WsFrame::Continuation(Item::Last(part)) => match self.extend(&part) {
                 Err(refused) => refused,
                 Ok(()) => match self.partial.take() {
                     Some((text, true)) => Incoming::Text(text.freeze()),
                     Some((_, false)) => Incoming::Binary,
                     None => Incoming::Broken,
                 },
-            }),
+            },
         }
     }
 
-    fn begin(&mut self, part: &[u8], text: bool) -> Option<Incoming> {
+    fn begin(&mut self, part: &[u8], text: bool) -> Incoming {
         self.partial = Some((BytesMut::from(part), text));
-        None
+        Incoming::Part
     }
 
     fn extend(&mut self, part: &[u8]) -> Result<(), Incoming> {
@@ -159,6 +181,7 @@ mod tests {
                     read.push(end);
                     return read;
                 }
+                Poll::Ready(Incoming::Part) => {}
                 Poll::Ready(incoming) => read.push(incoming),
                 Poll::Pending => panic!("nothing to wait for"),
             }
@@ -184,6 +207,24 @@ mod tests {
     fn a_message_in_parts_is_whole_again_with_pings_in_between() {
         let parts = vec![frame(0x01, 3), frame(0x00, 0), frame(0x89, 0), frame(0x80, 4), frame(0x81, 1)];
         assert_eq!(read(parts), [Incoming::Ping(Bytes::new()), text(7), text(1), Incoming::Gone]);
+    }
+
+    #[test]
+    fn many_frames_are_given_out_with_breaks() {
+        for kind in [frame(0x89, 0), frame(0x8a, 0), frame(0x81, 2), frame(0x82, 0), frame(0x00, 0)] {
+            let sent = [frame(0x01, 0), kind.repeat(1_000)].concat();
+            let mut reader = Reader::new(stream::iter([Ok::<_, Infallible>(Bytes::from(sent))]));
+            let (mut without_a_break, mut breaks) = (0, 0);
+            loop {
+                match reader.poll_next(&mut Context::from_waker(Waker::noop())) {
+                    Poll::Ready(Incoming::Gone | Incoming::Broken) => break,
+                    Poll::Ready(_) => without_a_break += 1,
+                    Poll::Pending => (without_a_break, breaks) = (0, breaks + 1),
+                }
+                assert!(without_a_break <= WITHOUT_A_BREAK);
+            }
+            assert!(breaks >= 1_000 / WITHOUT_A_BREAK || kind[0] == 0x81 || kind[0] == 0x82, "{kind:?}");
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use crate::http::error::ApiError;
 use crate::http::extract::{parse_object, required};
 use crate::http::middleware::chain;
 use crate::http::sending::{SendBody, recipient};
-use crate::limits::{Costs, Key, Limits, Refusal};
+use crate::limits::{Costs, FRAME, Key, Limits, Refusal};
 use actix_web::http::header::HeaderMap;
 use actix_web::web;
 use domain::acting::Target;
@@ -86,6 +86,11 @@ impl Operator {
     pub async fn binary(&self) {
         let fault = self.pay(None).err().unwrap_or_else(|| ApiError::malformed("frames are text"));
         self.reply(&Value::Null, Err(&fault)).await;
+    }
+
+    /// Pays for a frame of whatever kind, before it is looked at; whether there was enough left.
+    pub fn pays_for_a_frame(&self) -> bool {
+        self.limits.take(FRAME, Key::User(self.caller.user)).is_ok()
     }
 
     /// As for a request over HTTP, from the same buckets.
@@ -187,9 +192,8 @@ fn read(text: &[u8]) -> Result<Operation, (Value, ApiError)> {
 fn log(fault: &ApiError) {
     match fault {
         ApiError::Domain(Error::Unavailable(reason)) => warn!(%reason, "operation refused"),
-        ApiError::Domain(fault @ (Error::Internal(_) | Error::StorageFull)) => {
-            error!(fault = chain(fault), "operation failed");
-        }
+        ApiError::Domain(Error::StorageFull) => warn!("operation refused: the storage is full"),
+        ApiError::Domain(fault @ Error::Internal(_)) => error!(fault = chain(fault), "operation failed"),
         _ => {}
     }
 }

@@ -27,6 +27,7 @@ use tracing::error;
 /// Why a connection is closed, as its close code says (`API.md`, Live; RFC 6455, section 7.4).
 const GOING_AWAY: u16 = 1001;
 const PROTOCOL: u16 = 1002;
+const TOO_MANY: u16 = 1008;
 const TOO_BIG: u16 = 1009;
 const FAULT: u16 = 1011;
 const SIGNED_OUT: u16 = 4401;
@@ -85,11 +86,15 @@ async fn converse(operator: Operator, mut reader: Reader, since: Since) {
     }
     while let Some(incoming) = next(&mut reader, connection).await {
         connection.heard(Instant::now());
+        if incoming.is_a_frame() && !operator.pays_for_a_frame() {
+            connection.outbox.end(End::Transport(TOO_MANY));
+            continue;
+        }
         match incoming {
             Incoming::Text(text) => Box::pin(operator.text(&text)).await,
             Incoming::Binary => Box::pin(operator.binary()).await,
             Incoming::Ping(payload) => connection.outbox.pong(Bytes::copy_from_slice(&payload)),
-            Incoming::Pong => {}
+            Incoming::Part | Incoming::Pong => {}
             Incoming::Close(code) => connection.outbox.end(End::Transport(code.unwrap_or(1000))),
             Incoming::TooBig => connection.outbox.end(End::Transport(TOO_BIG)),
             Incoming::Broken => connection.outbox.end(End::Transport(PROTOCOL)),
@@ -163,6 +168,7 @@ fn close_of(end: End) -> (u16, Option<String>) {
         End::Lagging => (LAGGING, Some("events may be missing: connect again with ?since=".to_owned())),
         End::Silent => (LAGGING, Some("no sign of life: connect again with ?since=".to_owned())),
         End::Stopping => (GOING_AWAY, Some(format!("retry={}", handshake::retry_hint()))),
+        End::Transport(TOO_MANY) => (TOO_MANY, Some("too many frames: connect again later".to_owned())),
         End::Transport(code) => (code, None),
     }
 }

@@ -10,6 +10,9 @@ use serde_json::json;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::frame::Frame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 
 /// A server with these limits and no others, which believes this machine's `X-Forwarded-For`. Rates by the hour give no
 /// token back while a test runs.
@@ -252,6 +255,37 @@ async fn operations_are_counted_but_for_pings() {
 }
 
 #[actix_web::test]
+async fn frames_of_whatever_kind_are_counted_and_who_sends_too_many_is_cut_off() {
+    let server = limited(&[(Limit::Frames, "20/h")]).await;
+    let part = |data, fin| Message::Frame(Frame::message(Vec::new(), OpCode::Data(data), fin));
+    for (name, first, then) in [
+        ("ping", None, Message::Ping(b"x".as_slice().into())),
+        ("pong", None, Message::Pong(b"".as_slice().into())),
+        ("text-ping", None, Message::text(r#"{"op":"ping"}"#)),
+        ("broken", None, Message::text("{")),
+        ("nothing", None, Message::text("")),
+        ("unknown", None, Message::text(r#"{"op":"dance"}"#)),
+        ("binary", None, Message::binary(b"x".as_slice())),
+        ("parts", Some(part(Data::Text, false)), part(Data::Continue, false)),
+    ] {
+        let mut socket = Socket::open(&server.user(name).await).await;
+        if let Some(first) = first {
+            socket.send_message(first).await.unwrap();
+        }
+        for _ in 0..15 {
+            socket.send_message(then.clone()).await.unwrap();
+        }
+        socket.send_message(Message::Ping(b"still there".as_slice().into())).await.unwrap();
+        socket.until(|message| matches!(message, Message::Pong(told) if &told[..] == b"still there")).await;
+        for _ in 0..10 {
+            // It may be cut off by now.
+            let _ = socket.send_message(then.clone()).await;
+        }
+        assert_eq!(socket.drained().await, 1008, "{name}");
+    }
+}
+
+#[actix_web::test]
 async fn every_route_has_a_limit_but_those_that_watch() {
     let all = Limit::ALL.map(|limit| (limit, "1/h"));
     let server = limited(&all).await;
@@ -296,7 +330,9 @@ async fn refusals_are_counted_by_limit() {
     wait(server.anyone().post("/signup", json!({})).await);
     // Other tests of this process count too.
     assert!(count("sends").await > before.0 && count("sign_ups").await > before.1);
-    for limit in ["uploads", "requests", "failed_logins_account", "failed_logins_address", "sockets"] {
+    for limit in
+        ["uploads", "requests", "frames", "failed_logins_account", "failed_logins_address", "sockets", "connections"]
+    {
         count(limit).await;
     }
 }
@@ -306,7 +342,22 @@ async fn who_comes_through_a_proxy_on_this_machine_is_not_near() {
     let server = Server::start().await;
     let ada = server.user("ada").await;
     assert_eq!(server.anyone().get("/metrics").await.status, 200);
-    for header in ["x-forwarded-for", "forwarded", "x-real-ip", "via"] {
+    let port = server.anyone().address().rsplit_once(':').unwrap().1;
+    for host in [&format!("localhost:{port}"), "127.0.0.1", "[::1]:8080"] {
+        assert_eq!(server.anyone().raw("GET", "/metrics", &[("host", host)], "").await.status, 200, "{host}");
+    }
+    // The page of another host in a browser on this machine, and what nginx sends unless it is told otherwise.
+    for host in ["evil.example.org", &format!("evil.example.org:{port}"), "backend", "chat.example.org"] {
+        server.anyone().raw("GET", "/metrics", &[("host", host)], "").await.refused(401, None);
+        ada.raw("GET", "/metrics", &[("host", host)], "").await.refused(403, None);
+    }
+    let mut nginx = TcpStream::connect(server.anyone().address()).await.unwrap();
+    let asked = format!("GET /metrics HTTP/1.0\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n");
+    nginx.write_all(asked.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    nginx.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.0 401 "), "{answer}");
+    for header in ["x-forwarded-for", "forwarded", "x-real-ip", "via", "x-forwarded-proto", "x-forwarded-host"] {
         let forwarded = [(header, "127.0.0.1")];
         server.anyone().raw("GET", "/metrics", &forwarded, "").await.refused(401, None);
         ada.raw("GET", "/metrics", &forwarded, "").await.refused(403, None);

@@ -1,20 +1,19 @@
 //! JSON bodies.
 
 use crate::http::error::ApiError;
+use crate::http::pace::Pace;
 use actix_web::dev::Payload;
 use actix_web::http::header;
 use actix_web::{FromRequest, HttpRequest};
 use futures_util::StreamExt;
 use futures_util::future::LocalBoxFuture;
-use serde::de::DeserializeOwned;
+use serde::de::{self, DeserializeOwned, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 use serde_path_to_error::{Path, Segment};
-use std::time::Duration;
+use std::fmt;
 
 /// The most bytes of a JSON body.
 pub const LIMIT: usize = 64 * 1024;
-/// How long a body may take to arrive: who sends it byte by byte must not hold a connection for ever.
-const DEADLINE: Duration = Duration::from_secs(30);
 
 /// The JSON object of the body. The fields of `T` are `Option`s: what is `null` is absent, and an empty body is `{}`.
 ///
@@ -30,7 +29,9 @@ impl<T: DeserializeOwned + 'static> FromRequest for Json<T> {
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let (request, payload) = (request.clone(), payload.take());
         Box::pin(async move {
-            let body = tokio::time::timeout(DEADLINE, read(&request, payload)).await;
+            // Who sends it byte by byte must not hold a connection for ever.
+            let pace = Pace::of(&request)?;
+            let body = tokio::time::timeout(pace.patience, read(&request, payload)).await;
             let body = body.unwrap_or_else(|_| Err(ApiError::malformed("the body came too slowly")))?;
             Ok(Self(parse_object(&body)?))
         })
@@ -73,9 +74,11 @@ pub fn parse_object<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
         object @ [b'{', ..] => object,
         _ => return Err(ApiError::malformed("the body must be a JSON object")),
     };
-    if needs_a_closer_look(body) {
+    if needs_a_closer_look(body) && !is_clean(body) {
         let value: Value = deserialize(body)?;
-        refuse_nul(&value, String::new())?;
+        if let Some(fault) = find_nul(&value) {
+            return Err(fault.told());
+        }
     }
     deserialize(body)
 }
@@ -86,6 +89,68 @@ fn needs_a_closer_look(body: &[u8]) -> bool {
     let escapes =
         |window: &[u8]| matches!(window, [b'\\', b'u', b'0', b'0', b'0', b'0'] | [b'\\', b'u', b'd' | b'D', ..]);
     std::str::from_utf8(body).is_err() || (body.contains(&b'\\') && body.windows(6).any(escapes))
+}
+
+/// Whether it is JSON without NULs; keeps none of it.
+fn is_clean(body: &[u8]) -> bool {
+    let mut reader = serde_json::Deserializer::from_slice(body);
+    Clean.deserialize(&mut reader).is_ok()
+}
+
+/// Takes any value whose strings are texts without NULs.
+#[derive(Clone, Copy)]
+struct Clean;
+
+impl<'de> DeserializeSeed<'de> for Clean {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, value: D) -> Result<(), D::Error> {
+        value.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Clean {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value without NULs")
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<(), E> {
+        if text.contains('\0') { Err(E::custom("a NUL")) } else { Ok(()) }
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
+        while items.next_element_seed(self)?.is_some() {}
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<(), A::Error> {
+        while fields.next_key_seed(self)?.is_some() {
+            fields.next_value_seed(self)?;
+        }
+        Ok(())
+    }
 }
 
 fn deserialize<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
@@ -122,21 +187,55 @@ fn duplicated(error: &serde_json::Error) -> Option<String> {
     Some(name.to_owned())
 }
 
-fn refuse_nul(value: &Value, path: String) -> Result<(), ApiError> {
+/// Where a NUL was found.
+enum Nul<'a> {
+    /// In the name of a field.
+    Name,
+    /// In a text: the way to it, from the end to the beginning.
+    Text(Vec<Step<'a>>),
+}
+
+enum Step<'a> {
+    Field(&'a str),
+    Item(usize),
+}
+
+impl Nul<'_> {
+    fn told(self) -> ApiError {
+        let Self::Text(steps) = self else { return ApiError::malformed("the name of a field contains a NUL") };
+        let mut path = String::new();
+        for step in steps.iter().rev() {
+            match step {
+                Step::Field(name) if path.is_empty() => path.push_str(name),
+                Step::Field(name) => path.extend([".", name]),
+                Step::Item(index) => path.push_str(&format!("[{index}]")),
+            }
+        }
+        let reason = format!("{path} contains a NUL");
+        ApiError::malformed_field(path, reason)
+    }
+}
+
+/// The first NUL. The way to it is put together on the way back: most items have none, and cost nothing.
+fn find_nul(value: &Value) -> Option<Nul<'_>> {
+    let behind = |step, found| match found {
+        Nul::Text(mut steps) => {
+            steps.push(step);
+            Nul::Text(steps)
+        }
+        Nul::Name => Nul::Name,
+    };
     match value {
-        Value::String(text) if text.contains('\0') => {
-            let reason = format!("{path} contains a NUL");
-            Err(ApiError::malformed_field(path, reason))
-        }
+        Value::String(text) => text.contains('\0').then(|| Nul::Text(Vec::new())),
         Value::Array(items) => {
-            items.iter().enumerate().try_for_each(|(index, item)| refuse_nul(item, format!("{path}[{index}]")))
+            let found = |(index, item)| Some(behind(Step::Item(index), find_nul(item)?));
+            items.iter().enumerate().find_map(found)
         }
-        Value::Object(fields) => fields.iter().try_for_each(|(name, item)| match name.contains('\0') {
-            true => Err(ApiError::malformed("the name of a field contains a NUL")),
-            false if path.is_empty() => refuse_nul(item, name.clone()),
-            false => refuse_nul(item, format!("{path}.{name}")),
+        Value::Object(fields) => fields.iter().find_map(|(name, item)| match name.contains('\0') {
+            true => Some(Nul::Name),
+            false => Some(behind(Step::Field(name), find_nul(item)?)),
         }),
-        _ => Ok(()),
+        _ => None,
     }
 }
 
@@ -197,6 +296,16 @@ mod tests {
             (b"name=a", None),
         ] {
             assert_eq!(field_of_fault(body).as_deref(), field, "{}", String::from_utf8_lossy(body));
+        }
+    }
+
+    #[test]
+    fn a_closer_look_keeps_nothing() {
+        for clean in [r#"{"a":[1,-1,1.5,null,true,"\ud83d\ude42",{"b":{}}]}"#, r#"{"a":"\\u0000"}"#] {
+            assert!(is_clean(clean.as_bytes()), "{clean}");
+        }
+        for bad in [r#"{"a":["\u0000"]}"#, r#"{"\u0000":1}"#, r#"{"a":"\ud800"}"#, r#"{"a":"#] {
+            assert!(!is_clean(bad.as_bytes()), "{bad}");
         }
     }
 

@@ -193,6 +193,43 @@ async fn one_that_is_no_body_is_refused_once() {
 }
 
 #[actix_web::test]
+async fn one_that_is_read_has_a_deadline() {
+    let server = Server::with(|config| {
+        config.linger = LINGER;
+        config.body_deadline = LINGER;
+    })
+    .await;
+    let ada = server.user("ada").await;
+    let bearer = format!("authorization: Bearer {}\n", ada.token().unwrap());
+    let form = "content-type: multipart/form-data; boundary=b\n";
+    let part = "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a\"\r\n\r\n";
+    for (path, more, body) in
+        [("/login", "", "{"), ("/messages", &*bearer, "{"), ("/upload", &format!("{bearer}{form}"), part)]
+    {
+        for (framing, begin, piece) in [
+            ("transfer-encoding: chunked\n", format!("{:x}\r\n{body}\r\n", body.len()), "1\r\n \r\n"),
+            ("content-length: 1000000\n", body.to_owned(), " "),
+        ] {
+            let mut connection = Raw::to(server.anyone()).await;
+            connection.send(&format!("POST {path} HTTP/1.1\nhost: x\n{framing}{more}\n")).await;
+            connection.stream.write_all(begin.as_bytes()).await.unwrap();
+            let answer = connection.answer().await;
+            assert_eq!(answer.status, 400, "{path} {answer:?}");
+            assert!(String::from_utf8_lossy(&answer.body).contains("too slowly") && answer.is_the_last(), "{answer:?}");
+            drips(&mut connection, piece).await;
+        }
+    }
+}
+
+#[actix_web::test]
+async fn who_is_idle_is_cut_off() {
+    let server = Server::with(|config| config.idle_deadline = LINGER).await;
+    let mut connection = Raw::to(server.anyone()).await;
+    connection.is_kept().await;
+    connection.is_closed().await;
+}
+
+#[actix_web::test]
 async fn a_slow_head_ends_the_connection_be_it_the_first_or_not() {
     let server = Server::with(|config| config.head_deadline = Duration::from_secs(2)).await;
     let mut connection = Raw::to(server.anyone()).await;

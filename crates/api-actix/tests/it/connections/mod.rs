@@ -1,6 +1,7 @@
 //! Connections as they are: what is sent over them byte by byte, how long they are kept, and how many there are.
 
 mod bodies;
+mod files;
 mod many;
 mod raw;
 mod upgrades;

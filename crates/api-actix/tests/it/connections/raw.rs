@@ -58,6 +58,24 @@ impl Raw {
         self.stream.write_all(text.as_bytes()).await.unwrap_or_else(|error| panic!("{text}: {error}"));
     }
 
+    /// The same, where it may be refused meanwhile.
+    pub async fn try_send(&mut self, text: &str) -> std::io::Result<()> {
+        self.stream.write_all(text.replace('\n', "\r\n").as_bytes()).await
+    }
+
+    /// Sends nothing more.
+    pub async fn half_close(&mut self) {
+        // It may be closed already.
+        let _ = self.stream.shutdown().await;
+    }
+
+    /// Reads to the end, whatever comes.
+    pub async fn reads_to_the_end(&mut self) {
+        while self.more().await {
+            self.read.clear();
+        }
+    }
+
     /// Whether more was read; not at the end.
     async fn more(&mut self) -> bool {
         let mut piece = [0; 4096];

@@ -47,6 +47,8 @@ fn config(data_dir: &Path) -> Config {
         min_upload_speed: 1024,
         linger: api_actix::app::LINGER,
         head_deadline: api_actix::app::HEAD_DEADLINE,
+        body_deadline: api_actix::app::BODY_DEADLINE,
+        idle_deadline: api_actix::app::IDLE_DEADLINE,
         proxies: api_actix::http::proxies::Proxies::default(),
         origins: api_actix::http::origin::Origins::default(),
         live: infra_live::HubOptions::default(),

@@ -44,6 +44,31 @@ impl Process {
         child.wait_with_output().unwrap()
     }
 
+    /// The same after a line of shell that sets limits.
+    pub fn command_within(directory: &Path, limits: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Command {
+        let plain = Self::command(directory, arguments, environment);
+        let mut command = Command::new("bash");
+        command.args(["-c", &format!("{limits} && exec \"$0\" \"$@\"")]).arg(plain.get_program()).args(arguments);
+        command.current_dir(directory).stdin(Stdio::null());
+        for (name, value) in plain.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        command
+    }
+
+    /// Starts a server after a line of shell that sets limits, and waits until it listens.
+    pub fn start_within(directory: &Path, limits: &str, environment: &[(&str, &str)]) -> Self {
+        Self::start_command(directory, Self::command_within(directory, limits, &[], environment))
+    }
+
+    /// Its id among the processes.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Starts a server and waits until it listens.
     pub fn start(directory: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         Self::start_command(directory, Self::command(directory, arguments, environment))
