@@ -3,7 +3,7 @@
 use crate::config::Config;
 
 /// What a limit leaves to database, uploads and downloads, threads and the log: a quarter, within these bounds.
-const LEAST_RESERVE: u64 = 32;
+const LEAST_RESERVE: u64 = 64;
 const MOST_RESERVE: u64 = 1024;
 
 /// How many files may be open, and how many connections that leaves room for.
@@ -64,7 +64,7 @@ mod tests {
     #[test]
     fn some_files_are_kept_for_what_is_no_connection() {
         for (files, connections) in
-            [(0, 1), (33, 1), (128, 96), (1024, 768), (65_536, 64_512), (u64::MAX, usize::MAX - 1024)]
+            [(0, 1), (33, 1), (65, 1), (128, 64), (1024, 768), (65_536, 64_512), (u64::MAX, usize::MAX - 1024)]
         {
             assert_eq!(Room::of(files), Room { files, connections });
         }

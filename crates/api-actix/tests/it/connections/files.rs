@@ -27,7 +27,7 @@ fn file() -> Form {
 #[actix_web::test]
 async fn the_soft_limit_is_raised_as_far_as_connections_need_it() {
     let directory = tempfile::tempdir().unwrap();
-    let server = started(directory.path(), "ulimit -Hn 2000 && ulimit -Sn 128", &[("PARLANCE_MAX_CONNECTIONS", "900")]);
+    let server = started(directory.path(), "ulimit -Sn 128 && ulimit -Hn 2000", &[("PARLANCE_MAX_CONNECTIONS", "900")]);
     let mut all = Vec::new();
     for _ in 0..300 {
         let mut connection = Raw::to(&server.client).await;
@@ -113,7 +113,7 @@ fn before_maximum(pid: Pid) -> Option<u64> {
 #[actix_web::test]
 async fn what_strangers_send_is_no_fault_of_ours_in_the_log() {
     let directory = tempfile::tempdir().unwrap();
-    let server = started(directory.path(), "true", &[]);
+    let server = started(directory.path(), "true", &[("PARLANCE_MAX_CONNECTIONS", "100")]);
     let ada = signed_up(&server.client, "ada").await;
     let token = ada.token().unwrap();
     for sent in [
@@ -151,8 +151,8 @@ async fn what_strangers_send_is_no_fault_of_ours_in_the_log() {
 #[test]
 fn doctor_says_how_many_files_there_are() {
     for (limits, connections, verdict, words) in [
-        ("ulimit -n 128", "100", "warning", "96 connections"),
-        ("ulimit -Hn 2000 && ulimit -Sn 128", "100", "ok", "enough for 100"),
+        ("ulimit -n 128", "100", "warning", "64 connections"),
+        ("ulimit -Sn 128 && ulimit -Hn 2000", "100", "ok", "enough for 100"),
     ] {
         let directory = tempfile::tempdir().unwrap();
         let mut command = Process::command_within(
