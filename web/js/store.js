@@ -18,6 +18,14 @@ export function keyOf(message, me) {
   return userKey(message.sender_id === me ? message.receiver_id : message.sender_id);
 }
 
+/** The key of an entry of one's list of conversations. */
+function keyOfItem(item) {
+  return item.kind === 'broadcast' ? EVERYONE : item.kind === 'group' ? groupKey(item.group.id) : userKey(item.user.id);
+}
+
+/** More conversations than a list is ever loaded of. */
+const LIST_MOST = 1e6;
+
 function blank(key) {
   return {
     key,
@@ -27,7 +35,13 @@ function blank(key) {
     group: null,
     lastMessage: null,
     unseen: 0,
+    /** Whether the server has stopped counting there. */
+    unseenMore: false,
     activeAt: '',
+    /** Its place in one's list: greater is later. */
+    rank: 0,
+    /** At which moment of the store the last message came in. */
+    said: 0,
     /** Whether it is in one's list. */
     listed: false,
     known: null,
@@ -52,6 +66,9 @@ export class Store {
     this.online = new Map();
     this.listeners = new Set();
     this.clock = 0;
+    /** The greatest rank given, and the next one of the list that is being loaded. */
+    this.top = 0;
+    this.next = 0;
   }
 
   /** Calls `listener(key)` after every change of a conversation, and with `null` when the list as a whole changed. */
@@ -89,7 +106,7 @@ export class Store {
   /** Those in one's list, latest first. */
   list() {
     const listed = [...this.conversations.values()].filter((c) => c.listed);
-    return listed.sort((a, b) => (a.activeAt < b.activeAt ? 1 : a.activeAt > b.activeAt ? -1 : 0));
+    return listed.sort((a, b) => b.rank - a.rank);
   }
 
   get unseenTotal() {
@@ -123,13 +140,24 @@ export class Store {
   listPage(items, { first, more, mark }) {
     const behind = [];
     const seen = new Set();
+    const oldestKey = items.length ? keyOfItem(items[items.length - 1]) : null;
+    const oldest = more ? this.conversations.get(oldestKey)?.rank || Infinity : 0;
+    // The server's order, which goes by no clock: above all that was known before, and below what comes in from now on.
+    if (first) {
+      this.top += LIST_MOST;
+      this.next = this.top;
+    }
     for (const item of items) {
-      const key = item.kind === 'broadcast' ? EVERYONE : item.kind === 'group' ? groupKey(item.group.id) : userKey(item.user.id);
+      const key = keyOfItem(item);
       const c = this.ensure(key, item);
       seen.add(key);
       c.listed = true;
+      // What was said since the list was asked for stays above it.
+      const rank = this.next--;
+      if (c.said <= mark) c.rank = rank;
+      else if (first) c.rank = ++this.top;
       if (c.known !== null && item.update < c.known) continue;
-      Object.assign(c, { lastMessage: item.last_message, unseen: item.unseen_count, counted: item.update, activeAt: item.updated_at });
+      Object.assign(c, { lastMessage: item.last_message, unseen: item.unseen_count, unseenMore: item.unseen_more === true, counted: item.update, activeAt: item.updated_at });
       if (c.known !== null && item.update > c.known && this.isLoaded(c)) {
         behind.push(key);
       } else {
@@ -138,9 +166,8 @@ export class Store {
       }
     }
     if (first) {
-      const oldest = more && items.length ? items[items.length - 1].updated_at : '';
       for (const c of this.conversations.values()) {
-        if (c.listed && !seen.has(c.key) && c.activeAt > oldest && c.touched <= mark) c.listed = false;
+        if (c.listed && !seen.has(c.key) && c.rank > oldest && c.touched <= mark) c.listed = false;
       }
     }
     this.emit(null);
@@ -235,7 +262,11 @@ export class Store {
       this.put(c, entry);
       c.typing.delete(entry.sender_id);
       if (!c.lastMessage || entry.seq >= c.lastMessage.seq) {
-        if (!c.lastMessage || entry.seq > c.lastMessage.seq) c.activeAt = entry.created_at;
+        if (!c.lastMessage || entry.seq > c.lastMessage.seq) {
+          c.activeAt = entry.created_at;
+          c.rank = ++this.top;
+          c.said = this.clock + 1;
+        }
         c.lastMessage = entry;
       }
       if (entry.seq > base && entry.sender_id !== this.me && c.kind !== 'broadcast') c.unseen += 1;
@@ -255,6 +286,7 @@ export class Store {
     const c = this.get(key);
     if (!c || c.unseen === 0) return;
     c.unseen = 0;
+    c.unseenMore = false;
     this.emit(key);
   }
 
@@ -265,7 +297,9 @@ export class Store {
     const place = id === c.lastMessage?.id ? c.lastMessage : c.messages.get(id);
     if (!place || (place !== c.lastMessage && c.floor > place.seq)) return false;
     const after = [...c.messages.values()].filter((m) => m.seq > place.seq && m.sender_id !== this.me);
-    c.unseen = Math.min(c.unseen, after.length);
+    // Where counting had stopped, what is loaded tells better.
+    c.unseen = c.unseenMore ? after.length : Math.min(c.unseen, after.length);
+    c.unseenMore = false;
     this.emit(key);
     return true;
   }
@@ -313,8 +347,9 @@ export class Store {
     const c = this.get(groupKey(group));
     if (!c) return;
     c.group = { ...c.group, id: group, role };
+    if (role !== null && !c.listed) c.rank = ++this.top;
     c.listed = role !== null;
-    if (role === null) c.unseen = 0;
+    if (role === null) Object.assign(c, { unseen: 0, unseenMore: false });
     c.touched = ++this.clock;
     this.emit(null);
     this.emit(c.key);

@@ -164,3 +164,28 @@ test('leaving a group takes it out of the list and keeps what is known of it', (
   store.groupChanged({ id: 'g', name: 'walk' });
   assert.equal(store.get(groupKey('g')).group.role, null);
 });
+
+test('the list keeps the order of the server and of what comes in, whatever the clocks say', () => {
+  const store = new Store(ME);
+  const with_ = (name, at) => listed(1, { id: `c-${name}`, user: { id: name, username: name }, updated_at: at });
+  const order = () => store.list().map((c) => c.key.slice(2));
+  // The clock was set back between them: the latest has the earliest time.
+  store.listPage([with_('eve', '2020'), with_('bob', '2030')], { first: true, more: true, mark: store.mark() });
+  store.listPage([with_('zoe', '2029')], { first: false, more: false, mark: store.mark() });
+  assert.deepEqual(order(), ['eve', 'bob', 'zoe']);
+  const asked = store.mark();
+  assert.equal(store.change(userKey('zoe'), message(2, { sender_id: 'zoe', created_at: '2019', conversation_id: 'c-zoe' })), 'applied');
+  assert.deepEqual(order(), ['zoe', 'eve', 'bob']);
+  // A list that was asked for before does not know of it.
+  store.listPage([with_('eve', '2020'), with_('bob', '2030'), with_('zoe', '2029')], { first: true, more: false, mark: asked });
+  assert.deepEqual(order(), ['zoe', 'eve', 'bob']);
+});
+
+test('where the server has stopped counting, what is loaded tells how many are left', () => {
+  const store = new Store(ME);
+  store.listPage([listed(5, { unseen_count: 2, unseen_more: true })], { first: true, more: false, mark: 0 });
+  store.newestPage(KEY, [1, 2, 3, 4, 5].map((n) => message(n)), true);
+  assert.equal(store.get(KEY).unseenMore, true);
+  assert.equal(store.readUpTo(KEY, 'm2'), true);
+  assert.deepEqual([store.get(KEY).unseen, store.get(KEY).unseenMore], [3, false]);
+});

@@ -68,17 +68,17 @@ impl Crowd {
         self.groups.iter().map(|group| group.stored.load(Ordering::Relaxed)).sum()
     }
 
-    /// Fails unless every group holds as many messages as were counted: by its counter, and by its list.
+    /// Fails unless every group holds as many messages as were counted: by its counter, and by what
+    /// changed last.
     pub async fn check(&self, server: &Server) -> anyhow::Result<()> {
         let http = Client::new();
         for group in &self.groups {
             let stored = group.stored.load(Ordering::Relaxed);
-            // The last, and what would be one too many.
-            let path = format!("/messages?group_id={}&offset={}&limit=2", group.id, stored.saturating_sub(1));
+            // The last, and what would be one too many: no number is left out, and nothing was changed after it was sent.
+            let path = format!("/conversations/{}/changes?after={}&limit=2", group.id, stored.saturating_sub(1));
             let page = server.get(&http, &self.users[group.first].token, &path).await?;
-            let page = page.as_array().context("no list")?;
-            let last = page.last().and_then(|message| message["update"].as_u64()).unwrap_or(0);
-            let rest = page.len() as u64;
+            let last = page["update"].as_u64().context("no counter")?;
+            let rest = page["messages"].as_array().context("no list")?.len() as u64;
             ensure!(
                 rest == stored.min(1) && last == stored,
                 "{stored} were stored in {}: its counter is at {last}, and from the last of them on it lists {rest}",

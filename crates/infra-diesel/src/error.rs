@@ -1,5 +1,6 @@
 //! From what the databases say to what the domain knows.
 
+use crate::connection::deadline;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use domain::{Error, Unavailable};
 
@@ -51,6 +52,10 @@ impl From<DbError> for Error {
             }
             DbError::Database(error) if is_short_of_files(&error) => {
                 tracing::warn!(%error, "too many files are open");
+                Unavailable::Overloaded.into()
+            }
+            DbError::Database(error) if deadline::is_past(&error) => {
+                tracing::warn!("a read took too long and was ended");
                 Unavailable::Overloaded.into()
             }
             DbError::Database(error) if is_contended(&error) => {

@@ -152,7 +152,7 @@ fn membership(conn: &mut AnyConnection, user: UserId, row: MemberOf) -> DbResult
 #[async_trait]
 impl ExportReader for Store {
     async fn sessions(&self, user: UserId, after: Option<SessionId>) -> Result<Page<PastSession>> {
-        self.read(move |conn| {
+        self.read_for(user, move |conn| {
             let after = after.map_or(Id(uuid::Uuid::nil()), Id::from);
             type Row = (Id, Time, Time, Option<String>, Option<Time>);
             let rows: Vec<Row> = sessions::table
@@ -184,7 +184,7 @@ impl ExportReader for Store {
     }
 
     async fn memberships(&self, user: UserId, after: Option<ConversationId>) -> Result<Page<Membership>> {
-        self.snapshot(move |conn| {
+        self.snapshot_for(user, move |conn| {
             let after = after.map_or(Id(uuid::Uuid::nil()), Id::from);
             let rows: Vec<MemberOf> = members::table
                 .inner_join(conversations::table)
@@ -210,16 +210,16 @@ impl ExportReader for Store {
 
     async fn sent(&self, user: UserId, from: Option<Walked>) -> Result<Stage<Message>> {
         let me = Id::from(user);
-        self.snapshot(move |conn| walk(conn, me, from, |conn, of, seq, most| sent(conn, me, of, seq, most))).await
+        self.snapshot_for(user, move |conn| walk(conn, me, from, |conn, of, seq, most| sent(conn, me, of, seq, most))).await
     }
 
     async fn seen(&self, user: UserId, from: Option<Walked>) -> Result<Stage<SeenStretch>> {
         let me = Id::from(user);
-        self.snapshot(move |conn| walk(conn, me, from, |conn, of, seq, most| seen(conn, me, of, seq, most))).await
+        self.snapshot_for(user, move |conn| walk(conn, me, from, |conn, of, seq, most| seen(conn, me, of, seq, most))).await
     }
 
     async fn files(&self, user: UserId, after: Option<FileId>) -> Result<Page<File>> {
-        self.read(move |conn| {
+        self.read_for(user, move |conn| {
             let after = after.map_or(Id(uuid::Uuid::nil()), Id::from);
             let rows: Vec<FileRow> = files::table
                 .filter(files::uploader_id.eq(Id::from(user)).and(files::id.gt(after)))

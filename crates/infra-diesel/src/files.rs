@@ -46,6 +46,6 @@ impl FileRepository for Store {
     }
 
     async fn find(&self, viewer: UserId, id: FileId) -> Result<Option<File>> {
-        self.read(move |conn| find_readable(conn, viewer, id)).await
+        self.read_for(viewer, move |conn| find_readable(conn, viewer, id)).await
     }
 }

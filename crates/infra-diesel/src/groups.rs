@@ -83,18 +83,19 @@ impl Part {
                     .limit(limit.get() as i64 + 1)
                     .select((GroupRow::as_select(), members::role.nullable(), conversations::name_key))
                     .into_boxed();
-                if let Some(prefix) = prefix {
-                    if let Some(end) = upper_bound(prefix) {
-                        query = query.filter($key.lt(end));
-                    }
-                    query = query.filter($key.ge(prefix.to_owned()));
+                if let Some(end) = prefix.and_then(upper_bound) {
+                    query = query.filter($key.lt(end));
+                }
+                // Where to begin in the index: of two lower bounds, SQLite would take the first and walk up to the other.
+                let begin = prefix.max(behind.as_ref().map(|(name, _)| name.as_str()));
+                if let Some(begin) = begin {
+                    query = query.filter($key.ge(begin.to_owned()));
                 }
                 if let Some((name, id)) = behind {
                     // A deleted group may share its name with a live one, which then follows it by id or precedes it.
                     let later = $key.gt(name.clone());
-                    let beside = $key.eq(name.clone()).and(conversations::id.gt(id));
-                    // Where to begin in the index; the rest is told row by row.
-                    query = query.filter($key.ge(name)).filter(later.or(beside));
+                    let beside = $key.eq(name).and(conversations::id.gt(id));
+                    query = query.filter(later.or(beside));
                 }
                 query.load(conn)?
             }};
@@ -170,6 +171,7 @@ impl GroupRepository for Store {
                 read_up_to: 0,
                 joined_at: at,
                 updated_at: at,
+                joined_revision: tx.revision,
             };
             insert_member(tx.conn, &owner)?;
             tx.hold_new(group.id.conversation());
@@ -195,7 +197,7 @@ impl GroupRepository for Store {
     }
 
     async fn find(&self, viewer: UserId, id: GroupId) -> Result<Option<GroupView>> {
-        self.read(move |conn| {
+        self.read_for(viewer, move |conn| {
             let one = live_groups_with_role(viewer.into()).filter(conversations::id.eq(Id::from(id)));
             visible(one.select((GroupRow::as_select(), members::role.nullable())).first(conn).optional()?)
         })
@@ -204,7 +206,7 @@ impl GroupRepository for Store {
 
     async fn find_by_name(&self, viewer: UserId, name: &GroupName) -> Result<Option<GroupView>> {
         let key = name.key();
-        self.read(move |conn| {
+        self.read_for(viewer, move |conn| {
             let one = live_groups_with_role(viewer.into()).filter(conversations::name_key.eq(&key));
             visible(one.select((GroupRow::as_select(), members::role.nullable())).first(conn).optional()?)
         })
@@ -219,7 +221,7 @@ impl GroupRepository for Store {
         limit: Limit,
     ) -> Result<Page<GroupView>> {
         let prefix = prefix.map(|prefix| prefix.key().to_owned());
-        self.snapshot(move |conn| {
+        self.snapshot_for(viewer, move |conn| {
             let behind = match after {
                 Some(after) => Some((place_in_list(conn, viewer, after)?, after.into())),
                 None => None,

@@ -33,6 +33,7 @@ mod sql_types;
 mod store;
 mod telemetry;
 mod text_range;
+mod unseen;
 mod users;
 mod writable;
 mod writer;

@@ -88,13 +88,13 @@ fn missed(conn: &mut AnyConnection, user: UserId, since: Revision, next: Revisio
 #[async_trait]
 impl LiveReader for Store {
     async fn roster(&self, user: UserId) -> Result<Roster> {
-        self.snapshot_and_horizon(move |conn, (at, _)| roster(conn, user, at)).await
+        self.snapshot_and_horizon(Some(user), move |conn, (at, _)| roster(conn, user, at)).await
     }
 
     async fn missed(&self, user: UserId, since: Revision) -> Result<Option<Missed>> {
         if since < self.revisions().origin() {
             return Ok(None);
         }
-        self.snapshot_and_horizon(move |conn, (_, next)| missed(conn, user, since, next)).await
+        self.snapshot_and_horizon(Some(user), move |conn, (_, next)| missed(conn, user, since, next)).await
     }
 }

@@ -3,7 +3,9 @@
 use crate::Store;
 use crate::connection::AnyConnection;
 use crate::error::DbResult;
-use crate::rows::{ConversationRow, MemberRow, ProfileRow, find_access, find_group, find_role, lock_conversation};
+use crate::rows::{
+    ConversationRow, MemberRow, ProfileRow, find_access, find_group, find_profile, find_role, lock_conversation,
+};
 use crate::schema::{conversations, members, users};
 use crate::sql_types::{Id, Time};
 use crate::users::hold_living;
@@ -24,6 +26,8 @@ pub struct NewMemberRow {
     pub read_up_to: i64,
     pub joined_at: Time,
     pub updated_at: Time,
+    /// Of the transaction: where a group without a message stands in one's list of conversations.
+    pub joined_revision: i64,
 }
 
 /// Stores a member's row, nothing else.
@@ -33,13 +37,14 @@ pub fn insert_member(conn: &mut AnyConnection, member: &NewMemberRow) -> DbResul
 }
 
 /// Takes somebody who is not in it, and is held ([`hold_living`]), into a live group. Everything up to the number
-/// `read_up_to` counts as seen. `mark`: the transaction's, for changes of the group's members ([`Tx::roster_mark`]).
+/// `read_up_to` counts as seen. `revision` is the transaction's, and `mark` what it marks changes of the group's members with
+/// ([`Tx::roster_mark`]).
 pub fn admit(
     conn: &mut AnyConnection,
     new: NewMember,
     user: ProfileRow,
     read_up_to: i64,
-    mark: i64,
+    (revision, mark): (i64, i64),
     at: Timestamp,
 ) -> DbResult<Member> {
     let at_row = Time::from(at);
@@ -50,6 +55,7 @@ pub fn admit(
         read_up_to,
         joined_at: at_row,
         updated_at: at_row,
+        joined_revision: revision,
     };
     insert_member(conn, &row)?;
     roster_changed(conn, new.group, 1, mark)?;
@@ -155,7 +161,7 @@ impl MemberRepository for Store {
                 (Admission::Unchanged, Some(member)) => Ok(member),
                 (Admission::Joins(_), _) | (Admission::Unchanged, None) => {
                     let mark = tx.roster_mark(new.group.conversation());
-                    let member = admit(tx.conn, new, user, group.update, mark, at)?;
+                    let member = admit(tx.conn, new, user, group.update, (tx.revision, mark), at)?;
                     tx.events.push(Event::MemberAdded(member.clone()));
                     Ok(member)
                 }
@@ -207,7 +213,7 @@ impl MemberRepository for Store {
     }
 
     async fn list(&self, viewer: UserId, group: GroupId, after: Option<UserId>, limit: Limit) -> Result<Page<Member>> {
-        self.snapshot(move |conn| {
+        self.snapshot_for(viewer, move |conn| {
             match find_access(conn, group.conversation(), viewer)? {
                 Some((row, access)) if row.kind == "group" => access.may_read().or_else(|_| NotFound::Group.err())?,
                 _ => return Ok(NotFound::Group.err()?),
@@ -216,11 +222,14 @@ impl MemberRepository for Store {
                 .inner_join(users::table)
                 .filter(members::conversation_id.eq(Id::from(group)))
                 .select((MemberRow::as_select(), ProfileRow::as_select()))
-                .order(users::username_key)
+                .order(members::user_id)
                 .limit(limit.get() as i64 + 1)
                 .into_boxed();
             if let Some(after) = after {
-                query = query.filter(users::username_key.gt(crate::users::name_key(conn, after)?));
+                if find_profile(conn, after)?.is_none() {
+                    return Ok(NotFound::User.err()?);
+                }
+                query = query.filter(members::user_id.gt(Id::from(after)));
             }
             let rows: Vec<(MemberRow, ProfileRow)> = query.load(conn)?;
             let members = rows.into_iter().map(|(member, user)| member.into_member(&user));

@@ -15,6 +15,7 @@ use diesel::prelude::*;
 use domain::events::Event;
 use domain::messages::{
     Appended, ChangeEntry, Changes, Content, Cursor, Draft, Message, MessageLog, MessageReader, Recipient, Window,
+    not_before,
 };
 use domain::{ConversationId, Limit, MessageId, NotFound, Page, Result, Timestamp, UserId};
 use uuid::Uuid;
@@ -74,6 +75,7 @@ fn edit(tx: &mut Tx<'_>, actor: UserId, id: MessageId, content: &Content, at: Ti
     let digest = content_digest(message.body.content()).to_vec();
     let first_edit = here.filter(messages::client_id.is_not_null().and(messages::sent_digest.is_null()));
     diesel::update(first_edit).set(messages::sent_digest.eq(digest)).execute(tx.conn)?;
+    let at = not_before(message.updated_at, at);
     let at_row = Time::from(at);
     diesel::update(here)
         .set((
@@ -107,6 +109,7 @@ pub fn bury(tx: &mut Tx<'_>, conversation: &ConversationRow, rows: Vec<MessageRo
     }
     take_numbers(tx, conversation, rows.len() as i64)?;
     for (mut row, number) in rows.into_iter().zip(conversation.update + 1..) {
+        let at = not_before(row.updated_at.into(), at);
         row.update = number;
         row.deleted_at = Some(at.into());
         diesel::update(messages::table.find((conversation.id, row.seq)))
@@ -140,12 +143,12 @@ impl MessageLog for Store {
     }
 
     async fn edit(&self, actor: UserId, id: MessageId, content: Content, at: Timestamp) -> Result<Message> {
-        let shard = self.shard_of_message(id).await?;
+        let shard = self.shard_of_message(actor, id).await?;
         self.write(shard, move |tx| edit(tx, actor, id, &content, at)).await
     }
 
     async fn delete(&self, actor: UserId, id: MessageId, at: Timestamp) -> Result<()> {
-        let shard = self.shard_of_message(id).await?;
+        let shard = self.shard_of_message(actor, id).await?;
         self.write(shard, move |tx| delete(tx, actor, id, at)).await
     }
 }
@@ -157,11 +160,11 @@ pub fn shard_of_pair((first, second): (Id, Id)) -> Uuid {
 
 impl Store {
     /// Which writer everything of the message's conversation goes through, so that events leave in commit order.
-    async fn shard_of_message(&self, id: MessageId) -> Result<Uuid> {
+    async fn shard_of_message(&self, actor: UserId, id: MessageId) -> Result<Uuid> {
         if !self.writers()?.sharded() {
             return Ok(id.0);
         }
-        self.read(move |conn| {
+        self.read_for(actor, move |conn| {
             let found: Option<(Id, Option<Id>, Option<Id>)> = messages::table
                 .inner_join(conversations::table.on(conversations::id.eq(messages::conversation_id)))
                 .filter(messages::id.eq(Id::from(id)))
@@ -211,19 +214,19 @@ pub fn place_of(conn: &mut AnyConnection, conversation: Option<&ConversationRow>
 /// The window's part of a conversation, oldest first, one more than asked for where there is more, and on which side.
 fn load_window(conn: &mut AnyConnection, of: &ConversationRow, window: Window) -> DbResult<Page<FullMessage>> {
     // The hot reads go past `AnyConnection`, whose rows cost twice as much.
+    /// The live ones behind a place. It is the one lower bound: of two, SQLite would begin at the first and walk up to the other.
     macro_rules! live {
-        () => {
-            full_messages!(of.id)
-                .filter(messages::deleted_at.is_null())
-                // Where only tombstones are, retention may have left a great many.
-                .filter(messages::seq.gt(of.expired_up_to))
+        (behind $place:expr) => {
+            full_messages!(of.id).filter(messages::deleted_at.is_null()).filter(messages::seq.gt($place))
         };
     }
+    // Where only tombstones are, retention may have left a great many.
+    let begin = of.expired_up_to;
     let surplus = |limit: Limit| limit.get() as i64 + 1;
     Ok(match window {
         Window::Offset { offset, limit } => {
             let skip = i64::try_from(offset).unwrap_or(i64::MAX);
-            let found = per_backend!(conn, |conn| live!()
+            let found = per_backend!(conn, |conn| live!(behind begin)
                 .order(messages::seq.asc())
                 .limit(surplus(limit))
                 .offset(skip)
@@ -231,9 +234,8 @@ fn load_window(conn: &mut AnyConnection, of: &ConversationRow, window: Window) -
             Page::from_surplus(found?, limit)
         }
         Window::After { cursor, limit } => {
-            let place = place_of(conn, Some(of), cursor)?.max(of.expired_up_to);
-            let found = per_backend!(conn, |conn| live!()
-                .filter(messages::seq.gt(place))
+            let place = place_of(conn, Some(of), cursor)?.max(begin);
+            let found = per_backend!(conn, |conn| live!(behind place)
                 .order(messages::seq.asc())
                 .limit(surplus(limit))
                 .load(conn));
@@ -244,7 +246,7 @@ fn load_window(conn: &mut AnyConnection, of: &ConversationRow, window: Window) -
                 Cursor::Latest => i64::MAX,
                 Cursor::Message(id) => place_of(conn, Some(of), id)?,
             };
-            let found = per_backend!(conn, |conn| live!()
+            let found = per_backend!(conn, |conn| live!(behind begin)
                 .filter(messages::seq.lt(place))
                 .order(messages::seq.desc())
                 .limit(surplus(limit))
@@ -309,15 +311,15 @@ fn changes(conn: &mut AnyConnection, of: &ConversationRow, after: i64, limit: Li
 #[async_trait]
 impl MessageReader for Store {
     async fn page(&self, viewer: UserId, of: Recipient, window: Window) -> Result<Page<Message>> {
-        self.snapshot(move |conn| page(conn, viewer, of, window)).await
+        self.snapshot_for(viewer, move |conn| page(conn, viewer, of, window)).await
     }
 
     async fn find(&self, viewer: UserId, id: MessageId) -> Result<Option<Message>> {
-        self.snapshot(move |conn| Ok(find_visible(conn, viewer, id)?.map(|(_, message)| message))).await
+        self.snapshot_for(viewer, move |conn| Ok(find_visible(conn, viewer, id)?.map(|(_, message)| message))).await
     }
 
     async fn changes(&self, viewer: UserId, of: ConversationId, after: i64, limit: Limit) -> Result<Changes> {
-        self.snapshot(move |conn| match find_access(conn, of, viewer)? {
+        self.snapshot_for(viewer, move |conn| match find_access(conn, of, viewer)? {
             Some((row, access)) => {
                 access.may_read()?;
                 changes(conn, &row, after, limit)

@@ -89,7 +89,7 @@ fn past(conn: &mut AnyConnection, of: ConversationId, known: Known, among: &[Use
 #[async_trait]
 impl NodeReader for Store {
     async fn changed(&self, since: Revision) -> Result<Changed> {
-        self.snapshot_and_horizon(move |conn, (at, _)| changed(conn, since, at)).await
+        self.snapshot_and_horizon(None, move |conn, (at, _)| changed(conn, since, at)).await
     }
 
     async fn past(&self, of: ConversationId, known: Known, among: Vec<UserId>) -> Result<Option<Past>> {

@@ -181,12 +181,14 @@ impl Revisions {
     }
 }
 
-/// The greatest revision that any row has: that of a message is never greater than its conversation's. What a group's members
+/// The greatest revision that any row has: that of a message is never greater than its conversation's, and no list is to be
+/// ordered by a revision that is greater than what is handed out next. What a group's members
 /// changed at last does not count: it may be greater than its transaction's ([`domain::events::Head::roster_after`]).
 fn newest_stored(conn: &mut PgConnection) -> QueryResult<i64> {
     let changed: Option<i64> = conversations::table.select(max(conversations::revision)).first(conn)?;
     let removed: Option<i64> = users::table.select(max(users::roster_revision)).first(conn)?;
-    Ok(changed.max(removed).unwrap_or(0))
+    let sent: Option<i64> = conversations::table.select(max(conversations::sent_revision)).first(conn)?;
+    Ok(changed.max(removed).max(sent).unwrap_or(0))
 }
 
 /// The first era that begins behind the revision.

@@ -106,6 +106,9 @@ pub struct ConversationRow {
     pub deleted_at: Option<Time>,
     /// Retention has deleted all up to this place.
     pub expired_up_to: i64,
+    /// Of the transaction in which the newest message was sent, and which of that transaction it was.
+    pub sent_revision: i64,
+    pub sent_nth: i64,
 }
 
 impl ConversationRow {

@@ -58,6 +58,8 @@ table! {
         updated_at -> SqlTime,
         deleted_at -> Nullable<SqlTime>,
         expired_up_to -> BigInt,
+        sent_revision -> BigInt,
+        sent_nth -> BigInt,
     }
 }
 
@@ -71,6 +73,7 @@ table! {
         read_up_to -> BigInt,
         joined_at -> SqlTime,
         updated_at -> SqlTime,
+        joined_revision -> BigInt,
     }
 }
 

@@ -157,7 +157,7 @@ impl SessionRepository for Store {
         after: Option<SessionId>,
         limit: Limit,
     ) -> Result<Page<Session>> {
-        self.snapshot(move |conn| {
+        self.snapshot_for(user, move |conn| {
             let mut query = sessions::table
                 .filter(sessions::user_id.eq(Id::from(user)).and(sessions::revoked_at.is_null()))
                 .filter(sessions::created_at.gt(Time::from(since)))

@@ -14,7 +14,7 @@ use crate::writable::takes_writes;
 use crate::writer::{Fatal, Tx, Writers};
 use domain::events::{Committed, EventPublisher, Revision};
 use domain::users::ServerPolicy;
-use domain::{Error, Unavailable};
+use domain::{Error, Unavailable, UserId};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 use uuid::Uuid;
@@ -151,8 +151,13 @@ impl Store {
     /// Whether the database answers in the time that anybody waits for it, and takes writes.
     pub async fn ready(&self) -> bool {
         let url = self.url.clone();
-        let asked = self.readers.run(move |conn| takes_writes(conn, &url));
+        let asked = self.readers.run(None, move |conn| takes_writes(conn, &url));
         matches!(tokio::time::timeout(self.ready_within, asked).await, Ok(Ok(true)))
+    }
+
+    /// How many thousands of SQLite's steps the reads have taken so far: what they cost, whatever the machine's speed.
+    pub fn read_steps(&self) -> u64 {
+        self.readers.steps()
     }
 
     /// Takes no more and waits until the writes taken are on disk, the reads answered and the connections closed.
@@ -200,7 +205,16 @@ impl Store {
         &self,
         work: impl Fn(&mut AnyConnection) -> DbResult<T> + Send + 'static,
     ) -> domain::Result<T> {
-        self.readers.run(work).await
+        self.readers.run(None, work).await
+    }
+
+    /// Like [`Store::read`], in the user's share of the readers.
+    pub(crate) async fn read_for<T: Send + 'static>(
+        &self,
+        user: UserId,
+        work: impl Fn(&mut AnyConnection) -> DbResult<T> + Send + 'static,
+    ) -> domain::Result<T> {
+        self.readers.run(Some(user), work).await
     }
 
     /// Several queries that see the same moment.
@@ -208,21 +222,31 @@ impl Store {
         &self,
         work: impl Fn(&mut AnyConnection) -> DbResult<T> + Send + 'static,
     ) -> domain::Result<T> {
-        self.readers.run(move |conn| conn.snapshot(&work)).await
+        self.readers.run(None, move |conn| conn.snapshot(&work)).await
+    }
+
+    /// Like [`Store::snapshot`], in the user's share of the readers.
+    pub(crate) async fn snapshot_for<T: Send + 'static>(
+        &self,
+        user: UserId,
+        work: impl Fn(&mut AnyConnection) -> DbResult<T> + Send + 'static,
+    ) -> domain::Result<T> {
+        self.readers.run(Some(user), move |conn| conn.snapshot(&work)).await
     }
 
     /// Like [`Store::snapshot`], with what commits after that moment at least has, and what nothing has before it.
     pub(crate) async fn snapshot_and_horizon<T: Send + 'static>(
         &self,
+        of: Option<UserId>,
         work: impl Fn(&mut AnyConnection, (Revision, Revision)) -> DbResult<T> + Send + 'static,
     ) -> domain::Result<T> {
         let revisions = Arc::clone(&self.revisions);
         let committed = revisions.last_committed();
-        self.snapshot(move |conn| {
+        let work = move |conn: &mut AnyConnection| {
             let horizon = revisions.horizon(conn, committed)?;
             work(conn, horizon)
-        })
-        .await
+        };
+        self.readers.run(of, move |conn| conn.snapshot(&work)).await
     }
 
     /// Through the door. `shard` is what events are to be in order by. `work` may be done more than once, and what it did before

@@ -102,15 +102,17 @@ pub fn list_rows(
         .limit(limit.get() as i64 + 1)
         .select(UserRow::as_select())
         .into_boxed();
-    if let Some(prefix) = prefix {
-        if let Some(end) = upper_bound(prefix) {
-            query = query.filter(users::username_key.lt(end));
-        }
-        query = query.filter(users::username_key.ge(prefix));
+    if let Some(end) = prefix.and_then(upper_bound) {
+        query = query.filter(users::username_key.lt(end));
     }
-    if let Some(after) = after {
-        query = query.filter(users::username_key.gt(name_key(conn, after)?));
-    }
+    // One lower bound: of two, SQLite would begin at the first and walk up to the other.
+    let after = after.map(|after| name_key(conn, after)).transpose()?;
+    query = match (prefix, after) {
+        (Some(prefix), Some(after)) if *prefix > *after => query.filter(users::username_key.ge(prefix)),
+        (_, Some(after)) => query.filter(users::username_key.gt(after)),
+        (Some(prefix), None) => query.filter(users::username_key.ge(prefix)),
+        (None, None) => query,
+    };
     Ok(query.load(conn)?)
 }
 

@@ -53,6 +53,7 @@ export function groupDialog(app, key) {
       found.push(...page.items);
       path = page.next;
     }
+    found.sort((a, b) => a.username.localeCompare(b.username));
     members.replaceChildren(...found.map(line));
   }
 

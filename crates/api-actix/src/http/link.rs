@@ -18,20 +18,31 @@ pub fn page<T: Serialize>(
     entries: impl Iterator<Item = T>,
     next: Option<(&str, String)>,
 ) -> HttpResponse {
+    page_from(request, entries, next, None)
+}
+
+/// Like [`page`], where the request may have said by the parameter `begin` where the first page begins: the following ones do not.
+pub fn page_from<T: Serialize>(
+    request: &HttpRequest,
+    entries: impl Iterator<Item = T>,
+    next: Option<(&str, String)>,
+    begin: Option<&str>,
+) -> HttpResponse {
     let mut response = HttpResponse::Ok();
     if let Some((name, value)) = next {
-        response.insert_header((header::LINK, following(request, name, &value)));
+        response.insert_header((header::LINK, following(request, name, &value, begin)));
     }
     response.json(entries.collect::<Vec<_>>())
 }
 
-/// The value of the header that leads to the following page: this request's path and query, but for the parameter
-/// `name`, which is `value`.
-fn following(request: &HttpRequest, name: &str, value: &str) -> String {
+/// The value of the header that leads to the following page: this request's path and query without `begin`, but for the
+/// parameter `name`, which is `value`.
+fn following(request: &HttpRequest, name: &str, value: &str, begin: Option<&str>) -> String {
     let mut link = format!("<{}", utf8_percent_encode(request.uri().path(), PATH));
     // A query that cannot be read never comes to a page.
     let asked = pairs(request.query_string()).unwrap_or_default();
-    let kept = asked.iter().filter(|(other, _)| other != name).map(|(name, value)| (name.as_str(), value.as_str()));
+    let kept = asked.iter().filter(|(other, _)| other != name && begin != Some(other));
+    let kept = kept.map(|(name, value)| (name.as_str(), value.as_str()));
     let mut separator = '?';
     for (name, value) in kept.chain([(name, value)]) {
         let encoded = (utf8_percent_encode(name, QUERY), utf8_percent_encode(value, QUERY));
@@ -57,9 +68,10 @@ mod tests {
                 ("after", "b"),
                 r#"</users?q=%C3%A9%20%26%3E&limit=2&after=b>; rel="next""#,
             ),
+            ("/messages?offset=3&limit=2", ("after", "m"), r#"</messages?limit=2&after=m>; rel="next""#),
             ("/messages?before=latest&group_id=g", ("before", "m"), r#"</messages?group_id=g&before=m>; rel="next""#),
         ] {
-            assert_eq!(following(&TestRequest::with_uri(uri).to_http_request(), name, value), link);
+            assert_eq!(following(&TestRequest::with_uri(uri).to_http_request(), name, value, Some("offset")), link);
         }
     }
 

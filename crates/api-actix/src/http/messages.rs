@@ -48,8 +48,8 @@ pub struct ListQuery {
     /// How many at most; 50 if not said.
     #[param(value_type = Option<u16>, minimum = 1, maximum = 200)]
     limit: Option<String>,
-    /// How many of the oldest to leave out; not with a cursor.
-    #[param(value_type = Option<u64>, minimum = 0)]
+    /// How many of the oldest to leave out; not with a cursor, which is how to get further.
+    #[param(value_type = Option<u64>, minimum = 0, maximum = 10000)]
     offset: Option<String>,
     /// A message's id, or `latest`; not with `after`.
     before: Option<String>,
@@ -63,7 +63,7 @@ impl ListQuery {
         let limit = Limit::of_list(number("limit", self.limit.as_deref())?)?;
         let offset = number("offset", self.offset.as_deref())?;
         match (offset, self.before.as_deref(), self.after.as_deref()) {
-            (offset, None, None) => Ok(Window::Offset { offset: offset.unwrap_or(0), limit }),
+            (offset, None, None) => Window::from_oldest(offset.unwrap_or(0), limit),
             (Some(_), ..) => Err(Invalid::new("offset", "offset can't be combined with before or after")),
             (None, Some(_), Some(_)) => Err(Invalid::new("before", "before can't be combined with after")),
             (None, Some("latest"), None) => Ok(Window::Before { cursor: Cursor::Latest, limit }),
@@ -78,6 +78,7 @@ impl ListQuery {
 /// Lists messages with a user or in a group, oldest first.
 ///
 /// `offset` counts from the oldest. `before` gives the newest page before a message, `before=latest` the newest page of all.
+/// The `Link` goes on by message, so that nothing is left out where others are deleted meanwhile.
 #[utoipa::path(
     get, path = "/messages",
     params(ListQuery),
@@ -92,12 +93,13 @@ pub async fn list(
     let window = query.window()?;
     let page = app.list_messages.execute(&caller, of, window).await?;
     let next = match window {
-        Window::Offset { offset, limit } => Some(("offset", offset.saturating_add(limit.get() as u64).to_string())),
         Window::Before { .. } => page.items.first().map(|oldest| ("before", oldest.id.to_string())),
-        Window::After { .. } => page.items.last().map(|newest| ("after", newest.id.to_string())),
+        Window::Offset { .. } | Window::After { .. } => {
+            page.items.last().map(|newest| ("after", newest.id.to_string()))
+        }
     };
     let next = next.filter(|_| page.more);
-    Ok(link::page(&request, page.items.into_iter().map(wire::Message::from), next))
+    Ok(link::page_from(&request, page.items.into_iter().map(wire::Message::from), next, Some("offset")))
 }
 
 /// Shows a message.

@@ -39,7 +39,7 @@ pub async fn mark_seen(
     Ok(HttpResponse::Ok().json(wire::Done { message: "marked as seen" }))
 }
 
-/// Lists who has seen a message, and when, in that order.
+/// Lists who has seen a message, and when.
 #[utoipa::path(
     get, path = "/messages/{id}/seen",
     params(PageQuery),
@@ -59,7 +59,7 @@ pub async fn list(
 
 /// Counts what one has not seen.
 ///
-/// For oneself only; without one's own messages, deleted ones and the broadcast.
+/// For oneself only; without one's own messages, deleted ones and the broadcast. Counting stops at 1000 a conversation.
 #[utoipa::path(
     get, path = "/messages/unseen/{user_id}",
     responses((status = 200, description = "The counts", body = wire::Unseen), Refused<403>, Refused<404>),

@@ -55,6 +55,50 @@ async fn another_message_under_the_same_key_is_refused() {
 }
 
 #[actix_web::test]
+async fn what_does_not_exist_comes_before_a_used_key() {
+    let server = Server::start().await;
+    let (ada, bob) = (server.user("ada").await, server.user("bob").await);
+    let private = bob.group("theirs", "private").await;
+    let elsewhere = ada.send(&ada.id, "elsewhere").await;
+    let hidden = bob.post("/messages", json!({"group_id": private, "content": "x"})).await.expect(201)["id"].clone();
+    let question = bob.send(&ada.id, "?").await;
+    let body = json!({"receiver_id": bob.id, "content": "x", "reply_to": question});
+    let sent = keyed(&ada, "/messages", "k", body.clone()).await.expect(201);
+    let to_bob = |more: Value| {
+        let mut body = json!({"receiver_id": bob.id, "content": "x"});
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        body
+    };
+    let nothing = [
+        json!({"receiver_id": NOWHERE, "content": "x"}),
+        json!({"group_id": NOWHERE, "content": "x"}),
+        json!({"group_id": private, "content": "x"}),
+        to_bob(json!({"reply_to": NOWHERE})),
+        to_bob(json!({"reply_to": elsewhere})),
+        to_bob(json!({"reply_to": hidden})),
+        to_bob(json!({"type": "file", "file_id": NOWHERE})),
+        to_bob(json!({"type": "image", "file_id": NOWHERE, "reply_to": question})),
+        json!({"receiver_id": ada.id, "content": "x", "reply_to": NOWHERE}),
+        json!({"receiver_id": ada.id, "content": "x", "type": "file", "file_id": NOWHERE}),
+    ];
+    for body in &nothing {
+        let refused = keyed(&ada, "/messages", "k", body.clone()).await.refused(404, None);
+        assert_eq!(refused["code"], "not_found", "{body}");
+    }
+    keyed(&ada, "/dm/send", "k", json!({"to": "nobody", "content": "x"})).await.refused(404, None);
+    keyed(&ada, "/group/send", "k", json!({"group": "theirs", "content": "x"})).await.refused(404, None);
+    // Whatever was refused, the key is that of its message, also when what that answers is gone.
+    bob.delete(&format!("/messages/{question}"), json!({})).await.expect(204);
+    assert_eq!(keyed(&ada, "/messages", "k", body.clone()).await.expect(200)["id"], sent["id"]);
+    // And when it is gone itself: there is still nothing that does not exist.
+    ada.delete(&format!("/messages/{}", sent["id"].as_str().unwrap()), json!({})).await.expect(204);
+    keyed(&ada, "/messages", "k", body).await.refused(409, None);
+    for body in &nothing[..7] {
+        keyed(&ada, "/messages", "k", body.clone()).await.refused(404, None);
+    }
+}
+
+#[actix_web::test]
 async fn a_key_is_one_over_all_doors() {
     let server = Server::start().await;
     let (ada, bob) = (server.user("ada").await, server.user("bob").await);

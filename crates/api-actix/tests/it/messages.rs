@@ -200,7 +200,7 @@ async fn pages_are_cut_by_offset_or_by_message() {
         ("&limit=3&offset=3".into(), &sent[3..6]),
         ("&offset=8".into(), &sent[8..]),
         ("&offset=9".into(), &[]),
-        (format!("&offset={}", u64::MAX), &[]),
+        ("&offset=10000".into(), &[]),
         ("&before=latest".into(), &sent[..]),
         ("&before=latest&limit=2".into(), &sent[7..]),
         (format!("&before={}&limit=3", sent[6]), &sent[3..6]),
@@ -220,6 +220,9 @@ async fn pages_are_cut_by_offset_or_by_message() {
         ("limit=18446744073709551616".into(), "limit"),
         ("offset=-1".into(), "offset"),
         ("offset=x".into(), "offset"),
+        ("offset=10001".into(), "offset"),
+        ("offset=1000000000".into(), "offset"),
+        (format!("offset={}", u64::MAX), "offset"),
         ("before=x".into(), "before"),
         ("after=latest".into(), "after"),
         ("offset=0&before=latest".into(), "offset"),
@@ -266,6 +269,50 @@ async fn links_lead_through_a_conversation_once() {
     // A page that ends exactly at the end has nothing behind it.
     let exact = ada.get(&format!("/messages?limit=13&group_id={group}")).await;
     assert!(exact.header("link").is_none());
+}
+
+#[actix_web::test]
+async fn an_offset_too_far_is_told_of_the_cursors() {
+    let server = Server::start().await;
+    let (ada, bob) = (server.user("ada").await, server.user("bob").await);
+    for query in ["offset=10001", "offset=10001&limit=1", "limit=200&offset=4294967296"] {
+        let refused = ada.get(&format!("/messages?receiver_id={}&{query}", bob.id)).await.refused(400, Some("offset"));
+        let sentence = refused["error"].as_str().unwrap();
+        assert!(sentence.contains("before") && sentence.contains("after"), "{sentence}");
+    }
+}
+
+#[actix_web::test]
+async fn what_is_deleted_between_two_pages_hides_nothing() {
+    let server = Server::start().await;
+    let ada = server.user("ada").await;
+    let group = ada.group("us", "private").await;
+    for (query, cursor) in [("&offset=0", "after"), ("", "after"), ("&offset=2", "after"), ("&before=latest", "before")] {
+        let mut sent = Vec::new();
+        for n in 0..12 {
+            let body = json!({"group_id": group, "content": n.to_string()});
+            sent.push(ada.post("/messages", body).await.expect(201)["id"].as_str().unwrap().to_owned());
+        }
+        let all = ada.get(&format!("/messages?limit=200&group_id={group}")).await.expect(200);
+        let all = ids(&all);
+        let first = ada.get(&format!("/messages?limit=4&group_id={group}{query}")).await;
+        let next = first.next().unwrap();
+        assert!(next.contains(&format!("&{cursor}=")) && !next.contains("offset"), "{next}");
+        let mut met = ids(&first.expect(200));
+        // The page's own last message is its cursor, and is one of those that go.
+        for gone in [&met[0], &met[1], &met[3]] {
+            ada.delete(&format!("/messages/{gone}"), json!({})).await.expect(204);
+        }
+        met.extend(ada.pages(&next).await.iter().flat_map(ids));
+        met.sort();
+        let begin = if query == "&offset=2" { 2 } else { 0 };
+        let mut expected = all[begin..].to_vec();
+        expected.sort();
+        assert_eq!(met, expected, "{query}");
+        for left in ids(&ada.get(&format!("/messages?limit=200&group_id={group}")).await.expect(200)) {
+            ada.delete(&format!("/messages/{left}"), json!({})).await.expect(204);
+        }
+    }
 }
 
 #[actix_web::test]

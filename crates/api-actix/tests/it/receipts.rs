@@ -93,6 +93,36 @@ async fn unseen_messages_are_counted_by_where_they_come_from() {
 }
 
 #[actix_web::test]
+async fn counting_stops_at_a_thousand_and_says_that_there_are_more() {
+    let server = Server::start().await;
+    let (ada, bob, eve) = (server.user("ada").await, server.user("bob").await, server.user("eve").await);
+    eve.send(&bob.id, "x").await;
+    let sent = futures_util::future::join_all((0..1_000).map(|_| ada.send(&bob.id, "x"))).await;
+    let of = async || {
+        let counts = unseen(&bob).await;
+        let direct = counts["direct_messages"].as_array().unwrap();
+        let entry = direct.iter().find(|entry| entry["user_id"] == ada.id.as_str()).cloned();
+        let listed = bob.get("/conversations").await.expect(200);
+        let listed = listed.as_array().unwrap().iter().find(|listed| listed["user"]["id"] == ada.id.as_str()).cloned();
+        let (entry, listed) = (entry.unwrap(), listed.unwrap());
+        for part in ["unseen_count", "unseen_more"] {
+            assert_eq!(entry.get(part), listed.get(part), "{part}");
+        }
+        (entry["unseen_count"].clone(), entry.get("unseen_more").cloned(), counts)
+    };
+    let (count, more, counts) = of().await;
+    assert_eq!((count, more), (json!(1_000), None));
+    assert_eq!((&counts["total"], counts.get("unseen_more")), (&json!(1_001), None));
+    ada.send(&bob.id, "one more").await;
+    let (count, more, counts) = of().await;
+    assert_eq!((count, more), (json!(1_000), Some(json!(true))));
+    assert_eq!((&counts["total"], &counts["unseen_more"]), (&json!(1_001), &json!(true)));
+    seen(&bob, &sent[0]).await;
+    let (count, more, _) = of().await;
+    assert_eq!((count, more), (json!(1_000), None));
+}
+
+#[actix_web::test]
 async fn counts_are_ones_own() {
     let server = Server::start().await;
     let (ada, bob) = (server.user("ada").await, server.user("bob").await);

@@ -2,10 +2,12 @@
 
 use crate::context::{Caller, Timestamp};
 use crate::error::{Invalid, Result};
+use crate::events::Revision;
 use crate::groups::GroupView;
 use crate::ids::{ConversationId, UserId};
 use crate::messages::Message;
 use crate::page::{Limit, Page};
+use crate::receipts::UnseenCount;
 use crate::users::User;
 use async_trait::async_trait;
 use std::sync::Arc;
@@ -21,6 +23,17 @@ pub enum With {
     Everybody,
 }
 
+/// When a conversation was last active, in the order in which messages were committed: the list's order, which no clock
+/// decides. Of two sends of which one was answered before the other began, the other comes later, on whatever nodes they were.
+/// Sends at once come in some order, the same for everybody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Activity {
+    /// Of the transaction in which the last message was sent (in a group without one: one joined).
+    pub revision: Revision,
+    /// Which message of the transaction that was.
+    pub nth: i64,
+}
+
 /// A conversation one is in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Conversation {
@@ -31,48 +44,49 @@ pub struct Conversation {
     /// The newest live message.
     pub last_message: Option<Message>,
     /// How many live messages of others one has not seen; 0 for the broadcast.
-    pub unseen: u64,
+    pub unseen: UnseenCount,
     /// The counter.
     pub update: i64,
-    /// When the last message was sent (in a group without one: when one joined): the list's order.
+    /// Its place in the list.
+    pub activity: Activity,
+    /// When the last message was sent (in a group without one: when one joined), by the clock, and not before any earlier one
+    /// of the conversation.
     pub active_at: Timestamp,
 }
 
-/// A place in the list: behind a conversation that was active at that moment.
+/// A place in the list: behind a conversation that was active then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ConversationCursor {
     /// When it was active.
-    pub active_at: Timestamp,
+    pub activity: Activity,
     /// Which.
     pub id: ConversationId,
 }
 
 impl ConversationCursor {
-    /// The begin of the year 1, in microseconds: nothing was active before it, and not every database knows of such times.
-    const EARLIEST: i64 = -62_135_596_800_000_000;
-
     /// Behind this one.
     pub fn behind(conversation: &Conversation) -> Self {
-        Self { active_at: conversation.active_at, id: conversation.id }
+        Self { activity: conversation.activity, id: conversation.id }
     }
 
-    /// Reads what its `Display` writes: microseconds, a dot, the id. Carries the moment, since a conversation moves to the
-    /// top while the list is read.
+    /// Reads what its `Display` writes: the two numbers and the id, with dots between. Carries the place, since a conversation
+    /// moves to the top while the list is read.
     ///
     /// # Errors
     /// [`Invalid`] naming `before`.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         let malformed = || Invalid::new("before", "before is not a cursor of this list");
-        let (micros, id) = text.split_once('.').ok_or_else(malformed)?;
-        let active_at = micros.parse().ok().filter(|micros| *micros >= Self::EARLIEST).and_then(Timestamp::from_micros);
-        let active_at = active_at.ok_or_else(malformed)?;
-        Ok(Self { active_at, id: ConversationId::parse("before", id)? })
+        let (revision, rest) = text.split_once('.').ok_or_else(malformed)?;
+        let (nth, id) = rest.split_once('.').ok_or_else(malformed)?;
+        let revision = Revision(revision.parse().map_err(|_| malformed())?);
+        let nth = nth.parse().map_err(|_| malformed())?;
+        Ok(Self { activity: Activity { revision, nth }, id: ConversationId::parse("before", id)? })
     }
 }
 
 impl std::fmt::Display for ConversationCursor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}.{}", self.active_at.as_micros(), self.id)
+        write!(f, "{}.{}.{}", self.activity.revision.0, self.activity.nth, self.id)
     }
 }
 
@@ -80,7 +94,7 @@ impl std::fmt::Display for ConversationCursor {
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait ConversationRepository: Send + Sync {
-    /// The conversations the user is in, latest first: direct ones, groups, and the broadcast once it has a message.
+    /// The conversations the user is in, latest [`Activity`] first: direct ones, groups, and the broadcast once it has a message.
     async fn list(&self, user: UserId, before: Option<ConversationCursor>, limit: Limit) -> Result<Page<Conversation>>;
 }
 
@@ -115,12 +129,14 @@ mod tests {
             id: conversation(5),
             with: With::Everybody,
             last_message: Some(message(1)),
-            unseen: 0,
+            unseen: UnseenCount::default(),
             update: 1,
+            activity: Activity { revision: Revision(7), nth: 2 },
             active_at: at(9),
         };
         let behind = ConversationCursor::behind(&last);
-        assert_eq!(behind, ConversationCursor { active_at: at(9), id: conversation(5) });
+        let activity = Activity { revision: Revision(7), nth: 2 };
+        assert_eq!(behind, ConversationCursor { activity, id: conversation(5) });
         let limit = Limit::of_list(Some(1)).unwrap();
         let mut conversations = MockConversationRepository::new();
         let found = Page { items: vec![last], more: true };
@@ -136,22 +152,21 @@ mod tests {
 
     #[test]
     fn a_cursor_reads_what_it_writes() {
-        let cursor =
-            ConversationCursor { active_at: Timestamp::from_micros(-5).unwrap(), id: ConversationId::BROADCAST };
-        assert_eq!(ConversationCursor::parse(&cursor.to_string()).unwrap(), cursor);
-        for bad in ["", "x", "1", "1.x"] {
-            assert_eq!(ConversationCursor::parse(bad).unwrap_err().field, "before");
+        for (revision, nth) in [(-5, 0), (0, 7), (i64::MIN, i64::MIN), (i64::MAX, i64::MAX)] {
+            let activity = Activity { revision: Revision(revision), nth };
+            let cursor = ConversationCursor { activity, id: ConversationId::BROADCAST };
+            assert_eq!(ConversationCursor::parse(&cursor.to_string()).unwrap(), cursor);
         }
-        for (micros, good) in [
-            ("-62135596800000000", true),
-            ("-62135596800000001", false),
-            ("-300000000000000000", false),
-            ("8210266876799999999", true),
-            ("8210266876800000000", false),
-            ("99999999999999999999", false),
-        ] {
-            let text = format!("{micros}.01900000-0000-7000-8000-000000000001");
-            assert_eq!(ConversationCursor::parse(&text).is_ok(), good, "{text}");
+        let id = ConversationId::BROADCAST;
+        for bad in ["", "x", "1", "1.2", "1.2.x"].map(str::to_owned).into_iter().chain([
+            format!("1.{id}"),
+            format!("x.2.{id}"),
+            format!("1.x.{id}"),
+            format!("1.2.3.{id}"),
+            format!("9223372036854775808.0.{id}"),
+            format!("1.2.{id}.3"),
+        ]) {
+            assert_eq!(ConversationCursor::parse(&bad).unwrap_err().field, "before", "{bad}");
         }
     }
 }

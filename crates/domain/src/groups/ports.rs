@@ -86,7 +86,8 @@ pub trait MemberRepository: Send + Sync {
     /// [`NotFound::Group`](crate::NotFound::Group), [`NotFound::Member`](crate::NotFound::Member), then the rule's.
     async fn remove(&self, actor: UserId, group: GroupId, target: UserId, at: Timestamp) -> Result<()>;
 
-    /// Members by username key, from after the user `after` on, if the viewer may see the group.
+    /// Members by id, from after the user `after` on, who may be in it or not, if the viewer may see the group. MUST cost in
+    /// proportion to the page, however large the group.
     ///
     /// # Errors
     /// [`NotFound::Group`](crate::NotFound::Group); [`NotFound::User`](crate::NotFound::User) where `after` names nobody.

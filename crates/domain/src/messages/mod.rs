@@ -10,9 +10,9 @@ mod send;
 pub use change::{DeleteMessage, EditMessage};
 pub use model::{
     Attachment, AttachmentKind, Body, Caption, ChangeEntry, Changes, Content, Cursor, Draft, DraftBody, IdempotencyKey,
-    Message, MessageType, Place, Recipient, Text, Tombstone, Window,
+    MOST_OFFSET, Message, MessageType, Place, Recipient, Text, Tombstone, Window,
 };
-pub use policy::{Access, StoredSend};
+pub use policy::{Access, StoredSend, not_before};
 pub use ports::{Appended, MessageLog, MessageReader};
 #[cfg(feature = "mocks")]
 pub use ports::{MockMessageLog, MockMessageReader};

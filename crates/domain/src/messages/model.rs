@@ -325,10 +325,13 @@ pub enum Cursor {
     Message(MessageId),
 }
 
+/// How many messages an offset may pass over: passing over one costs as much as giving it. Cursors reach everything.
+pub const MOST_OFFSET: u64 = 10_000;
+
 /// Which part of a conversation to list; always given oldest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Window {
-    /// Counted in live messages from the oldest: what the seed offers. Costs in proportion to `offset`.
+    /// Counted in live messages from the oldest. Costs in proportion to `offset`: [`Window::from_oldest`] bounds it.
     Offset {
         /// How many to pass over.
         offset: u64,
@@ -349,6 +352,20 @@ pub enum Window {
         /// How many at the most.
         limit: Limit,
     },
+}
+
+impl Window {
+    /// The page behind the `offset` oldest messages.
+    ///
+    /// # Errors
+    /// [`Invalid`] naming `offset` where it is more than [`MOST_OFFSET`].
+    pub fn from_oldest(offset: u64, limit: Limit) -> Result<Self, Invalid> {
+        if offset > MOST_OFFSET {
+            let sentence = format!("offset must be at most {MOST_OFFSET}: page by the cursors before and after instead");
+            return Err(Invalid::new("offset", sentence));
+        }
+        Ok(Self::Offset { offset, limit })
+    }
 }
 
 /// A message that changed since some number, as it is now.
@@ -393,6 +410,17 @@ mod tests {
                 Ok(kept) => prop_assert_eq!(kept.as_str(), &text),
                 Err(_) => prop_assert!(text.trim().is_empty() || text.contains('\0') || text.chars().count() > 4096),
             }
+        }
+    }
+
+    #[test]
+    fn an_offset_has_an_end_and_names_what_has_none() {
+        let limit = Limit::of_list(None).unwrap();
+        assert_eq!(Window::from_oldest(10_000, limit).unwrap(), Window::Offset { offset: 10_000, limit });
+        for beyond in [10_001, u64::MAX] {
+            let refused = Window::from_oldest(beyond, limit).unwrap_err();
+            assert_eq!(refused.field, "offset");
+            assert!(refused.to_string().contains("before and after"), "{refused}");
         }
     }
 

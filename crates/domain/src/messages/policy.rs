@@ -2,6 +2,7 @@
 //! transaction that acts.
 
 use super::model::{Attachment, AttachmentKind, Draft, DraftBody};
+use crate::context::Timestamp;
 use crate::error::{Conflict, Forbidden, Invalid, NotFound, Result};
 use crate::files::File;
 use crate::groups::Standing;
@@ -104,6 +105,12 @@ impl StoredSend<'_> {
     }
 }
 
+/// When something happened to what was last changed at `last`: `now`, but never before that. The clock may have been set back
+/// since, and no message is edited, deleted or seen before it was sent.
+pub fn not_before(last: Timestamp, now: Timestamp) -> Timestamp {
+    last.max(now)
+}
+
 impl AttachmentKind {
     /// Whether a file can be carried like this.
     ///
@@ -132,6 +139,12 @@ mod tests {
 
     fn group(visibility: Visibility, role: Option<Role>) -> Access {
         Access::Group(Standing { visibility, role })
+    }
+
+    #[test]
+    fn nothing_happens_to_a_message_before_it_was_sent() {
+        assert_eq!(not_before(at(5), at(9)), at(9));
+        assert_eq!(not_before(at(9), at(5)), at(9));
     }
 
     #[test]

@@ -19,20 +19,52 @@ pub struct Receipt {
     pub seen_at: Timestamp,
 }
 
+/// How many messages somebody has not seen: exact up to [`UnseenCount::MOST`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct UnseenCount {
+    /// How many were counted.
+    pub count: u64,
+    /// Whether there are more than were counted.
+    pub more: bool,
+}
+
+impl UnseenCount {
+    /// Where counting stops: nobody reads a greater number, and to count on would cost in proportion to what one never read.
+    pub const MOST: u64 = 1_000;
+    /// In how many places of a conversation, from the first unseen message on, unseen ones are looked for. Only where there are
+    /// that many with fewer than [`UnseenCount::MOST`] unseen among them, because one wrote nearly all oneself, it counts fewer.
+    pub const PLACES: u32 = 100_000;
+
+    /// From up to one message more than [`UnseenCount::MOST`]: the extra one only tells that there are more. `looked_at_all`:
+    /// whether no place was left out.
+    pub fn from_surplus(found: u64, looked_at_all: bool) -> Self {
+        Self { count: found.min(Self::MOST), more: found > Self::MOST || !looked_at_all }
+    }
+}
+
+impl std::iter::Sum for UnseenCount {
+    fn sum<I: Iterator<Item = Self>>(counts: I) -> Self {
+        counts.fold(Self::default(), |sum, one| Self {
+            count: sum.count.saturating_add(one.count),
+            more: sum.more || one.more,
+        })
+    }
+}
+
 /// What somebody has not seen yet. Leaves out one's own messages, deleted ones and the broadcast.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Unseen {
     /// By the other user: id, name as shown, how many. None with 0.
-    pub direct: Vec<(UserId, String, u64)>,
+    pub direct: Vec<(UserId, String, UnseenCount)>,
     /// By group: id, name, how many. None with 0.
-    pub groups: Vec<(GroupId, String, u64)>,
+    pub groups: Vec<(GroupId, String, UnseenCount)>,
 }
 
 impl Unseen {
-    /// Over all conversations.
-    pub fn total(&self) -> u64 {
-        let direct = self.direct.iter().map(|(.., count)| count);
-        direct.chain(self.groups.iter().map(|(.., count)| count)).sum()
+    /// The sum of what is given: there are more where any of them has more.
+    pub fn total(&self) -> UnseenCount {
+        let direct = self.direct.iter().map(|(.., count)| *count);
+        direct.chain(self.groups.iter().map(|(.., count)| *count)).sum()
     }
 }
 
@@ -69,7 +101,8 @@ pub trait ReceiptRepository: Send + Sync {
     /// `up_to` is no message of it; then the rule's.
     async fn mark_read(&self, reader: UserId, of: ConversationId, up_to: MessageId, at: Timestamp) -> Result<()>;
 
-    /// Who has seen a live message (its sender and deleted users left out), by when and then by id; behind `after`, if given.
+    /// Who has seen a live message (its sender and deleted users left out), by id; behind `after`, if given. MUST cost in
+    /// proportion to the readers that the page passes, wherever in the list it begins.
     ///
     /// # Errors
     /// [`NotFound::Message`](crate::NotFound::Message) where the viewer may not read it, [`NotFound::User`](crate::NotFound::User)
@@ -82,7 +115,7 @@ pub trait ReceiptRepository: Send + Sync {
         limit: Limit,
     ) -> Result<Page<Receipt>>;
 
-    /// What the user has not seen. MUST cost in proportion to what is unseen, not to what was ever said.
+    /// What the user has not seen. MUST cost in proportion to what is counted ([`UnseenCount`]), not to what was ever said.
     async fn unseen(&self, user: UserId) -> Result<Unseen>;
 }
 
@@ -197,15 +230,34 @@ mod tests {
     #[test]
     fn ones_own_counts_add_up() {
         let unseen = Unseen {
-            direct: vec![(user(2), "bob".to_owned(), 3), (user(3), "eve".to_owned(), 1)],
-            groups: vec![(GroupId(Uuid::from_u128(4)), "all".to_owned(), 2)],
+            direct: vec![(user(2), "bob".to_owned(), exactly(3)), (user(3), "eve".to_owned(), exactly(1))],
+            groups: vec![(GroupId(Uuid::from_u128(4)), "all".to_owned(), exactly(2))],
         };
         let mut receipts = MockReceiptRepository::new();
         let found = unseen.clone();
         receipts.expect_unseen().once().with(eq(user(1))).return_once(move |_| Ok(found));
         let count = CountUnseen { receipts: Arc::new(receipts) };
         let counted = outcome(count.execute(&caller(1))).unwrap();
-        assert_eq!((counted.total(), counted), (6, unseen));
-        assert_eq!(Unseen::default().total(), 0);
+        assert_eq!((counted.total(), counted), (exactly(6), unseen));
+        assert_eq!(Unseen::default().total(), exactly(0));
+    }
+
+    fn exactly(count: u64) -> UnseenCount {
+        UnseenCount { count, more: false }
+    }
+
+    #[test]
+    fn a_count_is_exact_up_to_a_thousand_and_says_where_it_is_not() {
+        for (found, looked_at_all, count, more) in [
+            (0, true, 0, false),
+            (999, true, 999, false),
+            (1_000, true, 1_000, false),
+            (1_001, true, 1_000, true),
+            (7, false, 7, true),
+        ] {
+            assert_eq!(UnseenCount::from_surplus(found, looked_at_all), UnseenCount { count, more }, "{found}");
+        }
+        let sum: UnseenCount = [exactly(3), UnseenCount { count: 1_000, more: true }, exactly(4)].into_iter().sum();
+        assert_eq!(sum, UnseenCount { count: 1_007, more: true });
     }
 }

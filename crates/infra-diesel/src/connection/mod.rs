@@ -1,5 +1,6 @@
 //! One connection type over both databases.
 
+pub mod deadline;
 mod url;
 
 pub use url::DatabaseUrl;
@@ -49,6 +50,18 @@ const SQLITE_PRAGMAS: &str = "
     PRAGMA temp_store = MEMORY;
 ";
 
+/// Statements are short and look for a few rows by an index. A planner that never looked at the tables, or last did when they
+/// were small, thinks of walking over them instead, which costs the more the sooner they grow. So it is told not to.
+const POSTGRES_PLANS: &str = "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; SET jit = off;";
+/// For what reads whole tables.
+const POSTGRES_OWN_PLANS: &str = "RESET enable_seqscan; RESET enable_hashjoin; RESET enable_mergejoin; RESET jit;";
+
+/// Whether a connection that is used for that many times is to plan anew: soon and often, as a new database grows, and now and then
+/// for good, since nobody may look at its tables.
+pub const fn is_to_plan_anew(uses: u64) -> bool {
+    uses >= 64 && (uses.is_power_of_two() || uses.is_multiple_of(4096))
+}
+
 /// Makes the file of a new database, which nobody else is to read: SQLite gives the files beside it the same rights. Where it
 /// cannot be made, opening it says why.
 fn make_private(path: &std::path::Path) {
@@ -73,6 +86,9 @@ impl AnyConnection {
                 if purpose == Purpose::Write {
                     make_private(path);
                 }
+                if !deadline::watch_connections() {
+                    return Err(diesel::ConnectionError::BadConnection("SQLite takes no time limit for reads".to_owned()));
+                }
                 let mut conn = SqliteConnection::establish(&path.to_string_lossy())?;
                 set_up(&mut conn, SQLITE_PRAGMAS)?;
                 set_up(
@@ -95,7 +111,7 @@ impl AnyConnection {
                         format!("SET lock_timeout = {}; SET statement_timeout = {};", patience - 500, patience * 4)
                     }
                 };
-                set_up(&mut conn, &format!("SET TIME ZONE 'UTC'; {limits}"))?;
+                set_up(&mut conn, &format!("SET TIME ZONE 'UTC'; {POSTGRES_PLANS} {limits}"))?;
                 // Some errors are told apart by their words. Not everybody may choose the language; who may not is warned at start
                 // where it is another.
                 let _ = conn.batch_execute("SET lc_messages = 'C'");
@@ -125,10 +141,20 @@ impl AnyConnection {
         self.begin("BEGIN", "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
     }
 
-    /// Lets statements take as long as they need from here on: for what nobody waits for.
+    /// Lets statements take as long as they need from here on, and walk over whole tables: for what nobody waits for.
     pub fn take_time(&mut self) -> diesel::QueryResult<()> {
         match self {
-            Self::Postgres(conn) => conn.batch_execute("SET lock_timeout = 0; SET statement_timeout = 0"),
+            Self::Postgres(conn) => {
+                conn.batch_execute(&format!("SET lock_timeout = 0; SET statement_timeout = 0; {POSTGRES_OWN_PLANS}"))
+            }
+            Self::Sqlite(_) => Ok(()),
+        }
+    }
+
+    /// Lets Postgres plan its statements anew: it keeps plans, also those that it made when the tables were small.
+    pub fn plan_anew(&mut self) -> diesel::QueryResult<()> {
+        match self {
+            Self::Postgres(conn) => conn.batch_execute("DISCARD PLANS"),
             Self::Sqlite(_) => Ok(()),
         }
     }

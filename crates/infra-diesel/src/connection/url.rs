@@ -17,6 +17,9 @@ const MORE_PATIENCE: Duration = Duration::from_millis(500);
 /// How long a connection may take, unless the URL's `connect_timeout` says otherwise.
 const CONNECT_WITHIN: Duration = Duration::from_secs(2);
 
+/// How long a read of a SQLite file may take, its turn included: as long as a client waits for an answer from Postgres.
+const READ_WITHIN: Duration = Duration::from_secs(3);
+
 /// What libpq is told unless the URL says otherwise. A connection is given up after two seconds without an answer to the
 /// first packet, after two and a half with unacknowledged data, and after about four of silence from a machine that is gone.
 const PARAMETERS: [(&str, &str); 6] = [
@@ -51,6 +54,11 @@ impl DatabaseUrl {
             Self::Sqlite(_) => None,
             Self::Postgres(url) => Some(connect_timeout(url).unwrap_or(CONNECT_WITHIN) + MORE_PATIENCE),
         }
+    }
+
+    /// How long callers wait for a read, of which a SQLite file has an end, too: nobody is kept waiting by what others ask of it.
+    pub fn read_patience(&self) -> Duration {
+        self.patience().unwrap_or(READ_WITHIN)
     }
 
     /// Fit to be shown and stored: without the password and without the question of how to get there.

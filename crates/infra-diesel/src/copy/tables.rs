@@ -165,6 +165,8 @@ copied! {
         updated_at: Time,
         deleted_at: Option<Time>,
         expired_up_to: i64,
+        sent_revision: i64,
+        sent_nth: i64,
     }
 }
 
@@ -176,6 +178,7 @@ copied! {
         read_up_to: i64,
         joined_at: Time,
         updated_at: Time,
+        joined_revision: i64,
     }
 }
 

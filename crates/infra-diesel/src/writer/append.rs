@@ -7,8 +7,8 @@ use crate::error::DbResult;
 use crate::files::find_readable;
 use crate::members::{NewMemberRow, insert_member};
 use crate::rows::{
-    ConversationRow, FileRow, MessageRow, ProfileRow, find_message, find_profile, find_role, full_message,
-    lock_conversation, lock_direct, pair, user_role,
+    ConversationRow, FileRow, MessageRow, ProfileRow, find_profile, find_role, lock_conversation, lock_direct, pair,
+    user_role,
 };
 use crate::schema::{files, messages};
 use crate::sql_types::{Id, Time};
@@ -16,16 +16,15 @@ use crate::users::hold_living;
 use diesel::prelude::*;
 use domain::events::{Event, Head};
 use domain::groups::{Entry, Role};
-use domain::messages::{Appended, Attachment, Body, Draft, DraftBody, Message, Recipient, StoredSend};
+use domain::messages::{Appended, Attachment, Body, Draft, DraftBody, Message, Recipient};
 use domain::users::{Profile, ServerPolicy, UserRole, Username};
 use domain::{ConversationId, NotFound, Unauthenticated, UserId};
-use sha2::{Digest, Sha256};
 use std::collections::hash_map::Entry as Slot;
 use std::collections::{HashMap, HashSet};
 
 /// A conversation whose counter is counted here until [`AppendBatch::finish`].
-struct Counted {
-    row: ConversationRow,
+pub(super) struct Counted {
+    pub(super) row: ConversationRow,
     dirty: bool,
 }
 
@@ -39,9 +38,11 @@ struct Sender {
 
 /// Messages on their way into one transaction.
 pub struct AppendBatch<'a> {
-    conn: &'a mut AnyConnection,
+    pub(super) conn: &'a mut AnyConnection,
     policy: &'a ServerPolicy,
     revision: i64,
+    /// Which message of the transaction the next one is.
+    nth: i64,
     conversations: HashMap<ConversationId, Option<Counted>>,
     heads: Heads,
     directs: HashMap<(Id, Id), ConversationId>,
@@ -51,28 +52,25 @@ pub struct AppendBatch<'a> {
     /// Not inserted yet.
     rows: Vec<MessageRow>,
     /// The idempotency keys of `rows`.
-    keys: HashSet<(UserId, String)>,
+    pub(super) keys: HashSet<(UserId, String)>,
     events: Vec<Event>,
-}
-
-/// The digest that stands for the content a message was sent with, once that is no longer stored.
-pub fn content_digest(content: &str) -> [u8; 32] {
-    Sha256::digest(content.as_bytes()).into()
 }
 
 impl<'a> AppendBatch<'a> {
     /// Begins a batch inside the open transaction. `drafts` are what will be appended: on Postgres their conversations are
-    /// locked here, in one order for all writers, and what they need is read in few statements.
+    /// locked here, in one order for all writers, and what they need is read in few statements. `nth`: how many messages were
+    /// appended in the transaction before.
     pub fn begin<'d>(
         conn: &'a mut AnyConnection,
         policy: &'a ServerPolicy,
-        revision: i64,
+        (revision, nth): (i64, i64),
         drafts: impl Iterator<Item = &'d Draft>,
     ) -> DbResult<Self> {
         let mut batch = Self {
             conn,
             policy,
             revision,
+            nth,
             conversations: HashMap::new(),
             heads: Heads::new(),
             directs: HashMap::new(),
@@ -131,9 +129,7 @@ impl<'a> AppendBatch<'a> {
         let (conversation, entry) = self.destination(draft)?;
         self.check_reply(draft, conversation)?;
         let body = self.body(draft)?;
-        if draft.recipient == Recipient::Everybody {
-            self.policy.may_broadcast(&sender.username, sender.role)?;
-        }
+        self.check_broadcast(draft)?;
         // From here on nothing refuses.
         let conversation = match (conversation, draft.recipient) {
             (Some(conversation), _) => conversation,
@@ -149,61 +145,17 @@ impl<'a> AppendBatch<'a> {
         self.push(draft, conversation, sender.profile, body).map(Appended::Stored)
     }
 
-    /// The message that was sent under the draft's key before, if the draft is a retry of it.
-    fn replay(&mut self, draft: &Draft) -> DbResult<Option<Message>> {
-        let Some(key) = &draft.key else { return Ok(None) };
-        if self.keys.contains(&(draft.sender, key.as_str().to_owned())) {
-            self.insert_rows()?;
+    pub(super) fn check_broadcast(&mut self, draft: &Draft) -> DbResult<()> {
+        if draft.recipient == Recipient::Everybody
+            && let Some(sender) = self.user(draft.sender)?
+        {
+            self.policy.may_broadcast(&sender.username, sender.role)?;
         }
-        let stored: Option<(Id, Id, Option<Vec<u8>>)> = messages::table
-            .filter(messages::sender_id.eq(Id::from(draft.sender)).and(messages::client_id.eq(key.as_str())))
-            .select((messages::id, messages::conversation_id, messages::sent_digest))
-            .first(self.conn)
-            .optional()?;
-        let Some((id, stored_in, sent_digest)) = stored else { return Ok(None) };
-        let goes_to = match draft.recipient {
-            Recipient::User(receiver) => self.direct(draft.sender, receiver)?,
-            Recipient::Group(group) => Some(group.conversation()),
-            Recipient::Everybody => Some(ConversationId::BROADCAST),
-        };
-        if goes_to != Some(stored_in.into()) {
-            // Another target: it has to exist before it can be the wrong one.
-            self.destination(draft)?;
-            return Ok(domain::Conflict::KeyReused.err()?);
-        }
-        let role = self.role(stored_in.into(), draft.sender)?;
-        let Some(Counted { row: conversation, .. }) = self.conversation(stored_in.into())? else {
-            return Ok(draft.recipient.not_found().err()?);
-        };
-        let conversation = conversation.clone();
-        conversation.access(draft.sender, role)?.may_read().or_else(|_| draft.recipient.not_found().err())?;
-        let Some(found) = find_message(self.conn, id.into())? else { return Ok(None) };
-        let same_content = match &sent_digest {
-            Some(digest) => digest[..] == content_digest(draft.body.content()),
-            None => found.0.content == draft.body.content(),
-        };
-        let mut stored = StoredSend {
-            conversation: stored_in.into(),
-            same_content,
-            attachment: None,
-            reply_to: found.0.reply_to.map(Into::into),
-            deleted: found.0.deleted_at.is_some(),
-        };
-        if stored.deleted {
-            // What it carried may be gone with it.
-            stored.is_retried_by(draft, goes_to)?;
-        }
-        let message = full_message(&conversation, found)?;
-        stored.attachment = match &message.body {
-            Body::Text(_) => None,
-            Body::Attachment { kind, file, .. } => Some((*kind, file)),
-        };
-        stored.is_retried_by(draft, goes_to)?;
-        Ok(Some(message))
+        Ok(())
     }
 
     /// The conversation the draft goes to (`None`: a direct one that is still to be made) and how the sender gets in.
-    fn destination(&mut self, draft: &Draft) -> DbResult<(Option<ConversationId>, Entry)> {
+    pub(super) fn destination(&mut self, draft: &Draft) -> DbResult<(Option<ConversationId>, Entry)> {
         match draft.recipient {
             Recipient::User(receiver) => {
                 if self.user(receiver)?.is_none() {
@@ -225,7 +177,7 @@ impl<'a> AppendBatch<'a> {
         }
     }
 
-    fn check_reply(&mut self, draft: &Draft, conversation: Option<ConversationId>) -> DbResult<()> {
+    pub(super) fn check_reply(&mut self, draft: &Draft, conversation: Option<ConversationId>) -> DbResult<()> {
         let Some(reply_to) = draft.reply_to else { return Ok(()) };
         let Some(conversation) = conversation else { return Ok(NotFound::Message.err()?) };
         let answered: Option<Id> = messages::table
@@ -237,7 +189,7 @@ impl<'a> AppendBatch<'a> {
         if answered.is_none() { Ok(NotFound::Message.err()?) } else { Ok(()) }
     }
 
-    fn body(&mut self, draft: &Draft) -> DbResult<Body> {
+    pub(super) fn body(&mut self, draft: &Draft) -> DbResult<Body> {
         Ok(match &draft.body {
             DraftBody::Text(text) => Body::Text(text.clone()),
             DraftBody::Attachment(Attachment::Uploaded(file), caption) => {
@@ -277,6 +229,7 @@ impl<'a> AppendBatch<'a> {
                     read_up_to: 0,
                     joined_at: at,
                     updated_at: at,
+                    joined_revision: self.revision,
                 };
                 insert_member(self.conn, &member)?;
             }
@@ -297,7 +250,7 @@ impl<'a> AppendBatch<'a> {
         let Some(user) = hold_living(self.conn, draft.sender)? else {
             return Ok(Unauthenticated::InvalidToken.err()?);
         };
-        let member = crate::members::admit(self.conn, new, user, counted.row.update, mark, draft.at)?;
+        let member = crate::members::admit(self.conn, new, user, counted.row.update, (self.revision, mark), draft.at)?;
         self.roles.insert((conversation, draft.sender), Some(Role::Member));
         self.events.push(Event::MemberAdded(member));
         Ok(())
@@ -305,11 +258,16 @@ impl<'a> AppendBatch<'a> {
 
     /// Gives the message its number.
     fn push(&mut self, draft: &Draft, conversation: ConversationId, sender: Profile, body: Body) -> DbResult<Message> {
+        let sent = (self.revision, self.nth);
+        self.nth += 1;
         let Some(counted) = self.conversation(conversation)? else { return Ok(NotFound::Conversation.err()?) };
         let at = Time::from(draft.at);
         counted.row.update += 1;
         counted.row.last_seq = counted.row.update;
-        // The clock may jump back; the list of conversations must not.
+        // On Postgres, a transaction that began earlier may have waited for one that began later.
+        (counted.row.sent_revision, counted.row.sent_nth) =
+            sent.max((counted.row.sent_revision, counted.row.sent_nth));
+        // The clock may jump back; what a conversation tells of itself must not.
         counted.row.active_at = counted.row.active_at.max(Some(at));
         counted.dirty = true;
         let (seq, place) = (counted.row.update, counted.row.place(draft.sender.into()));
@@ -351,7 +309,7 @@ impl<'a> AppendBatch<'a> {
         Ok(message)
     }
 
-    fn insert_rows(&mut self) -> DbResult<()> {
+    pub(super) fn insert_rows(&mut self) -> DbResult<()> {
         self.keys.clear();
         statements::insert_messages(self.conn, std::mem::take(&mut self.rows))
     }
@@ -375,14 +333,14 @@ impl<'a> AppendBatch<'a> {
         .clone())
     }
 
-    fn role(&mut self, conversation: ConversationId, user: UserId) -> DbResult<Option<Role>> {
+    pub(super) fn role(&mut self, conversation: ConversationId, user: UserId) -> DbResult<Option<Role>> {
         Ok(match self.roles.entry((conversation, user)) {
             Slot::Occupied(known) => *known.get(),
             Slot::Vacant(unknown) => *unknown.insert(find_role(self.conn, conversation, user)?),
         })
     }
 
-    fn conversation(&mut self, id: ConversationId) -> DbResult<Option<&mut Counted>> {
+    pub(super) fn conversation(&mut self, id: ConversationId) -> DbResult<Option<&mut Counted>> {
         Ok(match self.conversations.entry(id) {
             Slot::Occupied(known) => known.into_mut(),
             Slot::Vacant(unknown) => {
@@ -395,7 +353,7 @@ impl<'a> AppendBatch<'a> {
         .as_mut())
     }
 
-    fn direct(&mut self, one: UserId, other: UserId) -> DbResult<Option<ConversationId>> {
+    pub(super) fn direct(&mut self, one: UserId, other: UserId) -> DbResult<Option<ConversationId>> {
         let pair = pair(one, other);
         if let Some(known) = self.directs.get(&pair) {
             return Ok(Some(*known));

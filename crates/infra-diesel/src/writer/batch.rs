@@ -2,7 +2,7 @@
 
 use super::append::AppendBatch;
 use super::{BATCH, BatchFailed, Context, Heads, Job, Queued, Tx, Verdict, Work};
-use crate::connection::{AnyConnection, DatabaseUrl, Purpose};
+use crate::connection::{AnyConnection, DatabaseUrl, Purpose, is_to_plan_anew};
 use crate::error::{DbError, DbResult, is_full, is_out_of_reach, is_undone, violates_unique};
 use crate::revisions::Place;
 use crate::telemetry::METRICS;
@@ -22,6 +22,7 @@ type Answer = oneshot::Sender<domain::Result<Appended>>;
 pub(super) struct Writer {
     context: Context,
     conn: Option<AnyConnection>,
+    uses: u64,
 }
 
 /// Jobs that share a transaction, and what they came to.
@@ -71,7 +72,7 @@ impl Done {
 
 impl Writer {
     pub(super) fn new(context: Context) -> Self {
-        Self { context, conn: None }
+        Self { context, conn: None, uses: 0 }
     }
 
     pub(super) fn run(mut self, mut jobs: mpsc::Receiver<Queued>) {
@@ -175,8 +176,14 @@ impl Writer {
 
     /// Begins a transaction. A connection that went while nobody used it is opened again: nothing was asked of it yet.
     fn begin(&mut self) -> DbResult<(&mut AnyConnection, Place)> {
-        let kept = self.conn.take();
-        let begun = kept.map(|conn| begin_on(conn, &self.context));
+        self.uses += 1;
+        let plan = |mut conn: AnyConnection| {
+            if is_to_plan_anew(self.uses) {
+                conn.plan_anew()?;
+            }
+            begin_on(conn, &self.context)
+        };
+        let begun = self.conn.take().map(plan);
         let (conn, place) = match begun {
             Some(Err(DbError::Database(error))) if is_out_of_reach(&error) => begin_on(self.open()?, &self.context),
             None => begin_on(self.open()?, &self.context),
@@ -267,11 +274,13 @@ fn append_all(
     drafts: Drafts,
     done: &mut Done,
 ) -> DbResult<()> {
-    let together = conn.savepoint(|conn| append_together(conn, policy, revision, &drafts));
+    let mark = (revision, done.appends.len() as i64);
+    let together = conn.savepoint(|conn| append_together(conn, policy, mark, &drafts));
     let Some((failed, drafts)) = done.take(together, drafts)? else { return Ok(()) };
     tracing::warn!(error = %failed, messages = drafts.len(), "a batch of messages failed, redoing it one by one");
     for draft in drafts {
-        let alone = conn.savepoint(|conn| append_together(conn, policy, revision, std::slice::from_ref(&draft)));
+        let mark = (revision, done.appends.len() as i64);
+        let alone = conn.savepoint(|conn| append_together(conn, policy, mark, std::slice::from_ref(&draft)));
         let Some((failed, drafts)) = done.take(alone, vec![draft])? else { continue };
         done.appends.extend(drafts.into_iter().map(|(_, answer)| answer).zip([Err(failed.into())]));
     }
@@ -287,7 +296,7 @@ fn append_alone(
     drafts: Drafts,
     done: &mut Done,
 ) -> DbResult<()> {
-    let together = append_together(conn, policy, revision, &drafts);
+    let together = append_together(conn, policy, (revision, 0), &drafts);
     let Some((failed, drafts)) = done.take(together, drafts)? else { return Ok(()) };
     conn.rollback()?;
     done.rolled_back = true;
@@ -309,13 +318,14 @@ fn append_alone(
 type Drafts = Vec<(Box<Draft>, Answer)>;
 type Outcomes = (Vec<domain::Result<Appended>>, Vec<Event>, Heads);
 
+/// `mark`: the transaction's revision, and how many messages were appended in it before.
 fn append_together(
     conn: &mut AnyConnection,
     policy: &ServerPolicy,
-    revision: i64,
+    mark: (i64, i64),
     drafts: &[(Box<Draft>, Answer)],
 ) -> DbResult<Outcomes> {
-    let mut batch = AppendBatch::begin(conn, policy, revision, drafts.iter().map(|(draft, _)| &**draft))?;
+    let mut batch = AppendBatch::begin(conn, policy, mark, drafts.iter().map(|(draft, _)| &**draft))?;
     let outcomes = drafts.iter().map(|(draft, _)| batch.append(draft)).collect::<DbResult<_>>()?;
     let (events, heads) = batch.finish()?;
     Ok((outcomes, events, heads))

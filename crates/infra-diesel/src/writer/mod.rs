@@ -9,9 +9,10 @@
 
 mod append;
 mod batch;
+mod replay;
 mod statements;
 
-pub use append::content_digest;
+pub use replay::content_digest;
 
 use crate::connection::{AnyConnection, DatabaseUrl};
 use crate::error::{DbError, DbResult, is_out_of_reach, is_undone};

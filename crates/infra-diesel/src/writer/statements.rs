@@ -109,7 +109,7 @@ impl QueryFragment<Pg> for LockDirects {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
         out.push_sql(
             "SELECT c.id, c.kind, c.\"update\", c.last_seq, c.active_at, c.first_user, c.second_user, c.visibility, \
-             c.revision, c.roster_revision, c.deleted_at, c.expired_up_to FROM unnest(",
+             c.revision, c.roster_revision, c.deleted_at, c.expired_up_to, c.sent_revision, c.sent_nth FROM unnest(",
         );
         out.push_bind_param::<Array<SqlId>, _>(&self.firsts)?;
         out.push_sql(", ");
@@ -293,6 +293,10 @@ impl QueryFragment<Sqlite> for WriteCounter {
         out.push_bind_param::<BigInt, _>(&self.0.last_seq)?;
         out.push_sql(", active_at = ");
         out.push_bind_param::<Nullable<SqlTime>, _>(&self.0.active_at)?;
+        out.push_sql(", sent_revision = ");
+        out.push_bind_param::<BigInt, _>(&self.0.sent_revision)?;
+        out.push_sql(", sent_nth = ");
+        out.push_bind_param::<BigInt, _>(&self.0.sent_nth)?;
         out.push_sql(", revision = ");
         out.push_bind_param::<BigInt, _>(&self.1)?;
         out.push_sql(" WHERE id = ");
@@ -307,6 +311,8 @@ struct WriteCounters {
     update: Vec<i64>,
     last_seq: Vec<i64>,
     active_at: Vec<Option<Time>>,
+    sent_revision: Vec<i64>,
+    sent_nth: Vec<i64>,
     revision: i64,
 }
 
@@ -318,6 +324,8 @@ impl WriteCounters {
             columns.update.push(row.update);
             columns.last_seq.push(row.last_seq);
             columns.active_at.push(row.active_at);
+            columns.sent_revision.push(row.sent_revision);
+            columns.sent_nth.push(row.sent_nth);
         }
         columns
     }
@@ -327,7 +335,7 @@ impl QueryFragment<Pg> for WriteCounters {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
         out.push_sql(
             "UPDATE conversations c SET \"update\" = new.counter, last_seq = new.last_seq, active_at = new.active_at, \
-             revision = ",
+             sent_revision = new.sent_revision, sent_nth = new.sent_nth, revision = ",
         );
         out.push_bind_param::<BigInt, _>(&self.revision)?;
         out.push_sql(" FROM unnest(");
@@ -338,7 +346,13 @@ impl QueryFragment<Pg> for WriteCounters {
         out.push_bind_param::<Array<BigInt>, _>(&self.last_seq)?;
         out.push_sql(", ");
         out.push_bind_param::<Array<Nullable<SqlTime>>, _>(&self.active_at)?;
-        out.push_sql(") AS new(id, counter, last_seq, active_at) WHERE c.id = new.id");
+        out.push_sql(", ");
+        out.push_bind_param::<Array<BigInt>, _>(&self.sent_revision)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<BigInt>, _>(&self.sent_nth)?;
+        out.push_sql(
+            ") AS new(id, counter, last_seq, active_at, sent_revision, sent_nth) WHERE c.id = new.id",
+        );
         Ok(())
     }
 }

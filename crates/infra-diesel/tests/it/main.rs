@@ -33,6 +33,7 @@ mod concurrency;
 mod connections;
 mod conversations;
 mod copy;
+mod costs;
 mod export;
 mod files;
 mod groups;

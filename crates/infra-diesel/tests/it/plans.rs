@@ -107,10 +107,12 @@ pub fn plan(conn: &mut Raw, sql: &str) -> Vec<String> {
             let types = match sql {
                 _ if sql.contains(") AS asked(") => "(uuid[], uuid[])",
                 _ if sql.contains("WITH counted AS") => {
-                    "(bigint, uuid[], bigint[], bigint[], timestamptz[], bigint, uuid[], bigint[], uuid[], uuid[], text[], \
+                    "(bigint, uuid[], bigint[], bigint[], timestamptz[], bigint[], bigint[], bigint, uuid[], bigint[], uuid[], uuid[], text[], \
                      text[], uuid[], uuid[], text[], timestamptz[])"
                 }
-                _ if sql.contains(") AS new(id, counter") => "(bigint, uuid[], bigint[], bigint[], timestamptz[])",
+                _ if sql.contains(") AS new(id, counter") => {
+                    "(bigint, uuid[], bigint[], bigint[], timestamptz[], bigint[], bigint[])"
+                }
                 _ => "",
             };
             conn.batch_execute(&format!("DEALLOCATE ALL; PREPARE asked{types} AS {sql}")).unwrap();
@@ -276,22 +278,59 @@ async fn use_everything(world: &World) {
     assert_ne!(first.conversation, ConversationId::BROADCAST);
 }
 
+/// Makes tables large that the planner never looks at.
+fn grow(world: &World) {
+    let alone = GROWING.map(|table| format!("ALTER TABLE {table} SET (autovacuum_enabled = off);")).concat();
+    let rows = "INSERT INTO users (id, username, username_key, role, created_at, updated_at) \
+          SELECT gen_random_uuid(), 'grown' || n, 'grown' || n, 'member', now(), now() FROM generate_series(1, 3000) n; \
+        INSERT INTO sessions (id, user_id, created_at, last_seen_at) \
+          SELECT gen_random_uuid(), id, now(), now() FROM users WHERE username LIKE 'grown%'; \
+        INSERT INTO conversations (id, kind, name, name_key, description, visibility, created_at, updated_at) \
+          SELECT gen_random_uuid(), 'group', 'grown' || n, 'grown' || n, '', 'private', now(), now() \
+          FROM generate_series(1, 3000) n; \
+        INSERT INTO members (conversation_id, user_id, role, joined_at, updated_at) \
+          SELECT c.id, u.id, 'owner', now(), now() FROM conversations c JOIN users u ON u.username = c.name; \
+        INSERT INTO files (id, uploader_id, name, size, type, sha256, created_at) \
+          SELECT gen_random_uuid(), id, 'x', 1, 'x', '', now() FROM users WHERE username LIKE 'grown%'; \
+        INSERT INTO messages (conversation_id, seq, id, sender_id, type, content, created_at, updated_at, \"update\", revision) \
+          SELECT m.conversation_id, n, gen_random_uuid(), m.user_id, 'text', 'x', now(), now(), n, 1 \
+          FROM members m JOIN generate_series(1, 5) n ON m.role = 'owner'; \
+        INSERT INTO receipts (conversation_id, user_id, seq, from_seq, seen_at) \
+          SELECT conversation_id, user_id, n, n - 1, now() FROM members JOIN generate_series(1, 3) n ON true;";
+    world.raw().batch_execute(&format!("{alone} {rows}")).unwrap();
+}
+
 async fn no_statement_of_a_port_walks_over_a_table(db: TestDb) {
     listen(&db);
     let world = World::new(db).await;
+    if world.db.backend() == Backend::Postgres {
+        grow(&world);
+    }
     heard(&world.db);
     use_everything(&world).await;
-    let statements = heard(&world.db);
+    let heard_all = heard(&world.db);
     let verbs = ["SELECT", "INSERT", "UPDATE", "DELETE", "WITH"];
-    let statements = statements.iter().filter(|sql| verbs.iter().any(|verb| sql.starts_with(verb)));
+    let statements: Vec<&String> =
+        heard_all.iter().filter(|sql| verbs.iter().any(|verb| sql.starts_with(verb))).collect();
     let mut conn = world.raw();
     if world.db.backend() == Backend::Postgres {
-        conn.batch_execute("SET enable_seqscan = off; SET plan_cache_mode = force_generic_plan").unwrap();
+        // The planner has never looked at the tables, and is told by the connections themselves what it is to do.
+        let told = heard_all.iter().find(|sql| sql.starts_with("SET TIME ZONE")).unwrap();
+        conn.batch_execute(&format!("{told}; SET plan_cache_mode = force_generic_plan")).unwrap();
+        let unknown = "SELECT count(*) FROM pg_stats WHERE schemaname = 'public'";
+        assert_eq!(conn.number(unknown), 0, "somebody has looked at the tables");
+        expect_no_walks(&mut conn, &statements);
+        conn.batch_execute("SET enable_seqscan = off").unwrap();
         // A migration that makes an index counts the rows there are. Plans are to be those of tables that have grown.
         let tables = GROWING.map(|table| format!("'{table}'")).join(", ");
         let grown = format!("UPDATE pg_class SET reltuples = 1000000, relpages = 1 WHERE relname IN ({tables})");
         conn.batch_execute(&grown).unwrap();
     }
+    expect_no_walks(&mut conn, &statements);
+}
+
+/// Fails where a statement walks over a table.
+fn expect_no_walks(conn: &mut Raw, statements: &[&String]) {
     let (mut examined, mut walks) = (0, Vec::new());
     for sql in statements {
         // What is inserted from the statement's own arrays has no table to look through, and a condition that nothing
@@ -300,7 +339,7 @@ async fn no_statement_of_a_port_walks_over_a_table(db: TestDb) {
             continue;
         }
         examined += 1;
-        let plan = plan(&mut conn, sql);
+        let plan = plan(conn, sql);
         if walk(&plan, sql).is_some() {
             walks.push(format!("{sql}\n    {}", plan.join("\n    ")));
         }
@@ -369,5 +408,8 @@ async fn messages_are_looked_for_behind_what_has_expired(db: TestDb) {
         looks += plan.iter().filter(begun).count();
         assert!(plan.iter().any(|step| begun(&step)), "{sql}\n{}", plan.join("\n"));
     }
-    assert_eq!(looks, 5, "{statements:#?}");
+    // Where the newest page begins and the oldest, what is unchanged, the last live one and the first unseen one; that the count
+    // of the unseen begins at the latter is only to be seen of SQLite.
+    let expected = if world.db.backend() == Backend::Sqlite { 6 } else { 5 };
+    assert_eq!(looks, expected, "{statements:#?}");
 }

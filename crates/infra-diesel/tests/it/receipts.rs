@@ -199,11 +199,11 @@ async fn receipts_name_the_living_and_not_the_sender(db: TestDb) {
     world.mark_read(ada, group.conversation(), next.id, second).await.unwrap();
     let receipts = world.of_message(bob, sent.id, None, limit(9)).await.unwrap().items;
     let expected = [
-        Receipt { user: eve, username: "eve".to_owned(), seen_at: first },
         Receipt { user: bob, username: "bob".to_owned(), seen_at: second },
+        Receipt { user: eve, username: "eve".to_owned(), seen_at: first },
     ];
     assert_eq!(receipts, expected);
-    assert_eq!(seen_by(&world, bob, &next).await, [(eve, first), (ada, second)]);
+    assert_eq!(seen_by(&world, bob, &next).await, [(ada, second), (eve, first)]);
     world.delete_user(eve).await;
     assert_eq!(seen_by(&world, bob, &sent).await, [(bob, second)]);
     // Who has left has seen it all the same.
@@ -245,8 +245,8 @@ async fn receipts_come_in_pages(db: TestDb) {
     let ada = world.user("ada").await;
     let group = world.group(ada, "tea", Visibility::Public).await;
     let said = world.say(ada, Recipient::Group(group), "hello").await;
-    // Two at one moment, in the order of their ids.
-    let (early, late) = (now(), now());
+    // In the order of their ids, whenever they saw it.
+    let (early, late) = (crate::world::at(1_900_000_000_000_000), crate::world::at(1_900_000_000_000_001));
     let mut readers = Vec::new();
     for (n, when) in [late, early, early].into_iter().enumerate() {
         let reader = world.user(&format!("reader{n}")).await;
@@ -259,7 +259,7 @@ async fn receipts_come_in_pages(db: TestDb) {
     }
     let blind = world.user("blind").await;
     refused!(world.of_message(ada, more.id, Some(blind), limit(1)).await, "NotFound(User)");
-    readers.sort();
+    readers.sort_by_key(|(_, reader)| *reader);
     let (mut listed, mut after) = (Vec::new(), None);
     loop {
         let page = world.of_message(ada, more.id, after, limit(1)).await.unwrap();

@@ -285,6 +285,8 @@ async fn groups_of_a_deleted_owner_pass_to_the_heir_or_end(db: TestDb) {
     ] {
         let found = MemberRepository::list(&*world, viewer, group, None, limit(50)).await.unwrap();
         let found: Vec<_> = found.items.iter().map(|member| (member.user, member.role)).collect();
+        let mut expected = expected.to_vec();
+        expected.sort_by_key(|(user, _)| *user);
         assert_eq!(found, expected);
         let view = GroupRepository::find(&*world, viewer, group).await.unwrap().unwrap();
         assert_eq!(view.group.member_count, expected.len() as u64);

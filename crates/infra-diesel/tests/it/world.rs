@@ -6,6 +6,7 @@ use domain::groups::{
     Description, Group, GroupName, GroupRepository, Member, MemberRepository, NewGroup, NewMember, Role, Visibility,
 };
 use domain::messages::{Appended, Draft, DraftBody, Message, MessageLog, Recipient, Text};
+use domain::receipts::UnseenCount;
 use domain::sessions::{Session, SessionRepository};
 use domain::users::{Broadcasters, Email, NewUser, PasswordHash, ServerPolicy, User, UserRepository, Username};
 use domain::{ConversationId, Error, FileId, GroupId, Limit, MessageId, Result, Timestamp, UserId};
@@ -196,6 +197,11 @@ impl World {
 
     /// How many are unseen in a conversation, by the list of conversations and by the counts, which have to agree.
     pub async fn unseen_in(&self, user: UserId, of: ConversationId) -> u64 {
+        self.count_in(user, of).await.count
+    }
+
+    /// The same, with whether there are more.
+    pub async fn count_in(&self, user: UserId, of: ConversationId) -> UnseenCount {
         use domain::receipts::ReceiptRepository;
         let listed = self.conversations(user).await.into_iter().find(|found| found.id == of);
         let listed = listed.map(|found| (found.unseen, found.with));
@@ -206,8 +212,8 @@ impl World {
             }
             _ => unseen.groups.iter().find(|(id, ..)| id.conversation() == of).map(|(.., count)| *count),
         };
-        let listed = listed.map_or(0, |(count, _)| count);
-        assert_eq!(listed, counted.unwrap_or(0), "the list of conversations and the counts agree");
+        let listed = listed.map_or(UnseenCount::default(), |(count, _)| count);
+        assert_eq!(listed, counted.unwrap_or_default(), "the list of conversations and the counts agree");
         listed
     }
 

@@ -20,12 +20,36 @@ impl From<receipts::Receipt> for Receipt {
     }
 }
 
+/// Whether there are more than were counted; left out where there are not.
+fn no_more(more: &bool) -> bool {
+    !*more
+}
+
+/// How many one has not seen.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct UnseenCount {
+    /// Exact up to 1000, where counting stops.
+    #[schema(maximum = 1000)]
+    unseen_count: u64,
+    /// There are more.
+    #[serde(skip_serializing_if = "no_more")]
+    #[schema(required = false)]
+    unseen_more: bool,
+}
+
+impl From<receipts::UnseenCount> for UnseenCount {
+    fn from(unseen: receipts::UnseenCount) -> Self {
+        Self { unseen_count: unseen.count, unseen_more: unseen.more }
+    }
+}
+
 /// What one has not seen of another user.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct UnseenDirect {
     user_id: Id,
     username: String,
-    unseen_count: u64,
+    #[serde(flatten)]
+    unseen: UnseenCount,
 }
 
 /// What one has not seen of a group.
@@ -33,7 +57,8 @@ pub struct UnseenDirect {
 pub struct UnseenGroup {
     group_id: Id,
     group_name: String,
-    unseen_count: u64,
+    #[serde(flatten)]
+    unseen: UnseenCount,
 }
 
 /// What one has not seen.
@@ -41,26 +66,32 @@ pub struct UnseenGroup {
 pub struct Unseen {
     direct_messages: Vec<UnseenDirect>,
     group_messages: Vec<UnseenGroup>,
+    /// The sum of what is given.
     total: u64,
+    /// Some of them have more than is given.
+    #[serde(skip_serializing_if = "no_more")]
+    #[schema(required = false)]
+    unseen_more: bool,
 }
 
 impl From<receipts::Unseen> for Unseen {
     fn from(unseen: receipts::Unseen) -> Self {
         let total = unseen.total();
-        let direct = |(user, username, unseen_count): (domain::UserId, _, _)| UnseenDirect {
+        let direct = |(user, username, unseen): (domain::UserId, _, receipts::UnseenCount)| UnseenDirect {
             user_id: Id(user.0),
             username,
-            unseen_count,
+            unseen: unseen.into(),
         };
-        let group = |(group, group_name, unseen_count): (domain::GroupId, _, _)| UnseenGroup {
+        let group = |(group, group_name, unseen): (domain::GroupId, _, receipts::UnseenCount)| UnseenGroup {
             group_id: Id(group.0),
             group_name,
-            unseen_count,
+            unseen: unseen.into(),
         };
         Self {
             direct_messages: unseen.direct.into_iter().map(direct).collect(),
             group_messages: unseen.groups.into_iter().map(group).collect(),
-            total,
+            total: total.count,
+            unseen_more: total.more,
         }
     }
 }
@@ -79,7 +110,8 @@ pub struct Conversation {
     group: Option<Group>,
     #[schema(required)]
     last_message: Option<Message>,
-    unseen_count: u64,
+    #[serde(flatten)]
+    unseen: UnseenCount,
     update: i64,
     updated_at: Time,
 }
@@ -98,7 +130,7 @@ impl Conversation {
             user,
             group,
             last_message: conversation.last_message.map(Message::from),
-            unseen_count: conversation.unseen,
+            unseen: conversation.unseen.into(),
             update: conversation.update,
             updated_at: Time(conversation.active_at),
         }
@@ -108,22 +140,36 @@ impl Conversation {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use domain::events::Revision;
     use domain::{ConversationId, GroupId, Timestamp, UserId};
     use serde_json::json;
     use uuid::Uuid;
 
     #[test]
     fn unseen_counts_are_listed_with_their_sum() {
-        let unseen = receipts::Unseen {
-            direct: vec![(UserId(Uuid::nil()), "ada".to_owned(), 2)],
-            groups: vec![(GroupId(Uuid::max()), "all".to_owned(), 3)],
+        let count = |count, more| receipts::UnseenCount { count, more };
+        let mut unseen = receipts::Unseen {
+            direct: vec![(UserId(Uuid::nil()), "ada".to_owned(), count(2, false))],
+            groups: vec![(GroupId(Uuid::max()), "all".to_owned(), count(3, false))],
         };
         assert_eq!(
-            serde_json::to_value(Unseen::from(unseen)).unwrap(),
+            serde_json::to_value(Unseen::from(unseen.clone())).unwrap(),
             json!({
                 "direct_messages": [{"user_id": Uuid::nil().to_string(), "username": "ada", "unseen_count": 2}],
                 "group_messages": [{"group_id": Uuid::max().to_string(), "group_name": "all", "unseen_count": 3}],
                 "total": 5,
+            })
+        );
+        unseen.direct[0].2 = count(1000, true);
+        assert_eq!(
+            serde_json::to_value(Unseen::from(unseen)).unwrap(),
+            json!({
+                "direct_messages": [{
+                    "user_id": Uuid::nil().to_string(), "username": "ada", "unseen_count": 1000, "unseen_more": true,
+                }],
+                "group_messages": [{"group_id": Uuid::max().to_string(), "group_name": "all", "unseen_count": 3}],
+                "total": 1003,
+                "unseen_more": true,
             })
         );
     }
@@ -134,8 +180,9 @@ mod tests {
             id: ConversationId::BROADCAST,
             with: With::Everybody,
             last_message: None,
-            unseen: 0,
+            unseen: receipts::UnseenCount::default(),
             update: 4,
+            activity: conversations::Activity { revision: Revision(1), nth: 0 },
             active_at: Timestamp::from_micros(0).unwrap(),
         };
         assert_eq!(

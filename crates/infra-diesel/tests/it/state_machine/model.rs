@@ -17,12 +17,14 @@ pub struct Seat {
     /// What was said up to here is none of one's unseen.
     pub joined_after: i64,
     pub joined_at: Timestamp,
+    /// By which call.
+    pub joined_by: u64,
     pub updated_at: Timestamp,
 }
 
 impl Seat {
-    pub fn new(role: Role, joined_after: i64, at: Timestamp) -> Self {
-        Self { role, joined_after, joined_at: at, updated_at: at }
+    pub fn new(role: Role, joined_after: i64, at: Timestamp, joined_by: u64) -> Self {
+        Self { role, joined_after, joined_at: at, joined_by, updated_at: at }
     }
 }
 
@@ -58,6 +60,8 @@ pub struct Conversation {
     pub kind: Kind,
     pub update: i64,
     pub active_at: Option<Timestamp>,
+    /// By which call the last message was sent.
+    pub sent_by: Option<u64>,
     pub seats: BTreeMap<UserId, Seat>,
     pub said: Vec<Said>,
     pub deleted_at: Option<Timestamp>,
@@ -65,7 +69,16 @@ pub struct Conversation {
 
 impl Conversation {
     pub fn new(id: ConversationId, kind: Kind) -> Self {
-        Self { id, kind, update: 0, active_at: None, seats: BTreeMap::new(), said: Vec::new(), deleted_at: None }
+        Self {
+            id,
+            kind,
+            update: 0,
+            active_at: None,
+            sent_by: None,
+            seats: BTreeMap::new(),
+            said: Vec::new(),
+            deleted_at: None,
+        }
     }
 
     fn next(&mut self) -> i64 {
@@ -92,17 +105,20 @@ impl Conversation {
 pub struct Model {
     pub users: BTreeMap<UserId, User>,
     pub conversations: BTreeMap<ConversationId, Conversation>,
+    /// How many calls were answered: what comes later was committed later, whatever the clock says.
+    pub calls: u64,
 }
 
 impl Default for Model {
     fn default() -> Self {
         let broadcast = Conversation::new(ConversationId::BROADCAST, Kind::Broadcast);
-        Self { users: BTreeMap::new(), conversations: BTreeMap::from([(broadcast.id, broadcast)]) }
+        Self { users: BTreeMap::new(), conversations: BTreeMap::from([(broadcast.id, broadcast)]), calls: 0 }
     }
 }
 
 impl Model {
     pub fn answer(&mut self, call: &Call) -> String {
+        self.calls += 1;
         match call.clone() {
             Call::SignUp(new) => shown(self.sign_up(new)),
             Call::ChangeProfile(user, change, at) => shown(self.change_profile(user, change, at)),
@@ -130,7 +146,7 @@ impl Model {
             Call::Changes(viewer, of, after, limit) => shown(self.changes(viewer, of, after, limit)),
             Call::Receipts(viewer, id) => shown(self.receipts(viewer, id)),
             Call::Unseen(user) => shown(Ok(in_order(self.unseen(user)))),
-            Call::Conversations(user, before, limit) => shown(Ok(self.list_conversations(user, before, limit))),
+            Call::Conversations(user, behind, limit) => shown(Ok(self.list_conversations(user, behind, limit))),
         }
     }
 
@@ -252,22 +268,23 @@ impl Model {
             if let Some((in_, said)) = sent {
                 if self.destination(draft.sender, draft.recipient) != Some(in_.id) {
                     self.may_send(&draft)?;
+                    self.check_reply(&draft)?;
                     return Conflict::KeyReused.err();
                 }
                 self.readable(draft.sender, in_.id).or(draft.recipient.not_found().err())?;
                 let same = said.sent_with == draft.body.content() && said.reply_to == draft.reply_to;
                 if !same || said.deleted_at.is_some() {
+                    if said.reply_to != draft.reply_to {
+                        self.check_reply(&draft)?;
+                    }
                     return Conflict::KeyReused.err();
                 }
                 return Ok(Appended::Replayed(self.message(in_, said)));
             }
         }
         let entry = self.may_send(&draft)?;
+        self.check_reply(&draft)?;
         let destination = self.destination(draft.sender, draft.recipient);
-        if let Some(answered) = draft.reply_to {
-            let in_ = destination.and_then(|id| self.conversations.get(&id)).ok_or(NotFound::Message)?;
-            in_.live().find(|said| said.id == answered).ok_or(NotFound::Message)?;
-        }
         if let (Entry::Joins, Recipient::Group(group)) = (entry, draft.recipient) {
             self.join(group, draft.sender, Role::Member, draft.at);
         }
@@ -276,13 +293,14 @@ impl Model {
             let (one, two) = (draft.sender.min(other), draft.sender.max(other));
             let mut begun = Conversation::new(of, Kind::Direct(one, two));
             for user in [one, two] {
-                begun.seats.insert(user, Seat::new(Role::Member, 0, draft.at));
+                begun.seats.insert(user, Seat::new(Role::Member, 0, draft.at, self.calls));
             }
             self.conversations.insert(of, begun);
         }
         let in_ = self.conversations.get_mut(&of).unwrap();
         let seq = in_.next();
         in_.active_at = in_.active_at.max(Some(draft.at));
+        in_.sent_by = Some(self.calls);
         let words = draft.body.content().to_owned();
         in_.said.push(Said {
             id: draft.id,
@@ -303,6 +321,13 @@ impl Model {
         Ok(Appended::Stored(self.message(in_, said)))
     }
 
+    fn check_reply(&self, draft: &Draft) -> Result<()> {
+        let Some(answered) = draft.reply_to else { return Ok(()) };
+        let destination = self.destination(draft.sender, draft.recipient);
+        let in_ = destination.and_then(|id| self.conversations.get(&id)).ok_or(NotFound::Message)?;
+        Ok(in_.live().find(|said| said.id == answered).map(drop).ok_or(NotFound::Message)?)
+    }
+
     fn may_send(&self, draft: &Draft) -> Result<Entry> {
         match draft.recipient {
             Recipient::User(other) => self.living_user(other).map(|_| Entry::Member),
@@ -318,6 +343,7 @@ impl Model {
         let (in_, index) = self.said_mut(id);
         let update = in_.next();
         let said = &mut in_.said[index];
+        let at = at.max(said.updated_at);
         (said.words, said.update, said.updated_at, said.edited_at) = (words, update, at, Some(at));
         let (in_, said) = self.visible(actor, id)?;
         Ok(self.message(in_, said))
@@ -329,6 +355,7 @@ impl Model {
         let (in_, index) = self.said_mut(id);
         let update = in_.next();
         let said = &mut in_.said[index];
+        let at = at.max(said.updated_at);
         (said.update, said.updated_at, said.deleted_at) = (update, at, Some(at));
         Ok(())
     }
@@ -338,6 +365,7 @@ impl Model {
         self.access(reader, in_)?.may_mark()?;
         if said.sender != reader {
             let (in_, index) = self.said_mut(id);
+            let at = at.max(in_.said[index].created_at);
             in_.said[index].seen.entry(reader).or_insert(at);
         }
         Ok(())
@@ -349,6 +377,7 @@ impl Model {
         self.access(reader, in_)?.may_mark()?;
         let in_ = self.conversations.get_mut(&of).unwrap();
         let joined_after = in_.seats.get(&reader).map_or(0, |seat| seat.joined_after);
+        let at = in_.said.iter().find(|said| said.seq == place).map_or(at, |said| at.max(said.created_at));
         for said in in_.said.iter_mut().filter(|said| said.seq > joined_after && said.seq <= place) {
             said.seen.entry(reader).or_insert(at);
         }

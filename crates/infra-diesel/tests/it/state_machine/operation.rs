@@ -2,7 +2,8 @@
 
 use super::model::Model;
 use crate::world::{at, delete_user, limit};
-use domain::conversations::{ConversationCursor, ConversationRepository};
+use domain::conversations::{Activity, ConversationCursor, ConversationRepository};
+use domain::events::Revision;
 use domain::groups::{
     Description, GroupChange, GroupName, GroupNamePrefix, GroupRepository, MemberRepository, NewGroup, NewMember, Role,
     Visibility,
@@ -124,7 +125,8 @@ pub enum Call {
     Changes(UserId, ConversationId, i64, Limit),
     Receipts(UserId, MessageId),
     Unseen(UserId),
-    Conversations(UserId, Option<ConversationCursor>, Limit),
+    /// Behind one of them, if it is in the list.
+    Conversations(UserId, Option<ConversationId>, Limit),
 }
 
 /// An answer as text: refusals tell their kind.
@@ -132,10 +134,13 @@ pub fn shown<T: std::fmt::Debug>(answer: domain::Result<T>) -> String {
     format!("{answer:?}")
 }
 
+/// Stands for the place of a conversation in a list.
+pub const SOMEWHEN: Activity = Activity { revision: Revision(0), nth: 0 };
+
 /// Counts come in no promised order.
 pub fn in_order(mut unseen: Unseen) -> Unseen {
-    unseen.direct.sort();
-    unseen.groups.sort();
+    unseen.direct.sort_by_key(|(user, ..)| *user);
+    unseen.groups.sort_by_key(|(group, ..)| *group);
     unseen
 }
 
@@ -181,8 +186,13 @@ impl Call {
                 shown(store.of_message(viewer, id, None, limit(200)).await.map(|page| page.items))
             }
             Self::Unseen(user) => shown(store.unseen(user).await.map(in_order)),
-            Self::Conversations(user, before, limit) => {
-                shown(ConversationRepository::list(store, user, before, limit).await)
+            Self::Conversations(user, behind, most) => {
+                let all = ConversationRepository::list(store, user, None, limit(200)).await.unwrap().items;
+                let before = all.iter().find(|listed| Some(listed.id) == behind).map(ConversationCursor::behind);
+                let mut page = ConversationRepository::list(store, user, before, most).await;
+                // The order is compared; by what numbers each database has it is its own.
+                page.iter_mut().flat_map(|page| &mut page.items).for_each(|listed| listed.activity = SOMEWHEN);
+                shown(page)
             }
         }
     }
@@ -354,8 +364,7 @@ impl Known {
             Kind::Receipts => Call::Receipts(actor, message?),
             Kind::Unseen => Call::Unseen(actor),
             Kind::Conversations => {
-                let before = conversation.filter(|_| sometimes).map(|id| ConversationCursor { active_at: now, id });
-                Call::Conversations(actor, before, size)
+                Call::Conversations(actor, conversation.filter(|_| sometimes), size)
             }
         })
     }

@@ -151,7 +151,7 @@ impl Model {
             updated_at: new.at,
         };
         let mut conversation = Conversation::new(new.id.conversation(), Kind::Group(group.clone()));
-        conversation.seats.insert(new.owner, Seat::new(Role::Owner, 0, new.at));
+        conversation.seats.insert(new.owner, Seat::new(Role::Owner, 0, new.at, self.calls));
         self.conversations.insert(conversation.id, conversation);
         Ok(group)
     }
@@ -195,8 +195,9 @@ impl Model {
     }
 
     pub fn join(&mut self, group: GroupId, user: UserId, role: Role, at: Timestamp) {
+        let calls = self.calls;
         let conversation = self.conversation_mut(group);
-        conversation.seats.insert(user, Seat::new(role, conversation.update, at));
+        conversation.seats.insert(user, Seat::new(role, conversation.update, at, calls));
     }
 
     pub fn change_role(
@@ -288,10 +289,10 @@ impl Model {
         limit: Limit,
     ) -> Result<Page<Member>> {
         self.standing(viewer, group)?;
-        let key = |id: UserId| self.users.get(&id).map(|user| user.username.key());
-        let after = after.map(|id| key(id).ok_or(NotFound::User)).transpose()?;
-        let mut members: Vec<UserId> = self.seats(group).keys().copied().filter(|user| key(*user) > after).collect();
-        members.sort_by_key(|user| key(*user));
-        Ok(page(members.into_iter().map(|user| self.member(group, user)), limit))
+        if let Some(after) = after {
+            self.users.get(&after).ok_or(NotFound::User)?;
+        }
+        let members = self.seats(group).keys().copied().filter(|user| Some(*user) > after);
+        Ok(page(members.map(|user| self.member(group, user)), limit))
     }
 }

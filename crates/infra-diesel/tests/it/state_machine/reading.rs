@@ -1,12 +1,18 @@
 //! The model's lists: pages, changes, receipts, counts, conversations.
 
 use super::model::{Conversation, Kind, Model, Said};
+use super::operation::SOMEWHEN;
 use super::people::page;
-use domain::conversations::{self, ConversationCursor, With};
+use domain::conversations::{self, With};
 use domain::groups::GroupView;
 use domain::messages::{ChangeEntry, Changes, Cursor, Message, Recipient, Tombstone, Window};
-use domain::receipts::{Receipt, Unseen};
+use domain::receipts::{Receipt, Unseen, UnseenCount};
 use domain::{ConversationId, GroupId, Limit, MessageId, NotFound, Page, Result, UserId};
+
+/// All are far fewer than are counted.
+fn counted(in_: &Conversation, user: UserId) -> UnseenCount {
+    UnseenCount { count: in_.unseen(user), more: false }
+}
 
 impl Model {
     pub fn page(&self, viewer: UserId, of: Recipient, window: Window) -> Result<Page<Message>> {
@@ -55,9 +61,8 @@ impl Model {
 
     pub fn receipts(&self, viewer: UserId, id: MessageId) -> Result<Vec<Receipt>> {
         let (_, said) = self.visible(viewer, id)?;
-        let mut readers: Vec<_> = said.seen.iter().filter(|(user, _)| **user != said.sender).collect();
-        readers.sort_by_key(|(user, seen_at)| (**seen_at, **user));
-        let living = readers.into_iter().filter_map(|(user, seen_at)| {
+        let readers = said.seen.iter().filter(|(user, _)| **user != said.sender);
+        let living = readers.filter_map(|(user, seen_at)| {
             let user = self.living_user(*user).ok()?;
             Some(Receipt { user: user.id, username: user.username.to_string(), seen_at: *seen_at })
         });
@@ -74,10 +79,10 @@ impl Model {
         let mut unseen = Unseen::default();
         for in_ in self.own(user).filter(|in_| in_.unseen(user) > 0) {
             match &in_.kind {
-                Kind::Group(group) => unseen.groups.push((group.id, group.name.to_string(), in_.unseen(user))),
+                Kind::Group(group) => unseen.groups.push((group.id, group.name.to_string(), counted(in_, user))),
                 Kind::Direct(a, b) => {
                     let other = &self.users[if *a == user { b } else { a }];
-                    unseen.direct.push((other.id, other.profile().username, in_.unseen(user)));
+                    unseen.direct.push((other.id, other.profile().username, counted(in_, user)));
                 }
                 Kind::Broadcast => {}
             }
@@ -88,14 +93,17 @@ impl Model {
     pub fn list_conversations(
         &self,
         user: UserId,
-        before: Option<ConversationCursor>,
+        behind: Option<ConversationId>,
         limit: Limit,
     ) -> Page<conversations::Conversation> {
         let broadcast = self.conversations.get(&ConversationId::BROADCAST).filter(|in_| in_.active_at.is_some());
         let active = |in_: &Conversation| in_.active_at.unwrap_or_else(|| in_.seats[&user].joined_at);
+        let activity = |in_: &Conversation| in_.sent_by.unwrap_or_else(|| in_.seats[&user].joined_by);
         let mut mine: Vec<&Conversation> = self.own(user).chain(broadcast).collect();
-        mine.sort_by_key(|in_| std::cmp::Reverse((active(in_), in_.id)));
-        mine.retain(|in_| before.is_none_or(|cursor| (active(in_), in_.id) < (cursor.active_at, cursor.id)));
+        mine.sort_by_key(|in_| std::cmp::Reverse((activity(in_), in_.id)));
+        if let Some(place) = mine.iter().position(|in_| Some(in_.id) == behind) {
+            mine.drain(..=place);
+        }
         let listed = mine.into_iter().map(|in_| conversations::Conversation {
             id: in_.id,
             with: match &in_.kind {
@@ -107,8 +115,9 @@ impl Model {
                 Kind::Broadcast => With::Everybody,
             },
             last_message: in_.live().next_back().map(|said| self.message(in_, said)),
-            unseen: if let Kind::Broadcast = in_.kind { 0 } else { in_.unseen(user) },
+            unseen: if let Kind::Broadcast = in_.kind { UnseenCount::default() } else { counted(in_, user) },
             update: in_.update,
+            activity: SOMEWHEN,
             active_at: active(in_),
         });
         page(listed, limit)

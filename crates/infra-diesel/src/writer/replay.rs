@@ -1,0 +1,105 @@
+//! Messages that are sent again under the same idempotency key.
+
+use super::append::{AppendBatch, Counted};
+use crate::error::DbResult;
+use crate::rows::{find_message, full_message};
+use crate::schema::messages;
+use crate::sql_types::Id;
+use diesel::prelude::*;
+use domain::messages::{Attachment, Body, Draft, DraftBody, Message, Recipient, StoredSend};
+use domain::{ConversationId, MessageId};
+use sha2::{Digest, Sha256};
+
+/// The digest that stands for the content a message was sent with, once that is no longer stored.
+pub fn content_digest(content: &str) -> [u8; 32] {
+    Sha256::digest(content.as_bytes()).into()
+}
+
+/// The file that a draft names.
+fn carried(draft: &Draft) -> Option<Id> {
+    match &draft.body {
+        DraftBody::Attachment(Attachment::Stored { file, .. }, _) => Some((*file).into()),
+        DraftBody::Attachment(Attachment::Uploaded(_), _) | DraftBody::Text(_) => None,
+    }
+}
+
+impl AppendBatch<'_> {
+    /// The message that was sent under the draft's key before, if the draft is a retry of it.
+    pub(super) fn replay(&mut self, draft: &Draft) -> DbResult<Option<Message>> {
+        let Some(key) = &draft.key else { return Ok(None) };
+        if self.keys.contains(&(draft.sender, key.as_str().to_owned())) {
+            self.insert_rows()?;
+        }
+        let stored: Option<(Id, Id, Option<Vec<u8>>)> = messages::table
+            .filter(messages::sender_id.eq(Id::from(draft.sender)).and(messages::client_id.eq(key.as_str())))
+            .select((messages::id, messages::conversation_id, messages::sent_digest))
+            .first(self.conn)
+            .optional()?;
+        let Some((id, stored_in, sent_digest)) = stored else { return Ok(None) };
+        let goes_to = match draft.recipient {
+            Recipient::User(receiver) => self.direct(draft.sender, receiver)?,
+            Recipient::Group(group) => Some(group.conversation()),
+            Recipient::Everybody => Some(ConversationId::BROADCAST),
+        };
+        if goes_to != Some(stored_in.into()) {
+            self.check_before_conflict(draft, None, None)?;
+            return Ok(domain::Conflict::KeyReused.err()?);
+        }
+        let role = self.role(stored_in.into(), draft.sender)?;
+        let Some(Counted { row: conversation, .. }) = self.conversation(stored_in.into())? else {
+            return Ok(draft.recipient.not_found().err()?);
+        };
+        let conversation = conversation.clone();
+        conversation.access(draft.sender, role)?.may_read().or_else(|_| draft.recipient.not_found().err())?;
+        let Some(found) = find_message(self.conn, id.into())? else { return Ok(None) };
+        let same_content = match &sent_digest {
+            Some(digest) => digest[..] == content_digest(draft.body.content()),
+            None => found.0.content == draft.body.content(),
+        };
+        let mut stored = StoredSend {
+            conversation: stored_in.into(),
+            same_content,
+            attachment: None,
+            reply_to: found.0.reply_to.map(Into::into),
+            deleted: found.0.deleted_at.is_some(),
+        };
+        // Of what was deleted, nobody may know any more what it carried: what it is asked to carry, then.
+        let forgotten = stored.deleted && found.0.file_id.is_none() && found.0.message_type != "text";
+        let file = if forgotten { carried(draft) } else { found.0.file_id };
+        let reply_to = stored.reply_to;
+        if stored.deleted {
+            // What it carried may be gone with it.
+            self.check_before_conflict(draft, file, reply_to)?;
+            stored.is_retried_by(draft, goes_to)?;
+        }
+        let message = full_message(&conversation, found)?;
+        stored.attachment = match &message.body {
+            Body::Text(_) => None,
+            Body::Attachment { kind, file, .. } => Some((*kind, file)),
+        };
+        let retried = stored.is_retried_by(draft, goes_to);
+        if retried.is_err() {
+            self.check_before_conflict(draft, file, reply_to)?;
+        }
+        retried?;
+        Ok(Some(message))
+    }
+
+    /// Whatever a draft under a used key names has to exist, and be allowed, before the key can be the wrong one. What the message
+    /// under that key carries or answers may be gone since.
+    fn check_before_conflict(
+        &mut self,
+        draft: &Draft,
+        known: Option<Id>,
+        answered: Option<MessageId>,
+    ) -> DbResult<()> {
+        let (conversation, _) = self.destination(draft)?;
+        if draft.reply_to != answered {
+            self.check_reply(draft, conversation)?;
+        }
+        if carried(draft).is_some_and(|file| Some(file) != known) {
+            self.body(draft)?;
+        }
+        self.check_broadcast(draft)
+    }
+}
