@@ -210,12 +210,14 @@ impl ExportReader for Store {
 
     async fn sent(&self, user: UserId, from: Option<Walked>) -> Result<Stage<Message>> {
         let me = Id::from(user);
-        self.snapshot_for(user, move |conn| walk(conn, me, from, |conn, of, seq, most| sent(conn, me, of, seq, most))).await
+        self.snapshot_for(user, move |conn| walk(conn, me, from, |conn, of, seq, most| sent(conn, me, of, seq, most)))
+            .await
     }
 
     async fn seen(&self, user: UserId, from: Option<Walked>) -> Result<Stage<SeenStretch>> {
         let me = Id::from(user);
-        self.snapshot_for(user, move |conn| walk(conn, me, from, |conn, of, seq, most| seen(conn, me, of, seq, most))).await
+        self.snapshot_for(user, move |conn| walk(conn, me, from, |conn, of, seq, most| seen(conn, me, of, seq, most)))
+            .await
     }
 
     async fn files(&self, user: UserId, after: Option<FileId>) -> Result<Page<File>> {

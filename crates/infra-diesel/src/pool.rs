@@ -311,7 +311,9 @@ mod tests {
     }
 
     /// A read that says that it has begun, and ends when it is told to.
-    fn held(begun: &mpsc::Sender<()>) -> (mpsc::Sender<()>, impl Fn(&mut AnyConnection) -> DbResult<()> + Send + use<>) {
+    fn held(
+        begun: &mpsc::Sender<()>,
+    ) -> (mpsc::Sender<()>, impl Fn(&mut AnyConnection) -> DbResult<()> + Send + use<>) {
         let (end, wait) = mpsc::channel::<()>();
         let (begun, wait) = (begun.clone(), Mutex::new(wait));
         (end, move |_: &mut AnyConnection| {

@@ -50,7 +50,8 @@ pub struct UnseenColumns {
 impl UnseenColumns {
     /// How many are unseen.
     pub fn count(&self) -> UnseenCount {
-        let looked_at_all = self.first_unseen.is_none_or(|first| self.last_seq < first + i64::from(UnseenCount::PLACES));
+        let looked_at_all =
+            self.first_unseen.is_none_or(|first| self.last_seq < first + i64::from(UnseenCount::PLACES));
         UnseenCount::from_surplus(count(self.unseen), looked_at_all)
     }
 

@@ -287,7 +287,8 @@ async fn what_is_deleted_between_two_pages_hides_nothing() {
     let server = Server::start().await;
     let ada = server.user("ada").await;
     let group = ada.group("us", "private").await;
-    for (query, cursor) in [("&offset=0", "after"), ("", "after"), ("&offset=2", "after"), ("&before=latest", "before")] {
+    for (query, cursor) in [("&offset=0", "after"), ("", "after"), ("&offset=2", "after"), ("&before=latest", "before")]
+    {
         let mut sent = Vec::new();
         for n in 0..12 {
             let body = json!({"group_id": group, "content": n.to_string()});

@@ -361,7 +361,8 @@ impl Window {
     /// [`Invalid`] naming `offset` where it is more than [`MOST_OFFSET`].
     pub fn from_oldest(offset: u64, limit: Limit) -> Result<Self, Invalid> {
         if offset > MOST_OFFSET {
-            let sentence = format!("offset must be at most {MOST_OFFSET}: page by the cursors before and after instead");
+            let sentence =
+                format!("offset must be at most {MOST_OFFSET}: page by the cursors before and after instead");
             return Err(Invalid::new("offset", sentence));
         }
         Ok(Self::Offset { offset, limit })

@@ -52,7 +52,8 @@ const SQLITE_PRAGMAS: &str = "
 
 /// Statements are short and look for a few rows by an index. A planner that never looked at the tables, or last did when they
 /// were small, thinks of walking over them instead, which costs the more the sooner they grow. So it is told not to.
-const POSTGRES_PLANS: &str = "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; SET jit = off;";
+const POSTGRES_PLANS: &str =
+    "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; SET jit = off;";
 /// For what reads whole tables.
 const POSTGRES_OWN_PLANS: &str = "RESET enable_seqscan; RESET enable_hashjoin; RESET enable_mergejoin; RESET jit;";
 
@@ -87,7 +88,9 @@ impl AnyConnection {
                     make_private(path);
                 }
                 if !deadline::watch_connections() {
-                    return Err(diesel::ConnectionError::BadConnection("SQLite takes no time limit for reads".to_owned()));
+                    return Err(diesel::ConnectionError::BadConnection(
+                        "SQLite takes no time limit for reads".to_owned(),
+                    ));
                 }
                 let mut conn = SqliteConnection::establish(&path.to_string_lossy())?;
                 set_up(&mut conn, SQLITE_PRAGMAS)?;

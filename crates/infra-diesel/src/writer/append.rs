@@ -265,8 +265,7 @@ impl<'a> AppendBatch<'a> {
         counted.row.update += 1;
         counted.row.last_seq = counted.row.update;
         // On Postgres, a transaction that began earlier may have waited for one that began later.
-        (counted.row.sent_revision, counted.row.sent_nth) =
-            sent.max((counted.row.sent_revision, counted.row.sent_nth));
+        (counted.row.sent_revision, counted.row.sent_nth) = sent.max((counted.row.sent_revision, counted.row.sent_nth));
         // The clock may jump back; what a conversation tells of itself must not.
         counted.row.active_at = counted.row.active_at.max(Some(at));
         counted.dirty = true;

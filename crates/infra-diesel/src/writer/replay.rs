@@ -87,12 +87,7 @@ impl AppendBatch<'_> {
 
     /// Whatever a draft under a used key names has to exist, and be allowed, before the key can be the wrong one. What the message
     /// under that key carries or answers may be gone since.
-    fn check_before_conflict(
-        &mut self,
-        draft: &Draft,
-        known: Option<Id>,
-        answered: Option<MessageId>,
-    ) -> DbResult<()> {
+    fn check_before_conflict(&mut self, draft: &Draft, known: Option<Id>, answered: Option<MessageId>) -> DbResult<()> {
         let (conversation, _) = self.destination(draft)?;
         if draft.reply_to != answered {
             self.check_reply(draft, conversation)?;

@@ -350,9 +350,7 @@ impl QueryFragment<Pg> for WriteCounters {
         out.push_bind_param::<Array<BigInt>, _>(&self.sent_revision)?;
         out.push_sql(", ");
         out.push_bind_param::<Array<BigInt>, _>(&self.sent_nth)?;
-        out.push_sql(
-            ") AS new(id, counter, last_seq, active_at, sent_revision, sent_nth) WHERE c.id = new.id",
-        );
+        out.push_sql(") AS new(id, counter, last_seq, active_at, sent_revision, sent_nth) WHERE c.id = new.id");
         Ok(())
     }
 }

@@ -363,9 +363,7 @@ impl Known {
             }
             Kind::Receipts => Call::Receipts(actor, message?),
             Kind::Unseen => Call::Unseen(actor),
-            Kind::Conversations => {
-                Call::Conversations(actor, conversation.filter(|_| sometimes), size)
-            }
+            Kind::Conversations => Call::Conversations(actor, conversation.filter(|_| sometimes), size),
         })
     }
 
