@@ -5,7 +5,7 @@ use httparse::{EMPTY_HEADER, Header, Status};
 
 /// As many headers as are read by who answers.
 const MOST_HEADERS: usize = 96;
-/// The one place where another protocol is spoken.
+/// How the one path ends where another protocol is spoken; what stands before it, the routes judge.
 const SOCKETS: &str = "/ws";
 
 /// What follows a head.
@@ -63,8 +63,11 @@ pub fn read(bytes: &[u8]) -> Result<Option<Head>, Unreadable> {
     };
     let upgrade = if request.headers.iter().any(|header| is(header, "upgrade") || has_option(header, "upgrade")) {
         let path = request.path.unwrap_or_default().split('?').next().unwrap_or_default();
-        let socket =
-            later && method == "GET" && path == SOCKETS && body == Body::None && asks_for_socket(request.headers);
+        let socket = later
+            && method == "GET"
+            && path.ends_with(SOCKETS)
+            && body == Body::None
+            && asks_for_socket(request.headers);
         if socket { Upgrade::Socket } else { Upgrade::Foreign }
     } else {
         Upgrade::None
@@ -95,6 +98,8 @@ pub fn rewritten(bytes: &[u8], upgrade: Upgrade) -> Vec<u8> {
             if !left.is_empty() {
                 line(header.name, &left.join(&b", "[..]));
             }
+        } else if upgrade == Upgrade::Socket && is(header, "content-length") {
+            // It says that there is no body.
         } else if upgrade == Upgrade::Socket || !(is(header, "upgrade") || is(header, "http2-settings")) {
             line(header.name, header.value);
         }
@@ -128,8 +133,7 @@ fn asks_for_socket(headers: &[Header<'_>]) -> bool {
         is(header, "upgrade") && options(header.value).any(|token| token.eq_ignore_ascii_case(b"websocket"))
     };
     let only = headers.iter().filter(|header| is(header, "upgrade")).count() == 1;
-    let none = !headers.iter().any(|header| is(header, "content-length") || is(header, "transfer-encoding"));
-    only && none && headers.iter().any(websocket) && headers.iter().any(|header| has_option(header, "upgrade"))
+    only && headers.iter().any(websocket) && headers.iter().any(|header| has_option(header, "upgrade"))
 }
 
 /// What follows these headers, by the same rules as for who answers: what could be read in two ways is refused.
@@ -196,7 +200,7 @@ mod tests {
             (
                 "GET /ws HTTP/1.1\nupgrade: websocket\nconnection: upgrade\ncontent-length: 0",
                 Body::None,
-                Upgrade::Foreign,
+                Upgrade::Socket,
             ),
         ] {
             let bytes = head(lines);
@@ -231,7 +235,7 @@ mod tests {
                      HTTP2-Settings: AAMAAABk\nX: y";
         let left = "POST /x HTTP/1.1\nHost: x\nConnection: close\nX: y";
         assert_eq!(rewritten(head(lines).as_bytes(), Upgrade::Foreign), head(left).as_bytes());
-        let lines = "GET /ws HTTP/1.1\nhost: x\nconnection: Upgrade\nupgrade: websocket";
+        let lines = "GET /ws HTTP/1.1\nhost: x\ncontent-length: 0\nconnection: Upgrade\nupgrade: websocket";
         let left = "GET /ws HTTP/1.1\nhost: x\nupgrade: websocket\ntransfer-encoding: chunked";
         assert_eq!(rewritten(head(lines).as_bytes(), Upgrade::Socket), head(left).as_bytes());
     }

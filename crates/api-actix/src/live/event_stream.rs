@@ -5,7 +5,6 @@ use super::frames::json_of;
 use super::handshake::{self, SinceQuery, Visitor};
 use crate::app::UseCases;
 use crate::http::error::ApiError;
-use crate::http::middleware::chain;
 use crate::http::openapi::Refused;
 use crate::live::cursor::Cursor;
 use actix_web::body::{BodySize, MessageBody};
@@ -16,7 +15,6 @@ use infra_live::{End, Frame, Link, Outgoing, Transport};
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use tracing::error;
 
 /// Carries events to the client as Server-Sent Events.
 ///
@@ -48,7 +46,7 @@ pub async fn events(app: web::Data<UseCases>, request: HttpRequest) -> Result<Ht
     actix_web::rt::spawn(async move {
         let Visitor { caller, since, .. } = visitor;
         if let Err(fault) = catch_up(&app, &shard, &connection, &caller, since).await {
-            error!(fault = chain(&fault), "a connection could not begin");
+            handshake::log(&fault);
             connection.outbox.close();
         }
     });

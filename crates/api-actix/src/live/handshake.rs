@@ -4,6 +4,7 @@ use super::cursor;
 use crate::clock::SystemClock;
 use crate::http::error::ApiError;
 use crate::http::extract::{Query, authenticate_token, bearer};
+use crate::http::middleware::chain;
 use crate::http::origin::Origins;
 use crate::telemetry::METRICS;
 use actix_web::http::header::{self, HeaderMap};
@@ -14,6 +15,7 @@ use infra_live::{Link, Refused, Shard, Transport};
 use serde::Deserialize;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
+use tracing::{error, warn};
 use utoipa::IntoParams;
 
 /// The subprotocol that we speak.
@@ -71,6 +73,14 @@ pub fn attach(request: &HttpRequest, visitor: &Visitor, by: Transport) -> Result
         }
         Err(Refused::Full) => Err(Unavailable::Overloaded.into()),
         Err(Refused::Stopping) => Err(Unavailable::Stopping.into()),
+    }
+}
+
+/// Says why a connection could not begin. What many clients at once can bring about is no fault.
+pub fn log(fault: &Error) {
+    match fault {
+        Error::Unavailable(reason) => warn!(%reason, "a connection could not begin"),
+        fault => error!(fault = chain(fault), "a connection could not begin"),
     }
 }
 

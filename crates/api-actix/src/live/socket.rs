@@ -7,7 +7,6 @@ use super::ops::Operator;
 use crate::app::UseCases;
 use crate::connection::SharedGate;
 use crate::http::error::ApiError;
-use crate::http::middleware::chain;
 use crate::http::openapi::Refused;
 use crate::limits::Limits;
 use actix_http::ws::{CloseCode, CloseReason, HandshakeError, Parser, handshake_response, verify_handshake};
@@ -22,7 +21,6 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
-use tracing::error;
 
 /// Why a connection is closed, as its close code says (`API.md`, Live; RFC 6455, section 7.4).
 const GOING_AWAY: u16 = 1001;
@@ -81,7 +79,7 @@ async fn converse(operator: Operator, mut reader: Reader, since: Since) {
     // Boxed: what only the beginning needs is not kept by every idle connection.
     let begun = Box::pin(catch_up(&operator.app, &operator.shard, connection, &operator.caller, since)).await;
     if let Err(fault) = begun {
-        error!(fault = chain(&fault), "a connection could not begin");
+        handshake::log(&fault);
         return connection.outbox.end(End::Transport(FAULT));
     }
     while let Some(incoming) = next(&mut reader, connection).await {

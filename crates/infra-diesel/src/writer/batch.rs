@@ -235,7 +235,11 @@ impl Writer {
 
     /// Nothing of the transaction was kept, or it is unknown what. `rest` was not begun.
     fn fail(&mut self, done: Done, rest: std::vec::IntoIter<Job>, error: &DbError) {
-        tracing::error!(%error, "a batch of writes failed");
+        match error {
+            // Each caller is told, and says so in the log: one line is enough.
+            DbError::Database(error) if is_full(error) => tracing::debug!(%error, "a batch of writes found no room"),
+            _ => tracing::error!(%error, "a batch of writes failed"),
+        }
         METRICS.write_failures.increment(1);
         // The connection is in an unknown state: rolled back by the database, or broken.
         self.conn = None;
