@@ -9,6 +9,7 @@ use crate::postgres;
 use crate::schema::messages;
 use crate::sql_types::Time;
 use crate::store::{OpenError, Store, blocking};
+use crate::writable::takes_writes;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 use domain::Timestamp;
@@ -18,6 +19,8 @@ use domain::Timestamp;
 pub struct Examined {
     /// Which database, and its version.
     pub version: String,
+    /// Whether it takes writes; no server starts where it does not.
+    pub takes_writes: bool,
     /// Settings of Postgres that let it lose what it has answered.
     pub unsafe_settings: Vec<&'static str>,
     /// The `lc_messages` of a Postgres whose errors are in another language than English.
@@ -62,7 +65,7 @@ impl Store {
             pooler::check(&url)?;
             let mut conn = AnyConnection::open(&url, Purpose::Read)?;
             postgres::check_fit(&mut conn)?;
-            examine(&mut conn).map(Some)
+            examine(&mut conn, &url).map(Some)
         })
         .await
     }
@@ -73,7 +76,7 @@ impl Store {
     }
 }
 
-fn examine(conn: &mut AnyConnection) -> Result<Examined, OpenError> {
+fn examine(conn: &mut AnyConnection, url: &DatabaseUrl) -> Result<Examined, OpenError> {
     let unread = |error: DbError| OpenError::Read(error.into());
     conn.take_time().map_err(|error| unread(error.into()))?;
     let question = match conn {
@@ -81,6 +84,7 @@ fn examine(conn: &mut AnyConnection) -> Result<Examined, OpenError> {
         AnyConnection::Postgres(_) => "SELECT 'Postgres ' || current_setting('server_version') AS version",
     };
     let Version { version } = diesel::sql_query(question).get_result(conn).map_err(|error| unread(error.into()))?;
+    let takes_writes = takes_writes(conn, url).map_err(|error| unread(error.into()))?;
     // Asking a database on which nothing was ever run which migrations were, would make their table.
     let is_new = !copy::has_table(conn, "users").map_err(unread)?;
     let is_older = is_new || migrations::pending(conn).map_err(OpenError::Read)?;
@@ -89,7 +93,7 @@ fn examine(conn: &mut AnyConnection) -> Result<Examined, OpenError> {
     let unsafe_settings = postgres::unsafe_settings(conn)?;
     let other_language = postgres::other_language(conn)?;
     let (now, newest) = times(conn, is_older).map_err(|error| unread(error.into()))?;
-    Ok(Examined { version, unsafe_settings, other_language, is_older, unknown, is_unfinished, now, newest })
+    Ok(Examined { version, takes_writes, unsafe_settings, other_language, is_older, unknown, is_unfinished, now, newest })
 }
 
 /// What the database takes the time to be, and when its newest message was sent.

@@ -1,8 +1,13 @@
 //! The migrations, embedded, and running them.
 
 use crate::connection::AnyConnection;
+use crate::copy::has_table;
 use diesel::connection::SimpleConnection;
 use diesel::migration::MigrationSource;
+use diesel::pg::Pg;
+use diesel::prelude::*;
+use diesel::sql_types::Text;
+use diesel::sqlite::Sqlite;
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
 /// The tables on SQLite.
@@ -31,30 +36,43 @@ pub fn run(conn: &mut AnyConnection) -> Result<Vec<String>, Fault> {
     }
 }
 
-/// Whether there is anything to run. Changes nothing.
+/// Whether there is anything to run. Changes nothing, also where nothing can be changed.
 pub fn pending(conn: &mut AnyConnection) -> Result<bool, Fault> {
-    match conn {
-        AnyConnection::Sqlite(conn) => conn.has_pending_migration(SQLITE),
-        AnyConnection::Postgres(conn) => conn.has_pending_migration(POSTGRES),
-    }
+    let applied = applied(conn)?;
+    Ok(ours(conn)?.iter().any(|version| !applied.contains(version)))
 }
 
-/// What was run on the database and is none of ours: a later version made it. Changes nothing.
+/// What was run on the database and is none of ours: a later version made it. Changes nothing, also where nothing can be changed.
 pub fn unknown(conn: &mut AnyConnection) -> Result<Vec<String>, Fault> {
+    let ours = ours(conn)?;
+    Ok(applied(conn)?.into_iter().filter(|version| !ours.contains(version)).collect())
+}
+
+#[derive(QueryableByName)]
+struct Applied {
+    #[diesel(sql_type = Text)]
+    version: String,
+}
+
+/// What was run on the database. Not by diesel's own question, which first makes the table that it asks.
+fn applied(conn: &mut AnyConnection) -> Result<Vec<String>, Fault> {
+    if !has_table(conn, "__diesel_schema_migrations")? {
+        return Ok(Vec::new());
+    }
+    let rows: Vec<Applied> = diesel::sql_query("SELECT version FROM __diesel_schema_migrations").load(conn)?;
+    Ok(rows.into_iter().map(|row| row.version).collect())
+}
+
+fn ours(conn: &AnyConnection) -> Result<Vec<String>, Fault> {
     match conn {
-        AnyConnection::Sqlite(conn) => unknown_of(conn, SQLITE),
-        AnyConnection::Postgres(conn) => unknown_of(conn, POSTGRES),
+        AnyConnection::Sqlite(_) => versions::<Sqlite>(&SQLITE),
+        AnyConnection::Postgres(_) => versions::<Pg>(&POSTGRES),
     }
 }
 
-fn unknown_of<DB: diesel::backend::Backend, C: MigrationHarness<DB>>(
-    conn: &mut C,
-    migrations: EmbeddedMigrations,
-) -> Result<Vec<String>, Fault> {
-    let ours = MigrationSource::<DB>::migrations(&migrations)?;
-    let ours: Vec<String> = ours.iter().map(|migration| migration.name().version().to_string()).collect();
-    let run = conn.applied_migrations()?.into_iter().map(|version| version.to_string());
-    Ok(run.filter(|version| !ours.contains(version)).collect())
+fn versions<DB: diesel::backend::Backend>(migrations: &EmbeddedMigrations) -> Result<Vec<String>, Fault> {
+    let migrations = MigrationSource::<DB>::migrations(migrations)?;
+    Ok(migrations.iter().map(|migration| migration.name().version().to_string()).collect())
 }
 
 fn run_pending<DB: diesel::backend::Backend, C: MigrationHarness<DB>>(

@@ -10,7 +10,7 @@ use crate::pooler;
 use crate::postgres::{self, UnfitPostgres};
 use crate::revisions::Revisions;
 use crate::sessions::SessionCache;
-use crate::writable::takes_writes;
+use crate::writable::{takes_writes, takes_writes_now};
 use crate::writer::{Fatal, Tx, Writers};
 use domain::events::{Committed, EventPublisher, Revision};
 use domain::users::ServerPolicy;
@@ -58,6 +58,9 @@ pub enum OpenError {
     /// Half a database.
     #[error("this database is a copy that was not finished: run `parlance copy` again")]
     UnfinishedCopy,
+    /// It can only be read.
+    #[error("{0} takes no writes: its file is only to be read, or this Postgres is a standby, or told to read only")]
+    ReadOnly(String),
     /// A migration failed.
     #[error("cannot migrate the database: {0}")]
     Migrate(Box<dyn std::error::Error + Send + Sync>),
@@ -151,7 +154,7 @@ impl Store {
     /// Whether the database answers in the time that anybody waits for it, and takes writes.
     pub async fn ready(&self) -> bool {
         let url = self.url.clone();
-        let asked = self.readers.run(None, move |conn| takes_writes(conn, &url));
+        let asked = self.readers.run(None, move |conn| takes_writes_now(conn, &url));
         matches!(tokio::time::timeout(self.ready_within, asked).await, Ok(Ok(true)))
     }
 
@@ -288,6 +291,9 @@ fn prepare(url: &DatabaseUrl) -> Result<Prepared, OpenError> {
     pooler::check(url)?;
     let mut conn = AnyConnection::open(url, Purpose::Write)?;
     postgres::check_fit(&mut conn)?;
+    if !takes_writes(&mut conn, url).map_err(|error| OpenError::Read(error.into()))? {
+        return Err(OpenError::ReadOnly(url.shown()));
+    }
     if copy::is_unfinished(&mut conn).map_err(|error| OpenError::Read(error.into()))? {
         return Err(OpenError::UnfinishedCopy);
     }

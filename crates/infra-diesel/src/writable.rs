@@ -15,30 +15,28 @@ struct Answer {
 
 /// Whether the database answers and takes writes, as far as it tells without being written to: no Postgres that is another's copy
 /// or only reads (`default_transaction_read_only`), no file that only reads. Waits for no writer.
-///
-/// A session of Postgres takes what its role and its database are set to when it begins: where the one of `conn` was told to read
-/// only, another is asked and takes its place, as the writers do with theirs.
-pub fn takes_writes(conn: &mut AnyConnection, url: &DatabaseUrl) -> DbResult<bool> {
-    match url {
-        DatabaseUrl::Sqlite(path) => {
-            conn.batch_execute("SELECT 1")?;
-            Ok(is_writable(path))
-        }
-        DatabaseUrl::Postgres(_) => {
-            if says_so(conn)? {
-                return Ok(true);
-            }
-            *conn =
-                AnyConnection::open(url, Purpose::Read).map_err(|error| DbError::NoConnection(error.to_string()))?;
-            Ok(says_so(conn)?)
-        }
+pub fn takes_writes(conn: &mut AnyConnection, url: &DatabaseUrl) -> QueryResult<bool> {
+    if let DatabaseUrl::Sqlite(path) = url {
+        conn.batch_execute("SELECT 1")?;
+        return Ok(is_writable(path));
     }
-}
-
-fn says_so(conn: &mut AnyConnection) -> QueryResult<bool> {
     let query = "SELECT NOT pg_is_in_recovery() AND current_setting('transaction_read_only') = 'off' AS writable";
     let Answer { writable } = diesel::sql_query(query).get_result(conn)?;
     Ok(writable)
+}
+
+/// Like [`takes_writes`], over a connection that may be old: a session of Postgres takes what its role and its database are set to
+/// when it begins. Where the one of `conn` was told to read only, another is asked and takes its place, as the writers do with
+/// theirs.
+pub fn takes_writes_now(conn: &mut AnyConnection, url: &DatabaseUrl) -> DbResult<bool> {
+    if takes_writes(conn, url)? {
+        return Ok(true);
+    }
+    if let DatabaseUrl::Postgres(_) = url {
+        *conn = AnyConnection::open(url, Purpose::Read).map_err(|error| DbError::NoConnection(error.to_string()))?;
+        return Ok(takes_writes(conn, url)?);
+    }
+    Ok(false)
 }
 
 /// Not by opening it: closing any descriptor of a file gives back the locks that SQLite has on it.

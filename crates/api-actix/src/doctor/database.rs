@@ -32,6 +32,11 @@ pub async fn examine(config: &Config) -> Database {
         }
     };
     let mut findings = vec![Finding::ok(CHECK, format!("{shown} answers: {}", examined.version))];
+    findings.extend((!examined.takes_writes).then(|| {
+        let advice = "its file is only to be read, or this Postgres is a standby, or told to read only \
+                      (default_transaction_read_only): no server starts";
+        Finding::wrong("writes", format!("{shown} takes none: {advice}"))
+    }));
     findings.push(judge_durability(&examined.unsafe_settings, config.allow_unsafe_durability));
     findings.extend(examined.other_language.as_deref().map(judge_language));
     findings.push(judge_migrations(&examined));
@@ -130,6 +135,7 @@ mod tests {
     fn tables_of_another_version_are_told() {
         let good = Examined {
             version: String::new(),
+            takes_writes: true,
             unsafe_settings: Vec::new(),
             other_language: None,
             is_older: false,

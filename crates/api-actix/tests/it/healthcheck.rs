@@ -7,6 +7,7 @@ use std::fs::Permissions;
 use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::os::unix::process::CommandExt as _;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use tempfile::TempDir;
 
@@ -55,27 +56,34 @@ fn who_does_not_answer_is_not_ready() {
 /// Nobody: who may read and write what belongs to that user, and nothing else. Root may write what is only to be read.
 const NOBODY: u32 = 65_534;
 
+/// The program, as somebody whom a file's rights mean something.
+fn command(place: &Path, arguments: &[&str]) -> Command {
+    let command = Process::command(place, arguments, &[]);
+    if place.metadata().unwrap().uid() != 0 && !place.join("parlance").exists() {
+        return command;
+    }
+    // Where the program is, that user may not look.
+    let program = place.join("parlance");
+    if !program.exists() {
+        std::fs::copy(command.get_program(), &program).unwrap();
+        chown(place, Some(NOBODY), Some(NOBODY)).unwrap();
+    }
+    let mut other = Command::new(program);
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => other.env(name, value),
+            None => other.env_remove(name),
+        };
+    }
+    other.args(arguments).current_dir(place).stdin(Stdio::null()).uid(NOBODY).gid(NOBODY);
+    other
+}
+
 #[actix_web::test]
 async fn a_file_that_is_only_to_be_read_is_not_ready_until_it_is_written_again() {
     let directory = tempfile::tempdir().unwrap();
     let place = directory.path();
-    let mut command = Process::command(place, &[], &[]);
-    if place.metadata().unwrap().uid() == 0 {
-        // Where the program is, that user may not look.
-        let program = place.join("parlance");
-        std::fs::copy(command.get_program(), &program).unwrap();
-        let mut other = Command::new(program);
-        for (name, value) in command.get_envs() {
-            match value {
-                Some(value) => other.env(name, value),
-                None => other.env_remove(name),
-            };
-        }
-        other.current_dir(place).stdin(Stdio::null()).uid(NOBODY).gid(NOBODY);
-        chown(place, Some(NOBODY), Some(NOBODY)).unwrap();
-        command = other;
-    }
-    let server = Process::start_command(place, command);
+    let server = Process::start_command(place, command(place, &[]));
     let listen = server.client.address().to_owned();
     let account = json!({ "username": "ada", "password": "12345678" });
     server.client.post("/signup", account).await.expect(201);
@@ -86,7 +94,18 @@ async fn a_file_that_is_only_to_be_read_is_not_ready_until_it_is_written_again()
     let (code, said) = check(&directory, &listen);
     assert!(code == Some(1) && said.contains("answers 503"), "{said}");
     server.client.get("/health").await.expect(200);
+    let doctor = command(place, &["doctor"]).output().unwrap();
+    let said = String::from_utf8(doctor.stdout).unwrap();
+    assert!(doctor.status.code() == Some(1) && said.contains("takes none"), "{said}");
     std::fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
     soon("a server that is ready", async { while server.client.get("/ready").await.status != 200 {} }).await;
     assert_eq!(check(&directory, &listen).0, Some(0));
+
+    // And none starts on one.
+    server.signal("TERM");
+    assert_eq!(server.wait().0, Some(0));
+    std::fs::set_permissions(&file, Permissions::from_mode(0o400)).unwrap();
+    let refused = command(place, &["serve"]).output().unwrap();
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert!(refused.status.code() == Some(1) && said.contains("takes no writes"), "{said}");
 }

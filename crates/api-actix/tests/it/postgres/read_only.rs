@@ -1,6 +1,6 @@
 //! The database takes no writes, and takes them again.
 
-use crate::harness::{Server, User};
+use crate::harness::{Process, Server, User};
 use crate::live::client::PATIENCE;
 use serde_json::json;
 use std::time::Instant;
@@ -63,6 +63,12 @@ fn all_write(cluster: &Cluster) {
 async fn while_the_database_takes_no_writes_the_server_is_not_ready_and_reads_go_on() {
     let Some(cluster) = Cluster::start() else { return };
     let server = Server::with(|config| config.database_url = cluster.url("postgres")).await;
+    let directory = tempfile::tempdir().unwrap();
+    let run = |arguments: &[&str]| {
+        let ran = Process::run(directory.path(), arguments, &[("DATABASE_URL", &cluster.url("postgres"))]);
+        let said = String::from_utf8(ran.stdout).unwrap() + &String::from_utf8(ran.stderr).unwrap();
+        (ran.status.code(), said)
+    };
     let ada = server.user("ada").await;
     until_not(503, &server, &ada, "first").await;
     for (what, refuse, take) in [
@@ -84,6 +90,13 @@ async fn while_the_database_takes_no_writes_the_server_is_not_ready_and_reads_go
             server.anyone().post("/signup", account).await.refused(503, None);
             server.anyone().get("/ready").await.refused(503, None);
         }
+        for (command, words) in [("serve", "takes no writes"), ("migrate", "takes no writes"), ("doctor", "takes none")] {
+            let (code, said) = run(&[command]);
+            assert!(code == Some(1) && said.contains(words), "{what}: {command}: {said}");
+        }
+        // What only reads goes on.
+        let (code, said) = run(&["backup", &format!("{what}.tar")]);
+        assert!(code == Some(0) && said.contains("saved in"), "{what}: {said}");
         take(&cluster);
         until_signed_up(&server, what).await;
         until_not(503, &server, &ada, &format!("{what}-after")).await;
