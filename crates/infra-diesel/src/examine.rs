@@ -93,7 +93,17 @@ fn examine(conn: &mut AnyConnection, url: &DatabaseUrl) -> Result<Examined, Open
     let unsafe_settings = postgres::unsafe_settings(conn)?;
     let other_language = postgres::other_language(conn)?;
     let (now, newest) = times(conn, is_older).map_err(|error| unread(error.into()))?;
-    Ok(Examined { version, takes_writes, unsafe_settings, other_language, is_older, unknown, is_unfinished, now, newest })
+    Ok(Examined {
+        version,
+        takes_writes,
+        unsafe_settings,
+        other_language,
+        is_older,
+        unknown,
+        is_unfinished,
+        now,
+        newest,
+    })
 }
 
 /// What the database takes the time to be, and when its newest message was sent.
