@@ -7,7 +7,8 @@ use crate::members::{end_group, lock_group};
 use crate::rows::{ProfileRow, UserRow, find_group, find_profile};
 use crate::schema::{audit, conversations, sessions, users};
 use crate::sql_types::{Id, Time};
-use crate::users::{end_sessions, insert_user, list_rows, lock_user, role_word};
+use crate::sessions::end_sessions;
+use crate::users::{insert_user, list_rows, lock_user, role_word};
 use crate::writer::Tx;
 use async_trait::async_trait;
 use diesel::connection::SimpleConnection;
@@ -53,11 +54,12 @@ impl AuditRow {
     }
 }
 
-/// When a session of the user was last used.
+/// When a session of the user was last used, also one that is forgotten.
 fn last_seen(conn: &mut AnyConnection, user: Id) -> DbResult<Option<Timestamp>> {
     let newest_first = sessions::table.filter(sessions::user_id.eq(user)).order(sessions::last_seen_at.desc());
     let newest: Option<Time> = newest_first.select(sessions::last_seen_at).first(conn).optional()?;
-    Ok(newest.map(Into::into))
+    let forgotten: Option<Time> = users::table.find(user).select(users::last_seen_at).first(conn)?;
+    Ok(newest.max(forgotten).map(Into::into))
 }
 
 fn account(conn: &mut AnyConnection, row: UserRow) -> DbResult<Account> {
@@ -195,6 +197,9 @@ impl AdminRepository for Store {
 
     async fn carry_out(&self, actor: Actor, measure: Measure, at: Timestamp) -> Result<()> {
         let policy = self.policy();
+        if let Measure::SetPassword(user, _) | Measure::Disable(user) | Measure::EndSessions(user) = &measure {
+            self.thin_out_sessions(*user, None, at).await?;
+        }
         let shard = match &measure {
             Measure::CreateUser(user, _) => user.id.0,
             Measure::DeleteGroup(group) => group.0,

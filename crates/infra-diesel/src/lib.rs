@@ -28,6 +28,7 @@ mod retention;
 mod revisions;
 mod rows;
 mod schema;
+mod session_cache;
 mod sessions;
 mod sql_types;
 mod store;

@@ -20,6 +20,7 @@ table! {
         deleted_at -> Nullable<SqlTime>,
         roster_revision -> BigInt,
         disabled_at -> Nullable<SqlTime>,
+        last_seen_at -> Nullable<SqlTime>,
     }
 }
 

@@ -9,7 +9,7 @@ use crate::pool::Readers;
 use crate::pooler;
 use crate::postgres::{self, UnfitPostgres};
 use crate::revisions::Revisions;
-use crate::sessions::SessionCache;
+use crate::session_cache::SessionCache;
 use crate::writable::{takes_writes, takes_writes_now};
 use crate::writer::{Fatal, Tx, Writers};
 use domain::events::{Committed, EventPublisher, Revision};
@@ -21,6 +21,8 @@ use uuid::Uuid;
 
 /// How long a session is believed where another process may end it.
 const SHARED_SESSIONS_BELIEVED: Duration = Duration::from_secs(2);
+/// How many sessions are remembered: some 50 MB at most.
+const SESSIONS_REMEMBERED: usize = 200_000;
 /// How many writers share the work on Postgres (`DESIGN.md`, section 3: two are better than one from 256 connections on).
 const POSTGRES_WRITERS: usize = 2;
 /// How long a file may take to say that it is there. Postgres: as long as anybody waits for it.
@@ -126,7 +128,8 @@ impl Store {
         })
         .await?;
         let sqlite = matches!(url, DatabaseUrl::Sqlite(_));
-        let sessions = Arc::new(SessionCache::new((!sqlite).then_some(SHARED_SESSIONS_BELIEVED)));
+        let believed = (!sqlite).then_some(SHARED_SESSIONS_BELIEVED);
+        let sessions = Arc::new(SessionCache::new(believed, SESSIONS_REMEMBERED));
         let observed = Arc::new(Observed { sessions: Arc::clone(&sessions), events: options.events });
         let count = if sqlite { 1 } else { POSTGRES_WRITERS };
         let policy = Arc::clone(&options.policy);
@@ -187,6 +190,11 @@ impl Store {
 
     pub(crate) fn sessions(&self) -> &SessionCache {
         &self.sessions
+    }
+
+    /// For transactions that ask it.
+    pub(crate) fn session_cache(&self) -> Arc<SessionCache> {
+        Arc::clone(&self.sessions)
     }
 
     pub(crate) fn revisions(&self) -> &Revisions {

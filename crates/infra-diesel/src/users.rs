@@ -1,11 +1,12 @@
 //! Accounts.
 
 use crate::Store;
-use crate::connection::{AnyConnection, per_backend};
+use crate::connection::AnyConnection;
 use crate::error::{DbError, DbResult, violates_unique};
 use crate::members::{dismiss, end_group, find_member, lock_group, set_role};
 use crate::rows::{MemberRow, ProfileRow, UserRow, find_group, find_profile};
-use crate::schema::{conversations, members, sessions, users};
+use crate::schema::{conversations, members, users};
+use crate::sessions::end_sessions;
 use crate::sql_types::{Id, Time};
 use crate::text_range::upper_bound;
 use crate::writer::Tx;
@@ -13,7 +14,6 @@ use async_trait::async_trait;
 use diesel::prelude::*;
 use domain::events::Event;
 use domain::groups::{Member, Role, heir};
-use domain::sessions::Session;
 use domain::users::{
     Credentials, NewUser, PasswordHash, ProfileChange, User, UserRepository, UserRole, Username, UsernamePrefix,
 };
@@ -139,24 +139,6 @@ fn credentials(found: Option<(UserRow, Option<String>)>) -> DbResult<Option<Cred
     Ok(Some(Credentials { user: row.into_user()?, password: hash.map(PasswordHash) }))
 }
 
-/// Ends the user's sessions but `keep`. Of those that have expired nobody has to be told: nothing is open by them any more.
-pub fn end_sessions(tx: &mut Tx<'_>, user: UserId, keep: Option<SessionId>, at: Timestamp) -> DbResult<bool> {
-    // No session has the nil id.
-    let keep = Id(keep.map_or(uuid::Uuid::nil(), |keep| keep.0));
-    let live = sessions::table
-        .filter(sessions::user_id.eq(Id::from(user)).and(sessions::revoked_at.is_null()))
-        .filter(sessions::id.ne(keep));
-    let end = diesel::update(live).set(sessions::revoked_at.eq(Time::from(at)));
-    let end = end.returning((sessions::id, sessions::created_at));
-    // However many they are: one statement, since all other writes wait for it.
-    let mut ended: Vec<(Id, Time)> = per_backend!(tx.conn, |conn| end.load(conn))?;
-    let expired = at.as_micros() - Session::LIFETIME_SECONDS * 1_000_000;
-    ended.retain(|(_, created_at)| created_at.0 > expired);
-    let any = !ended.is_empty();
-    tx.events.extend(ended.into_iter().map(|(session, _)| Event::SessionEnded { user, session: session.into() }));
-    Ok(any)
-}
-
 /// Takes the user out of a group, which passes to the heir or ends.
 fn leave_for_good(tx: &mut Tx<'_>, user: UserId, group: GroupId, at: Timestamp) -> DbResult<()> {
     lock_group(tx, group)?;
@@ -245,6 +227,9 @@ impl UserRepository for Store {
     }
 
     async fn change(&self, id: UserId, change: ProfileChange, keep: SessionId, at: Timestamp) -> Result<User> {
+        if change.password.is_some() {
+            self.thin_out_sessions(id, Some(keep), at).await?;
+        }
         self.write(id.0, move |tx| {
             let mine = users::table.find(Id::from(id)).filter(users::deleted_at.is_null());
             if let Some(email) = &change.email {
@@ -275,6 +260,7 @@ impl UserRepository for Store {
     }
 
     async fn delete(&self, id: UserId, proven: Option<PasswordHash>, at: Timestamp) -> Result<()> {
+        self.thin_out_sessions(id, None, at).await?;
         self.write(id.0, move |tx| {
             if lock_user(tx.conn, id)?.is_none_or(|user| user.deleted_at.is_some()) {
                 return Ok(NotFound::User.err()?);
@@ -289,6 +275,7 @@ impl UserRepository for Store {
                     users::password_hash.eq(None::<String>),
                     users::display_name.eq(None::<String>),
                     users::role.eq("member"),
+                    users::last_seen_at.eq(None::<Time>),
                     users::updated_at.eq(Time::from(at)),
                     users::deleted_at.eq(Time::from(at)),
                 ))

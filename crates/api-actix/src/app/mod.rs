@@ -1,6 +1,7 @@
 //! The composition root: the only place where adapters meet.
 
 pub mod descriptors;
+pub mod forgetting;
 mod listener;
 mod offline;
 mod readiness;
@@ -25,6 +26,7 @@ use domain::UserId;
 use domain::events::EventPublisher;
 use domain::live::LiveReader as _;
 use domain::retention::EnforceRetention;
+use domain::sessions::ForgetSessions;
 use infra_diesel::{Store, StoreOptions};
 use infra_files::Blobs;
 use infra_live::{Hub, Relay, Unstarted};
@@ -62,6 +64,7 @@ pub struct Application {
     relay: Option<Arc<Relay>>,
     readiness: web::Data<Readiness>,
     retention: Option<(EnforceRetention, Duration)>,
+    forgetting: (ForgetSessions, Duration),
 }
 
 impl Application {
@@ -96,9 +99,11 @@ impl Application {
             let (repository, blobs, clock) = (store.clone(), storage.blobs.clone(), config.clock.clone());
             (EnforceRetention { repository, blobs, retention, clock }, config.retention_every)
         });
+        let forget = ForgetSessions { sessions: store.clone(), clock: config.clock.clone() };
+        let forgetting = (forget, config.forget_sessions_every);
         let readiness = web::Data::new(Readiness::new(Arc::clone(&store)));
         let (server, address) = server::bind(config, storage, telemetry, &hub, readiness.clone())?;
-        Ok(Self { server, address, store, hub, relay, readiness, retention })
+        Ok(Self { server, address, store, hub, relay, readiness, retention, forgetting })
     }
 
     /// The port that was bound.
@@ -117,7 +122,7 @@ impl Application {
     /// # Errors
     /// Where signals cannot be waited for, or the server fails.
     pub async fn run_until_stopped(self) -> anyhow::Result<()> {
-        let Self { mut server, address, store, hub, relay, readiness, retention } = self;
+        let Self { mut server, address, store, hub, relay, readiness, retention, forgetting } = self;
         // Whoever reads the line may send a signal at once.
         let stop = stop_signal()?;
         let mut stdout = std::io::stdout();
@@ -125,6 +130,7 @@ impl Application {
         let _ = writeln!(stdout, "listening on http://{address}").and_then(|()| stdout.flush());
         let retention =
             retention.map(|(retention, every)| actix_web::rt::spawn(retention::keep_enforcing(retention, every)));
+        let forgetting = actix_web::rt::spawn(forgetting::keep_forgetting(forgetting.0, forgetting.1));
         let handle = server.handle();
         let served = tokio::select! {
             served = &mut server => served,
@@ -143,6 +149,7 @@ impl Application {
             // Whatever step it was at is done or undone; the next start goes on.
             retention.abort();
         }
+        forgetting.abort();
         if tokio::time::timeout(CLOSE_DEADLINE, store.close()).await.is_err() {
             error!("the database did not close in time");
         }

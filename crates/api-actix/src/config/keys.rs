@@ -37,6 +37,7 @@ keys! {
     RATE_LIMITS = "PARLANCE_RATE_LIMITS", "on", "off: no rate limit holds, for load tests";
     RATE_FAILED_LOGINS_ACCOUNT = "PARLANCE_RATE_FAILED_LOGINS_ACCOUNT", "10/min", "wrong passwords, for an account; every RATE: COUNT/UNIT or COUNT/UNIT:BURST (s, min or h), or off";
     RATE_FAILED_LOGINS_ADDRESS = "PARLANCE_RATE_FAILED_LOGINS_ADDRESS", "120/min", "wrong passwords, for an address";
+    RATE_LOGINS_ACCOUNT = "PARLANCE_RATE_LOGINS_ACCOUNT", "60/min", "logins with the right password, for an account";
     RATE_SIGN_UPS = "PARLANCE_RATE_SIGN_UPS", "60/min", "new users, for an address";
     RATE_SENDS = "PARLANCE_RATE_SENDS", "20/s:60", "messages sent, for a user";
     RATE_UPLOADS = "PARLANCE_RATE_UPLOADS", "30/min", "files sent, for a user";

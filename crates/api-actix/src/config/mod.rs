@@ -72,6 +72,8 @@ pub struct Config {
     pub retention: Option<Retention>,
     /// How often to look for what is too old; no key sets it.
     pub retention_every: Duration,
+    /// How often to forget sessions that nobody can use any more; no key sets it.
+    pub forget_sessions_every: Duration,
     /// The time; no key sets it.
     pub clock: Arc<dyn Clock>,
     /// How often a client may do what.
@@ -178,6 +180,7 @@ impl Config {
             policy: ServerPolicy { admins, broadcasters },
             retention: source.read(keys::RETENTION_DAYS, retention)?,
             retention_every: app::retention::EVERY,
+            forget_sessions_every: app::forgetting::EVERY,
             clock: Arc::new(SystemClock),
             rates: rates(source)?,
             max_connections,
@@ -291,6 +294,7 @@ fn rates(source: &Source) -> anyhow::Result<Rates> {
     for (limit, key) in [
         (Limit::FailedLoginsOfAccount, keys::RATE_FAILED_LOGINS_ACCOUNT),
         (Limit::FailedLoginsOfAddress, keys::RATE_FAILED_LOGINS_ADDRESS),
+        (Limit::LoginsOfAccount, keys::RATE_LOGINS_ACCOUNT),
         (Limit::SignUps, keys::RATE_SIGN_UPS),
         (Limit::Sends, keys::RATE_SENDS),
         (Limit::Uploads, keys::RATE_UPLOADS),

@@ -82,17 +82,24 @@ impl<'a> Door<'a> {
         self.take(&[Limit::Requests], Key::EndedSession(session))
     }
 
-    /// Tries a name and a password, and counts what fails.
+    /// Tries a name and a password, and counts what fails, and what is right before anything comes of it.
     ///
     /// # Errors
-    /// [`ApiError::RateLimited`], and what `login` fails with.
-    pub async fn log_in<T>(
+    /// [`ApiError::RateLimited`], and what `proof` and `login` fail with.
+    pub async fn log_in<P, T>(
         &self,
         account: &str,
-        login: impl Future<Output = domain::Result<T>>,
+        proof: impl Future<Output = domain::Result<P>>,
+        login: impl AsyncFnOnce(P) -> domain::Result<T>,
     ) -> Result<T, ApiError> {
         let attempt = self.limits.try_login(account, self.network()).map_err(Refusal::answer)?;
-        settle(attempt, login.await)
+        match proof.await {
+            Ok(proven) => {
+                attempt.was_right().map_err(Refusal::answer)?;
+                Ok(login(proven).await?)
+            }
+            Err(error) => settle(attempt, Err(error)),
+        }
     }
 
     /// Tries the password of somebody with a token, where one is given, and counts what fails.

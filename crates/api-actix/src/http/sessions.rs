@@ -38,7 +38,8 @@ pub struct LoggedIn {
 
 /// Begins a session and gives its token, good for 24 hours.
 ///
-/// An unknown user and a wrong password get the same answer. Wrong passwords are limited for the name and for the address.
+/// An unknown user and a wrong password get the same answer. Wrong passwords are limited for the name and for the address, right ones
+/// for the account. One has 100 sessions at most: a further login ends the one that was unused for longest.
 #[utoipa::path(
     post, path = "/login",
     request_body = LogInBody,
@@ -55,8 +56,9 @@ pub async fn log_in(
     let password = required("password", body.password)?;
     let agent = request.headers().get(header::USER_AGENT);
     let agent = agent.map(|agent| UserAgent::clean(&String::from_utf8_lossy(agent.as_bytes())));
-    let login = app.log_in.execute(&username, &password, agent);
-    let login = Door::of(&request)?.log_in(&username, login).await?;
+    let proof = app.log_in.prove(&username, &password);
+    let begin = async |proven| app.log_in.begin(proven, agent).await;
+    let login = Door::of(&request)?.log_in(&username, proof, begin).await?;
     Ok(HttpResponse::Ok().json(LoggedIn {
         token: tokens.issue(&login.session, &login.user.username)?,
         token_type: "Bearer",

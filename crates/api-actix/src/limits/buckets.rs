@@ -81,6 +81,21 @@ impl StateStore for Buckets {
     }
 }
 
+/// The same table to those who only look: what is decided by it is not written.
+pub struct LookedAt(pub Buckets);
+
+impl StateStore for LookedAt {
+    type Key = Key;
+
+    fn measure_and_replace<T, F, E>(&self, key: &Key, decide: F) -> Result<T, E>
+    where
+        F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
+    {
+        let known = self.0.shard(key).get(key).copied();
+        decide(known.map(Nanos::from)).map(|(outcome, _)| outcome)
+    }
+}
+
 /// Forgets the quarter that is nearest to full: many at once, so that the search is paid for by as many newcomers.
 fn forget_a_quarter(shard: &mut Shard) {
     let mut times: Vec<u64> = shard.values().copied().collect();

@@ -6,6 +6,9 @@
 //! Failed logins are counted for the account *and* for the network. A stranger who guesses can so keep an account from
 //! being logged into, but not its owner from going on: sessions that are there are not touched. The answer is the same
 //! for names that nobody has.
+//!
+//! Logins with the right password are counted for the account once the password has been found right, and not before: nobody who
+//! does not know it takes anything from its owner.
 
 mod buckets;
 mod costs;
@@ -15,10 +18,10 @@ pub use costs::{Costs, FRAME, OPERATIONS};
 pub use rate::{Rate, Rates};
 
 use crate::telemetry;
-use buckets::Buckets;
+use buckets::{Buckets, LookedAt};
 use domain::users::Username;
 use domain::{SessionId, UserId};
-use governor::RateLimiter;
+use governor::{NotUntil, RateLimiter};
 use governor::clock::{Clock, DefaultClock, Reference as _};
 use governor::middleware::NoOpMiddleware;
 use std::hash::{BuildHasher as _, RandomState};
@@ -34,6 +37,8 @@ pub enum Limit {
     FailedLoginsOfAccount,
     /// Passwords that were wrong, for the network that they came from.
     FailedLoginsOfAddress,
+    /// Logins with the right password, for the account.
+    LoginsOfAccount,
     /// New users, for the network.
     SignUps,
     /// Messages sent, by whatever door, for the user.
@@ -48,9 +53,10 @@ pub enum Limit {
 
 impl Limit {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::FailedLoginsOfAccount,
         Self::FailedLoginsOfAddress,
+        Self::LoginsOfAccount,
         Self::SignUps,
         Self::Sends,
         Self::Uploads,
@@ -63,6 +69,7 @@ impl Limit {
         match self {
             Self::FailedLoginsOfAccount => "failed_logins_account",
             Self::FailedLoginsOfAddress => "failed_logins_address",
+            Self::LoginsOfAccount => "logins_account",
             Self::SignUps => "sign_ups",
             Self::Sends => "sends",
             Self::Uploads => "uploads",
@@ -75,6 +82,7 @@ impl Limit {
     fn what(self) -> &'static str {
         match self {
             Self::FailedLoginsOfAccount | Self::FailedLoginsOfAddress => "failed logins",
+            Self::LoginsOfAccount => "logins",
             Self::SignUps => "sign-ups",
             Self::Sends => "messages",
             Self::Uploads => "uploads",
@@ -125,24 +133,36 @@ impl std::fmt::Display for Refusal {
 
 struct Limiter<C: Clock> {
     governor: RateLimiter<Key, Buckets, C, NoOpMiddleware<C::Instant>>,
+    /// The same, and takes nothing.
+    looking: RateLimiter<Key, LookedAt, C, NoOpMiddleware<C::Instant>>,
     buckets: Buckets,
     /// How long one token takes to come back.
     nanos_a_token: u64,
 }
 
-impl<C: Clock> Limiter<C> {
+impl<C: Clock + Clone> Limiter<C> {
     fn new(rate: Rate, clock: C, most_keys: usize) -> Self {
         let (quota, buckets) = (rate.quota(), Buckets::new(most_keys));
         let nanos_a_token = u64::try_from(quota.replenish_interval().as_nanos()).unwrap_or(u64::MAX);
-        Self { governor: RateLimiter::new(quota, buckets.clone(), clock), buckets, nanos_a_token }
+        let looking = RateLimiter::new(quota, LookedAt(buckets.clone()), clock.clone());
+        Self { governor: RateLimiter::new(quota, buckets.clone(), clock), looking, buckets, nanos_a_token }
     }
+}
 
+impl<C: Clock> Limiter<C> {
     /// Takes a token, or says in how many seconds there is one.
     fn take(&self, key: Key) -> Result<(), u32> {
-        self.governor.check_key(&key).map_err(|until| {
-            let wait = until.earliest_possible().duration_since(self.governor.clock().now()).as_u64();
-            u32::try_from(wait.div_ceil(1_000_000_000)).unwrap_or(u32::MAX).max(1)
-        })
+        self.governor.check_key(&key).map_err(|until| self.seconds(until))
+    }
+
+    /// Whether there is a token; says in how many seconds if there is none.
+    fn look(&self, key: Key) -> Result<(), u32> {
+        self.looking.check_key(&key).map_err(|until| self.seconds(until))
+    }
+
+    fn seconds(&self, until: NotUntil<C::Instant>) -> u32 {
+        let wait = until.earliest_possible().duration_since(self.governor.clock().now()).as_u64();
+        u32::try_from(wait.div_ceil(1_000_000_000)).unwrap_or(u32::MAX).max(1)
     }
 
     fn give_back(&self, key: Key) {
@@ -214,11 +234,17 @@ impl<C: Clock> Limits<C> {
     /// `account` is the name as it was typed.
     ///
     /// # Errors
-    /// [`Refusal`] where too many failed, by the account or from the network; the same whether there is such an account.
+    /// [`Refusal`] where too many failed, by the account or from the network, the same whether there is such an account; or where
+    /// somebody logged in to the account too often.
     pub fn try_login(&self, account: &str, network: Key) -> Result<Attempt<'_, C>, Refusal> {
         let account =
             Username::parse("username", account).map_or_else(|_| account.to_ascii_lowercase(), |name| name.key());
         let account = Key::Account(self.names.hash_one(account));
+        let limit = Limit::LoginsOfAccount;
+        if let Some(Err(seconds)) = self.limiter(limit).map(|limiter| limiter.look(account)) {
+            telemetry::refused(limit);
+            return Err(Refusal { limit, seconds });
+        }
         self.begin([(Limit::FailedLoginsOfAddress, network), (Limit::FailedLoginsOfAccount, account)])
     }
 
@@ -251,6 +277,16 @@ impl<C: Clock> Attempt<'_, C> {
         for (limit, key) in self.paid {
             self.limits.give_back(&[limit], key);
         }
+    }
+
+    /// The password was right: whoever typed it logs in by it, unless that was done too often.
+    ///
+    /// # Errors
+    /// [`Refusal`] by [`Limit::LoginsOfAccount`].
+    pub fn was_right(self) -> Result<(), Refusal> {
+        let (limits, [_, (_, account)]) = (self.limits, self.paid);
+        self.did_not_fail();
+        limits.take(&[Limit::LoginsOfAccount], account)
     }
 }
 

@@ -93,6 +93,32 @@ fn only_failed_logins_count_and_for_an_account_whatever_the_case() {
 }
 
 #[test]
+fn right_logins_count_for_the_account_and_wrong_ones_take_nothing_from_them() {
+    let (limits, clock) = limits(&[(Limit::LoginsOfAccount, "3/min"), (Limit::FailedLoginsOfAccount, "100/h")]);
+    let login = |name: &str| {
+        let attempt = limits.try_login(name, network("192.0.2.1"))?;
+        attempt.was_right()
+    };
+    let refusal = Refusal { limit: Limit::LoginsOfAccount, seconds: 20 };
+    // Who guesses takes nothing, however many there are at once.
+    let guesses: Vec<_> = (0..50).map(|_| limits.try_login("ada", network("198.51.100.1")).unwrap()).collect();
+    // Of those that are under way at once, too, so many are let in.
+    let mut right: Vec<_> = (0..5).map(|_| limits.try_login("Ada", network("192.0.2.1")).unwrap()).collect();
+    drop(guesses);
+    assert_eq!(right.pop().unwrap().was_right(), Ok(()));
+    assert_eq!((login("ada"), login("ADA")), (Ok(()), Ok(())));
+    assert_eq!(right.pop().unwrap().was_right(), Err(refusal));
+    // Before any password is looked at.
+    for _ in 0..10 {
+        assert_eq!(login("ada"), Err(refusal));
+    }
+    assert_eq!(refusal.to_string(), "too many logins: try again in 20 s");
+    assert_eq!(login("bob"), Ok(()));
+    clock.advance(Duration::from_secs(20));
+    assert_eq!((login("ada"), login("ada")), (Ok(()), Err(refusal)));
+}
+
+#[test]
 fn many_tries_at_once_are_no_more_than_one_after_the_other() {
     let (limits, _) = limits(&[(Limit::FailedLoginsOfAccount, "3/h")]);
     let under_way: Vec<_> = (0..10).filter_map(|_| limits.try_login("ada", network("192.0.2.1")).ok()).collect();

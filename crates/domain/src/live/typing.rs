@@ -61,34 +61,44 @@ impl SignalTyping {
 }
 
 /// Lets a user's typing through at most every [`TypingThrottle::EVERY`] for each conversation.
+///
+/// What it remembers is bounded, and asking costs the same whoever else types: two generations, of which the older is forgotten
+/// whole when the younger has become old or full.
 #[derive(Debug, Default)]
-pub struct TypingThrottle(HashMap<(UserId, uuid::Uuid), Instant>);
+pub struct TypingThrottle {
+    young: HashMap<(UserId, uuid::Uuid), Instant>,
+    old: HashMap<(UserId, uuid::Uuid), Instant>,
+    /// When the younger began.
+    since: Option<Instant>,
+}
 
 impl TypingThrottle {
     /// How often it is passed on at the most (`API.md`, Live).
     pub const EVERY: Duration = Duration::from_secs(3);
-    /// Entries before the old ones are forgotten.
+    /// Entries of a generation. Where more type at once, some are let through more often.
     const MANY: usize = 10_000;
 
     /// Whether it may be passed on now; if so, not again for a while.
     pub fn admits(&mut self, user: UserId, to: Recipient, now: Instant) -> bool {
-        let old = |at: Instant| now.saturating_duration_since(at) >= Self::EVERY;
-        if self.0.len() >= Self::MANY {
-            self.0.retain(|_, at| !old(*at));
+        let passed = |since: Instant| now.saturating_duration_since(since) >= Self::EVERY;
+        if self.young.len() >= Self::MANY || self.since.is_some_and(passed) {
+            self.old = std::mem::take(&mut self.young);
+            self.since = None;
         }
         let key = (user, Self::place(to));
-        match self.0.get(&key) {
-            Some(at) if !old(*at) => false,
-            _ => {
-                self.0.insert(key, now);
-                true
-            }
+        if self.young.get(&key).or_else(|| self.old.get(&key)).is_some_and(|at| !passed(*at)) {
+            return false;
         }
+        self.young.insert(key, now);
+        self.since.get_or_insert(now);
+        true
     }
 
     /// It was not passed on after all: the next is looked at like the first.
     pub fn withdraw(&mut self, user: UserId, to: Recipient) {
-        self.0.remove(&(user, Self::place(to)));
+        let key = (user, Self::place(to));
+        self.young.remove(&key);
+        self.old.remove(&key);
     }
 
     fn place(to: Recipient) -> uuid::Uuid {

@@ -1,7 +1,11 @@
 //! Sessions: logins that can be listed and ended. A token stands for one; revocation is checked on every request.
 
+mod policy;
+
+pub use policy::{Standing, oldest_remembered, oldest_usable, surplus};
+
 use crate::context::{Caller, Timestamp};
-use crate::error::{Invalid, NotFound, Result, Unauthenticated};
+use crate::error::{NotFound, Result, Unauthenticated};
 use crate::ids::{SessionId, UserId};
 use crate::page::{Limit, Page};
 use crate::users::{ServerPolicy, UserRole, Username};
@@ -68,7 +72,9 @@ pub struct LiveSession {
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait SessionRepository: Send + Sync {
-    /// Stores a session of who has proven to know the password of that hash.
+    /// Stores a session of who has proven to know the password of that hash. In the same transaction MUST end what is
+    /// [`surplus`] of the user's other sessions, so that there are [`Session::MOST`] of them; a use that was noted by
+    /// [`SessionRepository::touch`] and is not written yet MUST count.
     ///
     /// # Errors
     /// MUST answer [`Unauthenticated::InvalidCredentials`] where the user was disabled or deleted before, or has another password
@@ -77,7 +83,8 @@ pub trait SessionRepository: Send + Sync {
 
     /// The session, unless it was ended or its user disabled or deleted. Asked on every request, so that it MUST answer from memory
     /// once it knows a session, and MUST know of an end as soon as the call that ended it (of this port or of
-    /// [`UserRepository`](crate::users::UserRepository)) returns.
+    /// [`UserRepository`](crate::users::UserRepository)) returns. However many sessions there are and have been, remembering one
+    /// MUST cost the same, and MUST NOT make others unknown that are in use.
     async fn live(&self, id: SessionId) -> Result<Option<LiveSession>>;
 
     /// The user's sessions that are not ended and began after `since`, newest first; behind `after`, if given, which may have
@@ -96,8 +103,13 @@ pub trait SessionRepository: Send + Sync {
     /// Ends the user's session; `false` where the user has no such live session.
     async fn end(&self, user: UserId, id: SessionId, at: Timestamp) -> Result<bool>;
 
-    /// Notes that the user's session was used; may be late or lost, but is not later than what the user does next.
+    /// Notes that the user's session was used; may be written late or never, but is not later than what the user does next.
+    /// [`SessionRepository::list`] MUST tell of it at once.
     async fn touch(&self, user: UserId, id: SessionId, at: Timestamp) -> Result<()>;
+
+    /// Forgets sessions that began before that moment, ended or not, a small number at a time in one transaction. Says how many;
+    /// 0 once there are no more. Whatever had not ended ends by it. When their users were last seen MUST stay known.
+    async fn forget(&self, before: Timestamp) -> Result<usize>;
 }
 
 /// Finds out who sends a request.
@@ -140,9 +152,7 @@ impl ListSessions {
     /// # Errors
     /// Those of [`SessionRepository::list`].
     pub async fn execute(&self, caller: &Caller, after: Option<SessionId>, limit: Limit) -> Result<Page<Session>> {
-        let oldest = self.clock.now().as_micros() - Session::LIFETIME_SECONDS * 1_000_000;
-        let oldest =
-            Timestamp::from_micros(oldest).ok_or_else(|| Invalid::new("since", "the clock is out of range"))?;
+        let oldest = oldest_usable(self.clock.now())?;
         self.sessions.list(caller.user, oldest, after, limit).await
     }
 }
@@ -164,6 +174,31 @@ impl EndSession {
             // It has ended since the caller was let in by it.
             false if session == caller.session => Unauthenticated::InvalidToken.err(),
             false => NotFound::Session.err(),
+        }
+    }
+}
+
+/// Forgets the sessions that nobody can use any more.
+pub struct ForgetSessions {
+    /// Where sessions are kept.
+    pub sessions: Arc<dyn SessionRepository>,
+    /// When.
+    pub clock: Arc<dyn crate::Clock>,
+}
+
+impl ForgetSessions {
+    /// One step after the other, so that whoever writes meanwhile waits for one small step at the most. Says how many it forgot.
+    ///
+    /// # Errors
+    /// Faults of storage, and [`Unavailable`](crate::Unavailable) where it is busy: the next time goes on from there.
+    pub async fn execute(&self) -> Result<usize> {
+        let before = oldest_remembered(self.clock.now())?;
+        let mut forgotten = 0;
+        loop {
+            match self.sessions.forget(before).await? {
+                0 => return Ok(forgotten),
+                some => forgotten += some,
+            }
         }
     }
 }
@@ -271,6 +306,20 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn sessions_are_forgotten_until_none_is_too_old() {
+        let day = Session::LIFETIME_SECONDS * 1_000_000;
+        let mut sessions = MockSessionRepository::new();
+        let mut steps = vec![0, 3, 500];
+        sessions
+            .expect_forget()
+            .times(3)
+            .withf(move |before| *before == at(7 * day + 7))
+            .returning(move |_| Ok(steps.pop().unwrap()));
+        let forget = ForgetSessions { sessions: Arc::new(sessions), clock: Arc::new(StoppedClock(9 * day + 7)) };
+        assert_eq!(outcome(forget.execute()).unwrap(), 503);
     }
 
     #[test]

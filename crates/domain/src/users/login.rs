@@ -1,6 +1,6 @@
 //! Logging in.
 
-use super::model::{Password, User, Username};
+use super::model::{Password, PasswordHash, User, Username};
 use super::ports::{PasswordHasher, UserRepository};
 use crate::context::{Clock, IdGenerator};
 use crate::error::{Result, Unauthenticated};
@@ -17,7 +17,15 @@ pub struct LoggedIn {
     pub session: Session,
 }
 
-/// Proves to be a user and begins a session.
+/// Somebody who has proven to be a user.
+#[derive(Debug, Clone)]
+pub struct Proven {
+    user: User,
+    /// What the password was proven by.
+    hash: Option<PasswordHash>,
+}
+
+/// Proves to be a user and begins a session: two steps, so that the edge can refuse who knows the password, and only those.
 pub struct LogIn {
     /// Where users are kept.
     pub users: Arc<dyn UserRepository>,
@@ -36,7 +44,7 @@ impl LogIn {
     ///
     /// # Errors
     /// [`Unauthenticated::InvalidCredentials`] for whatever does not fit; [`Unavailable`](crate::Unavailable).
-    pub async fn execute(&self, username: &str, password: &str, user_agent: Option<UserAgent>) -> Result<LoggedIn> {
+    pub async fn prove(&self, username: &str, password: &str) -> Result<Proven> {
         let credentials = match Username::parse("username", username) {
             Ok(name) => self.users.credentials_by_name(&name).await?,
             Err(_) => None,
@@ -53,6 +61,15 @@ impl LogIn {
         let (true, Some(user)) = (self.hasher.verify(password, hash.clone()).await?, user) else {
             return Unauthenticated::InvalidCredentials.err();
         };
+        Ok(Proven { user, hash })
+    }
+
+    /// Begins a session of who has proven to be a user.
+    ///
+    /// # Errors
+    /// Those of [`SessionRepository::create`].
+    pub async fn begin(&self, proven: Proven, user_agent: Option<UserAgent>) -> Result<LoggedIn> {
+        let Proven { user, hash } = proven;
         let session = Session::begin(SessionId(self.ids.next()), user.id, user_agent, self.clock.now());
         self.sessions.create(session.clone(), hash).await?;
         Ok(LoggedIn { user, session })
@@ -66,7 +83,7 @@ mod tests {
     use crate::error::{Error, Unavailable};
     use crate::sessions::MockSessionRepository;
     use crate::testing::{CountedIds, StoppedClock, account, at, outcome, user};
-    use crate::users::{Credentials, MockPasswordHasher, MockUserRepository, PasswordHash};
+    use crate::users::{Credentials, MockPasswordHasher, MockUserRepository};
 
     fn hash() -> PasswordHash {
         PasswordHash("of ada".to_owned())
@@ -99,6 +116,11 @@ mod tests {
         }
     }
 
+    /// Both steps.
+    fn run(log_in: &LogIn, name: &str, password: &str, agent: Option<UserAgent>) -> Result<LoggedIn> {
+        outcome(async { log_in.begin(log_in.prove(name, password).await?, agent).await })
+    }
+
     #[test]
     fn the_right_password_begins_a_session() {
         let mut hasher = MockPasswordHasher::new();
@@ -114,7 +136,7 @@ mod tests {
             (session.user, session.created_at, session.user_agent.clone()) == expected && *proven == Some(hash())
         };
         sessions.expect_create().once().withf(begun).returning(|_, _| Ok(()));
-        let login = outcome(log_in(hasher, sessions).execute("ADA", "12345678", Some(agent))).unwrap();
+        let login = run(&log_in(hasher, sessions), "ADA", "12345678", Some(agent)).unwrap();
         assert_eq!((login.user, login.session.user), (account(1, "ada"), user(1)));
     }
 
@@ -135,7 +157,7 @@ mod tests {
             hasher.expect_verify().once().withf(move |_, given| *given == against).returning(|_, _| Ok(false));
             let mut sessions = MockSessionRepository::new();
             sessions.expect_create().never();
-            let refused = outcome(log_in(hasher, sessions).execute(name, password, None)).unwrap_err();
+            let refused = run(&log_in(hasher, sessions), name, password, None).unwrap_err();
             assert!(matches!(refused, Error::Unauthenticated(Unauthenticated::InvalidCredentials)), "{name}");
         }
     }
@@ -149,7 +171,7 @@ mod tests {
         sessions.expect_create().never();
         let log_in = log_in(hasher, sessions);
         for name in ["nobody", "eve"] {
-            let refused = outcome(log_in.execute(name, "12345678", None)).unwrap_err();
+            let refused = run(&log_in, name, "12345678", None).unwrap_err();
             assert!(matches!(refused, Error::Unauthenticated(_)), "{name}");
         }
     }
@@ -158,7 +180,7 @@ mod tests {
     fn a_busy_hasher_is_told_as_such() {
         let mut hasher = MockPasswordHasher::new();
         hasher.expect_verify().returning(|_, _| Unavailable::Overloaded.err());
-        let refused = outcome(log_in(hasher, MockSessionRepository::new()).execute("ada", "12345678", None));
+        let refused = run(&log_in(hasher, MockSessionRepository::new()), "ada", "12345678", None);
         assert!(matches!(refused, Err(Error::Unavailable(Unavailable::Overloaded))));
     }
 }

@@ -8,7 +8,7 @@ mod ports;
 mod profile;
 
 pub use accounts::{ListUsers, RegisterUser, Registration, ShowUser};
-pub use login::{LogIn, LoggedIn};
+pub use login::{LogIn, LoggedIn, Proven};
 pub use model::{
     DELETED_USER, DisplayName, Email, NewUser, Password, PasswordHash, Profile, ProfileChange, User, UserRole,
     UserView, Username, UsernamePrefix,

@@ -131,6 +131,7 @@ copied! {
         deleted_at: Option<Time>,
         roster_revision: i64,
         disabled_at: Option<Time>,
+        last_seen_at: Option<Time>,
     }
 }
 

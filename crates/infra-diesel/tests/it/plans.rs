@@ -175,7 +175,9 @@ async fn use_everything(world: &World) {
     }
     let session = Session::begin(SessionId(crate::world::fresh()), ada, None, now());
     let other = Session { id: SessionId(crate::world::fresh()), ..session.clone() };
-    for session in [&session, &other] {
+    // The first has expired, so that the next login ends it.
+    let expired = Session { id: SessionId(crate::world::fresh()), created_at: crate::world::at(0), ..session.clone() };
+    for session in [&expired, &session, &other] {
         world.begin_session(session.clone()).await.unwrap();
     }
     world.live(session.id).await.unwrap();
@@ -268,6 +270,7 @@ async fn use_everything(world: &World) {
     ExportReader::files(&**world, ada, None).await.unwrap();
     world.due(now(), None).await.unwrap();
     world.expire(first.conversation, first.created_at, now()).await.unwrap();
+    assert_ne!(world.forget(now()).await.unwrap(), 0);
     let withdrawn = world.withdraw_files(now(), now()).await.unwrap();
     world.forget_files(withdrawn).await.unwrap();
 

@@ -40,6 +40,7 @@ fn config(data_dir: &Path) -> Config {
         policy: ServerPolicy::default(),
         retention: None,
         retention_every: std::time::Duration::from_millis(20),
+        forget_sessions_every: std::time::Duration::from_millis(20),
         clock: std::sync::Arc::new(api_actix::clock::SystemClock),
         rates: api_actix::limits::Rates::off(),
         max_connections: 10_000,
