@@ -6,6 +6,7 @@ mod copy;
 mod demo;
 mod doctor;
 mod healthcheck;
+mod prompt;
 mod user;
 
 use crate::app::Application;

@@ -86,7 +86,7 @@ fn arrows_point_inward() {
 
 #[test]
 fn the_domain_needs_little() {
-    let allowed = ["async-trait", "chrono", "mockall", "thiserror", "uuid"];
+    let allowed = ["async-trait", "chrono", "mockall", "thiserror", "unicode-normalization", "uuid"];
     assert_eq!(crates()["domain"], allowed.map(str::to_owned).into(), "no serde, no runtime, no log, no database");
 }
 

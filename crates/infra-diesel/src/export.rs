@@ -152,6 +152,7 @@ fn membership(conn: &mut AnyConnection, user: UserId, row: MemberOf) -> DbResult
 #[async_trait]
 impl ExportReader for Store {
     async fn sessions(&self, user: UserId, after: Option<SessionId>) -> Result<Page<PastSession>> {
+        let known = self.session_cache();
         self.read_for(user, move |conn| {
             let after = after.map_or(Id(uuid::Uuid::nil()), Id::from);
             type Row = (Id, Time, Time, Option<String>, Option<Time>);
@@ -173,7 +174,7 @@ impl ExportReader for Store {
                     id: id.into(),
                     user,
                     created_at: created_at.into(),
-                    last_seen_at: last_seen_at.into(),
+                    last_seen_at: known.last_seen(id.into(), last_seen_at.into()),
                     user_agent: agent.as_deref().map(UserAgent::clean),
                 },
                 ended_at: revoked_at.map(Into::into),

@@ -259,6 +259,15 @@ impl UserRepository for Store {
         .await
     }
 
+    async fn rehash(&self, id: UserId, old: PasswordHash, new: PasswordHash) -> Result<()> {
+        self.write(id.0, move |tx| {
+            let same = users::table.find(Id::from(id)).filter(users::password_hash.eq(&old.0));
+            diesel::update(same).set(users::password_hash.eq(&new.0)).execute(tx.conn)?;
+            Ok(())
+        })
+        .await
+    }
+
     async fn delete(&self, id: UserId, proven: Option<PasswordHash>, at: Timestamp) -> Result<()> {
         self.thin_out_sessions(id, None, at).await?;
         self.write(id.0, move |tx| {

@@ -1,3 +1,4 @@
+DROP INDEX sessions_exported;
 DROP INDEX sessions_created_at;
 DROP INDEX sessions_live;
 DROP INDEX sessions_listed;

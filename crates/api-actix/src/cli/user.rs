@@ -4,7 +4,7 @@
 //! which notice within two seconds. A SQLite file has one server, which knows sessions and numbers from memory: while it
 //! runs, this refuses.
 
-use super::say;
+use super::{prompt, say};
 use crate::app::store_options;
 use crate::clock::{SystemClock, UuidV7};
 use crate::config::Config;
@@ -18,7 +18,6 @@ use domain::users::{Email, Password, Registration, ServerPolicy, ShowUser, UserR
 use domain::{Limit, UserId};
 use infra_diesel::{LockError, OpenError, Store, StoreOptions};
 use rand::TryRngCore as _;
-use std::io::Read as _;
 use std::sync::Arc;
 
 /// What to do to which account.
@@ -83,7 +82,7 @@ enum UserCommand {
 /// Where a password comes from. Never from the command line, which others on the machine can read.
 #[derive(Debug, Args)]
 struct PasswordArguments {
-    /// Read the password from standard input, to the end of the line
+    /// Take the password from standard input: asked for at a terminal, which does not show it; else the first line
     #[arg(long)]
     password_stdin: bool,
 }
@@ -165,7 +164,7 @@ impl Desk {
         admin: bool,
         password: &PasswordArguments,
     ) -> anyhow::Result<()> {
-        let given = password.take()?;
+        let given = password.take(&username).await?;
         let wish = Registration { username: username.clone(), email, password: Some(given.password) };
         let create = CreateAccount {
             admin: self.store.clone(),
@@ -181,7 +180,7 @@ impl Desk {
 
     async fn set_password(&self, name: &Username, password: &PasswordArguments) -> anyhow::Result<()> {
         let user = self.id_of(name).await?;
-        let given = password.take()?;
+        let given = password.take(name).await?;
         let set = SetPassword {
             admin: self.store.clone(),
             hasher: Arc::new(BcryptPool::start(self.bcrypt_cost, 1)?),
@@ -265,22 +264,17 @@ struct Given {
     generated: Option<String>,
 }
 
-/// The longest line that is read as a password, in bytes: more than any password has.
-const LONGEST_LINE: u64 = 1024;
 /// Letters and digits that are not mistaken for each other; 32 of them, five bits each.
 const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
 /// A hundred bits.
 const GENERATED_CHARACTERS: usize = 20;
 
 impl PasswordArguments {
-    fn take(&self) -> anyhow::Result<Given> {
+    async fn take(&self, name: &Username) -> anyhow::Result<Given> {
         if self.password_stdin {
-            let mut bytes = Vec::new();
-            std::io::stdin().take(LONGEST_LINE).read_to_end(&mut bytes).context("cannot read the password")?;
-            let text = String::from_utf8(bytes).map_err(|_| anyhow!("the password is not UTF-8"))?;
-            let line = text.split('\n').next().unwrap_or_default();
-            let password = Password::parse("password", line.strip_suffix('\r').unwrap_or(line));
-            return Ok(Given { password: password.map_err(domain::Error::from)?, generated: None });
+            let text = prompt::secret(&format!("password of {name}")).await?;
+            let password = Password::parse("password", &text).map_err(domain::Error::from)?;
+            return Ok(Given { password, generated: None });
         }
         let text = generate()?;
         let password = Password::parse("password", &text).map_err(domain::Error::from)?;

@@ -26,7 +26,7 @@ pub struct RegistrationBody {
     /// Needed by `POST /users`. Unique whatever the case.
     #[schema(format = Email, max_length = 254)]
     email: Option<String>,
-    /// Needed by `POST /signup`. At most 71 bytes.
+    /// Needed by `POST /signup`. At most 71 bytes. Taken and counted in Unicode's normal form NFC.
     #[schema(min_length = 8, max_length = 71)]
     password: Option<String>,
 }
@@ -146,7 +146,7 @@ pub struct EditBody {
     email: Option<String>,
     #[schema(max_length = 64)]
     display_name: Option<String>,
-    /// At most 71 bytes.
+    /// At most 71 bytes. Taken and counted in Unicode's normal form NFC.
     #[schema(min_length = 8, max_length = 71)]
     password: Option<String>,
     /// Needed to change the password, if there is one.

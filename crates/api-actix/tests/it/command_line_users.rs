@@ -1,9 +1,13 @@
 //! `parlance user`.
 
 use crate::harness::{Process, database};
+use rustix::fs::{Mode, OFlags};
+use rustix::termios::LocalModes;
 use serde_json::{Value, json};
+use std::fs::File;
+use std::io::{Read as _, Write as _};
 use std::path::Path;
-use std::process::Output;
+use std::process::{Child, ChildStderr, Output, Stdio};
 
 fn printed(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
@@ -116,4 +120,110 @@ fn what_is_wrong_is_said_and_changes_nothing() {
         assert!(arguments.contains(&"--password") || !said.contains("hush"), "{said}");
     }
     assert_eq!(listed(here, &[]).len(), 1);
+}
+
+/// A program at a terminal, and whoever sits there.
+struct Terminal {
+    /// The end of who types and reads.
+    keyboard: File,
+    /// The program's end.
+    program: File,
+    child: Child,
+    stderr: ChildStderr,
+    printed: String,
+}
+
+impl Terminal {
+    fn run(directory: &Path, arguments: &[&str]) -> Self {
+        use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+        let keyboard = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        grantpt(&keyboard).unwrap();
+        unlockpt(&keyboard).unwrap();
+        let name = ptsname(&keyboard, Vec::new()).unwrap();
+        let program = rustix::fs::open(name, OFlags::RDWR | OFlags::NOCTTY, Mode::empty()).unwrap();
+        let program = File::from(program);
+        let mut command = Process::command(directory, arguments, &[]);
+        command.stdin(program.try_clone().unwrap()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let stderr = child.stderr.take().unwrap();
+        Self { keyboard: keyboard.into(), program, child, stderr, printed: String::new() }
+    }
+
+    /// Waits for a question.
+    fn asks(&mut self, question: &str) {
+        while !self.printed.ends_with(question) {
+            let mut byte = [0];
+            assert_eq!(self.stderr.read(&mut byte).unwrap(), 1, "it asked nothing, and said: {}", self.printed);
+            self.printed.push(char::from(byte[0]));
+        }
+    }
+
+    fn types(&mut self, line: &str) {
+        self.keyboard.write_all(line.as_bytes()).unwrap();
+    }
+
+    /// The exit code, what was said, and what the terminal showed, which shows again what is typed.
+    fn ends(mut self) -> (Option<i32>, String, String) {
+        self.stderr.read_to_string(&mut self.printed).unwrap();
+        let code = self.child.wait().unwrap().code();
+        let modes = rustix::termios::tcgetattr(&self.program).unwrap().local_modes;
+        assert!(modes.contains(LocalModes::ECHO));
+        drop(self.program);
+        // Of a terminal that nobody has open any more the end is an error.
+        let mut shown = Vec::new();
+        let _ = self.keyboard.read_to_end(&mut shown);
+        (code, self.printed, String::from_utf8(shown).unwrap())
+    }
+}
+
+#[actix_web::test]
+async fn at_a_terminal_a_password_is_asked_for_and_not_shown() {
+    let directory = tempfile::tempdir().unwrap();
+    let here = directory.path();
+    let mut terminal = Terminal::run(here, &["user", "create", "ada", "--password-stdin"]);
+    for question in ["password of ada: ", "password of ada, once more: "] {
+        terminal.asks(question);
+        terminal.types("a secret sentence\n");
+    }
+    let (code, said, shown) = terminal.ends();
+    assert_eq!((code, shown.replace("\r\n", "\n").as_str()), (Some(0), "\n\n"), "{said}");
+
+    // What differs, what is nothing, and what is no password changes nothing.
+    for (lines, sentence) in [
+        (&["a secret sentence\n", "another sentence\n"][..], "the two passwords differ"),
+        (&["\u{4}", "\u{4}"], "8 characters or more"),
+        (&["secret\n", "secret\n"], "8 characters or more"),
+    ] {
+        let mut terminal = Terminal::run(here, &["user", "password", "ada", "--password-stdin"]);
+        for (line, question) in lines.iter().zip(["password of ada: ", "once more: "]) {
+            terminal.asks(question);
+            terminal.types(line);
+        }
+        let (code, said, shown) = terminal.ends();
+        assert_eq!(code, Some(1), "{said}");
+        assert!(said.contains(sentence) && !shown.contains("sec"), "{said}{shown}");
+    }
+    // Whoever gives up has a terminal that shows what is typed.
+    let mut terminal = Terminal::run(here, &["user", "password", "ada", "--password-stdin"]);
+    terminal.asks("password of ada: ");
+    let id = terminal.child.id().to_string();
+    assert!(std::process::Command::new("kill").args(["-INT", &id]).status().unwrap().success());
+    let (code, said, _) = terminal.ends();
+    assert!(code == Some(1) && said.contains("interrupted"), "{code:?} {said}");
+
+    let server = Process::start(here, &["serve"], &[]);
+    let login = json!({ "username": "ada", "password": "a secret sentence" });
+    server.client.post("/login", login).await.expect(200);
+}
+
+#[test]
+fn a_line_is_enough_though_more_may_come() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut command = Process::command(directory.path(), &["user", "create", "ada", "--password-stdin"], &[]);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(b"a typed password\n").unwrap();
+    // Kept open.
+    assert!(child.wait().unwrap().success());
+    drop(stdin);
 }

@@ -137,6 +137,30 @@ async fn failed_logins_are_counted_for_the_account_be_there_one_or_not() {
 }
 
 #[actix_web::test]
+async fn right_logins_are_counted_for_the_account_and_a_stranger_takes_none_of_them() {
+    let server = limited(&[(Limit::LoginsOfAccount, "5/h")]).await;
+    let (ada, anyone) = (server.user("ada").await, server.anyone());
+    // Who does not know the password keeps nobody out.
+    for _ in 0..20 {
+        log_in(anyone, "192.0.2.1", "ada", "wrong password").await.refused(401, None);
+    }
+    // The first was the harness'.
+    for (number, name) in ["ada", "ADA", "ada", "Ada"].into_iter().enumerate() {
+        log_in(anyone, &format!("192.0.2.{number}"), name, &ada.password).await.expect(200);
+    }
+    // Whatever the password is by then, and wherever it is typed.
+    for password in [&ada.password, "wrong password"] {
+        let answer = log_in(anyone, "192.0.2.9", "ada", password).await;
+        let (seconds, error) = (answer.header("retry-after").unwrap().to_owned(), answer.refused(429, None));
+        assert_eq!(error["error"], format!("too many logins: try again in {seconds} s"));
+    }
+    assert_eq!(ada.get("/sessions").await.expect(200).as_array().unwrap().len(), 5);
+    // Who is in stays in, and others come in.
+    ada.get("/me").await.expect(200);
+    server.user("bob").await;
+}
+
+#[actix_web::test]
 async fn failed_logins_are_counted_for_the_address() {
     let server = limited(&[(Limit::FailedLoginsOfAddress, "3/h")]).await;
     let ada = server.user("ada").await;
@@ -330,9 +354,8 @@ async fn refusals_are_counted_by_limit() {
     wait(server.anyone().post("/signup", json!({})).await);
     // Other tests of this process count too.
     assert!(count("sends").await > before.0 && count("sign_ups").await > before.1);
-    for limit in
-        ["uploads", "requests", "frames", "failed_logins_account", "failed_logins_address", "sockets", "connections"]
-    {
+    let others = ["uploads", "requests", "frames", "failed_logins_account", "failed_logins_address", "logins_account"];
+    for limit in others.into_iter().chain(["sockets", "connections"]) {
         count(limit).await;
     }
 }

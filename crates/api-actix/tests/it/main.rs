@@ -35,6 +35,7 @@ mod metrics;
 mod openapi;
 mod operations;
 mod order;
+mod passwords;
 mod postgres;
 mod postman;
 mod receipts;

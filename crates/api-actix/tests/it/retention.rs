@@ -15,7 +15,7 @@ const DAY: i64 = 86_400_000_000;
 
 /// The system's clock, and a little ahead of it.
 #[derive(Default)]
-struct MovedClock(AtomicI64);
+pub struct MovedClock(pub AtomicI64);
 
 impl Clock for MovedClock {
     fn now(&self) -> Timestamp {

@@ -1,6 +1,7 @@
 //! Signing up, and looking users up.
 
-use super::model::{Email, NewUser, Password, User, UserView, Username, UsernamePrefix};
+use super::model::{Email, NewUser, User, UserView, Username, UsernamePrefix};
+use super::password::Password;
 use super::policy::ServerPolicy;
 use super::ports::{PasswordHasher, UserRepository};
 use crate::context::{Caller, Clock, IdGenerator};

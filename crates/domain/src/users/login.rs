@@ -1,6 +1,7 @@
 //! Logging in.
 
-use super::model::{Password, PasswordHash, User, Username};
+use super::model::{User, Username};
+use super::password::{PasswordHash, TypedPassword, Verdict};
 use super::ports::{PasswordHasher, UserRepository};
 use crate::context::{Clock, IdGenerator};
 use crate::error::{Result, Unauthenticated};
@@ -23,6 +24,8 @@ pub struct Proven {
     user: User,
     /// What the password was proven by.
     hash: Option<PasswordHash>,
+    /// The password, where the hash was not made of its normal form.
+    rehash: Option<TypedPassword>,
 }
 
 /// Proves to be a user and begins a session: two steps, so that the edge can refuse who knows the password, and only those.
@@ -53,15 +56,13 @@ impl LogIn {
         let credentials = credentials.filter(|found| found.user.disabled_at.is_none());
         let (user, hash) = credentials.map(|c| (c.user, c.password)).unzip();
         let hash = hash.flatten();
-        // What could never have been set as a password proves nothing, but must not be faster to refuse.
-        let (password, hash) = match Password::parse("password", password) {
-            Ok(password) => (password, hash),
-            Err(_) => (Password::parse("password", "a stand-in").map_err(crate::Error::from)?, None),
-        };
-        let (true, Some(user)) = (self.hasher.verify(password, hash.clone()).await?, user) else {
+        let typed = TypedPassword::of(password);
+        let verdict = self.hasher.verify(typed.clone(), hash.clone()).await?;
+        let (Verdict::Right | Verdict::RightAsTyped, Some(user)) = (verdict, user) else {
             return Unauthenticated::InvalidCredentials.err();
         };
-        Ok(Proven { user, hash })
+        let rehash = Some(typed).filter(|_| verdict == Verdict::RightAsTyped);
+        Ok(Proven { user, hash, rehash })
     }
 
     /// Begins a session of who has proven to be a user.
@@ -69,9 +70,15 @@ impl LogIn {
     /// # Errors
     /// Those of [`SessionRepository::create`].
     pub async fn begin(&self, proven: Proven, user_agent: Option<UserAgent>) -> Result<LoggedIn> {
-        let Proven { user, hash } = proven;
+        let Proven { user, hash, rehash } = proven;
         let session = Session::begin(SessionId(self.ids.next()), user.id, user_agent, self.clock.now());
-        self.sessions.create(session.clone(), hash).await?;
+        self.sessions.create(session.clone(), hash.clone()).await?;
+        if let (Some(old), Some(password)) = (hash, rehash.and_then(|typed| typed.to_set())) {
+            // From now on any keyboard will do. Where it cannot be now, the next login does it: no reason to refuse this one.
+            if let Ok(new) = self.hasher.hash(password).await {
+                let _ = self.users.rehash(user.id, old, new).await;
+            }
+        }
         Ok(LoggedIn { user, session })
     }
 }
@@ -127,8 +134,8 @@ mod tests {
         hasher
             .expect_verify()
             .once()
-            .withf(|password, against| password.expose() == "12345678" && *against == Some(hash()))
-            .returning(|_, _| Ok(true));
+            .withf(|typed, against| *typed == TypedPassword::of("12345678") && *against == Some(hash()))
+            .returning(|_, _| Ok(Verdict::Right));
         let mut sessions = MockSessionRepository::new();
         let agent = UserAgent::clean("tests");
         let begun = |session: &Session, proven: &Option<PasswordHash>| {
@@ -148,13 +155,17 @@ mod tests {
             ("nobody", "12345678", None),
             ("eve", "12345678", None),
             ("no name at all", "12345678", None),
-            // What cannot be a password is not compared with Ada's hash, but costs the same.
-            ("ada", "short", None),
-            ("ada", "with\0nul", None),
+            // What cannot be a password costs the same.
+            ("ada", "short", Some(hash())),
+            ("ada", "with\0nul", Some(hash())),
             ("nobody", "", None),
         ] {
             let mut hasher = MockPasswordHasher::new();
-            hasher.expect_verify().once().withf(move |_, given| *given == against).returning(|_, _| Ok(false));
+            hasher
+                .expect_verify()
+                .once()
+                .withf(move |typed, given| *typed == TypedPassword::of(password) && *given == against)
+                .returning(|_, _| Ok(Verdict::Wrong));
             let mut sessions = MockSessionRepository::new();
             sessions.expect_create().never();
             let refused = run(&log_in(hasher, sessions), name, password, None).unwrap_err();
@@ -163,10 +174,41 @@ mod tests {
     }
 
     #[test]
+    fn a_hash_of_the_bytes_as_typed_is_replaced_by_one_of_the_normal_form() {
+        let typed = "pa\u{308}ssword";
+        // The second could not be set today; the third finds the hasher busy.
+        for (typed, verdict, hashed, kept) in [
+            (typed, Verdict::RightAsTyped, true, true),
+            ("e\u{301}e\u{301}e\u{301}e\u{301}", Verdict::RightAsTyped, false, false),
+            (typed, Verdict::RightAsTyped, true, false),
+            (typed, Verdict::Right, false, false),
+            ("12345678", Verdict::Right, false, false),
+        ] {
+            let mut hasher = MockPasswordHasher::new();
+            hasher.expect_verify().once().returning(move |_, _| Ok(verdict));
+            hasher.expect_hash().times(usize::from(hashed)).returning(move |password| {
+                assert_eq!(password.expose(), "pässword");
+                if kept { Ok(PasswordHash("new".to_owned())) } else { Unavailable::Overloaded.err() }
+            });
+            let mut sessions = MockSessionRepository::new();
+            sessions.expect_create().once().withf(|_, proven| *proven == Some(hash())).returning(|_, _| Ok(()));
+            let mut users = users();
+            let new = |id: &crate::UserId, old: &PasswordHash, new: &PasswordHash| {
+                (*id, old, new) == (user(1), &hash(), &PasswordHash("new".to_owned()))
+            };
+            // That it fails is no reason to refuse the login.
+            let fault = |_, _, _| Unavailable::Overloaded.err();
+            users.expect_rehash().times(usize::from(kept)).withf(new).returning(fault);
+            let log_in = LogIn { users: Arc::new(users), ..log_in(hasher, sessions) };
+            run(&log_in, "ada", typed, None).unwrap();
+        }
+    }
+
+    #[test]
     fn a_hash_that_matches_nobodys_lets_nobody_in() {
         // A careless hasher that says yes to the dummy.
         let mut hasher = MockPasswordHasher::new();
-        hasher.expect_verify().returning(|_, _| Ok(true));
+        hasher.expect_verify().returning(|_, _| Ok(Verdict::Right));
         let mut sessions = MockSessionRepository::new();
         sessions.expect_create().never();
         let log_in = log_in(hasher, sessions);

@@ -3,6 +3,7 @@
 mod accounts;
 mod login;
 mod model;
+mod password;
 mod policy;
 mod ports;
 mod profile;
@@ -10,9 +11,10 @@ mod profile;
 pub use accounts::{ListUsers, RegisterUser, Registration, ShowUser};
 pub use login::{LogIn, LoggedIn, Proven};
 pub use model::{
-    DELETED_USER, DisplayName, Email, NewUser, Password, PasswordHash, Profile, ProfileChange, User, UserRole,
+    DELETED_USER, DisplayName, Email, NewUser, Profile, ProfileChange, User, UserRole,
     UserView, Username, UsernamePrefix,
 };
+pub use password::{Password, PasswordHash, TypedPassword, Verdict};
 pub use policy::{AdminNames, Broadcasters, ServerPolicy};
 pub use ports::{Credentials, PasswordHasher, UserRepository};
 #[cfg(feature = "mocks")]

@@ -1,6 +1,7 @@
 //! What accounts need of the outside.
 
-use super::model::{NewUser, Password, PasswordHash, ProfileChange, User, Username, UsernamePrefix};
+use super::model::{NewUser, ProfileChange, User, Username, UsernamePrefix};
+use super::password::{Password, PasswordHash, TypedPassword, Verdict};
 use crate::context::Timestamp;
 use crate::error::Result;
 use crate::ids::{SessionId, UserId};
@@ -59,6 +60,10 @@ pub trait UserRepository: Send + Sync {
     /// password where the one that was proven is not the user's any more.
     async fn change(&self, id: UserId, change: ProfileChange, keep: SessionId, at: Timestamp) -> Result<User>;
 
+    /// Keeps another hash of the password that the user has, unless the user has another password than that of `old` by now. Ends no
+    /// session and changes nothing that anybody is shown.
+    async fn rehash(&self, id: UserId, old: PasswordHash, new: PasswordHash) -> Result<()>;
+
     /// Deletes the user in one transaction: takes it out of all groups (an owned one MUST pass to the oldest admin, else
     /// to the oldest member, by [`crate::groups::heir`]; without others it MUST be deleted), ends its sessions, frees the
     /// email, forgets password and display name, keeps the username taken. Messages stay.
@@ -77,13 +82,14 @@ pub trait PasswordHasher: Send + Sync {
     /// A salted hash.
     ///
     /// # Errors
-    /// [`Unavailable::Overloaded`](crate::Unavailable::Overloaded) when too many wait.
+    /// [`Unavailable::Overloaded`](crate::Unavailable::Overloaded) when it would have to wait too long.
     async fn hash(&self, password: Password) -> Result<PasswordHash>;
 
-    /// Whether the hash is the password's. With `None` for the hash MUST take the time of a real comparison and answer
-    /// `false`.
+    /// Whether the hash is that of the password, in one of its [spellings](TypedPassword::spellings), which are compared until one
+    /// fits. With `None` for the hash MUST take the time of comparing all of them with a hash, and answer [`Verdict::Wrong`]; so it
+    /// MUST, with the time of one, where there is no spelling.
     ///
     /// # Errors
-    /// [`Unavailable::Overloaded`](crate::Unavailable::Overloaded) when too many wait.
-    async fn verify(&self, password: Password, hash: Option<PasswordHash>) -> Result<bool>;
+    /// [`Unavailable::Overloaded`](crate::Unavailable::Overloaded) when it would have to wait too long.
+    async fn verify(&self, typed: TypedPassword, hash: Option<PasswordHash>) -> Result<Verdict>;
 }

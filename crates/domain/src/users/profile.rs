@@ -1,6 +1,7 @@
 //! Changing and deleting one's own account.
 
-use super::model::{DisplayName, Email, Password, PasswordHash, ProfileChange, UserView};
+use super::model::{DisplayName, Email, ProfileChange, UserView};
+use super::password::{Password, PasswordHash, TypedPassword, Verdict};
 use super::policy::ServerPolicy;
 use super::ports::{PasswordHasher, UserRepository};
 use crate::context::{Caller, Clock};
@@ -22,11 +23,10 @@ impl CurrentPassword {
         let credentials = users.credentials(caller.user).await?.ok_or(Unauthenticated::InvalidToken)?;
         let Some(hash) = credentials.password else { return Ok(None) };
         let given = self.0.ok_or_else(|| Invalid::missing("current_password"))?;
-        let proven = match Password::parse("current_password", &given) {
-            Ok(given) => hasher.verify(given, Some(hash.clone())).await?,
-            Err(_) => false,
-        };
-        if proven { Ok(Some(hash)) } else { Forbidden::WrongCurrentPassword.err() }
+        match hasher.verify(TypedPassword::of(&given), Some(hash.clone())).await? {
+            Verdict::Right | Verdict::RightAsTyped => Ok(Some(hash)),
+            Verdict::Wrong => Forbidden::WrongCurrentPassword.err(),
+        }
     }
 }
 
@@ -125,9 +125,10 @@ mod tests {
     /// Knows [`RIGHT`] for the stored hash.
     fn hasher() -> MockPasswordHasher {
         let mut hasher = MockPasswordHasher::new();
-        hasher
-            .expect_verify()
-            .returning(|password, hash| Ok(hash == Some(PasswordHash("old".to_owned())) && password.expose() == RIGHT));
+        hasher.expect_verify().returning(|typed, hash| {
+            assert_eq!(hash, Some(PasswordHash("old".to_owned())));
+            Ok(if typed == TypedPassword::of(RIGHT) { Verdict::Right } else { Verdict::Wrong })
+        });
         hasher.expect_hash().returning(|_| Ok(PasswordHash("new".to_owned())));
         hasher
     }

@@ -40,7 +40,7 @@ fn config(data_dir: &Path) -> Config {
         policy: ServerPolicy::default(),
         retention: None,
         retention_every: std::time::Duration::from_millis(20),
-        forget_sessions_every: std::time::Duration::from_millis(20),
+        forget_sessions_every: api_actix::app::forgetting::EVERY,
         clock: std::sync::Arc::new(api_actix::clock::SystemClock),
         rates: api_actix::limits::Rates::off(),
         max_connections: 10_000,
