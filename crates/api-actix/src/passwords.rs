@@ -49,7 +49,8 @@ fn stand_back() {
     {
         use rustix::process::{getpriority_process, setpriority_process};
         // Of "this process" Linux understands the calling thread (setpriority(2), notes).
-        let lowered = getpriority_process(None).and_then(|nice| setpriority_process(None, (nice + STANDS_BACK_BY).min(19)));
+        let lowered =
+            getpriority_process(None).and_then(|nice| setpriority_process(None, (nice + STANDS_BACK_BY).min(19)));
         if let Err(error) = lowered {
             tracing::warn!(%error, "a thread that hashes passwords keeps its priority");
         }
@@ -116,7 +117,11 @@ impl PasswordHasher for BcryptPool {
 }
 
 /// Compares every spelling until one fits; those of who has no hash with nobody's.
-fn compare(typed: &TypedPassword, hash: Option<&PasswordHash>, nobodys: &PasswordHash) -> bcrypt::BcryptResult<Verdict> {
+fn compare(
+    typed: &TypedPassword,
+    hash: Option<&PasswordHash>,
+    nobodys: &PasswordHash,
+) -> bcrypt::BcryptResult<Verdict> {
     let against = hash.unwrap_or(nobodys);
     let mut compared = false;
     for (spelling, verdict) in typed.spellings() {

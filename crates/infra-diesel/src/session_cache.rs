@@ -297,7 +297,8 @@ mod tests {
 
     #[test]
     fn what_others_can_end_is_believed_for_a_while() {
-        for (believed, known) in [(Some(Duration::ZERO), false), (Some(Duration::from_secs(3600)), true), (None, true)] {
+        for (believed, known) in [(Some(Duration::ZERO), false), (Some(Duration::from_secs(3600)), true), (None, true)]
+        {
             let cache = SessionCache::new(believed, 9);
             remember(&cache, 2);
             // A clock may not have moved since.

@@ -18,7 +18,10 @@ pub async fn keep_forgetting(sessions: ForgetSessions, every: Duration) {
         match sessions.execute().await {
             Ok(forgotten) => debug!(forgotten, "forgot sessions that nobody can use any more"),
             Err(fault) => {
-                warn!(error = &fault as &dyn std::error::Error, "old sessions were not all forgotten, and will be later");
+                warn!(
+                    error = &fault as &dyn std::error::Error,
+                    "old sessions were not all forgotten, and will be later"
+                );
             }
         }
     }

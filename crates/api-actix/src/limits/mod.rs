@@ -21,9 +21,9 @@ use crate::telemetry;
 use buckets::{Buckets, LookedAt};
 use domain::users::Username;
 use domain::{SessionId, UserId};
-use governor::{NotUntil, RateLimiter};
 use governor::clock::{Clock, DefaultClock, Reference as _};
 use governor::middleware::NoOpMiddleware;
+use governor::{NotUntil, RateLimiter};
 use std::hash::{BuildHasher as _, RandomState};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

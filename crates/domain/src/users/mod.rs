@@ -11,8 +11,8 @@ mod profile;
 pub use accounts::{ListUsers, RegisterUser, Registration, ShowUser};
 pub use login::{LogIn, LoggedIn, Proven};
 pub use model::{
-    DELETED_USER, DisplayName, Email, NewUser, Profile, ProfileChange, User, UserRole,
-    UserView, Username, UsernamePrefix,
+    DELETED_USER, DisplayName, Email, NewUser, Profile, ProfileChange, User, UserRole, UserView, Username,
+    UsernamePrefix,
 };
 pub use password::{Password, PasswordHash, TypedPassword, Verdict};
 pub use policy::{AdminNames, Broadcasters, ServerPolicy};

@@ -66,7 +66,10 @@ impl TypedPassword {
         let hashable = |text: &String| text.len() <= MOST_BYTES && !text.contains('\0');
         let (normal, as_typed) = (text.nfc().collect::<String>(), text.to_owned());
         let differs = as_typed != normal;
-        Self { normal: Some(normal).filter(hashable), as_typed: Some(as_typed).filter(|typed| differs && hashable(typed)) }
+        Self {
+            normal: Some(normal).filter(hashable),
+            as_typed: Some(as_typed).filter(|typed| differs && hashable(typed)),
+        }
     }
 
     /// What to compare, in this order, with what it means where it fits. For the hasher only.
@@ -117,9 +120,11 @@ mod tests {
     #[test]
     fn both_spellings_of_a_letter_are_the_same_password() {
         // Of the letter in one piece and in two, the Korean syllable and its parts, the ångström and the letter.
-        for (composed, decomposed) in
-            [("pässwörd", "pa\u{308}sswo\u{308}rd"), ("한글한글한글한글", "한글한글한글한글"), ("1234567\u{c5}", "1234567\u{212b}")]
-        {
+        for (composed, decomposed) in [
+            ("pässwörd", "pa\u{308}sswo\u{308}rd"),
+            ("한글한글한글한글", "한글한글한글한글"),
+            ("1234567\u{c5}", "1234567\u{212b}"),
+        ] {
             let (one, other) = (Password::parse("p", composed).unwrap(), Password::parse("p", decomposed).unwrap());
             assert_eq!((one.expose(), &one), (composed, &other));
         }

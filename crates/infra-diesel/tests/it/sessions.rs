@@ -253,18 +253,21 @@ async fn many_logins_at_once_leave_as_many_as_there_may_be(db: TestDb) {
 /// Fills the tables with sessions as there were before there was a most, that began one microsecond after the other.
 fn seed(world: &World, user: UserId, count: usize, first: i64) {
     let mut raw = world.raw();
-    let (user, sql) = (user.0.simple(), match world.db.backend() {
-        Backend::Sqlite => {
-            "INSERT INTO sessions (id, user_id, created_at, last_seen_at) \
+    let (user, sql) = (
+        user.0.simple(),
+        match world.db.backend() {
+            Backend::Sqlite => {
+                "INSERT INTO sessions (id, user_id, created_at, last_seen_at) \
              WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < {count}) \
              SELECT randomblob(16), x'{user}', {first} + n, {first} + n FROM n"
-        }
-        Backend::Postgres => {
-            "INSERT INTO sessions (id, user_id, created_at, last_seen_at) \
+            }
+            Backend::Postgres => {
+                "INSERT INTO sessions (id, user_id, created_at, last_seen_at) \
              SELECT gen_random_uuid(), '{user}', t, t FROM generate_series(1, {count}) n, \
              LATERAL (SELECT timestamptz 'epoch' + ({first}::bigint + n) * interval '1 microsecond' AS t) moment"
-        }
-    });
+            }
+        },
+    );
     let sql = sql.replace("{count}", &count.to_string()).replace("{first}", &first.to_string());
     raw.run(&sql.replace("{user}", &user.to_string()));
 }
@@ -274,10 +277,13 @@ async fn too_many_sessions_of_old_are_ended_a_bounded_number_at_a_time(db: TestD
     let world = World::new(db).await;
     let mine = begin_many(&world, world.user("ada").await, 1, NOON).await.remove(0);
     let ada = mine.user;
-    let live = format!("SELECT count(*) FROM sessions WHERE revoked_at IS NULL AND user_id = {}", match world.db.backend() {
-        Backend::Sqlite => format!("x'{}'", ada.0.simple()),
-        Backend::Postgres => format!("'{ada}'"),
-    });
+    let live = format!(
+        "SELECT count(*) FROM sessions WHERE revoked_at IS NULL AND user_id = {}",
+        match world.db.backend() {
+            Backend::Sqlite => format!("x'{}'", ada.0.simple()),
+            Backend::Postgres => format!("'{ada}'"),
+        }
+    );
     let carry_out = async |measure| world.carry_out(Actor::CommandLine, measure, at(NOON + 10_000_000)).await.unwrap();
     let hash = || PasswordHash("hash of ada".to_owned());
     for way in 0..6 {
