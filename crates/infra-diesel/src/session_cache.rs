@@ -1,7 +1,8 @@
 //! What is remembered of sessions, so that a request costs no query.
 //!
-//! Sessions that have ended are not remembered: they are just forgotten. Only for as long as a session is being looked up is it
-//! noted that it ended meanwhile ([`LookUp`]), since what the database answers may be older than its end.
+//! Sessions that have ended take no place from those that live: they are forgotten. For as long as a session is being looked up it is
+//! noted whether it ended meanwhile ([`LookUp`]), since what the database answers may be older than its end. Besides, a few that
+//! were found ended are remembered in places of their own ([`Ended`]), since their clients come again.
 
 use domain::events::Event;
 use domain::sessions::LiveSession;
@@ -10,6 +11,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
+use uuid::Uuid;
 
 /// How many places are looked at for one that was not used lately: some microseconds. Each look is paid for by a use since the last
 /// one, so that there is seldom more than one; only where nearly all sessions are in use does one of those have to go.
@@ -24,8 +26,37 @@ pub struct SessionCache {
     entries: RwLock<Entries>,
 }
 
+/// Sessions that were found ended: in as many places as there are, each in the one that its id says, whoever was there before. None of
+/// them ever lives again, so that nothing has to be forgotten.
+struct Ended(Vec<SessionId>);
+
+impl Ended {
+    const PLACES: usize = 16_384;
+
+    fn place(id: SessionId) -> usize {
+        // The tail of a UUIDv7 is random.
+        id.0.as_u128() as usize % Self::PLACES
+    }
+
+    fn contains(&self, id: SessionId) -> bool {
+        self.0[Self::place(id)] == id
+    }
+
+    fn put(&mut self, id: SessionId) {
+        self.0[Self::place(id)] = id;
+    }
+}
+
+impl Default for Ended {
+    fn default() -> Self {
+        // No session has the nil id.
+        Self(vec![SessionId(Uuid::nil()); Self::PLACES])
+    }
+}
+
 #[derive(Default)]
 struct Entries {
+    ended: Ended,
     places: Vec<Place>,
     /// Where each session is among the places.
     by_session: HashMap<SessionId, usize>,
@@ -58,12 +89,14 @@ pub struct LookUp<'a> {
 
 impl LookUp<'_> {
     /// Remembers what was found, and gives what is known now: the session may have ended since it was found.
-    pub fn found(self, mut session: LiveSession) -> Option<LiveSession> {
+    pub fn found(self, session: Option<LiveSession>) -> Option<LiveSession> {
         let until = self.cache.believed.map(|believed| Instant::now() + believed);
         let mut entries = self.cache.write();
-        if entries.looked_up.get(&self.id).is_some_and(|inquiry| inquiry.ended) {
+        let ended = entries.looked_up.get(&self.id).is_some_and(|inquiry| inquiry.ended);
+        let Some(mut session) = session.filter(|_| !ended) else {
+            entries.ended.put(self.id);
             return None;
-        }
+        };
         if let Some(known) = entries.get(self.id) {
             // The database may not have been told yet of the last use.
             session.last_seen_at = session.last_seen_at.max(known.session.last_seen_at);
@@ -118,12 +151,14 @@ impl Entries {
         index
     }
 
-    fn remove(&mut self, id: SessionId) {
-        let Some(index) = self.by_session.remove(&id) else { return };
+    /// Says whether it was there.
+    fn remove(&mut self, id: SessionId) -> bool {
+        let Some(index) = self.by_session.remove(&id) else { return false };
         self.places.swap_remove(index);
         if let Some(moved) = self.places.get(index) {
             self.by_session.insert(moved.id, index);
         }
+        true
     }
 }
 
@@ -141,15 +176,18 @@ impl SessionCache {
         self.entries.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The session, if it is known to live.
-    pub fn get(&self, id: SessionId) -> Option<LiveSession> {
+    /// The session if it lives. `None`: not known.
+    pub fn get(&self, id: SessionId) -> Option<Option<LiveSession>> {
         let entries = self.read();
+        if entries.ended.contains(id) {
+            return Some(None);
+        }
         let place = entries.get(id).filter(|place| place.until.is_none_or(|until| Instant::now() <= until))?;
         // Written only where it changes something: all workers read it.
         if !place.used.load(Ordering::Relaxed) {
             place.used.store(true, Ordering::Relaxed);
         }
-        Some(place.session.clone())
+        Some(Some(place.session.clone()))
     }
 
     /// To be called before the database is asked for a session that is not known.
@@ -176,7 +214,9 @@ impl SessionCache {
         for event in events {
             if let Event::SessionEnded { session, .. } = event {
                 let mut entries = self.write();
-                entries.remove(*session);
+                if entries.remove(*session) {
+                    entries.ended.put(*session);
+                }
                 if let Some(inquiry) = entries.looked_up.get_mut(session) {
                     inquiry.ended = true;
                 }
@@ -190,7 +230,6 @@ mod tests {
     use super::*;
     use domain::UserId;
     use domain::users::{UserRole, Username};
-    use uuid::Uuid;
 
     const USER: UserId = UserId(Uuid::from_u128(1));
 
@@ -212,7 +251,11 @@ mod tests {
     }
 
     fn remember(cache: &SessionCache, number: u128) {
-        cache.look_up(session(number)).found(live(0)).unwrap();
+        cache.look_up(session(number)).found(Some(live(0))).unwrap();
+    }
+
+    fn lives(cache: &SessionCache, number: u128) -> bool {
+        cache.get(session(number)).flatten().is_some()
     }
 
     fn sizes(cache: &SessionCache) -> (usize, usize, usize) {
@@ -227,12 +270,12 @@ mod tests {
             let (early, other) = (cache.look_up(session(2)), cache.look_up(session(3)));
             let also_early = cache.look_up(session(2));
             cache.observe(&[ended(2)]);
-            assert_eq!(early.found(live(0)), None);
-            assert_eq!(other.found(live(0)), Some(live(0)), "another's end is no reason to forget");
-            assert_eq!(also_early.found(live(0)), None);
-            assert_eq!((cache.get(session(2)), cache.get(session(3))), (None, Some(live(0))));
+            assert_eq!(early.found(Some(live(0))), None);
+            assert_eq!(other.found(Some(live(0))), Some(live(0)), "another's end is no reason to forget");
+            assert_eq!(also_early.found(Some(live(0))), None);
+            assert_eq!((cache.get(session(2)), cache.get(session(3))), (Some(None), Some(Some(live(0)))));
             cache.observe(&[ended(3)]);
-            assert_eq!((cache.get(session(3)), sizes(&cache)), (None, (0, 0, 0)));
+            assert_eq!((cache.get(session(3)), sizes(&cache)), (Some(None), (0, 0, 0)));
         }
     }
 
@@ -251,7 +294,7 @@ mod tests {
             cache.observe(&[ended(number)]);
         }
         assert_eq!(sizes(&cache), (5, 5, 0));
-        assert!((0..5).all(|number| cache.get(session(number)).is_some()));
+        assert!((0..5).all(|number| lives(&cache, number)));
     }
 
     #[test]
@@ -260,13 +303,30 @@ mod tests {
         let in_use = 0..40;
         (0..100).for_each(|number| remember(&cache, number));
         for number in 100..10_000 {
-            assert!(in_use.clone().all(|number| cache.get(session(number)).is_some()), "at {number}");
+            assert!(in_use.clone().all(|number| lives(&cache, number)), "at {number}");
             remember(&cache, number);
             assert_eq!(sizes(&cache), (100, 100, 0));
-            assert!(cache.get(session(number)).is_some());
-            cache.observe(&[ended(number - 5)]);
-            remember(&cache, number - 5);
+            assert!(lives(&cache, number));
+            // One that ends leaves a place, and those that are found ended take none.
+            cache.observe(&[ended(number)]);
+            assert_eq!(cache.look_up(session(u128::MAX - number)).found(None), None);
+            assert_eq!(sizes(&cache), (99, 99, 0));
+            remember(&cache, 100_000 + number);
         }
+    }
+
+    #[test]
+    fn who_comes_again_after_the_end_costs_no_look_up() {
+        let cache = SessionCache::new(None, 10);
+        remember(&cache, 1);
+        cache.observe(&[ended(1), ended(2)]);
+        assert_eq!((cache.get(session(1)), cache.get(session(2))), (Some(None), None), "nobody knew the second");
+        assert_eq!(cache.look_up(session(2)).found(None), None);
+        assert_eq!((cache.get(session(1)), cache.get(session(2))), (Some(None), Some(None)));
+        // Another takes its place, and no more than that.
+        let same_place = Ended::PLACES as u128 + 1;
+        assert_eq!(cache.look_up(session(same_place)).found(None), None);
+        assert_eq!((cache.get(session(1)), cache.get(session(same_place))), (None, Some(None)));
     }
 
     #[test]
@@ -274,7 +334,7 @@ mod tests {
         let cache = SessionCache::new(None, 100);
         (0..100).for_each(|number| remember(&cache, number));
         for number in 100..1_000 {
-            let known = |number: &u128| cache.get(session(*number)).is_some();
+            let known = |number: &u128| lives(&cache, *number);
             assert_eq!((0..number).filter(known).count(), 100);
             remember(&cache, number);
         }
@@ -288,8 +348,8 @@ mod tests {
         cache.touched(session(2), used);
         assert_eq!(cache.last_seen(session(2), written), used);
         // Asked again while it is not written.
-        assert_eq!(cache.look_up(session(2)).found(live(3)), Some(live(7)));
-        assert_eq!(cache.look_up(session(2)).found(live(9)), Some(live(9)));
+        assert_eq!(cache.look_up(session(2)).found(Some(live(3))), Some(live(7)));
+        assert_eq!(cache.look_up(session(2)).found(Some(live(9))), Some(live(9)));
         assert_eq!(cache.last_seen(session(3), written), written);
         cache.touched(session(3), used);
         assert_eq!(sizes(&cache), (1, 1, 0));
@@ -302,8 +362,8 @@ mod tests {
             let cache = SessionCache::new(believed, 9);
             remember(&cache, 2);
             // A clock may not have moved since.
-            while believed == Some(Duration::ZERO) && cache.get(session(2)).is_some() {}
-            assert_eq!(cache.get(session(2)).is_some(), known);
+            while believed == Some(Duration::ZERO) && lives(&cache, 2) {}
+            assert_eq!(lives(&cache, 2), known);
         }
     }
 }

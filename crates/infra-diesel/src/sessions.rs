@@ -192,7 +192,7 @@ impl SessionRepository for Store {
 
     async fn live(&self, id: SessionId) -> Result<Option<LiveSession>> {
         if let Some(known) = self.sessions().get(id) {
-            return Ok(Some(known));
+            return Ok(known);
         }
         let look_up = self.sessions().look_up(id);
         let found = self
@@ -210,7 +210,7 @@ impl SessionRepository for Store {
                 Ok(Some(LiveSession { user, username, role: user_role(&role)?, last_seen_at }))
             })
             .await?;
-        Ok(found.and_then(|session| look_up.found(session)))
+        Ok(look_up.found(found))
     }
 
     async fn list(

@@ -246,6 +246,10 @@ mod tests {
         async fn touch(&self, _: UserId, _: SessionId, _: Timestamp) -> domain::Result<()> {
             away()
         }
+
+        async fn forget(&self, _: Timestamp) -> domain::Result<usize> {
+            away()
+        }
     }
 
     #[actix_web::test]
