@@ -234,7 +234,7 @@ mod tests {
     const USER: UserId = UserId(Uuid::from_u128(1));
 
     fn session(number: u128) -> SessionId {
-        SessionId(Uuid::from_u128(number))
+        SessionId(Uuid::from_u128(number + 1))
     }
 
     fn live(last_seen_at: i64) -> LiveSession {
