@@ -109,6 +109,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
 }
 
 async fn migrate(config: Config) -> anyhow::Result<()> {
+    crate::backup::refuse_half_restored(&config)?;
     config.make_data_dir()?;
     let applied = infra_diesel::Store::migrate(&config.database_url).await.context("the database was not migrated")?;
     for name in &applied {

@@ -3,6 +3,7 @@
 use crate::limits::Limit;
 use actix_web::http::{Method, StatusCode};
 use anyhow::Context as _;
+use domain::files::{Reserve, Space};
 use metrics::{Counter, Gauge, Histogram, Unit, counter, gauge, histogram};
 use metrics::{describe_counter, describe_gauge, describe_histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
@@ -39,6 +40,8 @@ pub struct Metrics {
     pub hashing: Histogram,
     /// The size of the database.
     pub database_bytes: Gauge,
+    /// 1 while the clock is not believed.
+    pub clock_doubted: Gauge,
     /// What each limit refused, in the order of [`Limit::ALL`].
     refused: [Counter; Limit::ALL.len()],
     /// Live connections refused because their user has too many.
@@ -74,11 +77,15 @@ impl Metrics {
         describe_gauge!("parlance_connections", "Connections that are open, of whatever kind");
         describe_counter!("parlance_http_malformed_total", "Requests whose head or body is no HTTP");
         describe_gauge!("parlance_database_bytes", Unit::Bytes, "The size of the database, asked for when metrics are");
+        describe_gauge!("parlance_clock_doubted", "1 while the clock is too far ahead to delete what is too old");
+        describe_gauge!("parlance_disk_free_bytes", Unit::Bytes, "Room on the disks of database and uploads, by place");
+        describe_gauge!("parlance_disk_reserve_bytes", Unit::Bytes, "What uploads leave free there, by place");
         Self {
             uploaded_bytes: counter!("parlance_upload_bytes_total"),
             hash_queue: gauge!("parlance_password_queue_depth"),
             hashing: histogram!("parlance_password_hash_seconds"),
             database_bytes: gauge!("parlance_database_bytes"),
+            clock_doubted: gauge!("parlance_clock_doubted"),
             refused: Limit::ALL.map(|limit| counter!("parlance_rate_limited_total", "limit" => limit.name())),
             refused_sockets: counter!("parlance_rate_limited_total", "limit" => "sockets"),
             connections: gauge!("parlance_connections"),
@@ -86,6 +93,12 @@ impl Metrics {
             malformed: counter!("parlance_http_malformed_total"),
         }
     }
+}
+
+/// Takes note of how much room there is on a disk, and how much of it uploads leave free.
+pub fn disk(place: &'static str, space: Space, reserve: Reserve) {
+    gauge!("parlance_disk_free_bytes", "place" => place).set(space.free as f64);
+    gauge!("parlance_disk_reserve_bytes", "place" => place).set(reserve.of(space.whole) as f64);
 }
 
 /// Counts a refusal.

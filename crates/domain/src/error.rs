@@ -35,7 +35,13 @@ pub enum Error {
         /// The most that is taken, in bytes.
         limit: u64,
     },
-    /// The disk (or the database's disk) is full.
+    /// The user's files have as many bytes together as they may.
+    #[error("your files may have {limit} bytes together: delete some first")]
+    QuotaUsedUp {
+        /// The most that is taken, in bytes.
+        limit: u64,
+    },
+    /// The disk (or the database's disk) is full, but for what is kept free for messages.
     #[error("the server's storage is full")]
     StorageFull,
     /// A fault of ours or of what we stand on. The source is for the log, never for the client.

@@ -26,6 +26,7 @@ pub mod sessions;
 #[cfg(test)]
 mod testing;
 mod text;
+pub mod upkeep;
 pub mod users;
 
 pub use context::{Caller, Clock, IdGenerator, Timestamp};

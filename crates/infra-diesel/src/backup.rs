@@ -9,6 +9,7 @@ use crate::connection::{AnyConnection, DatabaseUrl, Purpose};
 use crate::copy::{self, CopyError, Progress, TargetState};
 use crate::error::{DbError, DbResult};
 use crate::lock::DatabaseLock;
+use crate::place::is_half_restored;
 use crate::rows::FileRow;
 use crate::schema::files;
 use crate::store::OpenError;
@@ -18,6 +19,8 @@ use diesel::sql_types::Text;
 use domain::files::File;
 use std::io;
 use std::path::Path;
+
+pub use crate::place::RESTORING;
 
 /// Why a database was not saved, or not put in place.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +34,9 @@ pub enum BackupError {
     /// Its tables are those of another version.
     #[error("the database is not one of this version: back it up with the parlance that serves it")]
     OtherVersion,
+    /// Half a restore is beside it.
+    #[error(".restoring is beside the database: a restore is under way or was cut off; run `parlance restore` again")]
+    HalfRestored,
     /// Something is there already.
     #[error("there is a database at {0} already")]
     Exists(String),
@@ -66,6 +72,13 @@ fn sqlite(file: &Path) -> String {
     format!("sqlite://{}", file.display())
 }
 
+fn refuse_newer(conn: &mut AnyConnection) -> Result<(), BackupError> {
+    match migrations::unknown(conn).map_err(BackupError::Version)?.into_iter().next() {
+        Some(unknown) => Err(BackupError::Newer(unknown)),
+        None => Ok(()),
+    }
+}
+
 fn open(url: &DatabaseUrl, purpose: Purpose) -> Result<AnyConnection, BackupError> {
     Ok(AnyConnection::open(url, purpose).map_err(OpenError::from)?)
 }
@@ -76,10 +89,12 @@ fn open(url: &DatabaseUrl, purpose: Purpose) -> Result<AnyConnection, BackupErro
 /// [`BackupError`]; something unfinished may be at `file` then.
 pub fn save(url: &str, file: &Path, progress: impl FnMut(Progress)) -> Result<(), BackupError> {
     match parse(url)? {
+        DatabaseUrl::Sqlite(path) if is_half_restored(&path) => Err(BackupError::HalfRestored),
         DatabaseUrl::Sqlite(path) if !path.exists() => Err(BackupError::None(path.display().to_string())),
         from @ DatabaseUrl::Sqlite(_) => {
             // A connection for writing: one for queries only may not even write another file.
             let mut conn = open(&from, Purpose::Write)?;
+            refuse_newer(&mut conn)?;
             if migrations::pending(&mut conn).map_err(BackupError::Version)? {
                 return Err(BackupError::OtherVersion);
             }
@@ -122,11 +137,11 @@ pub fn counts(url: &str) -> Result<Vec<(&'static str, u64)>, BackupError> {
     Ok(copy::count(&mut conn)?)
 }
 
-/// Whether nothing is where the database is to be.
+/// Whether nothing is where the database is to be; in a Postgres there may be a copy that was begun from the file `begun_from`.
 ///
 /// # Errors
 /// [`BackupError::Exists`] where something is.
-pub fn must_be_empty(url: &str) -> Result<(), BackupError> {
+pub fn must_be_empty(url: &str, begun_from: Option<&Path>) -> Result<(), BackupError> {
     let place = parse(url)?;
     let exists = match &place {
         DatabaseUrl::Sqlite(path) => {
@@ -137,8 +152,9 @@ pub fn must_be_empty(url: &str) -> Result<(), BackupError> {
             };
             ["", "-wal", "-shm"].into_iter().any(beside)
         }
-        DatabaseUrl::Postgres(_) => match copy::look_at(url) {
-            Ok(state) => state != TargetState::Empty,
+        DatabaseUrl::Postgres(_) => match copy::look_at(url, &begun_from.map(sqlite).unwrap_or_default()) {
+            Ok(TargetState::Empty) => false,
+            Ok(TargetState::Begun) => begun_from.is_none(),
             Err(CopyError::NotEmpty | CopyError::OtherCopy(_)) => true,
             Err(error) => return Err(error.into()),
         },
@@ -154,9 +170,7 @@ pub fn must_be_empty(url: &str) -> Result<(), BackupError> {
 pub fn prepare(file: &Path) -> Result<(), BackupError> {
     let url = DatabaseUrl::Sqlite(file.to_owned());
     let mut conn = open(&url, Purpose::Write)?;
-    if let Some(unknown) = migrations::unknown(&mut conn).map_err(BackupError::Version)?.into_iter().next() {
-        return Err(BackupError::Newer(unknown));
-    }
+    refuse_newer(&mut conn)?;
     migrations::run(&mut conn).map_err(BackupError::Version)?;
     Ok(revisions::leave_behind(&mut conn)?)
 }
@@ -174,11 +188,12 @@ pub fn put_in_place(file: &Path, url: &str, progress: impl FnMut(Progress)) -> R
         }
         DatabaseUrl::Sqlite(path) => {
             // A server that starts just now has it, or waits outside.
-            let _lock = DatabaseLock::take(&path).map_err(OpenError::from)?;
-            must_be_empty(url)?;
+            let lock = DatabaseLock::take_place(&path).map_err(OpenError::from)?;
+            must_be_empty(url, None)?;
             std::fs::File::open(file)?.sync_all()?;
-            std::fs::rename(file, &path)?;
-            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            // Where the path is a link, the place that it leads to.
+            std::fs::rename(file, lock.place())?;
+            let folder = lock.place().parent().unwrap_or(Path::new("/"));
             if cfg!(unix) {
                 std::fs::File::open(folder)?.sync_all()?;
             }

@@ -19,7 +19,7 @@ struct Line {
 }
 
 /// What must not be, and how to count it. Each is a sentence that is false of a healthy database.
-const FAULTS: [(&str, &str); 9] = [
+const FAULTS: [(&str, &str); 10] = [
     (
         "conversations whose counter is not the number of their newest change",
         "SELECT count(*) AS n FROM conversations c WHERE c.\"update\" <> \
@@ -61,6 +61,11 @@ const FAULTS: [(&str, &str); 9] = [
         "SELECT count(*) AS n FROM conversations c JOIN messages m ON m.conversation_id = c.id \
          AND m.seq <= c.expired_up_to WHERE m.deleted_at IS NULL",
     ),
+    (
+        "users whose files have other bytes than are counted",
+        "SELECT count(*) AS n FROM (SELECT uploader_id, sum(size) AS bytes FROM files GROUP BY uploader_id) there \
+         LEFT JOIN file_usage u ON u.user_id = there.uploader_id WHERE coalesce(u.bytes, 0) <> there.bytes",
+    ),
     ("numbers missing in the audit record", "SELECT coalesce(max(number), 0) - count(*) AS n FROM audit"),
 ];
 
@@ -82,6 +87,29 @@ fn faults(conn: &mut AnyConnection) -> DbResult<Vec<String>> {
         }
     }
     Ok(found)
+}
+
+/// The tables of a SQLite file.
+pub fn tables(conn: &mut AnyConnection) -> DbResult<Vec<String>> {
+    let query =
+        "SELECT name AS line FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'";
+    let lines: Vec<Line> = diesel::sql_query(query).load(conn)?;
+    Ok(lines.into_iter().map(|row| row.line).collect())
+}
+
+/// The first thing that is wrong with the pages of a SQLite file, or of one of its tables.
+pub fn quick_check(conn: &mut AnyConnection, table: Option<&str>) -> DbResult<Option<String>> {
+    let query = match table {
+        Some(table) => format!("PRAGMA quick_check('{}')", table.replace('\'', "''")),
+        None => "PRAGMA quick_check(1)".to_owned(),
+    };
+    #[derive(QueryableByName)]
+    struct Found {
+        #[diesel(sql_type = Text)]
+        quick_check: String,
+    }
+    let lines: Vec<Found> = diesel::sql_query(query).load(conn)?;
+    Ok(lines.into_iter().map(|row| row.quick_check).find(|line| line != "ok"))
 }
 
 impl Store {

@@ -58,6 +58,11 @@ impl From<DbError> for Error {
                 tracing::warn!("a read took too long and was ended");
                 Unavailable::Overloaded.into()
             }
+            DbError::Database(error) if damage(&error).is_some() => {
+                // Said loudly by who found it.
+                tracing::warn!(%error, "the database is damaged");
+                Unavailable::StorageOutOfReach.into()
+            }
             DbError::Database(error) if is_contended(&error) => {
                 tracing::warn!(%error, "others were in the way");
                 Unavailable::Overloaded.into()
@@ -79,6 +84,41 @@ pub fn is_full(error: &DieselError) -> bool {
 fn is_short_of_files(error: &DieselError) -> bool {
     let DieselError::DatabaseError(_, info) = error else { return false };
     ["unable to open database file", "Too many open files"].iter().any(|sign| info.message().contains(sign))
+}
+
+/// What a database says that is damaged or whose disk fails: SQLite's `SQLITE_CORRUPT`, `SQLITE_NOTADB` and `SQLITE_IOERR`,
+/// Postgres' `data_corrupted` (XX001), `index_corrupted` (XX002) and `io_error` (58030), of which only the words arrive here.
+pub fn damage(error: &DieselError) -> Option<&str> {
+    let DieselError::DatabaseError(kind, info) = error else { return None };
+    let message = info.message();
+    // What a client wrote is repeated by other kinds of errors.
+    let unknown = matches!(kind, DatabaseErrorKind::Unknown);
+    (unknown && !is_full(error) && !is_short_of_files(error) && tells_of_damage(message)).then_some(message)
+}
+
+/// Whether these are the words of damage.
+pub fn tells_of_damage(message: &str) -> bool {
+    [
+        "database disk image is malformed",
+        "file is not a database",
+        "disk I/O error",
+        "invalid page in block",
+        "could not read block",
+        "could not write block",
+        "could not extend file",
+        "could not fsync file",
+        "could not open file \"base/",
+        "could not access status of transaction",
+        "missing chunk number",
+        "unexpected chunk number",
+        "compressed pglz data is corrupt",
+        "compressed lz4 data is corrupt",
+        "contains unexpected zero page",
+        "contains corrupted page",
+        "failed to re-find parent key in index",
+    ]
+    .iter()
+    .any(|sign| message.contains(sign))
 }
 
 /// Another transaction was in the way: nothing is wrong with this one, and it left nothing behind.
@@ -145,5 +185,39 @@ pub fn violates_unique(error: &DieselError, column: &str) -> bool {
             info.constraint_name().is_some_and(|name| name.ends_with(column)) || info.message().contains(column)
         }
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(kind: DatabaseErrorKind, words: &str) -> DieselError {
+        DieselError::DatabaseError(kind, Box::new(words.to_owned()))
+    }
+
+    #[test]
+    fn damage_is_told_from_other_faults() {
+        for words in [
+            "database disk image is malformed",
+            "file is not a database",
+            "disk I/O error",
+            "invalid page in block 3 of relation base/16384/16385",
+            "missing chunk number 0 for toast value 16390 in pg_toast_16385",
+            "could not read block 0 in file \"base/5/1259\": Input/output error",
+            "index \"messages_id\" contains unexpected zero page at block 1",
+        ] {
+            assert_eq!(damage(&said(DatabaseErrorKind::Unknown, words)), Some(words));
+            let answered = Error::from(DbError::from(said(DatabaseErrorKind::Unknown, words)));
+            assert!(matches!(answered, Error::Unavailable(Unavailable::StorageOutOfReach)), "{words}");
+        }
+        for (kind, words) in [
+            (DatabaseErrorKind::Unknown, "database is locked"),
+            (DatabaseErrorKind::Unknown, "database or disk is full"),
+            (DatabaseErrorKind::Unknown, "could not extend file \"base/5/1\": No space left on device"),
+            (DatabaseErrorKind::UniqueViolation, "disk I/O error"),
+        ] {
+            assert_eq!(damage(&said(kind, words)), None, "{words}");
+        }
     }
 }

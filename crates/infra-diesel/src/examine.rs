@@ -6,7 +6,7 @@ use crate::error::DbError;
 use crate::migrations;
 use crate::pooler;
 use crate::postgres;
-use crate::schema::messages;
+use crate::schema::{messages, server};
 use crate::sql_types::Time;
 use crate::store::{OpenError, Store, blocking};
 use crate::writable::takes_writes;
@@ -35,6 +35,8 @@ pub struct Examined {
     pub now: Option<Timestamp>,
     /// When its newest message was sent.
     pub newest: Option<Timestamp>,
+    /// The clock when a server last believed it.
+    pub believed: Option<Timestamp>,
 }
 
 #[derive(QueryableByName)]
@@ -93,6 +95,10 @@ fn examine(conn: &mut AnyConnection, url: &DatabaseUrl) -> Result<Examined, Open
     let unsafe_settings = postgres::unsafe_settings(conn)?;
     let other_language = postgres::other_language(conn)?;
     let (now, newest) = times(conn, is_older).map_err(|error| unread(error.into()))?;
+    let believed: Option<Time> = match is_older {
+        true => None,
+        false => server::table.select(server::believed_at).first(conn).map_err(|error| unread(error.into()))?,
+    };
     Ok(Examined {
         version,
         takes_writes,
@@ -103,6 +109,7 @@ fn examine(conn: &mut AnyConnection, url: &DatabaseUrl) -> Result<Examined, Open
         is_unfinished,
         now,
         newest,
+        believed: believed.map(Timestamp::from),
     })
 }
 

@@ -5,6 +5,8 @@
 
 use crate::connection::{AnyConnection, DatabaseUrl, Purpose, deadline, is_to_plan_anew};
 use crate::error::{DbError, DbResult, is_lost, is_out_of_reach};
+use crate::health::Health;
+use crate::lock::DatabaseLock;
 use crate::telemetry::METRICS;
 use diesel::connection::{AnsiTransactionManager, TransactionManager};
 use domain::{Error, Unavailable, UserId};
@@ -131,22 +133,35 @@ pub struct Readers {
 }
 
 impl Readers {
-    /// Starts `size` threads over as many connections, opened when first needed.
+    /// Starts `size` threads over as many connections, opened when first needed. They tell `health` of damage, and hold `lock`
+    /// until they end.
     ///
     /// # Errors
     /// Where a thread cannot be started.
-    pub fn start(url: &DatabaseUrl, size: u32) -> std::io::Result<Self> {
-        Self::start_with(url, size, url.read_patience())
+    pub fn start(
+        url: &DatabaseUrl,
+        size: u32,
+        health: &Arc<Health>,
+        lock: Option<&Arc<DatabaseLock>>,
+    ) -> std::io::Result<Self> {
+        Self::start_with(url, size, url.read_patience(), health, lock)
     }
 
-    fn start_with(url: &DatabaseUrl, size: u32, patience: Duration) -> std::io::Result<Self> {
+    fn start_with(
+        url: &DatabaseUrl,
+        size: u32,
+        patience: Duration,
+        health: &Arc<Health>,
+        lock: Option<&Arc<DatabaseLock>>,
+    ) -> std::io::Result<Self> {
         let share = (size as usize / 2).max(1);
         let queue = Queue { open: true, next: VecDeque::new(), users: HashMap::new(), waiting: 0, share };
         let shared = Shared { queue: Mutex::new(queue), changed: Condvar::new(), steps: AtomicU64::new(0) };
         let shared = Arc::new(shared);
         let mut threads = Vec::new();
         for n in 0..size {
-            let reader = Reader { url: url.clone(), conn: None, uses: 0 };
+            let (health, lock) = (Arc::clone(health), lock.cloned());
+            let reader = Reader { conn: None, url: url.clone(), uses: 0, health, _lock: lock };
             let shared = Arc::clone(&shared);
             let thread =
                 std::thread::Builder::new().name(format!("db-read-{n}")).spawn(move || serve(reader, &shared))?;
@@ -251,9 +266,12 @@ fn serve(mut reader: Reader, shared: &Shared) {
 
 /// What a thread reads with.
 struct Reader {
-    url: DatabaseUrl,
     conn: Option<AnyConnection>,
+    url: DatabaseUrl,
     uses: u64,
+    health: Arc<Health>,
+    /// Dropped after the connection.
+    _lock: Option<Arc<DatabaseLock>>,
 }
 
 impl Reader {
@@ -274,12 +292,16 @@ impl Reader {
             Some(conn) => conn,
             none => {
                 let opened = AnyConnection::open(&self.url, Purpose::Read);
-                none.insert(opened.map_err(|error| DbError::NoConnection(error.to_string()))?)
+                let opened = opened.map_err(|error| DbError::NoConnection(error.to_string()));
+                none.insert(opened.inspect_err(|error| self.health.note(error))?)
             }
         };
         self.uses += 1;
         let planned = if is_to_plan_anew(self.uses) { conn.plan_anew() } else { Ok(()) };
         let outcome = planned.map_err(DbError::from).and_then(|()| work(conn));
+        if let Err(error) = &outcome {
+            self.health.note(error);
+        }
         let lost = matches!(&outcome, Err(DbError::Database(error)) if is_out_of_reach(error));
         if lost || !is_idle(conn) {
             self.conn = None;
@@ -307,7 +329,7 @@ mod tests {
     fn readers(directory: &std::path::Path, size: u32, patience: Duration) -> Arc<Readers> {
         let url = DatabaseUrl::Sqlite(directory.join("x.db"));
         AnyConnection::open(&url, Purpose::Write).unwrap();
-        Arc::new(Readers::start_with(&url, size, patience).unwrap())
+        Arc::new(Readers::start_with(&url, size, patience, &Arc::new(Health::of(&url)), None).unwrap())
     }
 
     /// A read that says that it has begun, and ends when it is told to.

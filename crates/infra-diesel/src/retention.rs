@@ -6,6 +6,7 @@
 use crate::Store;
 use crate::connection::AnyConnection;
 use crate::error::DbResult;
+use crate::files::{give_room_back, hold_usage};
 use crate::messages::{bury, shard_of_pair};
 use crate::rows::{ConversationRow, MessageRow};
 use crate::schema::{conversations, files, messages};
@@ -92,7 +93,7 @@ fn expire(tx: &mut Tx<'_>, of: Id, cutoff: Time, at: Timestamp) -> DbResult<usiz
 
 /// Whether a live message carries the file of the row.
 #[diesel::dsl::auto_type]
-fn carried() -> _ {
+pub fn carried() -> _ {
     let carrying = messages::table.filter(messages::file_id.eq(files::id.nullable()));
     exists(carrying.filter(messages::deleted_at.is_null()))
 }
@@ -119,13 +120,15 @@ fn withdraw(tx: &mut Tx<'_>, cutoff: Time, at: Timestamp) -> DbResult<Vec<Id>> {
 
 fn forget(tx: &mut Tx<'_>, file: Id) -> DbResult<()> {
     let withdrawn = files::table.find(file).filter(files::deleted_at.is_not_null());
-    if withdrawn.select(files::id).first::<Id>(tx.conn).optional()?.is_none() {
-        return Ok(());
-    }
+    let found: Option<(Id, i64)> = withdrawn.select((files::uploader_id, files::size)).first(tx.conn).optional()?;
+    let Some((uploader, size)) = found else { return Ok(()) };
     // Only tombstones are left of what carried it, and nobody sees their file.
     let tombstones = messages::table.filter(messages::file_id.eq(file));
     diesel::update(tombstones).set(messages::file_id.eq(None::<Id>)).execute(tx.conn)?;
-    diesel::delete(files::table.find(file)).execute(tx.conn)?;
+    // Another node may have forgotten it meanwhile.
+    if diesel::delete(files::table.find(file)).execute(tx.conn)? > 0 {
+        give_room_back(tx.conn, uploader, size)?;
+    }
     Ok(())
 }
 
@@ -157,6 +160,15 @@ impl RetentionRepository for Store {
     }
 
     async fn forget_files(&self, files: Vec<FileId>) -> Result<()> {
-        self.write(Uuid::nil(), move |tx| files.iter().try_for_each(|file| forget(tx, (*file).into()))).await
+        self.write(Uuid::nil(), move |tx| {
+            let mut uploaders = Vec::new();
+            for file in &files {
+                let uploader = files::table.find(Id::from(*file)).select(files::uploader_id);
+                uploaders.extend(uploader.first::<Id>(tx.conn).optional()?);
+            }
+            hold_usage(tx.conn, uploaders)?;
+            files.iter().try_for_each(|file| forget(tx, (*file).into()))
+        })
+        .await
     }
 }

@@ -144,10 +144,22 @@ table! {
 }
 
 table! {
+    use diesel::sql_types::BigInt;
+    use super::SqlId;
+    file_usage (user_id) {
+        user_id -> SqlId,
+        bytes -> BigInt,
+    }
+}
+
+table! {
+    use diesel::sql_types::{BigInt, Integer, Nullable};
+    use super::SqlTime;
     server (id) {
         id -> Integer,
         starts -> BigInt,
         origin -> BigInt,
+        believed_at -> Nullable<SqlTime>,
     }
 }
 

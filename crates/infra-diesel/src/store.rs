@@ -1,17 +1,21 @@
 //! [`Store`]: opening, and the two ways to the database.
 
+use crate::check;
 use crate::connection::{AnyConnection, DatabaseUrl, Purpose};
 use crate::copy;
-use crate::error::DbResult;
+use crate::error::{DbError, DbResult};
+use crate::health::Health;
+use crate::keeper::{Keeper, Watch};
 use crate::lock::{DatabaseLock, LockError};
 use crate::migrations;
+use crate::place;
 use crate::pool::Readers;
 use crate::pooler;
 use crate::postgres::{self, UnfitPostgres};
 use crate::revisions::Revisions;
 use crate::session_cache::SessionCache;
 use crate::writable::{takes_writes, takes_writes_now};
-use crate::writer::{Fatal, Tx, Writers};
+use crate::writer::{self, Fatal, Tx, Writers};
 use domain::events::{Committed, EventPublisher, Revision};
 use domain::users::ServerPolicy;
 use domain::{Error, Unavailable, UserId};
@@ -63,6 +67,18 @@ pub enum OpenError {
     /// It can only be read.
     #[error("{0} takes no writes: its file is only to be read, or this Postgres is a standby, or told to read only")]
     ReadOnly(String),
+    /// Half a restore.
+    #[error(
+        ".restoring is beside the database: a restore is under way or was cut off. Run `parlance restore` again, or remove it \
+         if there is nothing to restore"
+    )]
+    HalfRestored,
+    /// The tables are those of a later version.
+    #[error("the database was made by a newer parlance: it has {0}, which this one does not know; use that one")]
+    Newer(String),
+    /// Its pages don't hold together.
+    #[error("the database is damaged: {0}; look with `parlance doctor`, and restore a backup")]
+    Damaged(String),
     /// A migration failed.
     #[error("cannot migrate the database: {0}")]
     Migrate(Box<dyn std::error::Error + Send + Sync>),
@@ -91,7 +107,10 @@ pub struct Store {
     revisions: Arc<Revisions>,
     policy: Arc<ServerPolicy>,
     shared: bool,
-    _lock: Option<DatabaseLock>,
+    health: Arc<Health>,
+    keeper: Option<Arc<Keeper>>,
+    /// Dropped last.
+    _lock: Option<Arc<DatabaseLock>>,
 }
 
 /// Lets the store itself take note of what was committed, before everybody else and before the caller is answered.
@@ -119,25 +138,45 @@ impl Store {
     pub async fn open(url: &str, options: StoreOptions) -> Result<Self, OpenError> {
         let url = DatabaseUrl::parse(url).ok_or(OpenError::Url)?;
         // Opening blocks; it happens once, before anything is served.
-        let (url, lock, revisions) = blocking(move || {
+        let (url, Prepared { conn, look_through, lock, .. }, revisions) = blocking(move || {
             let mut prepared = prepare(&url)?;
             postgres::check_durability(&mut prepared.conn, options.allow_unsafe_durability)?;
             postgres::warn_of_language(&mut prepared.conn)?;
             let revisions = Revisions::start(&mut prepared.conn).map_err(|error| OpenError::Migrate(error.into()))?;
-            Ok((url, prepared.lock, Arc::new(revisions)))
+            Ok((url, prepared, Arc::new(revisions)))
         })
         .await?;
+        let health = Arc::new(Health::of(&url));
         let sqlite = matches!(url, DatabaseUrl::Sqlite(_));
         let believed = (!sqlite).then_some(SHARED_SESSIONS_BELIEVED);
         let sessions = Arc::new(SessionCache::new(believed, SESSIONS_REMEMBERED));
         let observed = Arc::new(Observed { sessions: Arc::clone(&sessions), events: options.events });
         let count = if sqlite { 1 } else { POSTGRES_WRITERS };
         let policy = Arc::clone(&options.policy);
-        let writers = Writers::start(&url, count, options.policy, observed, options.fatal, Arc::clone(&revisions))?;
-        let readers = Arc::new(Readers::start(&url, options.pool_size.unwrap_or_else(default_pool_size))?);
+        let context = writer::Context {
+            url: url.clone(),
+            policy: options.policy,
+            events: observed,
+            fatal: Arc::clone(&options.fatal),
+            revisions: Arc::clone(&revisions),
+            health: Arc::clone(&health),
+            _lock: lock.clone(),
+        };
+        let writers = Writers::start(count, context)?;
+        let pool_size = options.pool_size.unwrap_or_else(default_pool_size);
+        let readers = Arc::new(Readers::start(&url, pool_size, &health, lock.as_ref())?);
+        let keeper = match (&url, &lock) {
+            (DatabaseUrl::Sqlite(path), Some(lock)) => {
+                let (path, health, fatal, lock) = (path.clone(), Arc::clone(&health), options.fatal, Arc::clone(lock));
+                Some(Arc::new(Keeper::start(Watch { conn, path, look_through, health, fatal, lock })?))
+            }
+            _ => None,
+        };
         let ready_within = url.patience().unwrap_or(FILE_READY_WITHIN);
         let writers = RwLock::new(Some(Arc::new(writers)));
-        Ok(Self { url, readers, ready_within, writers, sessions, revisions, policy, shared: !sqlite, _lock: lock })
+        let shared = !sqlite;
+        let _lock = lock;
+        Ok(Self { url, readers, ready_within, writers, sessions, revisions, policy, shared, health, keeper, _lock })
     }
 
     /// Brings the tables up to date and gives the names of what was run.
@@ -154,8 +193,11 @@ impl Store {
         self.shared
     }
 
-    /// Whether the database answers in the time that anybody waits for it, and takes writes.
+    /// Whether the database answers in the time that anybody waits for it, takes writes, and was not found to be damaged.
     pub async fn ready(&self) -> bool {
+        if self.health.is_damaged() {
+            return false;
+        }
         let url = self.url.clone();
         let asked = self.readers.run(None, move |conn| takes_writes_now(conn, &url));
         matches!(tokio::time::timeout(self.ready_within, asked).await, Ok(Ok(true)))
@@ -170,13 +212,15 @@ impl Store {
     pub async fn close(&self) {
         let writers = self.writers.write().unwrap_or_else(PoisonError::into_inner).take();
         let Some(writers) = writers else { return };
-        let readers = Arc::clone(&self.readers);
+        let (readers, keeper) = (Arc::clone(&self.readers), self.keeper.clone());
         // Callers on their way through hold it for moments only. Not one of the runtime's threads, which it would wait for when
         // it ends: Postgres may never answer.
         let (done, closed) = tokio::sync::oneshot::channel();
         let close = move || {
             Writers::close(&writers);
             readers.close();
+            // The last to close: what is in the log goes into the file.
+            keeper.inspect(|keeper| keeper.close());
             // Who waited may have given up.
             let _ = done.send(());
         };
@@ -285,28 +329,67 @@ fn default_pool_size() -> u32 {
 
 /// A database that is ours and up to date.
 struct Prepared {
-    lock: Option<DatabaseLock>,
-    applied: Vec<String>,
     conn: AnyConnection,
+    applied: Vec<String>,
+    /// Whether it was not closed and is too large to be looked through before anything is served.
+    look_through: bool,
+    /// Dropped after the connection.
+    lock: Option<Arc<DatabaseLock>>,
 }
+
+/// A file of up to so many bytes is looked through at every start: a fraction of a second.
+const LOOKED_THROUGH: u64 = 64 << 20;
+/// One that was not closed is up to so many: seconds.
+const LOOKED_THROUGH_AFTER_A_CRASH: u64 = 512 << 20;
 
 /// Locks and migrates.
 fn prepare(url: &DatabaseUrl) -> Result<Prepared, OpenError> {
-    let lock = match url {
-        DatabaseUrl::Sqlite(path) => Some(DatabaseLock::take(path)?),
-        DatabaseUrl::Postgres(_) => None,
-    };
+    let (mut lock, mut unclosed, mut size) = (None, false, 0);
+    if let DatabaseUrl::Sqlite(path) = url {
+        if place::is_half_restored(path) {
+            return Err(OpenError::HalfRestored);
+        }
+        let taken = Arc::new(DatabaseLock::take(path)?);
+        let bytes = |path: &std::path::Path| std::fs::metadata(path).map_or(0, |found| found.len());
+        // The last connection to close removes the log. A backup that reads now has one, too.
+        unclosed = bytes(&place::beside(taken.place(), "-wal")) > 0;
+        size = bytes(taken.place());
+        lock = Some(taken);
+    }
     pooler::check(url)?;
-    let mut conn = AnyConnection::open(url, Purpose::Write)?;
+    let mut conn = AnyConnection::open(url, Purpose::Write).map_err(|error| match error.to_string() {
+        words if words.contains("malformed") => OpenError::Damaged(words),
+        _ => OpenError::Connect(error),
+    })?;
     postgres::check_fit(&mut conn)?;
     if !takes_writes(&mut conn, url).map_err(|error| OpenError::Read(error.into()))? {
         return Err(OpenError::ReadOnly(url.shown()));
     }
-    if copy::is_unfinished(&mut conn).map_err(|error| OpenError::Read(error.into()))? {
+    let unread = |error: DbError| match &error {
+        DbError::Database(error) if crate::error::damage(error).is_some() => OpenError::Damaged(error.to_string()),
+        _ => OpenError::Read(error.into()),
+    };
+    let now = size <= if unclosed { LOOKED_THROUGH_AFTER_A_CRASH } else { LOOKED_THROUGH };
+    if lock.is_some()
+        && now
+        && let Some(damage) = check::quick_check(&mut conn, None).map_err(unread)?
+    {
+        return Err(OpenError::Damaged(damage));
+    }
+    if copy::is_unfinished(&mut conn).map_err(unread)? {
         return Err(OpenError::UnfinishedCopy);
     }
+    refuse_newer(&mut conn)?;
     let applied = migrations::run(&mut conn).map_err(OpenError::Migrate)?;
-    Ok(Prepared { lock, applied, conn })
+    Ok(Prepared { conn, applied, look_through: unclosed && !now, lock })
+}
+
+/// Refuses a database that a later version made: its rules are not known here.
+pub(crate) fn refuse_newer(conn: &mut AnyConnection) -> Result<(), OpenError> {
+    match migrations::unknown(conn).map_err(OpenError::Read)?.into_iter().next() {
+        Some(unknown) => Err(OpenError::Newer(unknown)),
+        None => Ok(()),
+    }
 }
 
 /// Runs what blocks where it may.

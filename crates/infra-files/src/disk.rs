@@ -2,14 +2,101 @@
 
 use crate::OpenError;
 use domain::files::ByteSource;
-use domain::{Error, Result};
+use domain::{Error, FileId, Result};
 use object_store::local::LocalFileSystem;
 use std::fs::{DirBuilder, File};
 use std::io::{self, Read, Seek, SeekFrom};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::SystemTime;
 
 /// How much of a file is read at once: what a slow reader holds in memory.
 const READ_BYTES: u64 = 64 * 1024;
+
+/// The directory that blobs are kept in, as it was found at the start.
+#[derive(Debug)]
+pub(crate) struct Root {
+    pub(crate) path: PathBuf,
+    opened: Option<(u64, u64)>,
+    is_missed: AtomicBool,
+}
+
+impl Root {
+    /// The directory is there.
+    pub(crate) fn new(path: PathBuf) -> io::Result<Self> {
+        // Whatever the working directory becomes.
+        let path = std::path::absolute(path)?;
+        let opened = identity(&std::fs::metadata(&path)?);
+        Ok(Self { path, opened, is_missed: AtomicBool::new(false) })
+    }
+
+    /// Whether it still is where it was. One that was removed or renamed, or whose disk is no longer mounted, would be made
+    /// anew by the next upload, and nobody would find what was in it. Says so once.
+    pub(crate) fn is_there(&self) -> bool {
+        let found = std::fs::metadata(&self.path);
+        let is_there = found.as_ref().is_ok_and(|found| found.is_dir() && identity(found) == self.opened);
+        if self.is_missed.swap(!is_there, Ordering::Relaxed) == is_there {
+            let directory = self.path.display();
+            if is_there {
+                tracing::warn!(%directory, "the directory for uploads is back");
+            } else {
+                tracing::error!(
+                    %directory,
+                    "THE DIRECTORY FOR UPLOADS IS GONE, or another is in its place: files are refused until it is back"
+                );
+            }
+        }
+        is_there
+    }
+}
+
+#[cfg(unix)]
+fn identity(found: &std::fs::Metadata) -> Option<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt as _;
+    Some((found.dev(), found.ino()))
+}
+
+#[cfg(not(unix))]
+fn identity(_found: &std::fs::Metadata) -> Option<(u64, u64)> {
+    None
+}
+
+/// Removes blobs that were being written, are not `under_way` here and were not written on after that moment, and says how
+/// many.
+pub(crate) fn clear_unfinished(
+    root: &Path,
+    before: SystemTime,
+    under_way: impl Fn(FileId) -> bool,
+) -> io::Result<usize> {
+    let mut cleared = 0;
+    for shelf in std::fs::read_dir(root)? {
+        let shelf = shelf?;
+        if !shelf.file_type()?.is_dir() {
+            continue;
+        }
+        for entry in std::fs::read_dir(shelf.path())? {
+            let entry = entry?;
+            let name = entry.file_name();
+            if name.to_str().and_then(unfinished_id).is_none_or(&under_way) {
+                continue;
+            }
+            // One that is gone by now was finished.
+            let Ok(found) = entry.metadata() else { continue };
+            if found.is_file() && found.modified()? < before {
+                std::fs::remove_file(entry.path())?;
+                cleared += 1;
+            }
+        }
+    }
+    Ok(cleared)
+}
+
+/// The id of a blob that is being written, by its name: `<id>#<number>`.
+fn unfinished_id(name: &str) -> Option<FileId> {
+    let (id, number) = name.split_once('#')?;
+    let numbered = !number.is_empty() && number.bytes().all(|digit| digit.is_ascii_digit());
+    FileId::parse("name", id).ok().filter(|_| numbered)
+}
 
 /// Opens the directory, for its owner's eyes only where it is made here.
 ///
@@ -38,7 +125,7 @@ fn sync_directory(path: &Path) -> io::Result<()> {
 }
 
 /// The path under which `object_store` writes a blob before it is complete: it stays there if completing fails.
-pub(crate) fn unfinished(root: &Path, name: &str) -> std::path::PathBuf {
+pub(crate) fn unfinished(root: &Path, name: &str) -> PathBuf {
     root.join(format!("{name}#1"))
 }
 

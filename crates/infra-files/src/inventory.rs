@@ -38,7 +38,7 @@ impl Blobs {
                 None => inventory.strays.push(object.location.to_string()),
             }
         }
-        if let Some(root) = self.directory.clone() {
+        if let Some(root) = self.directory.as_ref().map(|root| root.path.clone()) {
             // `object_store` does not list what it has not finished.
             let unfinished = tokio::task::spawn_blocking(move || unfinished(&root));
             inventory.strays.extend(unfinished.await.map_err(Error::internal)?.map_err(Error::internal)?);

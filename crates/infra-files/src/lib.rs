@@ -7,11 +7,13 @@ mod fault;
 mod intake;
 mod inventory;
 mod part;
+mod room;
 mod s3;
 mod sniff;
 mod store;
 
 pub use inventory::Inventory;
+pub use room::space_of;
 pub use s3::{Bucket, NoBucket};
 pub use store::Blobs;
 

@@ -1,14 +1,15 @@
 //! Blobs in an object store.
 
 use crate::OpenError;
-use crate::disk::{self, FileSource};
+use crate::disk::{self, FileSource, Root};
 use crate::fault::{fault, is_missing};
 use crate::intake::Intake;
 use crate::part::{Memory, Part};
+use crate::room::{Promise, Room, UnderWay};
 use crate::s3::{self, Bucket};
 use async_trait::async_trait;
-use domain::files::{BlobStore, ByteRange, ByteSource, FileId, StoredBlob};
-use domain::{Error, Result};
+use domain::files::{BlobStore, ByteRange, ByteSource, FileId, Reserve, StoredBlob};
+use domain::{Error, Result, Timestamp, Unavailable};
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use object_store::path::Path;
@@ -18,7 +19,7 @@ use object_store::{
 use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 /// How much of an upload is written to disk at once, and so held in memory.
 const DISK_PART_BYTES: usize = 256 * 1024;
@@ -37,7 +38,7 @@ const CLEARING: Duration = Duration::from_secs(3);
 /// its head is the time and would crowd all uploads of a few hours into one place.
 ///
 /// What a crash leaves behind lies in the same places: a whole blob whose id no file has, or on disk `<id>#1`, a blob
-/// that was being written. Only one who knows the files can tell the former, so nothing is cleared at start.
+/// that was being written. Only one who knows the files can tell the former; the latter is cleared when it is old.
 #[derive(Debug)]
 pub struct Blobs {
     pub(crate) store: Arc<dyn ObjectStore>,
@@ -45,7 +46,10 @@ pub struct Blobs {
     part_bytes: usize,
     memory: Memory,
     /// The directory, where it is one.
-    pub(crate) directory: Option<PathBuf>,
+    pub(crate) directory: Option<Arc<Root>>,
+    room: Arc<Room>,
+    /// The blobs that are being written.
+    under_way: Arc<UnderWay>,
 }
 
 impl Blobs {
@@ -56,7 +60,8 @@ impl Blobs {
     pub fn on_disk(root: impl Into<PathBuf>) -> Result<Self, OpenError> {
         let root = root.into();
         let store = disk::open(&root, (0..=u8::MAX).map(shelf))?;
-        Ok(Self { directory: Some(root), ..Self::new(Arc::new(store), DISK_PART_BYTES) })
+        let root = Root::new(root).map_err(OpenError::Directory)?;
+        Ok(Self { directory: Some(Arc::new(root)), ..Self::new(Arc::new(store), DISK_PART_BYTES) })
     }
 
     /// In a bucket of S3 or of what speaks like it. `settings` are the `AWS_...` variables: where it is, who one is. Tries
@@ -82,7 +87,35 @@ impl Blobs {
     /// In any store whose writes are durable when they return. Larger blobs are written in parts of `part_bytes`, each
     /// held in memory meanwhile; S3 wants at least 5 MiB.
     pub fn new(store: Arc<dyn ObjectStore>, part_bytes: usize) -> Self {
-        Self { store, part_bytes: part_bytes.max(1), memory: Memory::of(MEMORY_BYTES), directory: None }
+        let room = Arc::new(Room::new(None, Vec::new(), Reserve::Bytes(0)));
+        Self {
+            store,
+            part_bytes: part_bytes.max(1),
+            memory: Memory::of(MEMORY_BYTES),
+            directory: None,
+            room,
+            under_way: Arc::default(),
+        }
+    }
+
+    /// Refuses what would not leave the reserve free, on the disk of the directory and on those of `others`, which need room
+    /// too.
+    #[must_use]
+    pub fn leaving(self, reserve: Reserve, others: Vec<PathBuf>) -> Self {
+        let uploads = self.directory.as_ref().map(|root| root.path.clone());
+        Self { room: Arc::new(Room::new(uploads, others, reserve)), ..self }
+    }
+
+    /// Whether the directory is where it was at the start; of a bucket nothing is known.
+    pub async fn is_there(&self) -> bool {
+        let Some(root) = self.directory.clone() else { return true };
+        tokio::task::spawn_blocking(move || root.is_there()).await.unwrap_or(false)
+    }
+
+    /// # Errors
+    /// [`Unavailable::StorageOutOfReach`] where the directory is gone.
+    async fn must_be_there(&self) -> Result<()> {
+        if self.is_there().await { Ok(()) } else { Unavailable::StorageOutOfReach.err() }
     }
 
     /// Changes how many bytes all uploads hold in memory together, 128 MiB unless told. One that finds no room is
@@ -100,6 +133,7 @@ impl Blobs {
         upload: &mut Upload,
         most: u64,
     ) -> Result<StoredBlob> {
+        let mut promise = Promise::of(&self.room, most).await?;
         let mut intake = Intake::new(most);
         let mut part = Part::new(&self.memory, self.part_bytes_for(most));
         while let Some(bytes) = source.next().await? {
@@ -108,12 +142,16 @@ impl Blobs {
             while !rest.is_empty() {
                 if part.is_full() {
                     let (full, _held) = part.take();
+                    let length = full.content_length() as u64;
+                    promise.holds(length).await?;
                     upload.begin(&*self.store, path).await?.put_part(full).await.map_err(fault)?;
+                    promise.wrote(length);
                 }
                 rest = part.fill(rest).await?;
             }
         }
         let (last, _held) = part.take();
+        promise.holds(last.content_length() as u64).await?;
         match &mut upload.0 {
             Some(parts) => {
                 parts.put_part(last).await.map_err(fault)?;
@@ -153,7 +191,7 @@ impl Blobs {
         }
         cleared = cleared.and(self.remove(id).await);
         if let Some(root) = &self.directory {
-            let unfinished = disk::unfinished(root, path.as_ref());
+            let unfinished = disk::unfinished(&root.path, path.as_ref());
             let removed = tokio::task::spawn_blocking(move || std::fs::remove_file(unfinished)).await;
             if let Ok(Err(error)) = removed
                 && error.kind() != ErrorKind::NotFound
@@ -183,11 +221,15 @@ impl BlobStore for Blobs {
     /// Not to be dropped before it is done: the last step may then still happen, and leave a blob that nobody knows of.
     async fn store<'a>(&self, id: FileId, mut source: Box<dyn ByteSource + 'a>, most: u64) -> Result<StoredBlob> {
         let path = path_of(id);
+        self.must_be_there().await?;
+        let _writing = self.under_way.begin(id);
         let mut upload = Upload(None);
         let written = self.write(&path, &mut *source, &mut upload, most).await;
         if written.is_err() {
             self.clear(id, &path, upload).await;
         }
+        // Wherever it was written to: nobody would find it.
+        self.must_be_there().await?;
         written
     }
 
@@ -195,7 +237,8 @@ impl BlobStore for Blobs {
         let range = range.map(|range| GetRange::Bounded(range.start..range.end));
         let found = match self.store.get_opts(&path_of(id), GetOptions { range, ..GetOptions::default() }).await {
             Ok(found) => found,
-            Err(error) if is_missing(&error) => return Ok(None),
+            // Not that one, or none of them.
+            Err(error) if is_missing(&error) => return self.must_be_there().await.map(|()| None),
             Err(error) => return Err(fault(error)),
         };
         let range = found.range;
@@ -208,9 +251,21 @@ impl BlobStore for Blobs {
     async fn remove(&self, id: FileId) -> Result<()> {
         match self.store.delete(&path_of(id)).await {
             Ok(()) => Ok(()),
-            Err(error) if is_missing(&error) => Ok(()),
+            // On a disk that is not mounted it may be there all the same.
+            Err(error) if is_missing(&error) => self.must_be_there().await,
             Err(error) => Err(fault(error)),
         }
+    }
+
+    /// A bucket's parts can be listed by nobody here: it has to clear them itself.
+    async fn clear_unfinished(&self, before: Timestamp) -> Result<usize> {
+        let Some(root) = self.directory.clone() else { return Ok(0) };
+        self.must_be_there().await?;
+        let before = UNIX_EPOCH + Duration::from_micros(u64::try_from(before.as_micros()).unwrap_or(0));
+        let under_way = Arc::clone(&self.under_way);
+        let clear = move || disk::clear_unfinished(&root.path, before, |id| under_way.has(id));
+        let cleared = tokio::task::spawn_blocking(clear);
+        cleared.await.map_err(Error::internal)?.map_err(Error::internal)
     }
 }
 

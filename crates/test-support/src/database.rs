@@ -2,7 +2,7 @@
 
 use crate::cluster::Cluster;
 use diesel::connection::SimpleConnection;
-use diesel::{Connection, PgConnection};
+use diesel::{Connection, PgConnection, SqliteConnection};
 use std::io::Write;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -146,6 +146,14 @@ fn with_database(url: &str, database: &str) -> String {
     let authority = rest.split('/').next().unwrap_or_default();
     let query = if query.is_empty() { String::new() } else { format!("?{query}") };
     format!("{scheme}://{authority}/{database}{query}")
+}
+
+/// Runs a statement on a database, past whatever serves it.
+pub fn run_sql(url: &str, sql: &str) {
+    match url.strip_prefix("sqlite://") {
+        Some(path) => SqliteConnection::establish(path).unwrap().batch_execute(sql).unwrap(),
+        None => PgConnection::establish(url).unwrap().batch_execute(sql).unwrap(),
+    }
 }
 
 fn server() -> Option<&'static Server> {

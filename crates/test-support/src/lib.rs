@@ -18,7 +18,7 @@ use std::net::TcpListener;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 pub use cluster::Cluster;
-pub use database::{Backend, TestDb};
+pub use database::{Backend, TestDb, run_sql};
 pub use nats::NatsServer;
 pub use pgbouncer::PgBouncer;
 pub use tls::Certificates;

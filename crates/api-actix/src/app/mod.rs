@@ -5,14 +5,15 @@ pub mod forgetting;
 mod listener;
 mod offline;
 mod readiness;
-pub mod retention;
 mod server;
+pub mod upkeep;
 mod use_cases;
 
 pub use offline::Offline;
 pub use readiness::Readiness;
 pub use use_cases::{Adapters, UseCases};
 
+use crate::backup;
 use crate::clock::UuidV7;
 use crate::config::{Config, Secret, Uploads};
 use crate::live::frames::JsonFramer;
@@ -27,12 +28,15 @@ use domain::events::EventPublisher;
 use domain::live::LiveReader as _;
 use domain::retention::EnforceRetention;
 use domain::sessions::ForgetSessions;
+use domain::upkeep::KeepUp;
 use infra_diesel::{Store, StoreOptions};
 use infra_files::Blobs;
 use infra_live::{Hub, Relay, Unstarted};
 use std::io::Write as _;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 use tracing::{error, info, warn};
 
@@ -63,7 +67,7 @@ pub struct Application {
     hub: Arc<Hub>,
     relay: Option<Arc<Relay>>,
     readiness: web::Data<Readiness>,
-    retention: Option<(EnforceRetention, Duration)>,
+    upkeep: (KeepUp, Duration),
     forgetting: (ForgetSessions, Duration),
 }
 
@@ -84,6 +88,7 @@ impl Application {
         }
         // First: what is counted goes to the recorder that is there when the counters are made.
         let telemetry = Telemetry::start()?;
+        backup::refuse_half_restored(&config)?;
         config.make_data_dir()?;
         let hub = Arc::new(Hub::new(Arc::new(JsonFramer), config.live));
         let (relay, unstarted) = config.nats.clone().map(|nats| Relay::new(Arc::clone(&hub), nats)).unzip();
@@ -95,15 +100,12 @@ impl Application {
         let store = Arc::clone(&storage.store);
         warn_of_missing_admins(&store, &config.policy).await;
         go_live(&store, &hub, unstarted).await?;
-        let retention = config.retention.map(|retention| {
-            let (repository, blobs, clock) = (store.clone(), storage.blobs.clone(), config.clock.clone());
-            (EnforceRetention { repository, blobs, retention, clock }, config.retention_every)
-        });
+        let upkeep = (upkeep_of(&config, &storage), config.upkeep_every);
         let forget = ForgetSessions { sessions: store.clone(), clock: config.clock.clone() };
         let forgetting = (forget, config.forget_sessions_every);
-        let readiness = web::Data::new(Readiness::new(Arc::clone(&store)));
+        let readiness = web::Data::new(Readiness::new(Arc::clone(&store), Arc::clone(&storage.blobs)));
         let (server, address) = server::bind(config, storage, telemetry, &hub, readiness.clone())?;
-        Ok(Self { server, address, store, hub, relay, readiness, retention, forgetting })
+        Ok(Self { server, address, store, hub, relay, readiness, upkeep, forgetting })
     }
 
     /// The port that was bound.
@@ -122,14 +124,13 @@ impl Application {
     /// # Errors
     /// Where signals cannot be waited for, or the server fails.
     pub async fn run_until_stopped(self) -> anyhow::Result<()> {
-        let Self { mut server, address, store, hub, relay, readiness, retention, forgetting } = self;
+        let Self { mut server, address, store, hub, relay, readiness, upkeep: (keeping, every), forgetting } = self;
         // Whoever reads the line may send a signal at once.
         let stop = stop_signal()?;
         let mut stdout = std::io::stdout();
         // Nobody reading it is no reason not to serve.
         let _ = writeln!(stdout, "listening on http://{address}").and_then(|()| stdout.flush());
-        let retention =
-            retention.map(|(retention, every)| actix_web::rt::spawn(retention::keep_enforcing(retention, every)));
+        let upkeep = actix_web::rt::spawn(upkeep::keep_up(keeping, every));
         let forgetting = actix_web::rt::spawn(forgetting::keep_forgetting(forgetting.0, forgetting.1));
         let handle = server.handle();
         let served = tokio::select! {
@@ -145,10 +146,8 @@ impl Application {
                 }
             }
         };
-        if let Some(retention) = retention {
-            // Whatever step it was at is done or undone; the next start goes on.
-            retention.abort();
-        }
+        // Whatever step it was at is done or undone; the next start goes on.
+        upkeep.abort();
         forgetting.abort();
         if tokio::time::timeout(CLOSE_DEADLINE, store.close()).await.is_err() {
             error!("the database did not close in time");
@@ -175,8 +174,28 @@ impl Storage {
             Store::open(&config.database_url, options).await.context("the database cannot be opened (DATABASE_URL)")?;
         // The store's lock keeps a second server from making another secret.
         let secret = config.jwt_secret.clone().map_or_else(|| Secret::kept_in(&config.data_dir), Ok)?;
-        let blobs = Arc::new(open_blobs(config).await?);
+        let blobs = open_blobs(config).await?;
+        let others = config.database_folder().map(Path::to_owned).into_iter().collect();
+        let blobs = Arc::new(blobs.leaving(config.disk_reserve, others));
         Ok(Self { store: Arc::new(store), blobs, secret })
+    }
+}
+
+fn upkeep_of(config: &Config, Storage { store, blobs, .. }: &Storage) -> KeepUp {
+    let retention = config.retention.map(|retention| EnforceRetention {
+        repository: store.clone(),
+        blobs: blobs.clone(),
+        retention,
+        clock: config.clock.clone(),
+    });
+    KeepUp {
+        repository: store.clone(),
+        files: store.clone(),
+        blobs: blobs.clone(),
+        retention,
+        clock: config.clock.clone(),
+        every: i64::try_from(config.upkeep_every.as_micros()).unwrap_or(i64::MAX),
+        doubts: AtomicU32::new(0),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The use cases without a server around them, for the command line.
 
 use super::{Adapters, UseCases};
+use crate::backup;
 use crate::config::Config;
 use crate::passwords::BcryptPool;
 use crate::telemetry::Telemetry;
@@ -26,6 +27,7 @@ impl Offline {
     pub async fn open(config: &Config, clock: Arc<dyn Clock>, ids: Arc<dyn IdGenerator>) -> anyhow::Result<Self> {
         // A server may follow in this process: what it counts must have its recorder first.
         Telemetry::start()?;
+        backup::refuse_half_restored(config)?;
         config.make_data_dir()?;
         let options = super::store_options(config, Arc::new(NoListeners), Some(1));
         let store =

@@ -2,6 +2,7 @@
 
 use domain::{Result, Unavailable};
 use infra_diesel::Store;
+use infra_files::Blobs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -15,6 +16,7 @@ const HOLDS: Duration = Duration::from_millis(25);
 pub struct Readiness {
     store: Arc<Store>,
     known: Recent,
+    blobs: Arc<Blobs>,
     draining: AtomicBool,
     under_way: AtomicUsize,
     idle: Notify,
@@ -32,11 +34,12 @@ impl Drop for UnderWay<'_> {
 }
 
 impl Readiness {
-    /// Ready as long as the store is.
-    pub fn new(store: Arc<Store>) -> Self {
+    /// Ready as long as the store is, and the directory for uploads is where it was.
+    pub fn new(store: Arc<Store>, blobs: Arc<Blobs>) -> Self {
         Self {
             store,
             known: Recent::holding_for(HOLDS),
+            blobs,
             draining: AtomicBool::new(false),
             under_way: AtomicUsize::new(0),
             idle: Notify::new(),
@@ -63,7 +66,8 @@ impl Readiness {
         if self.draining.load(Ordering::SeqCst) {
             return Unavailable::Stopping.err();
         }
-        if self.known.or_ask(self.store.ready()).await { Ok(()) } else { Unavailable::StorageOutOfReach.err() }
+        let ready = async { self.store.ready().await && self.blobs.is_there().await };
+        if self.known.or_ask(ready).await { Ok(()) } else { Unavailable::StorageOutOfReach.err() }
     }
 }
 

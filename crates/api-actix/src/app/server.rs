@@ -2,7 +2,7 @@
 
 use super::{Adapters, DRAIN_SECONDS, Readiness, Storage, UseCases, listener};
 use crate::clock::UuidV7;
-use crate::config::Config;
+use crate::config::{Config, Uploads};
 use crate::connection::{Connection, Places, Rules};
 use crate::http::docs::Docs;
 use crate::http::export::Turns;
@@ -25,11 +25,22 @@ use infra_live::{Hub, Shard};
 use std::future::ready;
 use std::net::SocketAddr;
 use std::num::NonZero;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 
 /// The name of the one service among those of a server.
 const NAME: &str = "http";
+
+/// The disks of this machine that are written to.
+fn disks(config: &Config) -> Vec<(&'static str, PathBuf)> {
+    let database = config.database_folder().map(|folder| ("database", folder.to_owned()));
+    let uploads = match &config.uploads {
+        Uploads::Directory(directory) => Some(("uploads", directory.clone())),
+        Uploads::Bucket(_) => None,
+    };
+    database.into_iter().chain(uploads).collect()
+}
 
 /// Binds the port, and makes the server that answers there once it is polled.
 ///
@@ -42,12 +53,13 @@ pub fn bind(
     hub: &Arc<Hub>,
     readiness: web::Data<Readiness>,
 ) -> anyhow::Result<(Server, SocketAddr)> {
+    let disks = disks(&config);
     let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
     let hasher = Arc::new(BcryptPool::start(config.bcrypt_cost, cores)?);
     let adapters = Adapters::over(&store, blobs, hasher, config.clock, Arc::new(UuidV7));
     let app = web::Data::new(UseCases::new(adapters, Arc::new(config.policy), config.max_file_bytes));
     let tokens = web::Data::new(Tokens::new(secret.expose()));
-    let gauges = web::Data::new(Gauges::new(telemetry, store));
+    let gauges = web::Data::new(Gauges::new(telemetry, store, disks, config.disk_reserve));
     let document = web::Data::new(openapi::Served::new().context("the OpenAPI document cannot be made")?);
     let docs = web::Data::new(Docs::new());
     let turns = web::Data::new(Turns::default());

@@ -4,16 +4,18 @@
 //! so that none is missing unless it was deleted meanwhile.
 
 mod archive;
+mod leftover;
 mod manifest;
 mod restore;
 mod save;
 mod scratch;
 mod verify;
 
+pub use leftover::{half_restored, refuse_half_restored};
 pub use manifest::{FORMAT, Manifest, Name};
 pub use restore::{Restored, restore};
 pub use save::{Saved, save};
-pub(crate) use scratch::folder_of;
+pub(crate) use scratch::{folder_of, private_file, sync_folder};
 pub use verify::{Contents, verify};
 
 /// What is told while it goes on: what is being done, how far it is, of how much.

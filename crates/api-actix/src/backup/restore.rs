@@ -1,7 +1,8 @@
 //! Putting a backup in place.
 
+use super::leftover::{self, Leftover, Step};
 use super::manifest::{Manifest, Name};
-use super::scratch::{Scratch, folder_of, private_file};
+use super::scratch::{Scratch, folder_of, private_file, sync_folder};
 use super::verify::{Contents, Place, verify};
 use super::{Progress, hex};
 use crate::app::open_blobs;
@@ -29,31 +30,49 @@ pub struct Restored {
 }
 
 /// Puts a backup where the configuration says that database, uploads and secret are, and where nothing is yet. The database
-/// comes last, so that no server starts on half of it.
+/// comes last, and no server starts before. What an earlier one left that was cut off is taken up.
 ///
 /// # Errors
 /// In words for the operator. Nothing of the backup is left then, but for an empty directory; a Postgres that failed in
 /// the middle holds an unfinished copy, which no server takes.
 pub async fn restore(config: &Config, file: &Path, progress: Progress<'_>) -> anyhow::Result<Restored> {
     let contents = verify(file, |at, of| progress("verifying, bytes", at, of))?;
-    must_be_empty(config, &contents)?;
+    let place = leftover::place(config);
+    let mut goes_on = false;
+    if let Some(left) = Leftover::find(config)? {
+        goes_on = left.is_of(&contents);
+        if !left.is_done(config) {
+            left.undo(config).await?;
+        } else if goes_on {
+            return Ok(Restored::of(contents));
+        }
+    }
+    must_be_empty(config, &contents, goes_on.then(|| place.join(leftover::DATABASE)).as_deref())?;
     config.make_data_dir()?;
-    let place = config.database_url.strip_prefix("sqlite://").map(PathBuf::from);
-    let folder = place.as_deref().map_or(config.data_dir.as_path(), folder_of);
+    let folder = folder_of(&place);
     std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    let scratch = Scratch::make(folder.join(".restoring"))?;
-    let database = scratch.at("parlance.db");
+    let scratch = Scratch::make(place.clone())?;
+    leftover::note(&scratch, &leftover::of(&contents))?;
+    // Whoever starts a server after the power was gone has to find it.
+    sync_folder(folder)?;
+    let database = scratch.at(leftover::DATABASE);
     take_out(file, &contents.places[&Name::Database], &database)?;
     check(&database, &contents).await?;
 
     let mut undo = Undo::default();
-    let outcome = put_in_place(config, file, &contents, &database, &mut undo, progress).await;
+    let outcome = put_in_place(config, file, &contents, &scratch, &mut undo, progress).await;
     if let Err(error) = outcome {
         undo.run().await;
         return Err(error);
     }
-    let blobs = undo.stored.len();
-    Ok(Restored { with_secret: contents.places.contains_key(&Name::Secret), manifest: contents.manifest, blobs })
+    Ok(Restored::of(contents))
+}
+
+impl Restored {
+    fn of(contents: Contents) -> Self {
+        let blobs = contents.places.keys().filter(|name| matches!(name, Name::Blob(_))).count();
+        Self { with_secret: contents.places.contains_key(&Name::Secret), manifest: contents.manifest, blobs }
+    }
 }
 
 /// Everything a failure has to take back.
@@ -82,7 +101,7 @@ async fn put_in_place(
     config: &Config,
     file: &Path,
     contents: &Contents,
-    database: &Path,
+    scratch: &Scratch,
     undo: &mut Undo,
     progress: Progress<'_>,
 ) -> anyhow::Result<()> {
@@ -91,7 +110,10 @@ async fn put_in_place(
     for (at, (name, place)) in contents.places.iter().enumerate() {
         progress("files", at as u64, of);
         let Name::Blob(id) = *name else { continue };
-        undo.stored.push(id);
+        if blobs.open(id, None).await?.is_none() {
+            leftover::note(scratch, &Step::Blob(id))?;
+            undo.stored.push(id);
+        }
         let source = Box::new(Part::open(file, place)?);
         let stored = blobs.store(id, source, place.size).await.context("a file cannot be stored")?;
         ensure!(hex(&stored.sha256.0) == place.sha256, "the backup was changed while it was read");
@@ -99,16 +121,20 @@ async fn put_in_place(
     if let Some(place) = contents.places.get(&Name::Secret)
         && Secret::found_in(&config.data_dir)?.is_none()
     {
-        secret_in(file, place)?.keep_in(&config.data_dir)?;
+        let secret = secret_in(file, place)?;
+        leftover::note(scratch, &leftover::of_secret(&secret))?;
+        secret.keep_in(&config.data_dir)?;
         undo.secret = Some(Secret::path_in(&config.data_dir));
     }
     let tell = |at: infra_diesel::copy::Progress| progress(&format!("{} {}", at.doing, at.table), at.rows, at.of);
-    Ok(backup::put_in_place(database, &config.database_url, tell)?)
+    leftover::note(scratch, &Step::Placing)?;
+    backup::put_in_place(&scratch.at(leftover::DATABASE), &config.database_url, tell)?;
+    leftover::note(scratch, &Step::Done)
 }
 
-/// Whether nothing is in the way.
-fn must_be_empty(config: &Config, contents: &Contents) -> anyhow::Result<()> {
-    backup::must_be_empty(&config.database_url).context("a backup is restored into an empty place only")?;
+/// Whether nothing is in the way, but for what an earlier restore has copied from `begun_from`.
+fn must_be_empty(config: &Config, contents: &Contents, begun_from: Option<&Path>) -> anyhow::Result<()> {
+    backup::must_be_empty(&config.database_url, begun_from).context("a backup is restored into an empty place only")?;
     if contents.places.contains_key(&Name::Secret) && Secret::found_in(&config.data_dir)?.is_some() {
         bail!("{} holds a secret already, and so does the backup: move it away first", config.data_dir.display());
     }

@@ -44,6 +44,7 @@ pub async fn save(
     if file.exists() {
         bail!("{shown} exists already: a backup is not written over anything");
     }
+    super::refuse_half_restored(config)?;
     let name = file.file_name().with_context(|| format!("{shown} is no name for a file"))?.to_string_lossy();
     let scratch = Scratch::make(folder_of(file).join(format!(".{name}.unfinished")))?;
     let secret = if with_secret { Some(secret(config)?) } else { None };

@@ -1,40 +1,85 @@
-//! A place for what is not finished.
+//! A place for what is not finished, and what a killed process left there.
 
+use anyhow::{Context as _, bail};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-/// A directory of its own, for this user only, gone with all that is in it when dropped.
+/// The file in it that is locked for as long as somebody works there.
+const LOCK: &str = "lock";
+
+/// A directory of its own, for this user only, gone with all that is in it when dropped. A killed process leaves it; that nobody
+/// holds it any more tells it from one in use.
 #[derive(Debug)]
-pub struct Scratch(PathBuf);
+pub struct Scratch {
+    path: PathBuf,
+    _lock: File,
+}
 
 impl Scratch {
-    /// Makes it. Its folder must be there.
+    /// Makes it, in the place of what a killed process left there. Its folder must be there.
     ///
     /// # Errors
-    /// Where it cannot be made, also since another one is at it or was cut off.
+    /// Where it cannot be made, also since another one is at it.
     pub fn make(path: PathBuf) -> anyhow::Result<Self> {
+        if let Some(left) = Self::left_at(&path)? {
+            drop(left);
+        }
         let mut builder = std::fs::DirBuilder::new();
         #[cfg(unix)]
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.create(&path).with_context(|| format!("cannot make {}", path.display()))?;
+        Self::left_at(&path)?.with_context(|| format!("{} was removed by another", path.display()))
+    }
+
+    /// What lies there and nobody works on any more; held from now on. `None` where nothing is.
+    ///
+    /// # Errors
+    /// Where somebody works there, or it is no directory.
+    pub fn left_at(path: &Path) -> anyhow::Result<Option<Self>> {
         let shown = path.display();
-        builder.create(&path).map_err(|error| {
-            let left = error.kind() == ErrorKind::AlreadyExists;
-            let hint = if left { " (left by one that was cut off? then remove it)" } else { "" };
-            anyhow::Error::from(error).context(format!("cannot make {shown}{hint}"))
-        })?;
-        Ok(Self(path))
+        match std::fs::symlink_metadata(path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error).with_context(|| format!("cannot look at {shown}")),
+            Ok(found) if !found.is_dir() => bail!("{shown} is in the way: it is no directory"),
+            Ok(_) => {}
+        }
+        let lock = OpenOptions::new().create(true).truncate(false).write(true).open(path.join(LOCK));
+        let lock = lock.with_context(|| format!("cannot lock {shown}"))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => bail!("another parlance is working in {shown}: wait until it is done"),
+            Err(TryLockError::Error(error)) => return Err(error).with_context(|| format!("cannot lock {shown}")),
+        }
+        // Who had it may have removed it just now, and another have made it again.
+        if !is_same(&lock, &path.join(LOCK)) {
+            bail!("another parlance is working in {shown}: wait until it is done");
+        }
+        Ok(Some(Self { path: path.to_owned(), _lock: lock }))
     }
 
     /// A place in it.
     pub fn at(&self, name: &str) -> PathBuf {
-        self.0.join(name)
+        self.path.join(name)
     }
+}
+
+#[cfg(unix)]
+fn is_same(open: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    let identity = |found: &std::fs::Metadata| (found.dev(), found.ino());
+    matches!((open.metadata(), std::fs::metadata(path)), (Ok(open), Ok(found)) if identity(&open) == identity(&found))
+}
+
+#[cfg(not(unix))]
+fn is_same(_open: &File, path: &Path) -> bool {
+    path.exists()
 }
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // What stays is in nobody's way but that of the next one, which tells.
-        let _ = std::fs::remove_dir_all(&self.0);
+        // What stays is in nobody's way: the next one removes it.
+        let _ = std::fs::remove_dir_all(&self.path);
     }
 }
 
@@ -47,8 +92,8 @@ pub fn folder_of(path: &Path) -> &Path {
 ///
 /// # Errors
 /// Where it exists, or cannot be made.
-pub fn private_file(path: &Path) -> std::io::Result<std::fs::File> {
-    let mut options = std::fs::OpenOptions::new();
+pub fn private_file(path: &Path) -> std::io::Result<File> {
+    let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
@@ -60,7 +105,7 @@ pub fn private_file(path: &Path) -> std::io::Result<std::fs::File> {
 /// # Errors
 /// Where it cannot be.
 pub fn sync_folder(path: &Path) -> std::io::Result<()> {
-    if cfg!(unix) { std::fs::File::open(path)?.sync_all() } else { Ok(()) }
+    if cfg!(unix) { File::open(path)?.sync_all() } else { Ok(()) }
 }
 
 #[cfg(test)]
@@ -68,11 +113,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_is_there_may_have_been_left() {
+    fn what_nobody_holds_was_left_and_goes() {
         let folder = tempfile::tempdir().unwrap();
         let refusal = |path| format!("{:#}", Scratch::make(path).unwrap_err());
-        assert!(!refusal(folder.path().join("missing/scratch")).contains("cut off"));
-        let _scratch = Scratch::make(folder.path().join("scratch")).unwrap();
-        assert!(refusal(folder.path().join("scratch")).contains("cut off"));
+        let path = folder.path().join("scratch");
+        assert!(refusal(folder.path().join("missing/scratch")).contains("cannot make"));
+        let scratch = Scratch::make(path.clone()).unwrap();
+        std::fs::write(scratch.at("half"), "x").unwrap();
+        assert!(refusal(path.clone()).contains("another parlance"));
+        // As a killed process leaves it: the lock is given back and nothing is removed.
+        scratch._lock.unlock().unwrap();
+        let again = Scratch::make(path.clone()).unwrap();
+        assert!(!again.at("half").exists());
+        std::mem::forget(scratch);
+        drop(again);
+        assert!(!path.exists());
+        // One of an earlier version has no lock in it.
+        std::fs::create_dir(&path).unwrap();
+        std::fs::write(path.join("parlance.db"), "x").unwrap();
+        drop(Scratch::make(path.clone()).unwrap());
+        std::fs::write(&path, "a file of somebody's").unwrap();
+        assert!(refusal(path.clone()).contains("no directory"));
+        assert!(path.exists());
     }
 }

@@ -35,6 +35,7 @@ fn refused(id: &'static str, flag: &'static str, parser: impl Into<ValueParser>)
 /// # Errors
 /// In words for the operator; also where the directory holds somebody's data.
 pub async fn run(config: Config, arguments: &DemoArguments) -> anyhow::Result<()> {
+    crate::backup::refuse_half_restored(&config)?;
     let shown = config.data_dir.display().to_string();
     let what = match State::of(&config.data_dir)? {
         State::Filled(what) => format!("{what}, made earlier; remove {shown} to have another"),

@@ -115,6 +115,7 @@ fn email(text: &str) -> Result<Email, String> {
 /// # Errors
 /// In words for the operator.
 pub async fn run(config: Config, arguments: UserArguments) -> anyhow::Result<()> {
+    crate::backup::refuse_half_restored(&config)?;
     config.make_data_dir()?;
     let policy = Arc::new(config.policy.clone());
     let store = Arc::new(open(&config).await?);

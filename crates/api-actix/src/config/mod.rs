@@ -10,12 +10,14 @@ pub use secret::Secret;
 pub use source::Flags;
 
 use crate::app;
+use crate::backup::folder_of;
 use crate::clock::SystemClock;
 use crate::http::origin::Origins;
 use crate::http::proxies::Proxies;
 use crate::limits::{Limit, Rate, Rates};
 use anyhow::{Context as _, bail};
 use domain::Clock;
+use domain::files::{FileQuota, Reserve};
 use domain::retention::Retention;
 use domain::users::{AdminNames, Broadcasters, ServerPolicy};
 use infra_files::Bucket;
@@ -66,12 +68,14 @@ pub struct Config {
     pub aws: Vec<(String, String)>,
     /// The largest upload.
     pub max_file_bytes: u64,
+    /// What uploads leave free.
+    pub disk_reserve: Reserve,
     /// Who is an admin, who may broadcast.
     pub policy: ServerPolicy,
     /// How long messages are kept, if not for ever.
     pub retention: Option<Retention>,
-    /// How often to look for what is too old; no key sets it.
-    pub retention_every: Duration,
+    /// How often to look for what is too old, or needed by nobody; no key sets it.
+    pub upkeep_every: Duration,
     /// How often to forget sessions that nobody can use any more; no key sets it.
     pub forget_sessions_every: Duration,
     /// The time; no key sets it.
@@ -164,6 +168,9 @@ impl Config {
             "admins" => Ok(Broadcasters::Admins),
             _ => Err("must be everyone or admins".to_owned()),
         })?;
+        let files = source.read(keys::MAX_FILE_BYTES_PER_USER, |text| {
+            text.parse().map(FileQuota).map_err(|_| "must be a number of bytes".to_owned())
+        })?;
         Ok(Self {
             nats: nats::options(source, &database_url, jwt_secret.as_ref())?,
             database_url,
@@ -177,9 +184,10 @@ impl Config {
             max_file_bytes: source.read(keys::MAX_FILE_BYTES, |text| {
                 text.parse().ok().filter(|bytes| *bytes > 0).ok_or_else(|| "must be a number of bytes".to_owned())
             })?,
-            policy: ServerPolicy { admins, broadcasters },
+            disk_reserve: source.read(keys::DISK_RESERVE, disk_reserve)?,
+            policy: ServerPolicy { admins, broadcasters, files },
             retention: source.read(keys::RETENTION_DAYS, retention)?,
-            retention_every: app::retention::EVERY,
+            upkeep_every: app::upkeep::EVERY,
             forget_sessions_every: app::forgetting::EVERY,
             clock: Arc::new(SystemClock),
             rates: rates(source)?,
@@ -215,6 +223,11 @@ impl Config {
         })
     }
 
+    /// The folder of the database, where it is a file.
+    pub fn database_folder(&self) -> Option<&Path> {
+        self.database_url.strip_prefix("sqlite://").map(|path| folder_of(Path::new(path)))
+    }
+
     /// Makes the data directory, for this user only.
     ///
     /// # Errors
@@ -226,6 +239,13 @@ impl Config {
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
         let shown = self.data_dir.display();
         builder.create(&self.data_dir).with_context(|| format!("{}: cannot make {shown}", keys::DATA_DIR.name))
+    }
+}
+
+fn disk_reserve(text: &str) -> Result<Reserve, String> {
+    match text {
+        "auto" => Ok(Reserve::Share),
+        bytes => bytes.parse().map(Reserve::Bytes).map_err(|_| "must be auto or a number of bytes".to_owned()),
     }
 }
 
@@ -245,7 +265,7 @@ fn sqlite_in(data_dir: &Path) -> String {
 
 fn database_url(text: &str) -> Result<String, String> {
     match text.split_once("://") {
-        Some(("sqlite", path)) if path.contains('?') || path == ":memory:" => {
+        Some(("sqlite", path)) if path.contains('?') || path == ":memory:" || path.starts_with("file:") => {
             Err("must name a file, and nothing after it: sqlite://PATH".to_owned())
         }
         Some(("sqlite", path)) if Path::new(path).is_dir() => {

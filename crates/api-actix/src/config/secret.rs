@@ -1,5 +1,6 @@
 //! The secret that tokens are signed with.
 
+use crate::backup::{folder_of, private_file, sync_folder};
 use anyhow::{Context as _, bail};
 use rand::TryRngCore as _;
 use std::io::{ErrorKind, Write as _};
@@ -45,6 +46,8 @@ impl Secret {
         let path = data_dir.join(FILE_NAME);
         let shown = path.display();
         match std::fs::read_to_string(&path) {
+            // An earlier version was killed between making the file and writing it.
+            Ok(text) if text.is_empty() => Ok(None),
             Ok(text) => match Self::parse(text.trim_end()) {
                 Ok(secret) => Ok(Some(secret)),
                 Err(reason) => bail!("the secret in {shown} {reason}; remove the file to have a new one made"),
@@ -74,15 +77,34 @@ impl Secret {
         Ok(Self(bytes.iter().map(|byte| format!("{byte:02x}")).collect()))
     }
 
-    /// Never over another: of two servers that start at once on one directory, one has to start again.
+    /// Whole or not at all, also where the process is killed. Never over another: of two servers that start at once on one
+    /// directory, one has to start again.
     fn write(&self, path: &Path) -> std::io::Result<()> {
-        let mut options = std::fs::OpenOptions::new();
-        options.write(true).create_new(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let mut file = options.open(path)?;
-        file.write_all(self.0.as_bytes())?;
-        file.sync_all()
+        let folder = folder_of(path);
+        let part = folder.join(format!(".{FILE_NAME}.{}.part", std::process::id()));
+        let written = (|| {
+            match std::fs::remove_file(&part) {
+                Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+            let mut file = private_file(&part)?;
+            file.write_all(self.0.as_bytes())?;
+            file.sync_all()?;
+            if std::fs::metadata(path).is_ok_and(|found| found.len() == 0) {
+                return std::fs::rename(&part, path);
+            }
+            match std::fs::hard_link(&part, path) {
+                // Not every disk has links.
+                Err(error) if error.kind() != ErrorKind::AlreadyExists && !path.exists() => {
+                    std::fs::rename(&part, path)
+                }
+                linked => linked,
+            }
+        })();
+        // What a rename has moved is not there any more.
+        let _ = std::fs::remove_file(&part);
+        written?;
+        sync_folder(folder)
     }
 
     /// The secret itself, for signing.
@@ -114,6 +136,17 @@ mod tests {
             let mode = std::fs::metadata(dir.path().join(FILE_NAME)).unwrap().permissions().mode();
             assert_eq!(mode & 0o777, 0o600);
         }
+    }
+
+    #[test]
+    fn what_was_cut_off_is_made_again_and_another_is_never_written_over() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join(FILE_NAME), "").unwrap();
+        let made = Secret::kept_in(dir.path()).unwrap();
+        assert_eq!(Secret::kept_in(dir.path()).unwrap(), made);
+        assert!(Secret::generate().unwrap().keep_in(dir.path()).is_err());
+        assert_eq!(Secret::kept_in(dir.path()).unwrap(), made);
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 
     #[test]

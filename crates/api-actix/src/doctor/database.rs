@@ -3,6 +3,7 @@
 use super::Finding;
 use crate::clock::SystemClock;
 use crate::config::Config;
+use domain::upkeep::Evidence;
 use domain::{Clock as _, Timestamp};
 use infra_diesel::{Examined, Store};
 
@@ -40,7 +41,9 @@ pub async fn examine(config: &Config) -> Database {
     findings.push(judge_durability(&examined.unsafe_settings, config.allow_unsafe_durability));
     findings.extend(examined.other_language.as_deref().map(judge_language));
     findings.push(judge_migrations(&examined));
-    findings.push(judge_clocks(SystemClock.now(), examined.now, examined.newest));
+    let now = SystemClock.now();
+    findings.push(judge_clocks(now, examined.now, examined.newest));
+    findings.extend(judge_trust(now, Evidence { believed: examined.believed, newest: examined.newest }));
     let is_readable = !examined.is_older && !examined.is_unfinished;
     if is_readable {
         findings.push(contents(url).await);
@@ -105,6 +108,14 @@ fn judge_clocks(now: Timestamp, theirs: Option<Timestamp>, newest: Option<Timest
     Finding::ok(CHECK, "goes with the database's, and no message is in the future")
 }
 
+/// Whether a server that starts now would believe its clock.
+fn judge_trust(now: Timestamp, evidence: Evidence) -> Option<Finding> {
+    let days = evidence.contradicts(now)? / 86_400_000_000;
+    let advice =
+        "a server deletes nothing for being old until it has run for a day; see that this machine's clock is right";
+    Some(Finding::warning("clock trust", format!("no server has run here for {days} days: {advice}")))
+}
+
 async fn contents(url: &str) -> Finding {
     const CHECK: &str = "contents";
     match Store::check(url).await {
@@ -143,6 +154,7 @@ mod tests {
             is_unfinished: false,
             now: None,
             newest: None,
+            believed: None,
         };
         assert_eq!(judge_migrations(&good).verdict, Fine);
         assert_eq!(judge_migrations(&Examined { is_older: true, ..good.clone() }).verdict, Warning);

@@ -2,9 +2,11 @@
 
 use super::Finding;
 use crate::app::descriptors::{Room, raise};
-use crate::backup::folder_of;
+use crate::backup::{self, folder_of};
 use crate::config::{Config, Secret, Uploads};
 use crate::probe;
+use domain::files::{Reserve, Space};
+use infra_files::space_of;
 use std::io::Write as _;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -12,9 +14,9 @@ use std::time::{Duration, Instant};
 
 /// Fewer different characters make no secret, however many there are.
 const LEAST_DIFFERENT: usize = 8;
-/// Below this a server will soon have to refuse messages.
+/// Below this there is soon none.
 const LITTLE_SPACE: u64 = 1 << 30;
-/// Below this it does.
+/// Below this a server will soon have to refuse messages.
 const NO_SPACE: u64 = 64 << 20;
 /// No disk that keeps what it says it has written is faster than this.
 const FASTEST_SYNC: Duration = Duration::from_micros(8);
@@ -50,6 +52,14 @@ pub fn secret(config: &Config) -> Finding {
     Finding::ok(CHECK, format!("{from}, {} bytes", secret.expose().len()))
 }
 
+/// What a restore that was cut off has left, or one that is under way.
+pub fn half_restored(config: &Config) -> Option<Finding> {
+    backup::half_restored(config).map(|shown| {
+        let advice = "no server starts: wait for the restore that is under way, or run `parlance restore` again";
+        Finding::wrong("restore", format!("{shown} is half a restore, {advice}"))
+    })
+}
+
 /// Whether the data directory, and the folders of database and uploads where they are elsewhere, can be written to, have
 /// room, and keep what they are told to.
 pub fn disks(config: &Config) -> Vec<Finding> {
@@ -67,7 +77,7 @@ pub fn disks(config: &Config) -> Vec<Finding> {
         .into_iter()
         .enumerate()
         .filter(|(n, (_, place))| *n == 0 || !real(place).starts_with(&home))
-        .flat_map(|(_, (check, place))| disk(check, &place))
+        .flat_map(|(_, (check, place))| disk(check, &place, config.disk_reserve))
         .collect()
 }
 
@@ -81,7 +91,7 @@ fn real(path: &Path) -> PathBuf {
     }
 }
 
-fn disk(check: &'static str, directory: &Path) -> Vec<Finding> {
+fn disk(check: &'static str, directory: &Path, reserve: Reserve) -> Vec<Finding> {
     let shown = directory.display();
     if !directory.exists() {
         return vec![Finding::ok(check, format!("{shown} is not there yet: the first start makes it"))];
@@ -91,8 +101,8 @@ fn disk(check: &'static str, directory: &Path) -> Vec<Finding> {
         Err(error) => return vec![Finding::wrong(check, format!("{shown} cannot be written to ({error})"))],
     };
     let mut findings = vec![Finding::ok(check, format!("{shown} can be written to"))];
-    match free_space(directory) {
-        Some(free) => findings.push(judge_space(free)),
+    match space_of(directory) {
+        Some(space) => findings.push(judge_space(space, reserve)),
         None => findings.push(Finding::warning("disk space", "this system does not tell how much room there is")),
     }
     findings.push(judge_syncs(syncs));
@@ -136,24 +146,22 @@ fn judge_syncs(times: Vec<Duration>) -> Finding {
     Finding::ok(CHECK, shown)
 }
 
-#[cfg(unix)]
-fn free_space(directory: &Path) -> Option<u64> {
-    let space = rustix::fs::statvfs(directory).ok()?;
-    Some(space.f_bavail.saturating_mul(space.f_frsize))
-}
-
-#[cfg(not(unix))]
-fn free_space(_directory: &Path) -> Option<u64> {
-    None
-}
-
-fn judge_space(free: u64) -> Finding {
+fn judge_space(space: Space, reserve: Reserve) -> Finding {
     const CHECK: &str = "disk space";
-    let shown = format!("{} MiB free", free >> 20);
-    match free {
-        ..NO_SPACE => Finding::wrong(CHECK, format!("{shown}: messages are refused soon, make room")),
-        NO_SPACE..LITTLE_SPACE => Finding::warning(CHECK, format!("{shown}: make room before it is full")),
-        _ => Finding::ok(CHECK, shown),
+    let kept = reserve.of(space.whole);
+    let shown = format!("{} MiB free", space.free >> 20);
+    match space.free {
+        free if free < NO_SPACE.min(kept / 2) => {
+            Finding::wrong(CHECK, format!("{shown}: messages are refused soon, make room"))
+        }
+        free if free < kept => Finding::warning(
+            CHECK,
+            format!("{shown}: files are refused, since {} MiB are kept for messages; make room", kept >> 20),
+        ),
+        free if free < LITTLE_SPACE && free < space.whole / 2 => {
+            Finding::warning(CHECK, format!("{shown}: make room before it is full"))
+        }
+        _ => Finding::ok(CHECK, format!("{shown}, of which uploads leave {}", kept >> 20)),
     }
 }
 
@@ -204,10 +212,22 @@ mod tests {
 
     #[test]
     fn space_runs_out_by_degrees() {
-        for (free, verdict) in [(0, Wrong), (NO_SPACE, Warning), (LITTLE_SPACE, Fine), (u64::MAX, Fine)] {
-            assert_eq!(judge_space(free).verdict, verdict, "{free}");
+        let whole = 100 << 30;
+        for (free, verdict) in [
+            (0, Wrong),
+            (NO_SPACE - 1, Wrong),
+            (NO_SPACE, Warning),
+            (LITTLE_SPACE - 1, Warning),
+            (LITTLE_SPACE, Fine),
+            (whole, Fine),
+        ] {
+            assert_eq!(judge_space(Space { whole, free }, Reserve::Share).verdict, verdict, "{free}");
         }
-        assert!(free_space(&std::env::temp_dir()).is_none_or(|free| free > 0));
+        // A small disk has little room, and is no reason to worry when it is empty.
+        for (free, verdict) in [(3, Wrong), (7, Warning), (9, Warning), (20, Fine)] {
+            let space = Space { whole: 32 << 20, free: free << 20 };
+            assert_eq!(judge_space(space, Reserve::Share).verdict, verdict, "{free} MiB of 32");
+        }
     }
 
     #[test]

@@ -67,6 +67,7 @@ pub fn unconfigured(error: &anyhow::Error) -> Vec<Finding> {
 pub async fn examine(config: &Config) -> Vec<Finding> {
     let mut findings = vec![Finding::ok("configuration", "is read and understood")];
     findings.push(local::secret(config));
+    findings.extend(local::half_restored(config));
     findings.extend(local::disks(config));
     let database = database::examine(config).await;
     let is_readable = database.is_readable;

@@ -87,7 +87,7 @@ impl ApiError {
                 StatusCode::PAYLOAD_TOO_LARGE
             }
             Self::Domain(Error::Unavailable(_)) | Self::TooManyOfNetwork => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Domain(Error::StorageFull) => StatusCode::INSUFFICIENT_STORAGE,
+            Self::Domain(Error::StorageFull | Error::QuotaUsedUp { .. }) => StatusCode::INSUFFICIENT_STORAGE,
             Self::Domain(Error::Internal(_)) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::UnsupportedMediaType { .. } => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::RangeNotSatisfiable { .. } => StatusCode::RANGE_NOT_SATISFIABLE,
@@ -287,6 +287,11 @@ mod tests {
                 ApiError::Framework(StatusCode::METHOD_NOT_ALLOWED),
                 405,
                 r#"{"error":"this route does not take the method","code":"method_not_allowed"}"#,
+            ),
+            (
+                Error::QuotaUsedUp { limit: 5 }.into(),
+                507,
+                r#"{"error":"your files may have 5 bytes together: delete some first","code":"storage_full"}"#,
             ),
             (Error::StorageFull.into(), 507, r#"{"error":"the server's storage is full","code":"storage_full"}"#),
         ] {

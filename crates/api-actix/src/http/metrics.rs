@@ -4,27 +4,38 @@ use super::error::ApiError;
 use super::extract::Signed;
 use super::openapi::Refused;
 use super::proxies::is_near;
-use crate::telemetry::{METRICS, Telemetry};
+use crate::telemetry::{self, METRICS, Telemetry};
 use actix_web::{FromRequest as _, HttpRequest, HttpResponse, web};
+use domain::files::Reserve;
 use infra_diesel::Store;
+use infra_files::space_of;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// All there is to be read.
 pub struct Gauges {
     telemetry: Telemetry,
     store: Arc<Store>,
+    disks: Vec<(&'static str, PathBuf)>,
+    reserve: Reserve,
 }
 
 impl Gauges {
-    /// Of this process, and of this store's size.
-    pub fn new(telemetry: Telemetry, store: Arc<Store>) -> Self {
-        Self { telemetry, store }
+    /// Of this process, of this store's size, and of the room on these disks.
+    pub fn new(telemetry: Telemetry, store: Arc<Store>, disks: Vec<(&'static str, PathBuf)>, reserve: Reserve) -> Self {
+        Self { telemetry, store, disks, reserve }
     }
 
     /// A database out of reach keeps nobody from reading the rest.
     async fn render(&self) -> String {
         if let Ok(bytes) = self.store.size().await {
             METRICS.database_bytes.set(bytes as f64);
+        }
+        let disks = self.disks.clone();
+        let look = move || disks.into_iter().filter_map(|(place, path)| space_of(&path).map(|space| (place, space)));
+        let looked = tokio::task::spawn_blocking(move || look().collect::<Vec<_>>()).await;
+        for (place, space) in looked.unwrap_or_default() {
+            telemetry::disk(place, space, self.reserve);
         }
         self.telemetry.render()
     }

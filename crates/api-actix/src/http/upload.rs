@@ -57,8 +57,8 @@ pub async fn receive(
     wanted: &[&'static str],
 ) -> Result<Upload, ApiError> {
     let line = Line::new(Pace::of(request)?);
-    let form = open(request.headers(), payload, stage.most, line.received())?;
-    let mut reader = Reader { stage, caller, wanted, line, file: None, texts: Texts::default() };
+    let (form, declared) = open(request.headers(), payload, stage.most, line.received())?;
+    let mut reader = Reader { stage, caller, wanted, declared, line, file: None, texts: Texts::default() };
     let read = reader.read(form).await;
     match (read, reader.file) {
         (Ok(()), Some(file)) => Ok(Upload { file, texts: reader.texts }),
@@ -78,8 +78,13 @@ pub async fn discard(stage: &StageUpload, file: StagedFile) {
     }
 }
 
-/// The parts of the body, which is refused before any of it is read where it says itself that it is too large.
-fn open(headers: &HeaderMap, payload: Payload, most: u64, received: Rc<Cell<u64>>) -> Result<Multipart, ApiError> {
+/// The parts of the body and how large it says that it is. It is refused before any of it is read where that is too large.
+fn open(
+    headers: &HeaderMap,
+    payload: Payload,
+    most: u64,
+    received: Rc<Cell<u64>>,
+) -> Result<(Multipart, Option<u64>), ApiError> {
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let essence = content_type.split(';').next().unwrap_or_default().trim();
     if !essence.eq_ignore_ascii_case("multipart/form-data") {
@@ -90,7 +95,7 @@ fn open(headers: &HeaderMap, payload: Payload, most: u64, received: Rc<Cell<u64>
     if declared.is_some_and(|length| length > limit) {
         return Err(Error::FileTooLarge { limit: most }.into());
     }
-    Ok(Multipart::new(headers, limited(payload, limit, received)))
+    Ok((Multipart::new(headers, limited(payload, limit, received)), declared))
 }
 
 /// The body up to `limit` bytes, whatever it is made of: a form of a million small parts has an end, too.
@@ -107,6 +112,8 @@ struct Reader<'a> {
     stage: &'a StageUpload,
     caller: &'a Caller,
     wanted: &'a [&'static str],
+    /// The most bytes that the file can have, by what was said of the body.
+    declared: Option<u64>,
     line: Line,
     file: Option<StagedFile>,
     texts: Texts,
@@ -146,7 +153,7 @@ impl Reader<'_> {
             let _ = sender.send(Arriving::End).await;
             Ok(())
         };
-        let storing = this.stage.execute(this.caller, name, Box::new(ArrivingFile(receiver)));
+        let storing = this.stage.execute(this.caller, name, this.declared, Box::new(ArrivingFile(receiver)));
         let (arrived, stored) = join(arriving, storing).await;
         match (arrived, stored) {
             // Where both failed, the store only failed because the bytes did not arrive.

@@ -1,6 +1,7 @@
 //! Where files are kept.
 
 use super::model::{ByteRange, File, MediaType, Sha256};
+use crate::context::Timestamp;
 use crate::error::Result;
 use crate::ids::{FileId, UserId};
 use async_trait::async_trait;
@@ -36,7 +37,7 @@ pub trait BlobStore: Send + Sync {
     ///
     /// # Errors
     /// [`Error::FileTooLarge`](crate::Error::FileTooLarge) past `most` bytes; the source's error;
-    /// [`Error::StorageFull`](crate::Error::StorageFull); [`Unavailable::Overloaded`](crate::Unavailable::Overloaded)
+    /// [`Error::StorageFull`](crate::Error::StorageFull), also where `most` bytes would not leave the [`Reserve`](super::Reserve); [`Unavailable::Overloaded`](crate::Unavailable::Overloaded)
     /// where other uploads hold all the memory there is for them;
     /// [`Unavailable::StorageOutOfReach`](crate::Unavailable::StorageOutOfReach), which may leave something behind that
     /// can't be removed now.
@@ -53,6 +54,12 @@ pub trait BlobStore: Send + Sync {
     /// # Errors
     /// [`Unavailable::StorageOutOfReach`](crate::Unavailable::StorageOutOfReach).
     async fn remove(&self, id: FileId) -> Result<()>;
+
+    /// Removes what uploads have left that were cut off before that moment, where the store can tell, and says how many.
+    ///
+    /// # Errors
+    /// [`Unavailable::StorageOutOfReach`](crate::Unavailable::StorageOutOfReach).
+    async fn clear_unfinished(&self, before: Timestamp) -> Result<usize>;
 }
 
 /// Where is kept what is known of files.
@@ -60,6 +67,10 @@ pub trait BlobStore: Send + Sync {
 #[async_trait]
 pub trait FileRepository: Send + Sync {
     /// Stores a file whose blob is stored.
+    ///
+    /// # Errors
+    /// [`Error::QuotaUsedUp`](crate::Error::QuotaUsedUp), by the [`FileQuota`](super::FileQuota) of the policy and all files of
+    /// the uploader that were not forgotten, as the transaction sees them.
     async fn create(&self, file: File) -> Result<()>;
 
     /// The file, if the viewer may read it: as its uploader, or through a live message that carries it in a conversation

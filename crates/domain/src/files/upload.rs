@@ -26,16 +26,20 @@ pub struct StageUpload {
 pub struct StagedFile(File);
 
 impl StageUpload {
+    /// Takes up to `declared` bytes, where the client said how many there will be at most.
+    ///
     /// # Errors
     /// Those of [`BlobStore::store`].
     pub async fn execute<'a>(
         &self,
         caller: &Caller,
         name: FileName,
+        declared: Option<u64>,
         source: Box<dyn ByteSource + 'a>,
     ) -> Result<StagedFile> {
         let id = FileId(self.ids.next());
-        let blob = self.blobs.store(id, source, self.most).await?;
+        let most = declared.map_or(self.most, |declared| declared.min(self.most));
+        let blob = self.blobs.store(id, source, most).await?;
         Ok(StagedFile(File {
             id,
             uploader: caller.user,
@@ -152,7 +156,8 @@ mod tests {
             Ok(StoredBlob { size, media_type, sha256 })
         });
         let source = Box::new(MockByteSource::new());
-        let staged = outcome(stage_upload(blobs).execute(&caller(1), FileName::clean("a.png"), source)).unwrap();
+        let staged =
+            outcome(stage_upload(blobs).execute(&caller(1), FileName::clean("a.png"), Some(MOST + 7), source)).unwrap();
         assert_eq!(staged.0, file(1));
     }
 
@@ -161,7 +166,8 @@ mod tests {
         let mut blobs = MockBlobStore::new();
         blobs.expect_store().once().returning(|_, _, limit| Err(Error::FileTooLarge { limit }));
         let source = Box::new(MockByteSource::new());
-        let refused = outcome(stage_upload(blobs).execute(&caller(1), FileName::clean("a.png"), source));
+        let refused =
+            outcome(stage_upload(blobs).execute(&caller(1), FileName::clean("a.png"), Some(MOST + 7), source));
         assert!(matches!(refused, Err(Error::FileTooLarge { limit: MOST })));
     }
 

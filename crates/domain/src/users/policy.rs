@@ -3,6 +3,7 @@
 use super::model::{User, UserRole, UserView, Username};
 use crate::context::Caller;
 use crate::error::{Forbidden, Invalid, Result};
+use crate::files::FileQuota;
 use std::collections::HashSet;
 
 /// The usernames of `PARLANCE_ADMINS`, whatever their case.
@@ -40,6 +41,8 @@ pub struct ServerPolicy {
     pub admins: AdminNames,
     /// Who may broadcast.
     pub broadcasters: Broadcasters,
+    /// How much the files of one user may take.
+    pub files: FileQuota,
 }
 
 impl ServerPolicy {

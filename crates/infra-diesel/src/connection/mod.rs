@@ -40,13 +40,12 @@ pub enum Purpose {
 }
 
 /// Every commit is on disk before it is answered (`synchronous=FULL`); readers never wait for the writer (WAL).
-/// `wal_autocheckpoint` 4000 pages: fewer, larger checkpoints; cache 64 MB for the writer, 16 MB a reader.
+/// Cache 64 MB for the writer, 16 MB a reader.
 const SQLITE_PRAGMAS: &str = "
     PRAGMA busy_timeout = 5000;
     PRAGMA journal_mode = WAL;
     PRAGMA synchronous = FULL;
     PRAGMA foreign_keys = ON;
-    PRAGMA wal_autocheckpoint = 4000;
     PRAGMA temp_store = MEMORY;
 ";
 
@@ -63,9 +62,25 @@ pub const fn is_to_plan_anew(uses: u64) -> bool {
     uses >= 64 && (uses.is_power_of_two() || uses.is_multiple_of(4096))
 }
 
+/// How many pages of 4 KiB the log takes before it is checkpointed: fewer, larger checkpoints.
+const LOG_PAGES: u64 = 4000;
+/// A page as the log has it.
+const LOG_PAGE_BYTES: u64 = 4096 + 24;
+
+/// How many pages the log takes on this disk: on a small one a share that leaves room for the database itself.
+fn log_pages(folder: &std::path::Path) -> u64 {
+    let share = crate::place::whole_space(folder).map_or(LOG_PAGES, |bytes| bytes / 32 / LOG_PAGE_BYTES);
+    share.clamp(32, LOG_PAGES)
+}
+
+/// How large the log may stay, in bytes: twice what it usually grows to.
+pub fn largest_log(folder: &std::path::Path) -> u64 {
+    2 * log_pages(folder) * LOG_PAGE_BYTES
+}
+
 /// Makes the file of a new database, which nobody else is to read: SQLite gives the files beside it the same rights. Where it
 /// cannot be made, opening it says why.
-fn make_private(path: &std::path::Path) {
+pub fn make_private(path: &std::path::Path) {
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
@@ -92,8 +107,17 @@ impl AnyConnection {
                         "SQLite takes no time limit for reads".to_owned(),
                     ));
                 }
+                // A path that is not absolute may be one of SQLite's URLs (`file:...`), with another file behind it.
+                let unmeant = |error: std::io::Error| diesel::ConnectionError::BadConnection(error.to_string());
+                let path = std::path::absolute(path).map_err(unmeant)?;
                 let mut conn = SqliteConnection::establish(&path.to_string_lossy())?;
                 set_up(&mut conn, SQLITE_PRAGMAS)?;
+                let folder = crate::place::folder_of(&path);
+                let (pages, most) = (log_pages(folder), largest_log(folder));
+                set_up(
+                    &mut conn,
+                    &format!("PRAGMA wal_autocheckpoint = {pages}; PRAGMA journal_size_limit = {most};"),
+                )?;
                 set_up(
                     &mut conn,
                     match purpose {

@@ -40,7 +40,9 @@ impl DatabaseUrl {
     /// Like [`DatabaseUrl::parse`], for a program that is no server: Postgres knows its connections by that name.
     pub fn parse_as(application: &str, url: &str) -> Option<Self> {
         if let Some(path) = url.strip_prefix("sqlite://") {
-            return (!path.is_empty()).then(|| Self::Sqlite(path.into()));
+            // SQLite has URLs of its own, with parameters that would turn locks off.
+            let is_path = !path.is_empty() && !path.starts_with("file:");
+            return is_path.then(|| Self::Sqlite(path.into()));
         }
         let postgres = url.starts_with("postgres://") || url.starts_with("postgresql://");
         postgres.then(|| Self::Postgres(with_parameters(url, application)))
@@ -171,7 +173,7 @@ mod tests {
 
     #[test]
     fn other_urls_are_none() {
-        for url in ["", "sqlite://", "mysql://h/db", "postgres:h"] {
+        for url in ["", "sqlite://", "sqlite://file:x.db", "mysql://h/db", "postgres:h"] {
             assert_eq!(DatabaseUrl::parse(url), None, "{url}");
         }
     }

@@ -20,6 +20,7 @@ pub(crate) use sides::{has_table, is_unfinished};
 use crate::connection::DatabaseUrl;
 use crate::error::DbError;
 use crate::lock::LockError;
+use crate::place;
 use crate::postgres::UnfitPostgres;
 use crate::revisions;
 use sides::{Opened, Others};
@@ -66,6 +67,15 @@ pub enum CopyError {
     /// A Postgres that is too old.
     #[error(transparent)]
     Unfit(#[from] UnfitPostgres),
+    /// A later version made it.
+    #[error("the {0} was made by a newer parlance: it has {1}, which this one does not know; use that one")]
+    Newer(Side, String),
+    /// A restore is under way there, or was cut off.
+    #[error(".restoring is beside the {0}: a restore is under way or was cut off; run `parlance restore` again")]
+    HalfRestored(Side),
+    /// It could not be asked which version made it.
+    #[error("cannot tell which version the {0} has: {1}")]
+    Version(Side, Box<dyn std::error::Error + Send + Sync>),
     /// Its tables are not this version's.
     #[error("the source is not a database of this version: run `parlance migrate` on it first")]
     NotMigrated,
@@ -114,19 +124,20 @@ pub(crate) fn save(from: &str, to: &str, progress: impl FnMut(Progress)) -> Resu
     transfer(from, to, Others::MayGoOn, progress)
 }
 
-/// What a database is as a target. Changes nothing.
-pub(crate) fn look_at(url: &str) -> Result<TargetState, CopyError> {
+/// What a database is as a target of a copy from `source`, as that is shown. Changes nothing.
+pub(crate) fn look_at(url: &str, source: &str) -> Result<TargetState, CopyError> {
     let url = sides::parse(Side::To, url)?;
     match sides::look_at_target(&url)? {
-        Some(mut target) => sides::state_of_target(&mut target.conn, ""),
+        Some(mut target) => sides::state_of_target(&mut target.conn, source),
         None => Ok(TargetState::Empty),
     }
 }
 
 fn transfer(from: &str, to: &str, others: Others, mut progress: impl FnMut(Progress)) -> Result<Report, CopyError> {
     let (from, to) = urls(from, to)?;
-    let Opened { conn: mut source, shown, _lock: _source_lock } = sides::open_source(&from, others)?;
-    let Opened { conn: mut target, _lock: _target_lock, .. } = sides::open_target(&to)?;
+    // What is bound first is dropped last: the locks.
+    let Opened { _lock: _source_lock, conn: mut source, shown } = sides::open_source(&from, others)?;
+    let Opened { _lock: _target_lock, conn: mut target, .. } = sides::open_target(&to)?;
     if sides::state_of_target(&mut target, &shown)? == TargetState::Empty {
         sides::mark(&mut target, &shown)?;
     }
@@ -141,5 +152,11 @@ fn transfer(from: &str, to: &str, others: Others, mut progress: impl FnMut(Progr
 
 fn urls(from: &str, to: &str) -> Result<(DatabaseUrl, DatabaseUrl), CopyError> {
     let (from, to) = (sides::parse(Side::From, from)?, sides::parse(Side::To, to)?);
-    if from.shown() == to.shown() { Err(CopyError::Same) } else { Ok((from, to)) }
+    let is_same = match (&from, &to) {
+        (DatabaseUrl::Sqlite(from), DatabaseUrl::Sqlite(to)) => {
+            matches!((place::real(from), place::real(to)), (Ok(from), Ok(to)) if from == to)
+        }
+        _ => from.shown() == to.shown(),
+    };
+    if is_same { Err(CopyError::Same) } else { Ok((from, to)) }
 }

@@ -4,6 +4,7 @@ use super::{CopyError, Side};
 use crate::connection::{AnyConnection, DatabaseUrl, Purpose};
 use crate::error::{DbError, DbResult};
 use crate::lock::DatabaseLock;
+use crate::place::is_half_restored;
 use crate::schema::{conversations, users};
 use crate::sql_types::Id;
 use crate::{migrations, pooler, postgres};
@@ -87,6 +88,7 @@ pub fn look_at_target(url: &DatabaseUrl) -> Result<Option<Opened>, CopyError> {
 fn open(side: Side, url: &DatabaseUrl, purpose: Purpose, allowed: Others) -> Result<Opened, CopyError> {
     let lock = match url {
         DatabaseUrl::Postgres(_) => None,
+        DatabaseUrl::Sqlite(path) if is_half_restored(path) => return Err(CopyError::HalfRestored(side)),
         DatabaseUrl::Sqlite(path) if side == Side::From && !path.exists() => return Err(CopyError::NoSource),
         DatabaseUrl::Sqlite(path) => Some(DatabaseLock::take(path)?),
     };
@@ -94,6 +96,10 @@ fn open(side: Side, url: &DatabaseUrl, purpose: Purpose, allowed: Others) -> Res
     let mut conn = AnyConnection::open(url, purpose).map_err(|error| CopyError::Connect(side, error))?;
     postgres::check_fit(&mut conn)?;
     conn.take_time().map_err(DbError::from)?;
+    let unknown = migrations::unknown(&mut conn).map_err(|error| CopyError::Version(side, error))?;
+    if let Some(unknown) = unknown.into_iter().next() {
+        return Err(CopyError::Newer(side, unknown));
+    }
     // What Postgres knows of a server that has just ended lags a little behind.
     let patient_until = Instant::now() + LEAVING;
     while allowed == Others::MustBeGone && others(&mut conn)? > 0 {

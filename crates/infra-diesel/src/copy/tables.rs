@@ -3,7 +3,7 @@
 use super::canonical::Canonical;
 use crate::connection::{AnyConnection, per_backend};
 use crate::error::DbResult;
-use crate::schema::{audit, conversations, files, members, messages, receipts, sessions, users};
+use crate::schema::{audit, conversations, file_usage, files, members, messages, receipts, sessions, users};
 use crate::sql_types::{Id, SqlId, Time};
 use diesel::dsl::{count_star, sql};
 use diesel::prelude::*;
@@ -193,6 +193,13 @@ copied! {
         sha256: Vec<u8>,
         created_at: Time,
         deleted_at: Option<Time>,
+    }
+}
+
+copied! {
+    FileUsageCopy of file_usage by (user_id: SqlId), in |_| None; {
+        user_id: Id,
+        bytes: i64,
     }
 }
 

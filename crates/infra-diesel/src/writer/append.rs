@@ -4,7 +4,7 @@
 use super::{Heads, statements};
 use crate::connection::AnyConnection;
 use crate::error::DbResult;
-use crate::files::find_readable;
+use crate::files::{check_room, find_readable, hold_usage, take_room};
 use crate::members::{NewMemberRow, insert_member};
 use crate::rows::{
     ConversationRow, FileRow, MessageRow, ProfileRow, find_profile, find_role, lock_conversation, lock_direct, pair,
@@ -64,7 +64,7 @@ impl<'a> AppendBatch<'a> {
         conn: &'a mut AnyConnection,
         policy: &'a ServerPolicy,
         (revision, nth): (i64, i64),
-        drafts: impl Iterator<Item = &'d Draft>,
+        drafts: impl Iterator<Item = &'d Draft> + Clone,
     ) -> DbResult<Self> {
         let mut batch = Self {
             conn,
@@ -81,7 +81,10 @@ impl<'a> AppendBatch<'a> {
             events: Vec::new(),
         };
         if let AnyConnection::Postgres(_) = batch.conn {
-            batch.read_ahead(drafts)?;
+            batch.read_ahead(drafts.clone())?;
+            let uploads =
+                drafts.filter(|draft| matches!(draft.body, DraftBody::Attachment(Attachment::Uploaded(_), _)));
+            hold_usage(batch.conn, uploads.map(|draft| Id::from(draft.sender)))?;
         }
         Ok(batch)
     }
@@ -130,6 +133,9 @@ impl<'a> AppendBatch<'a> {
         self.check_reply(draft, conversation)?;
         let body = self.body(draft)?;
         self.check_broadcast(draft)?;
+        if let DraftBody::Attachment(Attachment::Uploaded(file), _) = &draft.body {
+            check_room(self.conn, self.policy.files, file)?;
+        }
         // From here on nothing refuses.
         let conversation = match (conversation, draft.recipient) {
             (Some(conversation), _) => conversation,
@@ -140,6 +146,7 @@ impl<'a> AppendBatch<'a> {
             self.join(conversation, draft)?;
         }
         if let DraftBody::Attachment(Attachment::Uploaded(file), _) = &draft.body {
+            take_room(self.conn, file)?;
             diesel::insert_into(files::table).values(FileRow::from(file)).execute(self.conn)?;
         }
         self.push(draft, conversation, sender.profile, body).map(Appended::Stored)

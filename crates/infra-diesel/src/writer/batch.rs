@@ -3,7 +3,7 @@
 use super::append::AppendBatch;
 use super::{BATCH, BatchFailed, Context, Heads, Job, Queued, Tx, Verdict, Work};
 use crate::connection::{AnyConnection, DatabaseUrl, Purpose, is_to_plan_anew};
-use crate::error::{DbError, DbResult, is_full, is_out_of_reach, is_undone, violates_unique};
+use crate::error::{DbError, DbResult, damage, is_full, is_out_of_reach, is_undone, violates_unique};
 use crate::revisions::Place;
 use crate::telemetry::METRICS;
 use domain::events::{Committed, Event, Revision};
@@ -20,9 +20,10 @@ type Answer = oneshot::Sender<domain::Result<Appended>>;
 
 /// Owns a writing connection; lives on a thread of its own.
 pub(super) struct Writer {
-    context: Context,
     conn: Option<AnyConnection>,
     uses: u64,
+    /// Dropped after the connection: it holds the file's lock.
+    context: Context,
 }
 
 /// Jobs that share a transaction, and what they came to.
@@ -72,7 +73,7 @@ impl Done {
 
 impl Writer {
     pub(super) fn new(context: Context) -> Self {
-        Self { context, conn: None, uses: 0 }
+        Self { conn: None, uses: 0, context }
     }
 
     pub(super) fn run(mut self, mut jobs: mpsc::Receiver<Queued>) {
@@ -112,6 +113,7 @@ impl Writer {
         let mut done = Done::default();
         let mut jobs = jobs.into_iter();
         let policy = std::sync::Arc::clone(&self.context.policy);
+        let health = std::sync::Arc::clone(&self.context.health);
         let mut place = None;
         let mut lost = false;
         let outcome = self.begin().and_then(|(conn, begun)| {
@@ -139,6 +141,11 @@ impl Writer {
                             heads: &mut done.heads,
                             revision: begun.revision,
                         });
+                        if verdict == Verdict::Damaged {
+                            health.report(work.damage());
+                            done.finishes.push(work);
+                            return Err(domain::Error::from(domain::Unavailable::StorageOutOfReach).into());
+                        }
                         match verdict {
                             Verdict::Again if !shared => done.again.push(Job::Work(work)),
                             _ => done.finishes.push(work),
@@ -240,6 +247,7 @@ impl Writer {
             DbError::Database(error) if is_full(error) => tracing::debug!(%error, "a batch of writes found no room"),
             _ => tracing::error!(%error, "a batch of writes failed"),
         }
+        self.context.health.note(error);
         METRICS.write_failures.increment(1);
         // The connection is in an unknown state: rolled back by the database, or broken.
         self.conn = None;
@@ -335,9 +343,9 @@ fn append_together(
     Ok((outcomes, events, heads))
 }
 
-/// Whether another batch may fare better: not where the disk is full or the database gone.
+/// Whether another batch may fare better: not where the disk is full, or the database gone or damaged.
 fn lies_in_a_draft(error: &DbError) -> bool {
-    matches!(error, DbError::Database(error) if !is_full(error) && !is_out_of_reach(error))
+    matches!(error, DbError::Database(error) if !is_full(error) && !is_out_of_reach(error) && damage(error).is_none())
 }
 
 /// On Postgres, appends that follow each other share a transaction and everything else has its own: it holds row locks

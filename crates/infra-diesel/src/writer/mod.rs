@@ -15,7 +15,9 @@ mod statements;
 pub use replay::content_digest;
 
 use crate::connection::{AnyConnection, DatabaseUrl};
-use crate::error::{DbError, DbResult, is_out_of_reach, is_undone};
+use crate::error::{DbError, DbResult, damage, is_out_of_reach, is_undone};
+use crate::health::Health;
+use crate::lock::DatabaseLock;
 use crate::pool::within;
 use crate::revisions::Revisions;
 use crate::rows::ConversationRow;
@@ -102,12 +104,17 @@ enum Verdict {
     Again,
     /// The connection is of no use: it broke, or its session takes no writes.
     Lost,
+    /// The database is damaged: nothing of the whole transaction is kept.
+    Damaged,
 }
 
 /// A job that is no append. What it wrote may be undone, and the job done again.
 trait Work: Send {
     /// Does it inside a transaction.
     fn run(&mut self, tx: &mut Tx<'_>) -> Verdict;
+
+    /// What the database said of its damage the last time.
+    fn damage(&self) -> &str;
 
     /// Tells its caller how it ended, once the transaction has.
     fn finish(self: Box<Self>, ended: Result<(), BatchFailed>);
@@ -129,6 +136,13 @@ impl<T: Send, F: FnMut(&mut Tx<'_>) -> DbResult<T> + Send> Work for Awaited<T, F
         verdict
     }
 
+    fn damage(&self) -> &str {
+        match &self.outcome {
+            Some(Err(DbError::Database(error))) => damage(error).unwrap_or_default(),
+            _ => "",
+        }
+    }
+
     fn finish(self: Box<Self>, ended: Result<(), BatchFailed>) {
         let outcome = match (self.outcome, ended) {
             (Some(outcome), Ok(())) => outcome,
@@ -142,15 +156,20 @@ impl<T: Send, F: FnMut(&mut Tx<'_>) -> DbResult<T> + Send> Work for Awaited<T, F
 }
 
 /// Work that may be lost and that nobody waits for.
-struct Deferred<F>(F);
+struct Deferred<F>(F, String);
 
 impl<F: FnMut(&mut Tx<'_>) -> DbResult<()> + Send> Work for Deferred<F> {
     fn run(&mut self, tx: &mut Tx<'_>) -> Verdict {
         let outcome = (self.0)(tx);
         if let Err(error) = &outcome {
             tracing::warn!(%error, "a deferred write failed");
+            self.1 = error.to_string();
         }
         verdict(&outcome)
+    }
+
+    fn damage(&self) -> &str {
+        &self.1
     }
 
     fn finish(self: Box<Self>, _: Result<(), BatchFailed>) {}
@@ -161,6 +180,7 @@ fn verdict<T>(outcome: &DbResult<T>) -> Verdict {
         Ok(_) => Verdict::Keep,
         Err(DbError::Database(error)) if is_undone(error) => Verdict::Again,
         Err(DbError::Database(error)) if is_out_of_reach(error) => Verdict::Lost,
+        Err(DbError::Database(error)) if damage(error).is_some() => Verdict::Damaged,
         Err(_) => Verdict::Undo,
     }
 }
@@ -191,12 +211,21 @@ struct Queued {
 
 /// What every writer works with.
 #[derive(Clone)]
-struct Context {
-    url: DatabaseUrl,
-    policy: Arc<ServerPolicy>,
-    events: Arc<dyn EventPublisher>,
-    fatal: Fatal,
-    revisions: Arc<Revisions>,
+pub struct Context {
+    /// Where the data is.
+    pub url: DatabaseUrl,
+    /// The operator's rules.
+    pub policy: Arc<ServerPolicy>,
+    /// Where committed events go.
+    pub events: Arc<dyn EventPublisher>,
+    /// Ends the process.
+    pub fatal: Fatal,
+    /// Kept up to date.
+    pub revisions: Arc<Revisions>,
+    /// Who is told of damage.
+    pub health: Arc<Health>,
+    /// Held until the last connection is closed.
+    pub _lock: Option<Arc<DatabaseLock>>,
 }
 
 /// Writes until the queue is closed. A server that goes on without one of its writers would be well by all signs, and store
@@ -216,23 +245,16 @@ pub struct Writers {
     patience: Option<Duration>,
     /// Empty once closed.
     queues: RwLock<Vec<mpsc::Sender<Queued>>>,
+    health: Arc<Health>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Writers {
-    /// Starts `count` writers, who keep `revisions` up to date.
+    /// Starts `count` writers.
     ///
     /// # Errors
     /// Where a thread cannot be started.
-    pub fn start(
-        url: &DatabaseUrl,
-        count: usize,
-        policy: Arc<ServerPolicy>,
-        events: Arc<dyn EventPublisher>,
-        fatal: Fatal,
-        revisions: Arc<Revisions>,
-    ) -> std::io::Result<Self> {
-        let context = Context { url: url.clone(), policy, events, fatal, revisions };
+    pub fn start(count: usize, context: Context) -> std::io::Result<Self> {
         let (mut queues, mut threads) = (Vec::new(), Vec::new());
         for n in 0..count {
             let (queue, jobs) = mpsc::channel(QUEUE);
@@ -242,8 +264,8 @@ impl Writers {
             queues.push(queue);
             threads.push(thread);
         }
-        let patience = url.patience();
-        Ok(Self { count, patience, queues: RwLock::new(queues), threads: Mutex::new(threads) })
+        let (patience, health) = (context.url.patience(), context.health);
+        Ok(Self { count, patience, queues: RwLock::new(queues), health, threads: Mutex::new(threads) })
     }
 
     /// Whether writes need to be sharded at all.
@@ -253,6 +275,9 @@ impl Writers {
 
     /// Puts the job in the queue of its shard, or says at once that it cannot be taken.
     fn submit(&self, shard: Uuid, job: Job) -> domain::Result<()> {
+        if self.health.refuses_writes() {
+            return Unavailable::StorageOutOfReach.err();
+        }
         let queues = self.queues.read().unwrap_or_else(PoisonError::into_inner);
         // The tail of a UUIDv7 is random; its head is the clock.
         let Some(queue) = queues.get(usize::from(shard.as_bytes()[15]) % self.count) else {
@@ -301,7 +326,7 @@ impl Writers {
     /// Like [`Writers::run`], for what may be lost and nobody waits for.
     pub fn run_later(&self, shard: Uuid, work: impl FnMut(&mut Tx<'_>) -> DbResult<()> + Send + 'static) {
         // A full queue has more important things in it.
-        let _ = self.submit(shard, Job::Work(Box::new(Deferred(work))));
+        let _ = self.submit(shard, Job::Work(Box::new(Deferred(work, String::new()))));
     }
 
     /// Takes no more, and waits until all that was taken is done. Blocks.

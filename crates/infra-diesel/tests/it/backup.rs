@@ -63,7 +63,7 @@ async fn nothing_is_put_where_something_is(db: TestDb) {
     backup::save(world.db.url(), &saved, |_| ()).unwrap();
     backup::prepare(&saved).unwrap();
     let db = world.closed().await;
-    assert!(matches!(backup::must_be_empty(db.url()), Err(BackupError::Exists(_))));
+    assert!(matches!(backup::must_be_empty(db.url(), None), Err(BackupError::Exists(_))));
     assert!(backup::put_in_place(&saved, db.url(), |_| ()).is_err());
     assert!(saved.exists());
     let empty = match db.backend() {
@@ -71,7 +71,7 @@ async fn nothing_is_put_where_something_is(db: TestDb) {
         Backend::Postgres => TestDb::empty_postgres(),
     };
     let Some(empty) = empty else { return };
-    backup::must_be_empty(empty.url()).unwrap();
+    backup::must_be_empty(empty.url(), None).unwrap();
     backup::put_in_place(&saved, empty.url(), |_| ()).unwrap();
     let world = World::new(empty).await;
     assert_eq!(backup::counts(world.db.url()).unwrap()[0], ("users", 1));
@@ -84,12 +84,12 @@ async fn what_a_database_is_like_is_told(db: TestDb) {
     let backend = world.db.backend();
     let examined = Store::examine(world.db.url()).await.unwrap().unwrap();
     assert!(examined.takes_writes);
-    let Examined { version, unsafe_settings, other_language, is_older, unknown, is_unfinished, now, newest, .. } =
+    let Examined { version, unsafe_settings, other_language, is_older, unknown, is_unfinished, now, newest, believed, .. } =
         examined;
     assert!(version.starts_with(if backend == Backend::Sqlite { "SQLite 3." } else { "Postgres " }), "{version}");
     assert_eq!(other_language, None);
     assert_eq!((unsafe_settings, is_older, unknown, is_unfinished), (Vec::new(), false, Vec::new(), false));
-    assert_eq!(newest, Some(said.created_at));
+    assert_eq!((newest, believed), (Some(said.created_at), None));
     assert_eq!(now.is_some(), backend == Backend::Postgres);
     let db = world.closed().await;
     Raw::open(&db).run(

@@ -2,6 +2,7 @@
 
 use domain::conversations::Conversation;
 use domain::events::{Committed, Event, EventPublisher};
+use domain::files::FileQuota;
 use domain::groups::{
     Description, Group, GroupName, GroupRepository, Member, MemberRepository, NewGroup, NewMember, Role, Visibility,
 };
@@ -73,7 +74,8 @@ pub fn limit(n: u64) -> Limit {
 
 /// A policy in which only `boss` may broadcast.
 pub fn only_boss_broadcasts() -> ServerPolicy {
-    ServerPolicy { admins: domain::users::AdminNames::parse(["boss"]).unwrap(), broadcasters: Broadcasters::Admins }
+    let admins = domain::users::AdminNames::parse(["boss"]).unwrap();
+    ServerPolicy { admins, broadcasters: Broadcasters::Admins, files: FileQuota(u64::MAX) }
 }
 
 /// A store over a test's database.
@@ -107,7 +109,8 @@ pub async fn delete_user(store: &Store, id: UserId, at: Timestamp) -> Result<()>
 
 impl World {
     pub async fn new(db: TestDb) -> Self {
-        Self::with(db, ServerPolicy::default()).await
+        // The files of these tests are larger than any disk.
+        Self::with(db, ServerPolicy { files: FileQuota(u64::MAX), ..ServerPolicy::default() }).await
     }
 
     pub async fn with(db: TestDb, policy: ServerPolicy) -> Self {

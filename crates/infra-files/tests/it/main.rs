@@ -4,7 +4,7 @@
 
 use async_trait::async_trait;
 use domain::files::{BlobStore, ByteRange, ByteSource, FileId};
-use domain::{Error, Result};
+use domain::{Error, Result, Unavailable};
 use infra_files::{Blobs, Bucket};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -200,6 +200,77 @@ async fn blobs_lie_on_the_shelf_of_their_random_tail_and_stay() {
     assert_eq!(files_below(root.path()), [root.path().join("ab").join(ID.to_string())]);
     let reopened = Blobs::on_disk(root.path()).unwrap();
     assert_eq!(read(&reopened, None).await.unwrap(), b"abc");
+}
+
+#[tokio::test]
+async fn what_was_cut_off_before_a_moment_is_cleared() {
+    let root = tempfile::tempdir().unwrap();
+    let blobs = Blobs::on_disk(root.path()).unwrap();
+    blobs.store(ID, Pieces::of(b"abc", 3), MOST).await.unwrap();
+    let at = |seconds: i64| domain::Timestamp::from_micros(seconds * 1_000_000).unwrap();
+    let shelf = root.path().join("ab");
+    for (name, seconds) in [("#1", 100), ("#12", 200), ("#1x", 100), ("#", 100), ("x#1", 100)] {
+        let file = std::fs::File::create(shelf.join(format!("{ID}{name}"))).unwrap();
+        file.set_modified(std::time::UNIX_EPOCH + Duration::from_secs(seconds)).unwrap();
+    }
+    assert_eq!(blobs.clear_unfinished(at(100)).await.unwrap(), 0);
+    assert_eq!(blobs.clear_unfinished(at(150)).await.unwrap(), 1);
+    assert!(!shelf.join(format!("{ID}#1")).exists());
+    assert_eq!(std::fs::read_dir(&shelf).unwrap().count(), 5);
+    assert_eq!(blobs.clear_unfinished(at(300)).await.unwrap(), 1);
+    assert_eq!(read(&blobs, None).await.unwrap(), b"abc");
+    assert_eq!(Blobs::in_memory().clear_unfinished(at(300)).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_directory_that_goes_away_is_missed_and_not_made_again() {
+    let root = tempfile::tempdir().unwrap();
+    let (uploads, away) = (root.path().join("uploads"), root.path().join("away"));
+    let blobs = Blobs::on_disk(&uploads).unwrap();
+    blobs.store(ID, Pieces::of(b"abc", 3), MOST).await.unwrap();
+    std::fs::rename(&uploads, &away).unwrap();
+    for another_in_its_place in [false, true] {
+        if another_in_its_place {
+            std::fs::create_dir(&uploads).unwrap();
+        }
+        let out_of_reach = |error: Option<Error>| {
+            assert!(matches!(error, Some(Error::Unavailable(Unavailable::StorageOutOfReach))), "{error:?}");
+        };
+        assert!(!blobs.is_there().await);
+        out_of_reach(blobs.store(ID, Pieces::of(b"xyz", 3), MOST).await.err());
+        out_of_reach(blobs.open(ID, None).await.err());
+        // Its bytes may be there all the same: whoever believed that they were gone would forget the file.
+        out_of_reach(blobs.remove(ID).await.err());
+        out_of_reach(blobs.clear_unfinished(domain::Timestamp::from_micros(0).unwrap()).await.err());
+    }
+    assert!(files_below(&uploads).is_empty());
+    std::fs::remove_dir(&uploads).unwrap();
+    std::fs::rename(&away, &uploads).unwrap();
+    assert!(blobs.is_there().await);
+    assert_eq!(read(&blobs, None).await.unwrap(), b"abc");
+}
+
+#[tokio::test]
+async fn one_that_goes_away_during_an_upload_takes_it_along() {
+    /// Lets the directory go away between two of its bytes.
+    struct Leaving(PathBuf, u32);
+
+    #[async_trait]
+    impl ByteSource for Leaving {
+        async fn next(&mut self) -> Result<Option<Vec<u8>>> {
+            self.1 += 1;
+            if self.1 == 3 {
+                std::fs::rename(&self.0, self.0.with_extension("away")).unwrap();
+            }
+            Ok((self.1 < 6).then(|| noise(300_000)))
+        }
+    }
+
+    let root = tempfile::tempdir().unwrap();
+    let uploads = root.path().join("uploads");
+    let blobs = Blobs::on_disk(&uploads).unwrap();
+    let stored = blobs.store(ID, Box::new(Leaving(uploads, 0)), MOST).await;
+    assert!(matches!(stored, Err(Error::Unavailable(Unavailable::StorageOutOfReach))), "{stored:?}");
 }
 
 #[tokio::test]

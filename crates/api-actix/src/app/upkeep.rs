@@ -1,0 +1,52 @@
+//! The task that does now and then what has to be done.
+
+use crate::telemetry::METRICS;
+use domain::retention::Expired;
+use domain::upkeep::{KeepUp, Kept};
+use std::time::Duration;
+use tokio::time::{MissedTickBehavior, interval};
+use tracing::{info, warn};
+
+/// How often a server looks for what has become too old, or is needed by nobody.
+pub const EVERY: Duration = Duration::from_secs(3600);
+
+/// Looks now and again and again, until it is dropped. What one time cannot do the next one does.
+pub async fn keep_up(keeping: KeepUp, every: Duration) {
+    let mut ticks = interval(every);
+    // One that takes long is followed by a pause, not by another.
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let kept = keeping.execute().await;
+        let doubted = matches!(kept, Ok(Kept::Doubted(_)));
+        METRICS.clock_doubted.set(if doubted { 1.0 } else { 0.0 });
+        match kept {
+            Ok(Kept::ByAnother) => {}
+            Ok(Kept::Doubted(ahead)) => {
+                let days = ahead / 86_400_000_000;
+                warn!(
+                    days,
+                    "THE CLOCK IS FAR AHEAD of when a server last ran on this database: nothing is deleted for being old. If it is \
+                     wrong, set it right; if it is right, it is believed after a day of running"
+                );
+            }
+            Ok(Kept::Done { expired: Expired { messages, files }, loose, unfinished }) => {
+                if messages + files > 0 {
+                    info!(messages, files, "deleted what was too old");
+                }
+                if loose + unfinished > 0 {
+                    info!(
+                        files = loose,
+                        unfinished, "deleted files that no message carries, and what cut-off uploads had left"
+                    );
+                }
+            }
+            Err(fault) => {
+                warn!(
+                    error = &fault as &dyn std::error::Error,
+                    "what is too old or needed by nobody was not all deleted, and will be later"
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! What a server has to do now and then without being asked: delete what is too old, and what nobody needs.
+//!
+//! All of it goes by the clock, and what is deleted is gone for good. So a clock that is far ahead of when a server last ran is
+//! not believed at first: it may have jumped, and then all would seem to be too old.
+
+use crate::context::{Clock, Timestamp};
+use crate::error::{Error, Result};
+use crate::files::BlobStore;
+use crate::ids::FileId;
+use crate::retention::{EnforceRetention, Expired, RetentionRepository};
+use async_trait::async_trait;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// A day, in microseconds.
+const DAY: i64 = 86_400 * 1_000_000;
+
+/// How far the clock may be ahead of the evidence, in microseconds.
+pub const AHEAD: i64 = DAY;
+/// How often in a row the clock is doubted before it is believed: a day, where that is every hour. Only a server that goes on
+/// running gets there, so that a jump is seen by somebody before anything is deleted.
+pub const DOUBTS: u32 = 24;
+/// For how long a file may be carried by no message, in microseconds: as long as one may be about to be sent.
+pub const LOOSE_FOR: i64 = DAY;
+
+/// What the database knows of the time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Evidence {
+    /// The clock when it was last believed.
+    pub believed: Option<Timestamp>,
+    /// When the newest message was sent.
+    pub newest: Option<Timestamp>,
+}
+
+impl Evidence {
+    /// How far a clock is ahead, in microseconds, if that is too far to be believed. Messages count only where no server has
+    /// believed a clock yet: after a jump, the first one to be sent would bear witness to the wrong time.
+    pub fn contradicts(self, now: Timestamp) -> Option<i64> {
+        let known = self.believed.or(self.newest)?;
+        let ahead = now.as_micros().saturating_sub(known.as_micros());
+        (ahead > AHEAD).then_some(ahead)
+    }
+}
+
+/// Files that no live message carries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Loose {
+    /// A bounded number, possibly none.
+    pub files: Vec<FileId>,
+    /// Behind which file to look on; `None` at the end.
+    pub next: Option<FileId>,
+}
+
+/// Where is known what upkeep needs to know.
+#[cfg_attr(feature = "mocks", mockall::automock)]
+#[async_trait]
+pub trait UpkeepRepository: Send + Sync {
+    /// What the database knows of the time.
+    async fn evidence(&self) -> Result<Evidence>;
+
+    /// Takes note that a server believes its clock. Of several servers over one database only one MUST be told `true` in
+    /// three quarters of `every`, in microseconds: it has the work to do.
+    async fn believe(&self, now: Timestamp, every: i64) -> Result<bool>;
+
+    /// Files, by id, that were uploaded before `cutoff` and that no live message carries, those of deleted users too, and those
+    /// that were withdrawn and not forgotten. The work for an answer MUST be bounded.
+    async fn loose(&self, cutoff: Timestamp, after: Option<FileId>) -> Result<Loose>;
+
+    /// Takes those of the files out of everybody's reach that are still loose, and gives them. MUST NOT withdraw a file that a
+    /// message is about to carry.
+    async fn withdraw(&self, files: Vec<FileId>, at: Timestamp) -> Result<Vec<FileId>>;
+}
+
+/// What came of a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kept {
+    /// Another server does it.
+    ByAnother,
+    /// The clock is so many microseconds ahead: nothing was deleted.
+    Doubted(i64),
+    /// It was done.
+    Done {
+        /// What was older than the operator lets it become.
+        expired: Expired,
+        /// How many files no message carried.
+        loose: usize,
+        /// How many uploads had been cut off.
+        unfinished: usize,
+    },
+}
+
+/// Does all of it.
+pub struct KeepUp {
+    /// What is known.
+    pub repository: Arc<dyn UpkeepRepository>,
+    /// Forgets files.
+    pub files: Arc<dyn RetentionRepository>,
+    /// Where the files' bytes are.
+    pub blobs: Arc<dyn BlobStore>,
+    /// What goes by its age, if the operator wants that.
+    pub retention: Option<EnforceRetention>,
+    /// When.
+    pub clock: Arc<dyn Clock>,
+    /// How often it is done, in microseconds.
+    pub every: i64,
+    /// How often in a row the clock was doubted.
+    pub doubts: AtomicU32,
+}
+
+impl KeepUp {
+    /// One small step after the other, as in [`EnforceRetention::execute`].
+    ///
+    /// # Errors
+    /// Faults of storage, and [`Unavailable`](crate::Unavailable) where it is busy.
+    pub async fn execute(&self) -> Result<Kept> {
+        let now = self.clock.now();
+        if let Some(ahead) = self.repository.evidence().await?.contradicts(now)
+            && self.doubts.fetch_add(1, Ordering::Relaxed) < DOUBTS
+        {
+            return Ok(Kept::Doubted(ahead));
+        }
+        self.doubts.store(0, Ordering::Relaxed);
+        if !self.repository.believe(now, self.every).await? {
+            return Ok(Kept::ByAnother);
+        }
+        let cutoff = Timestamp::from_micros(now.as_micros().saturating_sub(LOOSE_FOR));
+        let cutoff = cutoff.ok_or_else(|| Error::internal("the clock is out of range"))?;
+        let expired = match &self.retention {
+            Some(retention) => retention.execute().await?,
+            None => Expired::default(),
+        };
+        let loose = self.sweep(cutoff).await?;
+        let unfinished = self.blobs.clear_unfinished(cutoff).await?;
+        Ok(Kept::Done { expired, loose, unfinished })
+    }
+
+    async fn sweep(&self, cutoff: Timestamp) -> Result<usize> {
+        let (mut count, mut after) = (0, None);
+        loop {
+            let loose = self.repository.loose(cutoff, after).await?;
+            if !loose.files.is_empty() {
+                let files = self.repository.withdraw(loose.files, self.clock.now()).await?;
+                // Forgotten only once their bytes are gone: after a crash in between they are found again.
+                for file in &files {
+                    self.blobs.remove(*file).await?;
+                }
+                count += files.len();
+                self.files.forget_files(files).await?;
+            }
+            after = loose.next;
+            if after.is_none() {
+                return Ok(count);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::files::MockBlobStore;
+    use crate::retention::MockRetentionRepository;
+    use crate::testing::{StoppedClock, at, file_id, outcome};
+    use mockall::Sequence;
+
+    const NOW: i64 = 100 * DAY;
+
+    fn keep_up(repository: MockUpkeepRepository, files: MockRetentionRepository, blobs: MockBlobStore) -> KeepUp {
+        KeepUp {
+            repository: Arc::new(repository),
+            files: Arc::new(files),
+            blobs: Arc::new(blobs),
+            retention: None,
+            clock: Arc::new(StoppedClock(NOW)),
+            every: 4,
+            doubts: AtomicU32::new(0),
+        }
+    }
+
+    #[test]
+    fn a_clock_is_held_against_the_last_one_that_was_believed() {
+        let day = |day: i64| Some(at(day * DAY));
+        for (believed, newest, now, ahead) in [
+            (None, None, NOW, None),
+            (day(99), None, NOW, None),
+            (day(99), None, NOW + 1, Some(DAY + 1)),
+            (day(60), day(100), NOW, Some(40 * DAY)),
+            (day(100), day(60), NOW, None),
+            (None, day(60), NOW, Some(40 * DAY)),
+            // One that was set back deletes nothing that it should not.
+            (day(140), None, NOW, None),
+        ] {
+            assert_eq!(Evidence { believed, newest }.contradicts(at(now)), ahead, "{believed:?} {newest:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_deleted_until_the_clock_was_doubted_long_enough() {
+        let mut repository = MockUpkeepRepository::new();
+        let evidence = Evidence { believed: Some(at(60 * DAY)), newest: None };
+        repository.expect_evidence().returning(move || Ok(evidence));
+        repository
+            .expect_believe()
+            .once()
+            .withf(|now, every| (*now, *every) == (at(NOW), 4))
+            .returning(|_, _| Ok(true));
+        repository.expect_loose().once().returning(|_, _| Ok(Loose { files: Vec::new(), next: None }));
+        let mut blobs = MockBlobStore::new();
+        blobs.expect_clear_unfinished().once().returning(|_| Ok(3));
+        let keep_up = keep_up(repository, MockRetentionRepository::new(), blobs);
+        for _ in 0..DOUBTS {
+            assert_eq!(outcome(keep_up.execute()).unwrap(), Kept::Doubted(40 * DAY));
+        }
+        let done = Kept::Done { expired: Expired::default(), loose: 0, unfinished: 3 };
+        assert_eq!(outcome(keep_up.execute()).unwrap(), done);
+    }
+
+    #[test]
+    fn one_of_several_servers_does_the_work() {
+        let mut repository = MockUpkeepRepository::new();
+        repository.expect_evidence().returning(|| Ok(Evidence::default()));
+        repository.expect_believe().once().returning(|_, _| Ok(false));
+        let keep_up = keep_up(repository, MockRetentionRepository::new(), MockBlobStore::new());
+        assert_eq!(outcome(keep_up.execute()).unwrap(), Kept::ByAnother);
+    }
+
+    #[test]
+    fn loose_files_go_with_their_bytes_first() {
+        let (mut repository, mut files, mut blobs, mut order) =
+            (MockUpkeepRepository::new(), MockRetentionRepository::new(), MockBlobStore::new(), Sequence::new());
+        repository.expect_evidence().returning(|| Ok(Evidence::default()));
+        repository.expect_believe().returning(|_, _| Ok(true));
+        let found = repository.expect_loose().once().in_sequence(&mut order);
+        found
+            .withf(|cutoff, after| (*cutoff, *after) == (at(NOW - DAY), None))
+            .returning(|_, _| Ok(Loose { files: vec![file_id(1), file_id(2)], next: Some(file_id(7)) }));
+        // The second is being sent at this moment.
+        let withdraw = repository.expect_withdraw().once().in_sequence(&mut order);
+        withdraw.returning(|_, _| Ok(vec![file_id(1)]));
+        let remove = blobs.expect_remove().once().in_sequence(&mut order);
+        remove.withf(|id| *id == file_id(1)).returning(|_| Ok(()));
+        let forget = files.expect_forget_files().once().in_sequence(&mut order);
+        forget.withf(|files| *files == [file_id(1)]).returning(|_| Ok(()));
+        let end = repository.expect_loose().once().in_sequence(&mut order);
+        end.withf(|_, after| *after == Some(file_id(7))).returning(|_, _| Ok(Loose { files: Vec::new(), next: None }));
+        blobs.expect_clear_unfinished().once().in_sequence(&mut order).returning(|_| Ok(0));
+        let done = Kept::Done { expired: Expired::default(), loose: 1, unfinished: 0 };
+        assert_eq!(outcome(keep_up(repository, files, blobs).execute()).unwrap(), done);
+    }
+}

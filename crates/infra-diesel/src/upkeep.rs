@@ -1,0 +1,106 @@
+//! What has to be known for upkeep: the time by the database, and which files nobody needs.
+
+use crate::Store;
+use crate::connection::AnyConnection;
+use crate::error::DbResult;
+use crate::retention::carried;
+use crate::schema::{conversations, files, server};
+use crate::sql_types::{Id, Time};
+use crate::writer::Tx;
+use async_trait::async_trait;
+use diesel::dsl::not;
+use diesel::prelude::*;
+use domain::upkeep::{Evidence, Loose, UpkeepRepository};
+use domain::{Error, FileId, Result, Timestamp};
+use uuid::Uuid;
+
+/// How many files are looked at by one read.
+const LOOKED_AT: i64 = 200;
+/// How many are withdrawn in one transaction: what a sender may have to wait for.
+const WITHDRAWN: usize = 50;
+
+fn evidence(conn: &mut AnyConnection) -> DbResult<Evidence> {
+    let believed: Option<Time> = server::table.select(server::believed_at).first(conn)?;
+    let newest: Option<Time> = match believed {
+        // Not worth reading all conversations for.
+        Some(_) => None,
+        None => {
+            let active = conversations::table.filter(conversations::active_at.is_not_null());
+            let newest = active.order(conversations::active_at.desc()).select(conversations::active_at);
+            newest.first::<Option<Time>>(conn).optional()?.flatten()
+        }
+    };
+    Ok(Evidence { believed: believed.map(Into::into), newest: newest.map(Into::into) })
+}
+
+fn believe(tx: &mut Tx<'_>, now: Time, pause_ended: Time) -> DbResult<bool> {
+    let mine = match tx.conn {
+        AnyConnection::Sqlite(conn) => diesel::update(server::table).set(server::believed_at.eq(now)).execute(conn)?,
+        AnyConnection::Postgres(conn) => {
+            let free = server::believed_at.is_null().or(server::believed_at.le(pause_ended));
+            // Whoever was ahead of us took the time wrong.
+            let free = free.or(server::believed_at.gt(now));
+            diesel::update(server::table.filter(free)).set(server::believed_at.eq(now)).execute(conn)?
+        }
+    };
+    Ok(mine > 0)
+}
+
+fn loose(conn: &mut AnyConnection, cutoff: Time, after: Option<FileId>) -> DbResult<Loose> {
+    let after = after.map_or(Id(Uuid::nil()), Id::from);
+    let page = files::table.filter(files::id.gt(after)).order(files::id).limit(LOOKED_AT).select(files::id);
+    let page: Vec<Id> = page.load(conn)?;
+    let Some(last) = page.last().copied() else { return Ok(Loose { files: Vec::new(), next: None }) };
+    let found = files::table
+        .filter(files::id.gt(after).and(files::id.le(last)))
+        .filter(files::created_at.lt(cutoff).and(not(carried())))
+        .order(files::id)
+        .select(files::id);
+    let found: Vec<Id> = found.load(conn)?;
+    let next = (page.len() as i64 == LOOKED_AT).then(|| last.into());
+    Ok(Loose { files: found.into_iter().map(Into::into).collect(), next })
+}
+
+fn withdraw(tx: &mut Tx<'_>, loose: &[FileId], at: Time) -> DbResult<Vec<FileId>> {
+    let mut withdrawn = Vec::new();
+    for file in loose {
+        let id = Id::from(*file);
+        if let AnyConnection::Postgres(conn) = tx.conn {
+            // Whoever is sending it holds it: afterwards it is carried, or no longer to be had.
+            files::table.find(id).select(files::id).for_update().first::<Id>(conn).optional()?;
+        }
+        let still = files::table.find(id).filter(not(carried())).select(files::id);
+        if still.first::<Id>(tx.conn).optional()?.is_some() {
+            let fresh = files::table.find(id).filter(files::deleted_at.is_null());
+            diesel::update(fresh).set(files::deleted_at.eq(at)).execute(tx.conn)?;
+            withdrawn.push(*file);
+        }
+    }
+    Ok(withdrawn)
+}
+
+#[async_trait]
+impl UpkeepRepository for Store {
+    async fn evidence(&self) -> Result<Evidence> {
+        self.read(evidence).await
+    }
+
+    async fn believe(&self, now: Timestamp, every: i64) -> Result<bool> {
+        let ended = Timestamp::from_micros(now.as_micros().saturating_sub(every / 4 * 3));
+        let ended = ended.ok_or_else(|| Error::internal("the clock is out of range"))?;
+        self.write(Uuid::nil(), move |tx| believe(tx, now.into(), ended.into())).await
+    }
+
+    async fn loose(&self, cutoff: Timestamp, after: Option<FileId>) -> Result<Loose> {
+        self.read(move |conn| loose(conn, cutoff.into(), after)).await
+    }
+
+    async fn withdraw(&self, files: Vec<FileId>, at: Timestamp) -> Result<Vec<FileId>> {
+        let mut withdrawn = Vec::new();
+        for some in files.chunks(WITHDRAWN) {
+            let some = some.to_vec();
+            withdrawn.extend(self.write(Uuid::nil(), move |tx| withdraw(tx, &some, at.into())).await?);
+        }
+        Ok(withdrawn)
+    }
+}

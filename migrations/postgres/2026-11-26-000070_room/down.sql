@@ -1,0 +1,2 @@
+ALTER TABLE server DROP COLUMN believed_at;
+DROP TABLE file_usage;
