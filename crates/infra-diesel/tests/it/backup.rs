@@ -84,8 +84,18 @@ async fn what_a_database_is_like_is_told(db: TestDb) {
     let backend = world.db.backend();
     let examined = Store::examine(world.db.url()).await.unwrap().unwrap();
     assert!(examined.takes_writes);
-    let Examined { version, unsafe_settings, other_language, is_older, unknown, is_unfinished, now, newest, believed, .. } =
-        examined;
+    let Examined {
+        version,
+        unsafe_settings,
+        other_language,
+        is_older,
+        unknown,
+        is_unfinished,
+        now,
+        newest,
+        believed,
+        ..
+    } = examined;
     assert!(version.starts_with(if backend == Backend::Sqlite { "SQLite 3." } else { "Postgres " }), "{version}");
     assert_eq!(other_language, None);
     assert_eq!((unsafe_settings, is_older, unknown, is_unfinished), (Vec::new(), false, Vec::new(), false));
