@@ -1,5 +1,12 @@
 // The server's HTTP surface: one small method a call. Nothing here keeps state but the token.
 
+/**
+ * Where the server is, without a slash at the end: what this file's own address begins with. It may be below a path that a
+ * proxy takes away, and whether the server knows of that path doesn't matter: of the addresses that it gives out, only what
+ * follows the path is used.
+ */
+export const HOME = new URL('../../', import.meta.url).href.replace(/\/$/, '');
+
 /** What the server refused with, or that it could not be reached (`status` 0). */
 export class ApiError extends Error {
   constructor(status, body = {}, retryAfter = 0) {
@@ -28,7 +35,7 @@ export const target = (key) => (key.startsWith('g:') ? { group_id: key.slice(2) 
 
 export class Api {
   /** `onUnauthenticated` is called when the server no longer takes the token. */
-  constructor({ token = null, base = '', onUnauthenticated = () => {} } = {}) {
+  constructor({ token = null, base = HOME, onUnauthenticated = () => {} } = {}) {
     this.token = token;
     this.base = base;
     this.onUnauthenticated = onUnauthenticated;
@@ -70,8 +77,8 @@ export class Api {
   /** A page of a list: its items, and the path of the next page or null. */
   async page(path, options) {
     const response = await this.fetch('GET', path, options);
-    const link = /<([^>]*)>;\s*rel="next"/.exec(response.headers.get('link') || '');
-    return { items: await response.json(), next: link ? link[1] : null };
+    const link = /<[^>?]*(\?[^>]*)>;\s*rel="next"/.exec(response.headers.get('link') || '');
+    return { items: await response.json(), next: link ? path.split('?')[0] + link[1] : null };
   }
 
   // Accounts
@@ -111,8 +118,8 @@ export class Api {
   read(conversation, upTo) { return this.json('POST', `/conversations/${conversation}/read`, { body: { up_to: upTo } }); }
 
   // Files
-  async download(path) {
-    return (await this.fetch('GET', path)).blob();
+  async download(file) {
+    return (await this.fetch('GET', file.url.slice(file.url.lastIndexOf('/uploads/')))).blob();
   }
 
   /** Uploads a file; `onProgress` gets a share from 0 to 1. XMLHttpRequest, since fetch tells no progress of what it sends. */

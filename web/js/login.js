@@ -4,7 +4,10 @@
 // read it there, a script of somebody else on this page, could as well use the page itself; the policy of this page lets
 // none in. The token ends after 24 hours and with its session.
 
-const KEY = 'parlance.login';
+import { HOME } from './api.js';
+
+// Servers at several paths of one host share its storage.
+const KEY = `parlance.login${new URL(HOME).pathname.replace(/\/$/, '')}`;
 
 export function load() {
   try {

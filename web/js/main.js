@@ -1,6 +1,6 @@
 // Starts the client: the page to log in, or the app with everything it is composed of.
 
-import { Api, target } from './api.js';
+import { Api, HOME, target } from './api.js';
 import * as login from './login.js';
 import { Live } from './live.js';
 import { Media } from './media.js';
@@ -76,7 +76,7 @@ function start({ token, user }) {
   const media = new Media(api);
   const reader = new Reader({ api, store, onFailure: () => sync.refreshSoon() });
   const live = new Live({
-    url: `${location.origin.replace(/^http/, 'ws')}/ws`,
+    url: `${HOME.replace(/^http/, 'ws')}/ws`,
     token,
     onFrame: (frame) => {
       arrived(frame);

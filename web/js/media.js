@@ -17,7 +17,7 @@ export class Media {
       this.urls.set(file.id, known);
       return known;
     }
-    const url = this.api.download(file.url).then((blob) => URL.createObjectURL(blob));
+    const url = this.api.download(file).then((blob) => URL.createObjectURL(blob));
     this.urls.set(file.id, url);
     url.catch(() => this.urls.delete(file.id));
     if (this.urls.size > KEPT) {

@@ -14,7 +14,7 @@ use crate::config::{self, Config, Flags};
 use crate::http::openapi;
 use crate::logging;
 use anyhow::Context as _;
-use clap::{CommandFactory as _, Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use std::fmt::Display;
 use std::io::Write as _;
 
@@ -58,36 +58,52 @@ enum Command {
     Openapi,
 }
 
+/// The command line of this process. Where it cannot be followed, or asks for help or the version, the process ends here.
+pub fn parse() -> Cli {
+    let matches = command().get_matches();
+    Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+}
+
+/// All commands, each of which says by `--version` what the whole program is.
+fn command() -> clap::Command {
+    fn named(command: clap::Command) -> clap::Command {
+        command.display_name("parlance").mut_subcommands(named)
+    }
+    named(Cli::command())
+}
+
 /// Does what the command line says.
 ///
 /// # Errors
-/// Whatever made it fail, in words for the operator.
+/// Whatever made it fail, in words for the operator; [`config::UsageError`] where the command line itself is at fault.
 pub fn run(cli: Cli) -> anyhow::Result<()> {
+    let flags = &cli.flags;
     match cli.command.unwrap_or(Command::Serve) {
-        Command::Serve => configured(Config::load(&cli.flags)?, serve),
+        Command::Serve => configured(load(flags, Config::load)?, serve),
         Command::Demo(arguments) => {
-            configured(Config::load_demo(&cli.flags)?, async |config| demo::run(config, &arguments).await)
+            configured(load(flags, Config::load_demo)?, async |config| demo::run(config, &arguments).await)
         }
-        Command::Migrate => configured(Config::load(&cli.flags)?, migrate),
+        Command::Migrate => configured(load(flags, Config::load)?, migrate),
         Command::Backup(arguments) => {
-            configured(Config::load(&cli.flags)?, async |config| backup::save(&config, &arguments).await)
+            configured(load(flags, Config::load)?, async |config| backup::save(&config, &arguments).await)
         }
         Command::Restore(arguments) => {
-            configured(Config::load(&cli.flags)?, async |config| backup::restore(&config, &arguments).await)
+            configured(load(flags, Config::load)?, async |config| backup::restore(&config, &arguments).await)
         }
-        Command::Doctor(arguments) => match Config::load(&cli.flags) {
-            Ok(config) => configured(config, async |config| doctor::run(&config, &arguments).await),
+        Command::Doctor(arguments) => match Config::load(flags) {
+            Ok(config) => with_runtime(config, async |config| doctor::run(&config, &arguments).await),
+            Err(error) if error.is::<config::UsageError>() => Err(error),
             Err(error) => doctor::unconfigured(&error, &arguments),
         },
         Command::Healthcheck => healthcheck::run(&Config::load(&cli.flags)?),
         Command::Completions { shell } => {
             let mut script = Vec::new();
-            clap_complete::generate(shell, &mut Cli::command(), "parlance", &mut script);
+            clap_complete::generate(shell, &mut command(), "parlance", &mut script);
             say(String::from_utf8_lossy(&script).trim_end())
         }
         Command::Copy(arguments) => copy::run(&arguments),
-        Command::User(arguments) => configured(Config::load(&cli.flags)?, |config| user::run(config, arguments)),
-        Command::Openapi => say(openapi::text()?),
+        Command::User(arguments) => configured(load(flags, Config::load)?, |config| user::run(config, arguments)),
+        Command::Openapi => say(openapi::text(&config::public_url(flags)?)?),
     }
 }
 
@@ -96,8 +112,28 @@ fn say(line: impl Display) -> anyhow::Result<()> {
     writeln!(std::io::stdout(), "{line}").context("standard output is closed")
 }
 
-/// Does what needs the configuration, a log and a runtime.
+/// The configuration. Where there is none, a mistyped variable may be why: the operator hears of it before the refusal.
+fn load(flags: &Flags, load: impl FnOnce(&Flags) -> anyhow::Result<Config>) -> anyhow::Result<Config> {
+    load(flags).inspect_err(|_| {
+        for sentence in config::unknown_variables() {
+            // Where nobody hears it, the refusal itself has to do.
+            let _ = writeln!(std::io::stderr(), "parlance: {sentence}");
+        }
+    })
+}
+
+/// Does what needs the configuration, a log and a runtime; first says which variables are none of ours.
 fn configured(config: Config, work: impl AsyncFnOnce(Config) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    with_runtime(config, async |config| {
+        for sentence in &config.unknown {
+            tracing::warn!("{sentence}");
+        }
+        work(config).await
+    })
+}
+
+/// Does what needs the configuration, a log and a runtime.
+fn with_runtime(config: Config, work: impl AsyncFnOnce(Config) -> anyhow::Result<()>) -> anyhow::Result<()> {
     logging::start(&config).context("there is no thread for the log")?;
     let outcome = actix_web::rt::System::new().block_on(work(config));
     logging::flush();
@@ -138,7 +174,7 @@ mod tests {
             }
             command.get_subcommands().for_each(look);
         }
-        let mut command = Cli::command();
+        let mut command = command();
         command.build();
         look(&command);
         let demo = command.find_subcommand_mut("demo").unwrap().render_long_help().to_string();
@@ -150,6 +186,18 @@ mod tests {
             let cli = Cli::try_parse_from(["parlance", "demo"].into_iter().chain(refused)).unwrap();
             assert!(Config::load_demo(&cli.flags).is_err_and(|error| error.to_string().contains(refused[0])));
         }
+    }
+
+    #[test]
+    fn every_command_tells_the_programs_version() {
+        fn look(command: &mut clap::Command) {
+            let expected = format!("parlance {}\n", env!("CARGO_PKG_VERSION"));
+            assert_eq!(command.render_version(), expected, "{}", command.get_name());
+            command.get_subcommands_mut().filter(|command| command.get_name() != "help").for_each(look);
+        }
+        let mut command = command();
+        command.build();
+        look(&mut command);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 // The page before one is logged in.
 
+import { HOME } from '../api.js';
 import { h } from './dom.js';
 import { field, form } from './dialogs.js';
 
@@ -37,7 +38,7 @@ export function authView({ api, onLogin, notice = '' }) {
 
   const page = h('main', { class: 'auth' },
     h('section', { class: 'auth-card', 'aria-label': 'Log in or sign up' },
-      h('img', { class: 'logo', src: '/assets/favicon.svg', alt: '', width: 72, height: 72 }),
+      h('img', { class: 'logo', src: `${HOME}/assets/favicon.svg`, alt: '', width: 72, height: 72 }),
       h('h1', {}, 'Parlance'),
       tagline,
       notice && h('p', { class: 'notice', role: 'status' }, notice),

@@ -90,7 +90,7 @@ impl Application {
         let telemetry = Telemetry::start()?;
         backup::refuse_half_restored(&config)?;
         config.make_data_dir()?;
-        let hub = Arc::new(Hub::new(Arc::new(JsonFramer), config.live));
+        let hub = Arc::new(Hub::new(Arc::new(JsonFramer::at(config.public_url.clone())), config.live));
         let (relay, unstarted) = config.nats.clone().map(|nats| Relay::new(Arc::clone(&hub), nats)).unzip();
         let events: Arc<dyn EventPublisher> = match &relay {
             Some(relay) => Arc::clone(relay) as _,

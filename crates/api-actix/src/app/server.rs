@@ -60,12 +60,14 @@ pub fn bind(
     let app = web::Data::new(UseCases::new(adapters, Arc::new(config.policy), config.max_file_bytes));
     let tokens = web::Data::new(Tokens::new(secret.expose()));
     let gauges = web::Data::new(Gauges::new(telemetry, store, disks, config.disk_reserve));
-    let document = web::Data::new(openapi::Served::new().context("the OpenAPI document cannot be made")?);
+    let document =
+        web::Data::new(openapi::Served::new(&config.public_url).context("the OpenAPI document cannot be made")?);
     let docs = web::Data::new(Docs::new());
     let turns = web::Data::new(Turns::default());
-    let origins = web::Data::new(config.origins);
+    let origins = web::Data::new(config.origins.with_own(config.public_url.origin().cloned()));
+    let public = web::Data::new(config.public_url);
     let places = Arc::new(Places::new(config.max_connections_per_address, config.proxies.clone()));
-    let edge = (web::Data::new(Limits::new(&config.rates)), web::Data::new(config.proxies), origins);
+    let edge = (web::Data::new(Limits::new(&config.rates)), web::Data::new(config.proxies), origins, public);
     let pace = Pace { patience: config.body_deadline, least_a_second: config.min_upload_speed };
     let shared = (app, tokens, edge, readiness, document, docs, gauges, turns);
 
@@ -75,7 +77,8 @@ pub fn bind(
     let builder = Server::build();
     let draining = builder.graceful_shutdown_signal();
     let service = move || {
-        let (app, tokens, (limits, proxies, origins), readiness, document, docs, gauges, turns) = shared.clone();
+        let (app, tokens, (limits, proxies, origins, public), readiness, document, docs, gauges, turns) =
+            shared.clone();
         // One a worker, on the worker's thread.
         let shard = Shard::new(Arc::clone(&live));
         actix_web::rt::spawn(Rc::clone(&shard).run());
@@ -85,6 +88,7 @@ pub fn bind(
             .app_data(proxies)
             .app_data(pace)
             .app_data(origins)
+            .app_data(public)
             .app_data(app)
             .app_data(tokens)
             .app_data(readiness)
@@ -92,7 +96,7 @@ pub fn bind(
             .app_data(docs)
             .app_data(gauges)
             .app_data(turns)
-            .wrap(from_fn(cors::allow))
+            .wrap(from_fn(cors::preflight))
             .wrap(from_fn(middleware::around))
             .wrap(from_fn(bodies::settle))
             .configure(routes::routes);

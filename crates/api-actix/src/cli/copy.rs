@@ -2,9 +2,10 @@
 
 use super::bar::Bar;
 use super::say;
-use anyhow::{Context as _, bail};
+use crate::config::UsageError;
+use anyhow::bail;
 use clap::Args;
-use infra_diesel::copy::{Plan, Progress, Report, TableReport, TargetState, copy, plan};
+use infra_diesel::copy::{CopyError, Plan, Progress, Report, TableReport, TargetState, copy, plan};
 
 /// Where from, where to.
 #[derive(Debug, Args)]
@@ -27,19 +28,27 @@ pub struct CopyArguments {
 pub fn run(arguments: &CopyArguments) -> anyhow::Result<()> {
     let CopyArguments { from, to, dry_run } = arguments;
     if *dry_run {
-        return print_plan(&plan(from, to).context("nothing would be copied")?);
+        return print_plan(&plan(from, to).map_err(|error| refusal("nothing would be copied", error))?);
     }
     let mut bar = Bar::new();
     let outcome = copy(from, to, |Progress { doing, table, rows, of }| {
         bar.draw(&format!("{doing:<9} {table}"), rows, of);
     });
     bar.clear();
-    let report = outcome.context("the copy is not complete")?;
+    let report = outcome.map_err(|error| refusal("the copy is not complete", error))?;
     let printed = print_report(&report);
     if !report.is_same() {
         bail!("the two databases differ; the target stays marked as unfinished");
     }
     printed
+}
+
+/// A URL that names no database is wrong usage; the rest is found out by looking.
+fn refusal(what: &'static str, error: CopyError) -> anyhow::Error {
+    match error {
+        CopyError::Url(_) => UsageError(format!("{what}: {error}")).into(),
+        error => anyhow::Error::from(error).context(what),
+    }
 }
 
 fn print_plan(plan: &Plan) -> anyhow::Result<()> {

@@ -9,24 +9,36 @@ pub struct Key {
     pub default: &'static str,
     /// What it is for.
     pub help: &'static str,
+    /// Whether its value is a secret, or may hold one: then it may also be given as a file that holds it.
+    pub secret: bool,
+}
+
+impl Key {
+    /// The key that names a file which holds the value, where the value is a secret.
+    pub fn file_name(&self) -> Option<String> {
+        self.secret.then(|| format!("{}_FILE", self.name))
+    }
 }
 
 macro_rules! keys {
-    ($($id:ident = $name:literal, $default:literal, $help:literal;)*) => {
-        $(pub(super) const $id: Key = Key { name: $name, default: $default, help: $help };)*
+    ($($id:ident = $name:literal, $default:literal, $help:literal $(, $secret:ident)?;)*) => {
+        $(pub(super) const $id: Key =
+            Key { name: $name, default: $default, help: $help, secret: keys!(@is $($secret)?) };)*
         /// All keys.
         pub const KEYS: &[Key] = &[$($id),*];
     };
+    (@is secret) => { true };
+    (@is) => { false };
 }
 
 keys! {
-    DATABASE_URL = "DATABASE_URL", "sqlite://<data dir>/parlance.db", "sqlite://PATH or postgres://...";
+    DATABASE_URL = "DATABASE_URL", "sqlite://<data dir>/parlance.db", "sqlite://PATH or postgres://...", secret;
     ALLOW_UNSAFE_DURABILITY = "PARLANCE_ALLOW_UNSAFE_DURABILITY", "off", "on: takes a Postgres with fsync or synchronous_commit off, which may lose what was answered";
     LISTEN = "PARLANCE_LISTEN", "127.0.0.1:8080", "ADDRESS:PORT; port 0 picks a free one";
     DATA_DIR = "PARLANCE_DATA_DIR", "./data", "database, uploads, generated secret";
-    JWT_SECRET = "PARLANCE_JWT_SECRET", "made at first start, kept in the data dir", "32 bytes or more";
+    JWT_SECRET = "PARLANCE_JWT_SECRET", "made at first start, kept in the data dir", "32 bytes or more", secret;
     FILES = "PARLANCE_FILES", "file://<data dir>/uploads", "file://PATH, or s3://BUCKET/PREFIX (region, endpoint and credentials by the usual AWS_... variables)";
-    NATS_URL = "PARLANCE_NATS_URL", "none", "nats://[user:password@]host or tls://host, several separated by commas: many nodes over one Postgres";
+    NATS_URL = "PARLANCE_NATS_URL", "none", "nats://[user:password@]host or tls://host, several separated by commas: many nodes over one Postgres", secret;
     NATS_CREDENTIALS = "PARLANCE_NATS_CREDENTIALS", "none", "a .creds file: a NATS user's JWT and seed";
     NATS_CA = "PARLANCE_NATS_CA", "those the system trusts", "a PEM file: who vouches for the NATS server";
     NATS_CERT = "PARLANCE_NATS_CERT", "none", "a PEM file: the certificate to show to the NATS server";
@@ -52,6 +64,7 @@ keys! {
     MIN_UPLOAD_SPEED = "PARLANCE_MIN_UPLOAD_SPEED", "1024", "bytes a second below which an upload is given up, after 30 s";
     BROADCAST = "PARLANCE_BROADCAST", "everyone", "who may broadcast: everyone or admins";
     BCRYPT_COST = "PARLANCE_BCRYPT_COST", "10", "4 to 15";
+    PUBLIC_URL = "PARLANCE_PUBLIC_URL", "none", "where clients reach the server, like https://example.org/chat: its path stands before every address that is given out";
     ALLOWED_ORIGINS = "PARLANCE_ALLOWED_ORIGINS", "same origin", "CORS and WebSocket origins, comma-separated";
     TRUSTED_PROXIES = "PARLANCE_TRUSTED_PROXIES", "none", "networks like 10.0.0.0/8 whose X-Forwarded-For is believed, comma-separated";
     LOG = "PARLANCE_LOG", "info", "error, warn, info, debug, trace, or directives like info,api_actix=debug";
@@ -64,8 +77,12 @@ pub fn help() -> String {
         "Configuration: environment variables, or the same keys in parlance.toml (--config, else the working directory's, \
          else the data directory's). Flags win over the environment, the environment over the file.\n",
     );
-    for Key { name, default, help } in KEYS {
+    for key in KEYS {
+        let Key { name, default, help, .. } = key;
         text.push_str(&format!("\n  {name} [default: {default}]\n      {help}\n"));
+        if let Some(file_name) = key.file_name() {
+            text.push_str(&format!("      or {file_name}: a file that holds it\n"));
+        }
     }
     text
 }

@@ -1,21 +1,24 @@
 //! What an operator sets: flags over environment over `parlance.toml` (`API.md`, Configuration).
 
+mod aws;
 mod keys;
 mod nats;
 mod secret;
 mod source;
+mod unknown;
 
 pub use keys::{KEYS, Key, help};
 pub use secret::Secret;
-pub use source::Flags;
+pub use source::{Flags, UsageError};
 
 use crate::app;
 use crate::backup::folder_of;
 use crate::clock::SystemClock;
 use crate::http::origin::Origins;
 use crate::http::proxies::Proxies;
+use crate::http::public_url::PublicUrl;
 use crate::limits::{Limit, Rate, Rates};
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use domain::Clock;
 use domain::files::{FileQuota, Reserve};
 use domain::retention::Retention;
@@ -64,7 +67,7 @@ pub struct Config {
     pub nats: Option<NatsOptions>,
     /// Where uploads are kept.
     pub uploads: Uploads,
-    /// The `AWS_...` variables, by which a bucket is found and asked; of the environment alone, as everywhere.
+    /// The `AWS_...` variables, by which a bucket is found and asked.
     pub aws: Vec<(String, String)>,
     /// The largest upload.
     pub max_file_bytes: u64,
@@ -98,6 +101,8 @@ pub struct Config {
     pub idle_deadline: Duration,
     /// Whose `X-Forwarded-For` is believed.
     pub proxies: Proxies,
+    /// Where clients reach the server.
+    pub public_url: PublicUrl,
     /// Web pages of these may use the server, beside its own.
     pub origins: Origins,
     /// Of live connections; only how many there may be is set by keys.
@@ -108,6 +113,8 @@ pub struct Config {
     pub log: String,
     /// How log lines are written.
     pub log_format: LogFormat,
+    /// A sentence on each variable that looks like a key and is none.
+    pub unknown: Vec<String>,
 }
 
 /// A word that is no level would name a part of the program, and silence all others.
@@ -126,11 +133,9 @@ impl Config {
     /// # Errors
     /// A sentence that names the key at fault, and never shows its value.
     pub fn load(flags: &Flags) -> anyhow::Result<Self> {
-        let here = std::env::current_dir().context("there is no working directory")?;
+        let here = working_directory()?;
         let config = Self::from_source(&Source::gather(flags, |name| std::env::var_os(name), &here)?)?;
-        let variables =
-            std::env::vars_os().filter_map(|(name, value)| name.into_string().ok().zip(value.into_string().ok()));
-        Ok(Self { aws: variables.filter(|(name, _)| name.starts_with("AWS_")).collect(), ..config })
+        Ok(Self { aws: aws::variables(std::env::vars_os(), &here)?, unknown: unknown_variables(), ..config })
     }
 
     /// For `parlance demo`, which must not come near anybody's data: it takes `--data-dir` or `./demo-data`, the file in it
@@ -140,16 +145,19 @@ impl Config {
     /// Those of [`Config::load`]; also where `--database-url` or `--config` is given.
     pub fn load_demo(flags: &Flags) -> anyhow::Result<Self> {
         if flags.database_url.is_some() || flags.config.is_some() {
-            bail!("the demo keeps a SQLite database of its own: it takes neither --database-url nor --config");
+            let refusal = "the demo keeps a SQLite database of its own: it takes neither --database-url nor --config";
+            return Err(UsageError(refusal.to_owned()).into());
         }
         let data_dir = flags.data_dir.clone().unwrap_or_else(|| "./demo-data".to_owned());
-        let here = std::env::current_dir().context("there is no working directory")?.join(&data_dir);
+        let here = working_directory()?.join(&data_dir);
         let flags = Flags { data_dir: Some(data_dir), ..flags.clone() };
         let away = [keys::DATABASE_URL, keys::DATA_DIR, keys::FILES, keys::NATS_URL, keys::JWT_SECRET];
+        let is_away = |key: &Key, name: &str| key.name == name || key.file_name().is_some_and(|file| file == name);
         let environment = |name: &str| {
-            if away.iter().any(|key| key.name == name) { None } else { std::env::var_os(name) }
+            if away.iter().any(|key| is_away(key, name)) { None } else { std::env::var_os(name) }
         };
-        Self::from_source(&Source::gather(&flags, environment, &here)?)
+        let config = Self::from_source(&Source::gather(&flags, environment, &here)?)?;
+        Ok(Self { unknown: unknown_variables(), ..config })
     }
 
     /// How many connections a network may have where no key says so: many, and never all.
@@ -208,6 +216,7 @@ impl Config {
                 most_per_user: source.read(keys::MAX_SOCKETS_PER_USER, at_least_one)?,
                 ..HubOptions::default()
             },
+            public_url: source.optional(keys::PUBLIC_URL, PublicUrl::parse)?.unwrap_or_default(),
             origins: source.optional(keys::ALLOWED_ORIGINS, Origins::parse)?.unwrap_or_default(),
             bcrypt_cost: source.read(keys::BCRYPT_COST, |text| {
                 let cost = text.parse().ok().filter(|cost| (4..=15).contains(cost));
@@ -220,6 +229,7 @@ impl Config {
                 _ => Err("must be text or json".to_owned()),
             })?,
             data_dir,
+            unknown: Vec::new(),
         })
     }
 
@@ -247,6 +257,24 @@ fn disk_reserve(text: &str) -> Result<Reserve, String> {
         "auto" => Ok(Reserve::Share),
         bytes => bytes.parse().map(Reserve::Bytes).map_err(|_| "must be auto or a number of bytes".to_owned()),
     }
+}
+
+/// A sentence on each variable of this process that looks like a key and is none.
+pub fn unknown_variables() -> Vec<String> {
+    unknown::among(std::env::vars_os())
+}
+
+/// Where clients reach the server, for what needs nothing else of the configuration and is not to fail by it.
+///
+/// # Errors
+/// Those of [`Config::load`], but that no other key's value is looked at.
+pub fn public_url(flags: &Flags) -> anyhow::Result<PublicUrl> {
+    let source = Source::gather(flags, |name| std::env::var_os(name), &working_directory()?)?;
+    Ok(source.optional(keys::PUBLIC_URL, PublicUrl::parse)?.unwrap_or_default())
+}
+
+fn working_directory() -> anyhow::Result<PathBuf> {
+    std::env::current_dir().context("there is no working directory")
 }
 
 fn retention(text: &str) -> Result<Option<Retention>, String> {

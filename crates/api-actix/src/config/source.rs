@@ -1,13 +1,17 @@
 //! Where values come from: flags, the environment, one file; in this order.
 
 use super::keys::{ALLOW_UNSAFE_DURABILITY, DATA_DIR, DATABASE_URL, KEYS, Key, LISTEN};
-use anyhow::{Context as _, anyhow, bail};
+use super::unknown;
+use anyhow::{Context as _, anyhow, bail, ensure};
 use clap::Args;
 use std::collections::HashMap;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 /// The file's name in the working and in the data directory.
 const FILE_NAME: &str = "parlance.toml";
+/// The most bytes of a file that holds one value.
+const LONGEST: u64 = 64 * 1024;
 
 /// The flags that win over environment and file.
 #[derive(Debug, Clone, Default, Args)]
@@ -29,10 +33,30 @@ pub struct Flags {
     pub allow_unsafe_durability: bool,
 }
 
+/// A command line that cannot be followed as it is written; the program ends with the code of wrong usage.
+#[derive(Debug)]
+pub struct UsageError(pub String);
+
+impl std::fmt::Display for UsageError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for UsageError {}
+
+/// A value as it was written, and where it was found.
+#[derive(Debug)]
+struct Found {
+    text: String,
+    origin: String,
+    by_flag: bool,
+}
+
 /// Values as they were written, and where each was found.
 #[derive(Debug, Default)]
 pub(super) struct Source {
-    values: HashMap<&'static str, (String, String)>,
+    values: HashMap<&'static str, Found>,
 }
 
 impl Source {
@@ -52,24 +76,48 @@ impl Source {
         ] {
             // A variable that a script has not set: to go on with another database would be worse.
             if value.as_deref() == Some("") {
-                bail!("{}: is empty ({flag})", key.name);
+                return Err(UsageError(format!("{}: is empty ({flag})", key.name)).into());
             }
-            source.offer(key, value.clone(), || flag.to_owned());
+            if let Some(text) = value.clone() {
+                source.values.insert(key.name, Found { text, origin: flag.to_owned(), by_flag: true });
+            }
         }
+        let variable = |name: &str| {
+            let text = environment(name).map(std::ffi::OsString::into_string).transpose();
+            text.map_err(|_| anyhow!("{name}: is not UTF-8 (environment)"))
+        };
         for key in KEYS {
-            let Some(value) = environment(key.name) else { continue };
-            let value = value.into_string().map_err(|_| anyhow!("{}: is not UTF-8 (environment)", key.name))?;
-            source.offer(*key, Some(value), || "environment".to_owned());
+            source.offer(*key, "environment", variable, here)?;
         }
         source.read_file(flags.config.as_deref(), here)?;
         Ok(source)
     }
 
-    /// Takes a value unless a stronger source gave one. An empty one is none.
-    fn offer(&mut self, key: Key, value: Option<String>, origin: impl FnOnce() -> String) {
-        if let Some(value) = value.filter(|value| !value.is_empty()) {
-            self.values.entry(key.name).or_insert_with(|| (value, origin()));
+    /// Takes what one place says of a key, by itself or by naming a file that holds it, unless a stronger place says
+    /// something. An empty value is none.
+    fn offer(
+        &mut self,
+        key: Key,
+        place: &str,
+        told: impl Fn(&str) -> anyhow::Result<Option<String>>,
+        here: &Path,
+    ) -> anyhow::Result<()> {
+        if self.values.contains_key(key.name) {
+            return Ok(());
         }
+        let told = |name: &str| Ok::<_, anyhow::Error>(told(name)?.filter(|value| !value.is_empty()));
+        let held = match key.file_name() {
+            Some(name) => told(&name)?.map(|path| (name, path)),
+            None => None,
+        };
+        let (text, origin) = match (told(key.name)?, held) {
+            (None, None) => return Ok(()),
+            (Some(text), None) => (text, place.to_owned()),
+            (None, Some((name, path))) => (held_in(&name, &here.join(path))?, format!("{name}, {place}")),
+            (Some(_), Some((name, _))) => bail!("{} and {name} are both given: take one of them ({place})", key.name),
+        };
+        self.values.insert(key.name, Found { text, origin, by_flag: false });
+        Ok(())
     }
 
     fn read_file(&mut self, named: Option<&Path>, here: &Path) -> anyhow::Result<()> {
@@ -89,20 +137,26 @@ impl Source {
             bail!("{}: cannot be set by the file in the data directory ({shown})", DATA_DIR.name);
         }
         for key in KEYS {
-            self.offer(*key, found.get(key.name).cloned(), || shown.to_string());
+            self.offer(*key, &shown.to_string(), |name| Ok(found.get(name).cloned()), here)?;
         }
         Ok(())
     }
 
     /// The value as written, if there is one.
     pub fn get(&self, key: Key) -> Option<&str> {
-        self.values.get(key.name).map(|(value, _)| value.as_str())
+        self.values.get(key.name).map(|found| found.text.as_str())
     }
 
     /// The value, read by `parse`, which says in words what it must be. Never shows the value: it may be a secret.
+    ///
+    /// # Errors
+    /// A sentence that begins with the key's name; a [`UsageError`] where a flag gave the value.
     pub fn optional<T>(&self, key: Key, parse: impl FnOnce(&str) -> Result<T, String>) -> anyhow::Result<Option<T>> {
-        let Some((value, origin)) = self.values.get(key.name) else { return Ok(None) };
-        parse(value).map(Some).map_err(|reason| anyhow!("{}: {reason} ({origin})", key.name))
+        let Some(Found { text, origin, by_flag }) = self.values.get(key.name) else { return Ok(None) };
+        parse(text).map(Some).map_err(|reason| {
+            let refusal = format!("{}: {reason} ({origin})", key.name);
+            if *by_flag { UsageError(refusal).into() } else { anyhow!(refusal) }
+        })
     }
 
     /// The value or the key's default, read by `parse`.
@@ -114,6 +168,26 @@ impl Source {
     }
 }
 
+/// What a file holds, without the line end that editors leave behind it; `name` is the key that names the file.
+///
+/// # Errors
+/// Where it cannot be read, is empty, or is larger than any value is.
+pub(super) fn held_in(name: &str, path: &Path) -> anyhow::Result<String> {
+    let shown = path.display();
+    let mut text = String::new();
+    let read = std::fs::File::open(path).and_then(|file| file.take(LONGEST + 1).read_to_string(&mut text));
+    let length = read.with_context(|| format!("{name}: cannot read {shown}"))?;
+    ensure!(length as u64 <= LONGEST, "{name}: {shown} has more than {LONGEST} bytes");
+    if text.ends_with('\n') {
+        text.pop();
+        if text.ends_with('\r') {
+            text.pop();
+        }
+    }
+    ensure!(!text.is_empty(), "{name}: {shown} is empty");
+    Ok(text)
+}
+
 /// The keys of a file, as text. Tells faults without quoting the file: it may hold a secret.
 fn parse(text: &str) -> Result<HashMap<String, String>, String> {
     let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
@@ -123,8 +197,8 @@ fn parse(text: &str) -> Result<HashMap<String, String>, String> {
     })?;
     let mut found = HashMap::new();
     for (name, value) in table {
-        if !KEYS.iter().any(|key| key.name == name) {
-            return Err(format!("unknown key {name}"));
+        if !unknown::is_known(&name) {
+            return Err(format!("unknown key {name} (the nearest is {})", unknown::nearest(&name)));
         }
         let value = plain(&value).ok_or_else(|| format!("{name} must be a string, a number or a list of strings"))?;
         found.insert(name, value);

@@ -7,7 +7,7 @@ mod database;
 mod local;
 mod uploads;
 
-use crate::config::Config;
+use crate::config::{self, Config};
 use serde::Serialize;
 use std::time::Duration;
 
@@ -60,12 +60,24 @@ impl Finding {
 
 /// What is found where the configuration cannot even be read; nothing else can be looked at then.
 pub fn unconfigured(error: &anyhow::Error) -> Vec<Finding> {
-    vec![Finding::wrong("configuration", format!("{error:#}"))]
+    let mut findings = vec![Finding::wrong("configuration", format!("{error:#}"))];
+    findings.extend(environment(&config::unknown_variables()));
+    findings
+}
+
+/// What of the environment looks like a key and is none.
+fn environment(unknown: &[String]) -> Vec<Finding> {
+    const CHECK: &str = "environment";
+    match unknown {
+        [] => vec![Finding::ok(CHECK, "every PARLANCE_... variable is a key")],
+        unknown => unknown.iter().map(|sentence| Finding::warning(CHECK, sentence)).collect(),
+    }
 }
 
 /// Looks at everything. Needs an actix system around it.
 pub async fn examine(config: &Config) -> Vec<Finding> {
     let mut findings = vec![Finding::ok("configuration", "is read and understood")];
+    findings.extend(environment(&config.unknown));
     findings.push(local::secret(config));
     findings.extend(local::half_restored(config));
     findings.extend(local::disks(config));

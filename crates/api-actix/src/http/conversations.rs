@@ -3,6 +3,7 @@
 use super::error::ApiError;
 use super::extract::{PathIds, Query, Signed, acting, number};
 use super::openapi::{Page, Refused};
+use super::public_url::PublicUrl;
 use super::{link, wire};
 use crate::app::UseCases;
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -32,6 +33,7 @@ pub struct ListQuery {
 )]
 pub async fn list(
     app: web::Data<UseCases>,
+    public: web::Data<PublicUrl>,
     request: HttpRequest,
     Signed { caller, input: Query(query) }: Signed<Query<ListQuery>>,
 ) -> Result<HttpResponse, ApiError> {
@@ -43,7 +45,7 @@ pub async fn list(
     let next = page.items.last().filter(|_| page.more);
     let next = next.map(|last| ("before", ConversationCursor::behind(last).to_string()));
     let view = |user: &_| app.policy.view(&caller, user);
-    let shown = page.items.into_iter().map(|conversation| wire::Conversation::listed(conversation, view));
+    let shown = page.items.into_iter().map(|conversation| wire::Conversation::listed(&public, conversation, view));
     Ok(link::page(&request, shown, next))
 }
 
@@ -67,6 +69,7 @@ pub struct ChangesQuery {
 )]
 pub async fn changes(
     app: web::Data<UseCases>,
+    public: web::Data<PublicUrl>,
     Signed { caller, input: (ids, Query(query)) }: Signed<(PathIds, Query<ChangesQuery>)>,
 ) -> Result<HttpResponse, ApiError> {
     let id = ids.get("id")?;
@@ -74,5 +77,5 @@ pub async fn changes(
     let after = i64::try_from(after).map_err(|_| Invalid::new("after", "after is too large"))?;
     let limit = Limit::of_list(number("limit", query.limit.as_deref())?)?;
     let changes = app.list_changes.execute(&caller, id, after, limit).await?;
-    Ok(HttpResponse::Ok().json(wire::Changes::from(changes)))
+    Ok(HttpResponse::Ok().json(wire::Changes::at(&public, changes)))
 }

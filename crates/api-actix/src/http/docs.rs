@@ -3,6 +3,7 @@
 use super::error::ApiError;
 use super::extract::Open;
 use super::openapi::Refused;
+use super::public_url::PublicUrl;
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderValue};
@@ -22,9 +23,9 @@ const POLICY: HeaderValue = HeaderValue::from_static(
 pub struct Docs(Arc<Config<'static>>);
 
 impl Docs {
-    /// Over `/openapi.json`.
+    /// Over `/openapi.json`, as it is found from beside the page.
     pub fn new() -> Self {
-        Self(Arc::new(Config::from("/openapi.json").validator_url("none").persist_authorization(false)))
+        Self(Arc::new(Config::from("../openapi.json").validator_url("none").persist_authorization(false)))
     }
 }
 
@@ -40,8 +41,23 @@ impl Default for Docs {
     responses((status = 308, description = "It is at `/docs/index.html`", headers(("Location" = String)))),
     security(()),
 )]
-pub async fn index(Open(()): Open) -> HttpResponse {
-    HttpResponse::PermanentRedirect().insert_header((header::LOCATION, "/docs/index.html")).finish()
+pub async fn index(public: web::Data<PublicUrl>, Open(()): Open) -> HttpResponse {
+    to_the_page(&public)
+}
+
+/// Leads to Swagger UI, too.
+#[utoipa::path(
+    get, path = "/docs/", tag = "operations", operation_id = "docs_folder",
+    responses((status = 308, description = "It is at `/docs/index.html`", headers(("Location" = String)))),
+    security(()),
+)]
+pub async fn folder(public: web::Data<PublicUrl>, Open(()): Open) -> HttpResponse {
+    to_the_page(&public)
+}
+
+fn to_the_page(public: &PublicUrl) -> HttpResponse {
+    let page = public.address("/docs/index.html");
+    HttpResponse::PermanentRedirect().insert_header((header::LOCATION, page)).finish()
 }
 
 /// Gives a file of Swagger UI.

@@ -45,6 +45,10 @@ pub enum ApiError {
         /// A sentence that says what is taken.
         reason: &'static str,
     },
+    /// A body that is packed in a way that no route unpacks.
+    UnsupportedEncoding,
+    /// Something that is not as the client's condition has it.
+    PreconditionFailed,
     /// A part of a file that the file does not have.
     RangeNotSatisfiable {
         /// The file's size in bytes.
@@ -89,7 +93,8 @@ impl ApiError {
             Self::Domain(Error::Unavailable(_)) | Self::TooManyOfNetwork => StatusCode::SERVICE_UNAVAILABLE,
             Self::Domain(Error::StorageFull | Error::QuotaUsedUp { .. }) => StatusCode::INSUFFICIENT_STORAGE,
             Self::Domain(Error::Internal(_)) => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::UnsupportedMediaType { .. } => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::UnsupportedMediaType { .. } | Self::UnsupportedEncoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
             Self::RangeNotSatisfiable { .. } => StatusCode::RANGE_NOT_SATISFIABLE,
             Self::UpgradeRequired => StatusCode::UPGRADE_REQUIRED,
             Self::ForeignOrigin => StatusCode::FORBIDDEN,
@@ -97,6 +102,16 @@ impl ApiError {
             Self::Framework(status) => *status,
         };
         (status, code(status))
+    }
+
+    /// When the same may be tried again, in seconds, where that is known.
+    pub fn retry_after(&self) -> Option<u32> {
+        match self {
+            Self::Domain(Error::Unavailable(reason)) => Some(retry_after(*reason)),
+            Self::TooManyConnections | Self::TooManyOfNetwork => Some(CONNECTIONS_RETRY_AFTER),
+            Self::RateLimited(refusal) => Some(refusal.seconds),
+            _ => None,
+        }
     }
 
     /// The answer's body: fit for the client, whatever went wrong.
@@ -117,7 +132,9 @@ impl ApiError {
             }
             Self::UnsupportedMediaType { reason } => ((*reason).to_owned(), None),
             Self::RangeNotSatisfiable { size } => (format!("the file has {size} bytes"), None),
-            Self::UpgradeRequired
+            Self::UnsupportedEncoding
+            | Self::PreconditionFailed
+            | Self::UpgradeRequired
             | Self::ForeignOrigin
             | Self::TooManyConnections
             | Self::TooManyOfNetwork
@@ -150,6 +167,7 @@ pub(super) fn code(status: StatusCode) -> &'static str {
         404 => "not_found",
         405 => "method_not_allowed",
         409 => "conflict",
+        412 => "precondition_failed",
         413 => "payload_too_large",
         415 => "unsupported_media_type",
         416 => "range_not_satisfiable",
@@ -167,6 +185,7 @@ fn sentence(status: StatusCode) -> &'static str {
     match status.as_u16() {
         404 => "no such route",
         405 => "this route does not take the method",
+        412 => "it is not what the condition names",
         413 => "the body is too large",
         415 => "the content type is not supported",
         500.. => "internal error",
@@ -208,6 +227,7 @@ impl std::fmt::Display for ApiError {
             Self::Domain(error) => error.fmt(f),
             Self::Conflict { conflict, .. } => conflict.fmt(f),
             Self::Malformed { reason, .. } => f.write_str(reason),
+            Self::UnsupportedEncoding => f.write_str("bodies are taken as they are: without Content-Encoding"),
             Self::UpgradeRequired => f.write_str("this route takes a WebSocket of version 13"),
             Self::ForeignOrigin => f.write_str("pages of another origin may not connect"),
             Self::TooManyConnections => f.write_str("this user has too many connections"),
@@ -225,22 +245,19 @@ impl ResponseError for ApiError {
 
     fn error_response(&self) -> HttpResponse<BoxBody> {
         let mut response = HttpResponseBuilder::new(self.status_code());
+        if let Some(seconds) = self.retry_after() {
+            response.insert_header((header::RETRY_AFTER, seconds));
+        }
         match self {
             Self::Domain(Error::Unauthenticated(_)) => {
                 response.insert_header((header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")));
-            }
-            Self::Domain(Error::Unavailable(reason)) => {
-                response.insert_header((header::RETRY_AFTER, retry_after(*reason)));
             }
             Self::UpgradeRequired => {
                 response.insert_header((header::UPGRADE, HeaderValue::from_static("websocket")));
                 response.insert_header((header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13")));
             }
-            Self::TooManyConnections | Self::TooManyOfNetwork => {
-                response.insert_header((header::RETRY_AFTER, CONNECTIONS_RETRY_AFTER));
-            }
-            Self::RateLimited(refusal) => {
-                response.insert_header((header::RETRY_AFTER, refusal.seconds));
+            Self::UnsupportedEncoding => {
+                response.insert_header((header::ACCEPT_ENCODING, HeaderValue::from_static("identity")));
             }
             Self::RangeNotSatisfiable { size } => {
                 response.insert_header((header::CONTENT_RANGE, format!("bytes */{size}")));

@@ -2,6 +2,7 @@
 
 use super::error::{ApiError, mime_json};
 use super::extract::Signed;
+use super::public_url::PublicUrl;
 use super::wire;
 use crate::app::UseCases;
 use actix_web::http::header;
@@ -42,6 +43,7 @@ impl Default for Turns {
 pub async fn export(
     app: web::Data<UseCases>,
     turns: web::Data<Turns>,
+    public: web::Data<PublicUrl>,
     Signed { caller, .. }: Signed,
 ) -> std::result::Result<HttpResponse, ApiError> {
     let export = app.export_own_data.execute(&caller).await?;
@@ -50,7 +52,7 @@ pub async fn export(
     Ok(HttpResponse::Ok()
         .content_type(mime_json())
         .insert_header((header::CONTENT_DISPOSITION, name))
-        .streaming(pieces(export, turns.get_ref().clone())))
+        .streaming(pieces(export, wire::ExportWriter::at(public.get_ref().clone()), turns.get_ref().clone())))
 }
 
 /// Where an export stands.
@@ -61,8 +63,8 @@ enum Stage {
 }
 
 /// The export in pieces, each read when the one before was taken.
-fn pieces(export: Export, turns: Turns) -> impl Stream<Item = Result<Bytes>> {
-    let begun = (export, wire::ExportWriter::default(), Stage::Begin, turns);
+fn pieces(export: Export, writer: wire::ExportWriter, turns: Turns) -> impl Stream<Item = Result<Bytes>> {
+    let begun = (export, writer, Stage::Begin, turns);
     stream::try_unfold(begun, async |(mut export, mut writer, stage, turns)| {
         let piece = match stage {
             Stage::Begin => {
@@ -151,7 +153,8 @@ mod tests {
             clock: Arc::new(SystemClock),
         };
         let turns = Turns::default();
-        let mut pieces = std::pin::pin!(pieces(begin.execute(&caller).await.unwrap(), turns.clone()));
+        let (export, writer) = (begin.execute(&caller).await.unwrap(), wire::ExportWriter::default());
+        let mut pieces = std::pin::pin!(pieces(export, writer, turns.clone()));
         let (mut whole, mut largest) = (Vec::new(), 0);
         while let Some(piece) = pieces.next().await {
             // Nothing is read ahead: whoever waits for a slow client is in nobody's way.

@@ -3,6 +3,7 @@
 use super::error::ApiError;
 use super::extract::{PathIds, Signed, acting};
 use super::openapi::{IdempotencyKeyHeader, Refused};
+use super::public_url::PublicUrl;
 use super::ranges::Wanted;
 use super::sending::{idempotency_key, recipient, sent};
 use super::upload::{self, Texts, Upload};
@@ -41,13 +42,14 @@ pub struct UploadForm {
 )]
 pub async fn upload(
     app: web::Data<UseCases>,
+    public: web::Data<PublicUrl>,
     request: HttpRequest,
     Signed { caller, input: payload }: Signed<Payload>,
 ) -> Result<HttpResponse, ApiError> {
     to_the_end(async move {
         let Upload { file, .. } = upload::receive(&request, payload, &app.stage_upload, &caller, &[]).await?;
         let file = app.store_upload.keep(file).await?;
-        Ok(HttpResponse::Created().json(wire::File::from(file)))
+        Ok(HttpResponse::Created().json(wire::File::at(&public, file)))
     })
     .await
 }
@@ -89,6 +91,7 @@ pub struct MessageForm {
 )]
 pub async fn send(
     app: web::Data<UseCases>,
+    public: web::Data<PublicUrl>,
     request: HttpRequest,
     Signed { caller, input: payload }: Signed<Payload>,
 ) -> Result<HttpResponse, ApiError> {
@@ -97,7 +100,7 @@ pub async fn send(
             upload::receive(&request, payload, &app.stage_upload, &caller, Covering::PARTS).await?;
         match Covering::parse(&texts, request.headers(), &app, &caller).await {
             Ok(Covering { recipient, caption, key }) => {
-                Ok(sent(app.store_upload.send(&caller, file, recipient, caption, key).await?))
+                Ok(sent(&public, app.store_upload.send(&caller, file, recipient, caption, key).await?))
             }
             Err(error) => {
                 upload::discard(&app.stage_upload, file).await;
@@ -146,6 +149,7 @@ async fn to_the_end(
     params(
         ("name" = String, Path, description = "For people"),
         ("Range" = Option<String>, Header, description = "One range of bytes", example = "bytes=0-99"),
+        ("If-Match" = Option<String>, Header, description = "The `ETag` of what it has to be, or 412"),
         ("If-None-Match" = Option<String>, Header, description = "The `ETag` of what one has"),
         ("If-Range" = Option<String>, Header, description = "The `ETag` of what one has a part of"),
     ),
@@ -158,7 +162,7 @@ async fn to_the_end(
             ("Content-Range" = String, description = "Which part"),
         )),
         (status = 304, description = "What one has is still right"),
-        Refused<404>, Refused<416>,
+        Refused<404>, Refused<412>, Refused<416>,
     ),
 )]
 pub async fn download(
@@ -169,6 +173,7 @@ pub async fn download(
     let file = app.download_file.describe(&caller, ids.get("id")?).await?;
     let tag = EntityTag::new_strong(file.sha256.to_string());
     match Wanted::of(&request, &tag, file.size) {
+        Wanted::Another => Err(ApiError::PreconditionFailed),
         Wanted::NotModified => Ok(about(HttpResponse::NotModified(), tag).finish()),
         Wanted::Unsatisfiable => Err(ApiError::RangeNotSatisfiable { size: file.size }),
         Wanted::Whole => give(&app, &request, about(HttpResponse::Ok(), tag), file, None).await,

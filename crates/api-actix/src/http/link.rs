@@ -1,8 +1,9 @@
 //! Lists over HTTP: a plain array, and `Link: <...>; rel="next"` while there is more.
 
 use super::extract::pairs;
+use super::public_url::PublicUrl;
 use actix_web::http::header;
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::{HttpRequest, HttpResponse, web};
 use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 use std::fmt::Write;
@@ -35,10 +36,11 @@ pub fn page_from<T: Serialize>(
     response.json(entries.collect::<Vec<_>>())
 }
 
-/// The value of the header that leads to the following page: this request's path and query without `begin`, but for the
-/// parameter `name`, which is `value`.
+/// The value of the header that leads to the following page: this request's path as clients know it, and its query without
+/// `begin`, but for the parameter `name`, which is `value`.
 fn following(request: &HttpRequest, name: &str, value: &str, begin: Option<&str>) -> String {
-    let mut link = format!("<{}", utf8_percent_encode(request.uri().path(), PATH));
+    let public = request.app_data::<web::Data<PublicUrl>>().map_or("", |public| public.path());
+    let mut link = format!("<{public}{}", utf8_percent_encode(request.uri().path(), PATH));
     // A query that cannot be read never comes to a page.
     let asked = pairs(request.query_string()).unwrap_or_default();
     let kept = asked.iter().filter(|(other, _)| other != name && begin != Some(other));
@@ -73,6 +75,13 @@ mod tests {
         ] {
             assert_eq!(following(&TestRequest::with_uri(uri).to_http_request(), name, value, Some("offset")), link);
         }
+    }
+
+    #[test]
+    fn the_path_that_a_proxy_takes_away_stands_before_it() {
+        let public = PublicUrl::parse("https://example.org/chat/").unwrap();
+        let request = TestRequest::with_uri("/users?limit=2").app_data(web::Data::new(public)).to_http_request();
+        assert_eq!(following(&request, "after", "b", None), r#"</chat/users?limit=2&after=b>; rel="next""#);
     }
 
     #[test]

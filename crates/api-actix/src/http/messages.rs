@@ -3,6 +3,7 @@
 use super::error::ApiError;
 use super::extract::{Json, PathIds, Query, Signed, acting, number, required};
 use super::openapi::{IdempotencyKeyHeader, Page, Refused};
+use super::public_url::PublicUrl;
 use super::sending::{Order, SendBody, recipient, sent};
 use super::{link, wire};
 use crate::app::UseCases;
@@ -28,12 +29,13 @@ use utoipa::ToSchema;
 )]
 pub async fn send(
     app: web::Data<UseCases>,
+    public: web::Data<PublicUrl>,
     request: HttpRequest,
     Signed { caller, input: Json(body) }: Signed<Json<SendBody>>,
 ) -> Result<HttpResponse, ApiError> {
     let Order { sender, message } = body.order(request.headers())?;
     app.act_as.execute(&caller, sender, Target::of(message.recipient)).await?;
-    Ok(sent(app.send_message.execute(&caller, message).await?))
+    Ok(sent(&public, app.send_message.execute(&caller, message).await?))
 }
 
 /// The query of `GET /messages`.
@@ -86,6 +88,7 @@ impl ListQuery {
 )]
 pub async fn list(
     app: web::Data<UseCases>,
+    public: web::Data<PublicUrl>,
     request: HttpRequest,
     Signed { caller, input: Query(query) }: Signed<Query<ListQuery>>,
 ) -> Result<HttpResponse, ApiError> {
@@ -99,7 +102,8 @@ pub async fn list(
         }
     };
     let next = next.filter(|_| page.more);
-    Ok(link::page_from(&request, page.items.into_iter().map(wire::Message::from), next, Some("offset")))
+    let shown = page.items.into_iter().map(|message| wire::Message::at(&public, message));
+    Ok(link::page_from(&request, shown, next, Some("offset")))
 }
 
 /// Shows a message.
@@ -109,10 +113,11 @@ pub async fn list(
 )]
 pub async fn show(
     app: web::Data<UseCases>,
+    public: web::Data<PublicUrl>,
     Signed { caller, input: ids }: Signed<PathIds>,
 ) -> Result<HttpResponse, ApiError> {
     let message = app.show_message.execute(&caller, ids.get("id")?).await?;
-    Ok(HttpResponse::Ok().json(wire::Message::from(message)))
+    Ok(HttpResponse::Ok().json(wire::Message::at(&public, message)))
 }
 
 /// The body of `PUT /messages/{id}`.
@@ -134,6 +139,7 @@ pub struct EditBody {
 )]
 pub async fn edit(
     app: web::Data<UseCases>,
+    public: web::Data<PublicUrl>,
     Signed { caller, input: (ids, Json(body)) }: Signed<(PathIds, Json<EditBody>)>,
 ) -> Result<HttpResponse, ApiError> {
     let id = ids.get("id")?;
@@ -141,7 +147,7 @@ pub async fn edit(
     let content = Content::parse(&required("content", body.content)?)?;
     app.act_as.execute(&caller, sender, [Target::Message(id)]).await?;
     let message = app.edit_message.execute(&caller, id, content).await?;
-    Ok(HttpResponse::Ok().json(wire::Message::from(message)))
+    Ok(HttpResponse::Ok().json(wire::Message::at(&public, message)))
 }
 
 /// The body of `DELETE /messages/{id}`.

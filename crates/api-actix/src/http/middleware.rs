@@ -1,5 +1,6 @@
 //! What happens around every request: its id, the headers of every answer, one line in the log.
 
+use super::cors::Marks;
 use super::error::{ApiError, mime_json};
 use crate::app::Readiness;
 use crate::clock::UuidV7;
@@ -39,7 +40,7 @@ pub async fn around(
     let begun = Instant::now();
     let readiness = request.app_data::<web::Data<Readiness>>().cloned();
     let _under_way = readiness.as_ref().map(|readiness| readiness.begins());
-    let id = request_id(request.headers());
+    let (id, marks) = (request_id(request.headers()), Marks::of(&request));
     let (method, version) = (request.method().clone(), request.version());
     // A panic is a fault of ours; it must cost the one request and not the connections beside it.
     let outcome = AssertUnwindSafe(next.call(request)).catch_unwind().await;
@@ -49,13 +50,13 @@ pub async fn around(
         // There is no request to answer any more: the framework does it, with this response.
         Err(fault) => {
             let mut response = fault.error_response();
-            finish(&mut response, &id);
+            finish(&mut response, &id, &marks);
             log_fault(Some(&fault), &id);
             telemetry::answered(&method, None, response.status(), begun.elapsed());
             return Err(InternalError::from_response(fault, response).into());
         }
     };
-    finish(response.response_mut(), &id);
+    finish(response.response_mut(), &id, &marks);
     if version < Version::HTTP_11 && response.response().body().size() == BodySize::Stream {
         // Which knows no chunks (RFC 9112, 6.1): what has no known length ends with the connection.
         let head = response.response_mut().head_mut();
@@ -96,7 +97,7 @@ fn request_id(headers: &HeaderMap) -> HeaderValue {
 }
 
 /// Gives the answer its headers, and the framework's own errors the shape of all others.
-fn finish(response: &mut HttpResponse, id: &HeaderValue) {
+fn finish(response: &mut HttpResponse, id: &HeaderValue, marks: &Marks) {
     let status = response.status();
     let json = response.headers().get(header::CONTENT_TYPE) == Some(&mime_json());
     if (status.is_client_error() || status.is_server_error()) && !json {
@@ -106,6 +107,7 @@ fn finish(response: &mut HttpResponse, id: &HeaderValue) {
     }
     let headers = response.headers_mut();
     headers.insert(REQUEST_ID, id.clone());
+    marks.put_on(headers);
     for (name, value) in SECURITY {
         if !headers.contains_key(&name) {
             headers.insert(name, HeaderValue::from_static(value));
@@ -133,6 +135,7 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::origin::Origins;
     use actix_web::middleware::from_fn;
     use actix_web::test::{TestRequest, init_service, read_body, try_call_service};
     use actix_web::{App, web};
@@ -144,13 +147,15 @@ mod tests {
         let foreign = async || HttpResponse::PayloadTooLarge().body("too much");
         let own = async || HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "private")).finish();
         let app = App::new()
+            .app_data(web::Data::new(Origins::parse("https://app.example.org").unwrap()))
             .wrap(from_fn(around))
             .route("/panics", web::to(panics))
             .route("/fails", web::to(fails))
             .route("/foreign", web::to(foreign))
             .route("/own", web::to(own));
         let app = init_service(app).await;
-        let request = TestRequest::with_uri(path).insert_header(("x-request-id", "r-1")).to_request();
+        let request = TestRequest::with_uri(path).insert_header(("x-request-id", "r-1"));
+        let request = request.insert_header((header::ORIGIN, "https://app.example.org")).to_request();
         let response = match try_call_service(&app, request).await {
             Ok(response) => response,
             Err(fault) => {
@@ -177,6 +182,7 @@ mod tests {
                 assert!(answer.1.contains_key(name), "{path} {name}");
             }
             assert_eq!(answer.1.get("x-request-id").unwrap(), "r-1");
+            assert_eq!(answer.1.get("access-control-allow-origin").unwrap(), "https://app.example.org", "{path}");
         }
     }
 

@@ -24,6 +24,7 @@ pub mod openapi;
 pub mod origin;
 pub mod pace;
 pub mod proxies;
+pub mod public_url;
 mod ranges;
 pub mod receipts;
 pub mod routes;

@@ -14,7 +14,7 @@ impl Origin {
         let text = text.trim().to_ascii_lowercase();
         let (scheme, authority) = text.split_once("://")?;
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte);
-        let fit = matches!(scheme, "http" | "https") && !authority.is_empty() && authority.bytes().all(plain);
+        let fit = matches!(scheme, "http" | "https") && authority.bytes().all(plain) && names_host(authority);
         fit.then(|| Self(format!("{scheme}://{}", without_port(scheme, authority))))
     }
 
@@ -25,15 +25,35 @@ impl Origin {
     }
 }
 
+/// Whether a host is named, by a name or an address, and a port only if it can be one.
+fn names_host(authority: &str) -> bool {
+    let (host, port) = match (authority.split_once(']'), authority.split_once(':')) {
+        (Some((host, "")), _) => (host, None),
+        (Some((host, rest)), _) => (host, rest.strip_prefix(':').or(Some(""))),
+        (None, Some((host, port))) => (host, Some(port)),
+        (None, None) => (authority, None),
+    };
+    let host_is_fit = match host.strip_prefix('[') {
+        Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
+        None => !host.is_empty() && !host.contains(['[', ']', ':']),
+    };
+    host_is_fit && port.is_none_or(|port| port.parse::<u16>().is_ok())
+}
+
 /// The authority without its scheme's own port.
 fn without_port<'a>(scheme: &str, authority: &'a str) -> &'a str {
     let default = if scheme == "https" { ":443" } else { ":80" };
     authority.strip_suffix(default).unwrap_or(authority)
 }
 
-/// The origins that may connect beside the server's own.
+/// The origins that may connect beside that of the host that was asked.
 #[derive(Debug, Clone, Default)]
-pub struct Origins(Vec<Origin>);
+pub struct Origins {
+    /// Of others, which are told that they may read the answers.
+    allowed: Vec<Origin>,
+    /// The server's own as clients know it: a proxy may ask for another host than they did.
+    own: Option<Origin>,
+}
 
 impl Origins {
     /// Of a list with commas in between.
@@ -43,13 +63,25 @@ impl Origins {
     pub fn parse(list: &str) -> Result<Self, String> {
         let origins = list.split(',').map(str::trim).filter(|origin| !origin.is_empty());
         let origins = origins.map(Origin::parse).collect::<Option<_>>();
-        origins.map(Self).ok_or_else(|| "must be origins like https://chat.example.org, comma-separated".to_owned())
+        let allowed =
+            origins.ok_or_else(|| "must be origins like https://chat.example.org, comma-separated".to_owned());
+        Ok(Self { allowed: allowed?, own: None })
+    }
+
+    /// The same with the server's own.
+    pub fn with_own(self, own: Option<Origin>) -> Self {
+        Self { own, ..self }
+    }
+
+    /// Whether pages of others may use the server: then an answer depends on who asks.
+    pub fn are_any_allowed(&self) -> bool {
+        !self.allowed.is_empty()
     }
 
     /// The origin of a request that comes from one of these pages.
     pub fn allowed<'a>(&self, headers: &'a HeaderMap) -> Option<&'a HeaderValue> {
         let origin = headers.get(header::ORIGIN)?;
-        let known = origin.to_str().ok().and_then(Origin::parse).is_some_and(|origin| self.0.contains(&origin));
+        let known = origin.to_str().ok().and_then(Origin::parse).is_some_and(|origin| self.allowed.contains(&origin));
         known.then_some(origin)
     }
 
@@ -60,8 +92,11 @@ impl Origins {
         let Some(origin) = origins.next() else { return Ok(()) };
         let origin = origin.to_str().ok().and_then(Origin::parse).filter(|_| origins.next().is_none());
         let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
-        let known =
-            origin.is_some_and(|origin| host.is_some_and(|host| origin.is_of(host)) || self.0.contains(&origin));
+        let known = origin.is_some_and(|origin| {
+            host.is_some_and(|host| origin.is_of(host))
+                || self.own.as_ref() == Some(&origin)
+                || self.allowed.contains(&origin)
+        });
         if known { Ok(()) } else { Err(ApiError::ForeignOrigin) }
     }
 }
@@ -110,11 +145,40 @@ mod tests {
     }
 
     #[test]
+    fn pages_of_the_public_address_may_connect_whatever_host_the_proxy_asks_for() {
+        let origins = Origins::default().with_own(Origin::parse("https://example.org"));
+        let from = |origin: &str| {
+            let request = TestRequest::default().insert_header((header::HOST, "10.0.0.1:8080"));
+            request.insert_header((header::ORIGIN, origin)).to_http_request()
+        };
+        assert!(origins.check(&from("https://example.org")).is_ok());
+        for foreign in ["http://example.org", "https://example.org:8443", "https://chat.example.org", "null"] {
+            assert!(origins.check(&from(foreign)).is_err(), "{foreign}");
+        }
+        // It is no other's: browsers need no leave for it.
+        assert_eq!(origins.allowed(from("https://example.org").headers()), None);
+    }
+
+    #[test]
     fn a_list_is_of_origins() {
-        assert!(Origins::parse(" , ").unwrap().0.is_empty());
-        for bad in
-            ["*", "example.org", "https://", "https://a.org/", "https://a.org;https://b.org", "ftp://a.org", "null"]
-        {
+        assert!(!Origins::parse(" , ").unwrap().are_any_allowed());
+        for bad in [
+            "*",
+            "example.org",
+            "https://",
+            "https://a.org/",
+            "https://a.org;https://b.org",
+            "ftp://a.org",
+            "null",
+            "https://:443",
+            "https://a.org:",
+            "https://a.org:x",
+            "https://a.org:70000",
+            "https://a:b:1",
+            "https://[::1",
+            "https://::1",
+            "https://[a.org]",
+        ] {
             assert!(Origins::parse(bad).is_err(), "{bad}");
         }
     }

@@ -1,13 +1,15 @@
-//! Which part of a file a request asks for (RFC 9110, sections 13 and 14).
+//! Whether a request is for the file as it is, and which part of it is asked for (RFC 9110, sections 13 and 14).
 
 use actix_web::HttpRequest;
 use actix_web::http::Method;
-use actix_web::http::header::{self, EntityTag, Header, IfNoneMatch, IfRange};
+use actix_web::http::header::{self, EntityTag, Header, IfMatch, IfNoneMatch, IfRange};
 use domain::files::ByteRange;
 
 /// What to answer with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wanted {
+    /// Something else than what is there.
+    Another,
     /// Nothing: the client has it.
     NotModified,
     /// All of it.
@@ -22,8 +24,18 @@ impl Wanted {
     /// What is wanted of something that is `size` bytes long and known under `tag`.
     ///
     /// One range is served; several are answered with the whole, as are ranges in other units or of no known form: a
-    /// server may always do so. A date in `If-Range` never matches, since files are given no dates.
+    /// server may always do so. Conditions are asked in the order of RFC 9110, 13.2.2. Those by dates hold for nothing, and a
+    /// date in `If-Range` never matches, since files are given no dates.
     pub fn of(request: &HttpRequest, tag: &EntityTag, size: u64) -> Self {
+        let is_what_is_meant = match IfMatch::parse(request) {
+            Ok(IfMatch::Any) => true,
+            Ok(IfMatch::Items(tags)) => tags.iter().any(|known| known.strong_eq(tag)),
+            // What cannot be read names nothing.
+            Err(_) => false,
+        };
+        if !is_what_is_meant && request.headers().contains_key(header::IF_MATCH) {
+            return Self::Another;
+        }
         match IfNoneMatch::parse(request) {
             Ok(IfNoneMatch::Any) => return Self::NotModified,
             Ok(IfNoneMatch::Items(tags)) if tags.iter().any(|known| known.weak_eq(tag)) => return Self::NotModified,
@@ -158,6 +170,23 @@ mod tests {
             assert_eq!(wanted(&[("if-none-match", tags), ("range", "bytes=0-1")]), Wanted::NotModified, "{tags}");
         }
         assert_eq!(wanted(&[("if-none-match", "\"x\"")]), Wanted::Whole);
+    }
+
+    #[test]
+    fn what_has_become_another_is_not_sent() {
+        let other = "\"x\"";
+        for tags in [other, "W/\"abc\"", "abc", "", "\"x\", W/\"abc\"", "\u{e9}"] {
+            for more in [("range", "bytes=0-1"), ("if-none-match", "*"), ("if-range", "\"abc\"")] {
+                assert_eq!(wanted(&[("if-match", tags), more]), Wanted::Another, "{tags} {more:?}");
+            }
+        }
+        for tags in ["\"abc\"", "*", "\"x\", \"abc\"", "\"x\",\"abc\","] {
+            assert_eq!(wanted(&[("if-match", tags)]), Wanted::Whole, "{tags}");
+            assert_eq!(wanted(&[("if-match", tags), ("if-none-match", "\"abc\"")]), Wanted::NotModified, "{tags}");
+            let part = wanted(&[("if-match", tags), ("if-none-match", other), ("range", "bytes=0-1")]);
+            assert_eq!(part, Wanted::Part(ByteRange { start: 0, end: 2 }), "{tags}");
+        }
+        assert_eq!(wanted(&[("if-match", other), ("if-match", "\"abc\"")]), Wanted::Whole);
     }
 
     #[test]

@@ -101,5 +101,6 @@ routes! {
     "/": get web_client::page;
     "/assets/{path:.*}": get web_client::asset;
     "/docs": get docs::index;
+    "/docs/": get docs::folder;
     "/docs/{file}": get docs::file;
 }

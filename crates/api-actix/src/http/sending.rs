@@ -1,6 +1,7 @@
 //! What all routes that send have in common: to whom, under which key, and what is answered.
 
 use super::extract::acting;
+use super::public_url::PublicUrl;
 use super::wire;
 use actix_web::HttpResponse;
 use actix_web::http::header::HeaderMap;
@@ -126,10 +127,10 @@ pub fn idempotency_key(headers: &HeaderMap, client_id: Option<&str>) -> Result<O
 }
 
 /// 201 with the new message, 200 with the one that was sent before under the same key.
-pub fn sent(outcome: Appended) -> HttpResponse {
+pub fn sent(public: &PublicUrl, outcome: Appended) -> HttpResponse {
     match outcome {
-        Appended::Stored(message) => HttpResponse::Created().json(wire::Message::from(message)),
-        Appended::Replayed(message) => HttpResponse::Ok().json(wire::Message::from(message)),
+        Appended::Stored(message) => HttpResponse::Created().json(wire::Message::at(public, message)),
+        Appended::Replayed(message) => HttpResponse::Ok().json(wire::Message::at(public, message)),
     }
 }
 

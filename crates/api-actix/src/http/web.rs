@@ -10,8 +10,10 @@ use actix_web::{HttpRequest, HttpResponse};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::LazyLock;
 
-/// What the client's page may do: use what this server gives, and nothing else. No inline script or style, no framing.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; \
+/// What the client's page may do: use what this server gives, and nothing else. No framing, no inline style, and of inline
+/// scripts only the one with this hash, which is in the page: nothing else could tell it where it is.
+const POLICY: &str = "default-src 'none'; script-src 'self' 'sha256-FpevjYbgKOb4iISN2XHFyzmT4T6E3x6tfeWFiwRryZs='; \
+                      style-src 'self'; img-src 'self' blob:; \
                       connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// A file of the client.
@@ -37,17 +39,21 @@ impl Asset {
     }
 
     /// With its tag, so that a browser asks each time and is given it once.
-    fn give(&self, request: &HttpRequest) -> HttpResponse {
-        let known = Wanted::of(request, &self.tag, self.bytes.len() as u64) == Wanted::NotModified;
+    fn give(&self, request: &HttpRequest) -> Result<HttpResponse, ApiError> {
+        let wanted = Wanted::of(request, &self.tag, self.bytes.len() as u64);
+        let known = wanted == Wanted::NotModified;
+        if wanted == Wanted::Another {
+            return Err(ApiError::PreconditionFailed);
+        }
         let mut response = if known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
         response
             .insert_header((header::CACHE_CONTROL, "no-cache"))
             .insert_header((header::CONTENT_SECURITY_POLICY, POLICY))
             .insert_header(header::ETag(self.tag.clone()));
         if known {
-            return response.finish();
+            return Ok(response.finish());
         }
-        response.insert_header((header::CONTENT_TYPE, self.media_type)).body(self.bytes)
+        Ok(response.insert_header((header::CONTENT_TYPE, self.media_type)).body(self.bytes))
     }
 }
 
@@ -97,10 +103,10 @@ static ASSETS: LazyLock<Vec<Asset>> = LazyLock::new(|| {
 /// Gives the web client's page.
 #[utoipa::path(
     get, path = "/", tag = "operations",
-    responses((status = 200, description = "The page", content_type = "text/html", body = String)),
+    responses((status = 200, description = "The page", content_type = "text/html", body = String), Refused<412>),
     security(()),
 )]
-pub async fn page(request: HttpRequest, Open(()): Open) -> HttpResponse {
+pub async fn page(request: HttpRequest, Open(()): Open) -> Result<HttpResponse, ApiError> {
     PAGE.give(&request)
 }
 
@@ -108,11 +114,11 @@ pub async fn page(request: HttpRequest, Open(()): Open) -> HttpResponse {
 #[utoipa::path(
     get, path = "/assets/{path}", tag = "operations",
     params(("path" = String, Path, description = "May hold slashes", example = "css/base.css")),
-    responses((status = 200, description = "The file", content_type = "*/*", body = Vec<u8>), Refused<404>),
+    responses((status = 200, description = "The file", content_type = "*/*", body = Vec<u8>), Refused<404>, Refused<412>),
     security(()),
 )]
 pub async fn asset(request: HttpRequest, Open(()): Open) -> Result<HttpResponse, ApiError> {
     let path = request.match_info().query("path");
     let asset = ASSETS.iter().find(|asset| asset.path == path);
-    asset.map(|asset| asset.give(&request)).ok_or(ApiError::Framework(StatusCode::NOT_FOUND))
+    asset.ok_or(ApiError::Framework(StatusCode::NOT_FOUND))?.give(&request)
 }

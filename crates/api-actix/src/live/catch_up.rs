@@ -2,7 +2,9 @@
 //! it happens.
 
 use super::frames;
+use super::handshake::Visitor;
 use crate::app::UseCases;
+use crate::http::public_url::PublicUrl;
 use domain::events::Revision;
 use domain::live::{MissedIn, Resync, ResyncReason, Since};
 use domain::messages::ChangeEntry;
@@ -20,11 +22,11 @@ enum Step {
 }
 
 impl Step {
-    fn frame(self, cursor: Revision) -> Frame {
+    fn frame(self, public: &PublicUrl, cursor: Revision) -> Frame {
         match self {
             Self::Hello(user, heartbeat) => frames::hello(user, heartbeat, cursor),
             Self::Resync(resync) => frames::resync(&resync, cursor),
-            Self::Missed(of, known, entry) => frames::missed(of, known, entry, cursor),
+            Self::Missed(of, known, entry) => frames::missed(public, of, known, entry, cursor),
         }
     }
 }
@@ -33,6 +35,7 @@ impl Step {
 /// is cut off in between.
 struct Sequence<'a> {
     connection: &'a Connection,
+    public: &'a PublicUrl,
     old: Revision,
     waiting: Option<Step>,
 }
@@ -40,13 +43,13 @@ struct Sequence<'a> {
 impl Sequence<'_> {
     async fn add(&mut self, step: Step) {
         if let Some(before) = self.waiting.replace(step) {
-            self.connection.send(before.frame(self.old)).await;
+            self.connection.send(before.frame(self.public, self.old)).await;
         }
     }
 
     async fn finish(self, new: Revision) {
         if let Some(last) = self.waiting {
-            self.connection.send(last.frame(new)).await;
+            self.connection.send(last.frame(self.public, new)).await;
         }
     }
 }
@@ -59,9 +62,9 @@ pub async fn catch_up(
     app: &UseCases,
     shard: &Shard,
     connection: &Rc<Connection>,
-    caller: &Caller,
-    since: Since,
+    Visitor { caller, since, public, .. }: &Visitor,
 ) -> Result<()> {
+    let since = *since;
     let plan = app.catch_up.execute(caller, since).await?;
     let now = plan.roster.at;
     shard.begin(connection, plan.roster);
@@ -79,7 +82,7 @@ pub async fn catch_up(
         Since::Revision(since) if !unknown => since,
         _ => now,
     };
-    let mut sequence = Sequence { connection, old, waiting: None };
+    let mut sequence = Sequence { connection, public, old, waiting: None };
     sequence.add(Step::Hello(caller.user, shard.hub().options().heartbeat)).await;
     for resync in plan.resyncs {
         sequence.add(Step::Resync(resync)).await;
@@ -127,7 +130,9 @@ mod tests {
     async fn end_of(world: &World) -> Option<End> {
         let (shard, link) = world.attach();
         let runs = actix_web::rt::spawn(Rc::clone(&shard).run());
-        catch_up(&world.app, &shard, link.connection(), &world.caller, Since::Now).await.unwrap();
+        let (expires, public) = (std::time::Instant::now(), PublicUrl::default());
+        let visitor = Visitor { caller: world.caller.clone(), expires, since: Since::Now, public };
+        catch_up(&world.app, &shard, link.connection(), &visitor).await.unwrap();
         runs.abort();
         link.connection().outbox.ended()
     }

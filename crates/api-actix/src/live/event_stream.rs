@@ -2,7 +2,7 @@
 
 use super::catch_up::catch_up;
 use super::frames::json_of;
-use super::handshake::{self, SinceQuery, Visitor};
+use super::handshake::{self, SinceQuery};
 use crate::app::UseCases;
 use crate::http::error::ApiError;
 use crate::http::openapi::Refused;
@@ -44,8 +44,7 @@ pub async fn events(app: web::Data<UseCases>, request: HttpRequest) -> Result<Ht
     let (shard, link) = handshake::attach(&request, &visitor, Transport::EventStream)?;
     let connection = link.connection().clone();
     actix_web::rt::spawn(async move {
-        let Visitor { caller, since, .. } = visitor;
-        if let Err(fault) = catch_up(&app, &shard, &connection, &caller, since).await {
+        if let Err(fault) = catch_up(&app, &shard, &connection, &visitor).await {
             handshake::log(&fault);
             connection.outbox.close();
         }

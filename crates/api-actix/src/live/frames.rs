@@ -4,7 +4,9 @@
 //! takes the JSON out of it ([`json_of`]).
 
 use super::cursor::Cursor;
-use crate::http::error::ApiError;
+use super::reference::Reference;
+use crate::http::error::{ApiError, Body};
+use crate::http::public_url::PublicUrl;
 use crate::http::wire;
 use bytes::Bytes;
 use domain::events::{Event, Revision};
@@ -33,12 +35,19 @@ struct Envelope<'a, T> {
     data: T,
 }
 
-/// A WebSocket text frame of the value as JSON, written once: the header's place is left free and filled in.
+/// A WebSocket text frame of the value as JSON.
 fn text(value: &impl Serialize) -> Bytes {
+    written(|json| {
+        // Our own types always serialize; an empty frame would show as what it is.
+        let _ = serde_json::to_writer(json, value);
+    })
+}
+
+/// A WebSocket text frame of JSON that is written once: the header's place is left free and filled in.
+fn written(write: impl FnOnce(&mut Vec<u8>)) -> Bytes {
     let mut frame = Vec::with_capacity(640);
     frame.resize(LONGEST_HEADER, 0);
-    // Our own types always serialize; an empty frame would show as what it is.
-    let _ = serde_json::to_writer(&mut frame, value);
+    write(&mut frame);
     let length = frame.len() - LONGEST_HEADER;
     let begin = match length {
         0..126 => {
@@ -92,15 +101,25 @@ fn without_role(group: &Group) -> Value {
 }
 
 /// Makes frames of JSON.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct JsonFramer;
+#[derive(Debug, Clone, Default)]
+pub struct JsonFramer {
+    public: PublicUrl,
+}
+
+impl JsonFramer {
+    /// With files as they are found at this address.
+    pub fn at(public: PublicUrl) -> Self {
+        Self { public }
+    }
+}
 
 impl Framer for JsonFramer {
     fn event(&self, event: &Event, cursor: Revision) -> Option<Frame> {
         let (conversation, update) = (event.conversation(), event.update());
         let make = |name, data: Value| frame(name, cursor, conversation, update, data);
-        let message =
-            |name, message: &Message| frame(name, cursor, conversation, update, wire::Message::from(message.clone()));
+        let message = |name, message: &Message| {
+            frame(name, cursor, conversation, update, wire::Message::at(&self.public, message.clone()))
+        };
         let group = |name, group: &Group| make(name, without_role(group));
         let member =
             |name, member: &Member| frame(name, cursor, conversation, update, wire::Member::from(member.clone()));
@@ -163,12 +182,18 @@ pub fn resync(resync: &Resync, cursor: Revision) -> Frame {
 }
 
 /// A change that was missed by somebody who knows the conversation up to the number `known`.
-pub fn missed(conversation: ConversationId, known: i64, entry: ChangeEntry, cursor: Revision) -> Frame {
+pub fn missed(
+    public: &PublicUrl,
+    conversation: ConversationId,
+    known: i64,
+    entry: ChangeEntry,
+    cursor: Revision,
+) -> Frame {
     let (conversation, update) = (Some(conversation), Some(entry.update()));
     match entry {
         ChangeEntry::Message(message) => {
             let name = if message.seq > known { "message.created" } else { "message.updated" };
-            frame(name, cursor, conversation, update, wire::Message::from(*message))
+            frame(name, cursor, conversation, update, wire::Message::at(public, *message))
         }
         ChangeEntry::Deleted(tombstone) => {
             let data = json!({ "id": wire::Id(tombstone.id.0) });
@@ -177,26 +202,41 @@ pub fn missed(conversation: ConversationId, known: i64, entry: ChangeEntry, curs
     }
 }
 
-/// The answer to an operation, which its `reference` names: what it gave, if anything, or why not.
-pub fn reply(reference: &Value, outcome: Result<Option<Message>, &ApiError>, cursor: Revision) -> Bytes {
+/// The answer to an operation, which its `reference` names: what it gave, if anything, or why not, and when to try again.
+pub fn reply(reference: &Reference, outcome: Result<Option<wire::Message>, &ApiError>, cursor: Revision) -> Bytes {
     #[derive(Serialize)]
-    struct Reply<'a, E> {
+    struct Refusal<'a> {
+        #[serde(flatten)]
+        body: Body<'a>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        retry_after: Option<u32>,
+    }
+    #[derive(Serialize)]
+    struct Reply<'a> {
         event: &'static str,
         cursor: Cursor,
-        #[serde(rename = "ref")]
-        reference: &'a Value,
         ok: bool,
         #[serde(skip_serializing_if = "Option::is_none")]
         data: Option<wire::Message>,
         #[serde(skip_serializing_if = "Option::is_none")]
-        error: Option<E>,
+        error: Option<Refusal<'a>>,
     }
     let ok = outcome.is_ok();
     let (data, error) = match outcome {
-        Ok(message) => (message.map(wire::Message::from), None),
-        Err(error) => (None, Some(error.view())),
+        Ok(message) => (message, None),
+        Err(error) => (None, Some(Refusal { body: error.view(), retry_after: error.retry_after() })),
     };
-    text(&Reply { event: REPLY, cursor: Cursor(cursor), reference, ok, data, error })
+    written(|json| {
+        json.extend_from_slice(br#"{"ref":"#);
+        json.extend_from_slice(reference.as_json().as_bytes());
+        let brace = json.len();
+        // Our own types always serialize; a broken frame would show as what it is.
+        let _ = serde_json::to_writer(&mut *json, &Reply { event: REPLY, cursor: Cursor(cursor), ok, data, error });
+        // The rest of the one object.
+        if let Some(begin) = json.get_mut(brace) {
+            *begin = b',';
+        }
+    })
 }
 
 /// The answer to a ping.

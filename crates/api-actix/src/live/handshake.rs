@@ -6,6 +6,7 @@ use crate::http::error::ApiError;
 use crate::http::extract::{Query, authenticate_token, bearer};
 use crate::http::middleware::chain;
 use crate::http::origin::Origins;
+use crate::http::public_url::PublicUrl;
 use crate::telemetry::METRICS;
 use actix_web::http::header::{self, HeaderMap};
 use actix_web::{HttpRequest, web};
@@ -37,6 +38,8 @@ pub struct Visitor {
     /// When the token expires.
     pub expires: Instant,
     pub since: Since,
+    /// Where files are found.
+    pub public: PublicUrl,
 }
 
 /// Checks origin, then token, then query.
@@ -53,7 +56,9 @@ pub async fn receive(request: &HttpRequest, origins: &Origins) -> Result<Visitor
     let expires = Instant::now() + Duration::from_micros(left);
     let Query(SinceQuery { since }) = Query::of(request)?;
     let last = request.headers().get("last-event-id").map(|id| String::from_utf8_lossy(id.as_bytes()));
-    Ok(Visitor { caller, expires, since: cursor::since(last.as_deref().or(since.as_deref())) })
+    let public = request.app_data::<web::Data<PublicUrl>>();
+    let public = public.ok_or_else(|| Error::internal("the application was not composed"))?.get_ref().clone();
+    Ok(Visitor { caller, expires, since: cursor::since(last.as_deref().or(since.as_deref())), public })
 }
 
 /// The subprotocols that the client offers.

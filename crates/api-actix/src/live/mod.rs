@@ -10,7 +10,9 @@ pub mod event_stream;
 pub mod frames;
 mod handshake;
 mod incoming;
+mod members;
 mod ops;
+mod reference;
 pub mod socket;
 #[cfg(test)]
 mod testing;

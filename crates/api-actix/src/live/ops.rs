@@ -1,11 +1,15 @@
 //! What clients ask over a WebSocket: the same use cases as over HTTP, answered by a `reply`.
 
 use super::frames;
+use super::members::{Sent, members};
+use super::reference::{NoReference, Reference};
 use crate::app::UseCases;
 use crate::http::error::ApiError;
 use crate::http::extract::{parse_object, required};
 use crate::http::middleware::chain;
+use crate::http::public_url::PublicUrl;
 use crate::http::sending::{SendBody, recipient};
+use crate::http::wire;
 use crate::limits::{Costs, FRAME, Key, Limits, Refusal};
 use actix_web::http::header::HeaderMap;
 use actix_web::web;
@@ -26,6 +30,7 @@ pub struct Operator {
     pub shard: Rc<Shard>,
     pub connection: Rc<Connection>,
     pub caller: Caller,
+    pub public: PublicUrl,
 }
 
 /// What an operation gave.
@@ -85,7 +90,7 @@ impl Operator {
     /// Refuses what is no text.
     pub async fn binary(&self) {
         let fault = self.pay(None).err().unwrap_or_else(|| ApiError::malformed("frames are text"));
-        self.reply(&Value::Null, Err(&fault)).await;
+        self.reply(&Reference::default(), Err(&fault)).await;
     }
 
     /// Pays for a frame of whatever kind, before it is looked at; whether there was enough left.
@@ -98,7 +103,8 @@ impl Operator {
         self.limits.take(Costs::of_operation(op), Key::User(self.caller.user)).map_err(Refusal::answer)
     }
 
-    async fn reply(&self, reference: &Value, outcome: Result<Option<Message>, &ApiError>) {
+    async fn reply(&self, reference: &Reference, outcome: Result<Option<Message>, &ApiError>) {
+        let outcome = outcome.map(|message| message.map(|message| wire::Message::at(&self.public, message)));
         self.answer(frames::REPLY, |cursor| frames::reply(reference, outcome, cursor)).await;
     }
 
@@ -151,38 +157,37 @@ impl Operator {
 #[derive(Debug)]
 struct Operation {
     op: Option<String>,
-    /// What the answer is to carry: a string or a number of the client's, else null.
-    reference: Value,
+    /// What the answer is to carry.
+    reference: Reference,
     /// An object, as JSON.
     data: Vec<u8>,
 }
 
 /// Reads a frame; a fault comes with the reference as far as it can be read.
-fn read(text: &[u8]) -> Result<Operation, (Value, ApiError)> {
-    let Ok(frame) = serde_json::from_slice::<Value>(text) else {
+fn read(text: &[u8]) -> Result<Operation, (Reference, ApiError)> {
+    let Some(frame) = std::str::from_utf8(text).ok().and_then(members) else {
+        // Which looks closer, and says what is wrong.
         let fault = parse_object::<Map<String, Value>>(text).err();
-        return Err((Value::Null, fault.unwrap_or_else(|| ApiError::malformed("the frame is not JSON"))));
+        return Err((Reference::default(), fault.unwrap_or_else(|| ApiError::malformed("the frame is not JSON"))));
     };
-    let Value::Object(mut frame) = frame else {
-        return Err((Value::Null, ApiError::malformed("a frame must be a JSON object")));
-    };
-    let reference = frame.remove("ref").unwrap_or(Value::Null);
+    // Of what is given twice the last one counts.
+    let member = |name: &str| frame.iter().rfind(|(known, _)| known == name).map(|(_, value)| *value);
     let wrong = |field: &'static str| ApiError::malformed_field(field, format!("{field} has the wrong type"));
-    let reference = match reference {
-        Value::String(text) if text.contains('\0') => {
-            return Err((Value::Null, ApiError::malformed_field("ref", "ref contains a NUL")));
-        }
-        Value::Null | Value::String(_) | Value::Number(_) => reference,
-        _ => return Err((Value::Null, wrong("ref"))),
+    let reference = member("ref").map(Reference::parse).transpose().map_err(|reason| {
+        let fault = match reason {
+            NoReference::HasNul => ApiError::malformed_field("ref", "ref contains a NUL"),
+            NoReference::WrongType => wrong("ref"),
+        };
+        (Reference::default(), fault)
+    })?;
+    let reference = reference.unwrap_or_default();
+    let op = match member("op").map(Sent::read).transpose() {
+        Ok(op) => op.flatten(),
+        Err(_) => return Err((reference, wrong("op"))),
     };
-    let op = match frame.remove("op") {
-        None | Some(Value::Null) => None,
-        Some(Value::String(op)) => Some(op),
-        Some(_) => return Err((reference, wrong("op"))),
-    };
-    let data = match frame.remove("data") {
-        None | Some(Value::Null) => Vec::new(),
-        Some(Value::Object(data)) => Value::Object(data).to_string().into_bytes(),
+    let data = match member("data") {
+        None | Some(Sent("null")) => Vec::new(),
+        Some(Sent(data)) if data.starts_with('{') => data.as_bytes().to_vec(),
         Some(_) => return Err((reference, wrong("data"))),
     };
     Ok(Operation { op, reference, data })
@@ -260,7 +265,8 @@ mod tests {
         let mut app = world.app;
         app.authenticate.sessions = Arc::new(Away);
         let (app, limits) = (web::Data::new(app), web::Data::new(Limits::new(&Rates::off())));
-        let operator = Operator { app, limits, shard, connection, caller: world.caller };
+        let public = PublicUrl::default();
+        let operator = Operator { app, limits, shard, connection, caller: world.caller, public };
         for (text, reference) in [(r#"{"op":"ping","ref":"r1"}"#, json!("r1")), ("{", Value::Null)] {
             operator.text(text.as_bytes()).await;
             let next = poll_fn(|cx| link.connection().outbox.poll_next(cx)).await;
@@ -272,14 +278,18 @@ mod tests {
         assert_eq!(link.connection().outbox.ended(), None);
     }
 
+    fn shown(reference: &Reference) -> Value {
+        serde_json::from_str(reference.as_json()).unwrap()
+    }
+
     #[test]
     fn a_frame_is_an_object_with_op_ref_and_data() {
         let read = |text: &str| read(text.as_bytes());
         let whole = read(r#"{"op":"send","ref":"r1","data":{"content":"a"},"other":1}"#).unwrap();
-        assert_eq!((whole.op.as_deref(), whole.reference), (Some("send"), json!("r1")));
+        assert_eq!((whole.op.as_deref(), shown(&whole.reference)), (Some("send"), json!("r1")));
         assert_eq!(whole.data, br#"{"content":"a"}"#);
         let bare = read(r#"{"ref":7}"#).unwrap();
-        assert_eq!((bare.op, bare.reference, bare.data), (None, json!(7), Vec::new()));
+        assert_eq!((bare.op, shown(&bare.reference), bare.data), (None, json!(7), Vec::new()));
     }
 
     #[test]
@@ -293,9 +303,11 @@ mod tests {
             (r#"{"op":"send","ref":"a\u0000"}"#, Value::Null, Some("ref")),
             (r#"{"op":5,"ref":"r"}"#, json!("r"), Some("op")),
             (r#"{"op":"send","ref":"r","data":[]}"#, json!("r"), Some("data")),
+            (r#"{"op":"\ud800","ref":"r"}"#, json!("r"), Some("op")),
+            (r#"{"op":"ping","ref":"\ud800"}"#, Value::Null, Some("ref")),
         ] {
             let (found, fault) = read(text.as_bytes()).unwrap_err();
-            assert_eq!(found, reference, "{text}");
+            assert_eq!(shown(&found), reference, "{text}");
             match fault {
                 ApiError::Malformed { field: at, .. } => assert_eq!(at.as_deref(), field, "{text}"),
                 other => panic!("{text}: {other:?}"),

@@ -14,7 +14,6 @@ use actix_web::body::{BodySize, MessageBody};
 use actix_web::http::{Version, header};
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::{Bytes, BytesMut};
-use domain::live::Since;
 use infra_live::{Connection, End, Link, Outgoing, Transport};
 use std::convert::Infallible;
 use std::future::poll_fn;
@@ -58,9 +57,10 @@ pub async fn upgrade(
         return Err(ApiError::malformed_field("Sec-WebSocket-Key", "Sec-WebSocket-Key is malformed"));
     }
     let (shard, link) = handshake::attach(&request, &visitor, Transport::WebSocket)?;
-    let Visitor { caller, since, .. } = visitor;
-    let operator = Operator { app, limits, shard, connection: link.connection().clone(), caller };
-    actix_web::rt::spawn(converse(operator, Reader::new(payload.into_inner()), since));
+    let connection = link.connection().clone();
+    let (caller, public) = (visitor.caller.clone(), visitor.public.clone());
+    let operator = Operator { app, limits, shard, connection, caller, public };
+    actix_web::rt::spawn(converse(operator, Reader::new(payload.into_inner()), visitor));
     let mut response = handshake_response(request.head());
     if handshake::offered(request.headers()).any(|name| name == SUBPROTOCOL) {
         response.insert_header((header::SEC_WEBSOCKET_PROTOCOL, SUBPROTOCOL));
@@ -74,10 +74,11 @@ pub async fn upgrade(
 }
 
 /// Lives as long as the connection: brings it up to now, then does what the client asks for.
-async fn converse(operator: Operator, mut reader: Reader, since: Since) {
+async fn converse(operator: Operator, mut reader: Reader, visitor: Visitor) {
     let connection = &operator.connection;
     // Boxed: what only the beginning needs is not kept by every idle connection.
-    let begun = Box::pin(catch_up(&operator.app, &operator.shard, connection, &operator.caller, since)).await;
+    let begun = Box::pin(catch_up(&operator.app, &operator.shard, connection, &visitor)).await;
+    drop(visitor);
     if let Err(fault) = begun {
         handshake::log(&fault);
         return connection.outbox.end(End::Transport(FAULT));

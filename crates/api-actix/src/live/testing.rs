@@ -50,7 +50,7 @@ impl World {
 
     /// A place for the caller in a shard of its own.
     pub fn attach(&self) -> (Rc<Shard>, Link) {
-        let shard = Shard::new(Arc::new(Hub::new(Arc::new(JsonFramer), HubOptions::default())));
+        let shard = Shard::new(Arc::new(Hub::new(Arc::new(JsonFramer::default()), HubOptions::default())));
         let expires = Instant::now() + Duration::from_secs(3600);
         let link = shard.attach(&self.caller, Transport::WebSocket, expires).unwrap();
         (shard, link)

@@ -95,7 +95,7 @@ async fn ask(client: &Client, method: &str, path: &str, headers: &[(&str, &str)]
 
 /// Routes that look at no input, or have tests of their own for it.
 const ELSEWHERE: &[&str] =
-    &["/", "/assets/{path:.*}", "/docs", "/docs/{file}", "/openapi.json", "/metrics", "/ws", "/events"];
+    &["/", "/assets/{path:.*}", "/docs", "/docs/", "/docs/{file}", "/openapi.json", "/metrics", "/ws", "/events"];
 
 #[test]
 fn the_table_knows_every_route() {
@@ -200,6 +200,56 @@ async fn a_malformed_body_is_refused_and_its_field_named() {
         // Fields that nobody knows may be anything but broken text.
         let unknown = format!("{{\"x\":{{\"y\":[\"\\u0000\"]}},\"{}\":null}}", fields[0]);
         ask(&ada, method, &path, &[], unknown).await.refused(400, Some("x.y[0]"));
+    }
+}
+
+#[actix_web::test]
+async fn a_packed_body_is_refused_by_every_route() {
+    let server = Server::start().await;
+    let ada = server.user("ada").await;
+    let form = ("content-type", "multipart/form-data; boundary=x");
+    let file = "--x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a\"\r\n\r\nabc\r\n--x--\r\n";
+    for (method, path, door, takes) in ROUTES {
+        if path.starts_with("/health") || path.starts_with("/ready") {
+            continue;
+        }
+        let path = filled(path);
+        let (kind, body) = if matches!(takes, Form) { (form, file) } else { (("accept", "*/*"), "{}") };
+        for coding in [
+            "gzip",
+            "GZip",
+            "br",
+            "deflate",
+            "x-gzip",
+            "nonsense",
+            "identity, gzip",
+            "gzip, identity",
+            " ,gzip",
+            "\"\"",
+        ] {
+            let headers = [kind, ("content-encoding", coding)];
+            let answer = ask(&ada, method, &path, &headers, body).await;
+            assert_eq!(answer.header("accept-encoding"), Some("identity"), "{answer}");
+            answer.refused(415, None);
+        }
+        let twice = [kind, ("content-encoding", "identity"), ("content-encoding", "gzip")];
+        ask(&ada, method, &path, &twice, body).await.refused(415, None);
+        // Whether it has a token is asked first; without a body there is nothing that could be packed.
+        let gzip = [kind, ("content-encoding", "gzip")];
+        if *door == Token {
+            ask(server.anyone(), method, &path, &gzip, body).await.refused(401, None);
+        }
+        if *method == "GET" {
+            assert_ne!(ask(&ada, method, &path, &gzip, "").await.status, 415, "{path}");
+        }
+        // A session of its own, since one of the routes ends it.
+        let ada = server.log_in("ada", &ada.password).await;
+        for plain in ["identity", "Identity", "", "identity, IDENTITY", " , "] {
+            let headers = [kind, ("content-encoding", plain)];
+            if path != "/me" || *method != "DELETE" {
+                assert_ne!(ask(&ada, method, &path, &headers, body).await.status, 415, "{method} {path} {plain}");
+            }
+        }
     }
 }
 

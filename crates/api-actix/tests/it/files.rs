@@ -183,6 +183,26 @@ async fn parts_and_versions_can_be_asked_for() {
     let beyond = get(&[("range", "bytes=200000-")]).await;
     assert_eq!(beyond.header("content-range"), Some("bytes */200000"));
     beyond.refused(416, None);
+    // Conditions are asked in their order: whether it is the one that is meant, whether it is known, which part of it.
+    let other = "\"other\"";
+    let weak = format!("W/{tag}");
+    for tags in [other, &weak, "nonsense", ""] {
+        for more in [("range", "bytes=0-1"), ("range", "bytes=200000-"), ("if-none-match", &tag), ("if-range", &tag)] {
+            get(&[("if-match", tags), more]).await.refused(412, None);
+            let head = ada.raw("HEAD", url, &[("if-match", tags), more], "").await;
+            assert_eq!((head.status, head.body.len()), (412, 0), "{tags}");
+        }
+    }
+    for tags in ["*", &tag, &format!("{other}, {tag}")] {
+        assert_eq!(get(&[("if-match", tags)]).await.status, 200, "{tags}");
+        assert_eq!(get(&[("if-match", tags), ("if-none-match", &weak)]).await.status, 304, "{tags}");
+        let part =
+            get(&[("if-match", tags), ("if-none-match", other), ("if-range", &tag), ("range", "bytes=0-1")]).await;
+        assert_eq!((part.status, part.body.len()), (206, 2), "{tags}");
+        get(&[("if-match", tags), ("range", "bytes=200000-")]).await.refused(416, None);
+    }
+    let nowhere = format!("/uploads/{NOWHERE}/a");
+    ada.raw("GET", &nowhere, &[("if-match", "*")], "").await.refused(404, None);
     let known = get(&[("if-none-match", &tag)]).await;
     assert_eq!((known.status, known.body.len(), known.header("etag")), (304, 0, Some(tag.as_str())));
 

@@ -1,12 +1,12 @@
 //! How often one may ask, of each limit by each door; and whose address counts where proxies stand in between.
 
 use crate::harness::{Answer, Client, NOWHERE, Server, User};
-use crate::live::client::{Socket, soon};
+use crate::live::client::{Socket, fault, soon};
 use api_actix::http::proxies::Proxies;
 use api_actix::http::routes::ROUTES;
 use api_actix::limits::{Limit, Rate, Rates};
 use reqwest::multipart::{Form, Part};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -65,7 +65,9 @@ async fn sends_are_counted_for_the_user_by_every_door() {
         wait(again.raw("POST", door, &[], "{").await);
     }
     wait(ada.form("/messages/upload", form(Some(&bob.id))).await);
-    assert_eq!(socket.refused("send", by_id.clone()).await, ("rate_limited".to_owned(), None));
+    let refused = socket.op("send", by_id.clone()).await;
+    assert_eq!(fault(&refused), ("rate_limited".to_owned(), None));
+    assert!((1..=600).contains(&refused["error"]["retry_after"].as_u64().unwrap()), "{refused}");
     // Nothing else is, and nobody else.
     ada.form("/upload", form(None)).await.expect(201);
     ada.get("/me").await.expect(200);
@@ -265,7 +267,17 @@ async fn operations_are_counted_but_for_pings() {
     assert_eq!(socket.op("typing", typing.clone()).await["ok"], true);
     assert_eq!(socket.refused("dance", json!({})).await.0, "invalid_request");
     for (op, data) in [("seen", json!({ "message_id": message })), ("typing", typing), ("dance", json!({}))] {
-        assert_eq!(socket.refused(op, data).await, ("rate_limited".to_owned(), None), "{op}");
+        let refused = socket.op(op, data).await;
+        assert_eq!(fault(&refused), ("rate_limited".to_owned(), None), "{op}");
+        assert!((1..=900).contains(&refused["error"]["retry_after"].as_u64().unwrap()), "{refused}");
+    }
+    // Neither is what cannot even be read, or is no text.
+    socket.send("{").await;
+    socket.send_message(Message::binary(vec![0])).await.unwrap();
+    for _ in 0..2 {
+        let refused = socket.answer(&Value::Null).await;
+        assert_eq!(fault(&refused).0, "rate_limited");
+        assert!(refused["error"]["retry_after"].as_u64().unwrap() >= 1, "{refused}");
     }
     for _ in 0..10 {
         socket.send(r#"{"op":"ping"}"#).await;

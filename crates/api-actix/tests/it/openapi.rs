@@ -2,12 +2,13 @@
 
 use crate::harness::{Process, Server};
 use api_actix::http::openapi;
+use api_actix::http::public_url::PublicUrl;
 use api_actix::http::routes::ROUTES;
 use serde_json::Value;
 use std::collections::BTreeSet;
 
 fn document() -> Value {
-    serde_json::from_str(&openapi::text().unwrap()).unwrap()
+    serde_json::from_str(&openapi::text(&PublicUrl::default()).unwrap()).unwrap()
 }
 
 /// Method, path and what the document says of it.

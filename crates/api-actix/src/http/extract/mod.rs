@@ -15,7 +15,7 @@ use super::error::ApiError;
 use crate::app::UseCases;
 use crate::tokens::Tokens;
 use actix_web::dev::Payload;
-use actix_web::http::header;
+use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use actix_web::{FromRequest, HttpRequest, web};
 use domain::acting::Named;
 use domain::{
@@ -37,6 +37,7 @@ impl<T: FromRequest + 'static> FromRequest for Open<T> {
         let (request, mut payload) = (request.clone(), payload.take());
         Box::pin(async move {
             Door::of(&request).and_then(|door| door.anybody())?;
+            refuse_encoded_body(request.headers())?;
             Ok(Self(T::from_request(&request, &mut payload).await.map_err(Into::into)?))
         })
     }
@@ -59,10 +60,26 @@ impl<T: FromRequest + 'static> FromRequest for Signed<T> {
         let (request, mut payload) = (request.clone(), payload.take());
         Box::pin(async move {
             let caller = authenticate(&request).await?;
+            refuse_encoded_body(request.headers())?;
             let input = T::from_request(&request, &mut payload).await.map_err(Into::into)?;
             Ok(Self { caller, input })
         })
     }
+}
+
+/// Bodies are taken as they are, whatever the route makes of them: what is packed would be read as something else.
+///
+/// # Errors
+/// [`ApiError::UnsupportedEncoding`] where there is a body in another coding than `identity`.
+fn refuse_encoded_body(headers: &HeaderMap) -> Result<(), ApiError> {
+    let has_length = headers.get(header::CONTENT_LENGTH).is_some_and(|length| length.as_bytes() != b"0");
+    let has_body = has_length || headers.contains_key(header::TRANSFER_ENCODING);
+    let is_plain = |list: &HeaderValue| {
+        let mut codings = list.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+        codings.all(|coding| coding.is_empty() || coding.eq_ignore_ascii_case(b"identity"))
+    };
+    let fit = !has_body || headers.get_all(header::CONTENT_ENCODING).all(is_plain);
+    if fit { Ok(()) } else { Err(ApiError::UnsupportedEncoding) }
 }
 
 /// Who sends the request, by its `Authorization` header.

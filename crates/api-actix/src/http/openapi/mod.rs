@@ -9,11 +9,12 @@ pub use refusals::{Page, Refused};
 
 use super::error::Body;
 use super::extract::Open;
+use super::public_url::PublicUrl;
 use super::{gochat, routes, wire};
 use actix_web::http::header;
 use actix_web::web::Bytes;
 use actix_web::{HttpResponse, web};
-use utoipa::openapi::OpenApi as Document;
+use utoipa::openapi::{OpenApi as Document, Server};
 use utoipa::{Modify as _, OpenApi};
 
 /// What stands around the paths.
@@ -47,11 +48,14 @@ use utoipa::{Modify as _, OpenApi};
 )]
 struct Frame;
 
-/// The whole document.
-pub fn document() -> Document {
+/// The whole document, of a server that clients reach at this address.
+pub fn document(public: &PublicUrl) -> Document {
     let mut document = Frame::openapi();
     document.merge(routes::documented());
     rules::Conventions.modify(&mut document);
+    if !public.path().is_empty() {
+        document.servers = Some(vec![Server::new(public.path())]);
+    }
     document
 }
 
@@ -59,8 +63,8 @@ pub fn document() -> Document {
 ///
 /// # Errors
 /// Never, as far as we know: all of it serializes.
-pub fn text() -> serde_json::Result<String> {
-    document().to_pretty_json()
+pub fn text(public: &PublicUrl) -> serde_json::Result<String> {
+    document(public).to_pretty_json()
 }
 
 /// The document, made once and shared by the workers.
@@ -70,8 +74,8 @@ pub struct Served(Bytes);
 impl Served {
     /// # Errors
     /// Those of [`text`].
-    pub fn new() -> serde_json::Result<Self> {
-        Ok(Self(Bytes::from(text()?)))
+    pub fn new(public: &PublicUrl) -> serde_json::Result<Self> {
+        Ok(Self(Bytes::from(text(public)?)))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Conversations as one sees them in a list, and who has seen what.
 
 use super::{Group, Id, Message, Time, User};
+use crate::http::public_url::PublicUrl;
 use domain::conversations::With;
 use domain::{conversations, receipts, users};
 use serde::Serialize;
@@ -117,8 +118,12 @@ pub struct Conversation {
 }
 
 impl Conversation {
-    /// As listed to a reader who sees other users by `view`.
-    pub fn listed(conversation: conversations::Conversation, view: impl Fn(&users::User) -> users::UserView) -> Self {
+    /// As listed to a reader who sees other users by `view`, with files as they are found at this address.
+    pub fn listed(
+        public: &PublicUrl,
+        conversation: conversations::Conversation,
+        view: impl Fn(&users::User) -> users::UserView,
+    ) -> Self {
         let (kind, user, group) = match conversation.with {
             With::User(user) => ("direct", Some(view(&user).into()), None),
             With::Group(group) => ("group", None, Some(group.into())),
@@ -129,7 +134,7 @@ impl Conversation {
             kind,
             user,
             group,
-            last_message: conversation.last_message.map(Message::from),
+            last_message: conversation.last_message.map(|message| Message::at(public, message)),
             unseen: conversation.unseen.into(),
             update: conversation.update,
             updated_at: Time(conversation.active_at),
@@ -186,7 +191,7 @@ mod tests {
             active_at: Timestamp::from_micros(0).unwrap(),
         };
         assert_eq!(
-            serde_json::to_value(Conversation::listed(everybody, |_| unreachable!("there is no user to be seen")))
+            serde_json::to_value(Conversation::listed(&PublicUrl::default(), everybody, |_| unreachable!("no user")))
                 .unwrap(),
             json!({
                 "id": ConversationId::BROADCAST.to_string(), "kind": "broadcast", "last_message": null,

@@ -1,6 +1,7 @@
 //! All of one's own data, as one JSON object that is written part by part.
 
 use super::{File, Id, Message, Time, User};
+use crate::http::public_url::PublicUrl;
 use domain::export::{Company, ExportPart, Membership, PastSession, SeenStretch};
 use domain::{Timestamp, users};
 use serde::Serialize;
@@ -133,6 +134,8 @@ const LISTS: [&str; 5] = ["sessions", "conversations", "messages", "receipts", "
 /// Writes an [`Export`] piece by piece. Pieces are bounded as the parts are; together they are one JSON object.
 #[derive(Debug, Default)]
 pub struct ExportWriter {
+    /// Where files are found.
+    public: PublicUrl,
     /// How many of the lists were begun.
     begun: usize,
     /// Whether the last of them has an entry.
@@ -140,6 +143,11 @@ pub struct ExportWriter {
 }
 
 impl ExportWriter {
+    /// Of files as they are found at this address.
+    pub fn at(public: PublicUrl) -> Self {
+        Self { public, ..Self::default() }
+    }
+
     /// What comes first.
     ///
     /// # Errors
@@ -155,13 +163,13 @@ impl ExportWriter {
     /// # Errors
     /// As [`ExportWriter::begin`].
     pub fn part(&mut self, part: ExportPart) -> serde_json::Result<Vec<u8>> {
-        let mut text = Vec::new();
+        let (mut text, public) = (Vec::new(), self.public.clone());
         match part {
-            ExportPart::Sessions(items) => self.list::<ExportedSession, _>(&mut text, 1, items)?,
-            ExportPart::Conversations(items) => self.list::<ExportedConversation, _>(&mut text, 2, items)?,
-            ExportPart::Messages(items) => self.list::<Message, _>(&mut text, 3, items)?,
-            ExportPart::Seen(items) => self.list::<ExportedReceipt, _>(&mut text, 4, items)?,
-            ExportPart::Files(items) => self.list::<File, _>(&mut text, 5, items)?,
+            ExportPart::Sessions(items) => self.list(&mut text, 1, items, ExportedSession::from)?,
+            ExportPart::Conversations(items) => self.list(&mut text, 2, items, ExportedConversation::from)?,
+            ExportPart::Messages(items) => self.list(&mut text, 3, items, |item| Message::at(&public, item))?,
+            ExportPart::Seen(items) => self.list(&mut text, 4, items, ExportedReceipt::from)?,
+            ExportPart::Files(items) => self.list(&mut text, 5, items, |item| File::at(&public, item))?,
         }
         Ok(text)
     }
@@ -186,18 +194,19 @@ impl ExportWriter {
         }
     }
 
-    fn list<T: Serialize + From<D>, D>(
+    fn list<T: Serialize, D>(
         &mut self,
         text: &mut Vec<u8>,
         number: usize,
         items: Vec<D>,
+        shown: impl Fn(D) -> T,
     ) -> serde_json::Result<()> {
         self.open(text, number);
         for item in items {
             if self.filled {
                 text.push(b',');
             }
-            serde_json::to_writer(&mut *text, &T::from(item))?;
+            serde_json::to_writer(&mut *text, &shown(item))?;
             self.filled = true;
         }
         Ok(())

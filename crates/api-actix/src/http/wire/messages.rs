@@ -1,6 +1,7 @@
 //! Messages, their files, and the feed of their changes.
 
 use super::{Id, Time};
+use crate::http::public_url::PublicUrl;
 use domain::messages::{ChangeEntry, Place};
 use domain::{files, messages, users};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -27,11 +28,13 @@ pub struct File {
     created_at: Time,
 }
 
-impl From<files::File> for File {
-    fn from(file: files::File) -> Self {
+impl File {
+    /// As it is found at this address.
+    pub fn at(public: &PublicUrl, file: files::File) -> Self {
+        let name = utf8_percent_encode(file.name.as_str(), RESERVED);
         Self {
             id: Id(file.id.0),
-            url: format!("/uploads/{}/{}", file.id, utf8_percent_encode(file.name.as_str(), RESERVED)),
+            url: format!("{}/uploads/{}/{name}", public.path(), file.id),
             name: file.name.into_string(),
             size: file.size,
             media_type: file.media_type.into_string(),
@@ -106,8 +109,9 @@ pub struct Message {
     edited_at: Option<Time>,
 }
 
-impl From<messages::Message> for Message {
-    fn from(message: messages::Message) -> Self {
+impl Message {
+    /// With its file as it is found at this address.
+    pub fn at(public: &PublicUrl, message: messages::Message) -> Self {
         let (receiver_id, group_id) = match message.place {
             Place::Direct { receiver } => (Some(Id(receiver.0)), None),
             Place::Group(group) => (None, Some(Id(group.0))),
@@ -129,7 +133,7 @@ impl From<messages::Message> for Message {
             message_type,
             content,
             file_id: file.as_ref().map(|file| Id(file.id.0)),
-            file: file.map(File::from),
+            file: file.map(|file| File::at(public, file)),
             reply_to: message.reply_to.map(|id| Id(id.0)),
             seq: message.seq,
             update: message.update,
@@ -181,10 +185,11 @@ pub struct Changes {
     more: bool,
 }
 
-impl From<messages::Changes> for Changes {
-    fn from(changes: messages::Changes) -> Self {
+impl Changes {
+    /// With files as they are found at this address.
+    pub fn at(public: &PublicUrl, changes: messages::Changes) -> Self {
         let entry = |entry| match entry {
-            ChangeEntry::Message(message) => Change::Message(Box::new((*message).into())),
+            ChangeEntry::Message(message) => Change::Message(Box::new(Message::at(public, *message))),
             ChangeEntry::Deleted(tombstone) => Change::Tombstone(tombstone.into()),
         };
         Self { update: changes.update, messages: changes.entries.into_iter().map(entry).collect(), more: changes.more }
@@ -225,6 +230,10 @@ mod tests {
         }
     }
 
+    fn shown(message: messages::Message) -> serde_json::Value {
+        serde_json::to_value(Message::at(&PublicUrl::default(), message)).unwrap()
+    }
+
     fn text(content: &str) -> Body {
         Body::Text(Text::parse(content).unwrap())
     }
@@ -245,18 +254,17 @@ mod tests {
     fn a_message_shows_its_place_and_leaves_out_what_is_unset() {
         let direct = message(Place::Direct { receiver: UserId(Uuid::from_u128(4)) }, text(" a|\"b\" 🙂 "));
         assert_eq!(
-            serde_json::to_value(Message::from(direct)).unwrap(),
+            shown(direct),
             json!({
                 "id": id(1), "conversation_id": id(2), "kind": "direct", "sender_id": id(3),
                 "sender": {"id": id(3), "username": "ada", "display_name": "Ada L."}, "receiver_id": id(4),
                 "type": "text", "content": " a|\"b\" 🙂 ", "seq": 7, "update": 7, "created_at": AT, "updated_at": AT,
             })
         );
-        let group = serde_json::to_value(Message::from(message(Place::Group(GroupId(Uuid::from_u128(6))), text("x"))));
-        let group = group.unwrap();
+        let group = shown(message(Place::Group(GroupId(Uuid::from_u128(6))), text("x")));
         assert_eq!((&group["kind"], &group["group_id"]), (&json!("group"), &json!(id(6))));
         assert!(group.get("receiver_id").is_none());
-        let broadcast = serde_json::to_value(Message::from(message(Place::Broadcast, text("x")))).unwrap();
+        let broadcast = shown(message(Place::Broadcast, text("x")));
         assert_eq!(broadcast["kind"], "broadcast");
         assert!(broadcast.get("receiver_id").is_none() && broadcast.get("group_id").is_none());
     }
@@ -267,7 +275,10 @@ mod tests {
         let mut sent = message(Place::Broadcast, body);
         sent.reply_to = Some(MessageId(Uuid::from_u128(8)));
         sent.edited_at = Some(sent.updated_at);
-        let shown = serde_json::to_value(Message::from(sent)).unwrap();
+        let public = PublicUrl::parse("https://example.org/chat").unwrap();
+        let behind = serde_json::to_value(Message::at(&public, sent.clone())).unwrap();
+        assert_eq!(behind["file"]["url"], format!("/chat/uploads/{}/..%25%3F%23.png", id(5)));
+        let shown = shown(sent);
         assert_eq!(
             shown["file"],
             json!({
@@ -293,7 +304,7 @@ mod tests {
         };
         let live = ChangeEntry::Message(Box::new(message(Place::Broadcast, text("x"))));
         let changes = messages::Changes { update: 8, entries: vec![live, ChangeEntry::Deleted(deleted)], more: true };
-        let shown = serde_json::to_value(Changes::from(changes)).unwrap();
+        let shown = serde_json::to_value(Changes::at(&PublicUrl::default(), changes)).unwrap();
         assert_eq!(
             (&shown["update"], &shown["more"], &shown["messages"][0]["id"]),
             (&json!(8), &json!(true), &json!(id(1)))

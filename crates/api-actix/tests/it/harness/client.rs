@@ -232,6 +232,7 @@ impl Answer {
             404 => "not_found",
             405 => "method_not_allowed",
             409 => "conflict",
+            412 => "precondition_failed",
             413 => "payload_too_large",
             415 => "unsupported_media_type",
             416 => "range_not_satisfiable",

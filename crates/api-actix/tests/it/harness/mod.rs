@@ -3,10 +3,12 @@
 mod browser;
 mod client;
 mod process;
+mod proxy;
 
 pub use browser::{Browser, Driver};
 pub use client::{Answer, Client, User, ids};
 pub use process::Process;
+pub use proxy::{Host, Proxy};
 
 use actix_web::dev::ServerHandle;
 use api_actix::app::Application;
@@ -52,11 +54,13 @@ fn config(data_dir: &Path) -> Config {
         body_deadline: api_actix::app::BODY_DEADLINE,
         idle_deadline: api_actix::app::IDLE_DEADLINE,
         proxies: api_actix::http::proxies::Proxies::default(),
+        public_url: api_actix::http::public_url::PublicUrl::default(),
         origins: api_actix::http::origin::Origins::default(),
         live: infra_live::HubOptions::default(),
         bcrypt_cost: 4,
         log: "off".to_owned(),
         log_format: LogFormat::Text,
+        unknown: Vec::new(),
     }
 }
 

@@ -124,6 +124,45 @@ async fn broken_and_binary_frames_are_answered_and_harm_nothing() {
 }
 
 #[actix_web::test]
+async fn a_reference_is_returned_as_it_was_sent() {
+    let server = Server::start().await;
+    let ada = server.user("ada").await;
+    let mut socket = Socket::open(&ada).await;
+    for reference in [
+        "7",
+        "-7",
+        "9007199254740993",
+        "18446744073709551616",
+        "-18446744073709551616",
+        "123456789012345678901234567890123456789012345678901234567890",
+        r#""18446744073709551616""#,
+        r#""\u00e9 \ud83d\ude42""#,
+        r#""""#,
+        "null",
+    ] {
+        for (op, data) in
+            [("seen", format!(r#"{{"message_id":"{NOWHERE}"}}"#)), ("send", "5".to_owned()), ("dance", "{}".to_owned())]
+        {
+            socket.send(format!(r#"{{ "data" : {data}, "ref" : {reference} , "op":"{op}" }}"#)).await;
+            // A client's JSON would not hold what is looked for.
+            let text = loop {
+                let Message::Text(text) = socket.until(|message| matches!(message, Message::Text(_))).await else {
+                    panic!()
+                };
+                if text.contains(r#""event":"reply""#) {
+                    break text;
+                }
+            };
+            assert!(text.contains(&format!(r#""ref":{reference},"#)), "{text}");
+            let answer: Value = serde_json::from_str(&text).unwrap();
+            assert_eq!(answer["ok"], false, "{answer}");
+            // Which only what is to be tried again has.
+            assert!(answer["error"].get("retry_after").is_none(), "{answer}");
+        }
+    }
+}
+
+#[actix_web::test]
 async fn pings_are_answered_on_both_levels() {
     let server = Server::start().await;
     let ada = server.user("ada").await;

@@ -185,13 +185,14 @@ fn what_cannot_be_copied_is_told() {
     let file = |name: &str| format!("sqlite://{}", directory.path().join(name).display());
     let (there, not_there) = (file("there.db"), file("not-there.db"));
     Process::run(directory.path(), &["migrate", "--database-url", &there], &[]);
-    for (from, to, why) in [
-        (&not_there, &there, "the source does not exist"),
-        (&there, &there, "the same database"),
-        (&"mysql://x".to_owned(), &there, "the URL of the source must begin"),
+    for (from, to, expected, why) in [
+        (&not_there, &there, 1, "the source does not exist"),
+        (&there, &there, 1, "the same database"),
+        (&"mysql://x".to_owned(), &there, 2, "the URL of the source must begin"),
+        (&there, &"x.db".to_owned(), 2, "the URL of the target must begin"),
     ] {
         let (code, said) = copy(directory.path(), from, to, &[]);
-        assert!(code == Some(1) && said.contains(why), "{said}");
+        assert!(code == Some(expected) && said.contains(why), "{said}");
     }
     assert!(!directory.path().join("not-there.db").exists());
     let incomplete = Process::run(directory.path(), &["copy", "--from", &there], &[]);
