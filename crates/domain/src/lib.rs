@@ -26,6 +26,7 @@ pub mod sessions;
 #[cfg(test)]
 mod testing;
 mod text;
+mod unicode;
 pub mod upkeep;
 pub mod users;
 
@@ -33,3 +34,4 @@ pub use context::{Caller, Clock, IdGenerator, Timestamp};
 pub use error::{Conflict, Error, Forbidden, Invalid, NotFound, Result, Unauthenticated, Unavailable};
 pub use ids::{ConversationId, FileId, GroupId, MessageId, SessionId, UserId};
 pub use page::{Limit, Page};
+pub use unicode::NAME_FORM;

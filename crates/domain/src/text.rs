@@ -16,21 +16,6 @@ pub(crate) fn at_most(field: &'static str, text: &str, most: usize) -> Result<()
     Ok(())
 }
 
-/// The form under which names are compared, whatever their case: that of its capitals in small letters, so that `straße` is
-/// `STRASSE` and a sigma the same at the end of a word. Folded character by character, so that the key of a prefix is a prefix
-/// of the key (`str::to_lowercase` looks at the end of words).
-pub(crate) fn case_folded(text: &str) -> String {
-    let mut folded = String::with_capacity(text.len());
-    for small in text.chars().flat_map(char::to_lowercase) {
-        match small {
-            // Its capital is that of the other i, and it is another letter all the same (as in Unicode's own folding).
-            'ı' => folded.push(small),
-            _ => folded.extend(small.to_uppercase().flat_map(char::to_lowercase)),
-        }
-    }
-    folded
-}
-
 /// Common parts of the newtypes over a valid text.
 macro_rules! text_type {
     ($(#[$doc:meta])* $name:ident) => {
@@ -64,45 +49,3 @@ macro_rules! text_type {
     };
 }
 pub(crate) use text_type;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    #[test]
-    fn a_name_has_one_key_whatever_the_case() {
-        for spellings in [
-            &["Tea", "TEA", "tea"][..],
-            &["ΛΟΓΟΣ", "λογος", "λογοσ"],
-            &["straße", "STRASSE", "STRAẞE", "Strasse"],
-            &["ЧАЙ", "чай"],
-            &["ﬀ", "FF"],
-            &["ısı"],
-            &["isi", "ISI"],
-            &["茶"],
-        ] {
-            for spelling in spellings {
-                assert_eq!(case_folded(spelling), case_folded(spellings[0]), "{spelling}");
-            }
-        }
-        assert_ne!(case_folded("ısı"), case_folded("isi"));
-    }
-
-    proptest! {
-        #[test]
-        fn a_key_is_that_of_its_capitals_and_of_itself(text in "\\PC{0,20}") {
-            let key = case_folded(&text);
-            prop_assert_eq!(&case_folded(&key), &key);
-            if !text.contains('ı') {
-                prop_assert_eq!(case_folded(&text.to_uppercase()), key);
-            }
-        }
-
-        #[test]
-        fn the_key_of_a_prefix_is_a_prefix_of_the_key(text in "\\PC{0,20}", cut in 0usize..20) {
-            let prefix: String = text.chars().take(cut).collect();
-            prop_assert!(case_folded(&text).starts_with(&case_folded(&prefix)));
-        }
-    }
-}

@@ -2,6 +2,7 @@
 
 use crate::connection::{AnyConnection, DatabaseUrl, Purpose};
 use crate::error::DbResult;
+use crate::names::{self, Doubled};
 use crate::store::{OpenError, Store, blocking};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
@@ -86,6 +87,10 @@ fn faults(conn: &mut AnyConnection) -> DbResult<Vec<String>> {
             found.push(format!("{} {what}", count.n));
         }
     }
+    let misplaced = names::misplaced(conn)?;
+    if misplaced > 0 {
+        found.push(format!("{misplaced} names that are not found by what they are"));
+    }
     Ok(found)
 }
 
@@ -124,6 +129,20 @@ impl Store {
             let mut conn = AnyConnection::open(&url, Purpose::Read)?;
             conn.take_time().map_err(|error| OpenError::Read(error.into()))?;
             conn.snapshot(faults).map_err(|error| OpenError::Read(Box::new(error)))
+        })
+        .await
+    }
+
+    /// Names that were the same as others' when names came to be compared in one normal form. May run beside a server.
+    ///
+    /// # Errors
+    /// [`OpenError`] where the database cannot be read.
+    pub async fn doubled_names(url: &str) -> Result<Doubled, OpenError> {
+        let url = DatabaseUrl::parse(url).ok_or(OpenError::Url)?;
+        blocking(move || {
+            let mut conn = AnyConnection::open(&url, Purpose::Read)?;
+            conn.take_time().map_err(|error| OpenError::Read(error.into()))?;
+            conn.snapshot(names::doubled).map_err(|error| OpenError::Read(Box::new(error)))
         })
         .await
     }

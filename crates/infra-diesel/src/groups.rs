@@ -15,7 +15,8 @@ use diesel::prelude::*;
 use diesel::sql_types::Text;
 use domain::events::Event;
 use domain::groups::{
-    Group, GroupChange, GroupName, GroupNamePrefix, GroupRepository, GroupView, Member, NewGroup, Role, Visibility,
+    Group, GroupChange, GroupName, GroupNameKey, GroupNamePrefix, GroupRepository, GroupView, Member, NewGroup, Role,
+    Visibility,
 };
 use domain::{Conflict, GroupId, Limit, NotFound, Page, Result, Timestamp, Unauthenticated, UserId};
 
@@ -136,7 +137,7 @@ fn place_in_list(conn: &mut AnyConnection, viewer: UserId, group: GroupId) -> Db
 
 fn rename(conn: &mut AnyConnection, group: &Group, name: &GroupName) -> DbResult<()> {
     diesel::update(conversations::table.find(Id::from(group.id)))
-        .set((conversations::name.eq(name.as_str()), conversations::name_key.eq(name.key())))
+        .set((conversations::name.eq(name.as_str()), conversations::name_key.eq(name.key().into_string())))
         .execute(conn)
         .map_err(conflict)?;
     Ok(())
@@ -154,7 +155,7 @@ impl GroupRepository for Store {
             let row = NewGroupRow {
                 id: group.id.into(),
                 kind: "group",
-                name_key: group.name.key(),
+                name_key: group.name.key().into_string(),
                 name: group.name.as_str().to_owned(),
                 description: group.description.as_str().to_owned(),
                 visibility: group.visibility.as_str(),
@@ -204,8 +205,8 @@ impl GroupRepository for Store {
         .await
     }
 
-    async fn find_by_name(&self, viewer: UserId, name: &GroupName) -> Result<Option<GroupView>> {
-        let key = name.key();
+    async fn find_by_name(&self, viewer: UserId, name: &GroupNameKey) -> Result<Option<GroupView>> {
+        let key = name.as_str().to_owned();
         self.read_for(viewer, move |conn| {
             let one = live_groups_with_role(viewer.into()).filter(conversations::name_key.eq(&key));
             visible(one.select((GroupRow::as_select(), members::role.nullable())).first(conn).optional()?)

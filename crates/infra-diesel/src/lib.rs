@@ -21,6 +21,7 @@ mod lock;
 mod members;
 mod messages;
 mod migrations;
+mod names;
 mod nodes;
 mod place;
 mod pool;
@@ -45,5 +46,6 @@ mod writer;
 
 pub use examine::Examined;
 pub use lock::LockError;
+pub use names::Doubled;
 pub use postgres::UnfitPostgres;
 pub use store::{OpenError, Store, StoreOptions};

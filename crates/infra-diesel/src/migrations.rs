@@ -2,6 +2,7 @@
 
 use crate::connection::AnyConnection;
 use crate::copy::has_table;
+use crate::names;
 use diesel::connection::SimpleConnection;
 use diesel::migration::MigrationSource;
 use diesel::pg::Pg;
@@ -9,6 +10,7 @@ use diesel::prelude::*;
 use diesel::sql_types::Text;
 use diesel::sqlite::Sqlite;
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+use domain::NAME_FORM;
 
 /// The tables on SQLite.
 pub const SQLITE: EmbeddedMigrations = embed_migrations!("../../migrations/sqlite");
@@ -20,26 +22,35 @@ const ADVISORY_LOCK: i64 = 0x7061_726c_616e_6365;
 
 type Fault = Box<dyn std::error::Error + Send + Sync>;
 
-/// Brings the tables up to date and gives the names of what was run. Of several servers that start at once on one Postgres
-/// one migrates and the others wait; a SQLite file has one server.
+/// Brings the tables and the keys of names in them up to date, and gives the names of what was run. Of several servers that start
+/// at once on one Postgres one migrates and the others wait; a SQLite file has one server.
 pub fn run(conn: &mut AnyConnection) -> Result<Vec<String>, Fault> {
     // A migration may take longer than a request may.
     conn.take_time()?;
-    match conn {
-        AnyConnection::Sqlite(conn) => run_pending(conn, SQLITE),
-        AnyConnection::Postgres(conn) => {
-            conn.batch_execute(&format!("SELECT pg_advisory_lock({ADVISORY_LOCK})"))?;
-            let outcome = run_pending(conn, POSTGRES);
-            conn.batch_execute(&format!("SELECT pg_advisory_unlock({ADVISORY_LOCK})"))?;
-            outcome
-        }
+    if let AnyConnection::Postgres(conn) = conn {
+        conn.batch_execute(&format!("SELECT pg_advisory_lock({ADVISORY_LOCK})"))?;
     }
+    let outcome = bring_up_to_date(conn);
+    if let AnyConnection::Postgres(conn) = conn {
+        conn.batch_execute(&format!("SELECT pg_advisory_unlock({ADVISORY_LOCK})"))?;
+    }
+    outcome
+}
+
+fn bring_up_to_date(conn: &mut AnyConnection) -> Result<Vec<String>, Fault> {
+    let applied = match conn {
+        AnyConnection::Sqlite(conn) => run_pending(conn, SQLITE)?,
+        AnyConnection::Postgres(conn) => run_pending(conn, POSTGRES)?,
+    };
+    names::renew(conn)?;
+    Ok(applied)
 }
 
 /// Whether there is anything to run. Changes nothing, also where nothing can be changed.
 pub fn pending(conn: &mut AnyConnection) -> Result<bool, Fault> {
     let applied = applied(conn)?;
-    Ok(ours(conn)?.iter().any(|version| !applied.contains(version)))
+    let pending = ours(conn)?.iter().any(|version| !applied.contains(version));
+    Ok(pending || names::form(conn)? != NAME_FORM)
 }
 
 /// What was run on the database and is none of ours: a later version made it. Changes nothing, also where nothing can be changed.

@@ -160,6 +160,7 @@ table! {
         starts -> BigInt,
         origin -> BigInt,
         believed_at -> Nullable<SqlTime>,
+        name_form -> BigInt,
     }
 }
 

@@ -32,7 +32,7 @@ enum UserCommand {
     /// Makes a user, with a generated password unless one is given
     Create {
         /// The user's name
-        #[arg(value_parser = username)]
+        #[arg(value_parser = new_username)]
         name: Username,
         /// The user's email address; shown to the user and to admins
         #[arg(long, value_parser = email)]
@@ -102,8 +102,14 @@ impl From<RoleWord> for UserRole {
     }
 }
 
-fn username(text: &str) -> Result<Username, String> {
+/// A name to be given to somebody.
+fn new_username(text: &str) -> Result<Username, String> {
     Username::parse("NAME", text).map_err(|invalid| invalid.to_string())
+}
+
+/// The name of somebody who is there, whatever its spelling.
+fn username(text: &str) -> Result<Username, String> {
+    Username::looked_up("NAME", text).map_err(|invalid| invalid.to_string())
 }
 
 fn email(text: &str) -> Result<Email, String> {

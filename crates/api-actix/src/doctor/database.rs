@@ -5,7 +5,7 @@ use crate::clock::SystemClock;
 use crate::config::Config;
 use domain::upkeep::Evidence;
 use domain::{Clock as _, Timestamp};
-use infra_diesel::{Examined, Store};
+use infra_diesel::{Doubled, Examined, Store};
 
 /// How far clocks may be apart, in microseconds: tokens are given five seconds.
 const CLOCKS_APART: i64 = 5_000_000;
@@ -47,6 +47,7 @@ pub async fn examine(config: &Config) -> Database {
     let is_readable = !examined.is_older && !examined.is_unfinished;
     if is_readable {
         findings.push(contents(url).await);
+        findings.push(names(url).await);
     }
     Database { findings, is_readable }
 }
@@ -125,10 +126,41 @@ async fn contents(url: &str) -> Finding {
     }
 }
 
+async fn names(url: &str) -> Finding {
+    const CHECK: &str = "names";
+    match Store::doubled_names(url).await {
+        Ok(doubled) => judge_names(&doubled),
+        Err(error) => Finding::wrong(CHECK, error.to_string()),
+    }
+}
+
+fn judge_names(doubled: &Doubled) -> Finding {
+    const CHECK: &str = "names";
+    let list = |ids: Vec<String>| ids.join(", ");
+    let groups = list(doubled.groups.iter().map(ToString::to_string).collect());
+    let users = list(doubled.addresses.iter().map(ToString::to_string).collect());
+    let mut said = Vec::new();
+    if !doubled.groups.is_empty() {
+        said.push(format!(
+            "groups that got a number behind a name that an older one has in another spelling: {groups}"
+        ));
+    }
+    if doubled.addresses.is_empty() {
+        said.push("no two users have one email address".to_owned());
+        return Finding::ok(CHECK, said.join("; "));
+    }
+    said.push(format!(
+        "users who have an older one's email address in another spelling, and should set another: {users}"
+    ));
+    Finding::warning(CHECK, said.join("; "))
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::Verdict::{Ok as Fine, Warning, Wrong};
     use super::*;
+    use domain::{GroupId, UserId};
+    use uuid::Uuid;
 
     #[test]
     fn settings_that_lose_answers_are_told() {
@@ -140,6 +172,16 @@ mod tests {
         ] {
             assert_eq!(judge_durability(settings, allowed).verdict, verdict, "{settings:?}");
         }
+    }
+
+    #[test]
+    fn names_that_were_doubled_are_told() {
+        let (user, group) = (UserId(Uuid::from_u128(1)), GroupId(Uuid::from_u128(2)));
+        assert_eq!(judge_names(&Doubled::default()).verdict, Fine);
+        let groups = judge_names(&Doubled { groups: vec![group], ..Doubled::default() });
+        assert!(groups.verdict == Fine && groups.says.contains(&group.to_string()));
+        let addresses = judge_names(&Doubled { addresses: vec![user], groups: vec![group] });
+        assert!(addresses.verdict == Warning && addresses.says.contains(&user.to_string()));
     }
 
     #[test]

@@ -23,7 +23,7 @@ pub struct RegistrationBody {
     /// Unique whatever the case.
     #[schema(value_type = String, min_length = 2, max_length = 32, pattern = "^[A-Za-z0-9_.-]*$")]
     username: Option<String>,
-    /// Needed by `POST /users`. Unique whatever the case.
+    /// Needed by `POST /users`. Unique whatever the case and the normal form.
     #[schema(format = Email, max_length = 254)]
     email: Option<String>,
     /// Needed by `POST /signup`. At most 71 bytes. Taken and counted in Unicode's normal form NFC.

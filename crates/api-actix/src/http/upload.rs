@@ -1,12 +1,15 @@
 //! Reading an upload: a `multipart/form-data` body of one file, which goes to the store while it arrives, and texts.
 
+use super::disposition::{Disposition, NotText};
 use super::error::ApiError;
 use super::pace::{Line, Pace};
+use super::part_heads::mended;
 use crate::telemetry::METRICS;
 use actix_multipart::{Field, Multipart, MultipartError};
 use actix_web::HttpRequest;
 use actix_web::error::PayloadError;
-use actix_web::http::header::{self, ContentDisposition, HeaderMap};
+use actix_web::http::header::{self, HeaderMap, HeaderValue};
+use actix_web::mime::{self, Mime};
 use actix_web::web::{Bytes, Payload};
 use async_trait::async_trait;
 use domain::files::{ByteSource, FileName, StageUpload, StagedFile};
@@ -95,7 +98,15 @@ fn open(
     if declared.is_some_and(|length| length > limit) {
         return Err(Error::FileTooLarge { limit: most }.into());
     }
-    Ok((Multipart::new(headers, limited(payload, limit, received)), declared))
+    let boundary = content_type.parse::<Mime>().ok();
+    let boundary = boundary.as_ref().and_then(|form| form.get_param(mime::BOUNDARY)).map_or("", |name| name.as_str());
+    let mut parts = HeaderMap::with_capacity(1);
+    if let Ok(mixed) = HeaderValue::from_str(&content_type.replacen(essence, "multipart/mixed", 1)) {
+        // The parser reads no names in what is not a form, so that we do: it refuses whole forms for names of files as
+        // clients write them, and loses backslashes.
+        parts.insert(header::CONTENT_TYPE, mixed);
+    }
+    Ok((Multipart::new(&parts, mended(limited(payload, limit, received), boundary)), declared))
 }
 
 /// The body up to `limit` bytes, whatever it is made of: a form of a million small parts has an end, too.
@@ -123,9 +134,14 @@ impl Reader<'_> {
     async fn read(&mut self, mut form: Multipart) -> Result<(), ApiError> {
         while let Some(part) = self.line.soon(form.next()).await? {
             let part = part.map_err(|error| self.fault(error))?;
-            let name = part.name().unwrap_or_default().to_owned();
+            let said = part.headers().get(header::CONTENT_DISPOSITION).map(HeaderValue::as_bytes);
+            let said = said.and_then(Disposition::parse);
+            let Disposition { name, file_name } =
+                said.ok_or_else(|| ApiError::malformed("a part of the form has no readable name"))?;
             if name == FILE {
-                self.read_file(part).await?;
+                let called =
+                    file_name.map_err(|NotText| Invalid::new(FILE, "the file's name is not UTF-8 without NULs"))?;
+                self.read_file(FileName::clean(&called.unwrap_or_default()), part).await?;
             } else {
                 self.read_text(name, part).await?;
             }
@@ -134,11 +150,10 @@ impl Reader<'_> {
     }
 
     /// Hands the file's bytes to the store one by one, so that a slow store slows the client down.
-    async fn read_file(&mut self, mut part: Field) -> Result<(), ApiError> {
+    async fn read_file(&mut self, name: FileName, mut part: Field) -> Result<(), ApiError> {
         if self.file.is_some() {
             return Err(Invalid::new(FILE, "only one file is taken").into());
         }
-        let name = FileName::clean(&part.content_disposition().map(file_name).unwrap_or_default());
         let (sender, receiver) = mpsc::channel(1);
         let this = &*self;
         let arriving = async move {
@@ -194,19 +209,10 @@ impl Reader<'_> {
             }
             MultipartError::Payload(PayloadError::Overflow) => "the headers of a part of the form are too long",
             MultipartError::BoundaryMissing | MultipartError::ContentTypeParse => "the form does not keep its boundary",
-            MultipartError::ContentDispositionMissing | MultipartError::ContentDispositionNameMissing => {
-                "a part of the form has no readable name"
-            }
             MultipartError::Nested => "the form has another one in it",
             _ => "the form is malformed or ended early",
         })
     }
-}
-
-/// What the client calls the file. RFC 7578 has no `filename*`, but some clients send it.
-fn file_name(disposition: &ContentDisposition) -> String {
-    let extended = disposition.get_filename_ext().and_then(|name| String::from_utf8(name.value.clone()).ok());
-    extended.or_else(|| disposition.get_filename().map(str::to_owned)).unwrap_or_default()
 }
 
 /// A file on its way from the request's task to the store, which may be read from any thread.
@@ -251,6 +257,12 @@ mod tests {
 
     fn part(disposition: &str, content: &[u8]) -> Vec<u8> {
         [format!("--b\r\nContent-Disposition: form-data; {disposition}\r\n\r\n").as_bytes(), content, b"\r\n"].concat()
+    }
+
+    /// A part that says something in another encoding.
+    fn latin(before: &str, after: &str) -> Vec<u8> {
+        let said = [before.as_bytes(), b"na\xefve", after.as_bytes()].concat();
+        [b"--b\r\nContent-Disposition: form-data; ", &said[..], b"\r\n\r\nx\r\n"].concat()
     }
 
     fn file(content: &[u8]) -> Vec<u8> {
@@ -373,7 +385,9 @@ mod tests {
             (vec![file(b"a"), part("x=y", b"")], 400, None),
             (vec![file(b"a"), b"--b\r\n\r\nx\r\n".to_vec()], 400, None),
             (vec![file(b"a"), b"--b\r\nContent-Disposition: attachment; name=\"x\"\r\n\r\nx\r\n".to_vec()], 400, None),
-            (vec![part("name=\"file\"; filename=\"\0\"", b"a")], 400, None),
+            (vec![part("name=\"file\"; filename=\"\0\"", b"a")], 400, Some("file")),
+            (vec![latin("name=\"file\"; filename=\"", "\"")], 400, Some("file")),
+            (vec![file(b"a"), latin("name=\"", "\"")], 400, None),
             (vec![part("name=\"file\"\r\nContent-Type: multipart/mixed; boundary=c", b"a")], 400, None),
             (vec![part("name=\"file\"\r\nContent-Length: 99999", b"a")], 400, None),
             (vec![part("name=\"file\"\r\nContent-Length: x", b"a")], 400, None),

@@ -238,7 +238,7 @@ impl<C: Clock> Limits<C> {
     /// somebody logged in to the account too often.
     pub fn try_login(&self, account: &str, network: Key) -> Result<Attempt<'_, C>, Refusal> {
         let account =
-            Username::parse("username", account).map_or_else(|_| account.to_ascii_lowercase(), |name| name.key());
+            Username::looked_up("username", account).map_or_else(|_| account.to_ascii_lowercase(), |name| name.key());
         let account = Key::Account(self.names.hash_one(account));
         let limit = Limit::LoginsOfAccount;
         if let Some(Err(seconds)) = self.limiter(limit).map(|limiter| limiter.look(account)) {

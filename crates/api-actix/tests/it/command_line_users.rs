@@ -78,7 +78,7 @@ async fn roles_passwords_and_switches_are_in_effect_at_the_next_start() {
     let table = user(here, &["list"], &[]);
     let row: Vec<_> = table.lines().nth(1).unwrap().split_whitespace().collect();
     assert_eq!(row, ["Ada", "admin", "disabled", "never", "-"]);
-    user(here, &["enable", "ada"], &[]);
+    user(here, &["enable", "ＡＤＡ"], &[]);
     let second = generated(&user(here, &["password", "ada"], &[]));
     assert_ne!(first, second);
     let told = user(here, &["role", "ada", "member"], &[("PARLANCE_ADMINS", "ada")]);
@@ -105,6 +105,7 @@ fn what_is_wrong_is_said_and_changes_nothing() {
     for (arguments, input, code, sentence) in [
         (&["create", "ADA"][..], "", 1, "username already exists"),
         (&["create", "a b"], "", 2, "must be 2 to 32"),
+        (&["create", "ｂｏｂ"], "", 2, "must be 2 to 32"),
         (&["create", "bob", "--email", "nowhere"], "", 2, "not an address"),
         (&["create", "bob", "--password", "hush-hush"], "", 2, "unexpected argument"),
         (&["create", "bob", "--password-stdin"], "hush\n", 1, "8 characters or more"),

@@ -74,6 +74,7 @@ async fn all_is_well_before_the_first_start_after_it_and_beside_a_server() {
     }
     for (check, words) in [
         ("contents", "right"),
+        ("names", "no two users"),
         ("clock", ""),
         ("uploads", "probe"),
         ("files", "every file"),

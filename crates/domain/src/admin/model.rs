@@ -115,6 +115,10 @@ actions! {
     SessionsEnded = "user.sessions_ended",
     /// A group was deleted.
     GroupDeleted = "group.deleted",
+    /// A user got a number behind the name, since an older one has the same in another spelling.
+    UserRenamed = "user.renamed",
+    /// A group got a number behind its name, since an older one has the same in another spelling.
+    GroupRenamed = "group.renamed",
 }
 
 /// To what something was done.

@@ -4,6 +4,7 @@ use crate::context::Timestamp;
 use crate::ids::{FileId, UserId};
 use crate::messages::AttachmentKind;
 use crate::text::text_type;
+use crate::unicode::{is_blank, reorders, shortened};
 
 text_type!(
     /// A file's name, for people: the last part of what the client called it, without control characters, at most 255
@@ -12,21 +13,55 @@ text_type!(
 );
 
 impl FileName {
-    /// Makes a fit name of any text: path parts, controls and characters that reorder text go; what is left without a
-    /// name is called `file`.
+    /// The most bytes, as file systems have it.
+    const MOST_BYTES: usize = 255;
+    /// What is called otherwise has no name that anybody sees.
+    const NAMELESS: &str = "file";
+
+    /// Makes a fit name of any text: path parts, controls and characters that reorder text go, breaks of lines are blanks, one
+    /// that is too long loses from its stem. What is left without a name is called `file`.
     pub fn clean(text: &str) -> Self {
-        let last = text.rsplit(['/', '\\']).next().unwrap_or_default();
-        let reorders =
-            |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-        let mut name: String = last.chars().filter(|c| !c.is_control() && !reorders(*c)).collect();
-        while name.len() > 255 {
-            name.pop();
+        let last = text.rsplit(['/', '\\']).next().unwrap_or_default().replace("\r\n", " ");
+        let blank = |c: char| if c.is_whitespace() { ' ' } else { c };
+        let plain = last.chars().map(|c| if c.is_control() || is_line_break(c) { blank(c) } else { c });
+        let name: String = plain.filter(|c| !c.is_control() && !reorders(*c)).collect();
+        let name = name.trim();
+        if is_blank(name) || matches!(name, "." | "..") {
+            return Self(Self::NAMELESS.to_owned());
         }
-        match name.trim() {
-            "" | "." | ".." => Self("file".to_owned()),
-            trimmed => Self(trimmed.to_owned()),
+        if name.len() <= Self::MOST_BYTES {
+            return Self(name.to_owned());
         }
+        let (stem, extension) = name.split_at(name.len() - extension(name).len());
+        let room = Self::MOST_BYTES - extension.len();
+        let stem = shortened(stem, |stem| stem.len() <= room).trim_end();
+        let stem = if is_blank(stem) { Self::NAMELESS } else { stem };
+        Self(format!("{stem}{extension}"))
     }
+}
+
+fn is_line_break(c: char) -> bool {
+    matches!(c, '\u{2028}' | '\u{2029}')
+}
+
+/// How a file's name ends and says what it is, with its dot: `.pdf`, and both of `.tar.gz`. Empty where it says nothing.
+fn extension(name: &str) -> &str {
+    /// The most bytes of what can be one.
+    const MOST_BYTES: usize = 64;
+    const PACKED: &[&str] = &["gz", "bz2", "xz", "zst", "lz", "lz4", "lzma", "br", "z", "gpg", "asc", "sig"];
+    let last = |name: &str| {
+        let dot = name.rfind('.').filter(|&dot| dot > 0)?;
+        let word = &name[dot + 1..];
+        let fits = !word.is_empty() && word.len() < MOST_BYTES && !word.contains(char::is_whitespace);
+        fits.then_some(dot)
+    };
+    let Some(dot) = last(name) else { return "" };
+    let is_packed = PACKED.iter().any(|packed| name[dot + 1..].eq_ignore_ascii_case(packed));
+    let inner = last(&name[..dot]).filter(|&inner| {
+        let word = &name[inner + 1..dot];
+        word.len() <= 8 && word.bytes().all(|byte| byte.is_ascii_alphanumeric())
+    });
+    &name[inner.filter(|_| is_packed).unwrap_or(dot)..]
 }
 
 text_type!(
@@ -112,10 +147,53 @@ mod tests {
             ("C:\\Users\\x\\photo 1.png", "photo 1.png"),
             ("", "file"),
             ("..", "file"),
-            ("a\r\nb\u{202e}gnp.exe", "abgnp.exe"),
+            ("a\r\nb\u{202e}gnp.exe", "a bgnp.exe"),
+            ("a\rb\nc\td\u{85}e\u{2028}f\u{1b}.txt", "a b c d e f.txt"),
+            ("C:\\\\dir\\\\a.txt", "a.txt"),
+            ("dir/", "file"),
+            ("\u{200b}\u{3164} \u{2800}", "file"),
+            (" \r\n ", "file"),
+            ("a\"b%22%41.txt", "a\"b%22%41.txt"),
+            ("👩\u{200d}💻 ❤\u{fe0f}.png", "👩\u{200d}💻 ❤\u{fe0f}.png"),
+            (".profile", ".profile"),
         ] {
             assert_eq!(FileName::clean(given).as_str(), clean);
         }
+    }
+
+    #[test]
+    fn a_long_name_loses_from_its_stem() {
+        let family = "👩\u{200d}👩\u{200d}👧";
+        for (stem, extension, kept) in [
+            ("n".repeat(300), ".pdf", "n".repeat(251)),
+            ("n".repeat(300), ".tar.gz", "n".repeat(248)),
+            ("n".repeat(300), ".sql.XZ", "n".repeat(248)),
+            ("n".repeat(300) + ".min", ".js", "n".repeat(252)),
+            ("é".repeat(200), ".pdf", "é".repeat(125)),
+            ("e\u{301}".repeat(100), ".pdf", "e\u{301}".repeat(83)),
+            (family.repeat(20), ".jpeg", family.repeat(13)),
+            (format!("n{}", "\u{301}".repeat(200)), ".pdf", "file".to_owned()),
+            ("n".repeat(300), "", "n".repeat(255)),
+            (format!("{} ", "n".repeat(250)) + &"n".repeat(40), ".pdf", "n".repeat(250)),
+        ] {
+            let name = FileName::clean(&format!("{stem}{extension}"));
+            assert_eq!(name.as_str(), kept + extension);
+        }
+        for (name, its) in [
+            ("a.pdf", ".pdf"),
+            ("a.tar.gz", ".tar.gz"),
+            ("a.b.c", ".c"),
+            (".profile", ""),
+            (".a.gz", ".gz"),
+            ("a", ""),
+            ("a.", ""),
+            ("1. of many", ""),
+            ("Dr. Who 2.gz", ".gz"),
+        ] {
+            assert_eq!(extension(name), its, "{name}");
+        }
+        let endless = format!("a.{}", "x".repeat(300));
+        assert_eq!(FileName::clean(&endless).as_str(), &endless[..255]);
     }
 
     proptest! {

@@ -1,6 +1,8 @@
 //! Making, finding, changing and deleting groups.
 
-use super::model::{Description, GroupChange, GroupName, GroupNamePrefix, GroupView, NewGroup, Role, Visibility};
+use super::model::{
+    Description, GroupChange, GroupName, GroupNameKey, GroupNamePrefix, GroupView, NewGroup, Role, Visibility,
+};
 use super::ports::GroupRepository;
 use crate::context::{Caller, Clock, IdGenerator};
 use crate::error::{NotFound, Result};
@@ -55,12 +57,12 @@ impl ShowGroup {
         Ok(self.groups.find(caller.user, id).await?.ok_or(NotFound::Group)?)
     }
 
-    /// By name, whatever the case.
+    /// By name, whatever the case and the normal form.
     ///
     /// # Errors
     /// [`NotFound::Group`], also for a text that can be no name.
     pub async fn by_name(&self, caller: &Caller, name: &str) -> Result<GroupView> {
-        let Ok(name) = GroupName::parse("group", name) else { return NotFound::Group.err() };
+        let Some(name) = GroupNameKey::looked_up(name) else { return NotFound::Group.err() };
         Ok(self.groups.find_by_name(caller.user, &name).await?.ok_or(NotFound::Group)?)
     }
 }

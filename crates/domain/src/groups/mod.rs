@@ -9,8 +9,8 @@ mod ports;
 pub use manage::{CreateGroup, DeleteGroup, ListGroups, ShowGroup, UpdateGroup};
 pub use members::{AddMember, ChangeRole, ListMembers, RemoveMember};
 pub use model::{
-    Description, Group, GroupChange, GroupName, GroupNamePrefix, GroupView, Member, NewGroup, NewMember, Role,
-    Visibility,
+    Description, Group, GroupChange, GroupName, GroupNameKey, GroupNamePrefix, GroupView, Member, NewGroup, NewMember,
+    Role, Visibility,
 };
 pub use policy::{Admission, Departure, Entry, Standing, heir};
 pub use ports::{GroupRepository, MemberRepository};

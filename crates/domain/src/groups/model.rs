@@ -3,11 +3,15 @@
 use crate::context::Timestamp;
 use crate::error::Invalid;
 use crate::ids::{GroupId, UserId};
-use crate::text::{at_most, case_folded, text_type, without_nul};
+use crate::text::{at_most, text_type, without_nul};
+use crate::unicode::{comparable_without_joiners, prefix_key, shortened, shown_name};
+
+/// The most characters of a group's name.
+const MOST: usize = 64;
 
 text_type!(
-    /// A group's name: 1 to 64 characters after trimming, no control characters, unique among live groups whatever
-    /// the case.
+    /// A group's name: 1 to 64 characters after trimming, none of them a control or hidden, unique among live groups
+    /// whatever the case and the normal form.
     GroupName
 );
 
@@ -15,24 +19,51 @@ impl GroupName {
     /// # Errors
     /// [`Invalid`] naming `field`.
     pub fn parse(field: &'static str, text: &str) -> Result<Self, Invalid> {
-        if text.chars().any(|c| c.is_control() && !c.is_whitespace()) {
-            return Err(Invalid::new(field, format!("{field} must not contain control characters")));
-        }
-        let text = text.trim();
-        if text.is_empty() || text.chars().any(char::is_control) {
-            return Err(Invalid::new(field, format!("{field} must not be blank or contain control characters")));
-        }
-        at_most(field, text, 64)?;
-        Ok(Self(text.to_owned()))
+        Ok(Self(shown_name(field, text, MOST)?.to_owned()))
     }
 
     /// The form that is unique and that lookups compare.
-    pub fn key(&self) -> String {
-        case_folded(&self.0)
+    pub fn key(&self) -> GroupNameKey {
+        GroupNameKey(comparable_without_joiners(&self.0))
+    }
+
+    /// The same with a number behind it, for one of two whose names have come to be the same.
+    #[must_use]
+    pub fn numbered(&self, number: u32) -> Self {
+        let number = format!(" ({number})");
+        let stem = shortened(&self.0, |stem| stem.chars().count() + number.len() <= MOST);
+        Self(format!("{}{number}", stem.trim_end()))
     }
 }
 
-/// The beginning of group names to list, whatever the case; no wildcards.
+/// What names of groups are compared by.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct GroupNameKey(String);
+
+impl GroupNameKey {
+    /// The most bytes of a name that is looked up: more than any name has, however it is spelled.
+    const MOST_BYTES: usize = 8 * 1024;
+
+    /// The key of the name that is meant by what somebody typed, whatever its case and its normal form; `None` where no group
+    /// can be called that.
+    pub fn looked_up(text: &str) -> Option<Self> {
+        let name = text.trim();
+        let fits = !name.is_empty() && name.len() <= Self::MOST_BYTES && !name.contains(char::is_control);
+        fits.then(|| Self(comparable_without_joiners(name)))
+    }
+
+    /// The key.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The key.
+    pub fn into_string(self) -> String {
+        self.0
+    }
+}
+
+/// The beginning of group names to list, whatever the case and the normal form; no wildcards.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GroupNamePrefix(String);
 
@@ -41,10 +72,10 @@ impl GroupNamePrefix {
     /// [`Invalid`] naming `q`.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         without_nul("q", text)?;
-        Ok(Self(case_folded(text)))
+        Ok(Self(prefix_key(text, comparable_without_joiners)))
     }
 
-    /// The folded prefix.
+    /// The key of the prefix.
     pub fn key(&self) -> &str {
         &self.0
     }
@@ -245,9 +276,50 @@ mod tests {
     fn names_are_trimmed_and_free_of_controls() {
         assert_eq!(GroupName::parse("name", " \tab  c ").unwrap().as_str(), "ab  c");
         assert!(GroupName::parse("name", &"🙂".repeat(64)).is_ok());
-        for bad in ["", " \t ", &"n".repeat(65), "a\nb", "a\u{1b}b", "a\u{7f}b", "a\u{90}b", "a\0", "\u{1}a"] {
+        for bad in [
+            "",
+            " \t ",
+            &"n".repeat(65),
+            "a\nb",
+            "a\u{1b}b",
+            "a\u{7f}b",
+            "a\u{90}b",
+            "a\0",
+            "\u{1}a",
+            "\u{200b}",
+            "a\u{202e}b",
+        ] {
             assert_eq!(GroupName::parse("group", bad).unwrap_err().field, "group", "{bad:?}");
         }
+    }
+
+    #[test]
+    fn a_group_is_looked_up_whatever_its_spelling() {
+        let key = |name: &str| GroupName::parse("name", name).unwrap().key();
+        for (name, typed) in [
+            ("Café", "cafe\u{301}"),
+            ("Cafe\u{301}", " CAFÉ "),
+            ("ﷺ".repeat(64).as_str(), &"صلى الله عليه وسلم".repeat(64)),
+            (&"ǖ".repeat(64), &"u\u{308}\u{304}".repeat(64)),
+            ("Team 👩\u{200d}💻", "team 👩💻"),
+            ("Ｔｅａ", "tea"),
+        ] {
+            assert_eq!(GroupNameKey::looked_up(typed), Some(key(name)), "{name}");
+        }
+        assert_ne!(GroupNameKey::looked_up("Te\u{200b}a"), Some(key("Tea")));
+        for nobody in ["", " ", "a\nb", "a\0", &"é".repeat(32 * 1024)] {
+            assert_eq!(GroupNameKey::looked_up(nobody), None);
+        }
+    }
+
+    #[test]
+    fn a_number_finds_room_behind_a_name() {
+        let numbered = |name: &str, number| GroupName::parse("name", name).unwrap().numbered(number);
+        assert_eq!(numbered("Tea", 2).as_str(), "Tea (2)");
+        assert_eq!(numbered(&"n".repeat(64), 10).as_str(), format!("{} (10)", "n".repeat(59)));
+        let family = "👩\u{200d}👩\u{200d}👧";
+        assert_eq!(numbered(&family.repeat(12), 2).as_str(), format!("{} (2)", family.repeat(12)));
+        assert_eq!(numbered(&format!("{}abcd", family.repeat(12)), 2).as_str(), format!("{} (2)", family.repeat(12)));
     }
 
     proptest! {

@@ -3,7 +3,7 @@
 //! Every call that acts decides by [`Standing`](super::Standing) inside its own transaction, and publishes its event
 //! after the commit, in the order of the commits of that conversation.
 
-use super::model::{Group, GroupChange, GroupName, GroupNamePrefix, GroupView, Member, NewGroup, NewMember, Role};
+use super::model::{Group, GroupChange, GroupNameKey, GroupNamePrefix, GroupView, Member, NewGroup, NewMember, Role};
 use crate::context::Timestamp;
 use crate::error::Result;
 use crate::ids::{GroupId, UserId};
@@ -24,8 +24,8 @@ pub trait GroupRepository: Send + Sync {
     /// The live group, if the viewer may see it.
     async fn find(&self, viewer: UserId, id: GroupId) -> Result<Option<GroupView>>;
 
-    /// The live group of that name, whatever the case, if the viewer may see it.
-    async fn find_by_name(&self, viewer: UserId, name: &GroupName) -> Result<Option<GroupView>>;
+    /// The live group of that name, whatever its spelling, if the viewer may see it.
+    async fn find_by_name(&self, viewer: UserId, name: &GroupNameKey) -> Result<Option<GroupView>>;
 
     /// Live groups the viewer is in and public ones, by name key, from after the group `after` on:
     /// one that the viewer may see, or a public one that was deleted meanwhile.

@@ -6,13 +6,14 @@ use crate::files::{File, NewFile};
 use crate::ids::{ConversationId, FileId, GroupId, MessageId, UserId};
 use crate::page::Limit;
 use crate::text::{at_most, text_type, without_nul};
+use crate::unicode::is_blank;
 use crate::users::Profile;
 
 /// The most characters of a message (`API.md`, Messages).
 const MOST_CHARACTERS: usize = 4096;
 
 text_type!(
-    /// The content of a text message: not blank, at most 4096 characters, kept exactly as sent.
+    /// The content of a text message: not blank (a reader sees something of it), at most 4096 characters, kept exactly as sent.
     Text
 );
 
@@ -20,7 +21,7 @@ impl Text {
     /// # Errors
     /// [`Invalid`] naming `content`.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
-        if text.chars().all(char::is_whitespace) {
+        if is_blank(text) {
             return Err(Invalid::new("content", "content must not be blank"));
         }
         Caption::parse(text).map(|caption| Self(caption.0))
@@ -409,7 +410,7 @@ mod tests {
         fn a_text_is_kept_as_it_is_or_refused(text in "(.|\\n|\\t| |🙂){0,50}|x{4090,4100}|🙂{4094,4098}") {
             match Text::parse(&text) {
                 Ok(kept) => prop_assert_eq!(kept.as_str(), &text),
-                Err(_) => prop_assert!(text.trim().is_empty() || text.contains('\0') || text.chars().count() > 4096),
+                Err(_) => prop_assert!(is_blank(&text) || text.contains('\0') || text.chars().count() > 4096),
             }
         }
     }

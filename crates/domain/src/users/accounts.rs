@@ -73,7 +73,7 @@ impl ShowUser {
     /// # Errors
     /// [`NotFound::User`], also for a text that can be no username.
     pub async fn by_name(&self, name: &str) -> Result<User> {
-        let Ok(name) = Username::parse("user", name) else { return NotFound::User.err() };
+        let Ok(name) = Username::looked_up("user", name) else { return NotFound::User.err() };
         Ok(self.users.find_by_name(&name).await?.ok_or(NotFound::User)?)
     }
 }

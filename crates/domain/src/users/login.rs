@@ -48,7 +48,7 @@ impl LogIn {
     /// # Errors
     /// [`Unauthenticated::InvalidCredentials`] for whatever does not fit; [`Unavailable`](crate::Unavailable).
     pub async fn prove(&self, username: &str, password: &str) -> Result<Proven> {
-        let credentials = match Username::parse("username", username) {
+        let credentials = match Username::looked_up("username", username) {
             Ok(name) => self.users.credentials_by_name(&name).await?,
             Err(_) => None,
         };

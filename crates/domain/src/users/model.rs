@@ -4,7 +4,10 @@ use super::password::PasswordHash;
 use crate::context::Timestamp;
 use crate::error::Invalid;
 use crate::ids::UserId;
-use crate::text::{at_most, case_folded, text_type, without_nul};
+use crate::text::{at_most, text_type, without_nul};
+use crate::unicode::{comparable, hides_something, prefix_key, shown_name};
+use idna::AsciiDenyList;
+use idna::uts46::{DnsLength, Hyphens, Uts46};
 
 /// How a deleted user is shown, as `username` and `display_name` alike. No username: it has a blank.
 pub const DELETED_USER: &str = "deleted user";
@@ -15,10 +18,13 @@ text_type!(
 );
 
 impl Username {
+    /// The most characters.
+    const MOST: usize = 32;
+
     /// # Errors
     /// [`Invalid`] naming `field`.
     pub fn parse(field: &'static str, text: &str) -> Result<Self, Invalid> {
-        let fits = (2..=32).contains(&text.len())
+        let fits = (2..=Self::MOST).contains(&text.len())
             && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'));
         if !fits {
             return Err(Invalid::new(field, format!("{field} must be 2 to 32 of A-Z a-z 0-9 _ . -")));
@@ -26,13 +32,33 @@ impl Username {
         Ok(Self(text.to_owned()))
     }
 
+    /// The name that is meant by what somebody typed: whatever its case and its normal form (`ａｄａ` is `ada`).
+    ///
+    /// # Errors
+    /// [`Invalid`] naming `field` where nobody can be called that.
+    pub fn looked_up(field: &'static str, text: &str) -> Result<Self, Invalid> {
+        // No longer than any name in characters of four bytes; normalizing what is longer would be for nothing.
+        if text.len() > 4 * Self::MOST {
+            return Self::parse(field, text);
+        }
+        Self::parse(field, text).or_else(|_| Self::parse(field, &comparable(text)))
+    }
+
     /// The form that is unique and that lookups compare.
     pub fn key(&self) -> String {
-        self.0.to_ascii_lowercase()
+        comparable(&self.0)
+    }
+
+    /// The same with a number behind it, for one of two whose names have come to be the same.
+    #[must_use]
+    pub fn numbered(&self, number: u32) -> Self {
+        let number = format!("-{number}");
+        let stem: String = self.0.chars().take(Self::MOST.saturating_sub(number.len())).collect();
+        Self(stem + &number)
     }
 }
 
-/// The beginning of usernames to list, whatever the case; no wildcards.
+/// The beginning of usernames to list, whatever the case and the normal form; no wildcards.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UsernamePrefix(String);
 
@@ -43,18 +69,18 @@ impl UsernamePrefix {
     /// [`Invalid`] naming `q`.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         without_nul("q", text)?;
-        Ok(Self(case_folded(text)))
+        Ok(Self(prefix_key(text, comparable)))
     }
 
-    /// The folded prefix.
+    /// The key of the prefix.
     pub fn key(&self) -> &str {
         &self.0
     }
 }
 
 text_type!(
-    /// An address, checked for form only: one `@` with something on both sides, a domain of labels, no blanks or
-    /// controls, at most 254 characters (RFC 5321's limit of a path less its brackets).
+    /// An address, checked for form only: one `@` with something on both sides, a domain that DNS can have (in letters of any
+    /// language, by IDNA), nothing blank or hidden, at most 254 characters (RFC 5321's limit of a path less its brackets).
     Email
 );
 
@@ -75,24 +101,33 @@ impl Email {
             && !local.starts_with('.')
             && !local.ends_with('.')
             && !local.contains("..");
-        let label_fits = |label: &str| {
-            !label.is_empty()
-                && label.len() <= 63
-                && !label.starts_with('-')
-                && !label.ends_with('-')
-                && label.chars().all(|c| c.is_alphanumeric() || c == '-')
-        };
-        if local_fits && domain.split('.').all(label_fits) { Ok(Self(text.to_owned())) } else { Err(malformed()) }
+        let fits = local_fits && !hides_something(text) && ascii_domain(domain).is_some();
+        if fits { Ok(Self(text.to_owned())) } else { Err(malformed()) }
     }
 
-    /// The form that is unique.
+    /// The form that is unique: the local part as names are compared, the domain as DNS knows it.
     pub fn key(&self) -> String {
-        case_folded(&self.0)
+        let Some((local, domain)) = self.0.rsplit_once('@') else { return comparable(&self.0) };
+        // One that was taken before domains were looked at may be none.
+        let domain = ascii_domain(domain).unwrap_or_else(|| comparable(domain));
+        format!("{}@{domain}", comparable(local))
+    }
+
+    /// A key for one of two whose addresses have come to be the same. No address has it.
+    pub fn numbered_key(&self, number: u32) -> String {
+        format!("{}#{number}", self.key())
     }
 }
 
+/// The domain in small ASCII letters, by IDNA; `None` where DNS can't have it.
+fn ascii_domain(domain: &str) -> Option<String> {
+    let ascii =
+        Uts46::new().to_ascii(domain.as_bytes(), AsciiDenyList::STD3, Hyphens::CheckFirstLast, DnsLength::Verify);
+    ascii.ok().map(std::borrow::Cow::into_owned)
+}
+
 text_type!(
-    /// What a user likes to be called: 1 to 64 characters after trimming, no control characters.
+    /// What a user likes to be called: 1 to 64 characters after trimming, none of them a control or hidden.
     DisplayName
 );
 
@@ -100,14 +135,7 @@ impl DisplayName {
     /// # Errors
     /// [`Invalid`] naming `display_name`.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
-        const FIELD: &str = "display_name";
-        without_nul(FIELD, text)?;
-        let text = text.trim();
-        at_most(FIELD, text, 64)?;
-        if text.is_empty() || text.chars().any(char::is_control) {
-            return Err(Invalid::new(FIELD, "display_name must not be blank or contain control characters"));
-        }
-        Ok(Self(text.to_owned()))
+        Ok(Self(shown_name("display_name", text, 64)?.to_owned()))
     }
 }
 
@@ -234,6 +262,55 @@ mod tests {
     }
 
     #[test]
+    fn a_name_is_looked_up_whatever_its_spelling() {
+        for (typed, key) in
+            [("Ada", "ada"), ("ａｄａ", "ada"), ("Ａ.Ｄ＿1", "a.d_1"), ("\u{212a}ai", "kai"), ("straße", "strasse")]
+        {
+            assert_eq!(Username::looked_up("to", typed).unwrap().key(), key);
+        }
+        assert!(Username::parse("to", "ａｄａ").is_err());
+        let long = "ａ".repeat(20_000);
+        for nobody in ["", "a", "a\u{200b}da", "ａ", "ada ", "é", "ısı", "a\0da", &"ａ".repeat(33), &long] {
+            assert_eq!(Username::looked_up("to", nobody).unwrap_err().field, "to", "{nobody:?}");
+        }
+        let name = Username::parse("username", &"x".repeat(32)).unwrap();
+        let numbered = name.numbered(12);
+        assert_eq!(Username::parse("username", numbered.as_str()).unwrap().as_str(), format!("{}-12", "x".repeat(29)));
+    }
+
+    #[test]
+    fn an_address_has_one_key_whatever_its_spelling() {
+        for spellings in [
+            &[
+                "a@exämple.org",
+                "A@EXÄMPLE.org",
+                "a@exa\u{308}mple.org",
+                "a@xn--exmple-cua.org",
+                "ａ@XN--EXMPLE-CUA.ORG",
+            ][..],
+            &["ü@b.org", "u\u{308}@b.org", "Ü@ｂ.org", "ü@b。org"],
+            &["a@straße.de", "a@xn--strae-oqa.de"],
+            &["a@strasse.de", "a@STRASSE.de"],
+        ] {
+            for spelling in spellings {
+                let key = |text: &str| Email::parse(text).unwrap().key();
+                assert_eq!(key(spelling), key(spellings[0]), "{spelling}");
+            }
+        }
+        let key = Email::restored("a@b.org".to_owned()).numbered_key(2);
+        assert!(Email::parse(&key).is_err(), "nobody else can have it");
+    }
+
+    #[test]
+    fn display_names_hide_nothing() {
+        assert_eq!(DisplayName::parse(" Ada 👩\u{200d}💻 ").unwrap().as_str(), "Ada 👩\u{200d}💻");
+        let long = "a".repeat(64 * 1024);
+        for bad in ["", " ", "\u{3164}", "\u{200b}", "a\u{202e}b", "a\u{200b}", "\u{feff}a", "a\nb", "a\0", &long] {
+            assert_eq!(DisplayName::parse(bad).unwrap_err().field, "display_name", "{bad:?}");
+        }
+    }
+
+    #[test]
     fn emails_are_checked_for_form() {
         let longest = format!("{}@{}.org", "l".repeat(64), vec!["d".repeat(60); 3].join("."));
         for good in
@@ -252,6 +329,14 @@ mod tests {
             "a@@b.org",
             "a@.org",
             "a@b..org",
+            "a@b.org.",
+            "a@-b.org",
+            "a@b_c.org",
+            "a@xn--a.org",
+            "a\u{200b}b@b.org",
+            "a@b\u{ad}c.org",
+            "a@b\u{200b}.org",
+            "\u{202e}a@b.org",
             &too_long,
         ] {
             assert!(Email::parse(bad).is_err(), "{bad}");

@@ -6,7 +6,7 @@ use crate::error::{Forbidden, Invalid, Result};
 use crate::files::FileQuota;
 use std::collections::HashSet;
 
-/// The usernames of `PARLANCE_ADMINS`, whatever their case.
+/// The usernames of `PARLANCE_ADMINS`, whatever their case and their normal form.
 #[derive(Debug, Clone, Default)]
 pub struct AdminNames(HashSet<String>);
 
@@ -14,7 +14,7 @@ impl AdminNames {
     /// # Errors
     /// [`Invalid`] where one is no username.
     pub fn parse<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<Self, Invalid> {
-        let keys = names.into_iter().map(|name| Username::parse("username", name).map(|name| name.key()));
+        let keys = names.into_iter().map(|name| Username::looked_up("username", name).map(|name| name.key()));
         keys.collect::<Result<_, _>>().map(Self)
     }
 

@@ -32,7 +32,7 @@ pub trait UserRepository: Send + Sync {
     /// The user, also a deleted one (its email gone, its names to be hidden by [`User::profile`]).
     async fn find(&self, id: UserId) -> Result<Option<User>>;
 
-    /// The living user of that name, whatever the case.
+    /// The living user of that name, whatever the case and the normal form.
     async fn find_by_name(&self, name: &Username) -> Result<Option<User>>;
 
     /// As [`UserRepository::find_by_name`], with the password's hash.

@@ -42,6 +42,7 @@ mod keeper;
 mod live;
 mod locks;
 mod members;
+mod names;
 mod nodes;
 mod pages;
 mod plans;

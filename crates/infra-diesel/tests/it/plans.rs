@@ -197,7 +197,7 @@ async fn use_everything(world: &World) {
     let tea = world.private_group("tea", ada, [bob]).await;
     let open = world.group(ada, "open", Visibility::Public).await;
     GroupRepository::find(&**world, ada, tea).await.unwrap();
-    GroupRepository::find_by_name(&**world, ada, &GroupName::parse("name", "tea").unwrap()).await.unwrap();
+    GroupRepository::find_by_name(&**world, ada, &GroupName::parse("name", "tea").unwrap().key()).await.unwrap();
     for prefix in [None, Some(GroupNamePrefix::parse("t").unwrap())] {
         for after in [None, Some(open)] {
             GroupRepository::list(&**world, ada, prefix.as_ref(), after, limit(10)).await.unwrap();

@@ -172,7 +172,7 @@ impl Call {
             Self::ListUsers(prefix, after, limit) => {
                 shown(UserRepository::list(store, Some(&prefix), after, limit).await)
             }
-            Self::FindGroup(viewer, name) => shown(GroupRepository::find_by_name(store, viewer, &name).await),
+            Self::FindGroup(viewer, name) => shown(GroupRepository::find_by_name(store, viewer, &name.key()).await),
             Self::ListGroups(viewer, prefix, after, limit) => {
                 shown(GroupRepository::list(store, viewer, Some(&prefix), after, limit).await)
             }

@@ -276,7 +276,7 @@ impl Model {
         views.sort_by_key(|view| (view.group.name.key(), view.group.id));
         views.retain(|view| {
             let key = view.group.name.key();
-            key.starts_with(prefix.key()) && Some((key, view.group.id)) > after
+            key.as_str().starts_with(prefix.key()) && Some((key, view.group.id)) > after
         });
         Ok(page(views, limit))
     }
