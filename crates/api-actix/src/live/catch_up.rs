@@ -131,7 +131,7 @@ mod tests {
         let (shard, link) = world.attach();
         let runs = actix_web::rt::spawn(Rc::clone(&shard).run());
         let (expires, public) = (std::time::Instant::now(), PublicUrl::default());
-        let visitor = Visitor { caller: world.caller.clone(), expires, since: Since::Now, public };
+        let visitor = Visitor { caller: world.caller, expires, since: Since::Now, public };
         catch_up(&world.app, &shard, link.connection(), &visitor).await.unwrap();
         runs.abort();
         link.connection().outbox.ended()

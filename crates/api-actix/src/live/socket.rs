@@ -58,7 +58,7 @@ pub async fn upgrade(
     }
     let (shard, link) = handshake::attach(&request, &visitor, Transport::WebSocket)?;
     let connection = link.connection().clone();
-    let (caller, public) = (visitor.caller.clone(), visitor.public.clone());
+    let (caller, public) = (visitor.caller, visitor.public.clone());
     let operator = Operator { app, limits, shard, connection, caller, public };
     actix_web::rt::spawn(converse(operator, Reader::new(payload.into_inner()), visitor));
     let mut response = handshake_response(request.head());
