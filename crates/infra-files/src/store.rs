@@ -172,15 +172,15 @@ impl Blobs {
 
     /// Removes what a failed write has left. Tells only the log where that fails too, or takes too long: the first error
     /// matters more.
-    async fn clear(&self, id: FileId, path: &Path, upload: Upload) {
-        let cleared = tokio::time::timeout(CLEARING, self.try_to_clear(id, path, upload)).await;
+    async fn clear(&self, id: FileId, upload: Upload) {
+        let cleared = tokio::time::timeout(CLEARING, self.try_to_clear(id, upload)).await;
         let cleared = cleared.unwrap_or_else(|late| Err(Error::internal(late)));
         if let Err(error) = cleared {
             tracing::warn!(file = %id, error = &error as &dyn std::error::Error, "an upload that failed left a blob behind");
         }
     }
 
-    async fn try_to_clear(&self, id: FileId, path: &Path, upload: Upload) -> Result<()> {
+    async fn try_to_clear(&self, id: FileId, upload: Upload) -> Result<()> {
         let mut cleared = Ok(());
         if let Some(mut parts) = upload.0 {
             cleared = match parts.abort().await {
@@ -189,17 +189,20 @@ impl Blobs {
                 aborted => aborted.map_err(fault),
             };
         }
-        cleared = cleared.and(self.remove(id).await);
-        if let Some(root) = &self.directory {
-            let unfinished = disk::unfinished(&root.path, path.as_ref());
-            let removed = tokio::task::spawn_blocking(move || std::fs::remove_file(unfinished)).await;
-            if let Ok(Err(error)) = removed
-                && error.kind() != ErrorKind::NotFound
-            {
-                cleared = cleared.and(Err(Error::internal(error)));
-            }
+        cleared.and(self.remove(id).await).and(self.remove_unfinished(id).await)
+    }
+
+    /// Removes what writing a blob has left that was cut off, for who knows that nobody is writing it.
+    ///
+    /// # Errors
+    /// Where it cannot be removed.
+    pub async fn remove_unfinished(&self, id: FileId) -> Result<()> {
+        let Some(root) = &self.directory else { return Ok(()) };
+        let unfinished = disk::unfinished(&root.path, path_of(id).as_ref());
+        match tokio::task::spawn_blocking(move || std::fs::remove_file(unfinished)).await {
+            Ok(Err(error)) if error.kind() != ErrorKind::NotFound => Err(Error::internal(error)),
+            _ => Ok(()),
         }
-        cleared
     }
 }
 
@@ -226,7 +229,7 @@ impl BlobStore for Blobs {
         let mut upload = Upload(None);
         let written = self.write(&path, &mut *source, &mut upload, most).await;
         if written.is_err() {
-            self.clear(id, &path, upload).await;
+            self.clear(id, upload).await;
         }
         // Wherever it was written to: nobody would find it.
         self.must_be_there().await?;

@@ -135,7 +135,8 @@ impl Leftover {
         if !blobs.is_empty() {
             let store = open_blobs(config).await?;
             for id in blobs {
-                store.remove(id).await.context("what an earlier restore has stored cannot be removed")?;
+                let removed = store.remove(id).await.and(store.remove_unfinished(id).await);
+                removed.context("what an earlier restore has stored cannot be removed")?;
             }
         }
         if let Some(secret) = Secret::found_in(&config.data_dir)?

@@ -182,7 +182,7 @@ async fn a_directory_for_uploads_that_goes_away_is_not_made_again() {
     std::fs::rename(&uploads, &away).unwrap();
     upload(&ada, 10).await.refused(503, None);
     ada.get(&url).await.refused(503, None);
-    server.anyone().get("/ready").await.refused(503, None);
+    soon("unreadiness", async { while server.anyone().get("/ready").await.status != 503 {} }).await;
     assert!(!uploads.exists());
     // An empty one in its place is another.
     std::fs::create_dir(&uploads).unwrap();
@@ -193,7 +193,8 @@ async fn a_directory_for_uploads_that_goes_away_is_not_made_again() {
     ada.send(&ada.id, "still here").await;
     std::fs::remove_dir(&uploads).unwrap();
     std::fs::rename(&away, &uploads).unwrap();
-    server.anyone().get("/ready").await.expect(200);
+    // An answer of `/ready` holds for some milliseconds.
+    soon("readiness", async { while server.anyone().get("/ready").await.status != 200 {} }).await;
     upload(&ada, 10).await.expect(201);
     assert_eq!(ada.get(&url).await.status, 200);
 }
