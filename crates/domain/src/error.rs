@@ -181,6 +181,18 @@ pub enum Conflict {
     /// The owner of a group that has others in it cannot go.
     #[error("the owner has to hand the group over first")]
     OwnerMustHandOver,
+    /// One owns as many groups that one made as are allowed.
+    #[error("no more groups can be made: delete one or hand one over first")]
+    TooManyGroupsMade,
+    /// One is in as many groups of one's own accord as are allowed.
+    #[error("no more groups can be joined: leave one first")]
+    TooManyGroupsJoined,
+    /// As many as are allowed are in groups because one added them.
+    #[error("no more members can be added: too many that one has added are still in their groups")]
+    TooManyAdded,
+    /// Others have added the user to as many groups as are allowed, or the caller has to as many as one may.
+    #[error("this user cannot be added to more groups by others")]
+    AddedTooOften,
     /// The owner's own role changes only by handing the group over.
     #[error("one's own role cannot be changed")]
     OwnRole,

@@ -70,6 +70,9 @@ pub enum Event {
     },
     /// An account was deleted; its sessions have ended.
     UserDeleted(UserId),
+    /// Each of the two has written to the other now: from here on they are told of each other's coming and going. Like that, it
+    /// reaches other nodes at most once.
+    Acquainted([UserId; 2]),
 }
 
 /// To whom an event is of interest, by what is known when it is given out.
@@ -83,7 +86,7 @@ pub enum Audience {
     MembersAmong(GroupId, [UserId; 2]),
     /// Everybody who is connected.
     Everybody,
-    /// Nobody is told: what it ends is cut off.
+    /// Nobody is told: what it ends is cut off, or others are told something else because of it.
     Nobody,
 }
 
@@ -139,7 +142,7 @@ impl Event {
             Self::MemberAdded(member) | Self::MemberUpdated(member) | Self::MemberRemoved(member) => {
                 Audience::Members(member.group)
             }
-            Self::SessionEnded { .. } | Self::UserDeleted(_) => Audience::Nobody,
+            Self::SessionEnded { .. } | Self::UserDeleted(_) | Self::Acquainted(_) => Audience::Nobody,
         }
     }
 
@@ -163,7 +166,7 @@ impl Event {
             Self::MemberAdded(member) | Self::MemberUpdated(member) | Self::MemberRemoved(member) => {
                 Some(member.group.conversation())
             }
-            Self::SessionEnded { .. } | Self::UserDeleted(_) => None,
+            Self::SessionEnded { .. } | Self::UserDeleted(_) | Self::Acquainted(_) => None,
         }
     }
 
@@ -365,6 +368,7 @@ mod tests {
             (Event::MemberAdded(member(2)), members),
             (Event::MemberRemoved(member(2)), members),
             (Event::UserDeleted(user(1)), [false; 6]),
+            (Event::Acquainted([user(1), user(2)]), [false; 6]),
         ] {
             let audience = event.audience();
             let who = [(1, true), (2, true), (3, true), (1, false), (2, false), (3, false)];

@@ -11,6 +11,7 @@ pub mod acting;
 pub mod admin;
 pub mod context;
 pub mod conversations;
+pub mod endings;
 pub mod error;
 pub mod events;
 pub mod export;

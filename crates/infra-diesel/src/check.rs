@@ -20,7 +20,7 @@ struct Line {
 }
 
 /// What must not be, and how to count it. Each is a sentence that is false of a healthy database.
-const FAULTS: [(&str, &str); 10] = [
+const FAULTS: [(&str, &str); 11] = [
     (
         "conversations whose counter is not the number of their newest change",
         "SELECT count(*) AS n FROM conversations c WHERE c.\"update\" <> \
@@ -66,6 +66,13 @@ const FAULTS: [(&str, &str); 10] = [
         "users whose files have other bytes than are counted",
         "SELECT count(*) AS n FROM (SELECT uploader_id, sum(size) AS bytes FROM files GROUP BY uploader_id) there \
          LEFT JOIN file_usage u ON u.user_id = there.uploader_id WHERE coalesce(u.bytes, 0) <> there.bytes",
+    ),
+    (
+        "memberships of accounts or groups that have ended, which nothing is going to remove",
+        "SELECT count(*) AS n FROM members m JOIN users u ON u.id = m.user_id \
+         JOIN conversations c ON c.id = m.conversation_id AND c.kind = 'group' \
+         WHERE (u.deleted_at IS NOT NULL OR c.deleted_at IS NOT NULL) \
+         AND NOT EXISTS (SELECT 1 FROM endings e WHERE e.id = u.id OR e.id = c.id)",
     ),
     ("numbers missing in the audit record", "SELECT coalesce(max(number), 0) - count(*) AS n FROM audit"),
 ];

@@ -190,6 +190,7 @@ impl ExportReader for Store {
             let rows: Vec<MemberOf> = members::table
                 .inner_join(conversations::table)
                 .filter(members::user_id.eq(Id::from(user)).and(members::conversation_id.gt(after)))
+                .filter(conversations::deleted_at.is_null())
                 .order(members::conversation_id)
                 .limit(MOST as i64 + 1)
                 .select((

@@ -4,11 +4,12 @@ use crate::Store;
 use crate::connection::AnyConnection;
 use crate::error::{DbError, DbResult, violates_unique};
 use crate::members::{NewMemberRow, end_group, insert_member, lock_group};
+use crate::quotas;
 use crate::rows::{GroupRow, find_group, find_role, role};
 use crate::schema::{conversations, members};
 use crate::sql_types::{Id, Time};
 use crate::text_range::upper_bound;
-use crate::users::hold_living;
+use crate::users::{find_living, lock_users};
 use async_trait::async_trait;
 use diesel::dsl::sql;
 use diesel::prelude::*;
@@ -33,6 +34,7 @@ struct NewGroupRow {
     roster_revision: i64,
     created_at: Time,
     updated_at: Time,
+    made_by: Id,
 }
 
 fn conflict(error: diesel::result::Error) -> DbError {
@@ -146,11 +148,14 @@ fn rename(conn: &mut AnyConnection, group: &Group, name: &GroupName) -> DbResult
 #[async_trait]
 impl GroupRepository for Store {
     async fn create(&self, group: NewGroup) -> Result<Group> {
+        let policy = self.policy();
         self.write(group.id.0, move |tx| {
+            lock_users(tx.conn, &[group.owner])?;
             // Deleted, maybe, since the token was looked at.
-            let Some(user) = hold_living(tx.conn, group.owner)? else {
+            let Some(user) = find_living(tx.conn, group.owner)? else {
                 return Ok(Unauthenticated::InvalidToken.err()?);
             };
+            quotas::may_make(tx.conn, &policy.groups, group.owner)?;
             let at = Time::from(group.at);
             let row = NewGroupRow {
                 id: group.id.into(),
@@ -163,6 +168,7 @@ impl GroupRepository for Store {
                 roster_revision: tx.revision,
                 created_at: at,
                 updated_at: at,
+                made_by: group.owner.into(),
             };
             diesel::insert_into(conversations::table).values(row).execute(tx.conn).map_err(conflict)?;
             let owner = NewMemberRow {
@@ -173,6 +179,7 @@ impl GroupRepository for Store {
                 joined_at: at,
                 updated_at: at,
                 joined_revision: tx.revision,
+                added_by: Some(group.owner.into()),
             };
             insert_member(tx.conn, &owner)?;
             tx.hold_new(group.id.conversation());
@@ -246,6 +253,7 @@ impl GroupRepository for Store {
             row.standing(role)?.may_change()?;
             let Some(mut group) = find_group(tx.conn, id)? else { return Ok(NotFound::Group.err()?) };
             let here = conversations::table.find(Id::from(id));
+            let change = change.clone().of(&group);
             if let Some(name) = &change.name {
                 rename(tx.conn, &group, name)?;
             }

@@ -3,12 +3,14 @@
 use crate::Store;
 use crate::connection::AnyConnection;
 use crate::error::DbResult;
+use crate::rows::{EACH_WROTE, find_direct};
 use crate::schema::{conversations, members, messages, users};
-use crate::sql_types::Id;
+use crate::sql_types::{Id, SqlId, Time};
 use async_trait::async_trait;
 use diesel::prelude::*;
+use diesel::sql_types::BigInt;
 use domain::events::{Head, Revision};
-use domain::live::{LiveReader, Missed, MissedIn, Roster};
+use domain::live::{Acquaintance, LiveReader, Missed, MissedIn, Roster};
 use domain::{ConversationId, GroupId, Result, UserId};
 
 fn group_and_head((id, update, changed, roster): (Id, i64, i64, i64)) -> (GroupId, Head) {
@@ -23,15 +25,17 @@ fn roster(conn: &mut AnyConnection, user: UserId, at: Revision) -> DbResult<Rost
         .select((conversations::id, conversations::update, conversations::revision, conversations::roster_revision))
         .load(conn)?;
     let pairs: Vec<(Option<Id>, Option<Id>)> = mine()
-        .filter(conversations::kind.eq("direct"))
+        .filter(conversations::kind.eq("direct").and(conversations::written_by.eq(EACH_WROTE)))
         .select((conversations::first_user, conversations::second_user))
         .load(conn)?;
     let others = pairs.into_iter().filter_map(|(first, second)| if first == Some(me) { second } else { first });
-    let contacts: Vec<Id> = users::table
-        .filter(users::id.eq_any(others.filter(|other| *other != me).collect::<Vec<_>>()))
-        .filter(users::deleted_at.is_null())
-        .select(users::id)
-        .load(conn)?;
+    let others: Vec<Id> = others.filter(|other| *other != me).collect();
+    let contacts: Vec<Id> = if others.is_empty() {
+        others
+    } else {
+        let living = users::table.filter(users::id.eq_any(others).and(users::deleted_at.is_null()));
+        living.select(users::id).load(conn)?
+    };
     Ok(Roster {
         groups: groups.into_iter().map(group_and_head).collect(),
         contacts: contacts.into_iter().map(Into::into).collect(),
@@ -58,6 +62,38 @@ pub fn last_before(conn: &mut AnyConnection, of: Id, since: Revision) -> DbResul
     Ok(unchanged.max(changed).unwrap_or(0))
 }
 
+/// A conversation, its counter, and the revisions of the last change of a message and of the roster.
+type Place = (Id, i64, i64, i64);
+
+/// Whether there is a living group that both are in.
+const SHARE_A_GROUP: &str = "
+SELECT count(*) AS n FROM (
+    SELECT 1 FROM members theirs
+    JOIN members mine ON mine.conversation_id = theirs.conversation_id AND mine.user_id = $1
+    JOIN conversations c ON c.id = theirs.conversation_id AND c.deleted_at IS NULL
+    WHERE theirs.user_id = $2 AND theirs.added_by IS NOT NULL
+    LIMIT 1
+) shared";
+
+#[derive(QueryableByName)]
+struct Count {
+    #[diesel(sql_type = BigInt)]
+    n: i64,
+}
+
+fn acquaintance(conn: &mut AnyConnection, one: UserId, other: UserId) -> DbResult<Acquaintance> {
+    let direct = find_direct(conn, one, other)?;
+    let each_wrote = direct.as_ref().is_some_and(|row| row.written_by == EACH_WROTE);
+    let conversation = direct.map(|row| row.id.into());
+    if each_wrote {
+        // Needs no look at their groups.
+        return Ok(Acquaintance { conversation, each_wrote, share_a_group: false });
+    }
+    let shared = diesel::sql_query(SHARE_A_GROUP).bind::<SqlId, _>(Id::from(one)).bind::<SqlId, _>(Id::from(other));
+    let share_a_group = shared.get_result::<Count>(conn)?.n > 0;
+    Ok(Acquaintance { conversation, each_wrote, share_a_group })
+}
+
 fn missed(conn: &mut AnyConnection, user: UserId, since: Revision, next: Revision) -> DbResult<Option<Missed>> {
     if since > next {
         return Ok(None);
@@ -65,16 +101,20 @@ fn missed(conn: &mut AnyConnection, user: UserId, since: Revision, next: Revisio
     let me = Id::from(user);
     let removed: Option<i64> = users::table.find(me).select(users::roster_revision).first(conn).optional()?;
     let columns = (conversations::id, conversations::update, conversations::revision, conversations::roster_revision);
-    let mut mine: Vec<(Id, i64, i64, i64)> = members::table
+    let changed: Vec<(Place, Option<Time>)> = members::table
         .inner_join(conversations::table)
-        .filter(members::user_id.eq(me).and(conversations::deleted_at.is_null()))
+        .filter(members::user_id.eq(me))
         .filter(conversations::revision.ge(since.0).or(conversations::roster_revision.ge(since.0)))
         .filter(conversations::kind.ne("broadcast"))
-        .select(columns)
+        .select((columns, conversations::deleted_at))
         .load(conn)?;
+    // Of a group that has ended, somebody is a member no more, though a row may say so for a while.
+    let (mine, ended): (Vec<_>, Vec<_>) = changed.into_iter().partition(|(_, deleted_at)| deleted_at.is_none());
+    let removed = removed.is_some_and(|revision| revision >= since.0)
+        || ended.iter().any(|((_, _, _, roster), _)| *roster >= since.0);
+    let mut mine: Vec<Place> = mine.into_iter().map(|(place, _)| place).collect();
     mine.push(conversations::table.find(Id::from(ConversationId::BROADCAST)).select(columns).first(conn)?);
-    let mut missed =
-        Missed { roster_changed: removed.is_some_and(|revision| revision >= since.0), conversations: Vec::new() };
+    let mut missed = Missed { roster_changed: removed, conversations: Vec::new() };
     for (id, update, revision, roster_revision) in mine {
         missed.roster_changed |= roster_revision >= since.0;
         if revision >= since.0 {
@@ -89,6 +129,10 @@ fn missed(conn: &mut AnyConnection, user: UserId, since: Revision, next: Revisio
 impl LiveReader for Store {
     async fn roster(&self, user: UserId) -> Result<Roster> {
         self.snapshot_and_horizon(Some(user), move |conn, (at, _)| roster(conn, user, at)).await
+    }
+
+    async fn acquaintance(&self, one: UserId, other: UserId) -> Result<Acquaintance> {
+        self.snapshot(move |conn| acquaintance(conn, one, other)).await
     }
 
     async fn missed(&self, user: UserId, since: Revision) -> Result<Option<Missed>> {

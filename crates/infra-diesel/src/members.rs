@@ -2,18 +2,20 @@
 
 use crate::Store;
 use crate::connection::AnyConnection;
+use crate::endings::group_ended;
 use crate::error::DbResult;
+use crate::quotas;
 use crate::rows::{
     ConversationRow, MemberRow, ProfileRow, find_access, find_group, find_profile, find_role, lock_conversation,
 };
 use crate::schema::{conversations, members, users};
 use crate::sql_types::{Id, Time};
-use crate::users::hold_living;
+use crate::users::{find_living, lock_users};
 use crate::writer::Tx;
 use async_trait::async_trait;
 use diesel::prelude::*;
 use domain::events::Event;
-use domain::groups::{Admission, Departure, Group, Member, MemberRepository, NewMember, Role};
+use domain::groups::{Admission, Departure, Group, Member, MemberRepository, NewMember, Role, heir};
 use domain::{GroupId, Limit, NotFound, Page, Result, Timestamp, Unauthenticated, UserId};
 
 /// A row of `members` to be.
@@ -28,6 +30,8 @@ pub struct NewMemberRow {
     pub updated_at: Time,
     /// Of the transaction: where a group without a message stands in one's list of conversations.
     pub joined_revision: i64,
+    /// Of a group: who takes the member in, possibly oneself.
+    pub added_by: Option<Id>,
 }
 
 /// Stores a member's row, nothing else.
@@ -36,12 +40,13 @@ pub fn insert_member(conn: &mut AnyConnection, member: &NewMemberRow) -> DbResul
     Ok(())
 }
 
-/// Takes somebody who is not in it, and is held ([`hold_living`]), into a live group. Everything up to the number
-/// `read_up_to` counts as seen. `revision` is the transaction's, and `mark` what it marks changes of the group's members with
-/// ([`Tx::roster_mark`]).
+/// Takes somebody who is not in it, and is locked ([`lock_users`]), into a live group; `by` whom, possibly oneself. Everything up
+/// to the number `read_up_to` counts as seen. `revision` is the transaction's, and `mark` what it marks changes of the group's
+/// members with ([`Tx::roster_mark`]).
 pub fn admit(
     conn: &mut AnyConnection,
     new: NewMember,
+    by: UserId,
     user: ProfileRow,
     read_up_to: i64,
     (revision, mark): (i64, i64),
@@ -56,6 +61,7 @@ pub fn admit(
         joined_at: at_row,
         updated_at: at_row,
         joined_revision: revision,
+        added_by: Some(by.into()),
     };
     insert_member(conn, &row)?;
     roster_changed(conn, new.group, 1, mark)?;
@@ -80,8 +86,40 @@ fn roster_changed(conn: &mut AnyConnection, group: GroupId, more: i64, mark: i64
     Ok(())
 }
 
-/// The member, if in the group.
+/// The member, if in the group: whose account has ended is in none.
 pub fn find_member(conn: &mut AnyConnection, group: GroupId, user: UserId) -> DbResult<Option<Member>> {
+    match find_living(conn, user)? {
+        Some(_) => any_member(conn, group, user),
+        None => Ok(None),
+    }
+}
+
+/// The oldest of the living others in each role: who may inherit is among them, however large the group.
+fn oldest_others(conn: &mut AnyConnection, group: GroupId, user: UserId) -> DbResult<Vec<Member>> {
+    let mut oldest = Vec::new();
+    for role in [Role::Admin, Role::Member] {
+        let found: Option<(MemberRow, ProfileRow)> = members::table
+            .inner_join(users::table)
+            .filter(members::conversation_id.eq(Id::from(group)).and(members::user_id.ne(Id::from(user))))
+            // Said, so that the index serves.
+            .filter(members::role.eq(role.as_str()).and(members::added_by.is_not_null()))
+            .filter(users::deleted_at.is_null())
+            .order((members::joined_at, members::user_id))
+            .select((MemberRow::as_select(), ProfileRow::as_select()))
+            .first(conn)
+            .optional()?;
+        oldest.extend(found.map(|(member, user)| member.into_member(&user)).transpose()?);
+    }
+    Ok(oldest)
+}
+
+/// Who inherits the group if the user goes, whose it is.
+pub fn heir_of(conn: &mut AnyConnection, group: GroupId, user: UserId) -> DbResult<Option<Member>> {
+    Ok(heir(&oldest_others(conn, group, user)?).cloned())
+}
+
+/// The member by the table, also one whose account has ended and who was not taken out yet.
+pub fn any_member(conn: &mut AnyConnection, group: GroupId, user: UserId) -> DbResult<Option<Member>> {
     let found: Option<(MemberRow, ProfileRow)> = members::table
         .inner_join(users::table)
         .filter(members::conversation_id.eq(Id::from(group)).and(members::user_id.eq(Id::from(user))))
@@ -98,23 +136,34 @@ pub fn set_role(tx: &mut Tx<'_>, member: Member, role: Role, at: Timestamp) -> D
         .execute(tx.conn)?;
     let mark = tx.roster_mark(member.group.conversation());
     roster_changed(tx.conn, member.group, 0, mark)?;
+    if role == Role::Owner {
+        // Not made by who owns it now: counts against nobody's quota.
+        let group = conversations::table.find(Id::from(member.group));
+        diesel::update(group).set(conversations::made_by.eq(None::<Id>)).execute(tx.conn)?;
+    }
     let member = Member { role, updated_at: at, ..member };
     tx.events.push(Event::MemberUpdated(member.clone()));
     Ok(member)
 }
 
-/// Takes a member out of a group that goes on.
+/// Takes a member out of a group that goes on, and takes note of it for when the member's live connections resume.
 pub fn dismiss(tx: &mut Tx<'_>, member: Member) -> DbResult<()> {
+    let gone = users::table.find(Id::from(member.user));
+    diesel::update(gone).set(users::roster_revision.eq(tx.revision)).execute(tx.conn)?;
+    take_out(tx, member)
+}
+
+/// Takes a member out of a group that goes on.
+pub fn take_out(tx: &mut Tx<'_>, member: Member) -> DbResult<()> {
     diesel::delete(members::table.find((Id::from(member.group), Id::from(member.user)))).execute(tx.conn)?;
     let mark = tx.roster_mark(member.group.conversation());
     roster_changed(tx.conn, member.group, -1, mark)?;
-    let gone = users::table.find(Id::from(member.user));
-    diesel::update(gone).set(users::roster_revision.eq(tx.revision)).execute(tx.conn)?;
     tx.events.push(Event::MemberRemoved(member));
     Ok(())
 }
 
-/// Ends a group: gone for everybody, its name free. Its messages stay in the database, out of everybody's reach.
+/// Ends a group: gone for everybody, its name free. Its messages stay in the database, out of everybody's reach; so do, for a
+/// while, the rows of its members where they are many.
 pub fn end_group(tx: &mut Tx<'_>, group: Group, at: Timestamp) -> DbResult<()> {
     let mark = tx.roster_mark(group.id.conversation());
     diesel::update(conversations::table.find(Id::from(group.id)))
@@ -124,11 +173,7 @@ pub fn end_group(tx: &mut Tx<'_>, group: Group, at: Timestamp) -> DbResult<()> {
             conversations::roster_revision.eq(mark),
         ))
         .execute(tx.conn)?;
-    let its_members = members::table.filter(members::conversation_id.eq(Id::from(group.id)));
-    diesel::update(users::table.filter(users::id.eq_any(its_members.select(members::user_id))))
-        .set(users::roster_revision.eq(tx.revision))
-        .execute(tx.conn)?;
-    diesel::delete(its_members).execute(tx.conn)?;
+    group_ended(tx, group.id)?;
     tx.events.push(Event::GroupDeleted(group));
     Ok(())
 }
@@ -147,11 +192,13 @@ pub fn lock_group(tx: &mut Tx<'_>, group: GroupId) -> DbResult<ConversationRow> 
 #[async_trait]
 impl MemberRepository for Store {
     async fn add(&self, actor: UserId, new: NewMember, at: Timestamp) -> Result<Member> {
+        let policy = self.policy();
         self.write(new.group.0, move |tx| {
             let group = lock_group(tx, new.group)?;
             let standing = group.standing(find_role(tx.conn, new.group.conversation(), actor)?)?;
             standing.may_read()?;
-            let Some(user) = hold_living(tx.conn, new.user)? else {
+            lock_users(tx.conn, &[actor, new.user])?;
+            let Some(user) = find_living(tx.conn, new.user)? else {
                 // Deleted since the token was looked at, if it is the caller.
                 let gone = if new.user == actor { Unauthenticated::InvalidToken.err() } else { NotFound::User.err() };
                 return Ok(gone?);
@@ -160,8 +207,13 @@ impl MemberRepository for Store {
             match (standing.may_add(actor, &new, present.as_ref().map(|member| member.role))?, present) {
                 (Admission::Unchanged, Some(member)) => Ok(member),
                 (Admission::Joins(_), _) | (Admission::Unchanged, None) => {
+                    if actor == new.user {
+                        quotas::may_join(tx.conn, &policy.groups, actor)?;
+                    } else {
+                        quotas::may_add(tx.conn, &policy.groups, actor, new.user)?;
+                    }
                     let mark = tx.roster_mark(new.group.conversation());
-                    let member = admit(tx.conn, new, user, group.update, (tx.revision, mark), at)?;
+                    let member = admit(tx.conn, new, actor, user, group.update, (tx.revision, mark), at)?;
                     tx.events.push(Event::MemberAdded(member.clone()));
                     Ok(member)
                 }
@@ -204,7 +256,9 @@ impl MemberRepository for Store {
             standing.may_read()?;
             let Some(member) = find_member(tx.conn, group, target)? else { return Ok(NotFound::Member.err()?) };
             let Some(whole) = find_group(tx.conn, group)? else { return Ok(NotFound::Group.err()?) };
-            match standing.may_remove(actor, target, member.role, whole.member_count)? {
+            // Those whose account has ended may be counted for a moment longer.
+            let alone = member.role == Role::Owner && heir_of(tx.conn, group, target)?.is_none();
+            match standing.may_remove(actor, target, member.role, if alone { 1 } else { whole.member_count })? {
                 Departure::Leaves => dismiss(tx, member),
                 Departure::EndsGroup => end_group(tx, whole, at),
             }
@@ -220,7 +274,7 @@ impl MemberRepository for Store {
             }
             let mut query = members::table
                 .inner_join(users::table)
-                .filter(members::conversation_id.eq(Id::from(group)))
+                .filter(members::conversation_id.eq(Id::from(group)).and(users::deleted_at.is_null()))
                 .select((MemberRow::as_select(), ProfileRow::as_select()))
                 .order(members::user_id)
                 .limit(limit.get() as i64 + 1)

@@ -62,6 +62,8 @@ fn past(conn: &mut AnyConnection, of: ConversationId, known: Known, among: &[Use
         Known::Before(revision) => (last_before(conn, row.id, revision)?, stands.roster >= revision),
     };
     let members = match (row.audience(), roster_changed) {
+        // Nobody is in a group that has ended, though rows may say so for a while.
+        (Audience::Members(_), true) if row.deleted_at.is_some() => Some(Vec::new()),
         (Audience::Members(_), true) => {
             let asked = among.iter().map(|user| Id::from(*user)).collect::<Vec<_>>();
             let inside = members::table.filter(members::conversation_id.eq(row.id).and(members::user_id.eq_any(asked)));

@@ -57,6 +57,7 @@ fn watermark(tx: &mut crate::writer::Tx<'_>, of: &ConversationRow, reader: Id, a
         joined_at: at,
         updated_at: at,
         joined_revision: tx.revision,
+        added_by: None,
     };
     insert_member(tx.conn, &row)?;
     Ok(0)

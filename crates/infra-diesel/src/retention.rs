@@ -24,6 +24,8 @@ use uuid::Uuid;
 const MESSAGES_AT_ONCE: usize = 50;
 /// How many files are withdrawn in one transaction.
 const FILES_AT_ONCE: i64 = 50;
+/// How many tombstones lose their file in one transaction.
+const TOMBSTONES_AT_ONCE: i64 = 200;
 /// How many conversations are looked at by one read.
 const CONVERSATIONS_AT_ONCE: i64 = 500;
 
@@ -118,18 +120,25 @@ fn withdraw(tx: &mut Tx<'_>, cutoff: Time, at: Timestamp) -> DbResult<Vec<Id>> {
     Ok(old)
 }
 
-fn forget(tx: &mut Tx<'_>, file: Id) -> DbResult<()> {
+/// Forgets a withdrawn file, or as many of the messages that carried it as one transaction may change. Says whether it is done.
+fn forget(tx: &mut Tx<'_>, file: Id) -> DbResult<bool> {
     let withdrawn = files::table.find(file).filter(files::deleted_at.is_not_null());
     let found: Option<(Id, i64)> = withdrawn.select((files::uploader_id, files::size)).first(tx.conn).optional()?;
-    let Some((uploader, size)) = found else { return Ok(()) };
+    let Some((uploader, size)) = found else { return Ok(true) };
+    hold_usage(tx.conn, vec![uploader])?;
     // Only tombstones are left of what carried it, and nobody sees their file.
-    let tombstones = messages::table.filter(messages::file_id.eq(file));
-    diesel::update(tombstones).set(messages::file_id.eq(None::<Id>)).execute(tx.conn)?;
+    let tombstones = messages::table.filter(messages::file_id.eq(file)).limit(TOMBSTONES_AT_ONCE);
+    let tombstones: Vec<Id> = tombstones.select(messages::id).load(tx.conn)?;
+    let first = messages::table.filter(messages::id.eq_any(&tombstones));
+    diesel::update(first).set(messages::file_id.eq(None::<Id>)).execute(tx.conn)?;
+    if tombstones.len() as i64 == TOMBSTONES_AT_ONCE {
+        return Ok(false);
+    }
     // Another node may have forgotten it meanwhile.
     if diesel::delete(files::table.find(file)).execute(tx.conn)? > 0 {
         give_room_back(tx.conn, uploader, size)?;
     }
-    Ok(())
+    Ok(true)
 }
 
 #[async_trait]
@@ -160,15 +169,11 @@ impl RetentionRepository for Store {
     }
 
     async fn forget_files(&self, files: Vec<FileId>) -> Result<()> {
-        self.write(Uuid::nil(), move |tx| {
-            let mut uploaders = Vec::new();
-            for file in &files {
-                let uploader = files::table.find(Id::from(*file)).select(files::uploader_id);
-                uploaders.extend(uploader.first::<Id>(tx.conn).optional()?);
-            }
-            hold_usage(tx.conn, uploaders)?;
-            files.iter().try_for_each(|file| forget(tx, (*file).into()))
-        })
-        .await
+        // Together, so that they share commits.
+        let forget_whole = async |file: FileId| {
+            while !self.write(Uuid::nil(), move |tx| forget(tx, file.into())).await? {}
+            Ok(())
+        };
+        futures_util::future::try_join_all(files.into_iter().map(forget_whole)).await.map(drop)
     }
 }

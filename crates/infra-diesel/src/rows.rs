@@ -109,9 +109,27 @@ pub struct ConversationRow {
     /// Of the transaction in which the newest message was sent, and which of that transaction it was.
     pub sent_revision: i64,
     pub sent_nth: i64,
+    /// Who of a direct conversation's two has ever written: 1 the first, 2 the second.
+    pub written_by: i64,
 }
 
+/// Both of a direct conversation's two have written in it.
+pub const EACH_WROTE: i64 = 3;
+
 impl ConversationRow {
+    /// Takes note that somebody writes in a direct conversation; says whether that is new, and whether by it each of two has written
+    /// to the other.
+    pub fn writes(&mut self, sender: Id) -> (bool, bool) {
+        let before = self.written_by;
+        for (user, bit) in [(self.first_user, 1), (self.second_user, 2)] {
+            if user == Some(sender) {
+                self.written_by |= bit;
+            }
+        }
+        let new = self.written_by != before;
+        (new, new && self.written_by == EACH_WROTE && self.first_user != self.second_user)
+    }
+
     /// Where it stands.
     pub fn head(&self) -> Head {
         Head { update: self.update, changed: Revision(self.revision), roster: Revision(self.roster_revision) }

@@ -61,11 +61,13 @@ table! {
         expired_up_to -> BigInt,
         sent_revision -> BigInt,
         sent_nth -> BigInt,
+        made_by -> Nullable<SqlId>,
+        written_by -> BigInt,
     }
 }
 
 table! {
-    use diesel::sql_types::{BigInt, Text};
+    use diesel::sql_types::{BigInt, Nullable, Text};
     use super::{SqlId, SqlTime};
     members (conversation_id, user_id) {
         conversation_id -> SqlId,
@@ -75,6 +77,7 @@ table! {
         joined_at -> SqlTime,
         updated_at -> SqlTime,
         joined_revision -> BigInt,
+        added_by -> Nullable<SqlId>,
     }
 }
 
@@ -149,6 +152,16 @@ table! {
     file_usage (user_id) {
         user_id -> SqlId,
         bytes -> BigInt,
+    }
+}
+
+table! {
+    use diesel::sql_types::{BigInt, Text};
+    use super::SqlId;
+    endings (id) {
+        id -> SqlId,
+        kind -> Text,
+        revision -> BigInt,
     }
 }
 

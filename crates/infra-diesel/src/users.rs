@@ -2,22 +2,20 @@
 
 use crate::Store;
 use crate::connection::AnyConnection;
+use crate::endings::account_ended;
 use crate::error::{DbError, DbResult, violates_unique};
-use crate::members::{dismiss, end_group, find_member, lock_group, set_role};
-use crate::rows::{MemberRow, ProfileRow, UserRow, find_group, find_profile};
-use crate::schema::{conversations, members, users};
+use crate::rows::{ProfileRow, UserRow, find_profile};
+use crate::schema::users;
 use crate::sessions::end_sessions;
 use crate::sql_types::{Id, Time};
 use crate::text_range::upper_bound;
-use crate::writer::Tx;
 use async_trait::async_trait;
 use diesel::prelude::*;
 use domain::events::Event;
-use domain::groups::{Member, Role, heir};
 use domain::users::{
     Credentials, NewUser, PasswordHash, ProfileChange, User, UserRepository, UserRole, Username, UsernamePrefix,
 };
-use domain::{Conflict, Forbidden, GroupId, Limit, NotFound, Page, Result, SessionId, Timestamp, UserId};
+use domain::{Conflict, Forbidden, Limit, NotFound, Page, Result, SessionId, Timestamp, UserId};
 
 #[derive(Insertable)]
 #[diesel(table_name = users, treat_none_as_default_value = false)]
@@ -81,11 +79,19 @@ pub fn has_password(conn: &mut AnyConnection, id: UserId, hash: Option<&Password
     Ok(stored.as_deref() == hash.map(|hash| hash.0.as_str()))
 }
 
-/// The living user, who cannot be deleted until the transaction ends: for whoever is to be in a group then.
-pub fn hold_living(conn: &mut AnyConnection, id: UserId) -> DbResult<Option<ProfileRow>> {
+/// Locks users in the order of their ids: nobody else deletes them, or counts what counts against their quotas, until the
+/// transaction ends. On SQLite it holds the one write lock already.
+pub fn lock_users(conn: &mut AnyConnection, ids: &[UserId]) -> DbResult<()> {
     if let AnyConnection::Postgres(conn) = conn {
-        users::table.find(Id::from(id)).select(users::id).for_share().first::<Id>(conn).optional()?;
+        let ids = ids.iter().map(|id| Id::from(*id)).collect::<Vec<_>>();
+        let locked = users::table.filter(users::id.eq_any(ids)).order(users::id).select(users::id);
+        locked.for_no_key_update().load::<Id>(conn)?;
     }
+    Ok(())
+}
+
+/// The living user. Where it is to be so at the end of the transaction, the user is to be locked.
+pub fn find_living(conn: &mut AnyConnection, id: UserId) -> DbResult<Option<ProfileRow>> {
     Ok(find_profile(conn, id)?.filter(|user| user.deleted_at.is_none()))
 }
 
@@ -137,42 +143,6 @@ fn conflict(error: diesel::result::Error) -> DbError {
 fn credentials(found: Option<(UserRow, Option<String>)>) -> DbResult<Option<Credentials>> {
     let Some((row, hash)) = found else { return Ok(None) };
     Ok(Some(Credentials { user: row.into_user()?, password: hash.map(PasswordHash) }))
-}
-
-/// Takes the user out of a group, which passes to the heir or ends.
-fn leave_for_good(tx: &mut Tx<'_>, user: UserId, group: GroupId, at: Timestamp) -> DbResult<()> {
-    lock_group(tx, group)?;
-    let Some(member) = find_member(tx.conn, group, user)? else { return Ok(()) };
-    if member.role == Role::Owner {
-        let candidates = oldest_others(tx.conn, group, user)?;
-        match heir(&candidates) {
-            Some(heir) => drop(set_role(tx, heir.clone(), Role::Owner, at)?),
-            None => {
-                return match find_group(tx.conn, group)? {
-                    Some(whole) => end_group(tx, whole, at),
-                    None => Ok(()),
-                };
-            }
-        }
-    }
-    dismiss(tx, member)
-}
-
-/// The oldest of the others in each role: who may inherit is among them, however large the group.
-fn oldest_others(conn: &mut AnyConnection, group: GroupId, user: UserId) -> DbResult<Vec<Member>> {
-    let mut oldest = Vec::new();
-    for role in [Role::Admin, Role::Member] {
-        let found: Option<(MemberRow, ProfileRow)> = members::table
-            .inner_join(users::table)
-            .filter(members::conversation_id.eq(Id::from(group)).and(members::user_id.ne(Id::from(user))))
-            .filter(members::role.eq(role.as_str()))
-            .order((members::joined_at, members::user_id))
-            .select((MemberRow::as_select(), ProfileRow::as_select()))
-            .first(conn)
-            .optional()?;
-        oldest.extend(found.map(|(member, user)| member.into_member(&user)).transpose()?);
-    }
-    Ok(oldest)
 }
 
 #[async_trait]
@@ -289,17 +259,7 @@ impl UserRepository for Store {
                     users::deleted_at.eq(Time::from(at)),
                 ))
                 .execute(tx.conn)?;
-            // In the order of their ids, as all who lock several conversations.
-            let groups: Vec<Id> = members::table
-                .inner_join(conversations::table)
-                .filter(members::user_id.eq(Id::from(id)))
-                .filter(conversations::kind.eq("group").and(conversations::deleted_at.is_null()))
-                .order(members::conversation_id)
-                .select(members::conversation_id)
-                .load(tx.conn)?;
-            for group in groups {
-                leave_for_good(tx, id, group.into(), at)?;
-            }
+            account_ended(tx, id)?;
             end_sessions(tx, id, None, at)?;
             tx.events.push(Event::UserDeleted(id));
             Ok(())

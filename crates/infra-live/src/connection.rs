@@ -2,10 +2,11 @@
 
 use crate::frame::{Dispatch, Frame};
 use crate::outbox::{End, Outbox};
+use crate::presence::Circle;
 use domain::events::Revision;
 use domain::{Caller, ConversationId, GroupId, SessionId, UserId};
-use std::cell::{Cell, Ref, RefCell};
-use std::collections::{HashMap, VecDeque};
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -56,8 +57,13 @@ pub struct Connection {
     /// By conversation, the last number that was replayed. The shard may be behind the database from which it was: what it
     /// gives out later can be older.
     replayed: RefCell<HashMap<ConversationId, i64>>,
-    pub(crate) groups: RefCell<Vec<GroupId>>,
-    pub(crate) contacts: RefCell<Vec<UserId>>,
+    /// The groups its user is in, and where it stands among the connections of each.
+    pub(crate) groups: RefCell<HashMap<GroupId, usize>>,
+    pub(crate) contacts: RefCell<HashSet<UserId>>,
+    /// Where it stands among all connections of its worker,
+    pub(crate) place: Cell<Option<usize>>,
+    /// and among those that join.
+    pub(crate) place_joining: Cell<Option<usize>>,
     heard: Cell<Instant>,
     pinged: Cell<Option<Instant>>,
     /// Something was sent since it was last heard of.
@@ -80,6 +86,8 @@ impl Connection {
             replayed: RefCell::default(),
             groups: RefCell::default(),
             contacts: RefCell::default(),
+            place: Cell::new(None),
+            place_joining: Cell::new(None),
             heard: Cell::new(now),
             pinged: Cell::new(None),
             sent: Cell::new(false),
@@ -87,9 +95,17 @@ impl Connection {
         }
     }
 
-    /// The groups its user is in.
-    pub fn groups(&self) -> Ref<'_, Vec<GroupId>> {
-        self.groups.borrow()
+    /// Whether its user is in the group, as far as it knows.
+    pub(crate) fn is_in(&self, group: GroupId) -> bool {
+        self.groups.borrow().contains_key(&group)
+    }
+
+    /// Whom the coming and going of its user concerns.
+    pub(crate) fn circle(&self) -> Circle {
+        Circle {
+            groups: self.groups.borrow().keys().copied().collect(),
+            contacts: self.contacts.borrow().iter().copied().collect(),
+        }
     }
 
     /// The client gave a sign of life.

@@ -16,6 +16,7 @@ mod members;
 mod outbox;
 mod presence;
 mod relay;
+mod roll;
 mod sessions;
 mod shard;
 mod telemetry;

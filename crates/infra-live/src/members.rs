@@ -3,9 +3,11 @@
 use crate::connection::Connection;
 use crate::hub::Hub;
 use crate::presence::Circle;
+use crate::roll::Roll;
 use domain::events::{Audience, Head, MembershipChange};
 use domain::{GroupId, UserId};
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
@@ -21,14 +23,16 @@ pub struct Absence {
 /// The connections of one worker, by what they are told of.
 pub struct Members {
     hub: Arc<Hub>,
-    pub all: Vec<Rc<Connection>>,
-    pub joining: Vec<Rc<Connection>>,
+    pub all: Roll,
+    /// They are told nothing yet, and hold what happens. Some may be among the members of groups already: only what they do
+    /// themselves takes them in or out.
+    pub joining: Roll,
     pub by_user: HashMap<UserId, Vec<Rc<Connection>>>,
     by_group: HashMap<GroupId, Vec<Rc<Connection>>>,
     pub absences: Vec<Absence>,
 }
 
-/// Takes a connection out of a list.
+/// Takes a connection out of a short list.
 pub fn remove(from: &mut Vec<Rc<Connection>>, connection: &Rc<Connection>) {
     if let Some(at) = from.iter().position(|other| Rc::ptr_eq(other, connection)) {
         from.swap_remove(at);
@@ -39,8 +43,8 @@ impl Members {
     pub fn new(hub: Arc<Hub>) -> Self {
         Self {
             hub,
-            all: Vec::new(),
-            joining: Vec::new(),
+            all: Roll::new(|connection| &connection.place),
+            joining: Roll::new(|connection| &connection.place_joining),
             by_user: HashMap::new(),
             by_group: HashMap::new(),
             absences: Vec::new(),
@@ -48,33 +52,32 @@ impl Members {
     }
 
     /// Whether the connection was not in the group before. It knows the group as it stands at `known`; `None` where it is told
-    /// of the group by what happens.
+    /// of the group by what happens. Costs the same however many groups it is in and members the group has.
     pub fn join(&mut self, group: GroupId, connection: &Rc<Connection>, known: Option<Head>) -> bool {
         let mut groups = connection.groups.borrow_mut();
-        if groups.contains(&group) {
-            return false;
-        }
-        groups.push(group);
+        let Entry::Vacant(place) = groups.entry(group) else { return false };
         let members = self.by_group.entry(group).or_default();
         if members.is_empty() {
             self.hub.watch_group(group, known);
         }
+        place.insert(members.len());
         members.push(Rc::clone(connection));
         true
     }
 
     /// Whether the connection was in the group before.
     pub fn leave(&mut self, group: GroupId, connection: &Rc<Connection>) -> bool {
-        connection.groups.borrow_mut().retain(|other| *other != group);
+        let Some(place) = connection.groups.borrow_mut().remove(&group) else { return false };
         let Some(members) = self.by_group.get_mut(&group) else { return false };
-        let before = members.len();
-        remove(members, connection);
-        let left = members.len() < before;
+        members.swap_remove(place);
+        if let Some(moved) = members.get(place) {
+            moved.groups.borrow_mut().insert(group, place);
+        }
         if members.is_empty() {
             self.by_group.remove(&group);
             self.hub.unwatch_group(group);
         }
-        left
+        true
     }
 
     pub fn of_user(&self, user: UserId) -> &[Rc<Connection>] {
@@ -85,6 +88,7 @@ impl Members {
         self.by_group.get(&group).map_or(&[], Vec::as_slice)
     }
 
+    /// Takes note of what happened, for all that do not learn of it by what they hold.
     pub fn change(&mut self, change: MembershipChange) {
         match change {
             MembershipChange::Joins(group, user) => {
@@ -96,17 +100,24 @@ impl Members {
             }
             MembershipChange::Leaves(group, user) => {
                 for connection in self.of_user(user).to_vec() {
-                    self.leave(group, &connection);
+                    if !connection.is_joining() {
+                        self.leave(group, &connection);
+                    }
                 }
             }
             MembershipChange::Ends(group) => {
-                let members = self.by_group.remove(&group).unwrap_or_default();
-                if !members.is_empty() {
-                    self.hub.unwatch_group(group);
-                }
+                let Some(members) = self.by_group.remove(&group) else { return };
+                let (joining, members): (Vec<_>, Vec<_>) = members.into_iter().partition(|member| member.is_joining());
                 for connection in members {
-                    connection.groups.borrow_mut().retain(|other| *other != group);
+                    connection.groups.borrow_mut().remove(&group);
                 }
+                if joining.is_empty() {
+                    return self.hub.unwatch_group(group);
+                }
+                for (place, connection) in joining.iter().enumerate() {
+                    connection.groups.borrow_mut().insert(group, place);
+                }
+                self.by_group.insert(group, joining);
             }
         }
     }
@@ -118,7 +129,7 @@ impl Members {
             Audience::Members(group) => self.of_group(group).iter().for_each(give),
             Audience::Users(users) => self.of_users(users).for_each(give),
             Audience::MembersAmong(group, users) => {
-                let inside = |connection: &&Rc<Connection>| connection.groups.borrow().contains(&group);
+                let inside = |connection: &&Rc<Connection>| connection.is_in(group);
                 self.of_users(users).filter(inside).for_each(give);
             }
             Audience::Nobody => {}

@@ -16,6 +16,25 @@ pub(crate) struct Announcement {
     pub contacts: Vec<UserId>,
 }
 
+/// How many groups and contacts are named to other nodes at once: in a packet that NATS takes.
+const MOST_NAMED: usize = 4_000;
+
+/// In parts that can be told one by one; one at least. Who is reached by two of them is told twice.
+pub(crate) fn in_parts(groups: &[GroupId], contacts: &[UserId]) -> Vec<Circle> {
+    let groups = groups.chunks(MOST_NAMED).map(|groups| Circle { groups: groups.to_vec(), contacts: Vec::new() });
+    let contacts = contacts.chunks(MOST_NAMED).map(|users| Circle { groups: Vec::new(), contacts: users.to_vec() });
+    let mut parts: Vec<Circle> = groups.chain(contacts).collect();
+    match &mut parts[..] {
+        [] => parts.push(Circle::default()),
+        [groups, contacts] if groups.groups.len() + contacts.contacts.len() <= MOST_NAMED => {
+            groups.contacts = std::mem::take(&mut contacts.contacts);
+            parts.truncate(1);
+        }
+        _ => {}
+    }
+    parts
+}
+
 /// Somebody who has come asks who is there.
 #[derive(Debug)]
 pub(crate) struct Question {
@@ -168,6 +187,19 @@ mod tests {
 
     const USER: UserId = UserId(Uuid::from_u128(1));
     const SESSION: SessionId = SessionId(Uuid::from_u128(2));
+
+    #[test]
+    fn a_large_circle_is_told_in_parts_that_leave_nobody_out() {
+        let groups = |count| (0..count).map(|n| GroupId(Uuid::from_u128(n))).collect::<Vec<_>>();
+        let users = |count| (0..count).map(|n| UserId(Uuid::from_u128(n))).collect::<Vec<_>>();
+        for (many, few, parts) in [(0, 0, 1), (3, 2, 1), (3_999, 1, 1), (4_000, 1, 2), (10_001, 4_001, 5)] {
+            let told = in_parts(&groups(many), &users(few));
+            assert_eq!(told.len(), parts, "{many} {few}");
+            assert!(told.iter().all(|part| part.groups.len() + part.contacts.len() <= MOST_NAMED));
+            assert_eq!(told.iter().flat_map(|part| part.groups.clone()).collect::<Vec<_>>(), groups(many));
+            assert_eq!(told.iter().flat_map(|part| part.contacts.clone()).collect::<Vec<_>>(), users(few));
+        }
+    }
 
     #[test]
     fn a_user_has_so_many_connections_at_the_most() {

@@ -6,11 +6,10 @@ use crate::hub::{Hub, Refused};
 use crate::line::ShardState;
 use crate::members::{Absence, Members, remove};
 use crate::outbox::End;
-use crate::presence::{Announcement, Circle, Question};
+use crate::presence::Circle;
 use bytes::Bytes;
-use domain::events::{Event, MembershipChange, Revision};
+use domain::events::{Event, Head, MembershipChange, Revision};
 use domain::live::Roster;
-use domain::messages::Place;
 use domain::{Caller, GroupId, SessionId, UserId};
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
@@ -29,9 +28,8 @@ const TICK: Duration = Duration::from_secs(1);
 const EVENTS_A_TURN: usize = 64;
 /// And after how many bytes of frames.
 const BYTES_A_TURN: usize = 256 * 1024;
-/// In groups with more connections than this on one worker nobody is told who comes.
-const MOST_FOR_PRESENCE: usize = 500;
-
+/// After how many groups, or contacts, of one that begins all others get their turn.
+const GROUPS_A_TURN: usize = 256;
 /// One worker's connections. Not to be sent to another thread.
 pub struct Shard {
     hub: Arc<Hub>,
@@ -99,8 +97,8 @@ impl Shard {
         let connection = Rc::new(Connection::new(caller, transport, expires, Instant::now()));
         connection.floor.set(Some(self.hub.begins()));
         let mut members = self.members.borrow_mut();
-        members.all.push(Rc::clone(&connection));
-        members.joining.push(Rc::clone(&connection));
+        members.all.add(&connection);
+        members.joining.add(&connection);
         members.by_user.entry(caller.user).or_default().push(Rc::clone(&connection));
         if self.hub.is_stopping() {
             // Too late for the word to all.
@@ -116,24 +114,29 @@ impl Shard {
     }
 
     /// From now on the connection, of a user who is in what `roster` says, is told what concerns it; what happened since it
-    /// was attached included. It gets it from [`Connection::go_live`] on.
-    pub fn begin(&self, connection: &Rc<Connection>, roster: Roster) {
+    /// was attached included. It gets it from [`Connection::go_live`] on. Costs in proportion to the roster, and gives the worker's
+    /// other connections their turn in between.
+    pub async fn begin(&self, connection: &Rc<Connection>, roster: Roster) {
         if connection.outbox.ended().is_some() {
             return;
         }
         self.hub.knows(connection.user, roster.at);
+        // It goes on holding what happens meanwhile, and is told nothing: what changed of its groups comes after what it knew.
+        for groups in roster.groups.chunks(GROUPS_A_TURN) {
+            self.join_all(connection, groups);
+            if groups.len() == GROUPS_A_TURN && !goes_on(connection).await {
+                return;
+            }
+        }
+        // Others may have been added already: who has come to be one since that was read.
+        for contacts in roster.contacts.chunks(GROUPS_A_TURN) {
+            connection.contacts.borrow_mut().extend(contacts);
+            if contacts.len() == GROUPS_A_TURN && !goes_on(connection).await {
+                return;
+            }
+        }
         let mut members = self.members.borrow_mut();
-        remove(&mut members.joining, connection);
-        for (group, head) in roster.groups {
-            members.join(group, connection, Some(head));
-        }
-        {
-            // Somebody may have begun to talk with the user since that was read.
-            let mut contacts = connection.contacts.borrow_mut();
-            let known = std::mem::replace(&mut *contacts, roster.contacts);
-            let new: Vec<_> = known.into_iter().filter(|contact| !contacts.contains(contact)).collect();
-            contacts.extend(new);
-        }
+        members.joining.remove(connection);
         for (dispatch, index) in connection.catch_up(roster.at) {
             let Some(item) = dispatch.items.get(index) else { continue };
             let event = match &item.notice {
@@ -151,8 +154,7 @@ impl Shard {
                     continue;
                 }
                 Notice::Resync(audience, _) => {
-                    let is_in = |group| connection.groups.borrow().contains(&group);
-                    if audience.includes(connection.user, is_in) {
+                    if audience.includes(connection.user, |group| connection.is_in(group)) {
                         item.frame(&*self.hub.framer).into_iter().for_each(|frame| connection.give(frame));
                     }
                     continue;
@@ -165,7 +167,7 @@ impl Shard {
             {
                 members.join(group, connection, None);
             }
-            let told = event.audience().includes(connection.user, |group| connection.groups.borrow().contains(&group));
+            let told = event.audience().includes(connection.user, |group| connection.is_in(group));
             if let Some(frame) = told.then(|| item.frame(&*self.hub.framer)).flatten() {
                 connection.give(frame);
             }
@@ -181,13 +183,20 @@ impl Shard {
         }
         drop(members);
         self.has_begun(connection);
-        let (groups, contacts) = (connection.groups.borrow().clone(), connection.contacts.borrow().clone());
+        let Circle { groups, contacts } = connection.circle();
         self.hub.appears(connection.user, groups, contacts);
+    }
+
+    fn join_all(&self, connection: &Rc<Connection>, groups: &[(GroupId, Head)]) {
+        let mut members = self.members.borrow_mut();
+        for (group, head) in groups {
+            members.join(*group, connection, Some(*head));
+        }
     }
 
     /// Who is there of those whose coming and going the connection is told of.
     pub async fn who_is_there(&self, connection: &Connection) -> HashSet<UserId> {
-        let (groups, contacts) = (connection.groups.borrow().clone(), connection.contacts.borrow().clone());
+        let Circle { groups, contacts } = connection.circle();
         self.hub.who_is_there(connection.user, groups, contacts).await
     }
 
@@ -201,20 +210,20 @@ impl Shard {
     fn detach(&self, connection: &Rc<Connection>) {
         self.has_begun(connection);
         let mut members = self.members.borrow_mut();
-        remove(&mut members.all, connection);
-        remove(&mut members.joining, connection);
+        members.all.remove(connection);
+        members.joining.remove(connection);
         if let Some(own) = members.by_user.get_mut(&connection.user) {
             remove(own, connection);
             if own.is_empty() {
                 members.by_user.remove(&connection.user);
             }
         }
-        let groups = connection.groups.take();
-        for group in &groups {
-            members.leave(*group, connection);
+        let circle = if connection.is_joining() { Circle::default() } else { connection.circle() };
+        let groups: Vec<_> = connection.groups.borrow().keys().copied().collect();
+        for group in groups {
+            members.leave(group, connection);
         }
         self.state.connections.fetch_sub(1, Ordering::SeqCst);
-        let circle = Circle { groups, contacts: connection.contacts.take() };
         if let Some((departure, circle)) = self.hub.depart(connection.user, connection.session, circle) {
             let until = Instant::now() + self.hub.options.absence;
             members.absences.push(Absence { until, departure, user: connection.user, circle });
@@ -230,8 +239,8 @@ impl Shard {
                         self.give(connection, item);
                     }
                 }),
-                Notice::Presence(announcement) => self.announce(item, announcement),
-                Notice::WhoIsThere(question) => self.answer(question),
+                Notice::Presence(announcement) => self.announce(item, announcement).await,
+                Notice::WhoIsThere(question) => self.answer(question).await,
                 Notice::There { user, .. } => {
                     self.members.borrow().of_user(*user).iter().for_each(|connection| self.give(connection, item));
                 }
@@ -267,17 +276,13 @@ impl Shard {
 
     fn give_event(&self, dispatch: &Arc<Dispatch>, index: usize, item: &Item, event: &Event) {
         let mut members = self.members.borrow_mut();
-        for connection in &members.joining {
+        for connection in members.joining.iter() {
             connection.hold(dispatch, index);
         }
         match event {
             Event::SessionEnded { user, session } => Self::sign_out(members.of_user(*user), Some(*session)),
             Event::UserDeleted(user) => Self::sign_out(members.of_user(*user), None),
-            Event::MessageCreated(message) if message.seq == 1 => {
-                if let Place::Direct { receiver } = message.place {
-                    self.acquaint(&members, message.sender.id, receiver);
-                }
-            }
+            Event::Acquainted([one, other]) => self.acquaint(&members, *one, *other),
             _ => {}
         }
         let change = event.membership_change();
@@ -301,7 +306,7 @@ impl Shard {
         let mut members = self.members.borrow_mut();
         members.joining.iter().for_each(|connection| connection.hold(dispatch, index));
         for connection in members.of_group(reload.group).to_vec() {
-            if reload.says(connection.user) == Some(false) {
+            if !connection.is_joining() && reload.says(connection.user) == Some(false) {
                 members.leave(reload.group, &connection);
                 self.give(&connection, item);
             }
@@ -323,13 +328,12 @@ impl Shard {
         }
     }
 
-    /// Two users have begun to talk. Each is told by where the other is connected that the other is there.
+    /// Two users have each written to the other. Each is told by where the other is connected that the other is there.
     fn acquaint(&self, members: &Members, one: UserId, other: UserId) {
         for (user, contact) in [(one, other), (other, one)] {
             for connection in members.of_user(user) {
-                let mut contacts = connection.contacts.borrow_mut();
-                if user != contact && !contacts.contains(&contact) {
-                    contacts.push(contact);
+                if user != contact {
+                    connection.contacts.borrow_mut().insert(contact);
                 }
             }
             if user != contact && !members.of_user(user).is_empty() {
@@ -338,53 +342,15 @@ impl Shard {
         }
     }
 
-    fn announce(&self, item: &Item, announcement: &Announcement) {
-        let Announcement { user, online, groups, contacts } = announcement;
-        // Who was told that somebody came is told of the going, though the group has grown meanwhile.
-        let most = if *online { MOST_FOR_PRESENCE } else { usize::MAX };
-        self.around(*user, groups, contacts, most, |connection| self.give(connection, item));
-    }
-
-    fn answer(&self, question: &Question) {
-        let Question { user, groups, contacts, answers } = question;
-        let mut there = Vec::new();
-        self.around(*user, groups, contacts, MOST_FOR_PRESENCE, |connection| there.push(connection.user));
-        // Who asked may be gone.
-        let _ = answers.send(there);
-    }
-
-    /// Calls `each` once for every connection of the others in these groups, those with more than `most` left out, and of
-    /// these contacts.
-    fn around(
-        &self,
-        user: UserId,
-        groups: &[GroupId],
-        contacts: &[UserId],
-        most: usize,
-        mut each: impl FnMut(&Rc<Connection>),
-    ) {
-        let this = self.announcements.get() + 1;
-        self.announcements.set(this);
-        let members = self.members.borrow();
-        let groups = groups.iter().map(|group| members.of_group(*group));
-        let groups = groups.filter(|members| members.len() <= most);
-        let contacts = contacts.iter().map(|user| members.of_user(*user));
-        for connection in groups.chain(contacts).flatten() {
-            if connection.user != user && connection.told.replace(this) != this {
-                each(connection);
-            }
-        }
-    }
-
     fn end_all(&self, reason: End) {
-        for connection in &self.members.borrow().all {
+        for connection in self.members.borrow().all.iter() {
             connection.outbox.end(reason);
         }
     }
 
     fn tick(&self, now: Instant) {
         let mut members = self.members.borrow_mut();
-        for connection in &members.all {
+        for connection in members.all.iter() {
             connection.tick(now, self.hub.options.heartbeat);
         }
         let gone: Vec<_> = members.absences.extract_if(.., |absence| absence.until <= now).collect();
@@ -393,6 +359,12 @@ impl Shard {
             self.hub.is_gone(departure, user, circle);
         }
     }
+}
+
+/// Gives the others their turn. Says whether the connection still begins: its client may have gone meanwhile.
+async fn goes_on(connection: &Connection) -> bool {
+    tokio::task::yield_now().await;
+    connection.outbox.ended().is_none()
 }
 
 /// A connection's place in its shard, given up when dropped.
@@ -415,5 +387,6 @@ impl Drop for Link {
     }
 }
 
+mod around;
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,7 @@
 //! The composition root: the only place where adapters meet.
 
 pub mod descriptors;
+mod endings;
 pub mod forgetting;
 mod listener;
 mod offline;
@@ -24,6 +25,7 @@ use actix_web::web;
 use anyhow::Context as _;
 use descriptors::Room;
 use domain::UserId;
+use domain::endings::FinishEndings;
 use domain::events::EventPublisher;
 use domain::live::LiveReader as _;
 use domain::retention::EnforceRetention;
@@ -69,6 +71,7 @@ pub struct Application {
     readiness: web::Data<Readiness>,
     upkeep: (KeepUp, Duration),
     forgetting: (ForgetSessions, Duration),
+    endings: FinishEndings,
 }
 
 impl Application {
@@ -103,9 +106,10 @@ impl Application {
         let upkeep = (upkeep_of(&config, &storage), config.upkeep_every);
         let forget = ForgetSessions { sessions: store.clone(), clock: config.clock.clone() };
         let forgetting = (forget, config.forget_sessions_every);
+        let endings = FinishEndings { endings: store.clone(), clock: config.clock.clone() };
         let readiness = web::Data::new(Readiness::new(Arc::clone(&store), Arc::clone(&storage.blobs)));
         let (server, address) = server::bind(config, storage, telemetry, &hub, readiness.clone())?;
-        Ok(Self { server, address, store, hub, relay, readiness, upkeep, forgetting })
+        Ok(Self { server, address, store, hub, relay, readiness, upkeep, forgetting, endings })
     }
 
     /// The port that was bound.
@@ -124,7 +128,8 @@ impl Application {
     /// # Errors
     /// Where signals cannot be waited for, or the server fails.
     pub async fn run_until_stopped(self) -> anyhow::Result<()> {
-        let Self { mut server, address, store, hub, relay, readiness, upkeep: (keeping, every), forgetting } = self;
+        let Self { mut server, address, store, hub, relay, readiness, upkeep: (keeping, every), forgetting, endings } =
+            self;
         // Whoever reads the line may send a signal at once.
         let stop = stop_signal()?;
         let mut stdout = std::io::stdout();
@@ -132,6 +137,7 @@ impl Application {
         let _ = writeln!(stdout, "listening on http://{address}").and_then(|()| stdout.flush());
         let upkeep = actix_web::rt::spawn(upkeep::keep_up(keeping, every));
         let forgetting = actix_web::rt::spawn(forgetting::keep_forgetting(forgetting.0, forgetting.1));
+        let endings = actix_web::rt::spawn(endings::keep_finishing(endings));
         let handle = server.handle();
         let served = tokio::select! {
             served = &mut server => served,
@@ -146,6 +152,7 @@ impl Application {
                 }
             }
         };
+        endings.abort();
         // Whatever step it was at is done or undone; the next start goes on.
         upkeep.abort();
         forgetting.abort();

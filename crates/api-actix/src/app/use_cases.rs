@@ -3,6 +3,7 @@
 use domain::acting::ActAs;
 use domain::admin::{AdminRepository, Administer, ListAccounts, ListAudit, SwitchAccount};
 use domain::conversations::{ConversationRepository, ListConversations};
+use domain::endings::{EndingRepository, FinishEndings};
 use domain::export::{ExportOwnData, ExportReader};
 use domain::files::{BlobStore, DownloadFile, FileRepository, StageUpload, StoreUpload};
 use domain::groups::{
@@ -52,6 +53,8 @@ pub struct Adapters {
     pub export: Arc<dyn ExportReader>,
     /// What live connections read.
     pub live: Arc<dyn LiveReader>,
+    /// Where accounts and groups end.
+    pub endings: Arc<dyn EndingRepository>,
     /// Slow hashes.
     pub hasher: Arc<dyn PasswordHasher>,
     /// The time.
@@ -82,6 +85,7 @@ impl Adapters {
             admin: store.clone(),
             export: store.clone(),
             live: store.clone(),
+            endings: store.clone(),
             blobs,
             hasher,
             clock,
@@ -153,12 +157,13 @@ impl UseCases {
             admin,
             export,
             live,
+            endings,
             hasher,
             clock,
             ids,
         } = adapters;
         let send_message = Arc::new(SendMessage { log: log.clone(), clock: clock.clone(), ids: ids.clone() });
-        let signal_typing = SignalTyping { users: users.clone(), groups: groups.clone(), messages: messages.clone() };
+        let signal_typing = SignalTyping { users: users.clone(), groups: groups.clone(), live: live.clone() };
         Self {
             act_as: ActAs { users: users.clone(), groups: groups.clone(), messages: messages.clone() },
             register_user: RegisterUser {
@@ -188,7 +193,12 @@ impl UseCases {
                 policy: policy.clone(),
                 clock: clock.clone(),
             },
-            delete_account: DeleteAccount { users, hasher, clock: clock.clone() },
+            delete_account: DeleteAccount {
+                users,
+                hasher,
+                clock: clock.clone(),
+                endings: FinishEndings { endings, clock: clock.clone() },
+            },
             authenticate: Authenticate { sessions: sessions.clone(), policy: policy.clone(), clock: clock.clone() },
             list_sessions: ListSessions { sessions: sessions.clone(), clock: clock.clone() },
             end_session: EndSession { sessions, clock: clock.clone() },

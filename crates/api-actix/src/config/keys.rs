@@ -57,6 +57,11 @@ keys! {
     RATE_UPLOADS = "PARLANCE_RATE_UPLOADS", "30/min", "files sent, for a user";
     RATE_REQUESTS = "PARLANCE_RATE_REQUESTS", "50/s:200", "all other requests, for a user, or for an address without a good token";
     RATE_FRAMES = "PARLANCE_RATE_FRAMES", "200/s:2000", "frames of WebSockets, of whatever kind, for a user; who sends more is cut off with 1008";
+    RATE_CONNECTS = "PARLANCE_RATE_CONNECTS", "10/s:100", "live connections begun, for a user; one of somebody in very many groups counts for several";
+    MAX_GROUPS_CREATED_PER_USER = "PARLANCE_MAX_GROUPS_CREATED_PER_USER", "1000", "living groups that a user has made and still owns";
+    MAX_GROUPS_PER_USER = "PARLANCE_MAX_GROUPS_PER_USER", "5000", "groups that a user has joined or made; and, counted apart, that others have added the user to";
+    MAX_MEMBERS_ADDED_PER_USER = "PARLANCE_MAX_MEMBERS_ADDED_PER_USER", "20000", "memberships that a user has made for others and that still are";
+    MAX_GROUPS_ADDED_PER_PAIR = "PARLANCE_MAX_GROUPS_ADDED_PER_PAIR", "200", "the same, of one and the same other user";
     MAX_CONNECTIONS = "PARLANCE_MAX_CONNECTIONS", "25000", "connections at once; further ones wait until one ends";
     MAX_CONNECTIONS_PER_ADDRESS = "PARLANCE_MAX_CONNECTIONS_PER_ADDRESS", "two fifths of PARLANCE_MAX_CONNECTIONS", "the same, of one IPv4 address or IPv6 /64 that is no trusted proxy's; further ones are answered 503";
     MAX_SOCKETS = "PARLANCE_MAX_SOCKETS", "20000", "WebSockets and event streams at once";

@@ -21,6 +21,7 @@ use crate::limits::{Limit, Rate, Rates};
 use anyhow::Context as _;
 use domain::Clock;
 use domain::files::{FileQuota, Reserve};
+use domain::groups::GroupQuotas;
 use domain::retention::Retention;
 use domain::users::{AdminNames, Broadcasters, ServerPolicy};
 use infra_files::Bucket;
@@ -193,7 +194,7 @@ impl Config {
                 text.parse().ok().filter(|bytes| *bytes > 0).ok_or_else(|| "must be a number of bytes".to_owned())
             })?,
             disk_reserve: source.read(keys::DISK_RESERVE, disk_reserve)?,
-            policy: ServerPolicy { admins, broadcasters, files },
+            policy: ServerPolicy { admins, broadcasters, files, groups: group_quotas(source)? },
             retention: source.read(keys::RETENTION_DAYS, retention)?,
             upkeep_every: app::upkeep::EVERY,
             forget_sessions_every: app::forgetting::EVERY,
@@ -277,6 +278,16 @@ fn working_directory() -> anyhow::Result<PathBuf> {
     std::env::current_dir().context("there is no working directory")
 }
 
+fn group_quotas(source: &Source) -> anyhow::Result<GroupQuotas> {
+    let quota = |key| source.read(key, |text| at_least_one(text).map(|most| most as u64));
+    Ok(GroupQuotas {
+        made: quota(keys::MAX_GROUPS_CREATED_PER_USER)?,
+        joined: quota(keys::MAX_GROUPS_PER_USER)?,
+        added: quota(keys::MAX_MEMBERS_ADDED_PER_USER)?,
+        added_of_one: quota(keys::MAX_GROUPS_ADDED_PER_PAIR)?,
+    })
+}
+
 fn retention(text: &str) -> Result<Option<Retention>, String> {
     match text {
         "off" => Ok(None),
@@ -348,6 +359,7 @@ fn rates(source: &Source) -> anyhow::Result<Rates> {
         (Limit::Uploads, keys::RATE_UPLOADS),
         (Limit::Requests, keys::RATE_REQUESTS),
         (Limit::Frames, keys::RATE_FRAMES),
+        (Limit::Connects, keys::RATE_CONNECTS),
     ] {
         rates = rates.with(limit, source.read(key, Rate::parse)?);
     }

@@ -8,6 +8,7 @@ const REQUEST: &[Limit] = &[Limit::Requests];
 const SEND: &[Limit] = &[Limit::Sends];
 const UPLOAD: &[Limit] = &[Limit::Uploads];
 const SEND_AND_UPLOAD: &[Limit] = &[Limit::Sends, Limit::Uploads];
+const CONNECT: &[Limit] = &[Limit::Connects];
 const SIGN_UP: &[Limit] = &[Limit::SignUps];
 
 /// What every frame of a WebSocket costs, be it a text, a part of one, or of the protocol's own. It is paid before the frame is
@@ -16,6 +17,8 @@ pub const FRAME: &[Limit] = &[Limit::Frames];
 /// What texts ask for, and what is paid for it besides the frame.
 pub const OPERATIONS: &[(&str, &[Limit])] =
     &[("send", SEND), ("seen", REQUEST), ("typing", REQUEST), ("ping", NOTHING)];
+/// How many groups and contacts a live connection may have for the price of one.
+const ROSTER_A_TOKEN: usize = 500;
 
 /// What a request to a resource is paid with, by its method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,11 +35,17 @@ impl Costs {
             "/messages/upload" => (SEND_AND_UPLOAD, REQUEST),
             "/upload" => (UPLOAD, REQUEST),
             "/signup" | "/users" => (SIGN_UP, REQUEST),
+            "/ws" | "/events" => (REQUEST, CONNECT),
             // Asked by whoever watches over the server: no request is one too many.
             "/health" | "/ready" | "/metrics" => (NOTHING, NOTHING),
             _ => (REQUEST, REQUEST),
         };
         Self { post, others }
+    }
+
+    /// What a live connection costs beside its request, by the groups and contacts of its user, which are all looked up for it.
+    pub fn of_roster(size: usize) -> usize {
+        size / ROSTER_A_TOKEN
     }
 
     /// Of a request with this method.
@@ -76,6 +85,8 @@ mod tests {
             ("post", "/upload"),
             ("post", "/signup"),
             ("post", "/users"),
+            ("get", "/ws"),
+            ("get", "/events"),
             ("get", "/health"),
             ("get", "/ready"),
             ("get", "/metrics"),

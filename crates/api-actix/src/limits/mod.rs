@@ -49,11 +49,13 @@ pub enum Limit {
     Requests,
     /// Frames of WebSockets, of whatever kind, for the user.
     Frames,
+    /// Live connections begun, for the user.
+    Connects,
 }
 
 impl Limit {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::FailedLoginsOfAccount,
         Self::FailedLoginsOfAddress,
         Self::LoginsOfAccount,
@@ -62,6 +64,7 @@ impl Limit {
         Self::Uploads,
         Self::Requests,
         Self::Frames,
+        Self::Connects,
     ];
 
     /// Its name among the metrics.
@@ -75,6 +78,7 @@ impl Limit {
             Self::Uploads => "uploads",
             Self::Requests => "requests",
             Self::Frames => "frames",
+            Self::Connects => "connects",
         }
     }
 
@@ -88,6 +92,7 @@ impl Limit {
             Self::Uploads => "uploads",
             Self::Requests => "requests",
             Self::Frames => "frames",
+            Self::Connects => "connections",
         }
     }
 }
@@ -210,6 +215,16 @@ impl<C: Clock> Limits<C> {
             }
         }
         Ok(())
+    }
+
+    /// Takes up to so many tokens of a limit, for what is under way already: who has not as many pays with what comes later.
+    pub fn charge(&self, limit: Limit, key: Key, tokens: usize) {
+        let Some(limiter) = self.limiter(limit) else { return };
+        for _ in 0..tokens {
+            if limiter.take(key).is_err() {
+                return;
+            }
+        }
     }
 
     /// Undoes [`Limits::take`].

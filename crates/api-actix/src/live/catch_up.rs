@@ -5,10 +5,11 @@ use super::frames;
 use super::handshake::Visitor;
 use crate::app::UseCases;
 use crate::http::public_url::PublicUrl;
+use crate::limits::{Costs, Key, Limit, Limits};
 use domain::events::Revision;
 use domain::live::{MissedIn, Resync, ResyncReason, Since};
 use domain::messages::ChangeEntry;
-use domain::{Caller, ConversationId, Error, Limit, Result, UserId};
+use domain::{Caller, ConversationId, Error, Result, UserId};
 use infra_live::{Connection, End, Frame, Shard};
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -59,7 +60,7 @@ impl Sequence<'_> {
 /// # Errors
 /// Faults of storage: the connection cannot go on.
 pub async fn catch_up(
-    app: &UseCases,
+    (app, limits): (&UseCases, &Limits),
     shard: &Shard,
     connection: &Rc<Connection>,
     Visitor { caller, since, public, .. }: &Visitor,
@@ -67,7 +68,10 @@ pub async fn catch_up(
     let since = *since;
     let plan = app.catch_up.execute(caller, since).await?;
     let now = plan.roster.at;
-    shard.begin(connection, plan.roster);
+    // Only now it is known what the connection costs: whoever connects again and again pays for it beforehand then.
+    let size = plan.roster.groups.len() + plan.roster.contacts.len();
+    limits.charge(Limit::Connects, Key::User(caller.user), Costs::of_roster(size));
+    shard.begin(connection, plan.roster).await;
     // The session may have ended after it was looked up and before the shard knew the connection: nobody ended this one then.
     // What the shard has known of since is told to it.
     match app.authenticate.execute(caller.session, caller.user).await {
@@ -103,7 +107,7 @@ pub async fn catch_up(
 
 /// Replays a conversation to its end, and gives the last number; `None` where the caller may not read it any more.
 async fn replay(app: &UseCases, caller: &Caller, missed: MissedIn, sequence: &mut Sequence<'_>) -> Result<Option<i64>> {
-    let page = Limit::of_list(Some(u64::from(Limit::MOST)))?;
+    let page = domain::Limit::of_list(Some(u64::from(domain::Limit::MOST)))?;
     let mut after = missed.after;
     loop {
         let changes = match app.list_changes.execute(caller, missed.conversation, after, page).await {
@@ -123,6 +127,7 @@ async fn replay(app: &UseCases, caller: &Caller, missed: MissedIn, sequence: &mu
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::Rates;
     use crate::live::testing::World;
     use infra_live::End;
 
@@ -130,9 +135,10 @@ mod tests {
     async fn end_of(world: &World) -> Option<End> {
         let (shard, link) = world.attach();
         let runs = actix_web::rt::spawn(Rc::clone(&shard).run());
+        let limits = Limits::new(&Rates::off());
         let (expires, public) = (std::time::Instant::now(), PublicUrl::default());
         let visitor = Visitor { caller: world.caller, expires, since: Since::Now, public };
-        catch_up(&world.app, &shard, link.connection(), &visitor).await.unwrap();
+        catch_up((&world.app, &limits), &shard, link.connection(), &visitor).await.unwrap();
         runs.abort();
         link.connection().outbox.ended()
     }

@@ -6,6 +6,7 @@ use super::handshake::{self, SinceQuery};
 use crate::app::UseCases;
 use crate::http::error::ApiError;
 use crate::http::openapi::Refused;
+use crate::limits::Limits;
 use crate::live::cursor::Cursor;
 use actix_web::body::{BodySize, MessageBody};
 use actix_web::http::{Method, StatusCode, header};
@@ -31,7 +32,11 @@ use std::task::{Context, Poll};
         Refused<403>,
     ),
 )]
-pub async fn events(app: web::Data<UseCases>, request: HttpRequest) -> Result<HttpResponse, ApiError> {
+pub async fn events(
+    app: web::Data<UseCases>,
+    limits: web::Data<Limits>,
+    request: HttpRequest,
+) -> Result<HttpResponse, ApiError> {
     let visitor = handshake::receive(&request, handshake::origins(&request)?).await?;
     let mut response = HttpResponse::build(StatusCode::OK);
     response.content_type("text/event-stream");
@@ -44,7 +49,7 @@ pub async fn events(app: web::Data<UseCases>, request: HttpRequest) -> Result<Ht
     let (shard, link) = handshake::attach(&request, &visitor, Transport::EventStream)?;
     let connection = link.connection().clone();
     actix_web::rt::spawn(async move {
-        if let Err(fault) = catch_up(&app, &shard, &connection, &visitor).await {
+        if let Err(fault) = catch_up((&app, &limits), &shard, &connection, &visitor).await {
             handshake::log(&fault);
             connection.outbox.close();
         }

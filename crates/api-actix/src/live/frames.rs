@@ -145,7 +145,7 @@ impl Framer for JsonFramer {
             Event::MemberAdded(new) => member("member.added", new),
             Event::MemberUpdated(changed) => member("member.updated", changed),
             Event::MemberRemoved(gone) => member("member.removed", gone),
-            Event::SessionEnded { .. } | Event::UserDeleted(_) => return None,
+            Event::SessionEnded { .. } | Event::UserDeleted(_) | Event::Acquainted(_) => return None,
         })
     }
 

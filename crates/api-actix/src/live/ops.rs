@@ -147,7 +147,10 @@ impl Operator {
         let hub = self.shard.hub();
         if hub.admits_typing(self.caller.user, to, Instant::now()) {
             let typing = self.app.signal_typing.execute(&self.caller, to).await;
-            hub.signal_typing(typing.inspect_err(|_| hub.withdraw_typing(self.caller.user, to))?);
+            // Strangers are told nothing, and who types is answered the same.
+            if let Some(typing) = typing.inspect_err(|_| hub.withdraw_typing(self.caller.user, to))? {
+                hub.signal_typing(typing);
+            }
         }
         Ok(Done::Unanswered)
     }

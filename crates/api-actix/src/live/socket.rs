@@ -77,7 +77,8 @@ pub async fn upgrade(
 async fn converse(operator: Operator, mut reader: Reader, visitor: Visitor) {
     let connection = &operator.connection;
     // Boxed: what only the beginning needs is not kept by every idle connection.
-    let begun = Box::pin(catch_up(&operator.app, &operator.shard, connection, &visitor)).await;
+    let limited = (&**operator.app, &**operator.limits);
+    let begun = Box::pin(catch_up(limited, &operator.shard, connection, &visitor)).await;
     drop(visitor);
     if let Err(fault) = begun {
         handshake::log(&fault);

@@ -90,9 +90,11 @@ async fn two_people_talk_in_their_browsers() {
     ada.until("document.querySelector('.message.own .tick[data-seen=true]')").await;
 
     // Writing shows while it lasts, and the answer when it is there.
-    futures_util::join!(bob.write(COMPOSER, "an ans"), ada.shows(".subtitle", "typing…"));
+    say(&bob, "an").await;
+    ada.shows(".message.theirs .prose", "an").await;
+    futures_util::join!(bob.write(COMPOSER, "ans"), ada.shows(".subtitle", "typing…"));
     bob.write(COMPOSER, &format!("wer{ENTER}")).await;
-    ada.shows(".message.theirs .prose", "an answer").await;
+    ada.shows(".message.theirs .prose", "answer").await;
 
     // An edit and a deletion reach the other side.
     say(&ada, "a mistake").await;
@@ -105,7 +107,7 @@ async fn two_people_talk_in_their_browsers() {
     choose(&ada, "Delete").await;
     ada.click("dialog .danger").await;
     bob.until("![...document.querySelectorAll('.prose')].some((one) => one.innerText === 'nonsense')").await;
-    assert_eq!(texts(&bob).await, json!([markup, "an answer", "no mistake"]));
+    assert_eq!(texts(&bob).await, json!([markup, "an", "answer", "no mistake"]));
 
     // A session that is ended elsewhere ends here, and nothing was against the page's policy.
     for browser in [&ada, &bob] {

@@ -1,6 +1,7 @@
 //! `/groups`.
 
 use crate::harness::{NOWHERE, Server, ids};
+use domain::groups::GroupQuotas;
 use serde_json::{Value, json};
 
 #[actix_web::test]
@@ -152,4 +153,48 @@ async fn a_private_group_is_no_place_in_the_list_of_who_is_not_in_it() {
     assert_eq!(ada.get(&path).await.expect(200).as_array().unwrap().len(), 1);
     bob.get(&path).await.refused(404, None);
     bob.get(&format!("/groups?after={NOWHERE}")).await.refused(404, None);
+}
+
+#[actix_web::test]
+async fn what_a_group_has_already_is_no_change() {
+    let server = Server::start().await;
+    let ada = server.user("ada").await;
+    let body = json!({ "name": "ours", "description": "about", "visibility": "public" });
+    let made = ada.post("/groups", body.clone()).await.expect(201);
+    let path = format!("/groups/{}", made["id"].as_str().unwrap());
+    let mut socket = crate::live::client::Socket::open(&ada).await;
+    for same in [body, json!({}), json!({ "name": "ours" })] {
+        assert_eq!(ada.put(&path, same).await.expect(200), made);
+    }
+    let changed = ada.put(&path, json!({ "name": "OURS", "description": "about" })).await.expect(200);
+    assert_ne!(changed["updated_at"], made["updated_at"]);
+    let frame = socket.next().await;
+    assert_eq!((&frame["event"], &frame["data"]["name"]), (&json!("group.updated"), &json!("OURS")));
+    assert_eq!(frame["data"].get("role"), None);
+}
+
+#[actix_web::test]
+async fn there_are_quotas_of_groups_which_are_told_as_conflicts() {
+    let server = Server::with(|config| {
+        config.policy.groups = GroupQuotas { made: 2, joined: 2, added: 9, added_of_one: 1 };
+    })
+    .await;
+    let (ada, bob) = (server.user("ada").await, server.user("bob").await);
+    let first = ada.group("1", "public").await;
+    let second = ada.group("2", "public").await;
+    for (path, body) in [("/groups", json!({ "name": "3" })), ("/group/create", json!({ "group": "3" }))] {
+        assert_eq!(ada.post(path, body).await.refused(409, None)["code"], "conflict");
+    }
+    // One adder's share of another, and what the other does oneself.
+    ada.add(&first, &bob, "member").await;
+    let added = json!({ "user_id": bob.id });
+    ada.post(&format!("/groups/{second}/members"), added.clone()).await.refused(409, None);
+    bob.post("/group/send", json!({ "group": "2", "content": "joins" })).await.expect(200);
+    bob.group("mine", "private").await;
+    let eve = server.user("eve").await;
+    let third = eve.group("eve's", "public").await;
+    bob.post(&format!("/groups/{third}/members"), added).await.refused(409, None);
+    bob.post("/messages", json!({ "group_id": third, "content": "x" })).await.refused(409, None);
+    bob.post(&format!("/groups/{second}/leave"), json!({})).await.expect(204);
+    bob.post("/messages", json!({ "group_id": third, "content": "x" })).await.expect(201);
 }

@@ -223,6 +223,18 @@ pub struct GroupChange {
     pub visibility: Option<Visibility>,
 }
 
+impl GroupChange {
+    /// What of it would change the group: a value that the group has already is no change.
+    #[must_use]
+    pub fn of(self, group: &Group) -> Self {
+        Self {
+            name: self.name.filter(|name| *name != group.name),
+            description: self.description.filter(|description| *description != group.description),
+            visibility: self.visibility.filter(|visibility| *visibility != group.visibility),
+        }
+    }
+}
+
 /// Somebody in a group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Member {
@@ -320,6 +332,30 @@ mod tests {
         let family = "👩\u{200d}👩\u{200d}👧";
         assert_eq!(numbered(&family.repeat(12), 2).as_str(), format!("{} (2)", family.repeat(12)));
         assert_eq!(numbered(&format!("{}abcd", family.repeat(12)), 2).as_str(), format!("{} (2)", family.repeat(12)));
+    }
+
+    #[test]
+    fn what_a_group_has_already_is_no_change() {
+        let at = Timestamp::from_micros(0).unwrap();
+        let group = Group {
+            id: GroupId(uuid::Uuid::nil()),
+            name: GroupName::parse("name", "Tea").unwrap(),
+            description: Description::none(),
+            visibility: Visibility::Public,
+            member_count: 1,
+            created_at: at,
+            updated_at: at,
+        };
+        let same = GroupChange {
+            name: Some(group.name.clone()),
+            description: Some(Description::none()),
+            visibility: Some(Visibility::Public),
+        };
+        assert_eq!(same.clone().of(&group), GroupChange::default());
+        // The same to look it up by, but not as it is shown.
+        let name = Some(GroupName::parse("name", "tea").unwrap());
+        let other_case = GroupChange { name: name.clone(), ..same };
+        assert_eq!(other_case.of(&group), GroupChange { name, ..GroupChange::default() });
     }
 
     proptest! {

@@ -141,6 +141,70 @@ impl Standing {
     }
 }
 
+/// How many groups users may make, join and take others into.
+///
+/// Whoever makes a membership pays for it: what one is added to by others leaves one's own quota of joining alone, and of
+/// what others may add one to, each of them has a share only. So nobody can fill up another's groups, and no one alone keeps
+/// others from adding a user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GroupQuotas {
+    /// Living groups that a user made and still owns.
+    pub made: u64,
+    /// Groups that a user is in of one's own accord; and, counted apart, that others have added one to.
+    pub joined: u64,
+    /// Memberships of others that a user has made and that still are.
+    pub added: u64,
+    /// The same, of one and the same other user.
+    pub added_of_one: u64,
+}
+
+impl Default for GroupQuotas {
+    fn default() -> Self {
+        Self { made: 1_000, joined: 5_000, added: 20_000, added_of_one: 200 }
+    }
+}
+
+/// What counts where somebody is to be added by another. Each is counted as far as its quota reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct AddedSoFar {
+    /// Memberships of others that the one who adds has made.
+    pub by_actor: u64,
+    /// The same, of the one who is to be added.
+    pub of_target_by_actor: u64,
+    /// Memberships of the one who is to be added that any others have made.
+    pub of_target: u64,
+}
+
+impl GroupQuotas {
+    /// Whether somebody may make a further group who owns `made` and is in `joined` of one's own accord.
+    ///
+    /// # Errors
+    /// [`Conflict::TooManyGroupsMade`], [`Conflict::TooManyGroupsJoined`].
+    pub fn may_make(&self, made: u64, joined: u64) -> Result<()> {
+        if made >= self.made { Conflict::TooManyGroupsMade.err() } else { self.may_join(joined) }
+    }
+
+    /// Whether somebody may join a further group who is in `joined` of one's own accord.
+    ///
+    /// # Errors
+    /// [`Conflict::TooManyGroupsJoined`].
+    pub fn may_join(&self, joined: u64) -> Result<()> {
+        if joined >= self.joined { Conflict::TooManyGroupsJoined.err() } else { Ok(()) }
+    }
+
+    /// Whether somebody may be added by another.
+    ///
+    /// # Errors
+    /// [`Conflict::TooManyAdded`], [`Conflict::AddedTooOften`].
+    pub fn may_be_added(&self, so_far: AddedSoFar) -> Result<()> {
+        if so_far.by_actor >= self.added {
+            return Conflict::TooManyAdded.err();
+        }
+        let too_often = so_far.of_target_by_actor >= self.added_of_one || so_far.of_target >= self.joined;
+        if too_often { Conflict::AddedTooOften.err() } else { Ok(()) }
+    }
+}
+
 /// Who inherits a group whose owner's account ends: the oldest admin, else the oldest member (by joining, then by id).
 /// `None` where nobody is left.
 pub fn heir<'a>(others: impl IntoIterator<Item = &'a Member>) -> Option<&'a Member> {
@@ -203,6 +267,30 @@ mod tests {
         assert_eq!(kind(columns[2].may_remove(ME, ME, Member, 3)), "yes");
         assert_eq!(kind(columns[0].may_remove(ME, ME, Owner, 2)), "409");
         assert_eq!(columns[0].may_remove(ME, ME, Owner, 1).unwrap(), Departure::EndsGroup);
+    }
+
+    #[test]
+    fn quotas_hold_from_the_first_too_many_on() {
+        let quotas = GroupQuotas { made: 2, joined: 3, added: 5, added_of_one: 2 };
+        let told = |outcome: Result<()>| match outcome {
+            Ok(()) => None,
+            Err(Error::Conflict(conflict)) => Some(conflict),
+            Err(other) => panic!("{other}"),
+        };
+        assert_eq!(told(quotas.may_make(1, 2)), None);
+        assert_eq!(told(quotas.may_make(2, 2)), Some(Conflict::TooManyGroupsMade));
+        assert_eq!(told(quotas.may_make(1, 3)), Some(Conflict::TooManyGroupsJoined));
+        assert_eq!(told(quotas.may_join(2)), None);
+        assert_eq!(told(quotas.may_join(3)), Some(Conflict::TooManyGroupsJoined));
+        for (by_actor, of_target_by_actor, of_target, expected) in [
+            (4, 1, 2, None),
+            (5, 0, 0, Some(Conflict::TooManyAdded)),
+            (4, 2, 2, Some(Conflict::AddedTooOften)),
+            (4, 0, 3, Some(Conflict::AddedTooOften)),
+        ] {
+            let so_far = AddedSoFar { by_actor, of_target_by_actor, of_target };
+            assert_eq!(told(quotas.may_be_added(so_far)), expected, "{so_far:?}");
+        }
     }
 
     #[test]

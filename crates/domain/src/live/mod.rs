@@ -1,10 +1,12 @@
 //! Live connections: catching up with what was missed, and what is told but kept nowhere.
 
+mod acquaintance;
 mod catch_up;
 mod nodes;
 mod ports;
 mod typing;
 
+pub use acquaintance::Acquaintance;
 pub use catch_up::{CatchUp, CatchUpPlan, Resync, ResyncReason, Since};
 #[cfg(feature = "mocks")]
 pub use nodes::MockNodeReader;

@@ -1,5 +1,6 @@
 //! What a live connection needs of storage: in which groups its user is, and what it missed while it was away.
 
+use super::acquaintance::Acquaintance;
 use crate::error::Result;
 use crate::events::{Head, Revision};
 use crate::ids::{ConversationId, GroupId, UserId};
@@ -10,7 +11,7 @@ use async_trait::async_trait;
 pub struct Roster {
     /// The groups, and where each stands.
     pub groups: Vec<(GroupId, Head)>,
-    /// The other users of one's direct conversations, living ones.
+    /// Living users who have written to this one and been written to ([`Acquaintance::each_wrote`]).
     pub contacts: Vec<UserId>,
     /// The moment: everything committed later has this revision or a greater one.
     pub at: Revision,
@@ -42,6 +43,9 @@ pub struct Missed {
 pub trait LiveReader: Send + Sync {
     /// The user's groups and contacts, and the moment that this was so.
     async fn roster(&self, user: UserId) -> Result<Roster>;
+
+    /// How two users stand to each other.
+    async fn acquaintance(&self, one: UserId, other: UserId) -> Result<Acquaintance>;
 
     /// What the user missed from `since` on: nothing committed then or later may be left out, something older may be in.
     /// `None` where `since` is no revision of this database: greater than any, or less (each begins to count somewhere else).

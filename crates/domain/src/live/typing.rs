@@ -1,12 +1,12 @@
 //! "Is typing": passed on to who may see it, at most every few seconds, and kept nowhere.
 
+use super::ports::LiveReader;
 use crate::context::Caller;
 use crate::error::{Error, NotFound, Result};
 use crate::events::Audience;
 use crate::groups::{GroupRepository, Standing};
 use crate::ids::{ConversationId, UserId};
-use crate::messages::{Cursor, MessageReader, Recipient, Window};
-use crate::page::Limit;
+use crate::messages::Recipient;
 use crate::users::UserRepository;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ pub struct Typing {
     pub user: UserId,
     /// The name as shown.
     pub username: String,
-    /// Where; `None` between two who have not talked yet.
+    /// Where; `None` between two who share a group and have not written to each other.
     pub conversation: Option<ConversationId>,
     /// To whom it is of interest.
     pub audience: Audience,
@@ -31,22 +31,27 @@ pub struct SignalTyping {
     pub users: Arc<dyn UserRepository>,
     /// Who is in a group.
     pub groups: Arc<dyn GroupRepository>,
-    /// Which conversation two users have.
-    pub messages: Arc<dyn MessageReader>,
+    /// How two users stand to each other.
+    pub live: Arc<dyn LiveReader>,
 }
 
 impl SignalTyping {
+    /// `None` where nobody is to know: between strangers ([`Acquaintance`](super::Acquaintance)). Who types is not told that, as little as
+    /// whether the other is there.
+    ///
     /// # Errors
     /// [`Recipient::not_found`] for a deleted user too, [`Forbidden::NotAMember`](crate::Forbidden::NotAMember) in a
     /// public group one is not in.
-    pub async fn execute(&self, caller: &Caller, to: Recipient) -> Result<Typing> {
+    pub async fn execute(&self, caller: &Caller, to: Recipient) -> Result<Option<Typing>> {
         let (conversation, audience) = match to {
             Recipient::User(user) => {
                 let other =
                     self.users.find(user).await?.filter(|user| user.deleted_at.is_none()).ok_or(NotFound::User)?;
-                let newest = Window::Before { cursor: Cursor::Latest, limit: Limit::of_list(Some(1))? };
-                let page = self.messages.page(caller.user, to, newest).await?;
-                (page.items.first().map(|message| message.conversation), Audience::Users([other.id, other.id]))
+                let acquaintance = self.live.acquaintance(caller.user, other.id).await?;
+                if !acquaintance.are_told_of_each_other() {
+                    return Ok(None);
+                }
+                (acquaintance.conversation, Audience::Users([other.id, other.id]))
             }
             Recipient::Group(group) => {
                 let view = self.groups.find(caller.user, group).await?.ok_or(NotFound::Group)?;
@@ -56,7 +61,7 @@ impl SignalTyping {
             Recipient::Everybody => return Err(Error::from(to.not_found())),
         };
         let oneself = self.users.find(caller.user).await?.ok_or(NotFound::User)?;
-        Ok(Typing { user: caller.user, username: oneself.profile().username, conversation, audience })
+        Ok(Some(Typing { user: caller.user, username: oneself.profile().username, conversation, audience }))
     }
 }
 
@@ -116,9 +121,8 @@ mod tests {
     use crate::error::Forbidden;
     use crate::groups::{Description, Group, GroupName, GroupView, MockGroupRepository, Role, Visibility};
     use crate::ids::GroupId;
-    use crate::messages::MockMessageReader;
-    use crate::page::Page;
-    use crate::testing::{at, caller, message, outcome, user};
+    use crate::live::{Acquaintance, MockLiveReader};
+    use crate::testing::{at, caller, conversation, outcome, user};
     use crate::users::{MockUserRepository, User, UserRole, Username};
     use uuid::Uuid;
 
@@ -138,7 +142,7 @@ mod tests {
         }
     }
 
-    /// User 3 is deleted, 4 unknown; the group is as it is to the caller.
+    /// User 2 is an acquaintance, 3 deleted, 4 unknown, 5 a stranger; the group is as it is to the caller.
     fn signal(group: Option<(Visibility, Option<Role>)>) -> SignalTyping {
         let mut users = MockUserRepository::new();
         users.expect_find().returning(|id| Ok((id != user(4)).then(|| known(id, id == user(3)))));
@@ -157,16 +161,22 @@ mod tests {
                 GroupView { group, role }
             }))
         });
-        let mut messages = MockMessageReader::new();
-        messages.expect_page().returning(|_, _, _| Ok(Page { items: vec![message(1)], more: true }));
-        SignalTyping { users: Arc::new(users), groups: Arc::new(groups), messages: Arc::new(messages) }
+        let mut live = MockLiveReader::new();
+        live.expect_acquaintance().returning(|one, other| {
+            assert_eq!(one, user(1));
+            let each_wrote = other == user(2);
+            Ok(Acquaintance { conversation: Some(conversation(1)), each_wrote, share_a_group: false })
+        });
+        SignalTyping { users: Arc::new(users), groups: Arc::new(groups), live: Arc::new(live) }
     }
 
     #[test]
     fn the_other_of_a_direct_conversation_is_told() {
-        let typing = outcome(signal(None).execute(&caller(1), Recipient::User(user(2)))).unwrap();
+        let typing = outcome(signal(None).execute(&caller(1), Recipient::User(user(2)))).unwrap().unwrap();
         assert_eq!(typing.audience, Audience::Users([user(2), user(2)]));
-        assert_eq!((typing.username.as_str(), typing.conversation), ("ada", Some(message(1).conversation)));
+        assert_eq!((typing.username.as_str(), typing.conversation), ("ada", Some(conversation(1))));
+        let to_a_stranger = outcome(signal(None).execute(&caller(1), Recipient::User(user(5)))).unwrap();
+        assert_eq!(to_a_stranger, None);
         for gone in [3, 4] {
             let refused = outcome(signal(None).execute(&caller(1), Recipient::User(user(gone))));
             assert!(matches!(refused, Err(Error::NotFound(NotFound::User))));
@@ -176,7 +186,7 @@ mod tests {
     #[test]
     fn in_a_group_only_its_members_type() {
         let ask = |group| outcome(signal(group).execute(&caller(1), Recipient::Group(GROUP)));
-        let typing = ask(Some((Visibility::Private, Some(Role::Member)))).unwrap();
+        let typing = ask(Some((Visibility::Private, Some(Role::Member)))).unwrap().unwrap();
         assert_eq!((typing.conversation, typing.audience), (Some(GROUP.conversation()), Audience::Members(GROUP)));
         assert!(matches!(ask(Some((Visibility::Public, None))), Err(Error::Forbidden(Forbidden::NotAMember))));
         assert!(matches!(ask(None), Err(Error::NotFound(NotFound::Group))));

@@ -4,6 +4,7 @@ use super::model::{User, UserRole, UserView, Username};
 use crate::context::Caller;
 use crate::error::{Forbidden, Invalid, Result};
 use crate::files::FileQuota;
+use crate::groups::GroupQuotas;
 use std::collections::HashSet;
 
 /// The usernames of `PARLANCE_ADMINS`, whatever their case and their normal form.
@@ -43,6 +44,8 @@ pub struct ServerPolicy {
     pub broadcasters: Broadcasters,
     /// How much the files of one user may take.
     pub files: FileQuota,
+    /// How many groups users may make and be in.
+    pub groups: GroupQuotas,
 }
 
 impl ServerPolicy {

@@ -64,9 +64,10 @@ pub trait UserRepository: Send + Sync {
     /// session and changes nothing that anybody is shown.
     async fn rehash(&self, id: UserId, old: PasswordHash, new: PasswordHash) -> Result<()>;
 
-    /// Deletes the user in one transaction: takes it out of all groups (an owned one MUST pass to the oldest admin, else
-    /// to the oldest member, by [`crate::groups::heir`]; without others it MUST be deleted), ends its sessions, frees the
-    /// email, forgets password and display name, keeps the username taken. Messages stay.
+    /// Ends the account in one transaction whose work MUST NOT grow with its groups: ends its sessions, frees the email, forgets
+    /// password and display name, keeps the username taken. From then on the user is in no group for anybody; what is left of
+    /// its memberships MUST be among [`EndingRepository::unfinished`](crate::endings::EndingRepository::unfinished). Messages
+    /// stay.
     ///
     /// # Errors
     /// [`NotFound::User`](crate::NotFound::User) where there is no such living user. MUST answer

@@ -5,6 +5,7 @@ use super::password::{Password, PasswordHash, TypedPassword, Verdict};
 use super::policy::ServerPolicy;
 use super::ports::{PasswordHasher, UserRepository};
 use crate::context::{Caller, Clock};
+use crate::endings::{Ended, FinishEndings};
 use crate::error::{Error, Forbidden, Invalid, NotFound, Result, Unauthenticated};
 use std::sync::Arc;
 
@@ -85,6 +86,8 @@ pub struct DeleteAccount {
     pub hasher: Arc<dyn PasswordHasher>,
     /// When.
     pub clock: Arc<dyn Clock>,
+    /// Leaves its groups.
+    pub endings: FinishEndings,
 }
 
 impl DeleteAccount {
@@ -92,7 +95,10 @@ impl DeleteAccount {
     /// [`Forbidden::WrongCurrentPassword`], [`Invalid`] where it is missing and one is set.
     pub async fn execute(&self, caller: &Caller, current: CurrentPassword) -> Result<()> {
         let proven = current.prove(&*self.users, &*self.hasher, caller).await?;
-        self.users.delete(caller.user, proven, self.clock.now()).await.map_err(ended_meanwhile)
+        self.users.delete(caller.user, proven, self.clock.now()).await.map_err(ended_meanwhile)?;
+        // The account has ended whatever becomes of this.
+        self.endings.begin(Ended::Account(caller.user)).await;
+        Ok(())
     }
 }
 
@@ -107,6 +113,7 @@ fn ended_meanwhile(error: Error) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::endings::MockEndingRepository;
     use crate::testing::{StoppedClock, account, at, caller, outcome, user};
     use crate::users::{Credentials, MockPasswordHasher, MockUserRepository};
 
@@ -224,6 +231,10 @@ mod tests {
     }
 
     fn delete(users: MockUserRepository) -> DeleteAccount {
-        DeleteAccount { users: Arc::new(users), hasher: Arc::new(hasher()), clock: Arc::new(StoppedClock(7)) }
+        let mut endings = MockEndingRepository::new();
+        endings.expect_tidy().withf(|ended, _| *ended == Ended::Account(user(1))).returning(|_, _| Ok(false));
+        let clock = Arc::new(StoppedClock(7));
+        let endings = FinishEndings { endings: Arc::new(endings), clock: clock.clone() };
+        DeleteAccount { users: Arc::new(users), hasher: Arc::new(hasher()), clock, endings }
     }
 }

@@ -2,8 +2,8 @@
 
 use super::report::{Progress, Report, TableReport};
 use super::tables::{
-    AuditCopy, ConversationCopy, Copied, FileCopy, FileUsageCopy, MemberCopy, MessageCopy, ReceiptCopy, SessionCopy,
-    TableDigest, UserCopy, digest,
+    AuditCopy, ConversationCopy, Copied, EndingCopy, FileCopy, FileUsageCopy, MemberCopy, MessageCopy, ReceiptCopy,
+    SessionCopy, TableDigest, UserCopy, digest,
 };
 use crate::connection::AnyConnection;
 use crate::error::DbResult;
@@ -25,7 +25,8 @@ fn for_each_table(visitor: &mut impl EachTable) -> DbResult<()> {
     visitor.table::<FileUsageCopy>()?;
     visitor.table::<MessageCopy>()?;
     visitor.table::<ReceiptCopy>()?;
-    visitor.table::<AuditCopy>()
+    visitor.table::<AuditCopy>()?;
+    visitor.table::<EndingCopy>()
 }
 
 /// Tables and how many rows each has.

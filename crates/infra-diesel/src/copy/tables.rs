@@ -3,7 +3,7 @@
 use super::canonical::Canonical;
 use crate::connection::{AnyConnection, per_backend};
 use crate::error::DbResult;
-use crate::schema::{audit, conversations, file_usage, files, members, messages, receipts, sessions, users};
+use crate::schema::{audit, conversations, endings, file_usage, files, members, messages, receipts, sessions, users};
 use crate::sql_types::{Id, SqlId, Time};
 use diesel::dsl::{count_star, sql};
 use diesel::prelude::*;
@@ -168,6 +168,8 @@ copied! {
         expired_up_to: i64,
         sent_revision: i64,
         sent_nth: i64,
+        made_by: Option<Id>,
+        written_by: i64,
     }
 }
 
@@ -180,6 +182,7 @@ copied! {
         joined_at: Time,
         updated_at: Time,
         joined_revision: i64,
+        added_by: Option<Id>,
     }
 }
 
@@ -242,6 +245,14 @@ copied! {
         action: String,
         user_id: Option<Id>,
         group_id: Option<Id>,
+    }
+}
+
+copied! {
+    EndingCopy of endings by (id: SqlId), in |_| None; {
+        id: Id,
+        kind: String,
+        revision: i64,
     }
 }
 

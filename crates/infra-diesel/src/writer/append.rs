@@ -6,17 +6,18 @@ use crate::connection::AnyConnection;
 use crate::error::DbResult;
 use crate::files::{check_room, find_readable, hold_usage, take_room};
 use crate::members::{NewMemberRow, insert_member};
+use crate::quotas;
 use crate::rows::{
     ConversationRow, FileRow, MessageRow, ProfileRow, find_profile, find_role, lock_conversation, lock_direct, pair,
     user_role,
 };
-use crate::schema::{files, messages};
+use crate::schema::{conversations, files, messages};
 use crate::sql_types::{Id, Time};
-use crate::users::hold_living;
+use crate::users::find_living;
 use diesel::prelude::*;
 use domain::events::{Event, Head};
 use domain::groups::{Entry, Role};
-use domain::messages::{Appended, Attachment, Body, Draft, DraftBody, Message, Recipient};
+use domain::messages::{Appended, Attachment, Body, Draft, DraftBody, Message, Place, Recipient};
 use domain::users::{Profile, ServerPolicy, UserRole, Username};
 use domain::{ConversationId, NotFound, Unauthenticated, UserId};
 use std::collections::hash_map::Entry as Slot;
@@ -136,6 +137,9 @@ impl<'a> AppendBatch<'a> {
         if let DraftBody::Attachment(Attachment::Uploaded(file), _) = &draft.body {
             check_room(self.conn, self.policy.files, file)?;
         }
+        if entry == Entry::Joins {
+            quotas::may_join(self.conn, &self.policy.groups, draft.sender)?;
+        }
         // From here on nothing refuses.
         let conversation = match (conversation, draft.recipient) {
             (Some(conversation), _) => conversation,
@@ -221,7 +225,7 @@ impl<'a> AppendBatch<'a> {
     fn begin_direct(&mut self, draft: &Draft, receiver: UserId) -> DbResult<ConversationId> {
         let (first, second) = pair(draft.sender, receiver);
         let (id, at) = (Id::from(draft.new_conversation), Time::from(draft.at));
-        let made = statements::insert_direct(self.conn, id, first, second, at)?;
+        let made = statements::insert_direct(self.conn, id, (first, second), at)?;
         let Some(row) = lock_direct(self.conn, draft.sender, receiver)? else {
             return Ok(domain::Unavailable::Overloaded.err()?);
         };
@@ -237,6 +241,7 @@ impl<'a> AppendBatch<'a> {
                     joined_at: at,
                     updated_at: at,
                     joined_revision: self.revision,
+                    added_by: None,
                 };
                 insert_member(self.conn, &member)?;
             }
@@ -253,11 +258,12 @@ impl<'a> AppendBatch<'a> {
         let new = domain::groups::NewMember::new(domain::GroupId(conversation.0), draft.sender, Role::Member)
             .map_err(domain::Error::from)?;
         let mark = super::roster_mark(self.conn, self.heads.get(&conversation), self.revision);
-        // Deleted, maybe, since the batch looked.
-        let Some(user) = hold_living(self.conn, draft.sender)? else {
+        // Locked since it was asked whether they may; deleted, maybe, since the batch looked.
+        let Some(user) = find_living(self.conn, draft.sender)? else {
             return Ok(Unauthenticated::InvalidToken.err()?);
         };
-        let member = crate::members::admit(self.conn, new, user, counted.row.update, (self.revision, mark), draft.at)?;
+        let marks = (self.revision, mark);
+        let member = crate::members::admit(self.conn, new, draft.sender, user, counted.row.update, marks, draft.at)?;
         self.roles.insert((conversation, draft.sender), Some(Role::Member));
         self.events.push(Event::MemberAdded(member));
         Ok(())
@@ -276,6 +282,8 @@ impl<'a> AppendBatch<'a> {
         // The clock may jump back; what a conversation tells of itself must not.
         counted.row.active_at = counted.row.active_at.max(Some(at));
         counted.dirty = true;
+        let (writes_first, acquaints) = counted.row.writes(draft.sender.into());
+        let written_by = counted.row.written_by;
         let (seq, place) = (counted.row.update, counted.row.place(draft.sender.into()));
         let row = MessageRow {
             conversation_id: conversation.into(),
@@ -294,6 +302,11 @@ impl<'a> AppendBatch<'a> {
             update: seq,
             revision: self.revision,
         };
+        if writes_first {
+            // Twice in the life of a conversation.
+            let here = conversations::table.find(row.conversation_id);
+            diesel::update(here).set(conversations::written_by.eq(written_by)).execute(self.conn)?;
+        }
         if let Some(key) = &row.client_id {
             self.keys.insert((draft.sender, key.clone()));
         }
@@ -312,6 +325,9 @@ impl<'a> AppendBatch<'a> {
             edited_at: None,
         };
         self.events.push(Event::MessageCreated(message.clone()));
+        if let (true, Place::Direct { receiver }) = (acquaints, place) {
+            self.events.push(Event::Acquainted([draft.sender, receiver]));
+        }
         Ok(message)
     }
 

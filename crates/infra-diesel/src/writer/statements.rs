@@ -68,6 +68,14 @@ pub fn read_ahead<'d>(conn: &mut PgConnection, drafts: impl Iterator<Item = &'d 
     if !ahead.asked_roles.is_empty() {
         let (conversations, users) = ahead.asked_roles.iter().copied().unzip();
         ahead.roles = RolesOf { conversations, users }.load(conn)?;
+        let inside: BTreeSet<(Id, Id)> = ahead.roles.iter().map(|(of, user, _)| (*of, *user)).collect();
+        let joining = ahead.asked_roles.iter().filter(|asked| !inside.contains(asked)).map(|(_, user)| *user);
+        let joining: Vec<Id> = joining.collect::<BTreeSet<_>>().into_iter().collect();
+        if !joining.is_empty() {
+            // Who joins by sending is counted; all at once, in the order of all.
+            let locked = users::table.filter(users::id.eq_any(joining)).order(users::id).select(users::id);
+            locked.for_no_key_update().load::<Id>(conn)?;
+        }
     }
     Ok(ahead)
 }
@@ -109,7 +117,8 @@ impl QueryFragment<Pg> for LockDirects {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
         out.push_sql(
             "SELECT c.id, c.kind, c.\"update\", c.last_seq, c.active_at, c.first_user, c.second_user, c.visibility, \
-             c.revision, c.roster_revision, c.deleted_at, c.expired_up_to, c.sent_revision, c.sent_nth FROM unnest(",
+             c.revision, c.roster_revision, c.deleted_at, c.expired_up_to, c.sent_revision, c.sent_nth, c.written_by \
+             FROM unnest(",
         );
         out.push_bind_param::<Array<SqlId>, _>(&self.firsts)?;
         out.push_sql(", ");
@@ -128,7 +137,7 @@ impl diesel::query_builder::Query for LockDirects {
 impl RunQueryDsl<PgConnection> for LockDirects {}
 
 /// Makes the direct conversation of an ordered pair, unless it is there. Says whether it did.
-pub fn insert_direct(conn: &mut AnyConnection, id: Id, first: Id, second: Id, at: Time) -> DbResult<bool> {
+pub fn insert_direct(conn: &mut AnyConnection, id: Id, (first, second): (Id, Id), at: Time) -> DbResult<bool> {
     let made = diesel::sql_query(
         "INSERT INTO conversations (id, kind, first_user, second_user, created_at, updated_at) \
          VALUES ($1, 'direct', $2, $3, $4, $4) \

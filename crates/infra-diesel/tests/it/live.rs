@@ -56,8 +56,12 @@ async fn a_roster_is_ones_groups_and_living_contacts(db: TestDb) {
     let gone = world.private_group("gone", ada, [bob]).await;
     let left = world.private_group("left", bob, [ada]).await;
     world.group(bob, "public", Visibility::Public).await;
-    world.say(bob, Recipient::User(ada), "x").await;
-    world.say(ada, Recipient::User(eve), "x").await;
+    let unanswered = world.user("unanswered").await;
+    for other in [bob, eve] {
+        world.say(other, Recipient::User(ada), "x").await;
+        world.say(ada, Recipient::User(other), "x").await;
+    }
+    world.say(ada, Recipient::User(unanswered), "x").await;
     world.say(ada, Recipient::User(ada), "x").await;
     GroupRepository::delete(&*world, ada, gone, now()).await.unwrap();
     world.remove(ada, left, ada).await.unwrap();

@@ -1,6 +1,7 @@
 //! A store, who is in it, and what it told its listeners.
 
 use domain::conversations::Conversation;
+use domain::endings::{Ended, EndingRepository};
 use domain::events::{Committed, Event, EventPublisher};
 use domain::files::FileQuota;
 use domain::groups::{
@@ -75,7 +76,7 @@ pub fn limit(n: u64) -> Limit {
 /// A policy in which only `boss` may broadcast.
 pub fn only_boss_broadcasts() -> ServerPolicy {
     let admins = domain::users::AdminNames::parse(["boss"]).unwrap();
-    ServerPolicy { admins, broadcasters: Broadcasters::Admins, files: FileQuota(u64::MAX) }
+    ServerPolicy { admins, broadcasters: Broadcasters::Admins, files: FileQuota(u64::MAX), ..ServerPolicy::default() }
 }
 
 /// A store over a test's database.
@@ -101,10 +102,12 @@ pub async fn open(db: &TestDb, policy: ServerPolicy, events: Arc<dyn EventPublis
     Store::open(db.url(), options).await.unwrap()
 }
 
-/// Deletes by the password that the user has.
+/// Deletes by the password that the user has, and takes the user out of all groups.
 pub async fn delete_user(store: &Store, id: UserId, at: Timestamp) -> Result<()> {
     let proven = store.credentials(id).await?.and_then(|credentials| credentials.password);
-    UserRepository::delete(store, id, proven, at).await
+    UserRepository::delete(store, id, proven, at).await?;
+    while store.tidy(Ended::Account(id), at).await? {}
+    Ok(())
 }
 
 impl World {

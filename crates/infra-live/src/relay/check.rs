@@ -1,9 +1,7 @@
 //! What did not come, or may not have: asked of the database.
 
 use super::node::Node;
-use super::packet::Word;
 use super::sequencer::Interest;
-use super::subjects::Subject;
 use crate::frame::Reload;
 use crate::telemetry::NODES;
 use domain::events::{Audience, Head};
@@ -48,6 +46,19 @@ impl Node {
         let (ask, events) = self.sequencer.wanting(|audience| self.hub.interest(audience), now);
         self.to_ask.extend(ask);
         self.hub.deliver(events);
+        self.ask();
+        let gone: Vec<_> = self.leaving.extract_if(.., |(until, _)| *until <= now).collect();
+        for (_, announcement) in gone {
+            if !self.is_anywhere(announcement.user) {
+                self.tell_presence(&announcement);
+                self.hub.announce(announcement);
+            }
+        }
+        self.keep_company(now);
+    }
+
+    /// Asks for as much as may be asked for at once.
+    pub(super) fn ask(&mut self) {
         while self.asked.len() < MOST_ASKED
             && let Some((of, known)) = self.to_ask.pop_front()
         {
@@ -58,14 +69,6 @@ impl Node {
                 (of, among, past)
             }));
         }
-        let gone: Vec<_> = self.leaving.extract_if(.., |(until, _)| *until <= now).collect();
-        for (_, announcement) in gone {
-            if !self.is_anywhere(announcement.user) {
-                self.tell(&[Subject::Presence], Word::presence(&announcement));
-                self.hub.announce(announcement);
-            }
-        }
-        self.keep_company(now);
     }
 
     /// Goes on with comparing.

@@ -8,7 +8,7 @@ use super::packet::{EventOnWire, MOST_BYTES, Packet, Word};
 use super::sequencer::{Sequencer, Step};
 use super::subjects::{Subject, audience_of, concerned, subjects};
 use crate::hub::Hub;
-use crate::presence::Announcement;
+use crate::presence::{Announcement, Circle, in_parts};
 use crate::telemetry::NODES;
 use bytes::Bytes;
 use domain::events::{Audience, Committed, Event, Revision};
@@ -145,7 +145,11 @@ impl Node {
                 // Looking at all that waits is for now and then, not for every event.
                 Some((of, among, past)) = self.asked.next() => {
                     self.answered(of, among, past);
-                    self.go_on(Instant::now());
+                    // Looking at everything after each of many answers would cost their square.
+                    self.ask();
+                    if self.asked.is_empty() {
+                        self.go_on(Instant::now());
+                    }
                 }
                 Some(found) = self.finding.next() => self.found(found),
                 changed = check::changed(&mut self.check) => {
@@ -165,7 +169,7 @@ impl Node {
             Command::Appeared(announcement) => {
                 self.leaving.retain(|(_, left)| left.user != announcement.user);
                 self.others.came_here(announcement.user);
-                self.tell(&[Subject::Presence], Word::presence(&announcement));
+                self.tell_presence(&announcement);
             }
             Command::Left(announcement) => {
                 self.tell(&[Subject::Presence], Word::Left { user: announcement.user.0 });
@@ -175,11 +179,22 @@ impl Node {
                 if !self.connected {
                     self.others.somebody_was_not_told();
                 }
-                let groups = groups.into_iter().map(|group| group.0).collect();
-                let contacts = contacts.into_iter().map(|user| user.0).collect();
-                self.tell(&[Subject::Presence], Word::WhoIsThere { user: user.0, groups, contacts });
+                for Circle { groups, contacts } in in_parts(&groups, &contacts) {
+                    let groups = groups.into_iter().map(|group| group.0).collect();
+                    let contacts = contacts.into_iter().map(|user| user.0).collect();
+                    self.tell(&[Subject::Presence], Word::WhoIsThere { user: user.0, groups, contacts });
+                }
             }
             Command::Close(_) => {}
+        }
+    }
+
+    /// Tells the other nodes that somebody came or went.
+    pub(super) fn tell_presence(&mut self, announcement: &Announcement) {
+        let Announcement { user, online, groups, contacts } = announcement;
+        for Circle { groups, contacts } in in_parts(groups, contacts) {
+            let part = Announcement { user: *user, online: *online, groups, contacts };
+            self.tell(&[Subject::Presence], Word::presence(&part));
         }
     }
 

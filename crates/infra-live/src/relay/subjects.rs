@@ -47,6 +47,7 @@ pub fn concerned<'a>(events: impl IntoIterator<Item = &'a Event>) -> Vec<Subject
         concerned.extend(subjects(event.audience()));
         match event {
             Event::SessionEnded { user, .. } | Event::UserDeleted(user) => concerned.push(Subject::User(*user)),
+            Event::Acquainted(users) => concerned.extend(users.map(Subject::User)),
             // Who joins is not yet known to be interested in the group.
             Event::MemberAdded(member) => concerned.push(Subject::User(member.user)),
             _ => {}

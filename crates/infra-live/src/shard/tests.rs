@@ -1,10 +1,13 @@
+use super::around::MOST_FOR_PRESENCE;
 use super::*;
 use crate::frame::{Framer, Signal};
 use crate::hub::HubOptions;
 use crate::outbox::Outgoing;
+use crate::presence::Announcement;
 use domain::events::{Committed, EventPublisher as _};
+use domain::groups::{Description, Group, GroupName, Member, Role, Visibility};
 use domain::live::Resync;
-use domain::messages::{Body, Message, Text};
+use domain::messages::{Body, Message, Place, Text};
 use domain::users::Profile;
 use domain::{ConversationId, MessageId, Timestamp};
 use std::collections::HashMap;
@@ -56,7 +59,7 @@ fn attach(shard: &Rc<Shard>, n: u128) -> Link {
 
 async fn live(shard: &Rc<Shard>, n: u128) -> Link {
     let link = attach(shard, n);
-    shard.begin(link.connection(), roster());
+    shard.begin(link.connection(), roster()).await;
     link.connection().go_live(HashMap::new()).await;
     link
 }
@@ -196,20 +199,181 @@ async fn nobody_is_given_what_comes_after_something_that_was_lost() {
 async fn in_a_group_that_has_grown_it_is_told_who_went_though_not_who_came() {
     let shard = shard(10);
     let group = GroupId(Uuid::from_u128(7));
-    let begin = |n| {
+    let mut links = Vec::new();
+    for n in 1..=MOST_FOR_PRESENCE as u128 + 1 {
         let link = attach(&shard, n);
-        let groups = vec![(group, domain::events::Head::NEW)];
-        shard.begin(link.connection(), Roster { groups, ..roster() });
-        link
-    };
-    let links: Vec<_> = (1..=MOST_FOR_PRESENCE as u128 + 1).map(begin).collect();
+        shard.begin(link.connection(), Roster { groups: vec![(group, Head::NEW)], ..roster() }).await;
+        links.push(link);
+    }
     links[0].connection().go_live(HashMap::new()).await;
     for (online, told) in [(true, false), (false, true)] {
         let announcement = Announcement { user: user(0), online, groups: vec![group], contacts: Vec::new() };
         let item = Item::new(Notice::Presence(announcement.clone()), Revision(0));
-        shard.announce(&item, &announcement);
+        shard.announce(&item, &announcement).await;
         let outbox = &links[0].connection().outbox;
         let next = poll_fn(|cx| Poll::Ready(outbox.poll_next(cx))).await;
         assert_eq!(next.is_ready(), told, "{online}");
+    }
+}
+
+fn group(n: u128) -> GroupId {
+    GroupId(Uuid::from_u128(n))
+}
+
+fn groups(count: u128) -> Vec<(GroupId, Head)> {
+    (0..count).map(|n| (group(n), Head::NEW)).collect()
+}
+
+fn member(of: GroupId, n: u128) -> Member {
+    let at = Timestamp::from_micros(0).unwrap();
+    Member { group: of, user: user(n), username: String::new(), role: Role::Member, created_at: at, updated_at: at }
+}
+
+fn ended(id: GroupId) -> Event {
+    let at = Timestamp::from_micros(0).unwrap();
+    Event::GroupDeleted(Group {
+        id,
+        name: GroupName::restored("g".to_owned()),
+        description: Description::none(),
+        visibility: Visibility::Private,
+        member_count: 1,
+        created_at: at,
+        updated_at: at,
+    })
+}
+
+/// So many that the square of it would take hours.
+const MANY: u128 = 300_000;
+
+#[tokio::test]
+async fn who_is_in_many_groups_begins_and_goes_in_proportion_to_them_and_lets_others_have_their_turn() {
+    let everybody = LocalSet::new();
+    everybody
+        .run_until(async {
+            let shard = shard(10);
+            let turns = Rc::new(Cell::new(0));
+            let counted = Rc::clone(&turns);
+            let others = spawn_local(async move {
+                loop {
+                    counted.set(counted.get() + 1);
+                    tokio::task::yield_now().await;
+                }
+            });
+            let link = attach(&shard, 1);
+            let contacts = (2..MANY).map(user).collect();
+            shard.begin(link.connection(), Roster { groups: groups(MANY), contacts, at: Revision(0) }).await;
+            let expected = 2 * MANY as usize / GROUPS_A_TURN;
+            assert!(turns.get() + 10 >= expected, "{} turns for {expected}", turns.get());
+            assert_eq!(link.connection().groups.borrow().len(), MANY as usize);
+            // All of them end, one after the other.
+            let mut members = shard.members.borrow_mut();
+            (0..MANY / 2).for_each(|n| members.change(MembershipChange::Ends(group(n))));
+            drop(members);
+            drop(link);
+            assert!(shard.members.borrow().of_group(group(MANY - 1)).is_empty());
+            others.abort();
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn a_group_with_many_connections_is_left_without_looking_for_each() {
+    let shard = shard(10);
+    let mut links = Vec::new();
+    for n in 0..60_000 {
+        let session = SessionId(Uuid::from_u128(n));
+        let caller = Caller { user: user(n), session, admin: false };
+        let connection = Connection::new(&caller, Transport::WebSocket, Instant::now(), Instant::now());
+        links.push(Rc::new(connection));
+    }
+    let mut members = shard.members.borrow_mut();
+    for connection in &links {
+        members.all.add(connection);
+        members.join(group(1), connection, None);
+    }
+    for connection in &links {
+        members.all.remove(connection);
+        assert!(members.leave(group(1), connection) && !members.leave(group(1), connection));
+    }
+    assert!(members.of_group(group(1)).is_empty() && members.all.iter().next().is_none());
+}
+
+/// Begins with more groups than one turn takes; `meanwhile` happens after the first turn.
+async fn begins_while(shard: &Rc<Shard>, link: &Link, meanwhile: impl FnOnce()) {
+    let roster = Roster { groups: groups(3 * GROUPS_A_TURN as u128), ..roster() };
+    let mut begins = std::pin::pin!(shard.begin(link.connection(), roster));
+    let first = poll_fn(|context| Poll::Ready(begins.as_mut().poll(context))).await;
+    assert!(first.is_pending());
+    meanwhile();
+    begins.await;
+}
+
+#[tokio::test]
+async fn what_happens_to_ones_groups_while_one_begins_is_told_once() {
+    let everybody = LocalSet::new();
+    everybody
+        .run_until(async {
+            let shard = shard(10);
+            let link = attach(&shard, 1);
+            // Of one that was joined already, and of one that was not.
+            let (early, late) = (group(1), group(2 * GROUPS_A_TURN as u128));
+            let events = [Event::MemberRemoved(member(early, 1)), Event::MemberRemoved(member(late, 1))];
+            let events = events.into_iter().chain([ended(group(2)), Event::MemberAdded(member(group(9_999), 1))]);
+            let dispatch = |events| Arc::new(Dispatch { items: events, cursor: Revision(1) });
+            let happened = dispatch(events.map(|event| Item::new(Notice::Event(event), Revision(1))).collect());
+            let asked = HashSet::from([user(1)]);
+            let reload = Reload { group: group(3), asked, inside: HashSet::new(), tell_all: false };
+            let reloaded = dispatch(vec![Item::new(Notice::Roster(reload), Revision(1))]);
+            begins_while(&shard, &link, || {
+                for dispatch in [&happened, &reloaded] {
+                    let mut giving = std::pin::pin!(shard.give_out(dispatch));
+                    let context = &mut std::task::Context::from_waker(std::task::Waker::noop());
+                    assert!(giving.as_mut().poll(context).is_ready());
+                }
+            })
+            .await;
+            link.connection().go_live(HashMap::new()).await;
+            for gone in [early, late, group(2), group(3)] {
+                assert!(!link.connection().is_in(gone) && shard.members.borrow().of_group(gone).is_empty());
+            }
+            assert!(link.connection().is_in(group(9_999)) && link.connection().is_in(group(4)));
+            let mut told = 0;
+            let outbox = &link.connection().outbox;
+            while let Poll::Ready(Some(Outgoing::Frame(frame))) = poll_fn(|cx| Poll::Ready(outbox.poll_next(cx))).await
+            {
+                told += usize::from(!frame.transient);
+            }
+            assert_eq!(told, 5);
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn who_goes_while_beginning_leaves_nothing_behind() {
+    let shard = shard(10);
+    let link = attach(&shard, 1);
+    let connection = Rc::clone(link.connection());
+    let roster = Roster { groups: groups(3 * GROUPS_A_TURN as u128), ..roster() };
+    let mut begins = std::pin::pin!(shard.begin(&connection, roster));
+    assert!(poll_fn(|context| Poll::Ready(begins.as_mut().poll(context))).await.is_pending());
+    drop(link);
+    begins.await;
+    assert!(connection.groups.borrow().is_empty());
+    assert!((0..3 * GROUPS_A_TURN as u128).all(|n| shard.members.borrow().of_group(group(n)).is_empty()));
+}
+
+#[tokio::test]
+async fn two_are_told_of_each_other_once_each_has_written() {
+    let shard = shard(10);
+    let links = [live(&shard, 1).await, live(&shard, 2).await];
+    let contacts = |link: &Link| link.connection().contacts.borrow().len();
+    let first = Event::MessageCreated(match said() {
+        Event::MessageCreated(message) => Message { seq: 1, place: Place::Direct { receiver: user(2) }, ..message },
+        _ => unreachable!(),
+    });
+    for (event, known) in [(first, 0), (Event::Acquainted([user(1), user(2)]), 1)] {
+        let item = Item::new(Notice::Event(event), Revision(1));
+        shard.give_out(&Arc::new(Dispatch { items: vec![item], cursor: Revision(1) })).await;
+        assert_eq!(links.each_ref().map(contacts), [known; 2]);
     }
 }

@@ -131,6 +131,7 @@ async fn typing_and_presence_cross() {
     let (ada, bob, eve) = (nodes.user("ada").await, nodes.user("bob").await, nodes.user("eve").await);
     for friend in [&bob, &eve] {
         ada[0].send(&friend[0].id, "hello").await;
+        friend[1].send(&ada[1].id, "hello").await;
     }
     let mut here = Socket::open(&ada[0]).await;
     let mut there = Socket::open(&bob[1]).await;

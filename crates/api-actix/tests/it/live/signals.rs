@@ -13,6 +13,7 @@ async fn typing_reaches_the_others_and_nobody_else() {
     let group = ada.group("ours", "private").await;
     ada.add(&group, &bob, "member").await;
     let sent = ada.post("/messages", json!({ "receiver_id": bob.id, "content": "x" })).await.expect(201);
+    bob.send(&ada.id, "y").await;
     let (mut to_ada, mut to_bob, mut to_eve) =
         (Socket::open(&ada).await, Socket::open(&bob).await, Socket::open(&eve).await);
     for (data, conversation) in
@@ -57,6 +58,9 @@ async fn coming_and_going_is_told_to_who_shares_a_conversation() {
     let group = ada.group("ours", "private").await;
     ada.add(&group, &bob, "member").await;
     friend.send(&bob.id, "hi").await;
+    bob.send(&friend.id, "hi").await;
+    // One-sided: neither is told of the other.
+    eve.send(&bob.id, "hi").await;
     let (mut to_ada, mut to_friend, mut to_eve) =
         (Socket::open(&ada).await, Socket::open(&friend).await, Socket::open(&eve).await);
     let online = |online: bool| json!({ "user_id": bob.id, "online": online });
@@ -101,6 +105,11 @@ async fn who_comes_to_share_a_conversation_is_told_who_is_there() {
     let (mut to_ada, mut to_bob, mut to_eve) =
         (Socket::open(&ada).await, Socket::open(&bob).await, Socket::open(&eve).await);
     ada.send(&bob.id, "hi").await;
+    // What is not answered says nothing of who is there.
+    for socket in [&mut to_ada, &mut to_bob] {
+        assert_eq!(socket.any().await["event"], "message.created");
+    }
+    bob.send(&ada.id, "hi").await;
     assert_eq!((told_of(&mut to_ada).await, told_of(&mut to_bob).await), (bob.id.clone(), ada.id.clone()));
     // The second says nothing new.
     bob.send(&ada.id, "hi").await;
@@ -115,12 +124,33 @@ async fn who_comes_to_share_a_conversation_is_told_who_is_there() {
 }
 
 #[actix_web::test]
+async fn typing_to_a_stranger_is_answered_like_any_and_reaches_nobody() {
+    let server = Server::start().await;
+    let (ada, bob) = (server.user("ada").await, server.user("bob").await);
+    let (mut to_ada, mut to_bob) = (Socket::open(&ada).await, Socket::open(&bob).await);
+    let data = json!({ "receiver_id": bob.id });
+    assert_eq!(to_ada.op("typing", data.clone()).await["ok"], true);
+    // One who was written to, and has not answered, is a stranger still.
+    ada.send(&bob.id, "hi").await;
+    assert_eq!(to_bob.any().await["event"], "message.created");
+    assert_eq!(to_bob.op("typing", json!({ "receiver_id": ada.id })).await["ok"], true);
+    assert_eq!(to_ada.any().await["event"], "message.created");
+    bob.send(&ada.id, "hi").await;
+    for socket in [&mut to_ada, &mut to_bob] {
+        socket.expect("message.created").await;
+    }
+    to_bob.op("send", json!({ "broadcast": true, "content": "mark" })).await;
+    to_ada.expect("message.created").await;
+}
+
+#[actix_web::test]
 async fn who_comes_back_soon_was_never_away() {
     const ABSENCE: Duration = Duration::from_secs(2);
     let server = Server::with(|config| (config.live.absence, config.live.most_per_user) = (ABSENCE, 1)).await;
     let (ada, bob, eve) = (server.user("ada").await, server.user("bob").await, server.user("eve").await);
     for friend in [&bob, &eve] {
         ada.send(&friend.id, "hi").await;
+        friend.send(&ada.id, "hi").await;
     }
     let (mut to_ada, first) = (Socket::open(&ada).await, Socket::open(&bob).await);
     assert_eq!(to_ada.any().await["data"], json!({ "user_id": bob.id, "online": true }));

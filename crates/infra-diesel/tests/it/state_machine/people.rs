@@ -168,6 +168,7 @@ impl Model {
         if change.name.as_ref().is_some_and(|name| self.name_taken(name, Some(id))) {
             return Conflict::GroupNameTaken.err();
         }
+        let change = change.of(&self.group(id).ok_or(NotFound::Group)?);
         if let Kind::Group(group) = &mut self.conversation_mut(id).kind
             && change != GroupChange::default()
         {

@@ -51,6 +51,7 @@ pub enum EventOnWire {
     MemberRemoved(MemberOnWire),
     SessionEnded { user: Uuid, session: Uuid },
     UserDeleted(Uuid),
+    Acquainted([Uuid; 2]),
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -278,6 +279,7 @@ impl From<&Event> for EventOnWire {
             Event::MemberRemoved(member) => Self::MemberRemoved(member.into()),
             Event::SessionEnded { user, session } => Self::SessionEnded { user: user.0, session: session.0 },
             Event::UserDeleted(user) => Self::UserDeleted(user.0),
+            Event::Acquainted(users) => Self::Acquainted(users.map(|user| user.0)),
         }
     }
 }
@@ -323,6 +325,7 @@ impl EventOnWire {
                 Event::SessionEnded { user: UserId(user), session: SessionId(session) }
             }
             Self::UserDeleted(user) => Event::UserDeleted(UserId(user)),
+            Self::Acquainted(users) => Event::Acquainted(users.map(UserId)),
         })
     }
 }
@@ -420,6 +423,7 @@ mod tests {
             Event::MemberRemoved(member),
             Event::SessionEnded { user: UserId(id(3)), session: SessionId(id(22)) },
             Event::UserDeleted(UserId(id(3))),
+            Event::Acquainted([UserId(id(3)), UserId(id(20))]),
         ] {
             let sent = serde_json::to_vec(&EventOnWire::from(&event)).unwrap();
             let come: EventOnWire = serde_json::from_slice(&sent).unwrap();
