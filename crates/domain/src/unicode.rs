@@ -9,17 +9,17 @@ use unicode_segmentation::UnicodeSegmentation;
 /// The number of our own rules of what a name's key is. Keys are stored: whatever changes one has to count this on.
 const RULES: i64 = 1;
 
-/// The form that keys of names are in. Where an adapter has stored keys in another, it makes them anew: after a change of our
-/// rules, and with a newer Unicode, in which there are more letters.
+/// The form that keys of names are in. Where an adapter has stored keys in another, it makes them anew: after a change
+/// of our rules, and with a newer Unicode, in which there are more letters.
 pub const NAME_FORM: i64 =
     RULES * 1_000_000 + char::UNICODE_VERSION.0 as i64 * 1000 + unicode_normalization::UNICODE_VERSION.0 as i64;
 
-/// Letters without their case: those of the text's capitals in small letters, so that `straße` is `STRASSE` and a sigma the
-/// same at the end of a word. Each character by itself (`str::to_lowercase` looks at the end of words).
+/// Letters without their case: those of the text's capitals in small letters, so that `straße` is `STRASSE` and a sigma
+/// the same at the end of a word. Each character by itself (`str::to_lowercase` looks at the end of words).
 fn case_folded(text: impl Iterator<Item = char>) -> impl Iterator<Item = char> {
     text.flat_map(char::to_lowercase).flat_map(|small| {
-        // The capital of the dotless i is that of the other one, and it is another letter all the same (as in Unicode's own
-        // folding).
+        // The capital of the dotless i is that of the other one, and it is another letter all the same (as in Unicode's
+        // own folding).
         let dotless = (small == 'ı').then_some(small);
         let capital = dotless.is_none().then(|| small.to_uppercase()).into_iter().flatten();
         dotless.into_iter().chain(capital.flat_map(char::to_lowercase))
@@ -45,8 +45,8 @@ fn is_variation_selector(c: char) -> bool {
     matches!(c, '\u{180b}'..='\u{180d}' | '\u{180f}' | '\u{fe00}'..='\u{fe0f}' | '\u{e0100}'..='\u{e01ef}')
 }
 
-/// [`comparable`] of a name that may have joiners in it: whoever types it need not know of them, and nobody can take a name
-/// again that looks the same.
+/// [`comparable`] of a name that may have joiners in it: whoever types it need not know of them, and nobody can take a
+/// name again that looks the same.
 pub(crate) fn comparable_without_joiners(text: &str) -> String {
     if text.contains(is_joiner) { comparable(&text.replace(is_joiner, "")) } else { comparable(text) }
 }
@@ -57,8 +57,8 @@ fn shows(c: char) -> bool {
         return c.is_ascii_graphic();
     }
     let ignorable = CodePointSetData::new::<DefaultIgnorableCodePoint>();
-    // Blank by their pictures, though not by their properties: a Braille pattern without dots, a note without a head, the
-    // filler of the Khitan script, places of objects and annotations, controls between hieroglyphs.
+    // Blank by their pictures, though not by their properties: a Braille pattern without dots, a note without a head,
+    // the filler of the Khitan script, places of objects and annotations, controls between hieroglyphs.
     let blank_picture = matches!(
         c,
         '\u{2800}' | '\u{1d159}' | '\u{16fe4}' | '\u{fff9}'..='\u{fffc}' | '\u{13430}'..='\u{1343f}'
@@ -106,9 +106,9 @@ enum Before {
     Joining,
 }
 
-/// Whether there is something in a name that readers don't see, and that makes it another one: controls, characters that
-/// reorder or show nothing. Joiners and variation selectors are fine between visible characters, a selector also behind what
-/// has variants.
+/// Whether there is something in a name that readers don't see, and that makes it another one: controls, characters
+/// that reorder or show nothing. Joiners and variation selectors are fine between visible characters, a selector also
+/// behind what has variants.
 pub(crate) fn hides_something(name: &str) -> bool {
     let mut before = Before::Nothing;
     for c in name.chars() {

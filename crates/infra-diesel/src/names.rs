@@ -1,9 +1,9 @@
 //! Keys of names that were stored in another form than this version compares them in.
 //!
-//! The domain says what a name's key is, and databases cannot: no dialect normalizes text as Unicode has it now. So keys are
-//! made anew here, once, after the migrations and under their lock. Names that were two and are one now stay two: the older
-//! keeps its key; a user or a group gets a number behind its name, and an email address one behind its key. No start fails
-//! for it.
+//! The domain says what a name's key is, and databases cannot: no dialect normalizes text as Unicode has it now. So
+//! keys are made anew here, once, after the migrations and under their lock. Names that were two and are one now stay
+//! two: the older keeps its key; a user or a group gets a number behind its name, and an email address one behind its
+//! key. No start fails for it.
 
 use crate::connection::AnyConnection;
 use crate::error::DbResult;

@@ -1,8 +1,8 @@
 //! What a part of a form says of itself: `Content-Disposition` as clients really send it.
 //!
-//! RFC 7578 has one way to write a file's name and clients have several. Browsers, curl and `requests` write `%22`, `%0D`
-//! and `%0A` for a quote and a break of a line, and decode nothing else; older ones escape quotes with a backslash, or send
-//! paths of Windows with bare backslashes; some send `filename*`, which RFC 7578 forbids.
+//! RFC 7578 has one way to write a file's name and clients have several. Browsers, curl and `requests` write `%22`,
+//! `%0D` and `%0A` for a quote and a break of a line, and decode nothing else; older ones escape quotes with a
+//! backslash, or send paths of Windows with bare backslashes; some send `filename*`, which RFC 7578 forbids.
 
 use percent_encoding::percent_decode;
 
@@ -118,8 +118,9 @@ fn unescaped(name: &[u8]) -> Vec<u8> {
     plain
 }
 
-/// The bytes of an extended value (RFC 8187, `UTF-8'en'na%C3%AFve`), which some clients put into quotes; `None` where it is
-/// malformed. More characters are taken as they are than the RFC has: `encodeURIComponent` leaves brackets and stars.
+/// The bytes of an extended value (RFC 8187, `UTF-8'en'na%C3%AFve`), which some clients put into quotes; `None` where
+/// it is malformed. More characters are taken as they are than the RFC has: `encodeURIComponent` leaves brackets and
+/// stars.
 fn extended_value(value: &[u8]) -> Option<Vec<u8>> {
     let (charset, rest) = value.split_at(value.iter().position(|&byte| byte == b'\'')?);
     let (language, encoded) = rest[1..].split_at(rest[1..].iter().position(|&byte| byte == b'\'')?);

@@ -33,8 +33,8 @@ impl RequesterBody {
 #[derive(Deserialize, ToSchema)]
 #[schema(as = GroupEdit, examples(json!({ "name": "book club", "visibility": "public", "description": "one a month" })))]
 pub struct GroupBody {
-    /// Needed to make one. Unique among the groups there are, whatever the case and the normal form; shows something, and
-    /// hides nothing.
+    /// Needed to make one. Unique among the groups there are, whatever the case and the normal form; shows something,
+    /// and hides nothing.
     #[schema(min_length = 1, max_length = 64)]
     name: Option<String>,
     /// `private` or `public`.

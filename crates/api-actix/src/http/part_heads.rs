@@ -1,7 +1,8 @@
 //! Heads of a form's parts, made fit for a parser of headers.
 //!
-//! A file's name may have a break of a line in it, and old clients (curl before 7.81, for one) send it as it is: to a parser it
-//! is the end of the header. Here it is written as browsers write it, `%0D` and `%0A`. The files' bytes pass as they are.
+//! A file's name may have a break of a line in it, and old clients (curl before 7.81, for one) send it as it is: to a
+//! parser it is the end of the header. Here it is written as browsers write it, `%0D` and `%0A`. The files' bytes pass
+//! as they are.
 
 use actix_web::error::PayloadError;
 use actix_web::web::{Bytes, BytesMut};
@@ -77,8 +78,8 @@ impl Mender {
     }
 }
 
-/// A head without breaks of lines between quotes. A NUL there becomes what is no UTF-8 either, so that it is told of which field
-/// it is. Where a quote is not closed nothing is touched.
+/// A head without breaks of lines between quotes. A NUL there becomes what is no UTF-8 either, so that it is told of
+/// which field it is. Where a quote is not closed nothing is touched.
 fn mend(head: &[u8]) -> Vec<u8> {
     let mut mended = Vec::with_capacity(head.len());
     let (mut left, mut quoted) = (head, false);
@@ -164,7 +165,7 @@ mod tests {
     proptest! {
         #[test]
         fn bytes_pass_as_they_are(
-            content in prop::collection::vec(prop_oneof![Just(b'\r'), Just(b'\n'), Just(b'-'), Just(b'b'), Just(b'"'), any::<u8>()], 0..200),
+            content in prop::collection::vec(prop_oneof![prop::sample::select(&b"\r\n-b\""[..]), any::<u8>()], 0..200),
             size in 1usize..50,
         ) {
             let form = [b"--b\r\nx: \"y\"\r\n\r\n", &content[..], b"\r\n--b--\r\n"].concat();

@@ -18,8 +18,8 @@ impl FileName {
     /// What is called otherwise has no name that anybody sees.
     const NAMELESS: &str = "file";
 
-    /// Makes a fit name of any text: path parts, controls and characters that reorder text go, breaks of lines are blanks, one
-    /// that is too long loses from its stem. What is left without a name is called `file`.
+    /// Makes a fit name of any text: path parts, controls and characters that reorder text go, breaks of lines are
+    /// blanks, one that is too long loses from its stem. What is left without a name is called `file`.
     pub fn clean(text: &str) -> Self {
         let last = text.rsplit(['/', '\\']).next().unwrap_or_default().replace("\r\n", " ");
         let blank = |c: char| if c.is_whitespace() { ' ' } else { c };
@@ -44,7 +44,8 @@ fn is_line_break(c: char) -> bool {
     matches!(c, '\u{2028}' | '\u{2029}')
 }
 
-/// How a file's name ends and says what it is, with its dot: `.pdf`, and both of `.tar.gz`. Empty where it says nothing.
+/// How a file's name ends and says what it is, with its dot: `.pdf`, and both of `.tar.gz`. Empty where it says
+/// nothing.
 fn extension(name: &str) -> &str {
     /// The most bytes of what can be one.
     const MOST_BYTES: usize = 64;

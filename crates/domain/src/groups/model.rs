@@ -44,8 +44,8 @@ impl GroupNameKey {
     /// The most bytes of a name that is looked up: more than any name has, however it is spelled.
     const MOST_BYTES: usize = 8 * 1024;
 
-    /// The key of the name that is meant by what somebody typed, whatever its case and its normal form; `None` where no group
-    /// can be called that.
+    /// The key of the name that is meant by what somebody typed, whatever its case and its normal form; `None` where no
+    /// group can be called that.
     pub fn looked_up(text: &str) -> Option<Self> {
         let name = text.trim();
         let fits = !name.is_empty() && name.len() <= Self::MOST_BYTES && !name.contains(char::is_control);

@@ -79,8 +79,9 @@ impl UsernamePrefix {
 }
 
 text_type!(
-    /// An address, checked for form only: one `@` with something on both sides, a domain that DNS can have (in letters of any
-    /// language, by IDNA), nothing blank or hidden, at most 254 characters (RFC 5321's limit of a path less its brackets).
+    /// An address, checked for form only: one `@` with something on both sides, a domain that DNS can have (in letters
+    /// of any language, by IDNA), nothing blank or hidden, at most 254 characters (RFC 5321's limit of a path less its
+    /// brackets).
     Email
 );
 

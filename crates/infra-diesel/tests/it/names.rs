@@ -82,8 +82,8 @@ async fn keys_of_another_form_are_made_anew(db: TestDb) {
     assert_eq!(Store::doubled_names(world.db.url()).await.unwrap(), Doubled::default());
 }
 
-/// Four groups whose names have become one, the second of them with the key that it loses; one that has the name that the
-/// first number would make; a deleted one, which is in nobody's way; and two users with one address.
+/// Four groups whose names have become one, the second of them with the key that it loses; one that has the name that
+/// the first number would make; a deleted one, which is in nobody's way; and two users with one address.
 async fn doubled(db: TestDb) -> (World, UserId, Vec<GroupId>, UserId) {
     let world = World::new(db).await;
     let ada = world.user("ada").await;
