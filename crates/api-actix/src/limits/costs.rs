@@ -8,7 +8,7 @@ const REQUEST: &[Limit] = &[Limit::Requests];
 const SEND: &[Limit] = &[Limit::Sends];
 const UPLOAD: &[Limit] = &[Limit::Uploads];
 const SEND_AND_UPLOAD: &[Limit] = &[Limit::Sends, Limit::Uploads];
-const CONNECT: &[Limit] = &[Limit::Connects];
+const CONNECT: &[Limit] = &[Limit::Requests, Limit::Connects];
 const SIGN_UP: &[Limit] = &[Limit::SignUps];
 
 /// What every frame of a WebSocket costs, be it a text, a part of one, or of the protocol's own. It is paid before the frame is

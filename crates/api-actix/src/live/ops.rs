@@ -147,9 +147,14 @@ impl Operator {
         let hub = self.shard.hub();
         if hub.admits_typing(self.caller.user, to, Instant::now()) {
             let typing = self.app.signal_typing.execute(&self.caller, to).await;
-            // Strangers are told nothing, and who types is answered the same.
-            if let Some(typing) = typing.inspect_err(|_| hub.withdraw_typing(self.caller.user, to))? {
-                hub.signal_typing(typing);
+            match typing {
+                Ok(Some(typing)) => hub.signal_typing(typing),
+                // Strangers are told nothing, and who types is answered the same. Once they are none, the next is passed on.
+                Ok(None) => hub.withdraw_typing(self.caller.user, to),
+                Err(refused) => {
+                    hub.withdraw_typing(self.caller.user, to);
+                    return Err(refused.into());
+                }
             }
         }
         Ok(Done::Unanswered)

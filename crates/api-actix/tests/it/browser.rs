@@ -90,7 +90,8 @@ async fn two_people_talk_in_their_browsers() {
     ada.until("document.querySelector('.message.own .tick[data-seen=true]')").await;
 
     // Writing shows while it lasts, and the answer when it is there.
-    say(&bob, "an").await;
+    let elsewhere = server.log_in("bob", "password of bob").await;
+    elsewhere.post("/dm/send", json!({ "to": "ada", "content": "an" })).await.expect(200);
     ada.shows(".message.theirs .prose", "an").await;
     futures_util::join!(bob.write(COMPOSER, "ans"), ada.shows(".subtitle", "typing…"));
     bob.write(COMPOSER, &format!("wer{ENTER}")).await;

@@ -116,6 +116,7 @@ async fn who_comes_to_share_a_conversation_is_told_who_is_at_other_nodes() {
         (Socket::open(&ada[0]).await, Socket::open(&bob[1]).await, Socket::open(&eve[1]).await);
     let online = |user: &str| json!({ "user_id": user, "online": true });
     ada[0].send(&bob[0].id, "hello").await;
+    bob[1].send(&ada[0].id, "hello").await;
     assert_eq!(until(&mut to_ada, "presence").await, online(&bob[0].id));
     assert_eq!(until(&mut to_bob, "presence").await, online(&ada[0].id));
     let group = ada[0].group("tea", "private").await;

@@ -201,6 +201,7 @@ async fn who_was_at_a_node_that_ends_or_dies_is_announced_as_gone() {
     let (bob, cy, eve) = (nodes.user("bob").await, nodes.user("cy").await, nodes.user("eve").await);
     for friend in [&bob, &cy, &eve] {
         ada[0].send(&friend[0].id, "hello").await;
+        friend[0].send(&ada[0].id, "hello").await;
     }
     let here = Socket::open(&ada[0]).await;
     let mut others = Vec::new();

@@ -6,7 +6,8 @@ use serde_json::Value;
 
 /// As large as a frame of one message can be: each of these characters is six in JSON.
 fn large() -> String {
-    "\u{1}".repeat(4096)
+    // Nothing but these would be blank.
+    format!("x{}", "\u{1}".repeat(4095))
 }
 
 /// The updates of the messages that come, up to the last.

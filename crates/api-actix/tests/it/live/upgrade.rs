@@ -2,6 +2,7 @@
 
 use super::client::{Socket, refusal, request};
 use crate::harness::Server;
+use api_actix::limits::{Limit, Rate, Rates};
 use serde_json::json;
 
 #[actix_web::test]
@@ -135,4 +136,19 @@ async fn a_user_has_so_many_connections_at_the_most() {
     one.drained().await;
     drop(one);
     Socket::open_when_there_is_room(&ada).await;
+}
+
+#[actix_web::test]
+async fn connecting_has_a_limit_of_its_own_for_both_kinds() {
+    let server = Server::with(|config| {
+        config.rates = Rates::off().with(Limit::Connects, Rate::parse("2/h").unwrap());
+    })
+    .await;
+    let (ada, bob) = (server.user("ada").await, server.user("bob").await);
+    drop(Socket::open(&ada).await);
+    assert_eq!(ada.request(reqwest::Method::GET, "/events").send().await.unwrap().status(), 200);
+    ada.get("/events").await.refused(429, None);
+    // Others, and other requests, are as they were.
+    drop(Socket::open(&bob).await);
+    ada.get("/me").await.expect(200);
 }
