@@ -15,7 +15,6 @@ use domain::endings::{Ended, EndingRepository};
 use domain::groups::Role;
 use domain::{GroupId, Result, Timestamp, UserId};
 use futures_util::future::try_join_all;
-use uuid::Uuid;
 
 /// How many groups an account leaves at once, each in a transaction or savepoint of its own.
 const GROUPS_AT_ONCE: i64 = 20;
@@ -147,8 +146,7 @@ impl EndingRepository for Store {
                     return Ok(false);
                 }
                 // Each through the writer that all of its group goes through.
-                let leave =
-                    |group: Id| self.write(Uuid::from(group.0), move |tx| leave_for_good(tx, user, group.into(), at));
+                let leave = |group: Id| self.write(group.0, move |tx| leave_for_good(tx, user, group.into(), at));
                 try_join_all(groups.into_iter().map(leave)).await?;
                 Ok(true)
             }
