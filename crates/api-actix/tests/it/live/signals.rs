@@ -141,6 +141,9 @@ async fn typing_to_a_stranger_is_answered_like_any_and_reaches_nobody() {
     }
     to_bob.op("send", json!({ "broadcast": true, "content": "mark" })).await;
     to_ada.expect("message.created").await;
+    // What reached nobody does not count against what would.
+    assert_eq!(to_bob.op("typing", json!({ "receiver_id": ada.id })).await["ok"], true);
+    to_ada.expect("typing").await;
 }
 
 #[actix_web::test]
