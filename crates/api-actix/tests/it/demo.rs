@@ -97,5 +97,5 @@ fn a_demo_is_made_once_and_never_over_somebodys_data() {
     assert!(code == Some(1) && text.contains("no demo made"), "{text}");
     assert_eq!(std::fs::read(directory.path().join("data/parlance.db")).unwrap(), before);
     let (code, text) = run(&["demo", "--database-url", "sqlite://data/parlance.db"]);
-    assert!(code == Some(1) && text.contains("--database-url"), "{text}");
+    assert!(code == Some(2) && text.contains("--database-url"), "{text}");
 }
