@@ -74,7 +74,7 @@ fn empty_lines_between_requests_are_none() {
 
 #[test]
 fn a_head_that_is_too_long_never_passes() {
-    for lines in [format!("{}: b\r\n\r\n", "a".repeat(70_000)), "a".repeat(70_000)] {
+    for lines in ["a: b\r\n".repeat(30_000), format!("{}: b\r\n\r\n", "a".repeat(70_000)), "a".repeat(70_000)] {
         for size in [1000, 1_000_000] {
             let mut gate = Gate::new(0);
             let head = format!("GET / HTTP/1.1\r\nhost: x\r\n{lines}");
