@@ -16,8 +16,7 @@ enum Place {
     FirstDigit,
     /// At a further digit, or behind the last.
     Size,
-    /// In blanks behind the size.
-    Blanks,
+    /// In blanks or an extension.
     Extension,
     SizeLf,
     Data,
@@ -78,12 +77,8 @@ impl Chunks {
                 (self.left, self.line) = (digit(byte)?, 0);
                 Ok(Place::Size)
             }
-            (Place::Size | Place::Blanks | Place::Extension, b'\r') => Ok(Place::SizeLf),
-            (Place::Size | Place::Blanks, b';') => Ok(Place::Extension),
-            (Place::Size | Place::Blanks, b' ' | b'\t') => {
-                self.aside()?;
-                Ok(Place::Blanks)
-            }
+            (Place::Size | Place::Extension, b'\r') => Ok(Place::SizeLf),
+            (Place::Size, b';' | b' ' | b'\t') => Ok(Place::Extension),
             (Place::Size, _) => {
                 self.left = self.left.checked_mul(16).ok_or(Malformed)? + digit(byte)?;
                 // A size of nothing but zeros has no other end.
@@ -175,8 +170,6 @@ mod tests {
             "5\r\nhello\n0\r\n",
             "5;\x01\r\n",
             "5x\r\n",
-            "5 x\r\nhello\r\n",
-            "5 5\r\nhello\r\n",
             "fffffffffffffffff\r\n",
             "0\r\n\rx",
             "1\rx",

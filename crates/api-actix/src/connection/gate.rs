@@ -7,13 +7,10 @@ use super::head::{self, Body, Head, Upgrade};
 use crate::telemetry::METRICS;
 use bytes::{Buf as _, BytesMut};
 use std::io::Write as _;
-use std::task::Waker;
 use tokio::io::ReadBuf;
 
-/// A longer head is refused. Below the length of a header's name that who answers can take (65,535 bytes).
-const MOST_OF_A_HEAD: usize = 64 * 1024;
-/// More headers than who answers takes: it is passed on in place of a head that is too long, and refused with 431.
-const TOO_MANY_HEADERS: usize = 128;
+/// A head that is not whole by then is passed on, to be refused.
+const MOST_OF_A_HEAD: usize = 128 * 1024;
 /// How much of a body that nobody reads is thrown away, where it does not say how long it is.
 const DISCARDED: u64 = 1024 * 1024;
 
@@ -58,13 +55,9 @@ pub struct Gate {
     searched: usize,
     /// What is passed on first.
     ready: BytesMut,
-    /// How many heads were passed on, how many of their requests have begun to be answered, and how many answers are
-    /// written and leave the connection.
+    /// How many heads were passed on, and how many of their requests have begun to be answered.
     heads: u64,
     begun: u64,
-    answered: u64,
-    /// Who waits until the next head may pass.
-    waiting: Option<Waker>,
     /// The largest body that says its length and is thrown away whole.
     most_of_a_body: u64,
     ends_writing: bool,
@@ -81,8 +74,6 @@ impl Gate {
             ready: BytesMut::new(),
             heads: 0,
             begun: 0,
-            answered: 0,
-            waiting: None,
             most_of_a_body,
             ends_writing: false,
         }
@@ -95,21 +86,7 @@ impl Gate {
 
     /// Whether the client is in the middle of a head that is not its first.
     pub fn is_in_a_later_head(&self) -> bool {
-        self.heads > 0 && self.heads == self.answered && self.is_in_head() && self.held != b"\r"
-    }
-
-    fn is_in_head(&self) -> bool {
-        matches!(self.place, Place::Head) && !self.held.is_empty()
-    }
-
-    /// Whether the next request waits for the answer before it, and nothing is to be read meanwhile. Whoever asks is woken
-    /// when that changes.
-    pub fn is_held(&mut self, waker: &Waker) -> bool {
-        let held = self.mode == Mode::Passes && self.heads > self.answered && self.is_in_head();
-        if held && !self.waiting.as_ref().is_some_and(|waiting| waiting.will_wake(waker)) {
-            self.waiting = Some(waker.clone());
-        }
-        held
+        self.heads > 0 && matches!(self.place, Place::Head) && !self.held.is_empty()
     }
 
     /// Passes on what waits; whether there was something.
@@ -174,13 +151,6 @@ impl Gate {
         while at < bytes.len() {
             let rest = &bytes[at..];
             at += match &mut self.place {
-                // Empty lines before a head say nothing (RFC 9112, 2.2).
-                Place::Head if matches!(rest, [b'\n', ..] | [b'\r', b'\n', ..]) => {
-                    self.searched = 0;
-                    if rest[0] == b'\n' { 1 } else { 2 }
-                }
-                // Who answers keeps what it has read of the latest head, not of the one that it answers.
-                Place::Head if self.heads > self.answered => return at,
                 Place::Head => match self.pass_head(rest, to) {
                     0 => return at,
                     passed => passed,
@@ -243,10 +213,7 @@ impl Gate {
                 self.searched = bytes.len();
                 0
             }
-            Ok(None) => self.refuse_head(bytes, to),
-            Err(_) if bytes.len() > MOST_OF_A_HEAD => self.refuse_head(bytes, to),
-            Ok(Some(Head { length, .. })) if length > MOST_OF_A_HEAD => self.refuse_head(bytes, to),
-            Err(_) => {
+            Ok(None) | Err(_) => {
                 METRICS.malformed.increment(1);
                 (self.place, self.searched) = (Place::Endless, 0);
                 self.give(bytes, to);
@@ -272,15 +239,6 @@ impl Gate {
             }
         }
     }
-
-    /// Passes on, in place of a head that is too long, what is refused for the same reason.
-    fn refuse_head(&mut self, bytes: &[u8], to: &mut ReadBuf<'_>) -> usize {
-        METRICS.malformed.increment(1);
-        (self.place, self.searched, self.mode) = (Place::Endless, 0, Mode::Discards(DISCARDED));
-        let head = format!("GET / HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(TOO_MANY_HEADERS));
-        self.give(head.as_bytes(), to);
-        bytes.len()
-    }
 }
 
 /// What requests say of it.
@@ -289,17 +247,6 @@ impl Gate {
     pub fn begin(&mut self) -> u64 {
         self.begun += 1;
         self.begun
-    }
-
-    /// An answer is written, and leaves the connection: the next request may pass.
-    pub fn answered(&mut self) {
-        self.answered += 1;
-        if self.mode == Mode::Passes && self.is_in_head() {
-            self.feed(&[], &mut ReadBuf::new(&mut []));
-        }
-        if let Some(waiting) = self.waiting.take() {
-            waiting.wake();
-        }
     }
 
     /// Whether that request asks for a WebSocket.

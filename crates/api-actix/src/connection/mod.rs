@@ -2,9 +2,8 @@
 //!
 //! actix-http reads what is left of a chunked body after its request was answered for as long as somebody sends it; takes
 //! what asks for another protocol for a stream without an end, and lets the connection die of it; and sends a second answer
-//! where a body turns out to be broken; and takes what it read of a request for what it is to answer another by, where they
-//! come together. So the framing of requests is followed here, below it: [`gate::Gate`] passes on what
-//! is to be answered, one request at a time, leaves out wishes for protocols that nobody speaks, and says where a body ends, or has to.
+//! where a body turns out to be broken. So the framing of requests is followed here, below it: [`gate::Gate`] passes on what
+//! is to be answered, leaves out wishes for protocols that nobody speaks, and says where a body ends, or has to.
 
 mod chunks;
 mod gate;
@@ -105,9 +104,6 @@ impl AsyncRead for Connection {
         loop {
             if this.gate.borrow_mut().drain(to) {
                 return Poll::Ready(Ok(()));
-            }
-            if this.gate.borrow_mut().is_held(cx.waker()) {
-                return Poll::Pending;
             }
             let mode = this.gate.borrow().mode();
             if this.is_late(mode, cx) {

@@ -3,6 +3,5 @@
 mod bodies;
 mod files;
 mod many;
-mod pipelined;
 mod raw;
 mod upgrades;
