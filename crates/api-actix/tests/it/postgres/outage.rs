@@ -154,6 +154,7 @@ async fn what_is_done_in_the_background_goes_on_after_an_outage() {
     let server = Server::with(|config| {
         config.database_url = cluster.url("postgres");
         config.retention = Some(Retention::of_days(30).unwrap());
+        config.upkeep_every = Duration::from_millis(20);
     })
     .await;
     let directory = tempfile::tempdir().unwrap();
