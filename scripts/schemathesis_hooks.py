@@ -30,7 +30,7 @@ def pick(choices, value):
 
 def plausible(name, value):
     """Whether the value is one that could be: what is malformed is there to be refused."""
-    return isinstance(value, str) and (len(value) == 36 or (name in ("to", "user", "group") and value != ""))
+    return isinstance(value, str) and (len(value) == 36 or (name in ("to", "user", "group") and 0 < len(value) <= 32))
 
 
 def known(fields):

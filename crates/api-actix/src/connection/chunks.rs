@@ -16,7 +16,8 @@ enum Place {
     FirstDigit,
     /// At a further digit, or behind the last.
     Size,
-    /// In blanks or an extension.
+    /// In blanks behind the size.
+    Blanks,
     Extension,
     SizeLf,
     Data,
@@ -77,8 +78,12 @@ impl Chunks {
                 (self.left, self.line) = (digit(byte)?, 0);
                 Ok(Place::Size)
             }
-            (Place::Size | Place::Extension, b'\r') => Ok(Place::SizeLf),
-            (Place::Size, b';' | b' ' | b'\t') => Ok(Place::Extension),
+            (Place::Size | Place::Blanks | Place::Extension, b'\r') => Ok(Place::SizeLf),
+            (Place::Size | Place::Blanks, b';') => Ok(Place::Extension),
+            (Place::Size | Place::Blanks, b' ' | b'\t') => {
+                self.aside()?;
+                Ok(Place::Blanks)
+            }
             (Place::Size, _) => {
                 self.left = self.left.checked_mul(16).ok_or(Malformed)? + digit(byte)?;
                 // A size of nothing but zeros has no other end.
@@ -170,6 +175,8 @@ mod tests {
             "5\r\nhello\n0\r\n",
             "5;\x01\r\n",
             "5x\r\n",
+            "5 x\r\nhello\r\n",
+            "5 5\r\nhello\r\n",
             "fffffffffffffffff\r\n",
             "0\r\n\rx",
             "1\rx",

@@ -9,8 +9,11 @@ use bytes::{Buf as _, BytesMut};
 use std::io::Write as _;
 use tokio::io::ReadBuf;
 
-/// A head that is not whole by then is passed on, to be refused.
-const MOST_OF_A_HEAD: usize = 128 * 1024;
+/// A longer head is refused. Below the length of a header's name that the framework's decoder can take: it panics at one of
+/// more than 65,535 bytes.
+const MOST_OF_A_HEAD: usize = 64 * 1024;
+/// More headers than the framework takes: such a head is passed on in place of one that is too long, and refused with 431.
+const TOO_MANY_HEADERS: usize = 128;
 /// How much of a body that nobody reads is thrown away, where it does not say how long it is.
 const DISCARDED: u64 = 1024 * 1024;
 
@@ -213,7 +216,10 @@ impl Gate {
                 self.searched = bytes.len();
                 0
             }
-            Ok(None) | Err(_) => {
+            Ok(None) => self.refuse_head(bytes, to),
+            Err(_) if bytes.len() > MOST_OF_A_HEAD => self.refuse_head(bytes, to),
+            Ok(Some(Head { length, .. })) if length > MOST_OF_A_HEAD => self.refuse_head(bytes, to),
+            Err(_) => {
                 METRICS.malformed.increment(1);
                 (self.place, self.searched) = (Place::Endless, 0);
                 self.give(bytes, to);
@@ -238,6 +244,17 @@ impl Gate {
                 length
             }
         }
+    }
+}
+
+impl Gate {
+    /// Passes on, in place of a head that is too long, one that is refused for the same reason.
+    fn refuse_head(&mut self, bytes: &[u8], to: &mut ReadBuf<'_>) -> usize {
+        METRICS.malformed.increment(1);
+        (self.place, self.searched, self.mode) = (Place::Endless, 0, Mode::Discards(DISCARDED));
+        let head = format!("GET / HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(TOO_MANY_HEADERS));
+        self.give(head.as_bytes(), to);
+        bytes.len()
     }
 }
 

@@ -143,3 +143,24 @@ fn a_head_that_is_not_whole_is_told() {
     fed(&mut gate, "G", 1000);
     assert!(gate.is_in_a_later_head());
 }
+
+#[test]
+fn a_head_that_is_too_long_never_passes() {
+    for lines in [format!("{}: b\r\n\r\n", "a".repeat(70_000)), "a".repeat(70_000)] {
+        for size in [1000, 1_000_000] {
+            let mut gate = Gate::new(0);
+            let head = format!("GET / HTTP/1.1\r\nhost: x\r\n{lines}");
+            let mut passed = String::new();
+            for part in head.as_bytes().chunks(size) {
+                if gate.mode() == Mode::Passes {
+                    passed += &fed(&mut gate, str::from_utf8(part).unwrap(), 10);
+                }
+            }
+            assert!(passed.len() < 1000 && passed.lines().count() > 97, "{passed:.99}");
+            assert!(matches!(gate.mode(), Mode::Discards(_)));
+        }
+    }
+    let mut gate = Gate::new(0);
+    let head = format!("GET / HTTP/1.1\r\nhost: x\r\n{}: b\r\n\r\n", "a".repeat(65_000));
+    assert_eq!(fed(&mut gate, &head, 1000), head);
+}

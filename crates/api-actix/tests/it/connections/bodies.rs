@@ -242,3 +242,11 @@ async fn a_slow_head_ends_the_connection_be_it_the_first_or_not() {
     drips(&mut connection, "a: b\r\n").await;
     connection.is_closed().await;
 }
+
+#[actix_web::test]
+async fn a_name_of_a_header_that_is_too_long_is_refused() {
+    let server = Server::start().await;
+    let mut connection = Raw::to(server.anyone()).await;
+    let head = format!("GET /health HTTP/1.1\nhost: x\n{}: x\n\n", "a".repeat(70_000));
+    assert_eq!(connection.ask(&head).await.status, 431);
+}
