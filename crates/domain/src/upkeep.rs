@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::files::BlobStore;
 use crate::ids::FileId;
 use crate::retention::{EnforceRetention, Expired, RetentionRepository};
+use crate::sessions::ForgetSessions;
 use async_trait::async_trait;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -80,6 +81,8 @@ pub enum Kept {
     Doubted(i64),
     /// It was done.
     Done {
+        /// How many sessions nobody could use any more.
+        sessions: usize,
         /// What was older than the operator lets it become.
         expired: Expired,
         /// How many files no message carried.
@@ -97,6 +100,8 @@ pub struct KeepUp {
     pub files: Arc<dyn RetentionRepository>,
     /// Where the files' bytes are.
     pub blobs: Arc<dyn BlobStore>,
+    /// Forgets sessions.
+    pub sessions: ForgetSessions,
     /// What goes by its age, if the operator wants that.
     pub retention: Option<EnforceRetention>,
     /// When.
@@ -125,13 +130,14 @@ impl KeepUp {
         }
         let cutoff = Timestamp::from_micros(now.as_micros().saturating_sub(LOOSE_FOR));
         let cutoff = cutoff.ok_or_else(|| Error::internal("the clock is out of range"))?;
+        let sessions = self.sessions.execute().await?;
         let expired = match &self.retention {
             Some(retention) => retention.execute().await?,
             None => Expired::default(),
         };
         let loose = self.sweep(cutoff).await?;
         let unfinished = self.blobs.clear_unfinished(cutoff).await?;
-        Ok(Kept::Done { expired, loose, unfinished })
+        Ok(Kept::Done { sessions, expired, loose, unfinished })
     }
 
     async fn sweep(&self, cutoff: Timestamp) -> Result<usize> {
@@ -160,13 +166,17 @@ mod tests {
     use super::*;
     use crate::files::MockBlobStore;
     use crate::retention::MockRetentionRepository;
+    use crate::sessions::MockSessionRepository;
     use crate::testing::{StoppedClock, at, file_id, outcome};
     use mockall::Sequence;
 
     const NOW: i64 = 100 * DAY;
 
     fn keep_up(repository: MockUpkeepRepository, files: MockRetentionRepository, blobs: MockBlobStore) -> KeepUp {
+        let mut sessions = MockSessionRepository::new();
+        sessions.expect_forget().returning(|_| Ok(0));
         KeepUp {
+            sessions: ForgetSessions { sessions: Arc::new(sessions), clock: Arc::new(StoppedClock(NOW)) },
             repository: Arc::new(repository),
             files: Arc::new(files),
             blobs: Arc::new(blobs),
@@ -207,11 +217,15 @@ mod tests {
         repository.expect_loose().once().returning(|_, _| Ok(Loose { files: Vec::new(), next: None }));
         let mut blobs = MockBlobStore::new();
         blobs.expect_clear_unfinished().once().returning(|_| Ok(3));
-        let keep_up = keep_up(repository, MockRetentionRepository::new(), blobs);
+        let mut sessions = MockSessionRepository::new();
+        let mut steps = vec![0, 5];
+        sessions.expect_forget().times(2).returning(move |_| Ok(steps.pop().unwrap()));
+        let mut keep_up = keep_up(repository, MockRetentionRepository::new(), blobs);
+        keep_up.sessions.sessions = Arc::new(sessions);
         for _ in 0..DOUBTS {
             assert_eq!(outcome(keep_up.execute()).unwrap(), Kept::Doubted(40 * DAY));
         }
-        let done = Kept::Done { expired: Expired::default(), loose: 0, unfinished: 3 };
+        let done = Kept::Done { sessions: 5, expired: Expired::default(), loose: 0, unfinished: 3 };
         assert_eq!(outcome(keep_up.execute()).unwrap(), done);
     }
 
@@ -244,7 +258,7 @@ mod tests {
         let end = repository.expect_loose().once().in_sequence(&mut order);
         end.withf(|_, after| *after == Some(file_id(7))).returning(|_, _| Ok(Loose { files: Vec::new(), next: None }));
         blobs.expect_clear_unfinished().once().in_sequence(&mut order).returning(|_| Ok(0));
-        let done = Kept::Done { expired: Expired::default(), loose: 1, unfinished: 0 };
+        let done = Kept::Done { sessions: 0, expired: Expired::default(), loose: 1, unfinished: 0 };
         assert_eq!(outcome(keep_up(repository, files, blobs).execute()).unwrap(), done);
     }
 }

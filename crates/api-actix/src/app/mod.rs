@@ -2,7 +2,6 @@
 
 pub mod descriptors;
 mod endings;
-pub mod forgetting;
 mod listener;
 mod offline;
 mod readiness;
@@ -70,7 +69,6 @@ pub struct Application {
     relay: Option<Arc<Relay>>,
     readiness: web::Data<Readiness>,
     upkeep: (KeepUp, Duration),
-    forgetting: (ForgetSessions, Duration),
     endings: FinishEndings,
 }
 
@@ -104,12 +102,10 @@ impl Application {
         warn_of_missing_admins(&store, &config.policy).await;
         go_live(&store, &hub, unstarted).await?;
         let upkeep = (upkeep_of(&config, &storage), config.upkeep_every);
-        let forget = ForgetSessions { sessions: store.clone(), clock: config.clock.clone() };
-        let forgetting = (forget, config.forget_sessions_every);
         let endings = FinishEndings { endings: store.clone(), clock: config.clock.clone() };
         let readiness = web::Data::new(Readiness::new(Arc::clone(&store), Arc::clone(&storage.blobs)));
         let (server, address) = server::bind(config, storage, telemetry, &hub, readiness.clone())?;
-        Ok(Self { server, address, store, hub, relay, readiness, upkeep, forgetting, endings })
+        Ok(Self { server, address, store, hub, relay, readiness, upkeep, endings })
     }
 
     /// The port that was bound.
@@ -128,15 +124,13 @@ impl Application {
     /// # Errors
     /// Where signals cannot be waited for, or the server fails.
     pub async fn run_until_stopped(self) -> anyhow::Result<()> {
-        let Self { mut server, address, store, hub, relay, readiness, upkeep: (keeping, every), forgetting, endings } =
-            self;
+        let Self { mut server, address, store, hub, relay, readiness, upkeep: (keeping, every), endings } = self;
         // Whoever reads the line may send a signal at once.
         let stop = stop_signal()?;
         let mut stdout = std::io::stdout();
         // Nobody reading it is no reason not to serve.
         let _ = writeln!(stdout, "listening on http://{address}").and_then(|()| stdout.flush());
         let upkeep = actix_web::rt::spawn(upkeep::keep_up(keeping, every));
-        let forgetting = actix_web::rt::spawn(forgetting::keep_forgetting(forgetting.0, forgetting.1));
         let endings = actix_web::rt::spawn(endings::keep_finishing(endings));
         let handle = server.handle();
         let served = tokio::select! {
@@ -155,7 +149,6 @@ impl Application {
         endings.abort();
         // Whatever step it was at is done or undone; the next start goes on.
         upkeep.abort();
-        forgetting.abort();
         if tokio::time::timeout(CLOSE_DEADLINE, store.close()).await.is_err() {
             error!("the database did not close in time");
         }
@@ -196,6 +189,7 @@ fn upkeep_of(config: &Config, Storage { store, blobs, .. }: &Storage) -> KeepUp 
         clock: config.clock.clone(),
     });
     KeepUp {
+        sessions: ForgetSessions { sessions: store.clone(), clock: config.clock.clone() },
         repository: store.clone(),
         files: store.clone(),
         blobs: blobs.clone(),

@@ -5,7 +5,7 @@ use domain::retention::Expired;
 use domain::upkeep::{KeepUp, Kept};
 use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval};
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 /// How often a server looks for what has become too old, or is needed by nobody.
 pub const EVERY: Duration = Duration::from_secs(3600);
@@ -30,7 +30,8 @@ pub async fn keep_up(keeping: KeepUp, every: Duration) {
                      wrong, set it right; if it is right, it is believed after a day of running"
                 );
             }
-            Ok(Kept::Done { expired: Expired { messages, files }, loose, unfinished }) => {
+            Ok(Kept::Done { sessions, expired: Expired { messages, files }, loose, unfinished }) => {
+                debug!(sessions, "forgot sessions that nobody can use any more");
                 if messages + files > 0 {
                     info!(messages, files, "deleted what was too old");
                 }

@@ -80,8 +80,6 @@ pub struct Config {
     pub retention: Option<Retention>,
     /// How often to look for what is too old, or needed by nobody; no key sets it.
     pub upkeep_every: Duration,
-    /// How often to forget sessions that nobody can use any more; no key sets it.
-    pub forget_sessions_every: Duration,
     /// The time; no key sets it.
     pub clock: Arc<dyn Clock>,
     /// How often a client may do what.
@@ -197,7 +195,6 @@ impl Config {
             policy: ServerPolicy { admins, broadcasters, files, groups: group_quotas(source)? },
             retention: source.read(keys::RETENTION_DAYS, retention)?,
             upkeep_every: app::upkeep::EVERY,
-            forget_sessions_every: app::forgetting::EVERY,
             clock: Arc::new(SystemClock),
             rates: rates(source)?,
             max_connections,

@@ -7,6 +7,7 @@ use super::head::{self, Body, Head, Upgrade};
 use crate::telemetry::METRICS;
 use bytes::{Buf as _, BytesMut};
 use std::io::Write as _;
+use std::task::Waker;
 use tokio::io::ReadBuf;
 
 /// A longer head is refused. Below the length of a header's name that the framework's decoder can take: it panics at one of
@@ -58,9 +59,13 @@ pub struct Gate {
     searched: usize,
     /// What is passed on first.
     ready: BytesMut,
-    /// How many heads were passed on, and how many of their requests have begun to be answered.
+    /// How many heads were passed on, how many of their requests have begun to be answered, and how many answers are
+    /// written that are not the connection's last.
     heads: u64,
     begun: u64,
+    answered: u64,
+    /// Wakes the reader that waits until the next head may pass.
+    waiting: Option<Waker>,
     /// The largest body that says its length and is thrown away whole.
     most_of_a_body: u64,
     ends_writing: bool,
@@ -77,6 +82,8 @@ impl Gate {
             ready: BytesMut::new(),
             heads: 0,
             begun: 0,
+            answered: 0,
+            waiting: None,
             most_of_a_body,
             ends_writing: false,
         }
@@ -89,7 +96,21 @@ impl Gate {
 
     /// Whether the client is in the middle of a head that is not its first.
     pub fn is_in_a_later_head(&self) -> bool {
-        self.heads > 0 && matches!(self.place, Place::Head) && !self.held.is_empty()
+        self.heads > 0 && self.heads == self.answered && self.is_in_head() && self.held != b"\r"
+    }
+
+    fn is_in_head(&self) -> bool {
+        matches!(self.place, Place::Head) && !self.held.is_empty()
+    }
+
+    /// Whether the next request waits for the answer before it, and nothing is to be read meanwhile. The gate wakes the reader
+    /// when that changes.
+    pub fn is_held(&mut self, waker: &Waker) -> bool {
+        let held = self.mode == Mode::Passes && self.heads > self.answered && self.is_in_head();
+        if held && !self.waiting.as_ref().is_some_and(|waiting| waiting.will_wake(waker)) {
+            self.waiting = Some(waker.clone());
+        }
+        held
     }
 
     /// Passes on what waits; whether there was something.
@@ -154,6 +175,13 @@ impl Gate {
         while at < bytes.len() {
             let rest = &bytes[at..];
             at += match &mut self.place {
+                // Empty lines before a head say nothing (RFC 9112, 2.2).
+                Place::Head if matches!(rest, [b'\n', ..] | [b'\r', b'\n', ..]) => {
+                    self.searched = 0;
+                    if rest[0] == b'\n' { 1 } else { 2 }
+                }
+                // actix-http answers by what it has read of the latest head, even where it answers an earlier request.
+                Place::Head if self.heads > self.answered => return at,
                 Place::Head => match self.pass_head(rest, to) {
                     0 => return at,
                     passed => passed,
@@ -264,6 +292,17 @@ impl Gate {
     pub fn begin(&mut self) -> u64 {
         self.begun += 1;
         self.begun
+    }
+
+    /// An answer is written that is not the connection's last: the next request may pass.
+    pub fn answered(&mut self) {
+        self.answered += 1;
+        if self.mode == Mode::Passes && self.is_in_head() {
+            self.feed(&[], &mut ReadBuf::new(&mut []));
+        }
+        if let Some(waiting) = self.waiting.take() {
+            waiting.wake();
+        }
     }
 
     /// Whether that request asks for a WebSocket.

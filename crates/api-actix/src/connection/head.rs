@@ -94,7 +94,10 @@ pub fn rewritten(bytes: &[u8], upgrade: Upgrade) -> Vec<u8> {
     };
     for header in request.headers.iter() {
         if is(header, "connection") {
-            let left: Vec<_> = options(header.value).filter(|option| !is_hop_of_upgrade(option)).collect();
+            // To keep the connection is what is meant without it, and there may be no room for a header more.
+            let is_idle = |option: &[u8]| upgrade == Upgrade::Socket && option.eq_ignore_ascii_case(b"keep-alive");
+            let says = |option: &&[u8]| !is_hop_of_upgrade(option) && !is_idle(option);
+            let left: Vec<_> = options(header.value).filter(says).collect();
             if !left.is_empty() {
                 line(header.name, &left.join(&b", "[..]));
             }
@@ -238,5 +241,7 @@ mod tests {
         let lines = "GET /ws HTTP/1.1\nhost: x\ncontent-length: 0\nconnection: Upgrade\nupgrade: websocket";
         let left = "GET /ws HTTP/1.1\nhost: x\nupgrade: websocket\ntransfer-encoding: chunked";
         assert_eq!(rewritten(head(lines).as_bytes(), Upgrade::Socket), head(left).as_bytes());
+        let lines = lines.replace("content-length: 0\nconnection: ", "connection: keep-alive, ");
+        assert_eq!(rewritten(head(&lines).as_bytes(), Upgrade::Socket), head(left).as_bytes());
     }
 }

@@ -1,9 +1,11 @@
 //! A client's connection, as actix-http sees it: bytes in, bytes out, but none that it would mishandle.
 //!
-//! actix-http reads what is left of a chunked body after its request was answered for as long as somebody sends it; takes
-//! what asks for another protocol for a stream without an end, and lets the connection die of it; and sends a second answer
-//! where a body turns out to be broken. So the framing of requests is followed here, below it: [`gate::Gate`] passes on what
-//! is to be answered, leaves out wishes for protocols that nobody speaks, and says where a body ends, or has to.
+//! actix-http has four faults with what odd clients send. It reads what is left of a chunked body after its request was
+//! answered for as long as somebody sends it. It takes what asks for another protocol for a stream without an end, and lets
+//! the connection die of it. It sends a second answer where a body turns out to be broken. And it decodes requests that come
+//! together before it answers the first, and answers that one by what it has read of the last. So [`gate::Gate`] follows the
+//! framing of requests below it: it passes on one request at a time, leaves out wishes for protocols that nobody speaks, and
+//! says where a body ends, or has to.
 
 mod chunks;
 mod gate;
@@ -104,6 +106,9 @@ impl AsyncRead for Connection {
         loop {
             if this.gate.borrow_mut().drain(to) {
                 return Poll::Ready(Ok(()));
+            }
+            if this.gate.borrow_mut().is_held(cx.waker()) {
+                return Poll::Pending;
             }
             let mode = this.gate.borrow().mode();
             if this.is_late(mode, cx) {

@@ -48,6 +48,8 @@ async fn what_is_too_old_goes_for_everybody_and_from_the_disk() {
     let (carrier, url) = (sent["id"].as_str().unwrap(), sent["file"]["url"].as_str().unwrap());
     assert_eq!((files_below(&server.directory().join("uploads")), bob.unseen_total().await), (1, 2));
     clock.0.store(29 * DAY, Ordering::Relaxed);
+    // The sessions of the first day go, too.
+    let (ada, bob) = (server.log_in("ada", &ada.password).await, server.log_in("bob", &bob.password).await);
     let young = ada.send(&bob.id, "yesterday").await;
     let mut socket = Socket::open(&bob).await;
 

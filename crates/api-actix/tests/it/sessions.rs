@@ -144,7 +144,7 @@ async fn sessions_that_nobody_can_use_are_forgotten_and_not_when_they_were_used(
     let clock = Arc::new(MovedClock::default());
     let server = Server::with(|config| {
         config.clock = clock.clone();
-        config.forget_sessions_every = Duration::from_millis(20);
+        config.upkeep_every = Duration::from_millis(20);
         config.policy = ServerPolicy { admins: AdminNames::parse(["boss"]).unwrap(), ..ServerPolicy::default() };
     })
     .await;

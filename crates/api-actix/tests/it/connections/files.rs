@@ -83,8 +83,8 @@ async fn where_none_are_left_it_is_503_and_goes_on_afterwards() {
     let stored = ada.form("/upload", file()).await.expect(201);
     let path = stored["url"].as_str().unwrap();
     let path = path[path.find("/uploads").unwrap()..].to_owned();
-    let open = std::fs::read_dir(format!("/proc/{}/fd", server.id())).unwrap().count() as u64;
-    let before = set(open.saturating_sub(1));
+    // Those of the standard streams: what the server closes meanwhile makes no room.
+    let before = set(3);
     for _ in 0..3 {
         ada.form("/upload", file()).await.refused(503, None);
         ada.get(&path).await.refused(503, None);

@@ -3,5 +3,6 @@
 mod bodies;
 mod files;
 mod many;
+mod pipelined;
 mod raw;
 mod upgrades;

@@ -43,7 +43,6 @@ fn config(data_dir: &Path) -> Config {
         policy: ServerPolicy::default(),
         retention: None,
         upkeep_every: api_actix::app::upkeep::EVERY,
-        forget_sessions_every: api_actix::app::forgetting::EVERY,
         clock: std::sync::Arc::new(api_actix::clock::SystemClock),
         rates: api_actix::limits::Rates::off(),
         max_connections: 10_000,
