@@ -3,7 +3,7 @@
 use super::{Adapters, DRAIN_SECONDS, Readiness, Storage, UseCases, listener};
 use crate::clock::UuidV7;
 use crate::config::{Config, Uploads};
-use crate::connection::{Connection, Places, Rules};
+use crate::connection::{Connection, Places, Rules, linger};
 use crate::http::docs::Docs;
 use crate::http::export::Turns;
 use crate::http::metrics::Gauges;
@@ -15,7 +15,9 @@ use crate::telemetry::Telemetry;
 use crate::tokens::Tokens;
 use actix_http::HttpService;
 use actix_http::error::DispatchError;
-use actix_service::{IntoServiceFactory as _, ServiceFactoryExt as _, fn_service, map_config};
+use actix_service::{
+    IntoServiceFactory as _, Service as _, ServiceFactoryExt as _, apply_fn_factory, fn_service, map_config,
+};
 use actix_web::dev::{AppConfig, Server};
 use actix_web::middleware::from_fn;
 use actix_web::rt::net::TcpStream;
@@ -118,6 +120,16 @@ pub fn bind(
                 data.insert(Rc::clone(connection.gate()));
             })
             .h1(app);
+        let patience = config.linger;
+        let http = apply_fn_factory(http, move |accepted: (Connection, Option<SocketAddr>), http| {
+            let left = accepted.0.left();
+            let answered = http.call(accepted);
+            async move {
+                let outcome = answered.await;
+                linger(left, patience).await;
+                outcome
+            }
+        });
         fn_service(move |stream: TcpStream| ready(admit(stream, &places, &rules))).and_then(http)
     };
     let server = builder

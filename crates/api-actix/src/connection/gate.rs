@@ -16,7 +16,7 @@ const MOST_OF_A_HEAD: usize = 64 * 1024;
 /// More headers than the framework takes: such a head is passed on in place of one that is too long, and refused with 431.
 const TOO_MANY_HEADERS: usize = 128;
 /// How much of a body that nobody reads is thrown away, where it does not say how long it is.
-const DISCARDED: u64 = 1024 * 1024;
+pub const DISCARDED: u64 = 1024 * 1024;
 
 /// Where in the stream of requests the reading is.
 #[derive(Debug)]
@@ -332,6 +332,11 @@ impl Gate {
     pub fn end_socket(&mut self) {
         self.ends_writing = true;
         (self.mode, self.held) = (Mode::Discards(DISCARDED), Vec::new());
+    }
+
+    /// Whether the server refuses what the client sends, and reads none of it any more.
+    pub fn is_refused(&self) -> bool {
+        matches!(self.place, Place::Endless)
     }
 
     /// Whether nothing is to be written behind what was.

@@ -10,14 +10,16 @@
 mod chunks;
 mod gate;
 mod head;
+mod linger;
 mod places;
 
 pub use gate::Gate;
+pub use linger::linger;
 pub use places::{Place, Places};
 
 use actix_web::rt::net::TcpStream;
 use gate::Mode;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -31,6 +33,9 @@ const SCRATCH: usize = 16 * 1024;
 
 /// The gate of a connection, as its requests find it (`HttpRequest::conn_data`).
 pub type SharedGate = Rc<RefCell<Gate>>;
+
+/// A stream whose client may still be sending, and its place.
+pub type Left = Rc<Cell<Option<(TcpStream, Place)>>>;
 
 /// What holds for all connections of a worker.
 pub struct Rules {
@@ -60,13 +65,15 @@ enum Deadline {
 
 /// One client's connection. Its place is given back when it is dropped.
 pub struct Connection {
-    stream: TcpStream,
+    /// Only missing where it was dropped.
+    stream: Option<TcpStream>,
     gate: SharedGate,
     rules: Rc<Rules>,
     deadline: Deadline,
     /// Nothing is written any more, as the client was told.
     ended: bool,
-    _place: Place,
+    place: Option<Place>,
+    left: Left,
 }
 
 impl Connection {
@@ -74,12 +81,22 @@ impl Connection {
     pub fn new(stream: TcpStream, rules: &Rc<Rules>, place: Place) -> Self {
         // Twice the largest, so that who is a little above it hears why it is refused.
         let gate = Rc::new(RefCell::new(Gate::new(rules.most_of_a_body.saturating_mul(2))));
-        Self { stream, gate, rules: Rc::clone(rules), deadline: Deadline::None, ended: false, _place: place }
+        let (stream, place, left) = (Some(stream), Some(place), Left::default());
+        Self { stream, gate, rules: Rc::clone(rules), deadline: Deadline::None, ended: false, place, left }
     }
 
     /// Where its requests say what becomes of it.
     pub fn gate(&self) -> &SharedGate {
         &self.gate
+    }
+
+    /// Where it leaves its stream when it is dropped, if the client may still be sending what is refused.
+    pub fn left(&self) -> Left {
+        Rc::clone(&self.left)
+    }
+
+    fn stream(&mut self) -> Pin<&mut TcpStream> {
+        Pin::new(self.stream.as_mut().expect("only `drop` takes the stream"))
     }
 
     /// Whether what is waited for now has been waited for long enough.
@@ -96,6 +113,16 @@ impl Connection {
         match &mut self.deadline {
             Deadline::None => false,
             Deadline::Head(sleep) | Deadline::Linger(sleep) => sleep.as_mut().poll(cx).is_ready(),
+        }
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        if self.gate.borrow().is_refused()
+            && let (Some(stream), Some(place)) = (self.stream.take(), self.place.take())
+        {
+            self.left.set(Some((stream, place)));
         }
     }
 }
@@ -124,7 +151,9 @@ impl AsyncRead for Connection {
             let mut scratch = this.rules.scratch.borrow_mut();
             let room = to.remaining().clamp(1024, SCRATCH);
             let mut read = ReadBuf::new(&mut scratch[..room]);
-            ready!(Pin::new(&mut this.stream).poll_read(cx, &mut read))?;
+            // Not by `stream`, since the scratch is lent.
+            let stream = this.stream.as_mut().expect("only `drop` takes the stream");
+            ready!(Pin::new(stream).poll_read(cx, &mut read))?;
             if read.filled().is_empty() {
                 return Poll::Ready(Ok(()));
             }
@@ -142,23 +171,23 @@ impl AsyncRead for Connection {
 
 impl AsyncWrite for Connection {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().stream).poll_write(cx, bytes)
+        self.get_mut().stream().poll_write(cx, bytes)
     }
 
     /// Called when all was handed to the system. What was to be the last is followed by the end at once: clients wait for
     /// the server to close a WebSocket (RFC 6455, section 7.1.1), and many tell nobody of the end before that.
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        ready!(Pin::new(&mut this.stream).poll_flush(cx))?;
+        ready!(this.stream().poll_flush(cx))?;
         if !this.ended && this.gate.borrow().ends_writing() {
             this.ended = true;
             // A client that is gone has no use for it.
-            let _ = socket2::SockRef::from(&this.stream).shutdown(std::net::Shutdown::Write);
+            let _ = socket2::SockRef::from(&*this.stream()).shutdown(std::net::Shutdown::Write);
         }
         Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+        self.get_mut().stream().poll_shutdown(cx)
     }
 }

@@ -250,3 +250,19 @@ async fn a_name_of_a_header_that_is_too_long_is_refused() {
     let head = format!("GET /health HTTP/1.1\nhost: x\n{}: x\n\n", "a".repeat(70_000));
     assert_eq!(connection.ask(&head).await.status, 431);
 }
+
+/// An end with unread bytes would be a reset, which takes the answer from the client.
+#[actix_web::test]
+async fn whose_request_is_refused_hears_it_though_it_goes_on_sending() {
+    let server = Server::start().await;
+    let long = format!("GET /health HTTP/1.1\nhost: x\nlong: {}", "a".repeat(700_000));
+    let bad = format!("GET /health HTTP/1.1\nhost: x\nhost : y\n\n{}", "a".repeat(700_000));
+    for (sent, status) in [(&long, 431), (&bad, 400)] {
+        let mut connection = Raw::to(server.anyone()).await;
+        let (head, rest) = sent.split_at(sent.len() / 2);
+        connection.send(head).await;
+        assert_eq!(connection.answer().await.status, status);
+        connection.send(rest).await;
+        connection.ends_by_itself().await;
+    }
+}

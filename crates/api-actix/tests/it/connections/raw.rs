@@ -152,6 +152,13 @@ impl Raw {
         assert_eq!((answer.status, &answer.body[..]), (200, &br#"{"status":"ok"}"#[..]));
     }
 
+    /// Reads to the end, which must not be a reset.
+    pub async fn ends_by_itself(&mut self) {
+        let mut rest = Vec::new();
+        soon("the end", self.stream.read_to_end(&mut rest)).await.unwrap();
+        assert!(rest.is_empty() && self.read.is_empty(), "{}", String::from_utf8_lossy(&rest));
+    }
+
     /// Reads to the end, of which nothing may be left.
     pub async fn is_closed(&mut self) {
         while self.more().await {}

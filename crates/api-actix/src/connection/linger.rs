@@ -1,0 +1,21 @@
+//! The end of a connection on which the server refused what the client sent.
+
+use super::Left;
+use super::gate::DISCARDED;
+use std::net::Shutdown;
+use std::time::Duration;
+use tokio::io::AsyncReadExt as _;
+
+/// Throws away what the client still sends, up to a bound and no longer than `patience`. A system that closes a connection with
+/// unread bytes sends a reset, and by it the client loses the answer that says why it was refused.
+pub async fn linger(left: Left, patience: Duration) {
+    let Some((stream, _place)) = left.take() else { return };
+    // The client hears at once that nothing more comes; one that is gone has no use for it.
+    let _ = socket2::SockRef::from(&stream).shutdown(Shutdown::Write);
+    let reading = async {
+        let (mut rest, mut scratch) = (stream.take(DISCARDED), [0; 4096]);
+        while rest.read(&mut scratch).await.is_ok_and(|length| length > 0) {}
+    };
+    // Nobody waits any longer for a client that goes on and on.
+    let _ = tokio::time::timeout(patience, reading).await;
+}
