@@ -78,7 +78,8 @@ impl Mender {
     }
 }
 
-/// A head without breaks of lines between quotes. A NUL there becomes what is no UTF-8 either, so that it is told of
+/// A head without breaks of lines and other control characters between quotes, where clients put whatever a file is called and
+/// the parser takes none. A NUL there becomes what is no UTF-8 either, so that it is told of
 /// which field it is. Where a quote is not closed nothing is touched.
 fn mend(head: &[u8]) -> Vec<u8> {
     let mut mended = Vec::with_capacity(head.len());
@@ -109,6 +110,7 @@ fn mend(head: &[u8]) -> Vec<u8> {
                 mended.push(0xff);
                 continue;
             }
+            (0x01..=0x08 | 0x0b..=0x1f | 0x7f, true) => continue,
             _ => {}
         }
         mended.push(*byte);
@@ -151,6 +153,7 @@ mod tests {
             (b"x: y; filename=\"C:\\dir\\\"\r\nz: \"1\"", b"x: y; filename=\"C:\\dir\\\"\r\nz: \"1\""),
             (b"x: y; filename=\"a\\\\\"\r\nz: 1", b"x: y; filename=\"a\\\\\"\r\nz: 1"),
             (b"x: \"a\0\"", b"x: \"a\xff\""),
+            (b"x: \"a\x07b\x7f\x1b\tc\"", b"x: \"ab\tc\""),
             (b"x: \"a\r\nb: c", b"x: \"a\r\nb: c"),
             (b"x: y\r\nz: \"1\"", b"x: y\r\nz: \"1\""),
         ] {

@@ -48,6 +48,7 @@ async fn a_name_is_taken_as_clients_send_it_and_comes_back() {
         ("; filename=\"dir/a.txt\"", "a.txt", "filename=\"a.txt\""),
         ("; filename=\"a\\\"b.txt\"", "a\"b.txt", "filename=\"a_b.txt\"; filename*=UTF-8''a%22b.txt"),
         ("; filename=\"a\r\nb\nc.txt\"", "a b c.txt", "filename=\"a b c.txt\""),
+        ("; filename=\"a\u{7}\u{1b}b\u{7f}.txt\"", "ab.txt", "filename=\"ab.txt\""),
         // Some libraries.
         ("; filename*=utf-8''na%C3%AFve.txt", "naïve.txt", "filename=\"na_ve.txt\"; filename*=UTF-8''na%C3%AFve.txt"),
         ("; filename=\"x\"; filename*=\"UTF-8''a%20b.txt\"", "a b.txt", "filename=\"a b.txt\""),

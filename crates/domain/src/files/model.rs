@@ -47,13 +47,13 @@ fn is_line_break(c: char) -> bool {
 /// How a file's name ends and says what it is, with its dot: `.pdf`, and both of `.tar.gz`. Empty where it says
 /// nothing.
 fn extension(name: &str) -> &str {
-    /// The most bytes of what can be one.
-    const MOST_BYTES: usize = 64;
+    /// The most bytes of what can be one: beside it there is room for [`FileName::NAMELESS`].
+    const MOST_BYTES: usize = FileName::MOST_BYTES - FileName::NAMELESS.len() - 1;
     const PACKED: &[&str] = &["gz", "bz2", "xz", "zst", "lz", "lz4", "lzma", "br", "z", "gpg", "asc", "sig"];
     let last = |name: &str| {
         let dot = name.rfind('.').filter(|&dot| dot > 0)?;
         let word = &name[dot + 1..];
-        let fits = !word.is_empty() && word.len() < MOST_BYTES && !word.contains(char::is_whitespace);
+        let fits = !word.is_empty() && word.len() <= MOST_BYTES && !word.contains(char::is_whitespace);
         fits.then_some(dot)
     };
     let Some(dot) = last(name) else { return "" };
@@ -192,6 +192,11 @@ mod tests {
             ("Dr. Who 2.gz", ".gz"),
         ] {
             assert_eq!(extension(name), its, "{name}");
+        }
+        for length in [70, 250] {
+            let extension = format!(".{}", "x".repeat(length));
+            let name = FileName::clean(&format!("{}{extension}", "file".repeat(50)));
+            assert!(name.as_str().ends_with(&extension) && name.as_str().len() == 255, "{name:?}");
         }
         let endless = format!("a.{}", "x".repeat(300));
         assert_eq!(FileName::clean(&endless).as_str(), &endless[..255]);
