@@ -4,9 +4,10 @@
 
 use crate::context::Caller;
 use crate::error::{Forbidden, NotFound, Result};
+use crate::files::FileRepository;
 use crate::groups::GroupRepository;
-use crate::ids::{GroupId, MessageId, UserId};
-use crate::messages::{MessageReader, Recipient};
+use crate::ids::{FileId, GroupId, MessageId, UserId};
+use crate::messages::{Attachment, AttachmentKind, Content, DraftBody, MessageReader, Outgoing, Recipient};
 use crate::users::UserRepository;
 use std::sync::Arc;
 
@@ -20,14 +21,22 @@ pub struct Named {
 }
 
 /// What else a request names, which is missed before anybody's right is looked at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
     /// A living user.
     User(UserId),
     /// A group that the caller sees.
     Group(GroupId),
+    /// A living member of a group that the caller sees.
+    Member(GroupId, UserId),
     /// A message that the caller may read.
     Message(MessageId),
+    /// Such a message, and words that it can take.
+    Words(MessageId, Content),
+    /// A message that the caller may read, among those with the recipient.
+    Answered(Recipient, MessageId),
+    /// A file that the caller may read, and that can be carried like this.
+    File(AttachmentKind, FileId),
 }
 
 impl Target {
@@ -39,6 +48,17 @@ impl Target {
             Recipient::Everybody => None,
         }
     }
+
+    /// All that a message names, in the order in which
+    /// [`MessageLog::append`](crate::messages::MessageLog::append) misses it.
+    pub fn of_message(message: &Outgoing) -> impl Iterator<Item = Self> + Send + use<> {
+        let file = match &message.body {
+            DraftBody::Attachment(Attachment::Stored { kind, file }, _) => Some(Self::File(*kind, *file)),
+            DraftBody::Attachment(Attachment::Uploaded(_), _) | DraftBody::Text(_) => None,
+        };
+        let answered = message.reply_to.map(|answered| Self::Answered(message.recipient, answered));
+        Self::of(message.recipient).into_iter().chain(answered).chain(file)
+    }
 }
 
 /// Lets the caller act as whom the request names, which can only be the caller.
@@ -49,21 +69,26 @@ pub struct ActAs {
     pub groups: Arc<dyn GroupRepository>,
     /// Where messages are read.
     pub messages: Arc<dyn MessageReader>,
+    /// Where files are looked up.
+    pub files: Arc<dyn FileRepository>,
 }
 
 impl ActAs {
-    /// Asks for nothing where nobody else is named. Otherwise what does not exist is told first (`API.md`, Conventions: existence
-    /// before right).
+    /// Asks for nothing where nobody else is named. Otherwise what does not exist is told first (`API.md`, Conventions:
+    /// existence before right).
     ///
     /// # Errors
-    /// [`NotFound`] for the first of the targets that is not there, else [`Forbidden::NotOneself`].
+    /// [`NotFound`] for the first of the targets that is not there, [`Invalid`](crate::Invalid) where a target does not
+    /// take what comes with it, else [`Forbidden::NotOneself`] naming the first field that names another.
     pub async fn execute(
         &self,
         caller: &Caller,
-        named: Option<Named>,
+        named: impl IntoIterator<Item = Named> + Send,
         targets: impl IntoIterator<Item = Target> + Send,
     ) -> Result<()> {
-        let Some(Named { field, .. }) = named.filter(|named| named.user != caller.user) else { return Ok(()) };
+        let Some(Named { field, .. }) = named.into_iter().find(|named| named.user != caller.user) else {
+            return Ok(());
+        };
         let targets: Vec<Target> = targets.into_iter().collect();
         for target in targets {
             self.look_for(caller, target).await?;
@@ -73,38 +98,86 @@ impl ActAs {
 
     async fn look_for(&self, caller: &Caller, target: Target) -> Result<()> {
         let (found, missing) = match target {
-            Target::User(id) => {
-                let user = self.users.find(id).await?;
-                (user.is_some_and(|user| user.deleted_at.is_none()), NotFound::User)
+            Target::User(id) => (self.lives(id).await?, NotFound::User),
+            Target::Group(id) => (self.sees(caller, id).await?, NotFound::Group),
+            Target::Member(group, user) => {
+                if !self.sees(caller, group).await? {
+                    return NotFound::Group.err();
+                }
+                // Whoever is in it sees it, and as what.
+                let view = self.groups.find(user, group).await?;
+                (view.is_some_and(|view| view.role.is_some()) && self.lives(user).await?, NotFound::Member)
             }
-            Target::Group(id) => (self.groups.find(caller.user, id).await?.is_some(), NotFound::Group),
             Target::Message(id) => (self.messages.find(caller.user, id).await?.is_some(), NotFound::Message),
+            Target::Words(id, content) => {
+                let found = self.messages.find(caller.user, id).await?;
+                if let Some(message) = &found {
+                    content.for_type(message.body.message_type())?;
+                }
+                (found.is_some(), NotFound::Message)
+            }
+            Target::Answered(recipient, id) => {
+                let found = self.messages.find(caller.user, id).await?;
+                (found.is_some_and(|message| message.is_with(caller.user, recipient)), NotFound::Message)
+            }
+            Target::File(kind, id) => {
+                let found = self.files.find(caller.user, id).await?;
+                if let Some(file) = &found {
+                    kind.fits(file)?;
+                }
+                (found.is_some(), NotFound::File)
+            }
         };
         if found { Ok(()) } else { missing.err() }
+    }
+
+    async fn lives(&self, user: UserId) -> Result<bool> {
+        Ok(self.users.find(user).await?.is_some_and(|user| user.deleted_at.is_none()))
+    }
+
+    async fn sees(&self, caller: &Caller, group: GroupId) -> Result<bool> {
+        Ok(self.groups.find(caller.user, group).await?.is_some())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Error;
-    use crate::groups::MockGroupRepository;
-    use crate::messages::MockMessageReader;
-    use crate::testing::{account, caller, message, message_id, outcome, user};
-    use crate::users::MockUserRepository;
+    use crate::error::{Error, Invalid};
+    use crate::files::{File, MediaType, MockFileRepository};
+    use crate::groups::{GroupView, MockGroupRepository, Role};
+    use crate::messages::{MockMessageReader, Text};
+    use crate::testing::{account, caller, file, file_id, group, message, message_id, outcome, user};
+    use crate::users::{MockUserRepository, User};
     use uuid::Uuid;
 
-    /// User 2 is there and user 3 deleted, message 1 is there, and no group is.
+    const GROUP: GroupId = GroupId(Uuid::from_u128(4));
+    const NO_GROUP: GroupId = GroupId(Uuid::from_u128(5));
+
+    /// There are user 2 (user 3 is deleted), message 1 from user 1 to user 2, a group that all see and user 2 is not in,
+    /// and files 1 (a picture) and 2 (none).
     fn act_as() -> ActAs {
-        let (mut users, mut groups, mut messages) =
-            (MockUserRepository::new(), MockGroupRepository::new(), MockMessageReader::new());
+        let (mut users, mut groups) = (MockUserRepository::new(), MockGroupRepository::new());
+        let (mut messages, mut files) = (MockMessageReader::new(), MockFileRepository::new());
         users.expect_find().returning(|id| {
             let deleted_at = (id == user(3)).then_some(crate::testing::at(1));
-            Ok(Some(crate::users::User { id, deleted_at, ..account(2, "bob") }))
+            Ok(Some(User { id, deleted_at, ..account(2, "bob") }))
         });
-        groups.expect_find().returning(|_, _| Ok(None));
+        groups.expect_find().returning(|viewer, id| {
+            let role = (viewer != user(2)).then_some(Role::Member);
+            Ok((id == GROUP).then(|| GroupView { group: group(4), role }))
+        });
         messages.expect_find().returning(|_, id| Ok((id == message_id(1)).then(|| message(1))));
-        ActAs { users: Arc::new(users), groups: Arc::new(groups), messages: Arc::new(messages) }
+        files.expect_find().returning(|_, id| {
+            let text = || File { media_type: MediaType::restored("text/plain".to_owned()), ..file(2) };
+            Ok(if id == file_id(1) { Some(file(1)) } else { (id == file_id(2)).then(text) })
+        });
+        let (users, groups) = (Arc::new(users), Arc::new(groups));
+        ActAs { users, groups, messages: Arc::new(messages), files: Arc::new(files) }
+    }
+
+    fn other(field: &'static str) -> Named {
+        Named { field, user: user(2) }
     }
 
     #[test]
@@ -113,30 +186,82 @@ mod tests {
             users: Arc::new(MockUserRepository::new()),
             groups: Arc::new(MockGroupRepository::new()),
             messages: Arc::new(MockMessageReader::new()),
+            files: Arc::new(MockFileRepository::new()),
         };
-        for named in [None, Some(Named { field: "user_id", user: user(1) })] {
+        let oneself = Named { field: "user_id", user: user(1) };
+        for named in [vec![], vec![oneself], vec![oneself, oneself]] {
             outcome(nothing.execute(&caller(1), named, [Target::Message(message_id(9))])).unwrap();
         }
     }
 
     #[test]
+    fn of_several_all_must_be_the_caller() {
+        let oneself = Named { field: "user_id", user: user(1) };
+        for (named, field) in [
+            (vec![other("sender_id"), oneself], "sender_id"),
+            (vec![oneself, other("sender_id")], "sender_id"),
+            (vec![oneself, other("sender_id"), other("user_id")], "sender_id"),
+        ] {
+            let refused = outcome(act_as().execute(&caller(1), named, [])).unwrap_err();
+            assert_eq!(refused.field(), Some(field), "{refused:?}");
+        }
+    }
+
+    #[test]
     fn what_is_missing_is_told_before_who_may_not() {
-        let named = Some(Named { field: "sender_id", user: user(2) });
-        let group = Target::Group(GroupId(Uuid::from_u128(5)));
-        let (there, message) = (Target::User(user(2)), Target::Message(message_id(1)));
+        let (no_group, there) = (Target::Group(NO_GROUP), Target::User(user(2)));
+        let (to_bob, to_group) = (Recipient::User(user(2)), Recipient::Group(GROUP));
+        let answered = |recipient| Target::Answered(recipient, message_id(1));
         for (targets, missing) in [
             (vec![], None),
-            (vec![there, message], None),
-            (vec![there, group], Some(NotFound::Group)),
-            (vec![Target::User(user(3)), group], Some(NotFound::User)),
+            (vec![there.clone(), Target::Message(message_id(1)), Target::Group(GROUP)], None),
+            (vec![there, no_group.clone()], Some(NotFound::Group)),
+            (vec![Target::User(user(3)), no_group], Some(NotFound::User)),
             (vec![Target::Message(message_id(2))], Some(NotFound::Message)),
+            (vec![Target::Member(GROUP, user(1))], None),
+            (vec![Target::Member(NO_GROUP, user(1))], Some(NotFound::Group)),
+            (vec![Target::Member(GROUP, user(2))], Some(NotFound::Member)),
+            (vec![Target::Member(GROUP, user(3))], Some(NotFound::Member)),
+            (vec![answered(to_bob)], None),
+            (vec![answered(to_group)], Some(NotFound::Message)),
+            (vec![answered(Recipient::Everybody)], Some(NotFound::Message)),
+            (vec![Target::Answered(to_bob, message_id(2))], Some(NotFound::Message)),
+            (vec![Target::File(AttachmentKind::Image, file_id(1))], None),
+            (vec![Target::File(AttachmentKind::File, file_id(2))], None),
+            (vec![Target::File(AttachmentKind::File, file_id(3))], Some(NotFound::File)),
+            (vec![Target::Words(message_id(1), Content::parse("x").unwrap())], None),
+            (vec![Target::Words(message_id(2), Content::parse("").unwrap())], Some(NotFound::Message)),
         ] {
-            let refused = outcome(act_as().execute(&caller(1), named, targets.clone())).unwrap_err();
+            let refused = outcome(act_as().execute(&caller(1), [other("sender_id")], targets.clone())).unwrap_err();
             match missing {
                 None => assert_eq!(refused.field(), Some("sender_id"), "{targets:?}: {refused:?}"),
                 Some(missing) => assert!(matches!(refused, Error::NotFound(which) if which == missing), "{targets:?}"),
             }
         }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_told_before_who_may_not() {
+        for (target, field) in [
+            (Target::File(AttachmentKind::Image, file_id(2)), "file_id"),
+            (Target::Words(message_id(1), Content::parse(" ").unwrap()), "content"),
+        ] {
+            let refused = outcome(act_as().execute(&caller(1), [other("sender_id")], [target])).unwrap_err();
+            assert!(matches!(&refused, Error::Invalid(Invalid { field: at, .. }) if at == field), "{refused:?}");
+        }
+    }
+
+    #[test]
+    fn all_that_a_message_names_is_looked_for_in_order() {
+        let targets = |message: &Outgoing| Target::of_message(message).collect::<Vec<_>>();
+        let plain = Outgoing::text(Recipient::Everybody, Text::parse("x").unwrap());
+        assert_eq!(targets(&plain), []);
+        let recipient = Recipient::User(user(2));
+        let body = DraftBody::parse(crate::messages::MessageType::File, None, Some(file_id(1))).unwrap();
+        let whole = Outgoing { recipient, body, reply_to: Some(message_id(1)), ..plain };
+        let answered = Target::Answered(recipient, message_id(1));
+        let file = Target::File(AttachmentKind::File, file_id(1));
+        assert_eq!(targets(&whole), [Target::User(user(2)), answered, file]);
     }
 
     #[test]

@@ -2,7 +2,8 @@
 
 use crate::context::{Caller, Clock, IdGenerator, Timestamp};
 use crate::files::{File, FileName, MediaType, Sha256};
-use crate::ids::{ConversationId, FileId, MessageId, SessionId, UserId};
+use crate::groups::{Description, Group, GroupName, Visibility};
+use crate::ids::{ConversationId, FileId, GroupId, MessageId, SessionId, UserId};
 use crate::messages::{Body, Message, Place, Text};
 use crate::users::{Email, Profile, User, UserRole, Username};
 use futures_util::FutureExt;
@@ -83,6 +84,19 @@ pub(crate) fn file(n: u128) -> File {
         media_type: MediaType::restored("image/png".to_owned()),
         sha256: Sha256([7; 32]),
         created_at: at(7),
+    }
+}
+
+/// A private group of one.
+pub(crate) fn group(n: u128) -> Group {
+    Group {
+        id: GroupId(Uuid::from_u128(n)),
+        name: GroupName::parse("name", "g").unwrap(),
+        description: Description::none(),
+        visibility: Visibility::Private,
+        member_count: 1,
+        created_at: at(1),
+        updated_at: at(1),
     }
 }
 

@@ -165,7 +165,12 @@ impl UseCases {
         let send_message = Arc::new(SendMessage { log: log.clone(), clock: clock.clone(), ids: ids.clone() });
         let signal_typing = SignalTyping { users: users.clone(), groups: groups.clone(), live: live.clone() };
         Self {
-            act_as: ActAs { users: users.clone(), groups: groups.clone(), messages: messages.clone() },
+            act_as: ActAs {
+                users: users.clone(),
+                groups: groups.clone(),
+                messages: messages.clone(),
+                files: files.clone(),
+            },
             register_user: RegisterUser {
                 users: users.clone(),
                 hasher: hasher.clone(),

@@ -1,7 +1,7 @@
 //! `/conversations`: one's list of them, and the feed of each one's changes.
 
 use super::error::ApiError;
-use super::extract::{PathIds, Query, Signed, acting, number};
+use super::extract::{Acting, PathIds, Query, Signed, number};
 use super::openapi::{Page, Refused};
 use super::public_url::PublicUrl;
 use super::{link, wire};
@@ -15,9 +15,6 @@ use serde::Deserialize;
 #[derive(Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct ListQuery {
-    /// The caller, if given.
-    #[param(value_type = Option<wire::Id>)]
-    user_id: Option<String>,
     /// How many at most; 50 if not said.
     #[param(value_type = Option<u16>, minimum = 1, maximum = 200)]
     limit: Option<String>,
@@ -35,13 +32,12 @@ pub async fn list(
     app: web::Data<UseCases>,
     public: web::Data<PublicUrl>,
     request: HttpRequest,
-    Signed { caller, input: Query(query) }: Signed<Query<ListQuery>>,
+    Signed { caller, input: (acting, Query(query)) }: Signed<(Acting, Query<ListQuery>)>,
 ) -> Result<HttpResponse, ApiError> {
-    let user = acting("user_id", query.user_id.as_deref())?;
     let limit = Limit::of_list(number("limit", query.limit.as_deref())?)?;
     let before = query.before.as_deref().map(ConversationCursor::parse).transpose()?;
-    app.act_as.execute(&caller, user, None).await?;
     let page = app.list_conversations.execute(&caller, before, limit).await?;
+    app.act_as.execute(&caller, acting, None).await?;
     let next = page.items.last().filter(|_| page.more);
     let next = next.map(|last| ("before", ConversationCursor::behind(last).to_string()));
     let view = |user: &_| app.policy.view(&caller, user);

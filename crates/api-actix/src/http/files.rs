@@ -1,7 +1,7 @@
 //! `/upload`, `/messages/upload` and `/uploads/{id}/{name}`: files in and out.
 
 use super::error::ApiError;
-use super::extract::{PathIds, Signed, acting};
+use super::extract::{Acting, PathIds, Signed};
 use super::openapi::{IdempotencyKeyHeader, Refused};
 use super::public_url::PublicUrl;
 use super::ranges::Wanted;
@@ -93,12 +93,12 @@ pub async fn send(
     app: web::Data<UseCases>,
     public: web::Data<PublicUrl>,
     request: HttpRequest,
-    Signed { caller, input: payload }: Signed<Payload>,
+    Signed { caller, input: (acting, payload) }: Signed<(Acting, Payload)>,
 ) -> Result<HttpResponse, ApiError> {
     to_the_end(async move {
         let Upload { file, texts } =
             upload::receive(&request, payload, &app.stage_upload, &caller, Covering::PARTS).await?;
-        match Covering::parse(&texts, request.headers(), &app, &caller).await {
+        match Covering::parse(&texts, acting, request.headers(), &app, &caller).await {
             Ok(Covering { recipient, caption, key }) => {
                 Ok(sent(&public, app.store_upload.send(&caller, file, recipient, caption, key).await?))
             }
@@ -121,14 +121,20 @@ struct Covering {
 impl Covering {
     const PARTS: &[&'static str] = &["sender_id", "receiver_id", "group_id", "content", "client_id"];
 
-    async fn parse(texts: &Texts, headers: &HeaderMap, app: &UseCases, caller: &Caller) -> Result<Self, ApiError> {
-        let sender = acting("sender_id", texts.get("sender_id"))?;
+    async fn parse(
+        texts: &Texts,
+        acting: Acting,
+        headers: &HeaderMap,
+        app: &UseCases,
+        caller: &Caller,
+    ) -> Result<Self, ApiError> {
+        let acting = acting.and("sender_id", texts.get("sender_id"))?;
         let covering = Self {
             recipient: recipient(texts.get("receiver_id"), texts.get("group_id"))?,
             caption: texts.get("content").map_or_else(|| Ok(Caption::none()), Caption::parse)?,
             key: idempotency_key(headers, texts.get("client_id"))?,
         };
-        app.act_as.execute(caller, sender, Target::of(covering.recipient)).await?;
+        app.act_as.execute(caller, acting, Target::of(covering.recipient)).await?;
         Ok(covering)
     }
 }

@@ -1,13 +1,13 @@
 //! Groups.
 
 use super::error::ApiError;
-use super::extract::{Json, ListQuery, PathIds, Query, Signed, acting, required};
+use super::extract::{Acting, Json, ListQuery, PathIds, Query, Signed, required};
 use super::openapi::{Page, Refused};
 use super::{link, wire};
 use crate::app::UseCases;
 use actix_web::{HttpRequest, HttpResponse, web};
 use domain::Invalid;
-use domain::acting::{Named, Target};
+use domain::acting::Target;
 use domain::groups::{Description, GroupChange, GroupName, GroupNamePrefix, Visibility};
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -18,15 +18,7 @@ use utoipa::ToSchema;
 pub struct RequesterBody {
     /// The caller, if given.
     #[schema(value_type = Option<wire::Id>)]
-    requester_id: Option<String>,
-}
-
-impl RequesterBody {
-    /// # Errors
-    /// [`Invalid`] naming `requester_id`.
-    pub fn requester(&self) -> Result<Option<Named>, Invalid> {
-        acting("requester_id", self.requester_id.as_deref())
-    }
+    pub requester_id: Option<String>,
 }
 
 /// What a group is, or is to become.
@@ -65,11 +57,12 @@ impl GroupBody {
 )]
 pub async fn create(
     app: web::Data<UseCases>,
-    Signed { caller, input: Json(body) }: Signed<Json<GroupBody>>,
+    Signed { caller, input: (acting, Json(body)) }: Signed<(Acting, Json<GroupBody>)>,
 ) -> Result<HttpResponse, ApiError> {
     let GroupChange { name, description, visibility } = body.change()?;
     let name = required("name", name)?;
-    app.act_as.execute(&caller, acting("requester_id", body.requester_id.as_deref())?, None).await?;
+    let acting = acting.and("requester_id", body.requester_id.as_deref())?;
+    app.act_as.execute(&caller, acting, None).await?;
     let visibility = visibility.unwrap_or(Visibility::Private);
     let description = description.unwrap_or_else(Description::none);
     let group = app.create_group.execute(&caller, name, visibility, description).await?;
@@ -85,10 +78,11 @@ pub async fn create(
 pub async fn list(
     app: web::Data<UseCases>,
     request: HttpRequest,
-    Signed { caller, input: Query(query) }: Signed<Query<ListQuery>>,
+    Signed { caller, input: (acting, Query(query)) }: Signed<(Acting, Query<ListQuery>)>,
 ) -> Result<HttpResponse, ApiError> {
     let (prefix, after, limit) = query.read(GroupNamePrefix::parse)?;
     let page = app.list_groups.execute(&caller, prefix.as_ref(), after, limit).await?;
+    app.act_as.execute(&caller, acting, None).await?;
     let next = page.items.last().filter(|_| page.more).map(|last| ("after", last.group.id.to_string()));
     Ok(link::page(&request, page.items.into_iter().map(wire::Group::from), next))
 }
@@ -100,9 +94,10 @@ pub async fn list(
 )]
 pub async fn show(
     app: web::Data<UseCases>,
-    Signed { caller, input: path }: Signed<PathIds>,
+    Signed { caller, input: (acting, path) }: Signed<(Acting, PathIds)>,
 ) -> Result<HttpResponse, ApiError> {
     let group = app.show_group.execute(&caller, path.get("id")?).await?;
+    app.act_as.execute(&caller, acting, None).await?;
     Ok(HttpResponse::Ok().json(wire::Group::from(group)))
 }
 
@@ -116,12 +111,12 @@ pub async fn show(
 )]
 pub async fn edit(
     app: web::Data<UseCases>,
-    Signed { caller, input: (path, Json(body)) }: Signed<(PathIds, Json<GroupBody>)>,
+    Signed { caller, input: (acting, path, Json(body)) }: Signed<(Acting, PathIds, Json<GroupBody>)>,
 ) -> Result<HttpResponse, ApiError> {
     let id = path.get("id")?;
     let change = body.change()?;
-    let requester = acting("requester_id", body.requester_id.as_deref())?;
-    app.act_as.execute(&caller, requester, [Target::Group(id)]).await?;
+    let acting = acting.and("requester_id", body.requester_id.as_deref())?;
+    app.act_as.execute(&caller, acting, [Target::Group(id)]).await?;
     let group = app.update_group.execute(&caller, id, change).await?;
     Ok(HttpResponse::Ok().json(wire::Group::from(group)))
 }
@@ -134,10 +129,11 @@ pub async fn edit(
 )]
 pub async fn delete(
     app: web::Data<UseCases>,
-    Signed { caller, input: (path, Json(body)) }: Signed<(PathIds, Json<RequesterBody>)>,
+    Signed { caller, input: (acting, path, Json(body)) }: Signed<(Acting, PathIds, Json<RequesterBody>)>,
 ) -> Result<HttpResponse, ApiError> {
     let id = path.get("id")?;
-    app.act_as.execute(&caller, body.requester()?, [Target::Group(id)]).await?;
+    let acting = acting.and("requester_id", body.requester_id.as_deref())?;
+    app.act_as.execute(&caller, acting, [Target::Group(id)]).await?;
     app.delete_group.execute(&caller, id).await?;
     Ok(HttpResponse::NoContent().finish())
 }

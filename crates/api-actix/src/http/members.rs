@@ -1,7 +1,7 @@
 //! Members of groups.
 
 use super::error::ApiError;
-use super::extract::{Json, PageQuery, PathIds, Query, Signed, acting, required};
+use super::extract::{Acting, Json, PageQuery, PathIds, Query, Signed, required};
 use super::groups::RequesterBody;
 use super::openapi::{Page, Refused};
 use super::{link, wire};
@@ -41,17 +41,17 @@ pub struct Added {
 #[utoipa::path(
     post, path = "/groups/{id}/members",
     request_body = AddBody,
-    responses((status = 200, description = "In", body = Added), Refused<403>, Refused<404>),
+    responses((status = 200, description = "In", body = Added), Refused<403>, Refused<404>, Refused<409>),
 )]
 pub async fn add(
     app: web::Data<UseCases>,
-    Signed { caller, input: (path, Json(body)) }: Signed<(PathIds, Json<AddBody>)>,
+    Signed { caller, input: (acting, path, Json(body)) }: Signed<(Acting, PathIds, Json<AddBody>)>,
 ) -> Result<HttpResponse, ApiError> {
     let user = UserId::parse("user_id", &required("user_id", body.user_id)?)?;
     let role = body.role.as_deref().map_or(Ok(Role::Member), Role::parse)?;
     let new = NewMember::new(path.get("id")?, user, role)?;
-    let requester = acting("requester_id", body.requester_id.as_deref())?;
-    app.act_as.execute(&caller, requester, [Target::Group(new.group), Target::User(user)]).await?;
+    let acting = acting.and("requester_id", body.requester_id.as_deref())?;
+    app.act_as.execute(&caller, acting, [Target::Group(new.group), Target::User(user)]).await?;
     let member = app.add_member.execute(&caller, new).await?;
     Ok(HttpResponse::Ok().json(Added { message: "member added", member: member.into() }))
 }
@@ -77,12 +77,12 @@ pub struct RoleBody {
 )]
 pub async fn change_role(
     app: web::Data<UseCases>,
-    Signed { caller, input: (path, Json(body)) }: Signed<(PathIds, Json<RoleBody>)>,
+    Signed { caller, input: (acting, path, Json(body)) }: Signed<(Acting, PathIds, Json<RoleBody>)>,
 ) -> Result<HttpResponse, ApiError> {
     let (group, user) = (path.get("id")?, path.get("user_id")?);
     let role = Role::parse(&required("role", body.role)?)?;
-    let requester = acting("requester_id", body.requester_id.as_deref())?;
-    app.act_as.execute(&caller, requester, [Target::Group(group), Target::User(user)]).await?;
+    let acting = acting.and("requester_id", body.requester_id.as_deref())?;
+    app.act_as.execute(&caller, acting, [Target::Member(group, user)]).await?;
     let member = app.change_role.execute(&caller, group, user, role).await?;
     Ok(HttpResponse::Ok().json(wire::Member::from(member)))
 }
@@ -95,10 +95,11 @@ pub async fn change_role(
 )]
 pub async fn remove(
     app: web::Data<UseCases>,
-    Signed { caller, input: (path, Json(body)) }: Signed<(PathIds, Json<RequesterBody>)>,
+    Signed { caller, input: (acting, path, Json(body)) }: Signed<(Acting, PathIds, Json<RequesterBody>)>,
 ) -> Result<HttpResponse, ApiError> {
     let (group, user) = (path.get("id")?, path.get("user_id")?);
-    app.act_as.execute(&caller, body.requester()?, [Target::Group(group), Target::User(user)]).await?;
+    let acting = acting.and("requester_id", body.requester_id.as_deref())?;
+    app.act_as.execute(&caller, acting, [Target::Member(group, user)]).await?;
     app.remove_member.execute(&caller, group, user).await?;
     Ok(HttpResponse::NoContent().finish())
 }
@@ -123,14 +124,11 @@ pub struct LeaveBody {
 )]
 pub async fn leave(
     app: web::Data<UseCases>,
-    Signed { caller, input: (path, Json(body)) }: Signed<(PathIds, Json<LeaveBody>)>,
+    Signed { caller, input: (acting, path, Json(body)) }: Signed<(Acting, PathIds, Json<LeaveBody>)>,
 ) -> Result<HttpResponse, ApiError> {
     let group = path.get("id")?;
-    let leaving = acting("user_id", body.user_id.as_deref())?;
-    let requester = acting("requester_id", body.requester_id.as_deref())?;
-    for named in [leaving, requester] {
-        app.act_as.execute(&caller, named, [Target::Group(group)]).await?;
-    }
+    let acting = acting.and("user_id", body.user_id.as_deref())?.and("requester_id", body.requester_id.as_deref())?;
+    app.act_as.execute(&caller, acting, [Target::Member(group, caller.user)]).await?;
     app.remove_member.execute(&caller, group, caller.user).await?;
     Ok(HttpResponse::NoContent().finish())
 }
@@ -144,11 +142,12 @@ pub async fn leave(
 pub async fn list(
     app: web::Data<UseCases>,
     request: HttpRequest,
-    Signed { caller, input: (path, Query(query)) }: Signed<(PathIds, Query<PageQuery>)>,
+    Signed { caller, input: (acting, path, Query(query)) }: Signed<(Acting, PathIds, Query<PageQuery>)>,
 ) -> Result<HttpResponse, ApiError> {
     let group = path.get("id")?;
     let (after, limit) = query.read()?;
     let page = app.list_members.execute(&caller, group, after, limit).await?;
+    app.act_as.execute(&caller, acting, None).await?;
     let next = page.items.last().filter(|_| page.more).map(|last| ("after", last.user.to_string()));
     Ok(link::page(&request, page.items.into_iter().map(wire::Member::from), next))
 }

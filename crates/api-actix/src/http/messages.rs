@@ -1,7 +1,7 @@
 //! `/messages`: sending, reading, editing and deleting.
 
 use super::error::ApiError;
-use super::extract::{Json, PathIds, Query, Signed, acting, number, required};
+use super::extract::{Acting, Json, PathIds, Query, Signed, number, required};
 use super::openapi::{IdempotencyKeyHeader, Page, Refused};
 use super::public_url::PublicUrl;
 use super::sending::{Order, SendBody, recipient, sent};
@@ -31,10 +31,10 @@ pub async fn send(
     app: web::Data<UseCases>,
     public: web::Data<PublicUrl>,
     request: HttpRequest,
-    Signed { caller, input: Json(body) }: Signed<Json<SendBody>>,
+    Signed { caller, input: (acting, Json(body)) }: Signed<(Acting, Json<SendBody>)>,
 ) -> Result<HttpResponse, ApiError> {
-    let Order { sender, message } = body.order(request.headers())?;
-    app.act_as.execute(&caller, sender, Target::of(message.recipient)).await?;
+    let Order { acting, message } = body.order(acting, request.headers())?;
+    app.act_as.execute(&caller, acting, Target::of_message(&message)).await?;
     Ok(sent(&public, app.send_message.execute(&caller, message).await?))
 }
 
@@ -90,11 +90,12 @@ pub async fn list(
     app: web::Data<UseCases>,
     public: web::Data<PublicUrl>,
     request: HttpRequest,
-    Signed { caller, input: Query(query) }: Signed<Query<ListQuery>>,
+    Signed { caller, input: (acting, Query(query)) }: Signed<(Acting, Query<ListQuery>)>,
 ) -> Result<HttpResponse, ApiError> {
     let of = recipient(query.receiver_id.as_deref(), query.group_id.as_deref())?;
     let window = query.window()?;
     let page = app.list_messages.execute(&caller, of, window).await?;
+    app.act_as.execute(&caller, acting, None).await?;
     let next = match window {
         Window::Before { .. } => page.items.first().map(|oldest| ("before", oldest.id.to_string())),
         Window::Offset { .. } | Window::After { .. } => {
@@ -114,9 +115,10 @@ pub async fn list(
 pub async fn show(
     app: web::Data<UseCases>,
     public: web::Data<PublicUrl>,
-    Signed { caller, input: ids }: Signed<PathIds>,
+    Signed { caller, input: (acting, ids) }: Signed<(Acting, PathIds)>,
 ) -> Result<HttpResponse, ApiError> {
     let message = app.show_message.execute(&caller, ids.get("id")?).await?;
+    app.act_as.execute(&caller, acting, None).await?;
     Ok(HttpResponse::Ok().json(wire::Message::at(&public, message)))
 }
 
@@ -140,12 +142,12 @@ pub struct EditBody {
 pub async fn edit(
     app: web::Data<UseCases>,
     public: web::Data<PublicUrl>,
-    Signed { caller, input: (ids, Json(body)) }: Signed<(PathIds, Json<EditBody>)>,
+    Signed { caller, input: (acting, ids, Json(body)) }: Signed<(Acting, PathIds, Json<EditBody>)>,
 ) -> Result<HttpResponse, ApiError> {
     let id = ids.get("id")?;
-    let sender = acting("sender_id", body.sender_id.as_deref())?;
+    let acting = acting.and("sender_id", body.sender_id.as_deref())?;
     let content = Content::parse(&required("content", body.content)?)?;
-    app.act_as.execute(&caller, sender, [Target::Message(id)]).await?;
+    app.act_as.execute(&caller, acting, [Target::Words(id, content.clone())]).await?;
     let message = app.edit_message.execute(&caller, id, content).await?;
     Ok(HttpResponse::Ok().json(wire::Message::at(&public, message)))
 }
@@ -167,11 +169,11 @@ pub struct DeleteBody {
 )]
 pub async fn delete(
     app: web::Data<UseCases>,
-    Signed { caller, input: (ids, Json(body)) }: Signed<(PathIds, Json<DeleteBody>)>,
+    Signed { caller, input: (acting, ids, Json(body)) }: Signed<(Acting, PathIds, Json<DeleteBody>)>,
 ) -> Result<HttpResponse, ApiError> {
     let id = ids.get("id")?;
-    let sender = acting("sender_id", body.sender_id.as_deref())?;
-    app.act_as.execute(&caller, sender, [Target::Message(id)]).await?;
+    let acting = acting.and("sender_id", body.sender_id.as_deref())?;
+    app.act_as.execute(&caller, acting, [Target::Message(id)]).await?;
     app.delete_message.execute(&caller, id).await?;
     Ok(HttpResponse::NoContent().finish())
 }

@@ -1,7 +1,7 @@
 //! What was seen and what was not: `/messages/{id}/seen`, `/messages/unseen/{user_id}`, `/conversations/{id}/read`.
 
 use super::error::ApiError;
-use super::extract::{Json, PageQuery, PathIds, Query, Signed, acting, required};
+use super::extract::{Acting, Json, PageQuery, PathIds, Query, Signed, required};
 use super::openapi::{Page, Refused};
 use super::{link, wire};
 use crate::app::UseCases;
@@ -18,6 +18,9 @@ pub struct SeenBody {
     /// The caller, if given.
     #[schema(value_type = Option<wire::Id>)]
     user_id: Option<String>,
+    /// The caller, if given, as on the other routes of messages.
+    #[schema(value_type = Option<wire::Id>)]
+    sender_id: Option<String>,
 }
 
 /// Marks a message as seen.
@@ -30,11 +33,11 @@ pub struct SeenBody {
 )]
 pub async fn mark_seen(
     app: web::Data<UseCases>,
-    Signed { caller, input: (ids, Json(body)) }: Signed<(PathIds, Json<SeenBody>)>,
+    Signed { caller, input: (acting, ids, Json(body)) }: Signed<(Acting, PathIds, Json<SeenBody>)>,
 ) -> Result<HttpResponse, ApiError> {
     let id = ids.get("id")?;
-    let reader = acting("user_id", body.user_id.as_deref())?;
-    app.act_as.execute(&caller, reader, [Target::Message(id)]).await?;
+    let acting = acting.and("user_id", body.user_id.as_deref())?.and("sender_id", body.sender_id.as_deref())?;
+    app.act_as.execute(&caller, acting, [Target::Message(id)]).await?;
     app.mark_seen.execute(&caller, id).await?;
     Ok(HttpResponse::Ok().json(wire::Done { message: "marked as seen" }))
 }
@@ -48,11 +51,12 @@ pub async fn mark_seen(
 pub async fn list(
     app: web::Data<UseCases>,
     request: HttpRequest,
-    Signed { caller, input: (ids, Query(query)) }: Signed<(PathIds, Query<PageQuery>)>,
+    Signed { caller, input: (acting, ids, Query(query)) }: Signed<(Acting, PathIds, Query<PageQuery>)>,
 ) -> Result<HttpResponse, ApiError> {
     let id = ids.get("id")?;
     let (after, limit) = query.read()?;
     let page = app.list_receipts.execute(&caller, id, after, limit).await?;
+    app.act_as.execute(&caller, acting, None).await?;
     let next = page.items.last().filter(|_| page.more).map(|last| ("after", last.user.to_string()));
     Ok(link::page(&request, page.items.into_iter().map(wire::Receipt::from), next))
 }
@@ -66,10 +70,11 @@ pub async fn list(
 )]
 pub async fn count_unseen(
     app: web::Data<UseCases>,
-    Signed { caller, input: ids }: Signed<PathIds>,
+    Signed { caller, input: (acting, ids) }: Signed<(Acting, PathIds)>,
 ) -> Result<HttpResponse, ApiError> {
     let user = ids.get("user_id")?;
-    app.act_as.execute(&caller, Some(Named { field: "user_id", user }), [Target::User(user)]).await?;
+    let named = acting.into_iter().chain([Named { field: "user_id", user }]);
+    app.act_as.execute(&caller, named, [Target::User(user)]).await?;
     let unseen = app.count_unseen.execute(&caller).await?;
     Ok(HttpResponse::Ok().json(wire::Unseen::from(unseen)))
 }

@@ -1,5 +1,6 @@
 //! The whole URL map.
 
+use super::extract::ActingField;
 use super::web as web_client;
 use super::{
     accounts, admin, conversations, docs, export, files, gochat, groups, health, members, messages, metrics, openapi,
@@ -30,7 +31,12 @@ macro_rules! routes {
 
         /// Adds every route.
         pub fn routes(to: &mut ServiceConfig) {
-            to$(.service(resource($path).app_data(Costs::of_path($path))$(.route(routes!(@route $method $module::$handler)))+))+;
+            to$(.service(
+                resource($path)
+                    .app_data(Costs::of_path($path))
+                    .app_data(ActingField::of_path($path))
+                    $(.route(routes!(@route $method $module::$handler)))+
+            ))+;
         }
 
         /// What the handlers say of themselves.

@@ -1,11 +1,10 @@
 //! What all routes that send have in common: to whom, under which key, and what is answered.
 
-use super::extract::acting;
+use super::extract::Acting;
 use super::public_url::PublicUrl;
 use super::wire;
 use actix_web::HttpResponse;
 use actix_web::http::header::HeaderMap;
-use domain::acting::Named;
 use domain::messages::{Appended, DraftBody, IdempotencyKey, MessageType, Outgoing, Recipient};
 use domain::{FileId, GroupId, Invalid, MessageId, UserId};
 use serde::Deserialize;
@@ -44,39 +43,41 @@ pub struct SendBody {
     client_id: Option<String>,
 }
 
-/// A message to be sent, and whom the request names as its sender.
+/// A message to be sent, and all that the request names as its sender.
 pub struct Order {
-    pub sender: Option<Named>,
+    pub acting: Acting,
     pub message: Outgoing,
 }
 
 impl SendBody {
-    /// The message that is to go to whom the body names, under the key that it or one of the headers gives.
+    /// The message that is to go to whom the body names, under the key that it or one of the headers gives. The acting
+    /// user is looked for in the body as well.
     ///
     /// # Errors
     /// [`Invalid`] naming what is missing or malformed.
-    pub fn order(&self, headers: &HeaderMap) -> Result<Order, Invalid> {
-        self.addressed(|| recipient(self.receiver_id.as_deref(), self.group_id.as_deref()), headers)
+    pub fn order(&self, acting: Acting, headers: &HeaderMap) -> Result<Order, Invalid> {
+        self.addressed(|| recipient(self.receiver_id.as_deref(), self.group_id.as_deref()), acting, headers)
     }
 
     /// The same to everybody: the body names nobody.
     ///
     /// # Errors
     /// [`Invalid`] naming what is missing, malformed or too much.
-    pub fn to_everybody(&self, headers: &HeaderMap) -> Result<Order, Invalid> {
+    pub fn to_everybody(&self, acting: Acting, headers: &HeaderMap) -> Result<Order, Invalid> {
         let nobody_named = || match (&self.receiver_id, &self.group_id) {
             (None, None) => Ok(Recipient::Everybody),
             _ => Err(Invalid::new("broadcast", "a broadcast goes to everybody")),
         };
-        self.addressed(nobody_named, headers)
+        self.addressed(nobody_named, acting, headers)
     }
 
     fn addressed(
         &self,
         recipient: impl FnOnce() -> Result<Recipient, Invalid>,
+        acting: Acting,
         headers: &HeaderMap,
     ) -> Result<Order, Invalid> {
-        let sender = acting("sender_id", self.sender_id.as_deref())?;
+        let acting = acting.and("sender_id", self.sender_id.as_deref())?;
         let key = idempotency_key(headers, self.client_id.as_deref())?;
         let message_type = self.message_type.as_deref().map_or(Ok(MessageType::Text), MessageType::parse)?;
         let file = self.file_id.as_deref().map(|id| FileId::parse("file_id", id)).transpose()?;
@@ -86,7 +87,7 @@ impl SendBody {
             reply_to: self.reply_to.as_deref().map(|id| MessageId::parse("reply_to", id)).transpose()?,
             key,
         };
-        Ok(Order { sender, message })
+        Ok(Order { acting, message })
     }
 }
 

@@ -5,10 +5,10 @@ use super::members::{Sent, members};
 use super::reference::{NoReference, Reference};
 use crate::app::UseCases;
 use crate::http::error::ApiError;
-use crate::http::extract::{parse_object, required};
+use crate::http::extract::{Acting, check_texts, check_texts_of, parse_object, required};
 use crate::http::middleware::chain;
 use crate::http::public_url::PublicUrl;
-use crate::http::sending::{SendBody, recipient};
+use crate::http::sending::{Order, SendBody, recipient};
 use crate::http::wire;
 use crate::limits::{Costs, FRAME, Key, Limits, Refusal};
 use actix_web::http::header::HeaderMap;
@@ -127,10 +127,13 @@ impl Operator {
         let BroadcastBody { broadcast } = parse_object(data)?;
         let body: SendBody = parse_object(data)?;
         let headers = HeaderMap::new();
-        let order = if broadcast == Some(true) { body.to_everybody(&headers)? } else { body.order(&headers)? };
-        self.app.act_as.execute(&self.caller, order.sender, Target::of(order.message.recipient)).await?;
+        let Order { acting, message } = match broadcast {
+            Some(true) => body.to_everybody(Acting::nobody(), &headers)?,
+            _ => body.order(Acting::nobody(), &headers)?,
+        };
+        self.app.act_as.execute(&self.caller, acting, Target::of_message(&message)).await?;
         let (Appended::Stored(message) | Appended::Replayed(message)) =
-            self.app.send_message.execute(&self.caller, order.message).await?;
+            self.app.send_message.execute(&self.caller, message).await?;
         Ok(Done::Reply(Some(Box::new(message))))
     }
 
@@ -189,6 +192,9 @@ fn read(text: &[u8]) -> Result<Operation, (Reference, ApiError)> {
         (Reference::default(), fault)
     })?;
     let reference = reference.unwrap_or_default();
+    if let Err(fault) = frame.iter().try_for_each(|(name, value)| check_member(name, *value)) {
+        return Err((reference, fault));
+    }
     let op = match member("op").map(Sent::read).transpose() {
         Ok(op) => op.flatten(),
         Err(_) => return Err((reference, wrong("op"))),
@@ -199,6 +205,15 @@ fn read(text: &[u8]) -> Result<Operation, (Reference, ApiError)> {
         Some(_) => return Err((reference, wrong("data"))),
     };
     Ok(Operation { op, reference, data })
+}
+
+/// Looks at texts also where no operation does. A fault in `data` is named as in the same body over HTTP.
+fn check_member(name: &str, Sent(value): Sent<'_>) -> Result<(), ApiError> {
+    if name == "data" && value.starts_with('{') {
+        check_texts(value.as_bytes())
+    } else {
+        check_texts_of(name, value.as_bytes())
+    }
 }
 
 /// Faults of ours are logged once, here; the client sees none of their inside.
@@ -313,6 +328,11 @@ mod tests {
             (r#"{"op":"send","ref":"r","data":[]}"#, json!("r"), Some("data")),
             (r#"{"op":"\ud800","ref":"r"}"#, json!("r"), Some("op")),
             (r#"{"op":"ping","ref":"\ud800"}"#, Value::Null, Some("ref")),
+            (r#"{"op":"ping","ref":1.0}"#, Value::Null, Some("ref")),
+            (r#"{"op":"ping","ref":1,"x":["\u0000"]}"#, json!(1), Some("x[0]")),
+            (r#"{"op":"ping","ref":2,"data":{"content":"\u0000"}}"#, json!(2), Some("content")),
+            (r#"{"op":"ping","ref":3,"data":{"x":"\ud800"},"data":{}}"#, json!(3), Some("x")),
+            (r#"{"op":"ping","ref":4,"\u0000":1}"#, json!(4), None),
         ] {
             let (found, fault) = read(text.as_bytes()).unwrap_err();
             assert_eq!(shown(&found), reference, "{text}");

@@ -83,6 +83,36 @@ fn every_operation_says_what_it_does_and_how_it_is_refused() {
 }
 
 #[test]
+fn what_a_quota_may_refuse_says_so() {
+    let document = document();
+    for (method, path) in [
+        ("post", "/groups"),
+        ("post", "/group/create"),
+        ("post", "/groups/{id}/members"),
+        ("post", "/messages"),
+        ("post", "/messages/upload"),
+        ("post", "/group/send"),
+    ] {
+        assert!(document["paths"][path][method]["responses"]["409"].is_object(), "{method} {path}");
+    }
+}
+
+#[test]
+fn where_the_acting_user_may_be_named_is_said() {
+    let document = document();
+    for (method, path, operation) in operations(&document) {
+        let field = match path.split('/').nth(1) {
+            Some("messages") => "sender_id",
+            Some("groups") => "requester_id",
+            _ => continue,
+        };
+        let parameters = operation["parameters"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let declared = parameters.iter().any(|one| one["name"] == field && one["in"] == "query");
+        assert!(declared && operation["responses"]["403"].is_object(), "{method} {path}");
+    }
+}
+
+#[test]
 fn references_lead_somewhere_and_nothing_lies_about_unused() {
     let document = document();
     let mut referenced = BTreeSet::new();

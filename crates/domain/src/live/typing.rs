@@ -119,7 +119,7 @@ impl TypingThrottle {
 mod tests {
     use super::*;
     use crate::error::Forbidden;
-    use crate::groups::{Description, Group, GroupName, GroupView, MockGroupRepository, Role, Visibility};
+    use crate::groups::{Group, GroupView, MockGroupRepository, Role, Visibility};
     use crate::ids::GroupId;
     use crate::live::{Acquaintance, MockLiveReader};
     use crate::testing::{at, caller, conversation, outcome, user};
@@ -149,15 +149,7 @@ mod tests {
         let mut groups = MockGroupRepository::new();
         groups.expect_find().returning(move |_, id| {
             Ok(group.map(|(visibility, role)| {
-                let group = Group {
-                    id,
-                    name: GroupName::parse("name", "g").unwrap(),
-                    description: Description::none(),
-                    visibility,
-                    member_count: 1,
-                    created_at: at(1),
-                    updated_at: at(1),
-                };
+                let group = Group { id, visibility, ..crate::testing::group(9) };
                 GroupView { group, role }
             }))
         });

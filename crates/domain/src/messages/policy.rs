@@ -1,7 +1,7 @@
 //! Who may read and change messages, and when a send is a retry of another. Adapters call these inside the
 //! transaction that acts.
 
-use super::model::{Attachment, AttachmentKind, Draft, DraftBody};
+use super::model::{Attachment, AttachmentKind, Draft, DraftBody, Message, Place, Recipient};
 use crate::context::Timestamp;
 use crate::error::{Conflict, Forbidden, Invalid, NotFound, Result};
 use crate::files::File;
@@ -124,14 +124,30 @@ impl AttachmentKind {
     }
 }
 
+impl Message {
+    /// Whether it belongs to what `reader`, who may read it, and the recipient say to each other.
+    pub fn is_with(&self, reader: UserId, recipient: Recipient) -> bool {
+        match (self.place, recipient) {
+            (Place::Direct { receiver }, Recipient::User(other)) => {
+                let ends = (self.sender.id, receiver);
+                ends == (reader, other) || ends == (other, reader)
+            }
+            (Place::Group(group), Recipient::Group(asked)) => group == asked,
+            (Place::Broadcast, Recipient::Everybody) => true,
+            _ => false,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::error::Error;
     use crate::files::{FileName, MediaType, Sha256};
     use crate::groups::{Role, Visibility};
-    use crate::messages::{Caption, Recipient, Text};
-    use crate::testing::{at, conversation, file_id, message_id};
+    use crate::ids::GroupId;
+    use crate::messages::{Caption, Text};
+    use crate::testing::{at, conversation, file_id, message, message_id};
     use uuid::Uuid;
 
     const SENDER: UserId = UserId(Uuid::from_u128(1));
@@ -257,6 +273,32 @@ mod tests {
         ] {
             let outcome = stored(attachment).is_retried_by(&draft, Some(conversation(3)));
             assert_eq!(outcome.is_ok(), same, "{attachment:?} {draft:?}");
+        }
+    }
+
+    #[test]
+    fn a_message_belongs_to_one_conversation() {
+        let (group, other_group) = (GroupId(Uuid::from_u128(7)), GroupId(Uuid::from_u128(8)));
+        let (third, to) = (UserId(Uuid::from_u128(3)), Recipient::User);
+        let direct = |receiver| Place::Direct { receiver };
+        // Sent by SENDER.
+        for (place, reader, recipient, is_with) in [
+            (direct(OTHER), SENDER, to(OTHER), true),
+            (direct(OTHER), OTHER, to(SENDER), true),
+            (direct(OTHER), SENDER, to(SENDER), false),
+            (direct(OTHER), OTHER, to(OTHER), false),
+            (direct(OTHER), SENDER, to(third), false),
+            (direct(SENDER), SENDER, to(SENDER), true),
+            (direct(SENDER), SENDER, to(OTHER), false),
+            (direct(OTHER), SENDER, Recipient::Group(group), false),
+            (Place::Group(group), OTHER, Recipient::Group(group), true),
+            (Place::Group(group), OTHER, Recipient::Group(other_group), false),
+            (Place::Group(group), OTHER, to(SENDER), false),
+            (Place::Broadcast, OTHER, Recipient::Everybody, true),
+            (Place::Broadcast, OTHER, to(SENDER), false),
+        ] {
+            let message = Message { place, ..message(1) };
+            assert_eq!(message.is_with(reader, recipient), is_with, "{place:?} {reader} {recipient:?}");
         }
     }
 

@@ -2,13 +2,17 @@
 //! then the form of the request; so a route that needs a token takes [`Signed`] and everything else inside of it. Limits
 //! are in between; so a route that needs no token takes [`Open`].
 
+mod acting;
 mod json;
 mod list;
 mod query;
+mod texts;
 
+pub use acting::{Acting, ActingField};
 pub use json::{Json, LIMIT as JSON_LIMIT, parse_object};
 pub use list::{ListQuery, PageQuery};
 pub use query::{Query, number, pairs};
+pub use texts::{check_texts, check_texts_of};
 
 use super::door::Door;
 use super::error::ApiError;
@@ -17,7 +21,6 @@ use crate::tokens::Tokens;
 use actix_web::dev::Payload;
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use actix_web::{FromRequest, HttpRequest, web};
-use domain::acting::Named;
 use domain::{
     Caller, ConversationId, FileId, GroupId, Invalid, MessageId, SessionId, Timestamp, Unauthenticated, UserId,
 };
@@ -175,14 +178,6 @@ path_id!(ConversationId, FileId, GroupId, MessageId, SessionId, UserId);
 /// [`Invalid`] naming `field`.
 pub fn required<T>(field: &'static str, value: Option<T>) -> Result<T, Invalid> {
     value.ok_or_else(|| Invalid::missing(field))
-}
-
-/// The acting user where a request names it too, for [`ActAs`](domain::acting::ActAs).
-///
-/// # Errors
-/// [`Invalid`] naming `field`.
-pub fn acting(field: &'static str, id: Option<&str>) -> Result<Option<Named>, Invalid> {
-    id.map(|id| Ok(Named { field, user: UserId::parse(field, id)? })).transpose()
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! What follows from the form of an operation: nobody has to write it at a handler, and nobody can forget it.
 
 use super::refusals;
+use crate::http::extract::ActingField;
 use crate::limits::Costs;
 use utoipa::Modify;
 use utoipa::openapi::Schema;
@@ -60,6 +61,9 @@ fn apply(path: &str, changes: bool, operation: &mut Operation) {
     if operation.parameters.as_ref().is_some_and(|parameters| !parameters.is_empty()) {
         statuses.push(400);
     }
+    if ActingField::of_path(path).0.is_some() {
+        statuses.push(403);
+    }
     if operation.request_body.is_some() {
         statuses.extend([400, 413, 415]);
     }
@@ -78,17 +82,20 @@ fn name(operation: &mut Operation) {
     }
 }
 
-/// Every placeholder of the path that the handler says nothing of is an id.
+/// Every placeholder of the path that the handler says nothing of is an id; so is the acting user in the query.
 fn parameters(path: &str, operation: &mut Operation) {
     let placeholders = path.split('{').skip(1).filter_map(|rest| rest.split('}').next());
     let said = operation.parameters.take().unwrap_or_default();
     let known = |name: &str| said.iter().any(|one| matches!(one, RefOr::T(parameter) if parameter.name == name));
-    let id = |name: &str| {
-        let parameter = ParameterBuilder::new().name(name).parameter_in(ParameterIn::Path).required(Required::True);
-        RefOr::T(parameter.schema(Some(Ref::from_schema_name("Id"))).build())
+    let id = |name: &str| ParameterBuilder::new().name(name).schema(Some(Ref::from_schema_name("Id")));
+    let in_path = |name: &str| id(name).parameter_in(ParameterIn::Path).required(Required::True).build();
+    let in_query = |name: &str| {
+        let parameter = id(name).parameter_in(ParameterIn::Query).required(Required::False);
+        parameter.description(Some("The caller, if given")).build()
     };
-    let ids: Vec<_> = placeholders.filter(|name| !known(name)).map(id).collect();
-    let all: Vec<_> = ids.into_iter().chain(said).collect();
+    let ids: Vec<_> = placeholders.filter(|name| !known(name)).map(in_path).collect();
+    let acting = ActingField::of_path(path).0.map(in_query);
+    let all: Vec<_> = ids.into_iter().map(RefOr::T).chain(said).chain(acting.map(RefOr::T)).collect();
     operation.parameters = (!all.is_empty()).then_some(all);
 }
 

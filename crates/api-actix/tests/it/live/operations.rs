@@ -65,6 +65,7 @@ async fn what_is_refused_over_http_is_refused_here() {
     let server = Server::start().await;
     let (ada, bob) = (server.user("ada").await, server.user("bob").await);
     let private = bob.group("private", "private").await;
+    let direct = ada.send(&bob.id, "x").await;
     let mut socket = Socket::open(&ada).await;
     for (op, data, code, field) in [
         ("send", json!({ "content": "x" }), "invalid_request", Some("receiver_id")),
@@ -82,6 +83,25 @@ async fn what_is_refused_over_http_is_refused_here() {
         ("send", json!({ "receiver_id": NOWHERE, "content": "x" }), "not_found", None),
         ("send", json!({ "group_id": private, "content": "x" }), "not_found", None),
         ("send", json!({ "receiver_id": bob.id, "content": "x", "sender_id": bob.id }), "forbidden", Some("sender_id")),
+        // What is missing is told before who may not.
+        (
+            "send",
+            json!({ "receiver_id": bob.id, "content": "x", "sender_id": bob.id, "reply_to": NOWHERE }),
+            "not_found",
+            None,
+        ),
+        (
+            "send",
+            json!({ "broadcast": true, "content": "x", "sender_id": bob.id, "reply_to": direct }),
+            "not_found",
+            None,
+        ),
+        (
+            "send",
+            json!({ "receiver_id": bob.id, "type": "file", "file_id": NOWHERE, "sender_id": bob.id }),
+            "not_found",
+            None,
+        ),
         ("seen", json!({}), "invalid_request", Some("message_id")),
         ("seen", json!({ "message_id": NOWHERE }), "not_found", None),
         ("typing", json!({}), "invalid_request", Some("receiver_id")),
@@ -105,6 +125,16 @@ async fn broken_and_binary_frames_are_answered_and_harm_nothing() {
         ("5", Value::Null),
         ("null", Value::Null),
         (r#"{"op":"ping","ref":[]}"#, Value::Null),
+        (r#"{"op":"ping","ref":1.5}"#, Value::Null),
+        (r#"{"op":"ping","ref":1e3}"#, Value::Null),
+        (r#"{"op":"ping","ref":-0.0}"#, Value::Null),
+        (r#"{"op":"ping","ref":"n1","x":"\u0000"}"#, json!("n1")),
+        (r#"{"op":"ping","ref":"n2","x":[{"y":"\u0000"}]}"#, json!("n2")),
+        (r#"{"op":"ping","ref":"n3","\u0000":1}"#, json!("n3")),
+        (r#"{"op":"ping","ref":"n4","data":{"x":"\u0000"}}"#, json!("n4")),
+        (r#"{"op":"ping","ref":"n5","data":{"x":"\ud800"}}"#, json!("n5")),
+        (r#"{"op":"ping","ref":"n6","data":"\u0000","data":{}}"#, json!("n6")),
+        (r#"{"op":"typing","x":"\u0000"}"#, Value::Null),
         (r#"{"ref":"a"}"#, json!("a")),
         (r#"{"op":7,"ref":8}"#, json!(8)),
         (r#"{"op":"send","ref":"b","data":5}"#, json!("b")),
@@ -119,8 +149,13 @@ async fn broken_and_binary_frames_are_answered_and_harm_nothing() {
     let not_utf8 = Frame::message(vec![b'{', 0xff], OpCode::Data(Data::Text), true);
     socket.send_message(Message::Frame(not_utf8)).await.unwrap();
     assert_eq!(fault(&socket.answer(&Value::Null).await).0, "invalid_request");
-    socket.send(r#"{"op":"ping"}"#).await;
-    assert_eq!(socket.next().await["event"], "pong");
+    // What only looks like it is none of that.
+    let harmless =
+        r#"{"op":"ping","ref":-5,"x":["\\u0000","\ud83d\ude42",1e999],"data":{"y":"\ud83d\ude42","z":1e999}}"#;
+    for text in [r#"{"op":"ping"}"#, harmless] {
+        socket.send(text).await;
+        assert_eq!(socket.next().await["event"], "pong");
+    }
 }
 
 #[actix_web::test]
