@@ -24,7 +24,7 @@ pub async fn alive() -> HttpResponse {
     HttpResponse::Ok().json(Status { status: "ok" })
 }
 
-/// Tells that requests can be served: the database answers and takes writes.
+/// Tells that requests can be served: the database answers and takes writes, and the directory for uploads is there.
 #[utoipa::path(
     get, path = "/ready", tag = "operations",
     responses((status = 200, description = "They can", body = Status, example = json!({ "status": "ready" }))),

@@ -104,6 +104,7 @@ fn where_the_acting_user_may_be_named_is_said() {
         let field = match path.split('/').nth(1) {
             Some("messages") => "sender_id",
             Some("groups") => "requester_id",
+            _ if path == "/conversations" => "user_id",
             _ => continue,
         };
         let parameters = operation["parameters"].as_array().map(Vec::as_slice).unwrap_or_default();
