@@ -11,16 +11,16 @@ use crate::retention::{EnforceRetention, Expired, RetentionRepository};
 use crate::sessions::ForgetSessions;
 use async_trait::async_trait;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A day, in microseconds.
 const DAY: i64 = 86_400 * 1_000_000;
 
 /// How far the clock may be ahead of the evidence, in microseconds.
 pub const AHEAD: i64 = DAY;
-/// How often in a row the clock is doubted before it is believed: a day, where that is every hour. Only a server that goes on
-/// running gets there, so that a jump is seen by somebody before anything is deleted.
-pub const DOUBTS: u32 = 24;
+/// For how many pauses between two upkeeps the clock is doubted before it is believed: a day, where upkeep is every hour. Only the
+/// time that servers run counts, so that somebody can see a jump before anything is deleted; pauses of theirs do not undo it.
+pub const DOUBTS: u64 = 24;
 /// For how long a file may be carried by no message, in microseconds: as long as one may be about to be sent.
 pub const LOOSE_FOR: i64 = DAY;
 
@@ -31,6 +31,8 @@ pub struct Evidence {
     pub believed: Option<Timestamp>,
     /// When the newest message was sent.
     pub newest: Option<Timestamp>,
+    /// How often [`UpkeepRepository::doubt`] was told since a clock was last believed.
+    pub doubts: u64,
 }
 
 impl Evidence {
@@ -62,6 +64,10 @@ pub trait UpkeepRepository: Send + Sync {
     /// Takes note that a server believes its clock. Of several servers over one database only one MUST be told `true` in
     /// three quarters of `every`, in microseconds: it has the work to do.
     async fn believe(&self, now: Timestamp, every: i64) -> Result<bool>;
+
+    /// Takes note that a server has run from one upkeep to the next with a clock that it doubts. Gives how often that was since a
+    /// clock was last believed, which [`UpkeepRepository::believe`] begins anew.
+    async fn doubt(&self) -> Result<u64>;
 
     /// Files, by id, that were uploaded before `cutoff` and that no live message carries, those of deleted users too, and those
     /// that were withdrawn and not forgotten. The work for an answer MUST be bounded.
@@ -108,8 +114,8 @@ pub struct KeepUp {
     pub clock: Arc<dyn Clock>,
     /// How often it is done, in microseconds.
     pub every: i64,
-    /// How often in a row the clock was doubted.
-    pub doubts: AtomicU32,
+    /// Whether this is not the first upkeep since the server started.
+    pub goes_on: AtomicBool,
 }
 
 impl KeepUp {
@@ -119,12 +125,15 @@ impl KeepUp {
     /// Faults of storage, and [`Unavailable`](crate::Unavailable) where it is busy.
     pub async fn execute(&self) -> Result<Kept> {
         let now = self.clock.now();
-        if let Some(ahead) = self.repository.evidence().await?.contradicts(now)
-            && self.doubts.fetch_add(1, Ordering::Relaxed) < DOUBTS
-        {
-            return Ok(Kept::Doubted(ahead));
+        let evidence = self.repository.evidence().await?;
+        let goes_on = self.goes_on.swap(true, Ordering::Relaxed);
+        if let Some(ahead) = evidence.contradicts(now) {
+            // A server that is started again and again has not run for a day.
+            let doubts = if goes_on { self.repository.doubt().await? } else { evidence.doubts };
+            if doubts < DOUBTS {
+                return Ok(Kept::Doubted(ahead));
+            }
         }
-        self.doubts.store(0, Ordering::Relaxed);
         if !self.repository.believe(now, self.every).await? {
             return Ok(Kept::ByAnother);
         }
@@ -183,7 +192,7 @@ mod tests {
             retention: None,
             clock: Arc::new(StoppedClock(NOW)),
             every: 4,
-            doubts: AtomicU32::new(0),
+            goes_on: AtomicBool::new(false),
         }
     }
 
@@ -200,15 +209,33 @@ mod tests {
             // One that was set back deletes nothing that it should not.
             (day(140), None, NOW, None),
         ] {
-            assert_eq!(Evidence { believed, newest }.contradicts(at(now)), ahead, "{believed:?} {newest:?}");
+            assert_eq!(Evidence { believed, newest, doubts: 0 }.contradicts(at(now)), ahead, "{believed:?} {newest:?}");
+        }
+    }
+
+    #[test]
+    fn a_start_is_no_time_that_a_server_ran() {
+        for (doubts, believed) in [(0, false), (DOUBTS - 1, false), (DOUBTS, true)] {
+            let mut repository = MockUpkeepRepository::new();
+            let evidence = Evidence { believed: Some(at(60 * DAY)), newest: None, doubts };
+            repository.expect_evidence().once().returning(move || Ok(evidence));
+            repository.expect_believe().times(usize::from(believed)).returning(|_, _| Ok(false));
+            let keep_up = keep_up(repository, MockRetentionRepository::new(), MockBlobStore::new());
+            let kept = if believed { Kept::ByAnother } else { Kept::Doubted(40 * DAY) };
+            assert_eq!(outcome(keep_up.execute()).unwrap(), kept, "{doubts}");
         }
     }
 
     #[test]
     fn nothing_is_deleted_until_the_clock_was_doubted_long_enough() {
         let mut repository = MockUpkeepRepository::new();
-        let evidence = Evidence { believed: Some(at(60 * DAY)), newest: None };
+        let evidence = Evidence { believed: Some(at(60 * DAY)), newest: None, doubts: 0 };
         repository.expect_evidence().returning(move || Ok(evidence));
+        let mut doubts = 0;
+        repository.expect_doubt().returning(move || {
+            doubts += 1;
+            Ok(doubts)
+        });
         repository
             .expect_believe()
             .once()

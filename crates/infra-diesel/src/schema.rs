@@ -174,6 +174,7 @@ table! {
         origin -> BigInt,
         believed_at -> Nullable<SqlTime>,
         name_form -> BigInt,
+        doubts -> BigInt,
     }
 }
 

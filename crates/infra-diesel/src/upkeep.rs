@@ -20,7 +20,8 @@ const LOOKED_AT: i64 = 200;
 const WITHDRAWN: usize = 50;
 
 fn evidence(conn: &mut AnyConnection) -> DbResult<Evidence> {
-    let believed: Option<Time> = server::table.select(server::believed_at).first(conn)?;
+    let (believed, doubts): (Option<Time>, i64) =
+        server::table.select((server::believed_at, server::doubts)).first(conn)?;
     let newest: Option<Time> = match believed {
         // Not worth reading all conversations for.
         Some(_) => None,
@@ -30,20 +31,26 @@ fn evidence(conn: &mut AnyConnection) -> DbResult<Evidence> {
             newest.first::<Option<Time>>(conn).optional()?.flatten()
         }
     };
-    Ok(Evidence { believed: believed.map(Into::into), newest: newest.map(Into::into) })
+    Ok(Evidence { believed: believed.map(Into::into), newest: newest.map(Into::into), doubts: doubts.unsigned_abs() })
 }
 
 fn believe(tx: &mut Tx<'_>, now: Time, pause_ended: Time) -> DbResult<bool> {
+    let believed = (server::believed_at.eq(now), server::doubts.eq(0));
     let mine = match tx.conn {
-        AnyConnection::Sqlite(conn) => diesel::update(server::table).set(server::believed_at.eq(now)).execute(conn)?,
+        AnyConnection::Sqlite(conn) => diesel::update(server::table).set(believed).execute(conn)?,
         AnyConnection::Postgres(conn) => {
             let free = server::believed_at.is_null().or(server::believed_at.le(pause_ended));
             // Whoever was ahead of us took the time wrong.
             let free = free.or(server::believed_at.gt(now));
-            diesel::update(server::table.filter(free)).set(server::believed_at.eq(now)).execute(conn)?
+            diesel::update(server::table.filter(free)).set(believed).execute(conn)?
         }
     };
     Ok(mine > 0)
+}
+
+fn doubt(tx: &mut Tx<'_>) -> DbResult<u64> {
+    diesel::update(server::table).set(server::doubts.eq(server::doubts + 1)).execute(tx.conn)?;
+    Ok(server::table.select(server::doubts).first::<i64>(tx.conn)?.unsigned_abs())
 }
 
 fn loose(conn: &mut AnyConnection, cutoff: Time, after: Option<FileId>) -> DbResult<Loose> {
@@ -89,6 +96,10 @@ impl UpkeepRepository for Store {
         let ended = Timestamp::from_micros(now.as_micros().saturating_sub(every / 4 * 3));
         let ended = ended.ok_or_else(|| Error::internal("the clock is out of range"))?;
         self.write(Uuid::nil(), move |tx| believe(tx, now.into(), ended.into())).await
+    }
+
+    async fn doubt(&self) -> Result<u64> {
+        self.write(Uuid::nil(), doubt).await
     }
 
     async fn loose(&self, cutoff: Timestamp, after: Option<FileId>) -> Result<Loose> {

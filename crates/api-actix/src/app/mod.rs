@@ -37,7 +37,7 @@ use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use tracing::{error, info, warn};
 
@@ -196,7 +196,7 @@ fn upkeep_of(config: &Config, Storage { store, blobs, .. }: &Storage) -> KeepUp 
         retention,
         clock: config.clock.clone(),
         every: i64::try_from(config.upkeep_every.as_micros()).unwrap_or(i64::MAX),
-        doubts: AtomicU32::new(0),
+        goes_on: AtomicBool::new(false),
     }
 }
 

@@ -95,10 +95,6 @@ impl Connection {
         Rc::clone(&self.left)
     }
 
-    fn stream(&mut self) -> Pin<&mut TcpStream> {
-        Pin::new(self.stream.as_mut().expect("only `drop` takes the stream"))
-    }
-
     /// Whether what is waited for now has been waited for long enough.
     fn is_late(&mut self, mode: Mode, cx: &mut Context<'_>) -> bool {
         let in_head = mode == Mode::Passes && self.gate.borrow().is_in_a_later_head();
@@ -115,6 +111,12 @@ impl Connection {
             Deadline::Head(sleep) | Deadline::Linger(sleep) => sleep.as_mut().poll(cx).is_ready(),
         }
     }
+}
+
+/// The stream of a connection.
+#[expect(clippy::expect_used, reason = "only `drop` takes the stream")]
+fn open(stream: &mut Option<TcpStream>) -> Pin<&mut TcpStream> {
+    Pin::new(stream.as_mut().expect("the connection was dropped"))
 }
 
 impl Drop for Connection {
@@ -151,9 +153,7 @@ impl AsyncRead for Connection {
             let mut scratch = this.rules.scratch.borrow_mut();
             let room = to.remaining().clamp(1024, SCRATCH);
             let mut read = ReadBuf::new(&mut scratch[..room]);
-            // Not by `stream`, since the scratch is lent.
-            let stream = this.stream.as_mut().expect("only `drop` takes the stream");
-            ready!(Pin::new(stream).poll_read(cx, &mut read))?;
+            ready!(open(&mut this.stream).poll_read(cx, &mut read))?;
             if read.filled().is_empty() {
                 return Poll::Ready(Ok(()));
             }
@@ -171,23 +171,23 @@ impl AsyncRead for Connection {
 
 impl AsyncWrite for Connection {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.get_mut().stream().poll_write(cx, bytes)
+        open(&mut self.get_mut().stream).poll_write(cx, bytes)
     }
 
     /// Called when all was handed to the system. What was to be the last is followed by the end at once: clients wait for
     /// the server to close a WebSocket (RFC 6455, section 7.1.1), and many tell nobody of the end before that.
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        ready!(this.stream().poll_flush(cx))?;
+        ready!(open(&mut this.stream).poll_flush(cx))?;
         if !this.ended && this.gate.borrow().ends_writing() {
             this.ended = true;
             // A client that is gone has no use for it.
-            let _ = socket2::SockRef::from(&*this.stream()).shutdown(std::net::Shutdown::Write);
+            let _ = socket2::SockRef::from(&*open(&mut this.stream)).shutdown(std::net::Shutdown::Write);
         }
         Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.get_mut().stream().poll_shutdown(cx)
+        open(&mut self.get_mut().stream).poll_shutdown(cx)
     }
 }

@@ -43,7 +43,7 @@ pub async fn examine(config: &Config) -> Database {
     findings.push(judge_migrations(&examined));
     let now = SystemClock.now();
     findings.push(judge_clocks(now, examined.now, examined.newest));
-    findings.extend(judge_trust(now, Evidence { believed: examined.believed, newest: examined.newest }));
+    findings.extend(judge_trust(now, Evidence { believed: examined.believed, newest: examined.newest, doubts: 0 }));
     let is_readable = !examined.is_older && !examined.is_unfinished;
     if is_readable {
         findings.push(contents(url).await);

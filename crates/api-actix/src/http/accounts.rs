@@ -62,6 +62,7 @@ pub struct SignedUp {
 )]
 pub async fn sign_up(
     app: web::Data<UseCases>,
+    request: HttpRequest,
     Open(Json(body)): Open<Json<RegistrationBody>>,
 ) -> Result<HttpResponse, ApiError> {
     let wish = Registration {
@@ -69,7 +70,7 @@ pub async fn sign_up(
         email: body.email()?,
         password: Some(required("password", body.password()?)?),
     };
-    let user = app.register_user.execute(wish).await?;
+    let user = Door::of(&request)?.hashed(app.register_user.execute(wish)).await?;
     Ok(HttpResponse::Created().json(SignedUp { message: "user registered", user: app.policy.own_view(&user).into() }))
 }
 
@@ -84,6 +85,7 @@ pub async fn sign_up(
 )]
 pub async fn create(
     app: web::Data<UseCases>,
+    request: HttpRequest,
     Open(Json(body)): Open<Json<RegistrationBody>>,
 ) -> Result<HttpResponse, ApiError> {
     let wish = Registration {
@@ -91,7 +93,7 @@ pub async fn create(
         email: Some(required("email", body.email()?)?),
         password: body.password()?,
     };
-    let user = app.register_user.execute(wish).await?;
+    let user = Door::of(&request)?.hashed(app.register_user.execute(wish)).await?;
     Ok(HttpResponse::Created().json(wire::User::from(app.policy.own_view(&user))))
 }
 
@@ -172,9 +174,12 @@ pub async fn edit_own(
         password: body.password.as_deref().map(|new| Password::parse("password", new)).transpose()?,
         current_password: body.current_password,
     };
-    let given = edit.current_password.is_some();
-    let change = app.change_profile.execute(&caller, edit);
-    let user = Door::of(&request)?.prove(caller.user, given, change).await?;
+    let (given, new) = (edit.current_password.is_some(), edit.password.is_some());
+    let (door, change) = (Door::of(&request)?, app.change_profile.execute(&caller, edit));
+    let user = match (given, new) {
+        (false, true) => door.hashed(change).await?,
+        _ => door.prove(caller.user, given, change).await?,
+    };
     Ok(HttpResponse::Ok().json(wire::User::from(user)))
 }
 

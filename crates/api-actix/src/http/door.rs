@@ -4,7 +4,7 @@ use super::error::ApiError;
 use super::proxies::Proxies;
 use crate::limits::{Attempt, Costs, Key, Limit, Limits, Refusal};
 use actix_web::{HttpRequest, web};
-use domain::{Error, SessionId, UserId};
+use domain::{Error, SessionId, Unavailable, UserId};
 
 /// The limits as one request meets them.
 #[derive(Clone, Copy)]
@@ -93,13 +93,24 @@ impl<'a> Door<'a> {
         login: impl AsyncFnOnce(P) -> domain::Result<T>,
     ) -> Result<T, ApiError> {
         let attempt = self.limits.try_login(account, self.network()).map_err(Refusal::answer)?;
-        match proof.await {
+        match self.hashed(proof).await {
             Ok(proven) => {
                 attempt.was_right().map_err(Refusal::answer)?;
                 Ok(login(proven).await?)
             }
             Err(error) => settle(attempt, Err(error)),
         }
+    }
+
+    /// Does what hashes a password, when it is the network's turn.
+    ///
+    /// # Errors
+    /// [`Unavailable::Overloaded`] where the network has too many passwords hashed at once, and what `work` fails with.
+    pub async fn hashed<T>(&self, work: impl Future<Output = domain::Result<T>>) -> domain::Result<T> {
+        let Some(_turn) = self.limits.hashing().turn(self.network()).await else {
+            return Unavailable::Overloaded.err();
+        };
+        work.await
     }
 
     /// Tries the password of somebody with a token, where one is given, and counts what fails.
@@ -116,7 +127,7 @@ impl<'a> Door<'a> {
             return Ok(proof.await?);
         }
         let attempt = self.limits.try_password(user, self.network()).map_err(Refusal::answer)?;
-        settle(attempt, proof.await)
+        settle(attempt, self.hashed(proof).await)
     }
 }
 

@@ -12,6 +12,7 @@
 
 mod buckets;
 mod costs;
+mod hashing;
 mod rate;
 
 pub use costs::{Costs, FRAME, OPERATIONS};
@@ -24,6 +25,7 @@ use domain::{SessionId, UserId};
 use governor::clock::{Clock, DefaultClock, Reference as _};
 use governor::middleware::NoOpMiddleware;
 use governor::{NotUntil, RateLimiter};
+use hashing::Hashing;
 use std::hash::{BuildHasher as _, RandomState};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -179,6 +181,7 @@ impl<C: Clock> Limiter<C> {
 pub struct Limits<C: Clock = DefaultClock> {
     limiters: [Option<Limiter<C>>; Limit::ALL.len()],
     names: RandomState,
+    hashing: Hashing,
 }
 
 impl Limits {
@@ -192,13 +195,18 @@ impl<C: Clock + Clone> Limits<C> {
     /// By any clock, with tables of about so many keys each.
     pub fn with_clock(rates: &Rates, clock: &C, most_keys: usize) -> Self {
         let limiter = |limit| rates.of(limit).map(|rate| Limiter::new(rate, clock.clone(), most_keys));
-        Self { limiters: Limit::ALL.map(limiter), names: RandomState::new() }
+        Self { limiters: Limit::ALL.map(limiter), names: RandomState::new(), hashing: Hashing::default() }
     }
 }
 
 impl<C: Clock> Limits<C> {
     fn limiter(&self, limit: Limit) -> Option<&Limiter<C>> {
         self.limiters[limit as usize].as_ref()
+    }
+
+    /// Whose turn it is to have a password hashed.
+    pub fn hashing(&self) -> &Hashing {
+        &self.hashing
     }
 
     /// Takes one token of each limit: of all, or of none.

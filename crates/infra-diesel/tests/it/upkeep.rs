@@ -21,6 +21,7 @@ on_both!(
     a_quota_is_kept_by_uploads_at_once,
     a_refused_upload_leaves_no_trace_in_its_batch,
     the_last_clock_that_was_believed_is_known,
+    doubts_are_counted_over_restarts_until_a_clock_is_believed,
 );
 
 fn carrying(sender: UserId, to: UserId, file: &File) -> Draft {
@@ -195,7 +196,7 @@ async fn the_last_clock_that_was_believed_is_known(db: TestDb) {
     assert_eq!(world.evidence().await.unwrap(), Evidence::default());
     let ada = world.user("ada").await;
     let said = world.say(ada, Recipient::User(ada), "now").await;
-    assert_eq!(world.evidence().await.unwrap(), Evidence { believed: None, newest: Some(said.created_at) });
+    assert_eq!(world.evidence().await.unwrap(), Evidence { believed: None, newest: Some(said.created_at), doubts: 0 });
     let noon = 1_800_000_000_000_000;
     assert!(world.believe(at(noon), HOUR).await.unwrap());
     assert_eq!(world.evidence().await.unwrap().believed, Some(at(noon)));
@@ -206,4 +207,14 @@ async fn the_last_clock_that_was_believed_is_known(db: TestDb) {
     }
     let world = world.reopened().await;
     assert_eq!(world.evidence().await.unwrap().believed, Some(at(noon - 40 * HOUR)));
+}
+
+async fn doubts_are_counted_over_restarts_until_a_clock_is_believed(db: TestDb) {
+    let world = World::new(db).await;
+    assert_eq!((world.doubt().await.unwrap(), world.doubt().await.unwrap()), (1, 2));
+    let world = world.reopened().await;
+    assert_eq!(world.evidence().await.unwrap().doubts, 2);
+    assert_eq!(world.doubt().await.unwrap(), 3);
+    assert!(world.believe(at(1_800_000_000_000_000), 1).await.unwrap());
+    assert_eq!(world.evidence().await.unwrap().doubts, 0);
 }

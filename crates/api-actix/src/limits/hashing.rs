@@ -1,0 +1,120 @@
+//! Who may have a password hashed now: a network at a time has as many hashes as there are cores, and its others wait for those.
+//!
+//! Hashing is slow on purpose, and the hashes of all wait in one queue. Without this, one network with enough accounts fills that
+//! queue, and everybody else's logins time out behind it.
+
+use super::Key;
+use std::collections::HashMap;
+use std::num::NonZero;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// How long a request waits for its network's turn: as long as a hash waits for a thread.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The turns of a network, and how many requests have or want one.
+struct Network {
+    turns: Arc<Semaphore>,
+    requests: usize,
+}
+
+/// The networks that have passwords hashed at this moment.
+pub struct Hashing {
+    at_once: usize,
+    patience: Duration,
+    networks: Mutex<HashMap<Key, Network>>,
+}
+
+/// Leave to have one password hashed, until it is dropped.
+pub struct Turn<'a> {
+    // Given back before the request is counted out.
+    _permit: OwnedSemaphorePermit,
+    _request: Request<'a>,
+}
+
+/// A request that has a turn, or waits for one.
+struct Request<'a> {
+    hashing: &'a Hashing,
+    network: Key,
+}
+
+impl Default for Hashing {
+    fn default() -> Self {
+        Self::new(std::thread::available_parallelism().map_or(1, NonZero::get), PATIENCE)
+    }
+}
+
+impl Hashing {
+    /// So many hashes of one network at once; its other requests wait so long for a turn.
+    fn new(at_once: usize, patience: Duration) -> Self {
+        Self { at_once, patience, networks: Mutex::default() }
+    }
+
+    fn networks(&self) -> MutexGuard<'_, HashMap<Key, Network>> {
+        // A panic elsewhere leaves numbers behind and nothing half done.
+        self.networks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for a turn of the network; `None` where that takes too long.
+    pub async fn turn(&self, network: Key) -> Option<Turn<'_>> {
+        let turns = {
+            let mut networks = self.networks();
+            let new = || Network { turns: Arc::new(Semaphore::new(self.at_once)), requests: 0 };
+            let known = networks.entry(network).or_insert_with(new);
+            known.requests += 1;
+            Arc::clone(&known.turns)
+        };
+        let request = Request { hashing: self, network };
+        // Nobody closes it.
+        let permit = tokio::time::timeout(self.patience, turns.acquire_owned()).await.ok()?.ok()?;
+        Some(Turn { _permit: permit, _request: request })
+    }
+}
+
+impl Drop for Request<'_> {
+    fn drop(&mut self) {
+        let mut networks = self.hashing.networks();
+        if let Some(known) = networks.get_mut(&self.network) {
+            known.requests -= 1;
+            if known.requests == 0 {
+                networks.remove(&self.network);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::FutureExt as _;
+    use std::net::IpAddr;
+
+    fn network(last: u8) -> Key {
+        Key::network(Some(IpAddr::from([192, 0, 2, last])))
+    }
+
+    #[actix_web::test]
+    async fn a_network_waits_for_its_own_hashes_and_for_no_others() {
+        let hashing = Hashing::new(2, Duration::from_secs(60));
+        let now = |last| hashing.turn(network(last)).now_or_never().flatten();
+        let (first, second) = (now(1), now(1));
+        assert!(first.is_some() && second.is_some());
+        let mut third = Box::pin(hashing.turn(network(1)));
+        assert!(third.as_mut().now_or_never().is_none(), "the third of a network waits");
+        assert!(now(2).is_some() && now(3).is_some(), "others do not");
+        drop(first);
+        assert!(third.as_mut().now_or_never().flatten().is_some());
+        drop((second, third));
+        assert!(hashing.networks().is_empty(), "nothing is left of who is gone");
+    }
+
+    #[actix_web::test]
+    async fn a_request_does_not_wait_for_ever() {
+        let hashing = Hashing::new(1, Duration::from_millis(1));
+        let first = hashing.turn(network(1)).await;
+        assert!(first.is_some() && hashing.turn(network(1)).await.is_none());
+        drop(first);
+        assert!(hashing.turn(network(1)).await.is_some() && hashing.networks().is_empty());
+    }
+}
