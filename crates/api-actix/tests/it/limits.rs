@@ -5,8 +5,6 @@ use crate::live::client::{Socket, fault, soon};
 use api_actix::http::proxies::Proxies;
 use api_actix::http::routes::ROUTES;
 use api_actix::limits::{Limit, Rate, Rates};
-use futures_util::StreamExt as _;
-use futures_util::stream::FuturesUnordered;
 use reqwest::multipart::{Form, Part};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -439,37 +437,4 @@ async fn there_are_so_many_connections_and_further_ones_wait() {
     assert!(waited.is_err(), "it was answered beside the others");
     drop(taken);
     soon("a place", answered(&mut further)).await;
-}
-
-/// Of one thread that hashes, one network with many accounts could take every turn.
-#[actix_web::test]
-async fn who_floods_the_server_with_right_logins_waits_behind_oneself() {
-    const FLOOD: usize = 40;
-    let server = Server::with(|config| {
-        config.proxies = Proxies::parse("127.0.0.0/8").unwrap();
-        config.bcrypt_cost = 9;
-    })
-    .await;
-    let (ada, bob) = (server.user("ada").await, server.user("bob").await);
-    let anyone = server.anyone();
-    let mut flood: FuturesUnordered<_> =
-        (0..FLOOD).map(|_| log_in(anyone, "192.0.2.1", "ada", &ada.password)).collect();
-    // The first answer says that the others are in line.
-    assert_eq!(flood.next().await.unwrap().status, 200);
-    let login = log_in(anyone, "192.0.2.2", "bob", &bob.password);
-    let mut answered = 1;
-    let login = {
-        let mut login = std::pin::pin!(login);
-        loop {
-            tokio::select! {
-                login = &mut login => break login,
-                Some(_) = flood.next() => answered += 1,
-            }
-        }
-    };
-    login.expect(200);
-    assert!(answered < FLOOD / 2, "{answered} of the flood came first");
-    while let Some(answer) = flood.next().await {
-        assert!(matches!(answer.status, 200 | 503), "{answer:?}");
-    }
 }

@@ -1,8 +1,11 @@
 //! Passwords: one normal form, hashes that are older than it, and a server that is busy hashing.
 
 use crate::harness::{Process, Server};
+use api_actix::http::proxies::Proxies;
 use domain::users::{NewUser, PasswordHash, UserRepository as _, Username};
+use futures_util::StreamExt as _;
 use futures_util::future::join_all;
+use futures_util::stream::FuturesUnordered;
 use infra_diesel::{Store, StoreOptions};
 use serde_json::{Value, json};
 use std::num::NonZero;
@@ -126,4 +129,37 @@ async fn who_would_wait_long_for_a_hash_is_told_to_come_back() {
     assert_ne!(busy, 0);
     // Afterwards all is well.
     server.anyone().post("/login", login("nobody", "12345678")).await.refused(401, None);
+}
+
+/// Of one thread that hashes, one network with many accounts could take every turn.
+#[actix_web::test]
+async fn who_floods_the_server_with_right_logins_waits_behind_oneself() {
+    const FLOOD: usize = 40;
+    let server = Server::with(|config| {
+        config.proxies = Proxies::parse("127.0.0.0/8").unwrap();
+        config.bcrypt_cost = 9;
+    })
+    .await;
+    let (ada, bob) = (server.user("ada").await, server.user("bob").await);
+    let anyone = server.anyone();
+    let log_in = async |address: &str, body| anyone.post_with("/login", &[("x-forwarded-for", address)], body).await;
+    let mut flood: FuturesUnordered<_> = (0..FLOOD).map(|_| log_in("192.0.2.1", login("ada", &ada.password))).collect();
+    // The first answer says that the others are in line.
+    assert_eq!(flood.next().await.unwrap().status, 200);
+    let login = log_in("192.0.2.2", login("bob", &bob.password));
+    let mut answered = 1;
+    let login = {
+        let mut login = std::pin::pin!(login);
+        loop {
+            tokio::select! {
+                login = &mut login => break login,
+                Some(_) = flood.next() => answered += 1,
+            }
+        }
+    };
+    login.expect(200);
+    assert!(answered < FLOOD / 2, "{answered} of the flood came first");
+    while let Some(answer) = flood.next().await {
+        assert!(matches!(answer.status, 200 | 503), "{answer:?}");
+    }
 }
