@@ -40,6 +40,7 @@ mod health;
 mod keeper;
 mod live;
 mod lock;
+mod looking;
 mod members;
 mod messages;
 mod migrations;

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 use domain::events::{Head, Revision};
-use domain::live::{Acquaintance, LiveReader, Missed, MissedIn, Roster};
+use domain::live::{Acquaintance, LiveReader, MOST_IN_ALL, MOST_IN_ONE, Missed, MissedIn, Roster};
 use domain::{ConversationId, GroupId, Result, UserId};
 
 fn group_and_head((id, update, changed, roster): (Id, i64, i64, i64)) -> (GroupId, Head) {
@@ -43,23 +43,79 @@ fn roster(conn: &mut AnyConnection, user: UserId, at: Revision) -> DbResult<Rost
     })
 }
 
-/// The number of the last change of a conversation that is older than `since`: everything after it may have been missed.
-/// Read backwards from the newest, so that it costs in proportion to what was missed.
-pub fn last_before(conn: &mut AnyConnection, of: Id, since: Revision) -> DbResult<i64> {
+/// How far back a number is looked for whose row was not changed since it was sent.
+const NEAR: i64 = 64;
+
+/// Whether the number `floor` or one before it is known to be a change at `since` or later: then so is everything after it, and
+/// nobody has to walk over that to find out.
+fn reaches_behind(conn: &mut AnyConnection, of: Id, floor: i64, since: Revision) -> DbResult<bool> {
+    let unchanged: Option<i64> = messages::table
+        .filter(messages::conversation_id.eq(of).and(messages::update.eq(messages::seq)))
+        .filter(messages::seq.le(floor).and(messages::seq.gt(floor - NEAR)))
+        .order(messages::seq.desc())
+        .select(messages::revision)
+        .first(conn)
+        .optional()?;
+    let changed: Option<i64> = messages::table
+        .filter(messages::conversation_id.eq(of).and(messages::update.ne(messages::seq)))
+        .filter(messages::update.le(floor))
+        .order(messages::update.desc())
+        .select(messages::revision)
+        .first(conn)
+        .optional()?;
+    Ok(unchanged.max(changed).is_some_and(|revision| revision >= since.0))
+}
+
+/// The number of the last change of a conversation that is older than `since`, if it is greater than `floor`, else `floor` or 0:
+/// everything after it may have been missed. Read backwards from the newest, so that it costs in proportion to what was missed, and
+/// no more than the numbers behind `floor` do.
+fn last_before(conn: &mut AnyConnection, of: Id, since: Revision, floor: i64) -> DbResult<i64> {
     let older = || messages::table.filter(messages::conversation_id.eq(of).and(messages::revision.lt(since.0)));
     let unchanged: Option<i64> = older()
-        .filter(messages::update.eq(messages::seq))
+        .filter(messages::update.eq(messages::seq).and(messages::seq.gt(floor)))
         .order(messages::seq.desc())
         .select(messages::seq)
         .first(conn)
         .optional()?;
     let changed: Option<i64> = older()
-        .filter(messages::update.ne(messages::seq))
+        .filter(messages::update.ne(messages::seq).and(messages::update.gt(floor)))
         .order(messages::update.desc())
         .select(messages::update)
         .first(conn)
         .optional()?;
-    Ok(unchanged.max(changed).unwrap_or(0))
+    Ok(unchanged.max(changed).unwrap_or(0).max(floor))
+}
+
+/// What may still be walked over to find out where conversations were left.
+pub struct Walk {
+    /// How many numbers may still be replayed.
+    replayed: i64,
+    /// How many numbers may still be looked at.
+    looked_at: i64,
+}
+
+impl Walk {
+    pub fn new() -> Self {
+        // Numbers that are looked at and turn out to be too many to be replayed are few; somebody may arrange for more.
+        Self { replayed: MOST_IN_ALL, looked_at: 2 * MOST_IN_ALL }
+    }
+
+    /// After which number of a conversation, which stands at `update`, a change at `since` or later may have been missed: at
+    /// most one number further back than is replayed.
+    pub fn begins(&mut self, conn: &mut AnyConnection, of: Id, update: i64, since: Revision) -> DbResult<i64> {
+        let most = self.replayed.min(MOST_IN_ONE);
+        let floor = update - most - 1;
+        if self.looked_at <= 0 || (floor > 0 && reaches_behind(conn, of, floor, since)?) {
+            return Ok(floor.max(0));
+        }
+        let after = last_before(conn, of, since, floor)?;
+        let missed = update - after;
+        self.looked_at -= missed;
+        if missed <= most {
+            self.replayed -= missed;
+        }
+        Ok(after)
+    }
 }
 
 /// A conversation, its counter, and the revisions of the last change of a message and of the roster.
@@ -115,10 +171,11 @@ fn missed(conn: &mut AnyConnection, user: UserId, since: Revision, next: Revisio
     let mut mine: Vec<Place> = mine.into_iter().map(|(place, _)| place).collect();
     mine.push(conversations::table.find(Id::from(ConversationId::BROADCAST)).select(columns).first(conn)?);
     let mut missed = Missed { roster_changed: removed, conversations: Vec::new() };
+    let mut walk = Walk::new();
     for (id, update, revision, roster_revision) in mine {
         missed.roster_changed |= roster_revision >= since.0;
         if revision >= since.0 {
-            let after = last_before(conn, id, since)?;
+            let after = walk.begins(conn, id, update, since)?;
             missed.conversations.push(MissedIn { conversation: id.into(), after, update });
         }
     }

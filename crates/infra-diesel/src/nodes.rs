@@ -3,7 +3,7 @@
 use crate::Store;
 use crate::connection::{AnyConnection, per_backend};
 use crate::error::DbResult;
-use crate::live::last_before;
+use crate::live::Walk;
 use crate::messages::changed_messages;
 use crate::rows::{ConversationRow, FullMessage, full_message};
 use crate::schema::{conversations, members, messages, sessions, users};
@@ -59,7 +59,9 @@ fn past(conn: &mut AnyConnection, of: ConversationId, known: Known, among: &[Use
     let stands = row.head();
     let (after, roster_changed) = match known {
         Known::Head(head) => (head.update, head.roster < stands.roster),
-        Known::Before(revision) => (last_before(conn, row.id, revision)?, stands.roster >= revision),
+        Known::Before(revision) => {
+            (Walk::new().begins(conn, row.id, stands.update, revision)?, stands.roster >= revision)
+        }
     };
     let members = match (row.audience(), roster_changed) {
         // Nobody is in a group that has ended, though rows may say so for a while.

@@ -2,15 +2,15 @@
 
 use super::ports::{LiveReader, MissedIn, Roster};
 use crate::context::Caller;
-use crate::error::Result;
+use crate::error::{Error, Result, Unavailable};
 use crate::events::Revision;
 use crate::ids::ConversationId;
 use std::sync::Arc;
 
 /// How many numbers of one conversation are replayed at the most; whoever missed more reloads it.
-const MOST_IN_ONE: i64 = 5_000;
+pub const MOST_IN_ONE: i64 = 5_000;
 /// How many numbers are replayed at the most over all conversations.
-const MOST_IN_ALL: i64 = 20_000;
+pub const MOST_IN_ALL: i64 = 20_000;
 
 /// From where a client asks to go on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,7 +81,14 @@ impl CatchUp {
         let roster = self.live.roster(caller.user).await?;
         let missed = match since {
             Since::Now => return Ok(CatchUpPlan { roster, resyncs: Vec::new(), replay: Vec::new() }),
-            Since::Revision(revision) => self.live.missed(caller.user, revision).await?,
+            Since::Revision(revision) => match self.live.missed(caller.user, revision).await {
+                // The roster was read a moment ago, so this read takes too long in itself: the next try would fail as well.
+                Err(Error::Unavailable(Unavailable::Overloaded)) => {
+                    let resyncs = vec![Resync { conversation: None, reason: ResyncReason::TooFarBehind }];
+                    return Ok(CatchUpPlan { roster, resyncs, replay: Vec::new() });
+                }
+                missed => missed?,
+            },
             Since::Unreadable => None,
         };
         let Some(missed) = missed else {
@@ -123,9 +130,13 @@ mod tests {
     }
 
     fn plan(since: Since, missed: Option<Missed>) -> CatchUpPlan {
+        plan_of(since, Ok(missed))
+    }
+
+    fn plan_of(since: Since, missed: Result<Option<Missed>>) -> CatchUpPlan {
         let mut live = MockLiveReader::new();
         live.expect_roster().once().with(eq(user(1))).return_once(|_| Ok(roster()));
-        live.expect_missed().with(eq(user(1)), eq(Revision(5))).return_once(|_, _| Ok(missed));
+        live.expect_missed().with(eq(user(1)), eq(Revision(5))).return_once(|_, _| missed);
         outcome(CatchUp { live: Arc::new(live) }.execute(&caller(1), since)).unwrap()
     }
 
@@ -141,6 +152,13 @@ mod tests {
             assert_eq!(plan.resyncs, [Resync { conversation: None, reason: ResyncReason::UnknownCursor }]);
             assert!(plan.replay.is_empty());
         }
+    }
+
+    #[test]
+    fn who_missed_so_much_that_looking_for_it_takes_too_long_loads_everything_again() {
+        let plan = plan_of(Since::Revision(Revision(5)), Unavailable::Overloaded.err());
+        assert_eq!(plan.resyncs, [Resync { conversation: None, reason: ResyncReason::TooFarBehind }]);
+        assert!(plan.replay.is_empty());
     }
 
     #[test]

@@ -7,7 +7,7 @@ mod ports;
 mod typing;
 
 pub use acquaintance::Acquaintance;
-pub use catch_up::{CatchUp, CatchUpPlan, Resync, ResyncReason, Since};
+pub use catch_up::{CatchUp, CatchUpPlan, MOST_IN_ALL, MOST_IN_ONE, Resync, ResyncReason, Since};
 #[cfg(feature = "mocks")]
 pub use nodes::MockNodeReader;
 pub use nodes::{Changed, ChangedConversation, Known, NodeReader, Past};

@@ -48,7 +48,8 @@ pub struct Past {
     pub stands: Head,
     /// Whether there is more behind it.
     pub more: bool,
-    /// How many numbers lie between what is known and where the conversation stands.
+    /// How many numbers lie between what is known and where the conversation stands; where they are more than
+    /// [`MOST_IN_ONE`](super::MOST_IN_ONE), any number greater than that.
     pub missed: i64,
     /// Of those asked about, who is in the group now; `None` where nothing of the group or its members changed.
     pub members: Option<Vec<UserId>>,

@@ -22,7 +22,9 @@ pub struct Roster {
 pub struct MissedIn {
     /// Which.
     pub conversation: ConversationId,
-    /// What was missed has numbers after this one: `ListChanges` gives it.
+    /// What was missed has numbers after this one: `ListChanges` gives it. An adapter looks for it no further back than is
+    /// replayed: where more was missed than [`MOST_IN_ONE`](super::MOST_IN_ONE), or than is left of
+    /// [`MOST_IN_ALL`](super::MOST_IN_ALL), `after` is the number one further back than that.
     pub after: i64,
     /// The counter now: how many numbers were missed at most is `update - after`.
     pub update: i64,

@@ -4,9 +4,10 @@
 //! the process, and knows the deadline of the thread that it is called on: whoever sets none has none.
 
 use libsqlite3_sys::{SQLITE_OK, sqlite3, sqlite3_api_routines, sqlite3_auto_extension, sqlite3_progress_handler};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::ffi::{c_char, c_int, c_void};
-use std::sync::LazyLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::Instant;
 
 /// After how many steps of its virtual machine SQLite asks whether to go on: some ten microseconds.
@@ -15,6 +16,8 @@ const STEPS: c_int = 1_000;
 thread_local! {
     /// Until when what the thread does now may take.
     static DEADLINE: Cell<Option<Instant>> = const { Cell::new(None) };
+    /// Set once what the thread does now is to end.
+    static GIVES_WAY: RefCell<Option<Arc<AtomicBool>>> = const { RefCell::new(None) };
     /// How often SQLite has asked this thread.
     static ASKED: Cell<u64> = const { Cell::new(0) };
 }
@@ -24,7 +27,19 @@ extern "C" fn is_too_late(_: *mut c_void) -> c_int {
     // A thread that is about to end has no more deadline.
     let _ = ASKED.try_with(|asked| asked.set(asked.get().wrapping_add(1)));
     let deadline = DEADLINE.try_with(Cell::get).ok().flatten();
-    c_int::from(deadline.is_some_and(|deadline| Instant::now() >= deadline))
+    c_int::from(deadline.is_some_and(|deadline| Instant::now() >= deadline) || is_told_to_end())
+}
+
+fn is_told_to_end() -> bool {
+    let told = |told: &RefCell<Option<Arc<AtomicBool>>>| {
+        told.try_borrow().is_ok_and(|told| told.as_ref().is_some_and(|told| told.load(Ordering::Relaxed)))
+    };
+    GIVES_WAY.try_with(told).unwrap_or(false)
+}
+
+/// Lets all that SQLite does on this thread end with an error while `told` is set.
+pub fn give_way_when(told: Arc<AtomicBool>) {
+    GIVES_WAY.set(Some(told));
 }
 
 /// Gives a connection that is being opened its handler.
@@ -67,7 +82,7 @@ pub fn within<T>(deadline: Instant, work: impl FnOnce() -> T) -> (T, u64) {
     (done, ASKED.get().wrapping_sub(before))
 }
 
-/// Whether SQLite ended a statement because its deadline had passed.
+/// Whether SQLite ended a statement because its deadline had passed, or because it was told to give way.
 pub fn is_past(error: &diesel::result::Error) -> bool {
     matches!(error, diesel::result::Error::DatabaseError(_, info) if info.message() == "interrupted")
 }

@@ -5,6 +5,7 @@ use crate::world::{World, limit, text};
 use diesel::connection::SimpleConnection;
 use domain::conversations::ConversationRepository;
 use domain::groups::{GroupNamePrefix, GroupRepository, MemberRepository, Visibility};
+use domain::live::{LiveReader, MOST_IN_ONE};
 use domain::messages::{Cursor, MessageLog, MessageReader, Recipient, Window};
 use domain::receipts::{ReceiptRepository, UnseenCount};
 use domain::users::{UserRepository, UsernamePrefix};
@@ -153,6 +154,44 @@ async fn counting_stops_and_says_so() {
         read_up_to(MANY - left).await.unwrap();
         assert_eq!(world.count_in(bob, of).await, UnseenCount { count, more }, "{left}");
     }
+}
+
+#[tokio::test]
+async fn what_was_missed_is_looked_for_no_further_back_than_it_is_replayed() {
+    let world = World::new(TestDb::sqlite()).await;
+    let (ada, bob) = (world.user("ada").await, world.user("bob").await);
+    let of = world.say(ada, Recipient::User(bob), "x").await.conversation;
+    fill(&world, of, ada);
+    let since = world.roster(bob).await.unwrap().at;
+    let begins = async |after: i64, update: i64| {
+        let before = world.read_steps();
+        let missed = world.missed(bob, since).await.unwrap().unwrap();
+        let conversations: Vec<_> = missed.conversations.iter().map(|part| (part.after, part.update)).collect();
+        assert_eq!(conversations, [(after, update)]);
+        world.read_steps() - before
+    };
+    let all = format!(
+        "UPDATE messages SET revision = {since}; UPDATE conversations SET revision = {since} \
+         WHERE id = x'{}'",
+        of.0.simple(),
+        since = since.0
+    );
+    world.raw().batch_execute(&all).unwrap();
+    let cost = begins(MANY - MOST_IN_ONE - 1, MANY).await;
+    assert!(cost <= 3, "{cost} for everything sent");
+    // All of it deleted since, but the last that was sent.
+    let deleted = format!(
+        "UPDATE messages SET \"update\" = seq + {MANY} - 1, content = '', deleted_at = 1 WHERE seq > 1; \
+         UPDATE messages SET revision = 1 WHERE seq = 1; UPDATE conversations SET \"update\" = 2 * {MANY} - 1"
+    );
+    world.raw().batch_execute(&deleted).unwrap();
+    let cost = begins(2 * MANY - MOST_IN_ONE - 2, 2 * MANY - 1).await;
+    assert!(cost <= 3, "{cost} for everything deleted");
+    // What was deleted before is not walked over.
+    let few = format!("UPDATE messages SET revision = 1 WHERE \"update\" < 2 * {MANY} - 10");
+    world.raw().batch_execute(&few).unwrap();
+    let cost = begins(2 * MANY - 11, 2 * MANY - 1).await;
+    assert!(cost <= 3, "{cost} for a few");
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use super::sequencer::Interest;
 use crate::frame::Reload;
 use crate::telemetry::NODES;
 use domain::events::{Audience, Head};
-use domain::live::{Changed, Known, Past, Resync, ResyncReason};
+use domain::live::{Changed, Known, MOST_IN_ONE, Past, Resync, ResyncReason};
 use domain::{ConversationId, Error, UserId};
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
@@ -20,8 +20,6 @@ const CHECK_EVERY_WITHOUT: Duration = Duration::from_millis(500);
 const GRACE: Duration = Duration::from_millis(200);
 /// How many conversations are asked for at once.
 const MOST_ASKED: usize = 8;
-/// How many numbers of one conversation are caught up with; with more, clients are told to reload it.
-const MOST_CAUGHT_UP: i64 = 5_000;
 
 /// How often a conversation is read in vain, for a fault that is not the database's being away, before it is given up.
 const MOST_FAILURES: u32 = 5;
@@ -158,7 +156,7 @@ impl Node {
         if !members_changed {
             self.sequencer.members_are_known(of);
         }
-        if past.missed > MOST_CAUGHT_UP {
+        if past.missed > MOST_IN_ONE {
             past.events.clear();
             (past.head, past.more) = (past.stands, false);
             let resync = Resync { conversation: Some(of), reason: ResyncReason::TooFarBehind };
