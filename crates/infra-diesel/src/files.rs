@@ -9,7 +9,7 @@ use crate::sql_types::{Id, SqlId};
 use async_trait::async_trait;
 use diesel::dsl::exists;
 use diesel::prelude::*;
-use domain::files::{File, FileQuota, FileRepository};
+use domain::files::{File, FileQuota, FileRepository, Growth};
 use domain::{FileId, Result, UserId};
 use std::collections::BTreeSet;
 
@@ -82,6 +82,7 @@ impl FileRepository for Store {
         self.write(file.id.0, move |tx| {
             hold_usage(tx.conn, [file.uploader.into()])?;
             check_room(tx.conn, quota, &file)?;
+            tx.grow(Growth::File)?;
             take_room(tx.conn, &file)?;
             diesel::insert_into(files::table).values(FileRow::from(&file)).execute(tx.conn)?;
             Ok(())

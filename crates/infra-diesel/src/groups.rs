@@ -15,6 +15,7 @@ use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::Text;
 use domain::events::Event;
+use domain::files::Growth;
 use domain::groups::{
     Group, GroupChange, GroupName, GroupNameKey, GroupNamePrefix, GroupRepository, GroupView, Member, NewGroup, Role,
     Visibility,
@@ -156,6 +157,7 @@ impl GroupRepository for Store {
                 return Ok(Unauthenticated::InvalidToken.err()?);
             };
             quotas::may_make(tx.conn, &policy.groups, group.owner)?;
+            tx.grow(Growth::Group)?;
             let at = Time::from(group.at);
             let row = NewGroupRow {
                 id: group.id.into(),
@@ -254,6 +256,9 @@ impl GroupRepository for Store {
             let Some(mut group) = find_group(tx.conn, id)? else { return Ok(NotFound::Group.err()?) };
             let here = conversations::table.find(Id::from(id));
             let change = change.clone().of(&group);
+            if change != GroupChange::default() {
+                tx.grow(Growth::Group)?;
+            }
             if let Some(name) = &change.name {
                 rename(tx.conn, &group, name)?;
             }

@@ -15,6 +15,7 @@ use crate::writer::Tx;
 use async_trait::async_trait;
 use diesel::prelude::*;
 use domain::events::Event;
+use domain::files::Growth;
 use domain::groups::{Admission, Departure, Group, Member, MemberRepository, NewMember, Role, heir};
 use domain::{GroupId, Limit, NotFound, Page, Result, Timestamp, Unauthenticated, UserId};
 
@@ -212,6 +213,7 @@ impl MemberRepository for Store {
                     } else {
                         quotas::may_add(tx.conn, &policy.groups, actor, new.user)?;
                     }
+                    tx.grow(Growth::Membership)?;
                     let mark = tx.roster_mark(new.group.conversation());
                     let member = admit(tx.conn, new, actor, user, group.update, (tx.revision, mark), at)?;
                     tx.events.push(Event::MemberAdded(member.clone()));

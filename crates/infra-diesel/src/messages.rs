@@ -13,6 +13,7 @@ use crate::writer::{Tx, content_digest};
 use async_trait::async_trait;
 use diesel::prelude::*;
 use domain::events::Event;
+use domain::files::Growth;
 use domain::messages::{
     Appended, ChangeEntry, Changes, Content, Cursor, Draft, Message, MessageLog, MessageReader, Recipient, Window,
     not_before,
@@ -69,6 +70,7 @@ fn edit(tx: &mut Tx<'_>, actor: UserId, id: MessageId, content: &Content, at: Ti
     let mut message = full_message(&conversation, message)?;
     let words = content.for_type(message.body.message_type()).map_err(domain::Error::from)?;
     access.may_edit(actor, sender)?;
+    tx.grow(Growth::Edit(words.len()))?;
     let number = take_numbers(tx, &conversation, 1)?;
     let here = messages::table.find((conversation.id, message.seq));
     // Of a message with a key, a retry is compared with what it was sent with.

@@ -12,6 +12,7 @@ use crate::text_range::upper_bound;
 use async_trait::async_trait;
 use diesel::prelude::*;
 use domain::events::Event;
+use domain::files::Growth;
 use domain::users::{
     Credentials, NewUser, PasswordHash, ProfileChange, User, UserRepository, UserRole, Username, UsernamePrefix,
 };
@@ -148,7 +149,11 @@ fn credentials(found: Option<(UserRow, Option<String>)>) -> DbResult<Option<Cred
 #[async_trait]
 impl UserRepository for Store {
     async fn create(&self, user: NewUser) -> Result<User> {
-        self.write(user.id.0, move |tx| Ok(insert_user(tx.conn, user.clone(), UserRole::Member)?.into_user()?)).await
+        self.write(user.id.0, move |tx| {
+            tx.grow(Growth::Account)?;
+            Ok(insert_user(tx.conn, user.clone(), UserRole::Member)?.into_user()?)
+        })
+        .await
     }
 
     async fn find(&self, id: UserId) -> Result<Option<User>> {
@@ -202,6 +207,9 @@ impl UserRepository for Store {
         }
         self.write(id.0, move |tx| {
             let mine = users::table.find(Id::from(id)).filter(users::deleted_at.is_null());
+            if change.email.is_some() || change.display_name.is_some() {
+                tx.grow(Growth::Profile)?;
+            }
             if let Some(email) = &change.email {
                 let set = (users::email.eq(email.as_str()), users::email_key.eq(email.key()));
                 diesel::update(mine).set(set).execute(tx.conn).map_err(conflict)?;

@@ -30,6 +30,7 @@ use domain::live::LiveReader as _;
 use domain::retention::EnforceRetention;
 use domain::sessions::ForgetSessions;
 use domain::upkeep::KeepUp;
+use domain::users::ServerPolicy;
 use infra_diesel::{Store, StoreOptions};
 use infra_files::Blobs;
 use infra_live::{Hub, Relay, Unstarted};
@@ -203,7 +204,7 @@ fn upkeep_of(config: &Config, Storage { store, blobs, .. }: &Storage) -> KeepUp 
 /// How the database is opened; a failed commit ends the process. `pool_size` as in [`StoreOptions`].
 pub fn store_options(config: &Config, events: Arc<dyn EventPublisher>, pool_size: Option<u32>) -> StoreOptions {
     StoreOptions {
-        policy: Arc::new(config.policy.clone()),
+        policy: Arc::new(ServerPolicy { reserve: config.disk_reserve, ..config.policy.clone() }),
         events,
         fatal: Arc::new(die),
         pool_size,
@@ -246,7 +247,7 @@ fn die(reason: &str) {
     std::process::exit(1);
 }
 
-async fn warn_of_missing_admins(store: &Store, policy: &domain::users::ServerPolicy) {
+async fn warn_of_missing_admins(store: &Store, policy: &ServerPolicy) {
     let keys = policy.admins.keys().map(str::to_owned).collect();
     match store.missing_users(keys).await {
         Ok(missing) => {

@@ -192,7 +192,13 @@ impl Config {
                 text.parse().ok().filter(|bytes| *bytes > 0).ok_or_else(|| "must be a number of bytes".to_owned())
             })?,
             disk_reserve: source.read(keys::DISK_RESERVE, disk_reserve)?,
-            policy: ServerPolicy { admins, broadcasters, files, groups: group_quotas(source)? },
+            policy: ServerPolicy {
+                admins,
+                broadcasters,
+                files,
+                groups: group_quotas(source)?,
+                ..ServerPolicy::default()
+            },
             retention: source.read(keys::RETENTION_DAYS, retention)?,
             upkeep_every: app::upkeep::EVERY,
             clock: Arc::new(SystemClock),

@@ -152,8 +152,12 @@ fn judge_space(space: Space, reserve: Reserve) -> Finding {
     let shown = format!("{} MiB free", space.free >> 20);
     match space.free {
         free if free < NO_SPACE.min(kept / 2) => {
-            Finding::wrong(CHECK, format!("{shown}: messages are refused soon, make room"))
+            Finding::wrong(CHECK, format!("{shown}: messages are refused, and soon logins; make room"))
         }
+        free if free < reserve.of_growth(space.whole) => Finding::warning(
+            CHECK,
+            format!("{shown}: files are refused, and messages to a database on this disk; make room"),
+        ),
         free if free < kept => Finding::warning(
             CHECK,
             format!("{shown}: files are refused, since {} MiB are kept for messages; make room", kept >> 20),

@@ -92,6 +92,82 @@ async fn when_uploads_have_filled_the_disk_everything_else_goes_on() {
     assert!(told.contains("every file has its bytes, and nothing else is there"), "{told}");
 }
 
+/// Sends messages of 16 KiB, a few at once, until none is taken any more; gives the ids of those that were.
+async fn fill(ada: &User, bob: &User) -> Vec<String> {
+    let words = "x".repeat(16 << 10);
+    let message = json!({ "receiver_id": bob.id, "content": words });
+    let mut sent = Vec::new();
+    // More than the disk holds.
+    for _ in 0..200 {
+        let answers = join_all((0..20).map(|_| ada.post("/messages", message.clone()))).await;
+        let (stored, refused): (Vec<_>, Vec<_>) = answers.into_iter().partition(|answer| answer.status == 201);
+        sent.extend(stored.iter().map(|answer| answer.json()["id"].as_str().unwrap().to_owned()));
+        let all = refused.len() == 20;
+        refused.into_iter().for_each(full);
+        if all {
+            return sent;
+        }
+    }
+    panic!("{} messages found room", sent.len());
+}
+
+#[actix_web::test]
+async fn when_messages_have_filled_the_disk_who_is_there_logs_in_and_out_and_deletes() {
+    let directory = tempfile::tempdir().unwrap();
+    let environment = [UNLIMITED, ("PARLANCE_ADMINS", "boss")];
+    let Some((_mount, server)) = on_small_disk(directory.path(), 32, &environment) else { return };
+    let (ada, bob, boss) =
+        (sign_up(&server, "ada").await, sign_up(&server, "bob").await, sign_up(&server, "boss").await);
+    let (eve, mallory) = (sign_up(&server, "eve").await, sign_up(&server, "mallory").await);
+    let group = ada.group("tea", "private").await;
+    let key = [("Idempotency-Key", "once")];
+    let first = json!({ "receiver_id": bob.id, "content": "first" });
+    let first = (ada.post_with("/messages", &key, first.clone()).await.expect(201), first);
+    let sent = fill(&ada, &bob).await;
+    assert!(sent.len() > 300, "{}", sent.len());
+
+    // What was stored is known again.
+    let again = ada.post_with("/messages", &key, first.1).await.expect(200);
+    assert_eq!(again["id"], first.0["id"]);
+    full(ada.post("/messages", json!({ "group_id": group, "content": "x".repeat(16 << 10) })).await);
+    full(ada.put(&format!("/messages/{}", sent[0]), json!({ "content": "y".repeat(16 << 10) })).await);
+    // Where not even a word finds room, nor does anything else that grows.
+    let word = async || ada.post("/messages", json!({ "receiver_id": bob.id, "content": "w" })).await;
+    let mut words = 0;
+    let refused = loop {
+        let answer = word().await;
+        if answer.status != 201 {
+            break answer;
+        }
+        words += 1;
+        assert!(words < 5_000);
+    };
+    full(refused);
+    full(server.client.post("/signup", json!({ "username": "late", "password": "correct horse" })).await);
+    full(ada.post("/groups", json!({ "name": "late", "visibility": "private" })).await);
+    full(ada.post(&format!("/groups/{group}/members"), json!({ "user_id": bob.id, "role": "member" })).await);
+    full(ada.patch("/me", json!({ "display_name": "late" })).await);
+    full(ada.put(&format!("/messages/{}", sent[0]), json!({ "content": "w" })).await);
+    // Nothing else is held up, and it takes no more than is there for it.
+    for n in 0..60 {
+        let account = json!({ "username": "bob", "password": "correct horse" });
+        let login = server.client.post("/login", account).await.expect(200);
+        let again = User::new(&server.client, &login, "correct horse");
+        again.post(&format!("/messages/{}/seen", sent[n]), json!({})).await;
+        assert!((200..300).contains(&again.post("/logout", json!({})).await.status));
+    }
+    boss.post(&format!("/admin/users/{}/disable", mallory.id), json!({})).await.expect(200);
+    assert_eq!(mallory.get("/me").await.status, 401);
+    eve.delete_account().await;
+    for id in &sent {
+        let deleted = ada.delete(&format!("/messages/{id}"), json!({})).await;
+        assert!((200..300).contains(&deleted.status), "{deleted}");
+    }
+    server.client.get("/ready").await.expect(200);
+    // What they left is room for others.
+    assert!(fill(&ada, &bob).await.len() > 200);
+}
+
 #[actix_web::test]
 async fn uploads_at_once_leave_the_reserve_together() {
     let directory = tempfile::tempdir().unwrap();

@@ -12,5 +12,5 @@ pub use model::{ByteRange, File, FileName, MediaType, NewFile, Sha256};
 pub use ports::{BlobStore, ByteSource, FileRepository, StoredBlob};
 #[cfg(feature = "mocks")]
 pub use ports::{MockBlobStore, MockByteSource, MockFileRepository};
-pub use room::{FileQuota, Reserve, Space};
+pub use room::{FileQuota, Growth, Reserve, Space};
 pub use upload::{StageUpload, StagedFile, StoreUpload};

@@ -1,4 +1,5 @@
-//! How much of the disk uploads may take: a part of it stays free for messages, logins and deletions, and no user takes all.
+//! How much of the disk uploads and messages may take, and no user takes all. A part of it stays free for messages; of that, a
+//! part for what must go on however full the disk is: logins, logouts, deletions.
 
 use crate::error::{Error, Result};
 
@@ -38,6 +39,12 @@ impl Reserve {
         }
     }
 
+    /// How many bytes of a disk of that size what grows ([`Growth`]) leaves free for everything else: a quarter of what uploads
+    /// do. Who lets uploads leave more than a share of the disk wants it for messages.
+    pub fn of_growth(self, whole: u64) -> u64 {
+        self.of(whole).min(Self::Share.of(whole)) / 4
+    }
+
     /// Whether so many bytes may still be written to the disk, where others are about to write what they were promised.
     ///
     /// # Errors
@@ -45,6 +52,41 @@ impl Reserve {
     pub fn admits(self, disk: Space, promised: u64, more: u64) -> Result<()> {
         let needed = self.of(disk.whole).saturating_add(promised).saturating_add(more);
         if disk.free >= needed { Ok(()) } else { Err(Error::StorageFull) }
+    }
+}
+
+/// What lets a database grow, and is refused where a disk is nearly full. What is not named here goes on: logins, logouts, the ends
+/// of sessions and accounts, deletions, changed passwords and roles, marks of what was read, retention. It needs little room, or
+/// gives some back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Growth {
+    /// A message is sent, of so many bytes.
+    Message(usize),
+    /// A message is edited, and has so many bytes then.
+    Edit(usize),
+    /// An account is made.
+    Account,
+    /// A name or an address of a profile is set.
+    Profile,
+    /// A group is made, or described otherwise.
+    Group,
+    /// Somebody comes to be in a group.
+    Membership,
+    /// A file is stored: what is known of it.
+    File,
+}
+
+impl Growth {
+    /// What the rows and their indexes take, in bytes.
+    const ROWS: u64 = 8 << 10;
+
+    /// How many bytes of the disk it takes at the most: what it brings goes to the log of the database and to the database.
+    pub fn bytes(self) -> u64 {
+        let brings = match self {
+            Self::Message(bytes) | Self::Edit(bytes) => bytes as u64,
+            Self::Account | Self::Profile | Self::Group | Self::Membership | Self::File => 0,
+        };
+        Self::ROWS.saturating_add(brings.saturating_mul(2))
     }
 }
 
@@ -89,6 +131,16 @@ mod tests {
             assert_eq!(Reserve::Share.of(whole), reserve, "{whole}");
         }
         assert_eq!((Reserve::Bytes(0).of(GIB), Reserve::Bytes(5).of(0)), (0, 5));
+    }
+
+    #[test]
+    fn messages_leave_a_quarter_of_what_uploads_do_and_no_more_where_those_leave_much() {
+        assert_eq!(Reserve::Share.of_growth(32 * MIB), 2 * MIB);
+        assert_eq!(Reserve::Share.of_growth(10_000 * GIB), GIB / 4);
+        assert_eq!(Reserve::Bytes(0).of_growth(GIB), 0);
+        assert_eq!(Reserve::Bytes(4 * MIB).of_growth(GIB), MIB);
+        assert_eq!(Reserve::Bytes(u64::MAX).of_growth(GIB), 16 * MIB);
+        assert_eq!(Growth::Message(1_000).bytes() - Growth::Account.bytes(), 2_000);
     }
 
     #[test]

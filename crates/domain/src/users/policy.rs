@@ -3,7 +3,7 @@
 use super::model::{User, UserRole, UserView, Username};
 use crate::context::Caller;
 use crate::error::{Forbidden, Invalid, Result};
-use crate::files::FileQuota;
+use crate::files::{FileQuota, Reserve};
 use crate::groups::GroupQuotas;
 use std::collections::HashSet;
 
@@ -46,6 +46,8 @@ pub struct ServerPolicy {
     pub files: FileQuota,
     /// How many groups users may make and be in.
     pub groups: GroupQuotas,
+    /// How much of the disk stays free.
+    pub reserve: Reserve,
 }
 
 impl ServerPolicy {

@@ -1,6 +1,7 @@
 //! Appending messages, many at once: look-ups are shared, counters are counted in memory and written once, and the
 //! rules are asked about what this transaction sees.
 
+use super::room::Room;
 use super::{Heads, statements};
 use crate::connection::AnyConnection;
 use crate::error::DbResult;
@@ -16,6 +17,7 @@ use crate::sql_types::{Id, Time};
 use crate::users::find_living;
 use diesel::prelude::*;
 use domain::events::{Event, Head};
+use domain::files::Growth;
 use domain::groups::{Entry, Role};
 use domain::messages::{Appended, Attachment, Body, Draft, DraftBody, Message, Place, Recipient};
 use domain::users::{Profile, ServerPolicy, UserRole, Username};
@@ -41,6 +43,7 @@ struct Sender {
 pub struct AppendBatch<'a> {
     pub(super) conn: &'a mut AnyConnection,
     policy: &'a ServerPolicy,
+    room: &'a mut Room,
     revision: i64,
     /// Which message of the transaction the next one is.
     nth: i64,
@@ -63,13 +66,14 @@ impl<'a> AppendBatch<'a> {
     /// appended in the transaction before.
     pub fn begin<'d>(
         conn: &'a mut AnyConnection,
-        policy: &'a ServerPolicy,
+        (policy, room): (&'a ServerPolicy, &'a mut Room),
         (revision, nth): (i64, i64),
         drafts: impl Iterator<Item = &'d Draft> + Clone,
     ) -> DbResult<Self> {
         let mut batch = Self {
             conn,
             policy,
+            room,
             revision,
             nth,
             conversations: HashMap::new(),
@@ -140,6 +144,7 @@ impl<'a> AppendBatch<'a> {
         if entry == Entry::Joins {
             quotas::may_join(self.conn, &self.policy.groups, draft.sender)?;
         }
+        self.room.take(Growth::Message(body.content().len()))?;
         // From here on nothing refuses.
         let conversation = match (conversation, draft.recipient) {
             (Some(conversation), _) => conversation,

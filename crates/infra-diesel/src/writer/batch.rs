@@ -1,6 +1,7 @@
 //! Batches: what waits, in one transaction.
 
 use super::append::AppendBatch;
+use super::room::Room;
 use super::{BATCH, BatchFailed, Context, Heads, Job, Queued, Tx, Verdict, Work};
 use crate::connection::{AnyConnection, DatabaseUrl, Purpose, is_to_plan_anew};
 use crate::error::{DbError, DbResult, damage, is_full, is_out_of_reach, is_undone, violates_unique};
@@ -22,6 +23,7 @@ type Answer = oneshot::Sender<domain::Result<Appended>>;
 pub(super) struct Writer {
     conn: Option<AnyConnection>,
     uses: u64,
+    room: Room,
     /// Dropped after the connection: it holds the file's lock.
     context: Context,
 }
@@ -73,7 +75,8 @@ impl Done {
 
 impl Writer {
     pub(super) fn new(context: Context) -> Self {
-        Self { conn: None, uses: 0, context }
+        let room = Room::of(&context.url, context.policy.reserve);
+        Self { conn: None, uses: 0, room, context }
     }
 
     pub(super) fn run(mut self, mut jobs: mpsc::Receiver<Queued>) {
@@ -116,8 +119,10 @@ impl Writer {
         let health = std::sync::Arc::clone(&self.context.health);
         let mut place = None;
         let mut lost = false;
+        let mut room = std::mem::take(&mut self.room);
         let outcome = self.begin().and_then(|(conn, begun)| {
             place = Some(begun);
+            room.look(conn);
             while let Some(job) = jobs.next() {
                 match job {
                     Job::Append(draft, answer) => {
@@ -128,7 +133,7 @@ impl Writer {
                             }
                         }
                         let append = if shared { append_all } else { append_alone };
-                        append(conn, &policy, begun.revision, drafts, &mut done)?;
+                        append(conn, (&policy, &mut room), begun.revision, drafts, &mut done)?;
                     }
                     Job::Work(mut work) => {
                         let mut events = Vec::new();
@@ -139,6 +144,7 @@ impl Writer {
                             conn,
                             events: &mut events,
                             heads: &mut done.heads,
+                            room: &mut room,
                             revision: begun.revision,
                         });
                         if verdict == Verdict::Damaged {
@@ -166,6 +172,7 @@ impl Writer {
             }
             Ok(())
         });
+        self.room = room;
         let again = std::mem::take(&mut done.again);
         match outcome {
             Ok(()) if done.rolled_back => done.answer(),
@@ -281,18 +288,19 @@ fn begin_on(mut conn: AnyConnection, context: &Context) -> DbResult<(AnyConnecti
 /// Appends `drafts` together; where that fails for a reason that lies in one of them, one by one.
 fn append_all(
     conn: &mut AnyConnection,
-    policy: &ServerPolicy,
+    (policy, room): (&ServerPolicy, &mut Room),
     revision: i64,
     drafts: Drafts,
     done: &mut Done,
 ) -> DbResult<()> {
     let mark = (revision, done.appends.len() as i64);
-    let together = conn.savepoint(|conn| append_together(conn, policy, mark, &drafts));
+    let together = conn.savepoint(|conn| append_together(conn, (policy, &mut *room), mark, &drafts));
     let Some((failed, drafts)) = done.take(together, drafts)? else { return Ok(()) };
     tracing::warn!(error = %failed, messages = drafts.len(), "a batch of messages failed, redoing it one by one");
     for draft in drafts {
         let mark = (revision, done.appends.len() as i64);
-        let alone = conn.savepoint(|conn| append_together(conn, policy, mark, std::slice::from_ref(&draft)));
+        let alone =
+            conn.savepoint(|conn| append_together(conn, (policy, &mut *room), mark, std::slice::from_ref(&draft)));
         let Some((failed, drafts)) = done.take(alone, vec![draft])? else { continue };
         done.appends.extend(drafts.into_iter().map(|(_, answer)| answer).zip([Err(failed.into())]));
     }
@@ -303,12 +311,12 @@ fn append_all(
 /// they are to be done again, each in its own.
 fn append_alone(
     conn: &mut AnyConnection,
-    policy: &ServerPolicy,
+    (policy, room): (&ServerPolicy, &mut Room),
     revision: i64,
     drafts: Drafts,
     done: &mut Done,
 ) -> DbResult<()> {
-    let together = append_together(conn, policy, (revision, 0), &drafts);
+    let together = append_together(conn, (policy, room), (revision, 0), &drafts);
     let Some((failed, drafts)) = done.take(together, drafts)? else { return Ok(()) };
     conn.rollback()?;
     done.rolled_back = true;
@@ -333,11 +341,11 @@ type Outcomes = (Vec<domain::Result<Appended>>, Vec<Event>, Heads);
 /// `mark`: the transaction's revision, and how many messages were appended in it before.
 fn append_together(
     conn: &mut AnyConnection,
-    policy: &ServerPolicy,
+    (policy, room): (&ServerPolicy, &mut Room),
     mark: (i64, i64),
     drafts: &[(Box<Draft>, Answer)],
 ) -> DbResult<Outcomes> {
-    let mut batch = AppendBatch::begin(conn, policy, mark, drafts.iter().map(|(draft, _)| &**draft))?;
+    let mut batch = AppendBatch::begin(conn, (policy, room), mark, drafts.iter().map(|(draft, _)| &**draft))?;
     let outcomes = drafts.iter().map(|(draft, _)| batch.append(draft)).collect::<DbResult<_>>()?;
     let (events, heads) = batch.finish()?;
     Ok((outcomes, events, heads))

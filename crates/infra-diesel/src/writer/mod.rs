@@ -10,6 +10,7 @@
 mod append;
 mod batch;
 mod replay;
+mod room;
 mod statements;
 
 pub use replay::content_digest;
@@ -24,9 +25,11 @@ use crate::rows::ConversationRow;
 use crate::telemetry::METRICS;
 use domain::ConversationId;
 use domain::events::{Event, EventPublisher, Head, Revision};
+use domain::files::Growth;
 use domain::messages::{Appended, Draft};
 use domain::users::ServerPolicy;
 use domain::{Error, Unavailable};
+use room::Room;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
@@ -68,6 +71,8 @@ pub struct Tx<'a> {
     pub events: &'a mut Vec<Event>,
     /// Where the conversations stood that it touches.
     pub heads: &'a mut Heads,
+    /// What may still be written to the disk.
+    room: &'a mut Room,
     /// The transaction's place in the order of all: goes into every row that live connections resume by.
     pub revision: i64,
 }
@@ -85,6 +90,14 @@ impl Tx<'_> {
     /// Takes note of a conversation that this transaction makes.
     pub fn hold_new(&mut self, conversation: ConversationId) {
         self.heads.entry(conversation).or_insert(Head::NEW);
+    }
+
+    /// To be called before anything is written that lets the database grow.
+    ///
+    /// # Errors
+    /// [`Error::StorageFull`] where the disk has no room left for it.
+    pub fn grow(&mut self, what: Growth) -> DbResult<()> {
+        Ok(self.room.take(what)?)
     }
 
     /// What a change of the group or its members, which is held, is marked with.
