@@ -20,7 +20,7 @@ struct Line {
 }
 
 /// What must not be, and how to count it. Each is a sentence that is false of a healthy database.
-const FAULTS: [(&str, &str); 11] = [
+const FAULTS: [(&str, &str); 12] = [
     (
         "conversations whose counter is not the number of their newest change",
         "SELECT count(*) AS n FROM conversations c WHERE c.\"update\" <> \
@@ -66,6 +66,14 @@ const FAULTS: [(&str, &str); 11] = [
         "users whose files have other bytes than are counted",
         "SELECT count(*) AS n FROM (SELECT uploader_id, sum(size) AS bytes FROM files GROUP BY uploader_id) there \
          LEFT JOIN file_usage u ON u.user_id = there.uploader_id WHERE coalesce(u.bytes, 0) <> there.bytes",
+    ),
+    (
+        "users who have made, joined or added other than is counted",
+        "SELECT count(*) AS n FROM users u LEFT JOIN group_usage g ON g.user_id = u.id WHERE coalesce(g.made, 0) <> \
+         (SELECT count(*) FROM conversations c WHERE c.made_by = u.id AND c.deleted_at IS NULL) OR coalesce(g.joined, 0) <> \
+         (SELECT count(*) FROM members m WHERE m.user_id = u.id AND m.added_by = u.id) OR coalesce(g.added, 0) <> \
+         (SELECT count(*) FROM members m WHERE m.added_by = u.id AND m.user_id <> u.id) OR coalesce(g.added_by_others, 0) <> \
+         (SELECT count(*) FROM members m WHERE m.user_id = u.id AND m.added_by IS NOT NULL AND m.added_by <> u.id)",
     ),
     (
         "memberships of accounts or groups that have ended, which nothing is going to remove",

@@ -71,8 +71,12 @@ pub fn group_ended(tx: &mut Tx<'_>, group: GroupId) -> DbResult<()> {
 /// resumes from before it is told that one's groups changed, and nobody else.
 fn remove_members(tx: &mut Tx<'_>, group: GroupId, revision: i64) -> DbResult<bool> {
     let its_members = members::table.filter(members::conversation_id.eq(Id::from(group)));
-    let first: Vec<Id> =
-        its_members.order(members::user_id).limit(MEMBERS_AT_ONCE).select(members::user_id).load(tx.conn)?;
+    let first = its_members.order(members::user_id).limit(MEMBERS_AT_ONCE);
+    let first: Vec<(Id, Option<Id>)> = first.select((members::user_id, members::added_by)).load(tx.conn)?;
+    for (user, added_by) in &first {
+        tx.counts.members(*user, *added_by, -1);
+    }
+    let first: Vec<Id> = first.into_iter().map(|(user, _)| user).collect();
     if first.is_empty() {
         return Ok(false);
     }

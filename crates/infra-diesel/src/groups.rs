@@ -156,7 +156,7 @@ impl GroupRepository for Store {
             let Some(user) = find_living(tx.conn, group.owner)? else {
                 return Ok(Unauthenticated::InvalidToken.err()?);
             };
-            quotas::may_make(tx.conn, &policy.groups, group.owner)?;
+            quotas::may_make(tx.conn, tx.counts, &policy.groups, group.owner)?;
             tx.grow(Growth::Group)?;
             let at = Time::from(group.at);
             let row = NewGroupRow {
@@ -184,6 +184,8 @@ impl GroupRepository for Store {
                 added_by: Some(group.owner.into()),
             };
             insert_member(tx.conn, &owner)?;
+            tx.counts.made(owner.added_by, 1);
+            tx.counts.members(owner.user_id, owner.added_by, 1);
             tx.hold_new(group.id.conversation());
             tx.events.push(Event::MemberAdded(Member {
                 group: group.id,

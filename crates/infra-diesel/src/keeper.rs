@@ -149,7 +149,7 @@ mod tests {
     const LONG: Duration = Duration::from_secs(60);
 
     /// Watches a file that takes many minutes to be looked through, each row a millisecond.
-    fn watch(path: &Path) -> (Keeper, mpsc::Receiver<String>) {
+    fn watch(path: &Path) -> (Keeper, Receiver<String>) {
         let lock = Arc::new(DatabaseLock::take(path).unwrap());
         let url = DatabaseUrl::Sqlite(path.to_owned());
         let mut conn = AnyConnection::open(&url, Purpose::Write).unwrap();

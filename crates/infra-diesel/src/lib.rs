@@ -10,7 +10,8 @@
 //! 1. conversations: groups and the broadcast by id, then direct ones by id;
 //! 2. users, by id (`users::lock_users`, `users::lock_user`);
 //! 3. their sessions, members and receipts, messages and files;
-//! 4. the audit record.
+//! 4. the audit record;
+//! 5. what counts against quotas of groups, by user (`quotas::Counts`).
 //!
 //! A transaction that needs a conversation after a user begins with the conversation, and looks again at what it read before it
 //! had the lock. One that cannot know its conversations beforehand locks nothing before it has read them (an account that ends

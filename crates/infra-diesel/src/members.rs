@@ -139,12 +139,22 @@ pub fn set_role(tx: &mut Tx<'_>, member: Member, role: Role, at: Timestamp) -> D
     roster_changed(tx.conn, member.group, 0, mark)?;
     if role == Role::Owner {
         // Not made by who owns it now: counts against nobody's quota.
-        let group = conversations::table.find(Id::from(member.group));
-        diesel::update(group).set(conversations::made_by.eq(None::<Id>)).execute(tx.conn)?;
+        no_longer_made(tx, member.group)?;
     }
     let member = Member { role, updated_at: at, ..member };
     tx.events.push(Event::MemberUpdated(member.clone()));
     Ok(member)
+}
+
+/// Takes note that a group no longer counts as made by anybody.
+fn no_longer_made(tx: &mut Tx<'_>, group: GroupId) -> DbResult<()> {
+    let group = conversations::table.find(Id::from(group));
+    let by = group.select(conversations::made_by).first::<Option<Id>>(tx.conn)?;
+    if by.is_some() {
+        diesel::update(group).set(conversations::made_by.eq(None::<Id>)).execute(tx.conn)?;
+        tx.counts.made(by, -1);
+    }
+    Ok(())
 }
 
 /// Takes a member out of a group that goes on, and takes note of it for when the member's live connections resume.
@@ -156,7 +166,10 @@ pub fn dismiss(tx: &mut Tx<'_>, member: Member) -> DbResult<()> {
 
 /// Takes a member out of a group that goes on.
 pub fn take_out(tx: &mut Tx<'_>, member: Member) -> DbResult<()> {
-    diesel::delete(members::table.find((Id::from(member.group), Id::from(member.user)))).execute(tx.conn)?;
+    let (group, user) = (Id::from(member.group), Id::from(member.user));
+    let by = quotas::added_by(tx.conn, group, user)?;
+    let gone = diesel::delete(members::table.find((group, user))).execute(tx.conn)?;
+    tx.counts.members(user, by, -i64::try_from(gone).unwrap_or_default());
     let mark = tx.roster_mark(member.group.conversation());
     roster_changed(tx.conn, member.group, -1, mark)?;
     tx.events.push(Event::MemberRemoved(member));
@@ -166,6 +179,7 @@ pub fn take_out(tx: &mut Tx<'_>, member: Member) -> DbResult<()> {
 /// Ends a group: gone for everybody, its name free. Its messages stay in the database, out of everybody's reach; so do, for a
 /// while, the rows of its members where they are many.
 pub fn end_group(tx: &mut Tx<'_>, group: Group, at: Timestamp) -> DbResult<()> {
+    no_longer_made(tx, group.id)?;
     let mark = tx.roster_mark(group.id.conversation());
     diesel::update(conversations::table.find(Id::from(group.id)))
         .set((
@@ -209,12 +223,13 @@ impl MemberRepository for Store {
                 (Admission::Unchanged, Some(member)) => Ok(member),
                 (Admission::Joins(_), _) | (Admission::Unchanged, None) => {
                     if actor == new.user {
-                        quotas::may_join(tx.conn, &policy.groups, actor)?;
+                        quotas::may_join(tx.conn, tx.counts, &policy.groups, actor)?;
                     } else {
-                        quotas::may_add(tx.conn, &policy.groups, actor, new.user)?;
+                        quotas::may_add(tx.conn, tx.counts, &policy.groups, actor, new.user)?;
                     }
                     tx.grow(Growth::Membership)?;
                     let mark = tx.roster_mark(new.group.conversation());
+                    tx.counts.members(new.user.into(), Some(actor.into()), 1);
                     let member = admit(tx.conn, new, actor, user, group.update, (tx.revision, mark), at)?;
                     tx.events.push(Event::MemberAdded(member.clone()));
                     Ok(member)

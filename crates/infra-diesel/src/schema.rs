@@ -156,6 +156,18 @@ table! {
 }
 
 table! {
+    use diesel::sql_types::BigInt;
+    use super::SqlId;
+    group_usage (user_id) {
+        user_id -> SqlId,
+        made -> BigInt,
+        joined -> BigInt,
+        added -> BigInt,
+        added_by_others -> BigInt,
+    }
+}
+
+table! {
     use diesel::sql_types::{BigInt, Text};
     use super::SqlId;
     endings (id) {

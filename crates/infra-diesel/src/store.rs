@@ -19,6 +19,7 @@ use crate::writer::{self, Fatal, Tx, Writers};
 use domain::events::{Committed, EventPublisher, Revision};
 use domain::users::ServerPolicy;
 use domain::{Error, Unavailable, UserId};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 use uuid::Uuid;
@@ -108,6 +109,7 @@ pub struct Store {
     policy: Arc<ServerPolicy>,
     shared: bool,
     health: Arc<Health>,
+    write_steps: Arc<AtomicU64>,
     keeper: Option<Arc<Keeper>>,
     /// Dropped last.
     _lock: Option<Arc<DatabaseLock>>,
@@ -152,7 +154,7 @@ impl Store {
         let sessions = Arc::new(SessionCache::new(believed, SESSIONS_REMEMBERED));
         let observed = Arc::new(Observed { sessions: Arc::clone(&sessions), events: options.events });
         let count = if sqlite { 1 } else { POSTGRES_WRITERS };
-        let policy = Arc::clone(&options.policy);
+        let (policy, write_steps) = (Arc::clone(&options.policy), Arc::new(AtomicU64::new(0)));
         let context = writer::Context {
             url: url.clone(),
             policy: options.policy,
@@ -160,6 +162,7 @@ impl Store {
             fatal: Arc::clone(&options.fatal),
             revisions: Arc::clone(&revisions),
             health: Arc::clone(&health),
+            steps: Arc::clone(&write_steps),
             _lock: lock.clone(),
         };
         let writers = Writers::start(count, context)?;
@@ -176,7 +179,20 @@ impl Store {
         let writers = RwLock::new(Some(Arc::new(writers)));
         let shared = !sqlite;
         let _lock = lock;
-        Ok(Self { url, readers, ready_within, writers, sessions, revisions, policy, shared, health, keeper, _lock })
+        Ok(Self {
+            url,
+            readers,
+            ready_within,
+            writers,
+            sessions,
+            revisions,
+            policy,
+            shared,
+            health,
+            write_steps,
+            keeper,
+            _lock,
+        })
     }
 
     /// Brings the tables up to date and gives the names of what was run.
@@ -206,6 +222,11 @@ impl Store {
     /// How many thousands of SQLite's steps the reads have taken so far: what they cost, whatever the machine's speed.
     pub fn read_steps(&self) -> u64 {
         self.readers.steps()
+    }
+
+    /// The same of what SQLite's one writer has done.
+    pub fn write_steps(&self) -> u64 {
+        self.write_steps.load(Ordering::Relaxed)
     }
 
     /// Takes no more and waits until the writes taken are on disk, the reads answered and the connections closed.

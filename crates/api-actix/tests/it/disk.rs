@@ -64,7 +64,7 @@ async fn when_uploads_have_filled_the_disk_everything_else_goes_on() {
 
     // More than the disk would hold if the log of the database were not used again.
     let words = "x".repeat(1_000);
-    for n in 0..1_500 {
+    for n in 0..700 {
         let sent = ada.post("/messages", json!({ "receiver_id": bob.id, "content": format!("{n} {words}") })).await;
         assert_eq!(sent.status, 201, "message {n}: {sent}");
     }
@@ -92,9 +92,9 @@ async fn when_uploads_have_filled_the_disk_everything_else_goes_on() {
     assert!(told.contains("every file has its bytes, and nothing else is there"), "{told}");
 }
 
-/// Sends messages of 16 KiB, a few at once, until none is taken any more; gives the ids of those that were.
+/// Sends the longest messages there are, a few at once, until none is taken any more; gives the ids of those that were.
 async fn fill(ada: &User, bob: &User) -> Vec<String> {
-    let words = "x".repeat(16 << 10);
+    let words = "🙂".repeat(4_096);
     let message = json!({ "receiver_id": bob.id, "content": words });
     let mut sent = Vec::new();
     // More than the disk holds.
@@ -129,8 +129,8 @@ async fn when_messages_have_filled_the_disk_who_is_there_logs_in_and_out_and_del
     // What was stored is known again.
     let again = ada.post_with("/messages", &key, first.1).await.expect(200);
     assert_eq!(again["id"], first.0["id"]);
-    full(ada.post("/messages", json!({ "group_id": group, "content": "x".repeat(16 << 10) })).await);
-    full(ada.put(&format!("/messages/{}", sent[0]), json!({ "content": "y".repeat(16 << 10) })).await);
+    full(ada.post("/messages", json!({ "group_id": group, "content": "🙂".repeat(4_096) })).await);
+    full(ada.put(&format!("/messages/{}", sent[0]), json!({ "content": "🙃".repeat(4_096) })).await);
     // Where not even a word finds room, nor does anything else that grows.
     let word = async || ada.post("/messages", json!({ "receiver_id": bob.id, "content": "w" })).await;
     let mut words = 0;

@@ -82,6 +82,11 @@ pub fn within<T>(deadline: Instant, work: impl FnOnce() -> T) -> (T, u64) {
     (done, ASKED.get().wrapping_sub(before))
 }
 
+/// How many thousands of steps this thread has taken so far.
+pub fn steps() -> u64 {
+    ASKED.get()
+}
+
 /// Whether SQLite ended a statement because its deadline had passed, or because it was told to give way.
 pub fn is_past(error: &diesel::result::Error) -> bool {
     matches!(error, diesel::result::Error::DatabaseError(_, info) if info.message() == "interrupted")

@@ -2,8 +2,8 @@
 
 use super::report::{Progress, Report, TableReport};
 use super::tables::{
-    AuditCopy, ConversationCopy, Copied, EndingCopy, FileCopy, FileUsageCopy, MemberCopy, MessageCopy, ReceiptCopy,
-    SessionCopy, TableDigest, UserCopy, digest,
+    AuditCopy, ConversationCopy, Copied, EndingCopy, FileCopy, FileUsageCopy, GroupUsageCopy, MemberCopy, MessageCopy,
+    ReceiptCopy, SessionCopy, TableDigest, UserCopy, digest,
 };
 use crate::connection::AnyConnection;
 use crate::error::DbResult;
@@ -23,6 +23,7 @@ fn for_each_table(visitor: &mut impl EachTable) -> DbResult<()> {
     visitor.table::<MemberCopy>()?;
     visitor.table::<FileCopy>()?;
     visitor.table::<FileUsageCopy>()?;
+    visitor.table::<GroupUsageCopy>()?;
     visitor.table::<MessageCopy>()?;
     visitor.table::<ReceiptCopy>()?;
     visitor.table::<AuditCopy>()?;

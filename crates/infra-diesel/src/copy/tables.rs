@@ -3,7 +3,9 @@
 use super::canonical::Canonical;
 use crate::connection::{AnyConnection, per_backend};
 use crate::error::DbResult;
-use crate::schema::{audit, conversations, endings, file_usage, files, members, messages, receipts, sessions, users};
+use crate::schema::{
+    audit, conversations, endings, file_usage, files, group_usage, members, messages, receipts, sessions, users,
+};
 use crate::sql_types::{Id, SqlId, Time};
 use diesel::dsl::{count_star, sql};
 use diesel::prelude::*;
@@ -203,6 +205,16 @@ copied! {
     FileUsageCopy of file_usage by (user_id: SqlId), in |_| None; {
         user_id: Id,
         bytes: i64,
+    }
+}
+
+copied! {
+    GroupUsageCopy of group_usage by (user_id: SqlId), in |_| None; {
+        user_id: Id,
+        made: i64,
+        joined: i64,
+        added: i64,
+        added_by_others: i64,
     }
 }
 

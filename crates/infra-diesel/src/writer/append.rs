@@ -7,7 +7,7 @@ use crate::connection::AnyConnection;
 use crate::error::DbResult;
 use crate::files::{check_room, find_readable, hold_usage, take_room};
 use crate::members::{NewMemberRow, insert_member};
-use crate::quotas;
+use crate::quotas::{self, Counts};
 use crate::rows::{
     ConversationRow, FileRow, MessageRow, ProfileRow, find_profile, find_role, lock_conversation, lock_direct, pair,
     user_role,
@@ -44,6 +44,7 @@ pub struct AppendBatch<'a> {
     pub(super) conn: &'a mut AnyConnection,
     policy: &'a ServerPolicy,
     room: &'a mut Room,
+    counts: Counts,
     revision: i64,
     /// Which message of the transaction the next one is.
     nth: i64,
@@ -74,6 +75,7 @@ impl<'a> AppendBatch<'a> {
             conn,
             policy,
             room,
+            counts: Counts::default(),
             revision,
             nth,
             conversations: HashMap::new(),
@@ -142,7 +144,7 @@ impl<'a> AppendBatch<'a> {
             check_room(self.conn, self.policy.files, file)?;
         }
         if entry == Entry::Joins {
-            quotas::may_join(self.conn, &self.policy.groups, draft.sender)?;
+            quotas::may_join(self.conn, &self.counts, &self.policy.groups, draft.sender)?;
         }
         self.room.take(Growth::Message(body.content().len()))?;
         // From here on nothing refuses.
@@ -269,6 +271,7 @@ impl<'a> AppendBatch<'a> {
         };
         let marks = (self.revision, mark);
         let member = crate::members::admit(self.conn, new, draft.sender, user, counted.row.update, marks, draft.at)?;
+        self.counts.members(draft.sender.into(), Some(draft.sender.into()), 1);
         self.roles.insert((conversation, draft.sender), Some(Role::Member));
         self.events.push(Event::MemberAdded(member));
         Ok(())
@@ -346,6 +349,7 @@ impl<'a> AppendBatch<'a> {
     pub fn finish(self) -> DbResult<(Vec<Event>, Heads)> {
         let counted = self.conversations.into_values().flatten().filter(|counted| counted.dirty).map(|c| c.row);
         statements::store(self.conn, self.rows, counted.collect(), self.revision)?;
+        self.counts.write(self.conn)?;
         Ok((self.events, self.heads))
     }
 

@@ -3,13 +3,15 @@
 use super::append::AppendBatch;
 use super::room::Room;
 use super::{BATCH, BatchFailed, Context, Heads, Job, Queued, Tx, Verdict, Work};
-use crate::connection::{AnyConnection, DatabaseUrl, Purpose, is_to_plan_anew};
+use crate::connection::{AnyConnection, DatabaseUrl, Purpose, deadline, is_to_plan_anew};
 use crate::error::{DbError, DbResult, damage, is_full, is_out_of_reach, is_undone, violates_unique};
+use crate::quotas::Counts;
 use crate::revisions::Place;
 use crate::telemetry::METRICS;
 use domain::events::{Committed, Event, Revision};
 use domain::messages::{Appended, Draft};
 use domain::users::ServerPolicy;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 use tokio::sync::{mpsc, oneshot};
 
@@ -145,6 +147,7 @@ impl Writer {
                             events: &mut events,
                             heads: &mut done.heads,
                             room: &mut room,
+                            counts: &mut Counts::default(),
                             revision: begun.revision,
                         });
                         if verdict == Verdict::Damaged {
@@ -173,6 +176,7 @@ impl Writer {
             Ok(())
         });
         self.room = room;
+        self.context.steps.store(deadline::steps(), Ordering::Relaxed);
         let again = std::mem::take(&mut done.again);
         match outcome {
             Ok(()) if done.rolled_back => done.answer(),

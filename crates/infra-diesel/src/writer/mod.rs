@@ -20,6 +20,7 @@ use crate::error::{DbError, DbResult, damage, is_out_of_reach, is_undone};
 use crate::health::Health;
 use crate::lock::DatabaseLock;
 use crate::pool::within;
+use crate::quotas::Counts;
 use crate::revisions::Revisions;
 use crate::rows::ConversationRow;
 use crate::telemetry::METRICS;
@@ -31,6 +32,7 @@ use domain::users::ServerPolicy;
 use domain::{Error, Unavailable};
 use room::Room;
 use std::collections::HashMap;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -73,6 +75,8 @@ pub struct Tx<'a> {
     pub heads: &'a mut Heads,
     /// What may still be written to the disk.
     room: &'a mut Room,
+    /// What becomes more or less of what counts against quotas.
+    pub counts: &'a mut Counts,
     /// The transaction's place in the order of all: goes into every row that live connections resume by.
     pub revision: i64,
 }
@@ -143,7 +147,10 @@ struct Awaited<T, F> {
 
 impl<T: Send, F: FnMut(&mut Tx<'_>) -> DbResult<T> + Send> Work for Awaited<T, F> {
     fn run(&mut self, tx: &mut Tx<'_>) -> Verdict {
-        let outcome = (self.work)(tx);
+        let outcome = (self.work)(tx).and_then(|done| {
+            std::mem::take(tx.counts).write(tx.conn)?;
+            Ok(done)
+        });
         let verdict = verdict(&outcome);
         self.outcome = Some(outcome);
         verdict
@@ -173,7 +180,7 @@ struct Deferred<F>(F, String);
 
 impl<F: FnMut(&mut Tx<'_>) -> DbResult<()> + Send> Work for Deferred<F> {
     fn run(&mut self, tx: &mut Tx<'_>) -> Verdict {
-        let outcome = (self.0)(tx);
+        let outcome = (self.0)(tx).and_then(|()| std::mem::take(tx.counts).write(tx.conn));
         if let Err(error) = &outcome {
             tracing::warn!(%error, "a deferred write failed");
             self.1 = error.to_string();
@@ -237,6 +244,8 @@ pub struct Context {
     pub revisions: Arc<Revisions>,
     /// Who is told of damage.
     pub health: Arc<Health>,
+    /// How many thousands of SQLite's steps the writer has taken so far.
+    pub steps: Arc<AtomicU64>,
     /// Held until the last connection is closed.
     pub _lock: Option<Arc<DatabaseLock>>,
 }

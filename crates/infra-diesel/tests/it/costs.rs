@@ -1,10 +1,10 @@
 //! What reads cost, in steps of SQLite's virtual machine: no clock tells, and no other load disturbs. How Postgres goes about the
 //! same statements is looked at in `plans`.
 
-use crate::world::{World, limit, text};
+use crate::world::{World, limit, refused, text};
 use diesel::connection::SimpleConnection;
 use domain::conversations::ConversationRepository;
-use domain::groups::{GroupNamePrefix, GroupRepository, MemberRepository, Visibility};
+use domain::groups::{GroupNamePrefix, GroupRepository, MemberRepository, Role, Visibility};
 use domain::live::{LiveReader, MOST_IN_ONE};
 use domain::messages::{Cursor, MessageLog, MessageReader, Recipient, Window};
 use domain::receipts::{ReceiptRepository, UnseenCount};
@@ -240,4 +240,42 @@ async fn who_has_seen_a_message_is_listed_reader_by_reader() {
     }
     assert!(listed.into_iter().eq((1..=READERS).map(|number| UserId(id(8, number)))));
     assert!(dearest <= 40, "{dearest} for a page of the readers");
+}
+
+#[tokio::test]
+async fn who_is_refused_for_having_enough_costs_the_writer_nothing_for_what_there_is() {
+    const ADDED: i64 = 20_000;
+    const GROUPS: i64 = 5_000;
+    let world = World::new(TestDb::sqlite()).await;
+    let (ada, bob, eve) = (world.user("ada").await, world.user("bob").await, world.user("eve").await);
+    let (large, small) =
+        (world.group(ada, "large", Visibility::Public).await, world.group(eve, "small", Visibility::Public).await);
+    populate(&world, ADDED);
+    let [ada_id, bob_id, eve_id] = [ada, bob, eve].map(|user| format!("x'{}'", user.0.simple()));
+    let (users, groups) = (sql_id(8), sql_id(9));
+    let into_members = "INSERT INTO members (conversation_id, user_id, role, joined_at, updated_at, added_by)";
+    let fill = format!(
+        "{into_members} {} SELECT x'{}', {users}, 'member', 1, 1, {ada_id} FROM n; \
+         INSERT INTO conversations (id, kind, name, name_key, description, visibility, created_at, updated_at) {} \
+         SELECT {groups}, 'group', printf('g%06d', i), printf('g%06d', i), '', 'public', 1, 1 FROM n; \
+         {into_members} {} SELECT {groups}, {bob_id}, 'member', 1, 1, {users} FROM n; \
+         {into_members} {} SELECT {groups}, {eve_id}, 'member', 1, 1, {eve_id} FROM n; \
+         INSERT OR REPLACE INTO group_usage (user_id, made, joined, added, added_by_others) \
+         VALUES ({ada_id}, 1, 1, {ADDED}, 0), ({bob_id}, 0, 0, 0, {GROUPS}), ({eve_id}, 1, {GROUPS}, 0, 0)",
+        numbers(1, ADDED),
+        large.0.simple(),
+        numbers(1, GROUPS),
+        numbers(1, GROUPS),
+        numbers(1, GROUPS),
+    );
+    world.raw().batch_execute(&fill).unwrap();
+    let before = world.write_steps();
+    for _ in 0..3 {
+        refused!(world.add(ada, large, bob, Role::Member).await, "Conflict(TooManyAdded)");
+        refused!(world.add(eve, small, bob, Role::Member).await, "Conflict(AddedTooOften)");
+        refused!(world.create_group(eve, "further", Visibility::Private).await, "Conflict(TooManyGroupsJoined)");
+        refused!(world.add(eve, large, eve, Role::Member).await, "Conflict(TooManyGroupsJoined)");
+    }
+    let cost = world.write_steps() - before;
+    assert!(cost <= 12, "{cost} for twelve");
 }

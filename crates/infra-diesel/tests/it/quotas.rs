@@ -1,7 +1,8 @@
 //! How many groups users may make, join and add others to: by whatever node they come.
 
 use crate::concurrency::all;
-use crate::world::{Recorder, World, fresh, now, open, refused, text};
+use crate::world::{Raw, Recorder, World, fresh, now, open, refused, text};
+use diesel::connection::SimpleConnection;
 use domain::endings::EndingRepository;
 use domain::groups::{
     Description, GroupName, GroupQuotas, GroupRepository, MemberRepository, NewGroup, NewMember, Role, Visibility,
@@ -26,6 +27,22 @@ fn policy() -> ServerPolicy {
     ServerPolicy { groups: QUOTAS, ..ServerPolicy::default() }
 }
 
+/// What is counted is what there is; a database from before it was counted comes to the same by its migration.
+async fn counted_right(world: World) {
+    let migration = match world.db.backend() {
+        Backend::Sqlite => include_str!("../../../../migrations/sqlite/2026-11-26-000080_counters/up.sql"),
+        Backend::Postgres => include_str!("../../../../migrations/postgres/2026-11-26-000080_counters/up.sql"),
+    };
+    let wrong = async |db: &TestDb| Store::check(db.url()).await.unwrap();
+    let db = world.closed().await;
+    assert_eq!(wrong(&db).await, Vec::<String>::new());
+    let mut raw = Raw::open(&db);
+    raw.run("UPDATE group_usage SET joined = joined + 1");
+    assert!(wrong(&db).await[0].ends_with("users who have made, joined or added other than is counted"));
+    raw.batch_execute(&format!("DROP TABLE group_usage; {migration}")).unwrap();
+    assert_eq!(wrong(&db).await, Vec::<String>::new());
+}
+
 async fn who_has_made_enough_groups_deletes_or_hands_one_over_first(db: TestDb) {
     let world = World::with(db, policy()).await;
     let (ada, bob) = (world.user("ada").await, world.user("bob").await);
@@ -44,6 +61,10 @@ async fn who_has_made_enough_groups_deletes_or_hands_one_over_first(db: TestDb) 
     world.group(ada, "4", Visibility::Private).await;
     // The name that is taken and one that is none are told as before.
     refused!(world.create_group(ada, "5", Visibility::Private).await, "Conflict(TooManyGroupsMade)");
+    // An account that ends leaves its groups to others, or ends them.
+    world.add(bob, second, ada, Role::Member).await.unwrap();
+    world.delete_user(bob).await;
+    counted_right(world).await;
 }
 
 async fn who_is_in_enough_groups_leaves_one_first(db: TestDb) {
@@ -67,6 +88,7 @@ async fn who_is_in_enough_groups_leaves_one_first(db: TestDb) {
     world.remove(bob, open[0], bob).await.unwrap();
     world.say(bob, Recipient::Group(open[3]), "joins").await;
     refused!(world.append(text(bob, Recipient::Group(open[0]), "x")).await, "Conflict(TooManyGroupsJoined)");
+    counted_right(world).await;
 }
 
 async fn who_adds_pays_and_nobody_is_filled_up(db: TestDb) {
@@ -106,6 +128,7 @@ async fn who_adds_pays_and_nobody_is_filled_up(db: TestDb) {
     GroupRepository::delete(&*world, eve, groups[1], now()).await.unwrap();
     world.add(eve, groups[0], other, Role::Member).await.unwrap();
     assert!(world.unfinished().await.unwrap().is_empty());
+    counted_right(world).await;
 }
 
 async fn of_many_at_once_on_all_nodes_none_is_let_in_beyond(db: TestDb) {
@@ -157,4 +180,8 @@ async fn of_many_at_once_on_all_nodes_none_is_let_in_beyond(db: TestDb) {
     assert_eq!(let_in(made.into_iter().map(|made| made.map(drop)).collect(), Conflict::TooManyGroupsMade), 2);
     assert_eq!(let_in(joined, Conflict::TooManyGroupsJoined), 3);
     assert_eq!(let_in(added.into_iter().map(|added| added.map(drop)).collect(), Conflict::AddedTooOften), 3);
+    if let Some(second) = second {
+        second.close().await;
+    }
+    counted_right(world).await;
 }
