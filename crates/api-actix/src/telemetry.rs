@@ -46,6 +46,8 @@ pub struct Metrics {
     refused: [Counter; Limit::ALL.len()],
     /// Live connections refused because their user has too many.
     pub refused_sockets: Counter,
+    /// Uploads refused as too many of one user under way.
+    pub refused_uploads: Counter,
     /// Connections there are, of whatever kind.
     pub connections: Gauge,
     /// Connections refused because their network has too many.
@@ -88,6 +90,7 @@ impl Metrics {
             clock_doubted: gauge!("parlance_clock_doubted"),
             refused: Limit::ALL.map(|limit| counter!("parlance_rate_limited_total", "limit" => limit.name())),
             refused_sockets: counter!("parlance_rate_limited_total", "limit" => "sockets"),
+            refused_uploads: counter!("parlance_rate_limited_total", "limit" => "uploads_under_way"),
             connections: gauge!("parlance_connections"),
             refused_connections: counter!("parlance_rate_limited_total", "limit" => "connections"),
             malformed: counter!("parlance_http_malformed_total"),

@@ -41,6 +41,12 @@ pub enum Error {
         /// The most that is taken, in bytes.
         limit: u64,
     },
+    /// The user has as many uploads under way as one may.
+    #[error("you may have {limit} uploads under way: wait for one to end")]
+    TooManyUploads {
+        /// How many one may have.
+        limit: usize,
+    },
     /// The disk (or the database's disk) is full, but for what is kept free for messages.
     #[error("the server's storage is full")]
     StorageFull,

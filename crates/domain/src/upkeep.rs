@@ -23,6 +23,10 @@ pub const AHEAD: i64 = DAY;
 pub const DOUBTS: u64 = 24;
 /// For how long a file may be carried by no message, in microseconds: as long as one may be about to be sent.
 pub const LOOSE_FOR: i64 = DAY;
+/// How many lost blobs are removed at a time.
+pub const LOST_AT_ONCE: usize = 1_000;
+/// How many blobs may be lost where a store has fewer that files know: as many as crashes leave behind.
+pub const FEW: u64 = 10;
 
 /// What the database knows of the time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -43,6 +47,13 @@ impl Evidence {
         let ahead = now.as_micros().saturating_sub(known.as_micros());
         (ahead > AHEAD).then_some(ahead)
     }
+}
+
+/// Whether so many blobs that no file knows speak of another database than the one that they belong to, beside so many that files
+/// know. Crashes and lost commits leave a few behind. A new database over the uploads of an old one knows none at all, and whoever
+/// brings the old one back wants its files.
+pub fn are_strange(lost: u64, known: u64) -> bool {
+    lost > FEW && lost > known
 }
 
 /// Files that no live message carries.
@@ -76,6 +87,9 @@ pub trait UpkeepRepository: Send + Sync {
     /// Takes those of the files out of everybody's reach that are still loose, and gives them. MUST NOT withdraw a file that a
     /// message is about to carry.
     async fn withdraw(&self, files: Vec<FileId>, at: Timestamp) -> Result<Vec<FileId>>;
+
+    /// Those of the ids that no file has, be it withdrawn or not.
+    async fn unknown(&self, ids: Vec<FileId>) -> Result<Vec<FileId>>;
 }
 
 /// What came of a time.
@@ -95,6 +109,10 @@ pub enum Kept {
         loose: usize,
         /// How many uploads had been cut off.
         unfinished: usize,
+        /// How many blobs no file knew.
+        lost: usize,
+        /// How many blobs no file knows that were left where they are ([`are_strange`]).
+        strange: u64,
     },
 }
 
@@ -146,7 +164,40 @@ impl KeepUp {
         };
         let loose = self.sweep(cutoff).await?;
         let unfinished = self.blobs.clear_unfinished(cutoff).await?;
-        Ok(Kept::Done { sessions, expired, loose, unfinished })
+        let (lost, strange) = match evidence.believed {
+            Some(_) => self.remove_lost(cutoff).await?,
+            // What lies there is older than the database.
+            None => (0, 0),
+        };
+        Ok(Kept::Done { sessions, expired, loose, unfinished, lost, strange })
+    }
+
+    /// Removes blobs that no file knows: a blob is stored before its file, and a crash or an unknown outcome of the commit in
+    /// between leaves it to nobody. Only those whose file can come no more: no request lasts as long as [`LOOSE_FOR`] once its
+    /// blob is stored. Gives how many were removed, or how many were not because they are strange.
+    async fn remove_lost(&self, cutoff: Timestamp) -> Result<(usize, u64)> {
+        let (mut unknown, mut found, mut known, mut after) = (Vec::new(), 0_u64, 0_u64, None);
+        loop {
+            let page = self.blobs.list(after).await?;
+            let listed = page.blobs.len();
+            let of_page = self.repository.unknown(page.blobs).await?;
+            known += listed.saturating_sub(of_page.len()) as u64;
+            found += of_page.len() as u64;
+            let room = LOST_AT_ONCE.saturating_sub(unknown.len());
+            unknown.extend(of_page.into_iter().take(room));
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        let lost = if unknown.is_empty() { unknown } else { self.blobs.stored_before(unknown, cutoff).await? };
+        if !lost.is_empty() && are_strange(found, known) {
+            return Ok((0, found));
+        }
+        for blob in &lost {
+            self.blobs.remove(*blob).await?;
+        }
+        Ok((lost.len(), 0))
     }
 
     async fn sweep(&self, cutoff: Timestamp) -> Result<usize> {
@@ -173,7 +224,7 @@ impl KeepUp {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::files::MockBlobStore;
+    use crate::files::{BlobPage, MockBlobStore};
     use crate::retention::MockRetentionRepository;
     use crate::sessions::MockSessionRepository;
     use crate::testing::{StoppedClock, at, file_id, outcome};
@@ -244,6 +295,8 @@ mod tests {
         repository.expect_loose().once().returning(|_, _| Ok(Loose { files: Vec::new(), next: None }));
         let mut blobs = MockBlobStore::new();
         blobs.expect_clear_unfinished().once().returning(|_| Ok(3));
+        blobs.expect_list().once().returning(|_| Ok(BlobPage { blobs: Vec::new(), next: None }));
+        repository.expect_unknown().once().returning(|_| Ok(Vec::new()));
         let mut sessions = MockSessionRepository::new();
         let mut steps = vec![0, 5];
         sessions.expect_forget().times(2).returning(move |_| Ok(steps.pop().unwrap()));
@@ -252,7 +305,8 @@ mod tests {
         for _ in 0..DOUBTS {
             assert_eq!(outcome(keep_up.execute()).unwrap(), Kept::Doubted(40 * DAY));
         }
-        let done = Kept::Done { sessions: 5, expired: Expired::default(), loose: 0, unfinished: 3 };
+        let expired = Expired::default();
+        let done = Kept::Done { sessions: 5, expired, loose: 0, unfinished: 3, lost: 0, strange: 0 };
         assert_eq!(outcome(keep_up.execute()).unwrap(), done);
     }
 
@@ -285,7 +339,60 @@ mod tests {
         let end = repository.expect_loose().once().in_sequence(&mut order);
         end.withf(|_, after| *after == Some(file_id(7))).returning(|_, _| Ok(Loose { files: Vec::new(), next: None }));
         blobs.expect_clear_unfinished().once().in_sequence(&mut order).returning(|_| Ok(0));
-        let done = Kept::Done { sessions: 0, expired: Expired::default(), loose: 1, unfinished: 0 };
+        // A database that was not looked after before has lost nothing.
+        blobs.expect_list().never();
+        let expired = Expired::default();
+        let done = Kept::Done { sessions: 0, expired, loose: 1, unfinished: 0, lost: 0, strange: 0 };
         assert_eq!(outcome(keep_up(repository, files, blobs).execute()).unwrap(), done);
+    }
+
+    #[test]
+    fn more_lost_blobs_than_known_ones_are_strange() {
+        for (lost, known, strange) in [(10, 0, false), (11, 10, true), (11, 11, false), (5_000, 4_999, true)] {
+            assert_eq!(are_strange(lost, known), strange, "{lost} {known}");
+        }
+    }
+
+    /// What becomes of blobs that come in pages of 100 and of which files know the first `known`; of the others every second one
+    /// is old.
+    fn lost_of(known: u128, unknown: u128) -> (usize, u64) {
+        let (mut repository, mut blobs) = (MockUpkeepRepository::new(), MockBlobStore::new());
+        let believed = Evidence { believed: Some(at(NOW)), ..Evidence::default() };
+        repository.expect_evidence().returning(move || Ok(believed));
+        repository.expect_believe().returning(|_, _| Ok(true));
+        repository.expect_loose().returning(|_, _| Ok(Loose { files: Vec::new(), next: None }));
+        let is_unknown = move |id: &FileId| id.0.as_u128() > known;
+        repository.expect_unknown().returning(move |ids| Ok(ids.into_iter().filter(is_unknown).collect()));
+        blobs.expect_clear_unfinished().returning(|_| Ok(0));
+        blobs.expect_list().returning(move |after| {
+            let begin = after.map_or(0, |id| id.0.as_u128());
+            let end = (begin + 100).min(known + unknown);
+            let next = (end < known + unknown).then(|| file_id(end));
+            Ok(BlobPage { blobs: (begin + 1..=end).map(file_id).collect(), next })
+        });
+        blobs.expect_stored_before().returning(move |ids, before| {
+            assert!(before == at(NOW - DAY) && ids.len() <= LOST_AT_ONCE && ids.iter().all(is_unknown));
+            Ok(ids.into_iter().filter(|id| id.0.as_u128().is_multiple_of(2)).collect())
+        });
+        blobs.expect_remove().withf(move |id| is_unknown(id) && id.0.as_u128().is_multiple_of(2)).returning(|_| Ok(()));
+        match outcome(keep_up(repository, MockRetentionRepository::new(), blobs).execute()).unwrap() {
+            Kept::Done { lost, strange, .. } => (lost, strange),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn blobs_that_no_file_knows_go_when_they_are_old_and_few() {
+        for (known, unknown, outcome) in [
+            (0, 0, (0, 0)),
+            (0, 1, (0, 0)),
+            (0, 10, (5, 0)),
+            (4, 50, (0, 50)),
+            (250, 60, (30, 0)),
+            (4_000, 3_000, (500, 0)),
+            (2_000, 3_000, (0, 3_000)),
+        ] {
+            assert_eq!(lost_of(known, unknown), outcome, "{known} {unknown}");
+        }
     }
 }

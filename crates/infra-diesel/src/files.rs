@@ -49,11 +49,16 @@ pub fn hold_usage(conn: &mut AnyConnection, users: impl IntoIterator<Item = Id>)
     Ok(())
 }
 
+/// How many bytes the files of a user have together.
+fn usage(conn: &mut AnyConnection, user: UserId) -> DbResult<u64> {
+    let used = file_usage::table.find(Id::from(user)).select(file_usage::bytes);
+    let used: Option<i64> = used.first(conn).optional()?;
+    Ok(crate::rows::count(used.unwrap_or(0)))
+}
+
 /// Whether there is room for a file of a user whose usage is held.
 pub fn check_room(conn: &mut AnyConnection, quota: FileQuota, file: &File) -> DbResult<()> {
-    let used = file_usage::table.find(Id::from(file.uploader)).select(file_usage::bytes);
-    let used: Option<i64> = used.first(conn).optional()?;
-    Ok(quota.admits(crate::rows::count(used.unwrap_or(0)), file.size)?)
+    Ok(quota.admits(usage(conn, file.uploader)?, file.size)?)
 }
 
 /// Takes that room.
@@ -88,6 +93,10 @@ impl FileRepository for Store {
             Ok(())
         })
         .await
+    }
+
+    async fn usage(&self, user: UserId) -> Result<u64> {
+        self.read_for(user, move |conn| usage(conn, user)).await
     }
 
     async fn find(&self, viewer: UserId, id: FileId) -> Result<Option<File>> {

@@ -12,10 +12,13 @@ use diesel::dsl::not;
 use diesel::prelude::*;
 use domain::upkeep::{Evidence, Loose, UpkeepRepository};
 use domain::{Error, FileId, Result, Timestamp};
+use std::collections::HashSet;
 use uuid::Uuid;
 
 /// How many files are looked at by one read.
 const LOOKED_AT: i64 = 200;
+/// How many ids are looked up by one read.
+const LOOKED_UP: usize = 200;
 /// How many are withdrawn in one transaction: what a sender may have to wait for.
 const WITHDRAWN: usize = 50;
 
@@ -86,6 +89,13 @@ fn withdraw(tx: &mut Tx<'_>, loose: &[FileId], at: Time) -> DbResult<Vec<FileId>
     Ok(withdrawn)
 }
 
+fn unknown(conn: &mut AnyConnection, ids: &[FileId]) -> DbResult<Vec<FileId>> {
+    let asked = ids.iter().copied().map(Id::from);
+    let known: Vec<Id> = files::table.filter(files::id.eq_any(asked)).select(files::id).load(conn)?;
+    let known: HashSet<FileId> = known.into_iter().map(Into::into).collect();
+    Ok(ids.iter().copied().filter(|id| !known.contains(id)).collect())
+}
+
 #[async_trait]
 impl UpkeepRepository for Store {
     async fn evidence(&self) -> Result<Evidence> {
@@ -113,5 +123,14 @@ impl UpkeepRepository for Store {
             withdrawn.extend(self.write(Uuid::nil(), move |tx| withdraw(tx, &some, at.into())).await?);
         }
         Ok(withdrawn)
+    }
+
+    async fn unknown(&self, ids: Vec<FileId>) -> Result<Vec<FileId>> {
+        let mut found = Vec::new();
+        for some in ids.chunks(LOOKED_UP) {
+            let some = some.to_vec();
+            found.extend(self.read(move |conn| unknown(conn, &some)).await?);
+        }
+        Ok(found)
     }
 }

@@ -3,8 +3,8 @@
 use crate::Blobs;
 use crate::fault::fault;
 use crate::s3::PROBE;
-use crate::store::path_of;
-use domain::files::FileId;
+use crate::store::{last_byte, path_of, shelf};
+use domain::files::{BlobPage, FileId};
 use domain::{Error, Result};
 use futures_util::StreamExt;
 use std::path::Path;
@@ -32,8 +32,7 @@ impl Blobs {
             if object.location.as_ref() == PROBE {
                 continue;
             }
-            let id = object.location.filename().and_then(|name| FileId::parse("name", name).ok());
-            match id.filter(|id| path_of(*id) == object.location) {
+            match blob_at(&object.location) {
                 Some(id) => inventory.blobs.push((id, object.size)),
                 None => inventory.strays.push(object.location.to_string()),
             }
@@ -45,6 +44,57 @@ impl Blobs {
         }
         Ok(inventory)
     }
+}
+
+/// How many blobs are listed at a time.
+const PAGE: usize = 1_000;
+
+impl Blobs {
+    /// Blobs behind one, by the names of their shelves and then by their ids.
+    pub(crate) async fn page(&self, after: Option<FileId>) -> Result<BlobPage> {
+        let blobs = match self.directory.as_ref().map(|root| root.path.clone()) {
+            Some(root) => {
+                // `object_store` would walk over all of it each time, in no order.
+                let listed = tokio::task::spawn_blocking(move || page_on_disk(&root, after));
+                listed.await.map_err(Error::internal)?.map_err(Error::internal)?
+            }
+            None => self.page_in_bucket(after).await?,
+        };
+        let next = blobs.last().copied().filter(|_| blobs.len() >= PAGE);
+        Ok(BlobPage { blobs, next })
+    }
+
+    async fn page_in_bucket(&self, after: Option<FileId>) -> Result<Vec<FileId>> {
+        let mut listed = match after {
+            Some(id) => self.store.list_with_offset(None, &path_of(id)),
+            None => self.store.list(None),
+        };
+        let mut blobs = Vec::new();
+        while blobs.len() < PAGE {
+            let Some(object) = listed.next().await else { break };
+            blobs.extend(blob_at(&object.map_err(fault)?.location));
+        }
+        Ok(blobs)
+    }
+}
+
+fn page_on_disk(root: &Path, after: Option<FileId>) -> std::io::Result<Vec<FileId>> {
+    let mut blobs = Vec::new();
+    for number in after.map_or(0, last_byte)..=u8::MAX {
+        let mut on_shelf = Vec::new();
+        for entry in std::fs::read_dir(root.join(shelf(number)))? {
+            let id = entry?.file_name().to_str().and_then(|name| FileId::parse("name", name).ok());
+            let behind = |id: &FileId| after.is_none_or(|after| last_byte(after) != number || *id > after);
+            on_shelf.extend(id.filter(|id| last_byte(*id) == number).filter(behind));
+        }
+        on_shelf.sort_unstable();
+        on_shelf.truncate(PAGE - blobs.len());
+        blobs.extend(on_shelf);
+        if blobs.len() == PAGE {
+            break;
+        }
+    }
+    Ok(blobs)
 }
 
 /// Blobs that were being written, by their names in the directory.
@@ -63,4 +113,10 @@ fn unfinished(root: &Path) -> std::io::Result<Vec<String>> {
         }
     }
     Ok(found)
+}
+
+/// The blob that lies there, if it is one.
+fn blob_at(location: &object_store::path::Path) -> Option<FileId> {
+    let id = location.filename().and_then(|name| FileId::parse("name", name).ok());
+    id.filter(|id| path_of(*id) == *location)
 }

@@ -4,7 +4,7 @@ use domain::files::{Reserve, Space};
 use domain::{Error, FileId, Result};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A disk, if the system tells of it.
 #[cfg(unix)]
@@ -20,7 +20,7 @@ pub fn space_of(_directory: &Path) -> Option<Space> {
     None
 }
 
-/// What uploads have to leave free, and what they were promised.
+/// What uploads have to leave free, and what they are writing now.
 #[derive(Debug)]
 pub(crate) struct Room {
     /// Where they are written to, where that is a disk of this machine.
@@ -28,7 +28,7 @@ pub(crate) struct Room {
     /// Others that need room: the database's.
     others: Vec<PathBuf>,
     reserve: Reserve,
-    /// What uploads under way may still write.
+    /// Bytes that are on their way to the disk and that the system may not count yet.
     promised: Mutex<u64>,
 }
 
@@ -37,35 +37,46 @@ impl Room {
         Self { uploads, others, reserve, promised: Mutex::new(0) }
     }
 
-    /// Promises room for so many bytes. Blocks for as long as the system takes to tell how much there is.
+    /// Whether an upload of so many bytes would fit now. Blocks for as long as the system takes to tell how much there is.
     ///
     /// # Errors
     /// [`Error::StorageFull`].
-    pub(crate) fn promise(self: &Arc<Self>, bytes: u64) -> Result<Promise> {
+    pub(crate) fn has(&self, bytes: u64) -> Result<()> {
         for other in &self.others {
             space_of(other).map_or(Ok(()), |space| self.reserve.admits(space, 0, 0))?;
         }
-        // Held while the disk is looked at: of two at once, the second has to see what the first was promised.
-        let mut promised = self.promised.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(space) = self.uploads.as_deref().and_then(space_of) {
-            self.reserve.admits(space, *promised, bytes)?;
-        }
-        *promised = promised.saturating_add(bytes);
-        Ok(Promise { room: Arc::clone(self), left: bytes })
+        self.admits(*self.promised(), bytes)
     }
 
-    /// Whether so many promised bytes can still be written: others than uploads may have filled the disk.
-    fn holds(&self, bytes: u64) -> Result<()> {
+    /// Promises room for bytes that are about to be written. Blocks like [`Room::has`].
+    ///
+    /// # Errors
+    /// [`Error::StorageFull`].
+    fn promise(self: &Arc<Self>, bytes: u64) -> Result<Promise> {
+        // Held while the disk is looked at: of two at once, the second has to see what the first was promised.
+        let mut promised = self.promised();
+        self.admits(*promised, bytes)?;
+        *promised = promised.saturating_add(bytes);
+        Ok(Promise { room: Arc::clone(self), bytes })
+    }
+
+    fn admits(&self, promised: u64, bytes: u64) -> Result<()> {
         let space = self.uploads.as_deref().and_then(space_of);
-        space.map_or(Ok(()), |space| self.reserve.admits(space, 0, bytes))
+        space.map_or(Ok(()), |space| self.reserve.admits(space, promised, bytes))
+    }
+
+    fn promised(&self) -> MutexGuard<'_, u64> {
+        // A panic elsewhere leaves a number behind and nothing half done.
+        self.promised.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Room for an upload, until it is dropped.
+/// Room for what is being written, until it is dropped: then the system counts it. Only for bytes that have come: what a slow
+/// client merely announces would take the room of all others.
 #[derive(Debug)]
 pub(crate) struct Promise {
     room: Arc<Room>,
-    left: u64,
+    bytes: u64,
 }
 
 impl Promise {
@@ -73,36 +84,16 @@ impl Promise {
     ///
     /// # Errors
     /// [`Error::StorageFull`].
-    pub(crate) async fn of(room: &Arc<Room>, bytes: u64) -> Result<Self> {
-        let room = Arc::clone(room);
+    pub(crate) async fn of(room: &Arc<Room>, bytes: usize) -> Result<Self> {
+        let (room, bytes) = (Arc::clone(room), bytes as u64);
         tokio::task::spawn_blocking(move || room.promise(bytes)).await.map_err(Error::internal)?
-    }
-
-    /// To be asked before bytes are written.
-    ///
-    /// # Errors
-    /// [`Error::StorageFull`].
-    pub(crate) async fn holds(&self, bytes: u64) -> Result<()> {
-        let room = Arc::clone(&self.room);
-        tokio::task::spawn_blocking(move || room.holds(bytes)).await.map_err(Error::internal)?
-    }
-
-    /// Takes note that so many bytes are on the disk: the system counts them from now on.
-    pub(crate) fn wrote(&mut self, bytes: u64) {
-        let bytes = bytes.min(self.left);
-        self.left -= bytes;
-        self.give_back(bytes);
-    }
-
-    fn give_back(&self, bytes: u64) {
-        let mut promised = self.room.promised.lock().unwrap_or_else(PoisonError::into_inner);
-        *promised = promised.saturating_sub(bytes);
     }
 }
 
 impl Drop for Promise {
     fn drop(&mut self) {
-        self.give_back(self.left);
+        let mut promised = self.room.promised();
+        *promised = promised.saturating_sub(self.bytes);
     }
 }
 
@@ -145,17 +136,17 @@ mod tests {
         let room =
             |reserve| Arc::new(Room::new(Some(directory.path().to_owned()), Vec::new(), Reserve::Bytes(reserve)));
         let plenty = room(0);
-        let mut one = plenty.promise(1000).unwrap();
+        let one = plenty.promise(1000).unwrap();
         assert!(matches!(plenty.promise(whole), Err(Error::StorageFull)));
-        assert_eq!(*plenty.promised.lock().unwrap(), 1000);
-        one.wrote(400);
-        assert_eq!(*plenty.promised.lock().unwrap(), 600);
-        one.wrote(9_999);
+        assert!(matches!(plenty.has(whole), Err(Error::StorageFull)));
+        // Whether there is room was asked, and took none.
+        plenty.has(1000).unwrap();
+        assert_eq!(*plenty.promised(), 1000);
         drop(one);
-        assert_eq!(*plenty.promised.lock().unwrap(), 0);
-        assert!(room(whole + 1).promise(0).is_err());
+        assert_eq!(*plenty.promised(), 0);
+        assert!(room(whole + 1).promise(0).is_err() && room(whole + 1).has(0).is_err());
         // What is stored elsewhere needs a database all the same.
         let elsewhere = Arc::new(Room::new(None, vec![directory.path().to_owned()], Reserve::Bytes(whole + 1)));
-        assert!(elsewhere.promise(0).is_err());
+        assert!(elsewhere.has(0).is_err());
     }
 }

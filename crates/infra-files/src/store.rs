@@ -8,8 +8,8 @@ use crate::part::{Memory, Part};
 use crate::room::{Promise, Room, UnderWay};
 use crate::s3::{self, Bucket};
 use async_trait::async_trait;
-use domain::files::{BlobStore, ByteRange, ByteSource, FileId, Reserve, StoredBlob};
-use domain::{Error, Result, Timestamp, Unavailable};
+use domain::files::{BlobPage, BlobStore, ByteRange, ByteSource, FileId, Reserve, StoredBlob};
+use domain::{Error, Result, Timestamp, Unavailable, UserId};
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use object_store::path::Path;
@@ -38,7 +38,7 @@ const CLEARING: Duration = Duration::from_secs(3);
 /// its head is the time and would crowd all uploads of a few hours into one place.
 ///
 /// What a crash leaves behind lies in the same places: a whole blob whose id no file has, or on disk `<id>#1`, a blob
-/// that was being written. Only one who knows the files can tell the former; the latter is cleared when it is old.
+/// that was being written. Only one who knows the files can tell the former; both are removed when they are old.
 #[derive(Debug)]
 pub struct Blobs {
     pub(crate) store: Arc<dyn ObjectStore>,
@@ -129,29 +129,27 @@ impl Blobs {
     async fn write(
         &self,
         path: &Path,
+        owner: UserId,
         source: &mut dyn ByteSource,
         upload: &mut Upload,
         most: u64,
     ) -> Result<StoredBlob> {
-        let mut promise = Promise::of(&self.room, most).await?;
         let mut intake = Intake::new(most);
-        let mut part = Part::new(&self.memory, self.part_bytes_for(most));
+        let mut part = Part::new(&self.memory, owner, self.part_bytes_for(most));
         while let Some(bytes) = source.next().await? {
             intake.pass(&bytes)?;
             let mut rest = &bytes[..];
             while !rest.is_empty() {
                 if part.is_full() {
                     let (full, _held) = part.take();
-                    let length = full.content_length() as u64;
-                    promise.holds(length).await?;
+                    let _room = Promise::of(&self.room, full.content_length()).await?;
                     upload.begin(&*self.store, path).await?.put_part(full).await.map_err(fault)?;
-                    promise.wrote(length);
                 }
                 rest = part.fill(rest).await?;
             }
         }
         let (last, _held) = part.take();
-        promise.holds(last.content_length() as u64).await?;
+        let _room = Promise::of(&self.room, last.content_length()).await?;
         match &mut upload.0 {
             Some(parts) => {
                 parts.put_part(last).await.map_err(fault)?;
@@ -221,13 +219,24 @@ impl Upload {
 
 #[async_trait]
 impl BlobStore for Blobs {
+    async fn has_room(&self, bytes: u64) -> Result<()> {
+        let room = Arc::clone(&self.room);
+        tokio::task::spawn_blocking(move || room.has(bytes)).await.map_err(Error::internal)?
+    }
+
     /// Not to be dropped before it is done: the last step may then still happen, and leave a blob that nobody knows of.
-    async fn store<'a>(&self, id: FileId, mut source: Box<dyn ByteSource + 'a>, most: u64) -> Result<StoredBlob> {
+    async fn store<'a>(
+        &self,
+        id: FileId,
+        owner: UserId,
+        mut source: Box<dyn ByteSource + 'a>,
+        most: u64,
+    ) -> Result<StoredBlob> {
         let path = path_of(id);
         self.must_be_there().await?;
         let _writing = self.under_way.begin(id);
         let mut upload = Upload(None);
-        let written = self.write(&path, &mut *source, &mut upload, most).await;
+        let written = self.write(&path, owner, &mut *source, &mut upload, most).await;
         if written.is_err() {
             self.clear(id, upload).await;
         }
@@ -258,6 +267,24 @@ impl BlobStore for Blobs {
             Err(error) if is_missing(&error) => self.must_be_there().await,
             Err(error) => Err(fault(error)),
         }
+    }
+
+    async fn list(&self, after: Option<FileId>) -> Result<BlobPage> {
+        self.must_be_there().await?;
+        self.page(after).await
+    }
+
+    async fn stored_before(&self, blobs: Vec<FileId>, before: Timestamp) -> Result<Vec<FileId>> {
+        self.must_be_there().await?;
+        let mut old = Vec::new();
+        for id in blobs {
+            match self.store.head(&path_of(id)).await {
+                Ok(found) if found.last_modified.timestamp_micros() < before.as_micros() => old.push(id),
+                Err(error) if !is_missing(&error) => return Err(fault(error)),
+                _ => {}
+            }
+        }
+        Ok(old)
     }
 
     /// A bucket's parts can be listed by nobody here: it has to clear them itself.
@@ -297,11 +324,16 @@ impl ByteSource for StreamSource {
 }
 
 /// The name of one of the 256 directories that blobs are spread over.
-fn shelf(number: u8) -> String {
+pub(crate) fn shelf(number: u8) -> String {
     format!("{number:02x}")
 }
 
-pub(crate) fn path_of(id: FileId) -> Path {
+/// What says on which shelf a blob lies.
+pub(crate) fn last_byte(id: FileId) -> u8 {
     let [.., last] = *id.0.as_bytes();
-    Path::from_iter([shelf(last), id.to_string()])
+    last
+}
+
+pub(crate) fn path_of(id: FileId) -> Path {
+    Path::from_iter([shelf(last_byte(id)), id.to_string()])
 }

@@ -30,15 +30,23 @@ pub async fn keep_up(keeping: KeepUp, every: Duration) {
                      wrong, set it right; if it is right, it is believed after a day of running"
                 );
             }
-            Ok(Kept::Done { sessions, expired: Expired { messages, files }, loose, unfinished }) => {
+            Ok(Kept::Done { sessions, expired: Expired { messages, files }, loose, unfinished, lost, strange }) => {
                 debug!(sessions, "forgot sessions that nobody can use any more");
                 if messages + files > 0 {
                     info!(messages, files, "deleted what was too old");
                 }
-                if loose + unfinished > 0 {
+                if loose + unfinished + lost > 0 {
                     info!(
                         files = loose,
-                        unfinished, "deleted files that no message carries, and what cut-off uploads had left"
+                        unfinished,
+                        lost,
+                        "deleted files that no message carries, and what cut-off uploads and crashes had left"
+                    );
+                }
+                if strange > 0 {
+                    warn!(
+                        blobs = strange,
+                        "MOST OF WHAT LIES AMONG THE UPLOADS IS UNKNOWN TO THE DATABASE: nothing of it is deleted. Look whether                          DATABASE_URL and PARLANCE_FILES belong together; `parlance doctor` says more"
                     );
                 }
             }

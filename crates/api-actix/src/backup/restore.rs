@@ -10,13 +10,14 @@ use crate::config::{Config, Secret};
 use anyhow::{Context as _, bail, ensure};
 use async_trait::async_trait;
 use domain::files::{BlobStore, ByteSource};
-use domain::{Error, FileId};
+use domain::{Error, FileId, UserId};
 use infra_diesel::{Store, backup};
 use infra_files::Blobs;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+use uuid::Uuid;
 
 /// What was restored.
 #[derive(Debug)]
@@ -107,6 +108,8 @@ async fn put_in_place(
 ) -> anyhow::Result<()> {
     let blobs = &*undo.blobs.insert(open_blobs(config).await?);
     let of = contents.places.len() as u64;
+    // One file after the other: nobody has to share memory.
+    let nobody = UserId(Uuid::nil());
     for (at, (name, place)) in contents.places.iter().enumerate() {
         progress("files", at as u64, of);
         let Name::Blob(id) = *name else { continue };
@@ -115,7 +118,7 @@ async fn put_in_place(
             undo.stored.push(id);
         }
         let source = Box::new(Part::open(file, place)?);
-        let stored = blobs.store(id, source, place.size).await.context("a file cannot be stored")?;
+        let stored = blobs.store(id, nobody, source, place.size).await.context("a file cannot be stored")?;
         ensure!(hex(&stored.sha256.0) == place.sha256, "the backup was changed while it was read");
     }
     if let Some(place) = contents.places.get(&Name::Secret)

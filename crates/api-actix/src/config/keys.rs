@@ -66,6 +66,7 @@ keys! {
     MAX_CONNECTIONS_PER_ADDRESS = "PARLANCE_MAX_CONNECTIONS_PER_ADDRESS", "two fifths of PARLANCE_MAX_CONNECTIONS", "the same, of one IPv4 address or IPv6 /64 that is no trusted proxy's; further ones are answered 503";
     MAX_SOCKETS = "PARLANCE_MAX_SOCKETS", "20000", "WebSockets and event streams at once";
     MAX_SOCKETS_PER_USER = "PARLANCE_MAX_SOCKETS_PER_USER", "50", "the same, of one user";
+    MAX_UPLOADS_PER_USER = "PARLANCE_MAX_UPLOADS_PER_USER", "8", "uploads that one user has under way at once; further ones are answered 429";
     MIN_UPLOAD_SPEED = "PARLANCE_MIN_UPLOAD_SPEED", "1024", "bytes a second below which an upload is given up, after 30 s";
     BROADCAST = "PARLANCE_BROADCAST", "everyone", "who may broadcast: everyone or admins";
     BCRYPT_COST = "PARLANCE_BCRYPT_COST", "10", "4 to 15";

@@ -20,7 +20,7 @@ use crate::http::public_url::PublicUrl;
 use crate::limits::{Limit, Rate, Rates};
 use anyhow::Context as _;
 use domain::Clock;
-use domain::files::{FileQuota, Reserve};
+use domain::files::{FileQuota, Reserve, UploadQuota};
 use domain::groups::GroupQuotas;
 use domain::retention::Retention;
 use domain::users::{AdminNames, Broadcasters, ServerPolicy};
@@ -178,6 +178,7 @@ impl Config {
         let files = source.read(keys::MAX_FILE_BYTES_PER_USER, |text| {
             text.parse().map(FileQuota).map_err(|_| "must be a number of bytes".to_owned())
         })?;
+        let at_once = source.read(keys::MAX_UPLOADS_PER_USER, |text| at_least_one(text).map(UploadQuota))?;
         Ok(Self {
             nats: nats::options(source, &database_url, jwt_secret.as_ref())?,
             database_url,
@@ -196,6 +197,7 @@ impl Config {
                 admins,
                 broadcasters,
                 files,
+                uploads: at_once,
                 groups: group_quotas(source)?,
                 ..ServerPolicy::default()
             },

@@ -156,6 +156,7 @@ fn a_bad_value_is_refused_with_its_keys_name_and_never_shown() {
         ("PARLANCE_MAX_CONNECTIONS", "0"),
         ("PARLANCE_MAX_SOCKETS", "many"),
         ("PARLANCE_MAX_SOCKETS_PER_USER", "0"),
+        ("PARLANCE_MAX_UPLOADS_PER_USER", "0"),
         ("PARLANCE_MIN_UPLOAD_SPEED", "-1"),
         ("PARLANCE_LOG", "parlance=loud"),
         ("PARLANCE_LOG", "hush"),
@@ -184,6 +185,7 @@ fn good_values_are_taken() {
         .set("PARLANCE_MAX_CONNECTIONS", "7")
         .set("PARLANCE_MAX_SOCKETS", "6")
         .set("PARLANCE_MAX_SOCKETS_PER_USER", "5")
+        .set("PARLANCE_MAX_UPLOADS_PER_USER", "4")
         .set("PARLANCE_MIN_UPLOAD_SPEED", "0")
         .set("PARLANCE_TRUSTED_PROXIES", "10.0.0.0/8, ::1")
         .set("PARLANCE_BROADCAST", "admins")
@@ -200,6 +202,7 @@ fn good_values_are_taken() {
     assert_eq!(bucket, Uploads::Bucket(Bucket::parse("s3://chat-files/a").unwrap()));
     assert_eq!((config.max_file_bytes, config.bcrypt_cost, config.rates), (1, 15, Rates::off()));
     assert_eq!((config.max_connections, config.live.most, config.live.most_per_user), (7, 6, 5));
+    assert_eq!(config.policy.uploads, UploadQuota(4));
     assert_eq!((config.min_upload_speed, config.proxies), (0, Proxies::parse("10.0.0.0/8,::1").unwrap()));
     let rates =
         Place::new().set("PARLANCE_RATE_SENDS", "off").set("PARLANCE_RATE_UPLOADS", "1/h:2").load().unwrap().rates;

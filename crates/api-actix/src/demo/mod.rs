@@ -183,7 +183,8 @@ impl Stage<'_> {
         let (caller, recipient) = (self.caller(line.who), self.recipient(place, line.who));
         let sent = if let Some(name) = &line.picture {
             let source = Box::new(Bytes(Some(picture::png(name))));
-            let staged = self.app.stage_upload.execute(&caller, FileName::clean(name), None, source).await?;
+            let begun = self.app.stage_upload.begin(&caller, None).await?;
+            let staged = self.app.stage_upload.execute(&caller, begun, FileName::clean(name), source).await?;
             self.app.store_upload.send(&caller, staged, recipient, Caption::parse(&line.text)?, None).await?
         } else {
             let body = DraftBody::Text(Text::parse(&line.text)?);

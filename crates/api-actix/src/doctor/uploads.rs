@@ -6,7 +6,7 @@ use crate::clock::UuidV7;
 use crate::config::{Config, Uploads};
 use async_trait::async_trait;
 use domain::files::{BlobStore, ByteSource};
-use domain::{FileId, IdGenerator as _};
+use domain::{FileId, IdGenerator as _, UserId};
 use infra_diesel::backup;
 use infra_files::Blobs;
 use std::collections::{HashMap, HashSet};
@@ -48,7 +48,7 @@ impl ByteSource for Probe {
 
 async fn probe(blobs: &Blobs) -> anyhow::Result<()> {
     let id = FileId(UuidV7.next());
-    blobs.store(id, Box::new(Probe(Some(PROBE.to_vec()))), PROBE.len() as u64).await?;
+    blobs.store(id, UserId(id.0), Box::new(Probe(Some(PROBE.to_vec()))), PROBE.len() as u64).await?;
     let mut read = Vec::new();
     let opened = blobs.open(id, None).await;
     if let Ok(Some(mut source)) = opened {

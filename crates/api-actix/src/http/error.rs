@@ -98,7 +98,9 @@ impl ApiError {
             Self::RangeNotSatisfiable { .. } => StatusCode::RANGE_NOT_SATISFIABLE,
             Self::UpgradeRequired => StatusCode::UPGRADE_REQUIRED,
             Self::ForeignOrigin => StatusCode::FORBIDDEN,
-            Self::TooManyConnections | Self::RateLimited(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::Domain(Error::TooManyUploads { .. }) | Self::TooManyConnections | Self::RateLimited(_) => {
+                StatusCode::TOO_MANY_REQUESTS
+            }
             Self::Framework(status) => *status,
         };
         (status, code(status))
@@ -109,6 +111,7 @@ impl ApiError {
         match self {
             Self::Domain(Error::Unavailable(reason)) => Some(retry_after(*reason)),
             Self::TooManyConnections | Self::TooManyOfNetwork => Some(CONNECTIONS_RETRY_AFTER),
+            Self::Domain(Error::TooManyUploads { .. }) => Some(UPLOADS_RETRY_AFTER),
             Self::RateLimited(refusal) => Some(refusal.seconds),
             _ => None,
         }
@@ -195,6 +198,9 @@ fn sentence(status: StatusCode) -> &'static str {
 
 /// When to try again to connect, in seconds: about when a connection that was left without a word is noticed.
 pub const CONNECTIONS_RETRY_AFTER: u32 = 30;
+
+/// When to try again to upload, in seconds, where too many uploads are under way: most of them take no longer.
+const UPLOADS_RETRY_AFTER: u32 = 5;
 
 /// When to try again, in seconds.
 fn retry_after(unavailable: Unavailable) -> u32 {
@@ -309,6 +315,11 @@ mod tests {
                 Error::QuotaUsedUp { limit: 5 }.into(),
                 507,
                 r#"{"error":"your files may have 5 bytes together: delete some first","code":"storage_full"}"#,
+            ),
+            (
+                Error::TooManyUploads { limit: 5 }.into(),
+                429,
+                r#"{"error":"you may have 5 uploads under way: wait for one to end","code":"rate_limited"}"#,
             ),
             (Error::StorageFull.into(), 507, r#"{"error":"the server's storage is full","code":"storage_full"}"#),
         ] {

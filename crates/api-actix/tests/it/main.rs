@@ -49,4 +49,5 @@ mod public_url;
 mod receipts;
 mod retention;
 mod sessions;
+mod uploads;
 mod web;

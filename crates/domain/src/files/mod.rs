@@ -4,13 +4,15 @@ mod download;
 mod model;
 mod ports;
 mod room;
+mod under_way;
 mod upload;
 
 pub use crate::ids::FileId;
 pub use download::{Download, DownloadFile};
 pub use model::{ByteRange, File, FileName, MediaType, NewFile, Sha256};
-pub use ports::{BlobStore, ByteSource, FileRepository, StoredBlob};
+pub use ports::{BlobPage, BlobStore, ByteSource, FileRepository, StoredBlob};
 #[cfg(feature = "mocks")]
 pub use ports::{MockBlobStore, MockByteSource, MockFileRepository};
 pub use room::{FileQuota, Growth, Reserve, Space};
-pub use upload::{StageUpload, StagedFile, StoreUpload};
+pub use under_way::{Announced, UnderWay, UploadQuota};
+pub use upload::{BegunUpload, StageUpload, StagedFile, StoreUpload};

@@ -3,7 +3,7 @@
 use super::model::{User, UserRole, UserView, Username};
 use crate::context::Caller;
 use crate::error::{Forbidden, Invalid, Result};
-use crate::files::{FileQuota, Reserve};
+use crate::files::{FileQuota, Reserve, UploadQuota};
 use crate::groups::GroupQuotas;
 use std::collections::HashSet;
 
@@ -44,6 +44,8 @@ pub struct ServerPolicy {
     pub broadcasters: Broadcasters,
     /// How much the files of one user may take.
     pub files: FileQuota,
+    /// How many uploads one user may have under way.
+    pub uploads: UploadQuota,
     /// How many groups users may make and be in.
     pub groups: GroupQuotas,
     /// How much of the disk stays free.

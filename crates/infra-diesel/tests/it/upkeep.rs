@@ -2,7 +2,7 @@
 
 use crate::append::a_file;
 use crate::concurrency::all;
-use crate::world::{World, at, draft, now, refused, stored};
+use crate::world::{World, at, draft, fresh_file, now, refused, stored};
 use domain::context::Timestamp;
 use domain::files::{File, FileQuota, FileRepository};
 use domain::messages::{Attachment, AttachmentKind, Caption, Draft, DraftBody, MessageLog, Recipient};
@@ -22,6 +22,7 @@ on_both!(
     a_refused_upload_leaves_no_trace_in_its_batch,
     the_last_clock_that_was_believed_is_known,
     doubts_are_counted_over_restarts_until_a_clock_is_believed,
+    ids_that_no_file_has_are_unknown,
 );
 
 fn carrying(sender: UserId, to: UserId, file: &File) -> Draft {
@@ -139,6 +140,7 @@ async fn a_quota_counts_what_is_stored_and_not_forgotten(db: TestDb) {
     refused!(world.append(uploaded(ada, bob, of_size(ada, 41))).await, used_up);
     stored(world.append(uploaded(ada, bob, of_size(ada, 40))).await);
     refused!(FileRepository::create(&*world, of_size(ada, 1)).await, used_up);
+    assert_eq!((world.usage(ada).await.unwrap(), world.usage(bob).await.unwrap()), (100, 0));
     FileRepository::create(&*world, of_size(ada, 0)).await.unwrap();
     FileRepository::create(&*world, of_size(bob, 100)).await.unwrap();
     healthy(&world).await;
@@ -149,6 +151,7 @@ async fn a_quota_counts_what_is_stored_and_not_forgotten(db: TestDb) {
     for _ in 0..2 {
         world.forget_files(vec![kept.id]).await.unwrap();
     }
+    assert_eq!(world.usage(ada).await.unwrap(), 40);
     refused!(FileRepository::create(&*world, of_size(ada, 61)).await, used_up);
     FileRepository::create(&*world, of_size(ada, 60)).await.unwrap();
     healthy(&world).await;
@@ -217,4 +220,25 @@ async fn doubts_are_counted_over_restarts_until_a_clock_is_believed(db: TestDb) 
     assert_eq!(world.doubt().await.unwrap(), 3);
     assert!(world.believe(at(1_800_000_000_000_000), 1).await.unwrap());
     assert_eq!(world.evidence().await.unwrap().doubts, 0);
+}
+
+async fn ids_that_no_file_has_are_unknown(db: TestDb) {
+    let world = World::new(db).await;
+    let ada = world.user("ada").await;
+    let (mut asked, mut expected) = (Vec::new(), Vec::new());
+    for n in 0..450 {
+        let id = if n % 9 == 0 { upload(&world, ada).await.id } else { fresh_file() };
+        asked.push(id);
+        if n % 9 != 0 {
+            expected.push(id);
+        }
+    }
+    assert_eq!(world.unknown(asked.clone()).await.unwrap(), expected);
+    assert_eq!(world.unknown(Vec::new()).await.unwrap(), []);
+    // A withdrawn file still has its blob, and who forgets it removes that; a forgotten one has none.
+    let first = vec![asked[0]];
+    assert_eq!(UpkeepRepository::withdraw(&*world, first.clone(), now()).await.unwrap(), first);
+    assert_eq!(world.unknown(first.clone()).await.unwrap(), []);
+    world.forget_files(first.clone()).await.unwrap();
+    assert_eq!(world.unknown(first.clone()).await.unwrap(), first);
 }

@@ -3,9 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use async_trait::async_trait;
-use domain::files::{BlobStore, ByteRange, ByteSource, FileId};
-use domain::{Error, Result, Unavailable};
+use domain::files::{BlobPage, BlobStore, ByteRange, ByteSource, FileId};
+use domain::{Error, Result, Unavailable, UserId};
 use infra_files::{Blobs, Bucket};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use test_s3::S3;
@@ -14,6 +15,7 @@ use uuid::Uuid;
 mod s3;
 
 const ID: FileId = FileId(Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_00ab));
+const OWNER: UserId = UserId(Uuid::from_u128(1));
 const MOST: u64 = 16 * 1024 * 1024;
 
 /// Gives pieces, then ends or fails.
@@ -112,37 +114,69 @@ contract! {
         let mib = 1024 * 1024;
         for length in [1, 64 * 1024, mib / 4 - 1, mib / 4, mib / 4 + 1, 1_500_000, 5 * mib, 5 * mib + 1, 10 * mib + 7] {
             let bytes = noise(length);
-            let stored = blobs.store(ID, Pieces::of(&bytes, 100_003), MOST).await.unwrap();
+            let stored = blobs.store(ID, OWNER, Pieces::of(&bytes, 100_003), MOST).await.unwrap();
             assert_eq!(stored.size, length as u64);
             assert!(read(blobs, None).await.unwrap() == bytes, "{length} bytes");
         }
     }
 
     async fn it_is_described_by_its_bytes(blobs, _left) {
-        let stored = blobs.store(ID, Pieces::of(b"abc", 1), MOST).await.unwrap();
+        let stored = blobs.store(ID, OWNER, Pieces::of(b"abc", 1), MOST).await.unwrap();
         assert_eq!(stored.sha256.to_string(), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
         assert_eq!(stored.media_type.as_str(), "text/plain");
         let picture = [&b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"[..], &noise(300_000)].concat();
-        let stored = blobs.store(ID, Pieces::of(&picture, 3), MOST).await.unwrap();
+        let stored = blobs.store(ID, OWNER, Pieces::of(&picture, 3), MOST).await.unwrap();
         assert_eq!(stored.media_type.as_str(), "image/png");
     }
 
     async fn what_is_there_is_listed(blobs, _left) {
         assert_eq!(blobs.inventory().await.unwrap(), infra_files::Inventory::default());
-        blobs.store(ID, Pieces::of(b"abc", 1), MOST).await.unwrap();
+        blobs.store(ID, OWNER, Pieces::of(b"abc", 1), MOST).await.unwrap();
         let inventory = blobs.inventory().await.unwrap();
         assert_eq!((inventory.blobs, inventory.strays), (vec![(ID, 3)], Vec::new()));
     }
 
+    async fn blobs_are_listed_page_by_page(blobs, _left) {
+        assert_eq!(blobs.list(None).await.unwrap(), BlobPage { blobs: Vec::new(), next: None });
+        let mut stored = BTreeSet::new();
+        // More than a page, several of a shelf.
+        for n in 0..1_100_u128 {
+            let id = FileId(Uuid::from_u128(ID.0.as_u128() - 37 * n));
+            blobs.store(id, OWNER, Pieces::of(b"x", 1), MOST).await.unwrap();
+            stored.insert(id);
+        }
+        let (mut listed, mut pages, mut after) = (Vec::new(), 0, None);
+        loop {
+            let page = blobs.list(after).await.unwrap();
+            listed.extend(page.blobs);
+            (after, pages) = (page.next, pages + 1);
+            if after.is_none() {
+                break;
+            }
+        }
+        assert!(pages > 1);
+        assert_eq!(listed.len(), stored.len());
+        assert_eq!(listed.into_iter().collect::<BTreeSet<_>>(), stored);
+    }
+
+    async fn it_is_told_which_blobs_are_old(blobs, _left) {
+        blobs.store(ID, OWNER, Pieces::of(b"abc", 1), MOST).await.unwrap();
+        let absent = FileId(Uuid::from_u128(ID.0.as_u128() + 1));
+        let asked = || vec![absent, ID];
+        let at = |micros: i64| domain::Timestamp::from_micros(micros).unwrap();
+        assert_eq!(blobs.stored_before(asked(), at(1_000_000)).await.unwrap(), []);
+        assert_eq!(blobs.stored_before(asked(), at(32_503_680_000_000_000)).await.unwrap(), [ID]);
+    }
+
     async fn an_empty_file_is_one(blobs, _left) {
-        let stored = blobs.store(ID, Pieces::of(b"", 1), MOST).await.unwrap();
+        let stored = blobs.store(ID, OWNER, Pieces::of(b"", 1), MOST).await.unwrap();
         assert_eq!(stored.size, 0);
         assert_eq!(read(blobs, None).await.unwrap(), b"");
     }
 
     async fn parts_can_be_read(blobs, _left) {
         let bytes = noise(200_000);
-        blobs.store(ID, Pieces::of(&bytes, 50_000), MOST).await.unwrap();
+        blobs.store(ID, OWNER, Pieces::of(&bytes, 50_000), MOST).await.unwrap();
         for (start, end) in [(0, 1), (0, 200_000), (199_999, 200_000), (65_535, 65_537), (1_000, 150_000)] {
             let part = read(blobs, Some(ByteRange { start, end })).await.unwrap();
             assert!(part == bytes[start as usize..end as usize], "{start}..{end}");
@@ -151,10 +185,10 @@ contract! {
 
     async fn at_most_so_much_is_taken(blobs, left) {
         let bytes = noise(600_000);
-        assert_eq!(blobs.store(ID, Pieces::of(&bytes, 7_001), 600_000).await.unwrap().size, 600_000);
+        assert_eq!(blobs.store(ID, OWNER, Pieces::of(&bytes, 7_001), 600_000).await.unwrap().size, 600_000);
         blobs.remove(ID).await.unwrap();
         for most in [0, 10, 300_000, 599_999] {
-            let refused = blobs.store(ID, Pieces::of(&bytes, 7_001), most).await;
+            let refused = blobs.store(ID, OWNER, Pieces::of(&bytes, 7_001), most).await;
             assert!(matches!(refused, Err(Error::FileTooLarge { limit }) if limit == most), "{most}");
             assert_eq!(read(blobs, None).await, None);
             assert_eq!(left(), 0);
@@ -163,7 +197,7 @@ contract! {
 
     async fn a_source_that_fails_leaves_nothing(blobs, left) {
         for length in [0, 1_000, 600_000] {
-            let failed = blobs.store(ID, Pieces::of_then_failing(&noise(length), 7_001), MOST).await;
+            let failed = blobs.store(ID, OWNER, Pieces::of_then_failing(&noise(length), 7_001), MOST).await;
             assert!(matches!(failed, Err(Error::Internal(error)) if error.to_string() == "the client went away"));
             assert_eq!(read(blobs, None).await, None);
             assert_eq!(left(), 0);
@@ -171,7 +205,7 @@ contract! {
     }
 
     async fn what_is_removed_is_gone(blobs, left) {
-        blobs.store(ID, Pieces::of(b"abc", 3), MOST).await.unwrap();
+        blobs.store(ID, OWNER, Pieces::of(b"abc", 3), MOST).await.unwrap();
         for _ in 0..2 {
             blobs.remove(ID).await.unwrap();
             assert_eq!(read(blobs, None).await, None);
@@ -181,7 +215,7 @@ contract! {
 
     async fn what_is_being_read_outlives_its_removal(blobs, _left) {
         let bytes = noise(200_000);
-        blobs.store(ID, Pieces::of(&bytes, 50_000), MOST).await.unwrap();
+        blobs.store(ID, OWNER, Pieces::of(&bytes, 50_000), MOST).await.unwrap();
         let mut source = blobs.open(ID, None).await.unwrap().unwrap();
         let mut all = source.next().await.unwrap().unwrap();
         blobs.remove(ID).await.unwrap();
@@ -196,7 +230,7 @@ contract! {
 async fn blobs_lie_on_the_shelf_of_their_random_tail_and_stay() {
     let root = tempfile::tempdir().unwrap();
     let blobs = Blobs::on_disk(root.path()).unwrap();
-    blobs.store(ID, Pieces::of(b"abc", 3), MOST).await.unwrap();
+    blobs.store(ID, OWNER, Pieces::of(b"abc", 3), MOST).await.unwrap();
     assert_eq!(files_below(root.path()), [root.path().join("ab").join(ID.to_string())]);
     let reopened = Blobs::on_disk(root.path()).unwrap();
     assert_eq!(read(&reopened, None).await.unwrap(), b"abc");
@@ -206,7 +240,7 @@ async fn blobs_lie_on_the_shelf_of_their_random_tail_and_stay() {
 async fn what_was_cut_off_before_a_moment_is_cleared() {
     let root = tempfile::tempdir().unwrap();
     let blobs = Blobs::on_disk(root.path()).unwrap();
-    blobs.store(ID, Pieces::of(b"abc", 3), MOST).await.unwrap();
+    blobs.store(ID, OWNER, Pieces::of(b"abc", 3), MOST).await.unwrap();
     let at = |seconds: i64| domain::Timestamp::from_micros(seconds * 1_000_000).unwrap();
     let shelf = root.path().join("ab");
     for (name, seconds) in [("#1", 100), ("#12", 200), ("#1x", 100), ("#", 100), ("x#1", 100)] {
@@ -227,7 +261,7 @@ async fn a_directory_that_goes_away_is_missed_and_not_made_again() {
     let root = tempfile::tempdir().unwrap();
     let (uploads, away) = (root.path().join("uploads"), root.path().join("away"));
     let blobs = Blobs::on_disk(&uploads).unwrap();
-    blobs.store(ID, Pieces::of(b"abc", 3), MOST).await.unwrap();
+    blobs.store(ID, OWNER, Pieces::of(b"abc", 3), MOST).await.unwrap();
     std::fs::rename(&uploads, &away).unwrap();
     for another_in_its_place in [false, true] {
         if another_in_its_place {
@@ -237,10 +271,12 @@ async fn a_directory_that_goes_away_is_missed_and_not_made_again() {
             assert!(matches!(error, Some(Error::Unavailable(Unavailable::StorageOutOfReach))), "{error:?}");
         };
         assert!(!blobs.is_there().await);
-        out_of_reach(blobs.store(ID, Pieces::of(b"xyz", 3), MOST).await.err());
+        out_of_reach(blobs.store(ID, OWNER, Pieces::of(b"xyz", 3), MOST).await.err());
         out_of_reach(blobs.open(ID, None).await.err());
         // Its bytes may be there all the same: whoever believed that they were gone would forget the file.
         out_of_reach(blobs.remove(ID).await.err());
+        out_of_reach(blobs.list(None).await.err());
+        out_of_reach(blobs.stored_before(vec![ID], domain::Timestamp::from_micros(0).unwrap()).await.err());
         out_of_reach(blobs.clear_unfinished(domain::Timestamp::from_micros(0).unwrap()).await.err());
     }
     assert!(files_below(&uploads).is_empty());
@@ -269,7 +305,7 @@ async fn one_that_goes_away_during_an_upload_takes_it_along() {
     let root = tempfile::tempdir().unwrap();
     let uploads = root.path().join("uploads");
     let blobs = Blobs::on_disk(&uploads).unwrap();
-    let stored = blobs.store(ID, Box::new(Leaving(uploads, 0)), MOST).await;
+    let stored = blobs.store(ID, OWNER, Box::new(Leaving(uploads, 0)), MOST).await;
     assert!(matches!(stored, Err(Error::Unavailable(Unavailable::StorageOutOfReach))), "{stored:?}");
 }
 
@@ -277,7 +313,7 @@ async fn one_that_goes_away_during_an_upload_takes_it_along() {
 async fn a_blob_that_was_cut_short_is_a_fault_and_no_end() {
     let root = tempfile::tempdir().unwrap();
     let blobs = Blobs::on_disk(root.path()).unwrap();
-    blobs.store(ID, Pieces::of(&noise(200_000), 50_000), MOST).await.unwrap();
+    blobs.store(ID, OWNER, Pieces::of(&noise(200_000), 50_000), MOST).await.unwrap();
     let mut source = blobs.open(ID, None).await.unwrap().unwrap();
     let path = &files_below(root.path())[0];
     std::fs::OpenOptions::new().write(true).open(path).unwrap().set_len(10).unwrap();
@@ -313,4 +349,5 @@ async fn what_is_no_blob_is_told_apart() {
     inventory.strays.sort();
     assert_eq!(inventory.strays, [format!("00/{ID}"), format!("ab/{ID}#1"), "notes.txt".to_owned()]);
     assert_eq!(inventory.blobs, []);
+    assert_eq!(blobs.list(None).await.unwrap().blobs, []);
 }

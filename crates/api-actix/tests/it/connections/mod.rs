@@ -4,5 +4,5 @@ mod bodies;
 mod files;
 mod many;
 mod pipelined;
-mod raw;
+pub mod raw;
 mod upgrades;
