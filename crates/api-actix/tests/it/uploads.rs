@@ -7,7 +7,7 @@ use crate::live::client::soon;
 use domain::files::FileQuota;
 use futures_util::FutureExt as _;
 use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 const MIB: usize = 1 << 20;
 const UNLIMITED: (&str, &str) = ("PARLANCE_RATE_LIMITS", "off");
@@ -215,7 +215,7 @@ async fn a_blob_that_no_file_knows_goes_when_it_is_old() {
     let known = uploads.join(&id[34..]).join(id);
     std::fs::write(&old, "lost").unwrap();
     std::fs::write(&young, "its row may still come").unwrap();
-    let long_ago = SystemTime::now() - Duration::from_secs(90_000);
+    let long_ago = std::fs::metadata(&young).unwrap().modified().unwrap() - Duration::from_secs(90_000);
     for path in [&old, &known] {
         std::fs::File::options().write(true).open(path).unwrap().set_modified(long_ago).unwrap();
     }
