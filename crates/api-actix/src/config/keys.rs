@@ -45,7 +45,7 @@ keys! {
     NATS_KEY = "PARLANCE_NATS_KEY", "none", "a PEM file: the certificate's key";
     MAX_FILE_BYTES = "PARLANCE_MAX_FILE_BYTES", "52428800", "the largest upload";
     MAX_FILE_BYTES_PER_USER = "PARLANCE_MAX_FILE_BYTES_PER_USER", "10737418240", "all files of one user together; what no message carries is forgotten after a day";
-    DISK_RESERVE = "PARLANCE_DISK_RESERVE", "auto", "bytes that uploads leave free on the disks of uploads and database, so that messages go on; auto: 5 % of the disk, at most 1 GiB";
+    DISK_RESERVE = "PARLANCE_DISK_RESERVE", "auto", "bytes that uploads leave free on the disks of uploads and database, so that messages go on, which leave a quarter of it (SQLite); auto: 5 % of the disk, at most 1 GiB";
     RETENTION_DAYS = "PARLANCE_RETENTION_DAYS", "off", "delete messages and files after so many days, from 1 on";
     ADMINS = "PARLANCE_ADMINS", "none", "usernames, comma-separated";
     RATE_LIMITS = "PARLANCE_RATE_LIMITS", "on", "off: no rate limit holds, for load tests";

@@ -149,11 +149,11 @@ async fn when_messages_have_filled_the_disk_who_is_there_logs_in_and_out_and_del
     full(ada.patch("/me", json!({ "display_name": "late" })).await);
     full(ada.put(&format!("/messages/{}", sent[0]), json!({ "content": "w" })).await);
     // Nothing else is held up, and it takes no more than is there for it.
-    for n in 0..60 {
+    for id in sent.iter().take(60) {
         let account = json!({ "username": "bob", "password": "correct horse" });
         let login = server.client.post("/login", account).await.expect(200);
         let again = User::new(&server.client, &login, "correct horse");
-        again.post(&format!("/messages/{}/seen", sent[n]), json!({})).await;
+        again.post(&format!("/messages/{id}/seen"), json!({})).await;
         assert!((200..300).contains(&again.post("/logout", json!({})).await.status));
     }
     boss.post(&format!("/admin/users/{}/disable", mallory.id), json!({})).await.expect(200);
