@@ -7,7 +7,7 @@ COPY . .
 # The caches stay with the builder; only the binary goes on.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
-    cargo build --locked --profile dist -p api-actix --bin parlance && \
+    cargo build --locked --profile dist -p parlance --bin parlance && \
     install -D target/dist/parlance /out/parlance
 
 FROM debian:trixie-slim

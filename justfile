@@ -32,4 +32,4 @@ deny:
 
 # What is shipped: slower to build, smaller and faster.
 dist:
-    cargo build --profile dist --locked -p api-actix
+    cargo build --profile dist --locked -p parlance

@@ -7,7 +7,7 @@ start_server() {
     name=$(basename "$0" .sh)
     binary=$(realpath -m "${PARLANCE_BIN:-${CARGO_TARGET_DIR:-target}/debug/parlance}")
     if [ ! -x "$binary" ]; then
-        echo "$name: $binary is missing: cargo build -p api-actix" >&2
+        echo "$name: $binary is missing: cargo build -p parlance" >&2
         exit 1
     fi
     DIR=$(mktemp -d)

@@ -14,11 +14,11 @@ if [ -n "${TEST_POSTGRES_URL:-}" ] || command -v initdb >/dev/null || compgen -G
   for argument in "$@"; do [ "$argument" != -- ] || rest=(); done
   elsewhere=(backup browser buckets canary cluster command_line crash demo doctor documents healthcheck openapi postgres postman web)
   for module in "${elsewhere[@]}"; do rest+=(--skip "$module::"); done
-  PARLANCE_TEST_BACKEND=postgres cargo test --package api-actix --test it "$@" "${rest[@]}"
+  PARLANCE_TEST_BACKEND=postgres cargo test --package parlance --test it "$@" "${rest[@]}"
 fi
 
 echo "test: the server against its OpenAPI document"
-cargo build --quiet --package api-actix
+cargo build --quiet --package parlance
 export PARLANCE_BIN=${CARGO_TARGET_DIR:-target}/debug/parlance
 bash scripts/schemathesis.sh
 

@@ -1,20 +1,20 @@
-//! The `parlance` server: configuration, composition of the domain with its adapters, HTTP, and the command line.
+//! HTTP, WebSocket and event streams over the domain's use cases.
 //!
-//! [`app::Application`] is the whole program on a port; `main` and the tests run the same one.
+//! Sees the domain, the shapes that clients read ([`wire`]) and the fan-out ([`infra_live`]); neither where anything is kept nor how
+//! the server is configured. [`server::bind`] makes the server of what the composition root gives it.
 
-pub mod app;
-pub mod backup;
-pub mod cli;
-pub mod clock;
-pub mod config;
 pub mod connection;
-pub mod demo;
-pub mod doctor;
+pub mod document;
 pub mod http;
 pub mod limits;
+mod listener;
 pub mod live;
-pub mod logging;
-pub mod passwords;
-mod probe;
+pub mod operations;
+pub mod proxies;
+mod readiness;
+pub mod routes;
+pub mod server;
 pub mod telemetry;
-pub mod tokens;
+pub mod use_cases;
+
+pub use readiness::Readiness;

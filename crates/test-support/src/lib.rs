@@ -6,6 +6,7 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "only tests use this, and they want the panic")]
 
+mod clock;
 mod cluster;
 mod database;
 mod nats;
@@ -17,6 +18,7 @@ mod watchdog;
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+pub use clock::{SystemClock, UuidV7};
 pub use cluster::Cluster;
 pub use database::{Backend, TestDb, run_sql};
 pub use nats::NatsServer;

@@ -1,7 +1,7 @@
 //! How many connections a network may have.
 
-use crate::http::proxies::Proxies;
 use crate::limits::Key;
+use crate::proxies::Proxies;
 use crate::telemetry::METRICS;
 use std::collections::HashMap;
 use std::net::IpAddr;

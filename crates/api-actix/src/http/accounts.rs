@@ -3,9 +3,9 @@
 use super::door::Door;
 use super::error::ApiError;
 use super::extract::{Json, ListQuery, Open, PathIds, Query, Signed, required};
+use super::link;
 use super::openapi::{Page, Refused};
-use super::{link, wire};
-use crate::app::UseCases;
+use crate::use_cases::UseCases;
 use actix_web::{HttpRequest, HttpResponse, web};
 use domain::Invalid;
 use domain::users::{

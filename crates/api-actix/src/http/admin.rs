@@ -2,9 +2,9 @@
 
 use super::error::ApiError;
 use super::extract::{ListQuery, PathIds, Query, Signed, number};
+use super::link;
 use super::openapi::{Page, Refused};
-use super::{link, wire};
-use crate::app::UseCases;
+use crate::use_cases::UseCases;
 use actix_web::{HttpRequest, HttpResponse, web};
 use domain::admin::{Actor, Measure};
 use domain::users::UsernamePrefix;

@@ -2,14 +2,14 @@
 
 use super::error::ApiError;
 use super::extract::{Acting, PathIds, Query, Signed, number};
+use super::link;
 use super::openapi::{Page, Refused};
-use super::public_url::PublicUrl;
-use super::{link, wire};
-use crate::app::UseCases;
+use crate::use_cases::UseCases;
 use actix_web::{HttpRequest, HttpResponse, web};
 use domain::conversations::ConversationCursor;
 use domain::{Invalid, Limit};
 use serde::Deserialize;
+use wire::PublicUrl;
 
 /// The query of `GET /conversations`.
 #[derive(Deserialize, utoipa::IntoParams)]

@@ -3,7 +3,6 @@
 use super::error::ApiError;
 use super::extract::Open;
 use super::openapi::Refused;
-use super::public_url::PublicUrl;
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderValue};
@@ -12,6 +11,7 @@ use domain::Error;
 use std::borrow::Cow;
 use std::sync::Arc;
 use utoipa_swagger_ui::{Config, serve};
+use wire::PublicUrl;
 
 /// Scripts and styles of this server only, none of them inline. (Swagger UI draws its icons from `data:` URLs.)
 const POLICY: HeaderValue = HeaderValue::from_static(

@@ -1,8 +1,8 @@
 //! Where a request is let in, or not.
 
 use super::error::ApiError;
-use super::proxies::Proxies;
 use crate::limits::{Attempt, Costs, Key, Limit, Limits, Refusal};
+use crate::proxies::Proxies;
 use actix_web::{HttpRequest, web};
 use domain::{Error, SessionId, Unavailable, UserId};
 

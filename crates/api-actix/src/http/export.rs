@@ -2,9 +2,9 @@
 
 use super::error::{ApiError, mime_json};
 use super::extract::Signed;
-use super::public_url::PublicUrl;
-use super::wire;
-use crate::app::UseCases;
+use wire::PublicUrl;
+
+use crate::use_cases::UseCases;
 use actix_web::http::header;
 use actix_web::web::Bytes;
 use actix_web::{HttpResponse, web};
@@ -103,8 +103,8 @@ mod tests {
     use futures_util::StreamExt as _;
     use infra_diesel::{Store, StoreOptions};
 
-    use crate::clock::{SystemClock, UuidV7};
     use domain::Clock as _;
+    use test_support::{SystemClock, UuidV7};
 
     /// More than a hundred pages.
     const MESSAGES: usize = 20_000;

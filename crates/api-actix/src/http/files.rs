@@ -3,12 +3,12 @@
 use super::error::ApiError;
 use super::extract::{Acting, PathIds, Signed};
 use super::openapi::{IdempotencyKeyHeader, Refused};
-use super::public_url::PublicUrl;
 use super::ranges::Wanted;
 use super::sending::{idempotency_key, recipient, sent};
 use super::upload::{self, Texts, Upload};
-use super::wire;
-use crate::app::UseCases;
+use wire::PublicUrl;
+
+use crate::use_cases::UseCases;
 use actix_web::body::SizedStream;
 use actix_web::http::Method;
 use actix_web::http::header::{self, EntityTag, HeaderMap, HeaderValue};

@@ -5,14 +5,14 @@ use super::extract::{Json, Query, Signed, number, required};
 use super::link;
 use super::openapi::{IdempotencyKeyHeader, Page, Refused};
 use super::sending::idempotency_key;
-use super::wire::{self, Id, Time, kind};
-use crate::app::UseCases;
+use crate::use_cases::UseCases;
 use actix_web::{HttpRequest, HttpResponse, web};
 use domain::groups::{Description, GroupName, Visibility};
 use domain::messages::{Appended, Body, Cursor, Message, Outgoing, Place, Recipient, Text, Window};
 use domain::{Caller, Conflict, Error, Invalid, Limit, MessageId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+use wire::{Id, Time, kind};
 
 /// A message in that API's shape.
 #[derive(Debug, Serialize, ToSchema)]

@@ -1,7 +1,7 @@
 //! For whoever watches over the server.
 
 use super::error::ApiError;
-use crate::app::Readiness;
+use crate::readiness::Readiness;
 use actix_web::{HttpResponse, web};
 use serde::Serialize;
 use utoipa::ToSchema;

@@ -1,12 +1,12 @@
 //! Lists over HTTP: a plain array, and `Link: <...>; rel="next"` while there is more.
 
 use super::extract::pairs;
-use super::public_url::PublicUrl;
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 use std::fmt::Write;
+use wire::PublicUrl;
 
 /// What would end the reference, or is no part of one.
 const PATH: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>').add(b'?').add(b'#');

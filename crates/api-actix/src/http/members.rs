@@ -3,9 +3,9 @@
 use super::error::ApiError;
 use super::extract::{Acting, Json, PageQuery, PathIds, Query, Signed, required};
 use super::groups::RequesterBody;
+use super::link;
 use super::openapi::{Page, Refused};
-use super::{link, wire};
-use crate::app::UseCases;
+use crate::use_cases::UseCases;
 use actix_web::{HttpRequest, HttpResponse, web};
 use domain::UserId;
 use domain::acting::Target;

@@ -2,17 +2,17 @@
 
 use super::error::ApiError;
 use super::extract::{Acting, Json, PathIds, Query, Signed, number, required};
+use super::link;
 use super::openapi::{IdempotencyKeyHeader, Page, Refused};
-use super::public_url::PublicUrl;
 use super::sending::{Order, SendBody, recipient, sent};
-use super::{link, wire};
-use crate::app::UseCases;
+use crate::use_cases::UseCases;
 use actix_web::{HttpRequest, HttpResponse, web};
 use domain::acting::Target;
 use domain::messages::{Content, Cursor, Window};
 use domain::{Invalid, Limit, MessageId};
 use serde::Deserialize;
 use utoipa::ToSchema;
+use wire::PublicUrl;
 
 /// Sends a message.
 ///

@@ -2,17 +2,17 @@
 
 use super::cors::Marks;
 use super::error::{ApiError, mime_json};
-use crate::app::Readiness;
-use crate::clock::UuidV7;
+use crate::readiness::Readiness;
 use crate::telemetry;
+use crate::use_cases::UseCases;
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::error::InternalError;
-use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::http::{ConnectionType, Version};
 use actix_web::middleware::Next;
 use actix_web::{HttpResponse, web};
-use domain::{Error, IdGenerator as _};
+use domain::Error;
 use futures_util::FutureExt as _;
 use std::panic::AssertUnwindSafe;
 use std::time::Instant;
@@ -40,7 +40,7 @@ pub async fn around(
     let begun = Instant::now();
     let readiness = request.app_data::<web::Data<Readiness>>().cloned();
     let _under_way = readiness.as_ref().map(|readiness| readiness.begins());
-    let (id, marks) = (request_id(request.headers()), Marks::of(&request));
+    let (id, marks) = (request_id(&request), Marks::of(&request));
     let (method, version) = (request.method().clone(), request.version());
     // A panic is a fault of ours; it must cost the one request and not the connections beside it.
     let outcome = AssertUnwindSafe(next.call(request)).catch_unwind().await;
@@ -83,17 +83,19 @@ pub async fn around(
 }
 
 /// The client's id of the request if it is fit for a log, else a new one.
-fn request_id(headers: &HeaderMap) -> HeaderValue {
+fn request_id(request: &ServiceRequest) -> HeaderValue {
     let fit = |value: &&HeaderValue| {
         let bytes = value.as_bytes();
         let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"._-".contains(byte);
         (1..=64).contains(&bytes.len()) && bytes.iter().all(plain)
     };
-    match headers.get(&REQUEST_ID).filter(fit) {
-        Some(given) => given.clone(),
+    let new = || {
+        let app = request.app_data::<web::Data<UseCases>>()?;
         // A UUID is always a header value.
-        None => HeaderValue::try_from(UuidV7.next().to_string()).unwrap_or(HeaderValue::from_static("none")),
-    }
+        HeaderValue::try_from(app.ids.next().to_string()).ok()
+    };
+    let given = request.headers().get(&REQUEST_ID).filter(fit).cloned();
+    given.or_else(new).unwrap_or(HeaderValue::from_static("none"))
 }
 
 /// Gives the answer its headers, and the framework's own errors the shape of all others.
@@ -141,7 +143,7 @@ mod tests {
     use actix_web::{App, web};
 
     /// Status, headers and body of what the application answers, whether the service calls it an error or not.
-    async fn ask(path: &str) -> (u16, HeaderMap, String) {
+    async fn ask(path: &str) -> (u16, header::HeaderMap, String) {
         let panics = async || -> HttpResponse { panic!("a bug") };
         let fails = async || -> Result<HttpResponse, ApiError> { Err(Error::internal("SELECT 1").into()) };
         let foreign = async || HttpResponse::PayloadTooLarge().body("too much");

@@ -3,48 +3,7 @@
 use super::error::ApiError;
 use actix_web::HttpRequest;
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
-
-/// A web page's origin: scheme, host, port where it is not the scheme's own.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Origin(String);
-
-impl Origin {
-    /// Of `scheme://host` or `scheme://host:port`, in the form that browsers send.
-    pub fn parse(text: &str) -> Option<Self> {
-        let text = text.trim().to_ascii_lowercase();
-        let (scheme, authority) = text.split_once("://")?;
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte);
-        let fit = matches!(scheme, "http" | "https") && authority.bytes().all(plain) && names_host(authority);
-        fit.then(|| Self(format!("{scheme}://{}", without_port(scheme, authority))))
-    }
-
-    /// Whether a request to `host` comes from its own pages. The scheme is not compared: a proxy may end TLS before us.
-    fn is_of(&self, host: &str) -> bool {
-        let Some((scheme, authority)) = self.0.split_once("://") else { return false };
-        without_port(scheme, &host.to_ascii_lowercase()) == authority
-    }
-}
-
-/// Whether a host is named, by a name or an address, and a port only if it can be one.
-fn names_host(authority: &str) -> bool {
-    let (host, port) = match (authority.split_once(']'), authority.split_once(':')) {
-        (Some((host, "")), _) => (host, None),
-        (Some((host, rest)), _) => (host, rest.strip_prefix(':').or(Some(""))),
-        (None, Some((host, port))) => (host, Some(port)),
-        (None, None) => (authority, None),
-    };
-    let host_is_fit = match host.strip_prefix('[') {
-        Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
-        None => !host.is_empty() && !host.contains(['[', ']', ':']),
-    };
-    host_is_fit && port.is_none_or(|port| port.parse::<u16>().is_ok())
-}
-
-/// The authority without its scheme's own port.
-fn without_port<'a>(scheme: &str, authority: &'a str) -> &'a str {
-    let default = if scheme == "https" { ":443" } else { ":80" };
-    authority.strip_suffix(default).unwrap_or(authority)
-}
+use wire::Origin;
 
 /// The origins that may connect beside that of the host that was asked.
 #[derive(Debug, Clone, Default)]

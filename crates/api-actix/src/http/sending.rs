@@ -1,14 +1,13 @@
 //! What all routes that send have in common: to whom, under which key, and what is answered.
 
 use super::extract::Acting;
-use super::public_url::PublicUrl;
-use super::wire;
 use actix_web::HttpResponse;
 use actix_web::http::header::HeaderMap;
 use domain::messages::{Appended, DraftBody, IdempotencyKey, MessageType, Outgoing, Recipient};
 use domain::{FileId, GroupId, Invalid, MessageId, UserId};
 use serde::Deserialize;
 use utoipa::ToSchema;
+use wire::PublicUrl;
 
 /// The header that makes a retry one.
 const KEY_HEADER: &str = "Idempotency-Key";

@@ -3,12 +3,12 @@
 use super::door::Door;
 use super::error::ApiError;
 use super::extract::{Json, Open, PageQuery, PathIds, Query, Signed, required};
+use super::link;
 use super::openapi::{Page, Refused};
-use super::{link, wire};
-use crate::app::UseCases;
-use crate::tokens::Tokens;
+use crate::use_cases::UseCases;
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
+use domain::sessions::TokenService;
 use domain::sessions::{Session, UserAgent};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -48,7 +48,7 @@ pub struct LoggedIn {
 )]
 pub async fn log_in(
     app: web::Data<UseCases>,
-    tokens: web::Data<Tokens>,
+    tokens: web::Data<dyn TokenService>,
     request: HttpRequest,
     Open(Json(body)): Open<Json<LogInBody>>,
 ) -> Result<HttpResponse, ApiError> {

@@ -68,7 +68,7 @@ impl Costs {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::routes::ROUTES;
+    use crate::routes::ROUTES;
 
     #[test]
     fn what_costs_something_special_is_a_route() {

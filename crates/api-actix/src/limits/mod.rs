@@ -18,7 +18,6 @@ mod rate;
 pub use costs::{Costs, FRAME, OPERATIONS};
 pub use rate::{Rate, Rates};
 
-use crate::telemetry;
 use buckets::{Buckets, LookedAt};
 use domain::users::Username;
 use domain::{SessionId, UserId};
@@ -26,11 +25,17 @@ use governor::clock::{Clock, DefaultClock, Reference as _};
 use governor::middleware::NoOpMiddleware;
 use governor::{NotUntil, RateLimiter};
 use hashing::Hashing;
+use metrics::{Counter, counter};
 use std::hash::{BuildHasher as _, RandomState};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::LazyLock;
 
 /// How many keys each limit remembers; some 4 MiB at most.
 const MOST_KEYS: usize = 65_536;
+
+/// What each limit refused, in the order of [`Limit::ALL`]; made when first used, of the recorder that is there by then.
+static REFUSED: LazyLock<[Counter; Limit::ALL.len()]> =
+    LazyLock::new(|| Limit::ALL.map(|limit| counter!("parlance_rate_limited_total", "limit" => limit.name())));
 
 /// What is limited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -194,6 +199,7 @@ impl Limits {
 impl<C: Clock + Clone> Limits<C> {
     /// By any clock, with tables of about so many keys each.
     pub fn with_clock(rates: &Rates, clock: &C, most_keys: usize) -> Self {
+        LazyLock::force(&REFUSED);
         let limiter = |limit| rates.of(limit).map(|rate| Limiter::new(rate, clock.clone(), most_keys));
         Self { limiters: Limit::ALL.map(limiter), names: RandomState::new(), hashing: Hashing::default() }
     }
@@ -218,7 +224,7 @@ impl<C: Clock> Limits<C> {
             let Some(limiter) = self.limiter(limit) else { continue };
             if let Err(seconds) = limiter.take(key) {
                 self.give_back(&limits[..taken], key);
-                telemetry::refused(limit);
+                REFUSED[limit as usize].increment(1);
                 return Err(Refusal { limit, seconds });
             }
         }
@@ -265,7 +271,7 @@ impl<C: Clock> Limits<C> {
         let account = Key::Account(self.names.hash_one(account));
         let limit = Limit::LoginsOfAccount;
         if let Some(Err(seconds)) = self.limiter(limit).map(|limiter| limiter.look(account)) {
-            telemetry::refused(limit);
+            REFUSED[limit as usize].increment(1);
             return Err(Refusal { limit, seconds });
         }
         self.begin([(Limit::FailedLoginsOfAddress, network), (Limit::FailedLoginsOfAccount, account)])

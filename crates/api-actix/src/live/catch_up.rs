@@ -3,9 +3,8 @@
 
 use super::frames;
 use super::handshake::Visitor;
-use crate::app::UseCases;
-use crate::http::public_url::PublicUrl;
 use crate::limits::{Costs, Key, Limit, Limits};
+use crate::use_cases::UseCases;
 use domain::events::Revision;
 use domain::live::{MissedIn, Resync, ResyncReason, Since};
 use domain::messages::ChangeEntry;
@@ -14,6 +13,7 @@ use infra_live::{Connection, End, Frame, Shard};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Duration;
+use wire::PublicUrl;
 
 /// A frame that waits for its cursor.
 enum Step {

@@ -3,11 +3,11 @@
 use super::catch_up::catch_up;
 use super::frames::json_of;
 use super::handshake::{self, SinceQuery};
-use crate::app::UseCases;
 use crate::http::error::ApiError;
 use crate::http::openapi::Refused;
 use crate::limits::Limits;
 use crate::live::cursor::Cursor;
+use crate::use_cases::UseCases;
 use actix_web::body::{BodySize, MessageBody};
 use actix_web::http::{Method, StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, web};

@@ -6,17 +6,17 @@
 use super::cursor::Cursor;
 use super::reference::Reference;
 use crate::http::error::{ApiError, Body};
-use crate::http::public_url::PublicUrl;
-use crate::http::wire;
+use wire::PublicUrl;
+use wire::events::{self, EventName};
+
 use bytes::Bytes;
 use domain::events::{Event, Revision};
-use domain::groups::{Group, GroupView, Member};
 use domain::live::{Resync, Typing};
 use domain::messages::{ChangeEntry, Message};
 use domain::{ConversationId, UserId};
 use infra_live::{Frame, Framer, Signal};
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::time::Duration;
 
 /// The longest header of a WebSocket frame that is not masked.
@@ -78,26 +78,25 @@ pub fn json_of(frame: &Bytes) -> &[u8] {
     frame.get(header..).unwrap_or_default()
 }
 
-fn frame(
-    name: &'static str,
-    cursor: Revision,
+/// What a frame is of.
+struct Of {
     conversation: Option<ConversationId>,
     update: Option<i64>,
-    data: impl Serialize,
-) -> Frame {
-    let conversation_id = conversation.map(|id| wire::Id(id.0));
-    let bytes = text(&Envelope { event: name, cursor: Cursor(cursor), conversation_id, update, data });
-    Frame { name, cursor, bytes, place: conversation.zip(update), transient: false }
+    cursor: Revision,
 }
 
-/// A group as all of its members are told of it: a role would be one's own.
-fn without_role(group: &Group) -> Value {
-    let view = wire::Group::from(GroupView { group: group.clone(), role: None });
-    let mut shown = serde_json::to_value(view).unwrap_or_default();
-    if let Some(fields) = shown.as_object_mut() {
-        fields.remove("role");
+impl Of {
+    /// No conversation.
+    fn none(cursor: Revision) -> Self {
+        Self { conversation: None, update: None, cursor }
     }
-    shown
+
+    fn frame(self, name: EventName, data: impl Serialize) -> Frame {
+        let Self { conversation, update, cursor } = self;
+        let (name, conversation_id) = (name.as_str(), conversation.map(|id| wire::Id(id.0)));
+        let bytes = text(&Envelope { event: name, cursor: Cursor(cursor), conversation_id, update, data });
+        Frame { name, cursor, bytes, place: conversation.zip(update), transient: false }
+    }
 }
 
 /// Makes frames of JSON.
@@ -111,40 +110,32 @@ impl JsonFramer {
     pub fn at(public: PublicUrl) -> Self {
         Self { public }
     }
+
+    fn message(&self, message: &Message) -> wire::Message {
+        wire::Message::at(&self.public, message.clone())
+    }
 }
 
 impl Framer for JsonFramer {
     fn event(&self, event: &Event, cursor: Revision) -> Option<Frame> {
-        let (conversation, update) = (event.conversation(), event.update());
-        let make = |name, data: Value| frame(name, cursor, conversation, update, data);
-        let message = |name, message: &Message| {
-            frame(name, cursor, conversation, update, wire::Message::at(&self.public, message.clone()))
-        };
-        let group = |name, group: &Group| make(name, without_role(group));
-        let member =
-            |name, member: &Member| frame(name, cursor, conversation, update, wire::Member::from(member.clone()));
+        let of = Of { conversation: event.conversation(), update: event.update(), cursor };
         Some(match event {
-            Event::MessageCreated(sent) => message("message.created", sent),
-            Event::MessageUpdated(edited) => message("message.updated", edited),
+            Event::MessageCreated(sent) => of.frame(EventName::MessageCreated, self.message(sent)),
+            Event::MessageUpdated(edited) => of.frame(EventName::MessageUpdated, self.message(edited)),
             Event::MessageDeleted { tombstone, .. } => {
-                make("message.deleted", json!({ "id": wire::Id(tombstone.id.0) }))
+                of.frame(EventName::MessageDeleted, events::MessageDeleted::from(tombstone))
             }
-            Event::MessageSeen { message, reader, seen_at, .. } => make(
-                "message.seen",
-                json!({
-                    "message_id": wire::Id(message.0),
-                    "user_id": wire::Id(reader.0),
-                    "seen_at": wire::Time(*seen_at),
-                }),
-            ),
+            Event::MessageSeen { message, reader, seen_at, .. } => {
+                of.frame(EventName::MessageSeen, events::MessageSeen::new(*message, *reader, *seen_at))
+            }
             Event::ConversationRead { reader, up_to, .. } => {
-                make("conversation.read", json!({ "user_id": wire::Id(reader.0), "up_to": wire::Id(up_to.0) }))
+                of.frame(EventName::ConversationRead, events::ConversationRead::new(*reader, *up_to))
             }
-            Event::GroupUpdated(changed) => group("group.updated", changed),
-            Event::GroupDeleted(gone) => group("group.deleted", gone),
-            Event::MemberAdded(new) => member("member.added", new),
-            Event::MemberUpdated(changed) => member("member.updated", changed),
-            Event::MemberRemoved(gone) => member("member.removed", gone),
+            Event::GroupUpdated(changed) => of.frame(EventName::GroupUpdated, events::GroupChanged::from(changed)),
+            Event::GroupDeleted(gone) => of.frame(EventName::GroupDeleted, events::GroupChanged::from(gone)),
+            Event::MemberAdded(new) => of.frame(EventName::MemberAdded, wire::Member::from(new.clone())),
+            Event::MemberUpdated(changed) => of.frame(EventName::MemberUpdated, wire::Member::from(changed.clone())),
+            Event::MemberRemoved(gone) => of.frame(EventName::MemberRemoved, wire::Member::from(gone.clone())),
             Event::SessionEnded { .. } | Event::UserDeleted(_) | Event::Acquainted(_) => return None,
         })
     }
@@ -152,8 +143,8 @@ impl Framer for JsonFramer {
     fn signal(&self, signal: &Signal, cursor: Revision) -> Frame {
         let told = match signal {
             Signal::Typing(Typing { user, username, conversation, .. }) => {
-                let data = json!({ "user_id": wire::Id(user.0), "username": username });
-                frame("typing", cursor, *conversation, None, data)
+                let of = Of { conversation: *conversation, update: None, cursor };
+                of.frame(EventName::Typing, events::Typing::new(*user, username))
             }
             Signal::Presence { user, online } => presence(*user, *online, cursor),
         };
@@ -167,18 +158,18 @@ impl Framer for JsonFramer {
 
 /// The first frame.
 pub fn hello(user: UserId, heartbeat: Duration, cursor: Revision) -> Frame {
-    let data = json!({ "user_id": wire::Id(user.0), "heartbeat_seconds": heartbeat.as_secs() });
-    frame("hello", cursor, None, None, data)
+    Of::none(cursor).frame(EventName::Hello, events::Hello::new(user, heartbeat))
 }
 
 /// Somebody came, is there, or went.
 pub fn presence(user: UserId, online: bool, cursor: Revision) -> Frame {
-    frame("presence", cursor, None, None, json!({ "user_id": wire::Id(user.0), "online": online }))
+    Of::none(cursor).frame(EventName::Presence, events::Presence::new(user, online))
 }
 
 /// What has to be loaded again.
 pub fn resync(resync: &Resync, cursor: Revision) -> Frame {
-    frame("resync", cursor, resync.conversation, None, json!({ "reason": resync.reason.as_str() }))
+    let of = Of { conversation: resync.conversation, update: None, cursor };
+    of.frame(EventName::Resync, events::Resync::from(resync))
 }
 
 /// A change that was missed by somebody who knows the conversation up to the number `known`.
@@ -189,15 +180,14 @@ pub fn missed(
     entry: ChangeEntry,
     cursor: Revision,
 ) -> Frame {
-    let (conversation, update) = (Some(conversation), Some(entry.update()));
+    let of = Of { conversation: Some(conversation), update: Some(entry.update()), cursor };
     match entry {
         ChangeEntry::Message(message) => {
-            let name = if message.seq > known { "message.created" } else { "message.updated" };
-            frame(name, cursor, conversation, update, wire::Message::at(public, *message))
+            let name = if message.seq > known { EventName::MessageCreated } else { EventName::MessageUpdated };
+            of.frame(name, wire::Message::at(public, *message))
         }
         ChangeEntry::Deleted(tombstone) => {
-            let data = json!({ "id": wire::Id(tombstone.id.0) });
-            frame("message.deleted", cursor, conversation, update, data)
+            of.frame(EventName::MessageDeleted, events::MessageDeleted::from(&tombstone))
         }
     }
 }

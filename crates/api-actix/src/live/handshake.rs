@@ -1,23 +1,23 @@
 //! What both kinds of connection check before they begin, in the order of the contract.
 
 use super::cursor;
-use crate::clock::SystemClock;
 use crate::http::error::ApiError;
 use crate::http::extract::{Query, authenticate_token, bearer};
 use crate::http::middleware::chain;
 use crate::http::origin::Origins;
-use crate::http::public_url::PublicUrl;
 use crate::telemetry::METRICS;
+use crate::use_cases::UseCases;
 use actix_web::http::header::{self, HeaderMap};
 use actix_web::{HttpRequest, web};
 use domain::live::Since;
-use domain::{Caller, Clock as _, Error, Unauthenticated, Unavailable};
+use domain::{Caller, Error, Unauthenticated, Unavailable};
 use infra_live::{Link, Refused, Shard, Transport};
 use serde::Deserialize;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 use tracing::{error, warn};
 use utoipa::IntoParams;
+use wire::PublicUrl;
 
 /// The subprotocol that we speak.
 pub const SUBPROTOCOL: &str = "parlance.v1";
@@ -52,7 +52,9 @@ pub async fn receive(request: &HttpRequest, origins: &Origins) -> Result<Visitor
         _ => Err(refused),
     });
     let (caller, expires_at) = authenticate_token(request, token).await?;
-    let left = expires_at.as_micros().saturating_sub(SystemClock.now().as_micros()).max(0).unsigned_abs();
+    let app = request.app_data::<web::Data<UseCases>>();
+    let now = app.ok_or_else(|| Error::internal("the application was not composed"))?.clock.now();
+    let left = expires_at.as_micros().saturating_sub(now.as_micros()).max(0).unsigned_abs();
     let expires = Instant::now() + Duration::from_micros(left);
     let Query(SinceQuery { since }) = Query::of(request)?;
     let last = request.headers().get("last-event-id").map(|id| String::from_utf8_lossy(id.as_bytes()));

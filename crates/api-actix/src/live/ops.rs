@@ -3,14 +3,12 @@
 use super::frames;
 use super::members::{Sent, members};
 use super::reference::{NoReference, Reference};
-use crate::app::UseCases;
 use crate::http::error::ApiError;
 use crate::http::extract::{Acting, check_texts, check_texts_of, parse_object, required};
 use crate::http::middleware::chain;
-use crate::http::public_url::PublicUrl;
 use crate::http::sending::{Order, SendBody, recipient};
-use crate::http::wire;
 use crate::limits::{Costs, FRAME, Key, Limits, Refusal};
+use crate::use_cases::UseCases;
 use actix_web::http::header::HeaderMap;
 use actix_web::web;
 use domain::acting::Target;
@@ -22,6 +20,7 @@ use serde_json::{Map, Value};
 use std::rc::Rc;
 use std::time::Instant;
 use tracing::{error, warn};
+use wire::PublicUrl;
 
 /// Who asks, and what answers.
 pub struct Operator {

@@ -1,13 +1,12 @@
 //! What the tests of live connections begin with.
 
 use super::frames::JsonFramer;
-use crate::app::{Adapters, UseCases};
-use crate::clock::{SystemClock, UuidV7};
-use crate::passwords::BcryptPool;
+use crate::use_cases::{Adapters, UseCases};
 use domain::events::NoListeners;
 use domain::sessions::{Session, SessionRepository};
 use domain::users::{NewUser, UserRepository, Username};
 use domain::{Caller, Clock as _, IdGenerator as _, SessionId, UserId};
+use infra_auth::BcryptPool;
 use infra_diesel::{Store, StoreOptions};
 use infra_files::Blobs;
 use infra_live::{Hub, HubOptions, Link, Shard, Transport};
@@ -15,6 +14,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
+use test_support::{SystemClock, UuidV7};
 
 /// The use cases over a new database, of which no hub is told, and somebody who is signed in: not looked up yet.
 pub struct World {

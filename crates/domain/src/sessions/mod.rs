@@ -68,6 +68,33 @@ pub struct LiveSession {
     pub last_seen_at: Timestamp,
 }
 
+/// What a token whose signature and expiry hold stands for. Whether the session lives is another question.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct VerifiedToken {
+    /// Whose it is.
+    pub user: UserId,
+    /// The login that it was given for.
+    pub session: SessionId,
+    /// From when on it is refused.
+    pub expires_at: Timestamp,
+}
+
+/// Signs the bearer tokens of sessions, and verifies them.
+#[cfg_attr(feature = "mocks", mockall::automock)]
+pub trait TokenService: Send + Sync {
+    /// A token for a session that has just begun. It MUST be good for [`Session::LIFETIME_SECONDS`] from then.
+    ///
+    /// # Errors
+    /// [`Error::Internal`](crate::Error::Internal) where signing fails.
+    fn issue(&self, session: &Session, username: &Username) -> Result<String>;
+
+    /// What the token stands for.
+    ///
+    /// # Errors
+    /// MUST answer [`Unauthenticated::InvalidToken`] for whatever is not a token of this service that is still good.
+    fn verify(&self, token: &str) -> std::result::Result<VerifiedToken, Unauthenticated>;
+}
+
 /// Where sessions are kept.
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]

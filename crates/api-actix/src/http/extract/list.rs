@@ -2,7 +2,7 @@
 
 use super::PathId;
 use super::query::number;
-use crate::http::wire;
+
 use domain::{Invalid, Limit};
 use serde::Deserialize;
 

@@ -16,11 +16,11 @@ pub use texts::{check_texts, check_texts_of};
 
 use super::door::Door;
 use super::error::ApiError;
-use crate::app::UseCases;
-use crate::tokens::Tokens;
+use crate::use_cases::UseCases;
 use actix_web::dev::Payload;
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use actix_web::{FromRequest, HttpRequest, web};
+use domain::sessions::TokenService;
 use domain::{
     Caller, ConversationId, FileId, GroupId, Invalid, MessageId, SessionId, Timestamp, Unauthenticated, UserId,
 };
@@ -99,7 +99,7 @@ pub(crate) async fn authenticate_token(
     token: Result<&str, Unauthenticated>,
 ) -> Result<(Caller, Timestamp), ApiError> {
     let composed = || domain::Error::internal("the application was not composed");
-    let tokens = request.app_data::<web::Data<Tokens>>().ok_or_else(composed)?;
+    let tokens = request.app_data::<web::Data<dyn TokenService>>().ok_or_else(composed)?;
     let app = request.app_data::<web::Data<UseCases>>().ok_or_else(composed)?;
     let door = Door::of(request)?;
     let claims = match token.and_then(|token| tokens.verify(token)) {

@@ -1,7 +1,7 @@
 //! Forms, whole and broken.
 
 use super::*;
-use crate::clock::{SystemClock, UuidV7};
+use test_support::{SystemClock, UuidV7};
 use actix_web::test::TestRequest;
 use actix_web::{FromRequest, ResponseError};
 use domain::events::NoListeners;

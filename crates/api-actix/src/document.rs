@@ -1,0 +1,62 @@
+//! The OpenAPI document: made of the handlers' own annotations and of the rules that hold for all of them.
+
+use crate::http::error::Body;
+use crate::http::gochat;
+use crate::http::openapi::rules;
+use crate::routes;
+use utoipa::openapi::{OpenApi as Document, Server};
+use utoipa::{Modify as _, OpenApi};
+use wire::PublicUrl;
+use wire::events::{self, EventFrame};
+
+/// What stands around the paths.
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "parlance",
+        description = "A chat server: two HTTP APIs over one domain. What is sent through one is read through the other.\n\n\
+            HEAD is answered wherever GET is. Unknown fields are ignored, and a field that is `null` is absent. \
+            Every answer carries an `x-request-id`, the client's own if it sent one.",
+    ),
+    components(schemas(
+        Body, wire::Account, wire::AuditEntry, wire::Conversation, wire::Group, wire::Member, wire::Message, wire::Receipt, wire::Session, wire::User,
+        gochat::Line,
+        EventFrame, events::Hello, events::MessageDeleted, events::MessageSeen, events::ConversationRead, events::GroupChanged,
+        events::Typing, events::Presence, events::Resync,
+    )),
+    security(("bearer" = [])),
+    tags(
+        (name = "accounts", description = "Users, and oneself"),
+        (name = "sessions", description = "Logging in and out"),
+        (name = "groups", description = "Groups: private (members only) or public (anyone reads and joins)"),
+        (name = "members", description = "Who is in a group"),
+        (name = "messages", description = "Messages, addressed by id"),
+        (name = "receipts", description = "What was seen"),
+        (name = "conversations", description = "One's list of conversations, and what changed in each"),
+        (name = "files", description = "Uploads and downloads"),
+        (name = "gochat", description = "The same, addressed by name"),
+        (name = "admin", description = "Running the server: accounts, groups, and the record of what was done. No messages"),
+        (name = "live", description = "Events as they happen"),
+        (name = "operations", description = "For whoever runs the server, and for browsers"),
+    ),
+)]
+struct Frame;
+
+/// The whole document, of a server that clients reach at this address.
+pub fn document(public: &PublicUrl) -> Document {
+    let mut document = Frame::openapi();
+    document.merge(routes::documented());
+    rules::Conventions.modify(&mut document);
+    if !public.path().is_empty() {
+        document.servers = Some(vec![Server::new(public.path())]);
+    }
+    document
+}
+
+/// The document as it is served and printed.
+///
+/// # Errors
+/// Never, as far as we know: all of it serializes.
+pub fn text(public: &PublicUrl) -> serde_json::Result<String> {
+    document(public).to_pretty_json()
+}

@@ -1,0 +1,119 @@
+//! Whether requests can be served.
+
+use crate::operations::Operations;
+use domain::{Result, Unavailable};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+use tokio::sync::{Mutex, Notify};
+
+/// How long an answer of the database holds. Who asks whether the server is ready meets no rate limit: however many ask, the
+/// database is asked forty times a second at the most, and once at a time.
+const HOLDS: Duration = Duration::from_millis(25);
+
+/// What `GET /ready` tells.
+pub struct Readiness {
+    operations: Arc<dyn Operations>,
+    known: Recent,
+    draining: AtomicBool,
+    under_way: AtomicUsize,
+    idle: Notify,
+}
+
+/// A request under way, until it is dropped.
+pub struct UnderWay<'a>(&'a Readiness);
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        if self.0.under_way.fetch_sub(1, Ordering::SeqCst) == 1 && self.0.draining.load(Ordering::SeqCst) {
+            self.0.idle.notify_one();
+        }
+    }
+}
+
+impl Readiness {
+    /// Ready as long as what is behind the use cases is.
+    pub fn new(operations: Arc<dyn Operations>) -> Self {
+        Self {
+            operations,
+            known: Recent::holding_for(HOLDS),
+            draining: AtomicBool::new(false),
+            under_way: AtomicUsize::new(0),
+            idle: Notify::new(),
+        }
+    }
+
+    /// A request begins.
+    pub fn begins(&self) -> UnderWay<'_> {
+        self.under_way.fetch_add(1, Ordering::SeqCst);
+        UnderWay(self)
+    }
+
+    /// Never ready again: the server is stopping. Who asks is told, until no request is under way.
+    pub async fn drain(&self) {
+        self.draining.store(true, Ordering::SeqCst);
+        while self.under_way.load(Ordering::SeqCst) > 0 {
+            self.idle.notified().await;
+        }
+    }
+
+    /// # Errors
+    /// [`Unavailable::Stopping`], [`Unavailable::StorageOutOfReach`].
+    pub async fn check(&self) -> Result<()> {
+        if self.draining.load(Ordering::SeqCst) {
+            return Unavailable::Stopping.err();
+        }
+        if self.known.or_ask(self.operations.is_ready()).await { Ok(()) } else { Unavailable::StorageOutOfReach.err() }
+    }
+}
+
+/// An answer that is asked for again once it is too old.
+struct Recent {
+    known: Mutex<Option<(Instant, bool)>>,
+    holds: Duration,
+}
+
+impl Recent {
+    fn holding_for(holds: Duration) -> Self {
+        Self { known: Mutex::new(None), holds }
+    }
+
+    /// Whoever comes while the question is asked waits for its answer. Where who asks it goes away, the next one does.
+    async fn or_ask(&self, question: impl Future<Output = bool>) -> bool {
+        let mut known = self.known.lock().await;
+        if let Some((since, answer)) = *known
+            && since.elapsed() < self.holds
+        {
+            return answer;
+        }
+        let answer = question.await;
+        *known = Some((Instant::now(), answer));
+        answer
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::future::join_all;
+
+    async fn questions(holds: Duration) -> usize {
+        let (recent, asked) = (Recent::holding_for(holds), AtomicUsize::new(0));
+        let question = || async {
+            asked.fetch_add(1, Ordering::Relaxed);
+            tokio::task::yield_now().await;
+            true
+        };
+        // One that goes away in the middle of its question keeps nobody from the next.
+        let gone = recent.or_ask(question());
+        assert!(futures_util::FutureExt::now_or_never(gone).is_none());
+        assert!(join_all((0..1000).map(|_| recent.or_ask(question()))).await.into_iter().all(|ready| ready));
+        asked.into_inner() - 1
+    }
+
+    #[actix_web::test]
+    async fn a_thousand_who_ask_at_once_are_one_question_while_the_answer_holds() {
+        assert_eq!(questions(Duration::MAX).await, 1);
+        assert_eq!(questions(Duration::ZERO).await, 1000);
+    }
+}

@@ -1,0 +1,205 @@
+//! What answers at the port: the routes, over the use cases.
+
+use crate::connection::{Connection, Places, Rules, linger};
+use crate::http::docs::Docs;
+use crate::http::export::Turns;
+use crate::http::origin::Origins;
+use crate::http::pace::Pace;
+use crate::http::{bodies, cors, middleware, openapi};
+use crate::limits::{Limits, Rates};
+use crate::listener;
+use crate::operations::Operations;
+use crate::proxies::Proxies;
+use crate::readiness::Readiness;
+use crate::use_cases::UseCases;
+use crate::{document, routes};
+use actix_http::HttpService;
+use actix_http::error::DispatchError;
+use actix_service::{
+    IntoServiceFactory as _, Service as _, ServiceFactoryExt as _, apply_fn_factory, fn_service, map_config,
+};
+use actix_web::dev::{AppConfig, Server};
+use actix_web::middleware::from_fn;
+use actix_web::rt::net::TcpStream;
+use actix_web::{App, web};
+use domain::sessions::TokenService;
+use infra_live::{Hub, Shard};
+use std::future::ready;
+use std::io;
+use std::net::SocketAddr;
+use std::num::NonZero;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+use wire::PublicUrl;
+
+/// The name of the one service among those of a server.
+const NAME: &str = "http";
+
+/// How long clients may take, and the server for its end.
+#[derive(Debug, Clone, Copy)]
+pub struct Deadlines {
+    /// For the head of a request.
+    pub head: Duration,
+    /// For a body of JSON, or between the bytes of an upload.
+    pub body: Duration,
+    /// Between two requests.
+    pub idle: Duration,
+    /// For hearing an answer that refuses a body; the server throws the rest of the body away meanwhile.
+    pub linger: Duration,
+    /// For the requests under way once the server stops taking connections, in whole seconds.
+    pub drain: Duration,
+}
+
+impl Default for Deadlines {
+    fn default() -> Self {
+        Self {
+            head: Duration::from_secs(10),
+            body: Duration::from_secs(30),
+            idle: Duration::from_secs(75),
+            linger: Duration::from_secs(3),
+            drain: Duration::from_secs(3),
+        }
+    }
+}
+
+/// What an operator says of the edge.
+#[derive(Clone)]
+pub struct Settings {
+    /// `HOST:PORT`.
+    pub listen: String,
+    /// How often a client may do what.
+    pub rates: Rates,
+    /// Connections at once.
+    pub max_connections: usize,
+    /// The same, of one network.
+    pub max_connections_per_address: usize,
+    /// The least bytes a second of an upload.
+    pub min_upload_speed: u64,
+    /// The largest upload, in bytes.
+    pub max_file_bytes: u64,
+    /// Whose `X-Forwarded-For` is believed.
+    pub proxies: Proxies,
+    /// Where clients reach the server.
+    pub public_url: PublicUrl,
+    /// Web pages of these may use the server, beside its own.
+    pub origins: Origins,
+    /// How long clients may take.
+    pub deadlines: Deadlines,
+}
+
+/// Whom the server asks.
+pub struct Services {
+    /// For everything that clients want.
+    pub use_cases: UseCases,
+    /// For tokens.
+    pub tokens: Arc<dyn TokenService>,
+    /// For what operators want.
+    pub operations: Arc<dyn Operations>,
+    /// For live events.
+    pub hub: Arc<Hub>,
+    /// For whether it stops.
+    pub readiness: web::Data<Readiness>,
+}
+
+/// Binds the port, and makes the server that answers there once it is polled.
+///
+/// # Errors
+/// Where the system refuses the port.
+pub fn bind(settings: Settings, services: Services) -> io::Result<(Server, SocketAddr)> {
+    let Services { use_cases, tokens, operations, hub, readiness } = services;
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let document = web::Data::new(openapi::Served::new(document::text(&settings.public_url)?));
+    let docs = web::Data::new(Docs::new());
+    let turns = web::Data::new(Turns::default());
+    let origins = web::Data::new(settings.origins.with_own(settings.public_url.origin().cloned()));
+    let public = web::Data::new(settings.public_url);
+    let places = Arc::new(Places::new(settings.max_connections_per_address, settings.proxies.clone()));
+    let edge = (web::Data::new(Limits::new(&settings.rates)), web::Data::new(settings.proxies), origins, public);
+    let Deadlines { head, body, idle, linger: patience, drain } = settings.deadlines;
+    let pace = Pace { patience: body, least_a_second: settings.min_upload_speed };
+    let (app, tokens, operations) = (web::Data::new(use_cases), web::Data::from(tokens), web::Data::from(operations));
+    let shared = (app, tokens, edge, readiness, document, docs, operations, turns);
+
+    let listener = listener::bind(&settings.listen)?;
+    let address = listener.local_addr()?;
+    let max_file_bytes = settings.max_file_bytes;
+    let builder = Server::build();
+    let draining = builder.graceful_shutdown_signal();
+    let service = move || {
+        let (app, tokens, (limits, proxies, origins, public), readiness, document, docs, operations, turns) =
+            shared.clone();
+        // One a worker, on the worker's thread.
+        let shard = Shard::new(Arc::clone(&hub));
+        actix_web::rt::spawn(Rc::clone(&shard).run());
+        let app = App::new()
+            .app_data(shard)
+            .app_data(limits)
+            .app_data(proxies)
+            .app_data(pace)
+            .app_data(origins)
+            .app_data(public)
+            .app_data(app)
+            .app_data(tokens)
+            .app_data(readiness)
+            .app_data(document)
+            .app_data(docs)
+            .app_data(operations)
+            .app_data(turns)
+            .wrap(from_fn(cors::preflight))
+            .wrap(from_fn(middleware::around))
+            .wrap(from_fn(bodies::settle))
+            .configure(routes::routes);
+        let app = map_config(app.into_factory(), |()| AppConfig::default());
+        let app = app.map_err(|fault: actix_web::Error| fault.error_response());
+
+        let rules = Rc::new(Rules::new(head, patience, max_file_bytes));
+        let (places, draining) = (Arc::clone(&places), draining.clone());
+        let http = HttpService::build()
+            .graceful_shutdown_signal(move || {
+                let draining = draining.clone();
+                async move { draining.notified().await }
+            })
+            .keep_alive(idle)
+            .client_request_timeout(head)
+            .client_disconnect_timeout(patience)
+            .local_addr(address)
+            .on_connect_ext(|connection: &Connection, data| {
+                data.insert(Rc::clone(connection.gate()));
+            })
+            .h1(app);
+        let http = apply_fn_factory(http, move |accepted: (Connection, Option<SocketAddr>), http| {
+            let left = accepted.0.left();
+            let answered = http.call(accepted);
+            async move {
+                let outcome = answered.await;
+                linger(left, patience).await;
+                outcome
+            }
+        });
+        fn_service(move |stream: TcpStream| ready(admit(stream, &places, &rules))).and_then(http)
+    };
+    let server = builder
+        .workers(cores)
+        .max_concurrent_connections((settings.max_connections / cores).max(1))
+        .shutdown_timeout(drain.as_secs())
+        .disable_signals()
+        .listen(NAME, listener, service)?
+        .run();
+    Ok((server, address))
+}
+
+/// Takes a new connection, or refuses it where its network has too many.
+fn admit(
+    stream: TcpStream,
+    places: &Arc<Places>,
+    rules: &Rc<Rules>,
+) -> Result<(Connection, Option<SocketAddr>), DispatchError> {
+    let peer = stream.peer_addr().ok();
+    let Some(place) = places.take(peer.map(|peer| peer.ip())) else {
+        listener::refuse(&stream);
+        return Err(DispatchError::Io(io::ErrorKind::ConnectionRefused.into()));
+    };
+    listener::set_up(&stream);
+    Ok((Connection::new(stream, rules, place), peer))
+}

@@ -1,0 +1,299 @@
+//! The composition root: the only place where adapters meet.
+
+pub mod descriptors;
+mod endings;
+mod offline;
+mod operations;
+pub mod upkeep;
+
+pub use offline::Offline;
+
+use crate::backup;
+use crate::clock::{SystemClock, UuidV7};
+use crate::config::{Config, Secret, Uploads};
+use crate::storage::{die, open_blobs, store_options};
+use crate::telemetry::Telemetry;
+use actix_web::dev::{Server, ServerHandle};
+use actix_web::web;
+use anyhow::Context as _;
+use api_actix::Readiness;
+use api_actix::live::frames::JsonFramer;
+use api_actix::server::{self, Services};
+use api_actix::use_cases::{Adapters, UseCases};
+use descriptors::Room;
+use domain::endings::FinishEndings;
+use domain::events::EventPublisher;
+use domain::live::LiveReader as _;
+use domain::retention::EnforceRetention;
+use domain::sessions::ForgetSessions;
+use domain::upkeep::KeepUp;
+use domain::users::ServerPolicy;
+use domain::{Clock, UserId};
+use infra_auth::{BcryptPool, JwtTokens};
+use infra_diesel::Store;
+use infra_files::Blobs;
+use infra_live::{Hub, Relay, Unstarted};
+use operations::Backing;
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::num::NonZero;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+use tracing::{error, info, warn};
+
+/// How long a server that is to stop still takes connections while requests are under way, so that whoever asks whether it is ready
+/// is told that it is not. With [`Deadlines::drain`](api_actix::server::Deadlines::drain), [`CLOSE_DEADLINE`], a second for the other
+/// nodes and one for the log it stays below the ten seconds that are promised.
+const NOTICE: Duration = Duration::from_secs(2);
+/// How long the store may take to write what it has taken.
+const CLOSE_DEADLINE: Duration = Duration::from_secs(2);
+
+/// What tests replace; an operator has no key for it.
+pub struct Overrides {
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// How often the server looks for what is too old, or needed by nobody.
+    pub upkeep_every: Duration,
+}
+
+impl Default for Overrides {
+    fn default() -> Self {
+        Self { clock: Arc::new(SystemClock), upkeep_every: upkeep::EVERY }
+    }
+}
+
+/// The whole server, bound to its port.
+pub struct Application {
+    server: Server,
+    address: SocketAddr,
+    store: Arc<Store>,
+    hub: Arc<Hub>,
+    relay: Option<Arc<Relay>>,
+    readiness: web::Data<Readiness>,
+    upkeep: (KeepUp, Duration),
+    endings: FinishEndings,
+}
+
+impl Application {
+    /// Opens the database (making and migrating it as needed), binds the port, and composes everything. Serves only
+    /// once it runs. Needs an actix system around it.
+    ///
+    /// # Errors
+    /// In words for the operator: what of the configuration cannot be had.
+    pub async fn build(mut config: Config, overrides: Overrides) -> anyhow::Result<Self> {
+        let Overrides { clock, upkeep_every } = overrides;
+        if let Some(room) = descriptors::fit(&mut config) {
+            let Room { files, connections } = room;
+            warn!(
+                files,
+                connections,
+                "fewer connections are taken than PARLANCE_MAX_CONNECTIONS says: raise how many files may be open (ulimit -n, LimitNOFILE)"
+            );
+        }
+        // First: what is counted goes to the recorder that is there when the counters are made.
+        let telemetry = Telemetry::start()?;
+        backup::refuse_half_restored(&config)?;
+        config.make_data_dir()?;
+        let hub = Arc::new(Hub::new(Arc::new(JsonFramer::at(config.http.public_url.clone())), config.live));
+        let (relay, unstarted) = config.nats.clone().map(|nats| Relay::new(Arc::clone(&hub), nats)).unzip();
+        let events: Arc<dyn EventPublisher> = match &relay {
+            Some(relay) => Arc::clone(relay) as _,
+            None => Arc::clone(&hub) as _,
+        };
+        let storage = Storage::open(&config, events).await?;
+        let store = Arc::clone(&storage.store);
+        warn_of_missing_admins(&store, &config.policy).await;
+        go_live(&store, &hub, unstarted).await?;
+        let upkeep = (upkeep_of(&config, &storage, &clock, upkeep_every), upkeep_every);
+        let endings = FinishEndings { endings: store.clone(), clock: clock.clone() };
+        let (server, address, readiness) = serve(config, storage, telemetry, &hub, clock)?;
+        Ok(Self { server, address, store, hub, relay, readiness, upkeep, endings })
+    }
+
+    /// The port that was bound.
+    pub fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    /// Stops the server from elsewhere; `stop(true)` lets it finish the requests under way.
+    pub fn handle(&self) -> ServerHandle {
+        self.server.handle()
+    }
+
+    /// Says where it listens, and serves until SIGTERM or Ctrl-C; then finishes the requests under way. Ends within ten
+    /// seconds of the signal.
+    ///
+    /// # Errors
+    /// Where signals cannot be waited for, or the server fails.
+    pub async fn run_until_stopped(self) -> anyhow::Result<()> {
+        let Self { mut server, address, store, hub, relay, readiness, upkeep: (keeping, every), endings } = self;
+        // Whoever reads the line may send a signal at once.
+        let stop = stop_signal()?;
+        let mut stdout = std::io::stdout();
+        // Nobody reading it is no reason not to serve.
+        let _ = writeln!(stdout, "listening on http://{address}").and_then(|()| stdout.flush());
+        let upkeep = actix_web::rt::spawn(upkeep::keep_up(keeping, every));
+        let endings = actix_web::rt::spawn(endings::keep_finishing(endings));
+        let handle = server.handle();
+        let served = tokio::select! {
+            served = &mut server => served,
+            () = stop => {
+                info!("stopping");
+                hub.stop();
+                let told = tokio::time::timeout(NOTICE, readiness.drain());
+                tokio::select! {
+                    served = &mut server => served,
+                    // Requests that take longer are waited for while nothing new is taken.
+                    _ = told => futures_util::join!(handle.stop(true), server).1,
+                }
+            }
+        };
+        endings.abort();
+        // Whatever step it was at is done or undone; the next start goes on.
+        upkeep.abort();
+        if tokio::time::timeout(CLOSE_DEADLINE, store.close()).await.is_err() {
+            error!("the database did not close in time");
+        }
+        if let Some(relay) = relay {
+            relay.close().await;
+        }
+        served.context("the server failed")
+    }
+}
+
+/// What is kept, opened.
+struct Storage {
+    store: Arc<Store>,
+    blobs: Arc<Blobs>,
+    secret: Secret,
+}
+
+impl Storage {
+    /// Opens the database, then finds the secret and the place for uploads.
+    async fn open(config: &Config, events: Arc<dyn EventPublisher>) -> anyhow::Result<Self> {
+        let options = store_options(config, events, None);
+        let store =
+            Store::open(&config.database_url, options).await.context("the database cannot be opened (DATABASE_URL)")?;
+        // The store's lock keeps a second server from making another secret.
+        let secret = config.jwt_secret.clone().map_or_else(|| Secret::kept_in(&config.data_dir), Ok)?;
+        let blobs = open_blobs(config).await?;
+        let others = config.database_folder().map(Path::to_owned).into_iter().collect();
+        let blobs = Arc::new(blobs.leaving(config.disk_reserve, others));
+        Ok(Self { store: Arc::new(store), blobs, secret })
+    }
+}
+
+/// The disks of this machine that are written to.
+fn disks(config: &Config) -> Vec<(&'static str, PathBuf)> {
+    let database = config.database_folder().map(|folder| ("database", folder.to_owned()));
+    let uploads = match &config.uploads {
+        Uploads::Directory(directory) => Some(("uploads", directory.clone())),
+        Uploads::Bucket(_) => None,
+    };
+    database.into_iter().chain(uploads).collect()
+}
+
+/// The server over what is kept, bound to its port.
+fn serve(
+    config: Config,
+    Storage { store, blobs, secret }: Storage,
+    telemetry: Telemetry,
+    hub: &Arc<Hub>,
+    clock: Arc<dyn Clock>,
+) -> anyhow::Result<(Server, SocketAddr, web::Data<Readiness>)> {
+    let disks = disks(&config);
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let hasher = Arc::new(BcryptPool::start(config.bcrypt_cost, cores)?);
+    let adapters = Adapters::over(&store, blobs.clone(), hasher, clock, Arc::new(UuidV7));
+    let use_cases = UseCases::new(adapters, Arc::new(config.policy), config.http.max_file_bytes);
+    let operations = Arc::new(Backing { telemetry, store, blobs, disks, reserve: config.disk_reserve });
+    let readiness = web::Data::new(Readiness::new(operations.clone()));
+    let services = Services {
+        use_cases,
+        tokens: Arc::new(JwtTokens::new(secret.expose())),
+        operations,
+        hub: Arc::clone(hub),
+        readiness: readiness.clone(),
+    };
+    let listen = config.http.listen.clone();
+    let (server, address) =
+        server::bind(config.http, services).with_context(|| format!("PARLANCE_LISTEN: cannot listen on {listen}"))?;
+    Ok((server, address, readiness))
+}
+
+fn upkeep_of(
+    config: &Config,
+    Storage { store, blobs, .. }: &Storage,
+    clock: &Arc<dyn Clock>,
+    every: Duration,
+) -> KeepUp {
+    let retention = config.retention.map(|retention| EnforceRetention {
+        repository: store.clone(),
+        blobs: blobs.clone(),
+        retention,
+        clock: clock.clone(),
+    });
+    KeepUp {
+        sessions: ForgetSessions { sessions: store.clone(), clock: clock.clone() },
+        repository: store.clone(),
+        files: store.clone(),
+        blobs: blobs.clone(),
+        retention,
+        clock: clock.clone(),
+        every: i64::try_from(every.as_micros()).unwrap_or(i64::MAX),
+        goes_on: AtomicBool::new(false),
+    }
+}
+
+/// Lets events begin where the database is, from other nodes too, and sessions that end elsewhere end here.
+async fn go_live(store: &Arc<Store>, hub: &Arc<Hub>, relay: Option<Unstarted>) -> anyhow::Result<()> {
+    let nobody = UserId(uuid::Uuid::nil());
+    let begin_at = store.roster(nobody).await.context("the database cannot be read")?.at;
+    hub.begin_at(begin_at);
+    if let Some(relay) = relay {
+        let started =
+            relay.start(domain::IdGenerator::next(&UuidV7), store.clone(), store.clone(), begin_at, die).await;
+        started.map_err(|error| anyhow::anyhow!("PARLANCE_NATS_URL: {error}"))?;
+    }
+    if store.is_shared() {
+        actix_web::rt::spawn(infra_live::end_with_their_sessions(Arc::clone(hub), store.clone()));
+    }
+    Ok(())
+}
+
+async fn warn_of_missing_admins(store: &Store, policy: &ServerPolicy) {
+    let keys = policy.admins.keys().map(str::to_owned).collect();
+    match store.missing_users(keys).await {
+        Ok(missing) => {
+            for name in missing {
+                warn!(name, "PARLANCE_ADMINS names somebody who is no user yet: whoever signs up as that is an admin");
+            }
+        }
+        Err(fault) => warn!(%fault, "PARLANCE_ADMINS could not be looked up"),
+    }
+}
+
+/// From now on SIGTERM and Ctrl-C no longer kill; what is returned waits for one of them.
+#[cfg(unix)]
+fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate()).context("no signals to wait for")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("no signals to wait for")?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
+
+/// From now on Ctrl-C no longer kills; what is returned waits for it.
+#[cfg(not(unix))]
+fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
+    let mut interrupt = tokio::signal::windows::ctrl_c().context("no signals to wait for")?;
+    Ok(async move {
+        interrupt.recv().await;
+    })
+}

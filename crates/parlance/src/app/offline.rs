@@ -1,0 +1,49 @@
+//! The use cases without a server around them, for the command line.
+
+use crate::backup;
+use crate::config::Config;
+use crate::storage::{open_blobs, store_options};
+use crate::telemetry::Telemetry;
+use anyhow::Context as _;
+use api_actix::use_cases::{Adapters, UseCases};
+use domain::events::NoListeners;
+use domain::{Clock, IdGenerator};
+use infra_auth::BcryptPool;
+use infra_diesel::Store;
+use std::num::NonZero;
+use std::sync::Arc;
+
+/// The use cases over the configured database and uploads. On SQLite it holds the file as a server does.
+pub struct Offline {
+    store: Arc<Store>,
+    /// What can be done.
+    pub use_cases: UseCases,
+}
+
+impl Offline {
+    /// Opens everything, with a clock and ids of the caller's. Needs an actix system around it.
+    ///
+    /// # Errors
+    /// In words for the operator.
+    pub async fn open(config: &Config, clock: Arc<dyn Clock>, ids: Arc<dyn IdGenerator>) -> anyhow::Result<Self> {
+        // A server may follow in this process: what it counts must have its recorder first.
+        Telemetry::start()?;
+        backup::refuse_half_restored(config)?;
+        config.make_data_dir()?;
+        let options = store_options(config, Arc::new(NoListeners), Some(1));
+        let store =
+            Store::open(&config.database_url, options).await.context("the database cannot be opened (DATABASE_URL)")?;
+        let store = Arc::new(store);
+        let blobs = open_blobs(config).await?;
+        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+        let hasher = Arc::new(BcryptPool::start(config.bcrypt_cost, cores)?);
+        let adapters = Adapters::over(&store, Arc::new(blobs), hasher, clock, ids);
+        let use_cases = UseCases::new(adapters, Arc::new(config.policy.clone()), config.http.max_file_bytes);
+        Ok(Self { store, use_cases })
+    }
+
+    /// Waits until everything is on disk, and lets go of it.
+    pub async fn close(self) {
+        self.store.close().await;
+    }
+}

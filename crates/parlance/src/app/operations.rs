@@ -1,0 +1,45 @@
+//! What operators ask of a running server.
+
+use crate::telemetry::{self, METRICS, Telemetry};
+use api_actix::operations::Operations;
+use async_trait::async_trait;
+use domain::files::Reserve;
+use infra_diesel::Store;
+use infra_files::{Blobs, space_of};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// What is behind the use cases of this process.
+pub struct Backing {
+    /// The recorder.
+    pub telemetry: Telemetry,
+    /// The database.
+    pub store: Arc<Store>,
+    /// The uploads.
+    pub blobs: Arc<Blobs>,
+    /// The disks of this machine that the server writes to, by what it keeps there.
+    pub disks: Vec<(&'static str, PathBuf)>,
+    /// What uploads leave free on each.
+    pub reserve: Reserve,
+}
+
+#[async_trait]
+impl Operations for Backing {
+    async fn is_ready(&self) -> bool {
+        self.store.ready().await && self.blobs.is_there().await
+    }
+
+    /// A database out of reach keeps nobody from reading the rest.
+    async fn metrics(&self) -> String {
+        if let Ok(bytes) = self.store.size().await {
+            METRICS.database_bytes.set(bytes as f64);
+        }
+        let disks = self.disks.clone();
+        let look = move || disks.into_iter().filter_map(|(place, path)| space_of(&path).map(|space| (place, space)));
+        let looked = tokio::task::spawn_blocking(move || look().collect::<Vec<_>>()).await;
+        for (place, space) in looked.unwrap_or_default() {
+            telemetry::disk(place, space, self.reserve);
+        }
+        self.telemetry.render()
+    }
+}

@@ -1,0 +1,194 @@
+//! What a restore that was cut off has left, by what it wrote down while it went on.
+//!
+//! No server starts beside it: it would find no database, and make an empty one. The next restore takes it up: what the one
+//! before put where database, uploads and secret belong is removed, and nothing else.
+
+use super::scratch::Scratch;
+use super::verify::Contents;
+use super::{Name, hex};
+use crate::config::{Config, Secret};
+use crate::private_files::folder_of;
+use crate::storage::open_blobs;
+use anyhow::{Context as _, bail};
+use domain::FileId;
+use domain::files::BlobStore as _;
+use infra_diesel::backup::RESTORING;
+use sha2::{Digest as _, Sha256};
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+/// What was written down, beside the database that is being prepared.
+const JOURNAL: &str = "journal";
+/// The prepared database.
+pub const DATABASE: &str = "parlance.db";
+
+/// A line of the journal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// The database of this hash is being restored.
+    Of(String),
+    /// A blob is about to be stored that was not there.
+    Blob(FileId),
+    /// A secret of this hash is about to be kept.
+    Secret(String),
+    /// The database is about to be put in its place.
+    Placing,
+    /// It is there.
+    Done,
+}
+
+impl Step {
+    fn parse(line: &str) -> Option<Self> {
+        Some(match line.split_once(' ') {
+            Some(("of", hash)) => Self::Of(hash.to_owned()),
+            Some(("blob", id)) => Self::Blob(FileId::parse("id", id).ok()?),
+            Some(("secret", hash)) => Self::Secret(hash.to_owned()),
+            _ if line == "placing" => Self::Placing,
+            _ if line == "done" => Self::Done,
+            _ => return None,
+        })
+    }
+}
+
+impl std::fmt::Display for Step {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Of(hash) => write!(f, "of {hash}"),
+            Self::Blob(id) => write!(f, "blob {id}"),
+            Self::Secret(hash) => write!(f, "secret {hash}"),
+            Self::Placing => f.write_str("placing"),
+            Self::Done => f.write_str("done"),
+        }
+    }
+}
+
+/// The step of a backup that has this database in it.
+pub fn of(contents: &Contents) -> Step {
+    Step::Of(contents.places.get(&Name::Database).map(|place| place.sha256.clone()).unwrap_or_default())
+}
+
+/// The step of a secret.
+pub fn of_secret(secret: &Secret) -> Step {
+    Step::Secret(hex(&Sha256::digest(secret.expose())))
+}
+
+/// Writes a step down before it is taken.
+///
+/// # Errors
+/// Where it cannot be written.
+pub fn note(scratch: &Scratch, step: &Step) -> anyhow::Result<()> {
+    let mut journal = OpenOptions::new().create(true).append(true).open(scratch.at(JOURNAL))?;
+    Ok(writeln!(journal, "{step}")?)
+}
+
+/// Where a restore works, by the configuration.
+pub fn place(config: &Config) -> PathBuf {
+    let database = config.database_url.strip_prefix("sqlite://").map(Path::new);
+    database.map_or(config.data_dir.as_path(), folder_of).join(RESTORING)
+}
+
+/// What was left, held from now on.
+pub struct Leftover {
+    scratch: Scratch,
+    steps: Vec<Step>,
+}
+
+impl Leftover {
+    /// What a restore into this place has left, if any.
+    ///
+    /// # Errors
+    /// Where one is under way.
+    pub fn find(config: &Config) -> anyhow::Result<Option<Self>> {
+        let Some(scratch) = Scratch::left_at(&place(config))? else { return Ok(None) };
+        // Without a journal it was cut off before it had put anything anywhere.
+        let journal = std::fs::read_to_string(scratch.at(JOURNAL)).unwrap_or_default();
+        // A line that was cut off tells of a step that was not taken.
+        let steps = journal.lines().filter_map(Step::parse).collect();
+        Ok(Some(Self { scratch, steps }))
+    }
+
+    /// Whether it had only to tidy up: the database is in its place.
+    pub fn is_done(&self, config: &Config) -> bool {
+        let database = config.database_url.strip_prefix("sqlite://").map(Path::new);
+        let moved = || database.is_some_and(Path::exists) && !self.scratch.at(DATABASE).exists();
+        self.steps.contains(&Step::Done) || (self.steps.contains(&Step::Placing) && moved())
+    }
+
+    /// Whether it was of the same backup.
+    pub fn is_of(&self, contents: &Contents) -> bool {
+        self.steps.contains(&of(contents))
+    }
+
+    /// Leaves it as it is: only a restore may take it up.
+    pub fn leave(self) {
+        // Its directory is not to be removed. The lock goes with the process at the latest.
+        std::mem::forget(self.scratch);
+    }
+
+    /// Takes back what it did.
+    ///
+    /// # Errors
+    /// Where something cannot be removed.
+    pub async fn undo(self, config: &Config) -> anyhow::Result<()> {
+        let blobs: Vec<_> =
+            self.steps.iter().filter_map(|step| if let Step::Blob(id) = step { Some(*id) } else { None }).collect();
+        if !blobs.is_empty() {
+            let store = open_blobs(config).await?;
+            for id in blobs {
+                let removed = store.remove(id).await.and(store.remove_unfinished(id).await);
+                removed.context("what an earlier restore has stored cannot be removed")?;
+            }
+        }
+        if let Some(secret) = Secret::found_in(&config.data_dir)?
+            && self.steps.contains(&of_secret(&secret))
+        {
+            std::fs::remove_file(Secret::path_in(&config.data_dir))?;
+        }
+        // With the scratch, the rest goes.
+        Ok(())
+    }
+}
+
+/// Where half a restore is, if one is. Changes nothing.
+pub fn half_restored(config: &Config) -> Option<String> {
+    let place = place(config);
+    place.exists().then(|| place.display().to_string())
+}
+
+/// Refuses to work beside half a restore. What a restore that was done has left to tidy up goes.
+///
+/// # Errors
+/// In words for the operator.
+pub fn refuse_half_restored(config: &Config) -> anyhow::Result<()> {
+    let place = place(config);
+    if !place.exists() {
+        return Ok(());
+    }
+    let shown = place.display();
+    match Leftover::find(config) {
+        Ok(None) => Ok(()),
+        Ok(Some(left)) if left.is_done(config) => Ok(()),
+        Ok(Some(left)) => {
+            left.leave();
+            bail!(
+                "a restore was cut off here and left {shown}: run `parlance restore` again, or remove it to go on without"
+            )
+        }
+        Err(error) => Err(error).context("a restore is under way"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_are_read_as_they_were_written() {
+        let id = FileId::parse("id", "01890a5d-ac96-774b-bcce-b302099a8057").unwrap();
+        for step in [Step::Of("ab".into()), Step::Blob(id), Step::Secret("cd".into()), Step::Placing, Step::Done] {
+            assert_eq!(Step::parse(&step.to_string()), Some(step));
+        }
+        assert_eq!(Step::parse("blob 01890a5d-ac96-774b"), None);
+    }
+}

@@ -1,0 +1,198 @@
+//! Putting a backup in place.
+
+use super::leftover::{self, Leftover, Step};
+use super::manifest::{Manifest, Name};
+use super::scratch::Scratch;
+use super::verify::{Contents, Place, verify};
+use super::{Progress, hex};
+use crate::config::{Config, Secret};
+use crate::private_files::{folder_of, private_file, sync_folder};
+use crate::storage::open_blobs;
+use anyhow::{Context as _, bail, ensure};
+use async_trait::async_trait;
+use domain::files::{BlobStore, ByteSource};
+use domain::{Error, FileId, UserId};
+use infra_diesel::{Store, backup};
+use infra_files::Blobs;
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use uuid::Uuid;
+
+/// What was restored.
+#[derive(Debug)]
+pub struct Restored {
+    /// What the backup said of itself.
+    pub manifest: Manifest,
+    /// How many blobs.
+    pub blobs: usize,
+    /// Whether the secret came along.
+    pub with_secret: bool,
+}
+
+/// Puts a backup where the configuration says that database, uploads and secret are, and where nothing is yet. The database
+/// comes last, and no server starts before. What an earlier one left that was cut off is taken up.
+///
+/// # Errors
+/// In words for the operator. Nothing of the backup is left then, but for an empty directory; a Postgres that failed in
+/// the middle holds an unfinished copy, which no server takes.
+pub async fn restore(config: &Config, file: &Path, progress: Progress<'_>) -> anyhow::Result<Restored> {
+    let contents = verify(file, |at, of| progress("verifying, bytes", at, of))?;
+    let place = leftover::place(config);
+    let mut goes_on = false;
+    if let Some(left) = Leftover::find(config)? {
+        goes_on = left.is_of(&contents);
+        if !left.is_done(config) {
+            left.undo(config).await?;
+        } else if goes_on {
+            return Ok(Restored::of(contents));
+        }
+    }
+    must_be_empty(config, &contents, goes_on.then(|| place.join(leftover::DATABASE)).as_deref())?;
+    config.make_data_dir()?;
+    let folder = folder_of(&place);
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let scratch = Scratch::make(place.clone())?;
+    leftover::note(&scratch, &leftover::of(&contents))?;
+    // Whoever starts a server after the power was gone has to find it.
+    sync_folder(folder)?;
+    let database = scratch.at(leftover::DATABASE);
+    take_out(file, &contents.places[&Name::Database], &database)?;
+    check(&database, &contents).await?;
+
+    let mut undo = Undo::default();
+    let outcome = put_in_place(config, file, &contents, &scratch, &mut undo, progress).await;
+    if let Err(error) = outcome {
+        undo.run().await;
+        return Err(error);
+    }
+    Ok(Restored::of(contents))
+}
+
+impl Restored {
+    fn of(contents: Contents) -> Self {
+        let blobs = contents.places.keys().filter(|name| matches!(name, Name::Blob(_))).count();
+        Self { with_secret: contents.places.contains_key(&Name::Secret), manifest: contents.manifest, blobs }
+    }
+}
+
+/// Everything a failure has to take back.
+#[derive(Default)]
+struct Undo {
+    blobs: Option<Blobs>,
+    stored: Vec<FileId>,
+    secret: Option<PathBuf>,
+}
+
+impl Undo {
+    async fn run(self) {
+        // The first error is the one to tell; what stays of blobs is an orphan that `doctor` finds.
+        if let Some(blobs) = self.blobs {
+            for id in self.stored {
+                let _ = blobs.remove(id).await;
+            }
+        }
+        if let Some(secret) = self.secret {
+            let _ = std::fs::remove_file(secret);
+        }
+    }
+}
+
+async fn put_in_place(
+    config: &Config,
+    file: &Path,
+    contents: &Contents,
+    scratch: &Scratch,
+    undo: &mut Undo,
+    progress: Progress<'_>,
+) -> anyhow::Result<()> {
+    let blobs = &*undo.blobs.insert(open_blobs(config).await?);
+    let of = contents.places.len() as u64;
+    // One file after the other: nobody has to share memory.
+    let nobody = UserId(Uuid::nil());
+    for (at, (name, place)) in contents.places.iter().enumerate() {
+        progress("files", at as u64, of);
+        let Name::Blob(id) = *name else { continue };
+        if blobs.open(id, None).await?.is_none() {
+            leftover::note(scratch, &Step::Blob(id))?;
+            undo.stored.push(id);
+        }
+        let source = Box::new(Part::open(file, place)?);
+        let stored = blobs.store(id, nobody, source, place.size).await.context("a file cannot be stored")?;
+        ensure!(hex(&stored.sha256.0) == place.sha256, "the backup was changed while it was read");
+    }
+    if let Some(place) = contents.places.get(&Name::Secret)
+        && Secret::found_in(&config.data_dir)?.is_none()
+    {
+        let secret = secret_in(file, place)?;
+        leftover::note(scratch, &leftover::of_secret(&secret))?;
+        secret.keep_in(&config.data_dir)?;
+        undo.secret = Some(Secret::path_in(&config.data_dir));
+    }
+    let tell = |at: infra_diesel::copy::Progress| progress(&format!("{} {}", at.doing, at.table), at.rows, at.of);
+    leftover::note(scratch, &Step::Placing)?;
+    backup::put_in_place(&scratch.at(leftover::DATABASE), &config.database_url, tell)?;
+    leftover::note(scratch, &Step::Done)
+}
+
+/// Whether nothing is in the way, but for what an earlier restore has copied from `begun_from`.
+fn must_be_empty(config: &Config, contents: &Contents, begun_from: Option<&Path>) -> anyhow::Result<()> {
+    backup::must_be_empty(&config.database_url, begun_from).context("a backup is restored into an empty place only")?;
+    if contents.places.contains_key(&Name::Secret) && Secret::found_in(&config.data_dir)?.is_some() {
+        bail!("{} holds a secret already, and so does the backup: move it away first", config.data_dir.display());
+    }
+    Ok(())
+}
+
+/// Makes the saved database fit to be used, and looks whether it is sound and fits the blobs.
+async fn check(database: &Path, contents: &Contents) -> anyhow::Result<()> {
+    backup::prepare(database).context("the saved database cannot be used")?;
+    let url = format!("sqlite://{}", database.display());
+    let faults = Store::check(&url).await?;
+    ensure!(faults.is_empty(), "the saved database is not sound: {}", faults.join("; "));
+    let mut blobs: BTreeMap<Name, &Place> = contents.places.iter().map(|(name, place)| (*name, place)).collect();
+    for file in backup::files(&url)? {
+        let found = blobs.remove(&Name::Blob(file.id));
+        let excused = contents.manifest.missing.contains(&file.id.to_string());
+        ensure!(found.is_some() || excused, "the backup lacks file {}, which its database knows", file.id);
+    }
+    let stray = blobs.into_keys().find(|name| matches!(name, Name::Blob(_)));
+    ensure!(stray.is_none(), "the backup holds a file that its database does not know");
+    Ok(())
+}
+
+/// Writes an entry to a file.
+fn take_out(backup: &Path, place: &Place, to: &Path) -> anyhow::Result<()> {
+    let mut part = Part::open(backup, place)?;
+    let mut file = private_file(to)?;
+    std::io::copy(&mut part.0, &mut file).with_context(|| format!("cannot write {}", to.display()))?;
+    Ok(file.sync_all()?)
+}
+
+fn secret_in(backup: &Path, place: &Place) -> anyhow::Result<Secret> {
+    let mut text = String::new();
+    Part::open(backup, place)?.0.read_to_string(&mut text)?;
+    Secret::parse(&text).map_err(|reason| anyhow::anyhow!("the secret in the backup {reason}"))
+}
+
+/// The bytes of an entry.
+struct Part(std::io::Take<File>);
+
+impl Part {
+    fn open(backup: &Path, place: &Place) -> std::io::Result<Self> {
+        let mut file = File::open(backup)?;
+        file.seek(SeekFrom::Start(place.offset))?;
+        Ok(Self(file.take(place.size)))
+    }
+}
+
+#[async_trait]
+impl ByteSource for Part {
+    async fn next(&mut self) -> domain::Result<Option<Vec<u8>>> {
+        // Blocks for moments; nobody else is waiting in this process.
+        let mut bytes = Vec::with_capacity(1 << 18);
+        Read::by_ref(&mut self.0).take(1 << 18).read_to_end(&mut bytes).map_err(Error::internal)?;
+        Ok(if bytes.is_empty() { None } else { Some(bytes) })
+    }
+}

@@ -1,0 +1,26 @@
+//! `parlance healthcheck`: for containers and whatever else starts programs and looks at their exit code.
+
+use super::say;
+use crate::config::Config;
+use crate::probe;
+use anyhow::bail;
+
+/// Asks the server that runs with this configuration, and on this machine, whether it is ready.
+///
+/// It is `/ready` and not `/health`, which says yes as long as the process lives: who waits for a container to be healthy wants to
+/// use it.
+///
+/// # Errors
+/// Where it is not, or nobody is there, in words for the operator.
+pub fn run(config: &Config) -> anyhow::Result<()> {
+    let listen = &config.http.listen;
+    match probe::ask(listen) {
+        Some(said) if said.status == Some(200) => say("ready"),
+        Some(said) => match said.status {
+            Some(status) => bail!("the server on {listen} is not ready: it answers {status}"),
+            None => bail!("whoever listens on {listen} does not answer"),
+        },
+        None if listen.ends_with(":0") => bail!("PARLANCE_LISTEN is {listen}: nobody knows which port was picked"),
+        None => bail!("nobody listens on {listen}"),
+    }
+}

@@ -1,0 +1,249 @@
+//! `parlance demo`: a server with people in it, for who wants to see something at once.
+//!
+//! What is said stands in `scenes.txt`; a seed decides who chats with whom, when, and who has read what. Everything goes
+//! through the use cases, with a clock that walks through the past days up to now.
+
+mod picture;
+mod script;
+mod time;
+
+pub use time::{DemoClock, DemoIds};
+
+use anyhow::Context as _;
+use api_actix::use_cases::UseCases;
+use async_trait::async_trait;
+use domain::files::{ByteSource, FileName};
+use domain::groups::{Description, GroupName, NewMember, Role, Visibility};
+use domain::messages::{Appended, Caption, Content, DraftBody, Message, Outgoing, Recipient, Text};
+use domain::users::{DisplayName, Email, Password, ProfileEdit, Registration, Username};
+use domain::{Caller, GroupId, SessionId, Timestamp, UserId};
+use rand::rngs::StdRng;
+use rand::seq::{IndexedRandom as _, IteratorRandom as _, SliceRandom as _};
+use rand::{Rng as _, SeedableRng as _};
+use script::{Line, Scene, Script, Start, Where, Who};
+use std::sync::Arc;
+
+/// Everybody's password. It guards nothing: whoever reads this may log in.
+pub const PASSWORD: &str = "let me in please";
+/// Whose accounts are shown around, the one with the most to read first.
+pub const GUIDES: [&str; 3] = ["maya", "tom", "ines"];
+
+const MINUTE: i64 = 60_000_000;
+const DAY: i64 = 24 * 60 * MINUTE;
+/// How long ago the first of them signed up, in days: before anything is said.
+const BEGAN: i64 = 13;
+
+/// What was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Filled {
+    /// Accounts.
+    pub people: usize,
+    /// Groups.
+    pub groups: usize,
+    /// Messages, those taken back included.
+    pub messages: usize,
+}
+
+/// Fills an empty server with what the seed makes of the script, from [`BEGAN`] days before `now` on. `app` must have
+/// `clock` for its clock.
+///
+/// # Errors
+/// Whatever a use case refuses; something is there already then.
+pub async fn fill(app: &UseCases, clock: &DemoClock, now: Timestamp, seed: u64) -> anyhow::Result<Filled> {
+    let script = Script::built_in()?;
+    let mut stage = Stage {
+        app,
+        clock,
+        now: now.as_micros(),
+        random: StdRng::seed_from_u64(seed),
+        people: Vec::new(),
+        groups: Vec::new(),
+        messages: 0,
+    };
+    stage.invite(&script).await?;
+    for (begins, scene) in stage.programme(&script) {
+        stage.play(&script, begins, &scene).await?;
+    }
+    Ok(Filled { people: stage.people.len(), groups: stage.groups.len(), messages: stage.messages })
+}
+
+/// Where it all happens.
+struct Stage<'a> {
+    app: &'a UseCases,
+    clock: &'a DemoClock,
+    now: i64,
+    random: StdRng,
+    people: Vec<UserId>,
+    groups: Vec<GroupId>,
+    messages: usize,
+}
+
+impl Stage<'_> {
+    fn caller(&self, who: Who) -> Caller {
+        // No use case called here asks for the session: nobody has logged in.
+        Caller { user: self.people[who], session: SessionId(uuid::Uuid::nil()), admin: false }
+    }
+
+    /// Signs everybody up and makes the groups.
+    async fn invite(&mut self, script: &Script) -> anyhow::Result<()> {
+        self.clock.move_to(self.now - BEGAN * DAY);
+        for (name, called) in &script.people {
+            self.clock.pass(self.random.random_range(MINUTE..20 * MINUTE));
+            let wish = Registration {
+                username: Username::parse("username", name)?,
+                email: Some(Email::parse(&format!("{name}@example.org"))?),
+                password: Some(Password::parse("password", PASSWORD)?),
+            };
+            self.people.push(self.app.register_user.execute(wish).await?.id);
+            let edit = ProfileEdit { display_name: Some(DisplayName::parse(called)?), ..ProfileEdit::default() };
+            self.app.change_profile.execute(&self.caller(self.people.len() - 1), edit).await?;
+        }
+        for plan in &script.groups {
+            self.clock.pass(self.random.random_range(MINUTE..20 * MINUTE));
+            let (owner, others) = plan.members.split_first().context("a group without members")?;
+            let owner = self.caller(*owner);
+            let visibility = if plan.public { Visibility::Public } else { Visibility::Private };
+            let (name, about) = (GroupName::parse("name", &plan.name)?, Description::parse(&plan.description)?);
+            let id = self.app.create_group.execute(&owner, name, visibility, about).await?.group.id;
+            self.groups.push(id);
+            for (place, who) in others.iter().enumerate() {
+                let role = if place == 0 { Role::Admin } else { Role::Member };
+                self.app.add_member.execute(&owner, NewMember::new(id, self.people[*who], role)?).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// All scenes with the moments they begin at, in their order: the written ones, and the chats with people cast for them.
+    fn programme(&mut self, script: &Script) -> Vec<(i64, Scene)> {
+        let mut programme: Vec<_> =
+            script.scenes.iter().map(|scene| (self.begin(scene.start), scene.clone())).collect();
+        let mut chats: Vec<_> = script.chats.iter().collect();
+        chats.shuffle(&mut self.random);
+        for chat in chats {
+            let pair = (0..script.people.len()).choose_multiple(&mut self.random, 2);
+            let &[one, other] = &pair[..] else { continue };
+            // Whom the newcomer logs in as has somebody to talk to.
+            let (one, other) = if self.random.random_bool(0.3) && other != 0 { (other, 0) } else { (one, other) };
+            let start = Start::Days(self.random.random_range(1..12), self.random.random_range(7 * 60..22 * 60));
+            let words: Vec<_> = script.lists.iter().collect();
+            let lines = self.cast(chat, [one, other], &words);
+            programme.push((self.begin(start), Scene { start, place: Where::Direct(one, other), lines }));
+        }
+        programme.sort_by_key(|(begins, _)| *begins);
+        programme
+    }
+
+    /// A chat with its speakers, and with words in the places left open; the same word in all places of one name.
+    fn cast(&mut self, chat: &[Line], pair: [Who; 2], lists: &[(&String, &Vec<String>)]) -> Vec<Line> {
+        let mut lists = lists.to_vec();
+        // A map has no order, and the seed must find the same one every time.
+        lists.sort_unstable();
+        let chosen: Vec<_> = lists
+            .iter()
+            .filter_map(|(name, words)| Some((format!("{{{name}}}"), words.choose(&mut self.random)?)))
+            .collect();
+        let fill = |text: &str| chosen.iter().fold(text.to_owned(), |text, (slot, word)| text.replace(slot, word));
+        chat.iter().map(|line| Line { who: pair[line.who], text: capital(&fill(&line.text)), ..line.clone() }).collect()
+    }
+
+    /// The moment a scene begins.
+    fn begin(&self, start: Start) -> i64 {
+        match start {
+            Start::Days(days, minute) => self.now.div_euclid(DAY) * DAY - days * DAY + minute * MINUTE,
+            Start::Minutes(minutes) => self.now - minutes * MINUTE,
+        }
+    }
+
+    /// Lets a scene happen.
+    async fn play(&mut self, script: &Script, begins: i64, scene: &Scene) -> anyhow::Result<()> {
+        self.clock.move_to(begins);
+        let mut said: Vec<Message> = Vec::new();
+        for line in &scene.lines {
+            let pause = MINUTE / 6 + self.random.random_range(0..MINUTE) + line.text.len() as i64 * MINUTE / 200;
+            self.clock.pass(pause);
+            let message = self.say(line, scene.place, &said).await?;
+            if let Some(better) = &line.becomes {
+                self.clock.pass(MINUTE / 3);
+                self.app.edit_message.execute(&self.caller(line.who), message.id, Content::parse(better)?).await?;
+            }
+            said.push(message);
+        }
+        for (line, message) in scene.lines.iter().zip(&said).filter(|(line, _)| line.taken_back) {
+            self.app.delete_message.execute(&self.caller(line.who), message.id).await?;
+        }
+        self.messages += said.len();
+        if let Some(last) = said.last() {
+            self.read(script, scene, last).await?;
+        }
+        Ok(())
+    }
+
+    async fn say(&self, line: &Line, place: Where, said: &[Message]) -> anyhow::Result<Message> {
+        let (caller, recipient) = (self.caller(line.who), self.recipient(place, line.who));
+        let sent = if let Some(name) = &line.picture {
+            let source = Box::new(Bytes(Some(picture::png(name))));
+            let begun = self.app.stage_upload.begin(&caller, None).await?;
+            let staged = self.app.stage_upload.execute(&caller, begun, FileName::clean(name), source).await?;
+            self.app.store_upload.send(&caller, staged, recipient, Caption::parse(&line.text)?, None).await?
+        } else {
+            let body = DraftBody::Text(Text::parse(&line.text)?);
+            let reply_to = line.answers.and_then(|answered| said.get(answered)).map(|message| message.id);
+            self.app.send_message.execute(&caller, Outgoing { recipient, body, reply_to, key: None }).await?
+        };
+        Ok(match sent {
+            Appended::Stored(message) | Appended::Replayed(message) => message,
+        })
+    }
+
+    fn recipient(&self, place: Where, speaker: Who) -> Recipient {
+        match place {
+            Where::Everybody => Recipient::Everybody,
+            Where::Group(group) => Recipient::Group(self.groups[group]),
+            Where::Direct(one, other) => Recipient::User(self.people[if speaker == one { other } else { one }]),
+        }
+    }
+
+    /// Who spoke has read it all; what is a day old, most have; what is fresh waits for the others.
+    async fn read(&mut self, script: &Script, scene: &Scene, last: &Message) -> anyhow::Result<()> {
+        let there: Vec<Who> = match scene.place {
+            Where::Everybody => (0..self.people.len()).collect(),
+            Where::Group(group) => script.groups[group].members.clone(),
+            Where::Direct(one, other) => vec![one, other],
+        };
+        let fresh = matches!(scene.start, Start::Minutes(_));
+        self.clock.pass(MINUTE / 2);
+        for who in there {
+            let spoke = scene.lines.iter().any(|line| line.who == who);
+            let guide = GUIDES.contains(&script.people[who].0.as_str());
+            let reads = self.random.random_bool(0.75);
+            if spoke || !fresh && (guide || reads) {
+                self.app.mark_read.execute(&self.caller(who), last.conversation, last.id).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// With a capital at its beginning: a word from a list may have come first.
+fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
+/// Bytes that are all there.
+struct Bytes(Option<Vec<u8>>);
+
+#[async_trait]
+impl ByteSource for Bytes {
+    async fn next(&mut self) -> domain::Result<Option<Vec<u8>>> {
+        Ok(self.0.take())
+    }
+}
+
+/// The clock that walks through the days, ids that go with it, all by one seed.
+pub fn clock_and_ids(now: Timestamp, seed: u64) -> (Arc<DemoClock>, Arc<DemoIds>) {
+    let clock = Arc::new(DemoClock::up_to(now));
+    let ids = Arc::new(DemoIds::new(Arc::clone(&clock), seed));
+    (clock, ids)
+}

@@ -1,0 +1,45 @@
+//! How the database and the uploads are opened, by the server and by commands beside it.
+
+use crate::config::{Config, Uploads};
+use crate::logging;
+use anyhow::Context as _;
+use domain::events::EventPublisher;
+use domain::users::ServerPolicy;
+use infra_diesel::StoreOptions;
+use infra_files::Blobs;
+use std::sync::Arc;
+use std::time::Duration;
+use tracing::error;
+
+/// How long a bucket may be out of reach when the server starts.
+const BUCKET_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How the database is opened; a failed commit ends the process. `pool_size` as in [`StoreOptions`].
+pub fn store_options(config: &Config, events: Arc<dyn EventPublisher>, pool_size: Option<u32>) -> StoreOptions {
+    StoreOptions {
+        policy: Arc::new(ServerPolicy { reserve: config.disk_reserve, ..config.policy.clone() }),
+        events,
+        fatal: Arc::new(die),
+        pool_size,
+        allow_unsafe_durability: config.allow_unsafe_durability,
+    }
+}
+
+/// Where uploads are kept.
+///
+/// # Errors
+/// Where they cannot be.
+pub async fn open_blobs(config: &Config) -> anyhow::Result<Blobs> {
+    let opened = match &config.uploads {
+        Uploads::Directory(directory) => Blobs::on_disk(directory),
+        Uploads::Bucket(bucket) => Blobs::in_bucket(bucket, config.aws.iter().cloned(), BUCKET_PATIENCE).await,
+    };
+    opened.context("PARLANCE_FILES cannot be used")
+}
+
+/// The store's last word: after a failed commit nobody knows what is on the disk, and only a restart can tell.
+pub fn die(reason: &str) {
+    error!(reason, "stopping at once");
+    logging::flush();
+    std::process::exit(1);
+}

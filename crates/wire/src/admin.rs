@@ -1,0 +1,105 @@
+//! What admins read.
+
+use crate::{Id, Time, User};
+use domain::admin::{self, Action, Target};
+use domain::users::Profile;
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
+
+/// A user as an admin sees one.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Account {
+    id: Id,
+    #[schema(examples("ada"))]
+    username: String,
+    #[schema(examples("Ada Lovelace"))]
+    display_name: String,
+    created_at: Time,
+    updated_at: Time,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, examples("ada@example.org"))]
+    email: Option<String>,
+    /// Whether an admin of the server.
+    admin: bool,
+    /// Whether the user cannot log in.
+    disabled: bool,
+    /// When a session was last used, to about a minute; null if there never was one.
+    #[schema(required)]
+    last_seen_at: Option<Time>,
+}
+
+impl From<admin::AccountView> for Account {
+    fn from(view: admin::AccountView) -> Self {
+        let admin::AccountView { user, disabled, last_seen_at } = view;
+        let admin = user.admin;
+        let User { id, username, display_name, created_at, updated_at, email, .. } = user.into();
+        let last_seen_at = last_seen_at.map(Time);
+        Self { id, username, display_name, created_at, updated_at, email, admin, disabled, last_seen_at }
+    }
+}
+
+/// A user whom the record names, as shown today.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct AuditUser {
+    id: Id,
+    #[schema(examples("ada"))]
+    username: String,
+}
+
+impl From<Profile> for AuditUser {
+    fn from(profile: Profile) -> Self {
+        Self { id: Id(profile.id.0), username: profile.username }
+    }
+}
+
+/// A group that the record names, as it was last called.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct AuditGroup {
+    id: Id,
+    #[schema(examples("book club"))]
+    name: String,
+}
+
+/// Something that an admin or the command line did.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct AuditEntry {
+    /// Numbered from 1, with no number left out.
+    number: i64,
+    created_at: Time,
+    /// Who did it; null: the command line.
+    #[schema(required)]
+    actor: Option<AuditUser>,
+    #[schema(schema_with = action_word)]
+    action: &'static str,
+    /// To whom it was done, if to a user.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    user: Option<AuditUser>,
+    /// To what it was done, if to a group.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    group: Option<AuditGroup>,
+}
+
+impl From<admin::AuditEntry> for AuditEntry {
+    fn from(entry: admin::AuditEntry) -> Self {
+        let (user, group) = match entry.target {
+            Target::User(profile) => (Some(profile.into()), None),
+            Target::Group(id, name) => (None, Some(AuditGroup { id: Id(id.0), name: name.into_string() })),
+        };
+        Self {
+            number: entry.number,
+            created_at: Time(entry.at),
+            actor: entry.actor.map(Into::into),
+            action: entry.action.as_str(),
+            user,
+            group,
+        }
+    }
+}
+
+fn action_word() -> Object {
+    let words = Action::ALL.iter().map(|action| action.as_str());
+    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(words)).build()
+}

@@ -1,0 +1,238 @@
+//! What live connections are told: each event by its name, with its payload.
+
+use crate::{Group, Id, Member, Message, Time};
+use domain::live::Resync as Told;
+use domain::messages::Tombstone;
+use domain::{MessageId, Timestamp, UserId, groups};
+use serde::Serialize;
+use std::time::Duration;
+use utoipa::ToSchema;
+use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
+
+/// The one table of events: what each is called, what its `data` is.
+macro_rules! events {
+    ($($(#[$doc:meta])* $event:ident = $name:literal: $data:ty;)+) => {
+        /// The events that clients know.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum EventName {
+            $($(#[$doc])* $event),+
+        }
+
+        impl EventName {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$event),+];
+
+            /// As clients read it.
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$event => $name),+
+                }
+            }
+
+            /// What the OpenAPI document calls the event's payload.
+            pub fn data(self) -> String {
+                match self {
+                    $(Self::$event => <$data as ToSchema>::name().into_owned()),+
+                }
+            }
+        }
+    };
+}
+
+events! {
+    /// The first frame of a connection.
+    Hello = "hello": Hello;
+    /// A message was sent.
+    MessageCreated = "message.created": Message;
+    /// A message was edited.
+    MessageUpdated = "message.updated": Message;
+    /// A message is gone.
+    MessageDeleted = "message.deleted": MessageDeleted;
+    /// A message was seen.
+    MessageSeen = "message.seen": MessageSeen;
+    /// All up to a message was read.
+    ConversationRead = "conversation.read": ConversationRead;
+    /// A group has another name, description or visibility.
+    GroupUpdated = "group.updated": GroupChanged;
+    /// A group is gone.
+    GroupDeleted = "group.deleted": GroupChanged;
+    /// Somebody is in a group now.
+    MemberAdded = "member.added": Member;
+    /// Somebody has another role in a group.
+    MemberUpdated = "member.updated": Member;
+    /// Somebody is no longer in a group.
+    MemberRemoved = "member.removed": Member;
+    /// Somebody is typing.
+    Typing = "typing": Typing;
+    /// Somebody came or went.
+    Presence = "presence": Presence;
+    /// The client has to load again.
+    Resync = "resync": Resync;
+}
+
+/// A frame of a live connection, for the OpenAPI document: `data` depends on `event`.
+#[derive(Debug)]
+pub struct EventFrame;
+
+impl utoipa::PartialSchema for EventFrame {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+        let text = || ObjectBuilder::new().schema_type(Type::String);
+        let names = text().enum_values(Some(EventName::ALL.iter().map(|name| name.as_str())));
+        let lines = EventName::ALL.iter().map(|name| format!("`{}`: {}", name.as_str(), name.data()));
+        let described = format!("What the event tells, by its name: {}.", lines.collect::<Vec<_>>().join("; "));
+        let frame: Object = ObjectBuilder::new()
+            .property("event", names)
+            .property("cursor", text().description(Some("Opaque; where to go on from.")))
+            .property("conversation_id", Id::schema())
+            .property("update", ObjectBuilder::new().schema_type(Type::Integer))
+            .property("data", ObjectBuilder::new().schema_type(Type::Object).description(Some(described)))
+            .required("event")
+            .required("cursor")
+            .required("data")
+            .build();
+        frame.into()
+    }
+}
+
+impl ToSchema for EventFrame {}
+
+/// Whom the connection is of, and how often it shows a sign of life.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Hello {
+    user_id: Id,
+    heartbeat_seconds: u64,
+}
+
+impl Hello {
+    /// To this user, with a sign of life so often.
+    pub fn new(user: UserId, heartbeat: Duration) -> Self {
+        Self { user_id: Id(user.0), heartbeat_seconds: heartbeat.as_secs() }
+    }
+}
+
+/// Which message is gone.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct MessageDeleted {
+    id: Id,
+}
+
+impl From<&Tombstone> for MessageDeleted {
+    fn from(tombstone: &Tombstone) -> Self {
+        Self { id: Id(tombstone.id.0) }
+    }
+}
+
+/// Who saw which message.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct MessageSeen {
+    message_id: Id,
+    user_id: Id,
+    seen_at: Time,
+}
+
+impl MessageSeen {
+    /// By this reader, then.
+    pub fn new(message: MessageId, reader: UserId, seen_at: Timestamp) -> Self {
+        Self { message_id: Id(message.0), user_id: Id(reader.0), seen_at: Time(seen_at) }
+    }
+}
+
+/// Who read a conversation, and up to which message.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ConversationRead {
+    user_id: Id,
+    up_to: Id,
+}
+
+impl ConversationRead {
+    /// By this reader.
+    pub fn new(reader: UserId, up_to: MessageId) -> Self {
+        Self { user_id: Id(reader.0), up_to: Id(up_to.0) }
+    }
+}
+
+/// A group as all of its members are told of it: a role would be one's own.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct GroupChanged {
+    id: Id,
+    name: String,
+    description: String,
+    #[schema(schema_with = crate::visibility_word)]
+    visibility: &'static str,
+    member_count: u64,
+    created_at: Time,
+    updated_at: Time,
+}
+
+impl From<&groups::Group> for GroupChanged {
+    fn from(group: &groups::Group) -> Self {
+        let Group { id, name, description, visibility, member_count, role: _, created_at, updated_at } =
+            groups::GroupView { group: group.clone(), role: None }.into();
+        Self { id, name, description, visibility, member_count, created_at, updated_at }
+    }
+}
+
+/// Who is typing.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Typing<'a> {
+    user_id: Id,
+    username: &'a str,
+}
+
+impl<'a> Typing<'a> {
+    /// This user.
+    pub fn new(user: UserId, username: &'a str) -> Self {
+        Self { user_id: Id(user.0), username }
+    }
+}
+
+/// Whether somebody is there.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Presence {
+    user_id: Id,
+    online: bool,
+}
+
+impl Presence {
+    /// Of this user.
+    pub fn new(user: UserId, online: bool) -> Self {
+        Self { user_id: Id(user.0), online }
+    }
+}
+
+/// Why the client has to load again.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Resync {
+    reason: &'static str,
+}
+
+impl From<&Told> for Resync {
+    fn from(told: &Told) -> Self {
+        Self { reason: told.reason.as_str() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_contract_names_every_event() {
+        let contract = include_str!("../../../docs/api.md");
+        let rows: Vec<&str> = contract.lines().filter(|line| line.starts_with("| `")).collect();
+        for name in EventName::ALL {
+            let name = format!("`{}`", name.as_str());
+            assert!(rows.iter().any(|row| row.contains(&name)), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_document_says_what_each_event_tells() {
+        let schema = serde_json::to_value(<EventFrame as utoipa::PartialSchema>::schema()).unwrap();
+        let described = schema["properties"]["data"]["description"].as_str().unwrap();
+        assert!(
+            described.contains("`group.deleted`: GroupChanged;") && described.contains("`message.created`: Message;")
+        );
+        assert_eq!(schema["properties"]["event"]["enum"].as_array().unwrap().len(), EventName::ALL.len());
+    }
+}

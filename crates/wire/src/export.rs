@@ -1,0 +1,260 @@
+//! All of one's own data, as one JSON object that is written part by part.
+
+use crate::PublicUrl;
+use crate::{File, Id, Message, Time, User};
+use domain::export::{Company, ExportPart, Membership, PastSession, SeenStretch};
+use domain::{Timestamp, users};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// All of one's own data. What others wrote is not in it.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Export {
+    /// When the export was begun; its parts are read one after the other.
+    exported_at: Time,
+    user: User,
+    /// All logins, ended or not.
+    sessions: Vec<ExportedSession>,
+    /// The conversations one is in.
+    conversations: Vec<ExportedConversation>,
+    /// The messages one sent that are not deleted, also to groups that one has left.
+    messages: Vec<Message>,
+    /// What one has seen, in stretches of a conversation.
+    receipts: Vec<ExportedReceipt>,
+    /// What one uploaded.
+    files: Vec<File>,
+}
+
+/// A login of one's own.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ExportedSession {
+    id: Id,
+    created_at: Time,
+    last_seen_at: Time,
+    #[schema(required)]
+    user_agent: Option<String>,
+    /// When it was ended before its time, or null.
+    #[schema(required)]
+    ended_at: Option<Time>,
+}
+
+impl From<PastSession> for ExportedSession {
+    fn from(PastSession { session, ended_at }: PastSession) -> Self {
+        Self {
+            id: Id(session.id.0),
+            created_at: Time(session.created_at),
+            last_seen_at: Time(session.last_seen_at),
+            user_agent: session.user_agent.map(|agent| agent.as_str().to_owned()),
+            ended_at: ended_at.map(Time),
+        }
+    }
+}
+
+/// The other user of a direct conversation.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ExportedUser {
+    id: Id,
+    #[schema(examples("bob"))]
+    username: String,
+}
+
+/// A group, and what one is in it.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ExportedGroup {
+    id: Id,
+    #[schema(examples("book club"))]
+    name: String,
+    #[schema(schema_with = super::role_word)]
+    role: &'static str,
+}
+
+/// A conversation that one is in.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ExportedConversation {
+    id: Id,
+    #[schema(schema_with = super::kind_word)]
+    kind: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    user: Option<ExportedUser>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    group: Option<ExportedGroup>,
+    joined_at: Time,
+    /// Everything up to this `seq` is seen.
+    read_up_to: i64,
+}
+
+impl From<Membership> for ExportedConversation {
+    fn from(membership: Membership) -> Self {
+        let (kind, user, group) = match membership.with {
+            Company::User(other) => {
+                ("direct", Some(ExportedUser { id: Id(other.id.0), username: other.username }), None)
+            }
+            Company::Group(id, name, role) => {
+                let group = ExportedGroup { id: Id(id.0), name: name.into_string(), role: role.as_str() };
+                ("group", None, Some(group))
+            }
+            Company::Everybody => ("broadcast", None, None),
+        };
+        Self {
+            id: Id(membership.conversation.0),
+            kind,
+            user,
+            group,
+            joined_at: Time(membership.joined_at),
+            read_up_to: membership.read_up_to,
+        }
+    }
+}
+
+/// Everything behind one `seq` and up to another was seen at that moment.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ExportedReceipt {
+    conversation_id: Id,
+    after_seq: i64,
+    up_to_seq: i64,
+    seen_at: Time,
+}
+
+impl From<SeenStretch> for ExportedReceipt {
+    fn from(seen: SeenStretch) -> Self {
+        Self {
+            conversation_id: Id(seen.conversation.0),
+            after_seq: seen.after,
+            up_to_seq: seen.up_to,
+            seen_at: Time(seen.seen_at),
+        }
+    }
+}
+
+/// The lists of an [`Export`], in its order.
+const LISTS: [&str; 5] = ["sessions", "conversations", "messages", "receipts", "files"];
+
+/// Writes an [`Export`] piece by piece. Pieces are bounded as the parts are; together they are one JSON object.
+#[derive(Debug, Default)]
+pub struct ExportWriter {
+    /// Where files are found.
+    public: PublicUrl,
+    /// How many of the lists were begun.
+    begun: usize,
+    /// Whether the last of them has an entry.
+    filled: bool,
+}
+
+impl ExportWriter {
+    /// Of files as they are found at this address.
+    pub fn at(public: PublicUrl) -> Self {
+        Self { public, ..Self::default() }
+    }
+
+    /// What comes first.
+    ///
+    /// # Errors
+    /// Never, as far as we know: all of it serializes.
+    pub fn begin(&self, at: Timestamp, account: users::UserView) -> serde_json::Result<Vec<u8>> {
+        let mut text = format!(r#"{{"exported_at":{},"user":"#, serde_json::to_string(&Time(at))?).into_bytes();
+        serde_json::to_writer(&mut text, &User::from(account))?;
+        Ok(text)
+    }
+
+    /// The next part; parts have to come in the order of the lists.
+    ///
+    /// # Errors
+    /// As [`ExportWriter::begin`].
+    pub fn part(&mut self, part: ExportPart) -> serde_json::Result<Vec<u8>> {
+        let (mut text, public) = (Vec::new(), self.public.clone());
+        match part {
+            ExportPart::Sessions(items) => self.list(&mut text, 1, items, ExportedSession::from)?,
+            ExportPart::Conversations(items) => self.list(&mut text, 2, items, ExportedConversation::from)?,
+            ExportPart::Messages(items) => self.list(&mut text, 3, items, |item| Message::at(&public, item))?,
+            ExportPart::Seen(items) => self.list(&mut text, 4, items, ExportedReceipt::from)?,
+            ExportPart::Files(items) => self.list(&mut text, 5, items, |item| File::at(&public, item))?,
+        }
+        Ok(text)
+    }
+
+    /// What comes last.
+    pub fn end(&mut self) -> Vec<u8> {
+        let mut text = Vec::new();
+        self.open(&mut text, LISTS.len());
+        text.extend(b"]}");
+        text
+    }
+
+    /// Ends lists and begins others until so many were begun.
+    fn open(&mut self, text: &mut Vec<u8>, number: usize) {
+        for name in LISTS.iter().take(number).skip(self.begun) {
+            if self.begun > 0 {
+                text.push(b']');
+            }
+            text.extend(format!(r#","{name}":["#).into_bytes());
+            self.begun += 1;
+            self.filled = false;
+        }
+    }
+
+    fn list<T: Serialize, D>(
+        &mut self,
+        text: &mut Vec<u8>,
+        number: usize,
+        items: Vec<D>,
+        shown: impl Fn(D) -> T,
+    ) -> serde_json::Result<()> {
+        self.open(text, number);
+        for item in items {
+            if self.filled {
+                text.push(b',');
+            }
+            serde_json::to_writer(&mut *text, &shown(item))?;
+            self.filled = true;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::users::{Profile, UserView};
+    use domain::{ConversationId, UserId};
+    use serde_json::{Value, json};
+    use uuid::Uuid;
+
+    fn at(micros: i64) -> Timestamp {
+        Timestamp::from_micros(micros).unwrap()
+    }
+
+    /// What comes of these parts.
+    fn written(parts: Vec<ExportPart>) -> Value {
+        let profile = Profile { id: UserId(Uuid::nil()), username: "ada".to_owned(), display_name: "A".to_owned() };
+        let account = UserView { profile, email: None, admin: false, created_at: at(1), updated_at: at(1) };
+        let mut writer = ExportWriter::default();
+        let mut text = writer.begin(at(7), account).unwrap();
+        for part in parts {
+            text.extend(writer.part(part).unwrap());
+        }
+        text.extend(writer.end());
+        serde_json::from_slice(&text).unwrap()
+    }
+
+    fn seen(up_to: i64) -> SeenStretch {
+        SeenStretch { conversation: ConversationId(Uuid::nil()), after: 0, up_to, seen_at: at(1) }
+    }
+
+    #[test]
+    fn however_it_comes_in_parts_it_is_one_object() {
+        let empty = json!([]);
+        for parts in [vec![], vec![ExportPart::Sessions(vec![]), ExportPart::Files(vec![])]] {
+            let export = written(parts);
+            assert!(LISTS.iter().all(|list| export[list] == empty), "{export}");
+            assert_eq!((&export["user"]["username"], export.as_object().unwrap().len()), (&json!("ada"), 7));
+        }
+        let parts = [vec![seen(1)], vec![], vec![seen(2), seen(3)]];
+        let export = written(parts.into_iter().map(ExportPart::Seen).collect());
+        let places: Vec<_> =
+            export["receipts"].as_array().unwrap().iter().map(|one| one["up_to_seq"].clone()).collect();
+        assert_eq!(places, [1, 2, 3]);
+        assert_eq!((&export["messages"], &export["files"]), (&empty, &empty));
+    }
+}

@@ -1,0 +1,76 @@
+//! What clients read, as JSON: one type for each shape that `API.md` names, made of what the domain answers.
+//!
+//! Nothing here knows how it travels: the WebSocket sends the same shapes as the HTTP handlers.
+
+mod admin;
+mod conversations;
+pub mod events;
+mod export;
+mod messages;
+mod origin;
+mod people;
+mod public_url;
+mod words;
+
+pub use admin::{Account, AuditEntry};
+pub use conversations::{Conversation, Receipt, Unseen, UnseenDirect, UnseenGroup};
+pub use export::{Export, ExportWriter};
+pub use messages::{Change, Changes, File, Message, Sender, Tombstone, kind};
+pub use origin::Origin;
+pub use people::{Group, Member, Session, User};
+pub use public_url::PublicUrl;
+pub use words::{KINDS, ROLES, TYPES, VISIBILITIES, kind_word, role_word, type_word, visibility_word};
+
+use chrono::SecondsFormat;
+use domain::Timestamp;
+use serde::{Serialize, Serializer};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+/// An id: a UUIDv7 in its canonical form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ToSchema)]
+#[schema(value_type = String, format = "uuid", examples("01890a5d-ac96-774b-bcce-b302099a8057"))]
+pub struct Id(pub Uuid);
+
+impl Serialize for Id {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.0.hyphenated().encode_lower(&mut Uuid::encode_buffer()))
+    }
+}
+
+/// A moment, RFC 3339 in UTC with exactly six decimals.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ToSchema)]
+#[schema(value_type = String, format = DateTime, examples("2026-07-06T05:00:00.000000Z"))]
+pub struct Time(pub Timestamp);
+
+impl Serialize for Time {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0.as_datetime().to_rfc3339_opts(SecondsFormat::Micros, true))
+    }
+}
+
+/// That something was done.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Done {
+    /// What was done.
+    pub message: &'static str,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_have_six_decimals_and_ids_one_spelling() {
+        for (micros, shown) in [
+            (1_783_314_000_000_000, "2026-07-06T05:00:00.000000Z"),
+            (1_783_314_000_000_001, "2026-07-06T05:00:00.000001Z"),
+            (-1, "1969-12-31T23:59:59.999999Z"),
+        ] {
+            let time = Time(Timestamp::from_micros(micros).unwrap());
+            assert_eq!(serde_json::to_value(time).unwrap(), shown);
+        }
+        let id = Id(Uuid::from_u128(0x0189_0A5D_AC96_774B_BCCE_B302_099A_8057));
+        assert_eq!(serde_json::to_value(id).unwrap(), "01890a5d-ac96-774b-bcce-b302099a8057");
+    }
+}

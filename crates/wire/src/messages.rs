@@ -1,0 +1,315 @@
+//! Messages, their files, and the feed of their changes.
+
+use crate::PublicUrl;
+use crate::{Id, Time};
+use domain::messages::{ChangeEntry, Place};
+use domain::{files, messages, users};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// What of a name in a URL may stand as it is: RFC 3986's unreserved characters.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// An uploaded file.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct File {
+    id: Id,
+    #[schema(examples("/uploads/01890a5d-ac96-774b-bcce-b302099a8057/cat.png"))]
+    url: String,
+    name: String,
+    size: u64,
+    /// As its bytes tell.
+    #[serde(rename = "type")]
+    #[schema(examples("image/png"))]
+    media_type: String,
+    #[schema(pattern = "^[0-9a-f]{64}$")]
+    sha256: String,
+    created_at: Time,
+}
+
+impl File {
+    /// As it is found at this address.
+    pub fn at(public: &PublicUrl, file: files::File) -> Self {
+        let name = utf8_percent_encode(file.name.as_str(), RESERVED);
+        Self {
+            id: Id(file.id.0),
+            url: format!("{}/uploads/{}/{name}", public.path(), file.id),
+            name: file.name.into_string(),
+            size: file.size,
+            media_type: file.media_type.into_string(),
+            sha256: file.sha256.to_string(),
+            created_at: Time(file.created_at),
+        }
+    }
+}
+
+/// Who sent a message.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Sender {
+    id: Id,
+    #[schema(examples("ada"))]
+    username: String,
+    #[schema(examples("Ada Lovelace"))]
+    display_name: String,
+}
+
+impl From<users::Profile> for Sender {
+    fn from(profile: users::Profile) -> Self {
+        Self { id: Id(profile.id.0), username: profile.username, display_name: profile.display_name }
+    }
+}
+
+/// The word for where a message was said, on both surfaces.
+pub const fn kind(place: Place) -> &'static str {
+    match place {
+        Place::Direct { .. } => "direct",
+        Place::Group(_) => "group",
+        Place::Broadcast => "broadcast",
+    }
+}
+
+/// A message.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Message {
+    id: Id,
+    conversation_id: Id,
+    #[schema(schema_with = super::kind_word)]
+    kind: &'static str,
+    sender_id: Id,
+    sender: Sender,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    receiver_id: Option<Id>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    group_id: Option<Id>,
+    #[serde(rename = "type")]
+    #[schema(schema_with = super::type_word)]
+    message_type: &'static str,
+    #[schema(examples("Hello!"))]
+    content: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    file_id: Option<Id>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    file: Option<File>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    reply_to: Option<Id>,
+    /// The number of the conversation's counter that it was sent with: orders the conversation.
+    seq: i64,
+    /// The number of its last change.
+    update: i64,
+    created_at: Time,
+    updated_at: Time,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    edited_at: Option<Time>,
+}
+
+impl Message {
+    /// With its file as it is found at this address.
+    pub fn at(public: &PublicUrl, message: messages::Message) -> Self {
+        let (receiver_id, group_id) = match message.place {
+            Place::Direct { receiver } => (Some(Id(receiver.0)), None),
+            Place::Group(group) => (None, Some(Id(group.0))),
+            Place::Broadcast => (None, None),
+        };
+        let message_type = message.body.message_type().as_str();
+        let (content, file) = match message.body {
+            messages::Body::Text(text) => (text.into_string(), None),
+            messages::Body::Attachment { file, caption, .. } => (caption.into_string(), Some(file)),
+        };
+        Self {
+            id: Id(message.id.0),
+            conversation_id: Id(message.conversation.0),
+            kind: kind(message.place),
+            sender_id: Id(message.sender.id.0),
+            sender: message.sender.into(),
+            receiver_id,
+            group_id,
+            message_type,
+            content,
+            file_id: file.as_ref().map(|file| Id(file.id.0)),
+            file: file.map(|file| File::at(public, file)),
+            reply_to: message.reply_to.map(|id| Id(id.0)),
+            seq: message.seq,
+            update: message.update,
+            created_at: Time(message.created_at),
+            updated_at: Time(message.updated_at),
+            edited_at: message.edited_at.map(Time),
+        }
+    }
+}
+
+/// What is left of a deleted message.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Tombstone {
+    id: Id,
+    conversation_id: Id,
+    seq: i64,
+    update: i64,
+    deleted_at: Time,
+}
+
+impl From<messages::Tombstone> for Tombstone {
+    fn from(tombstone: messages::Tombstone) -> Self {
+        Self {
+            id: Id(tombstone.id.0),
+            conversation_id: Id(tombstone.conversation.0),
+            seq: tombstone.seq,
+            update: tombstone.update,
+            deleted_at: Time(tombstone.deleted_at),
+        }
+    }
+}
+
+/// An entry of a change feed.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum Change {
+    /// Sent or edited.
+    Message(Box<Message>),
+    /// Deleted.
+    Tombstone(Tombstone),
+}
+
+/// A page of a conversation's change feed.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Changes {
+    /// The next page's `after`.
+    update: i64,
+    messages: Vec<Change>,
+    more: bool,
+}
+
+impl Changes {
+    /// With files as they are found at this address.
+    pub fn at(public: &PublicUrl, changes: messages::Changes) -> Self {
+        let entry = |entry| match entry {
+            ChangeEntry::Message(message) => Change::Message(Box::new(Message::at(public, *message))),
+            ChangeEntry::Deleted(tombstone) => Change::Tombstone(tombstone.into()),
+        };
+        Self { update: changes.update, messages: changes.entries.into_iter().map(entry).collect(), more: changes.more }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::messages::{AttachmentKind, Body, Caption, Text};
+    use domain::users::Profile;
+    use domain::{ConversationId, FileId, GroupId, MessageId, Timestamp, UserId};
+    use serde_json::json;
+    use uuid::Uuid;
+
+    const AT: &str = "1970-01-01T00:00:00.000001Z";
+
+    fn id(n: u128) -> String {
+        Uuid::from_u128(n).to_string()
+    }
+
+    fn message(place: Place, body: Body) -> messages::Message {
+        let at = Timestamp::from_micros(1).unwrap();
+        let sender =
+            Profile { id: UserId(Uuid::from_u128(3)), username: "ada".to_owned(), display_name: "Ada L.".to_owned() };
+        messages::Message {
+            id: MessageId(Uuid::from_u128(1)),
+            conversation: ConversationId(Uuid::from_u128(2)),
+            place,
+            sender,
+            body,
+            reply_to: None,
+            seq: 7,
+            update: 7,
+            created_at: at,
+            updated_at: at,
+            edited_at: None,
+        }
+    }
+
+    fn shown(message: messages::Message) -> serde_json::Value {
+        serde_json::to_value(Message::at(&PublicUrl::default(), message)).unwrap()
+    }
+
+    fn text(content: &str) -> Body {
+        Body::Text(Text::parse(content).unwrap())
+    }
+
+    fn file() -> files::File {
+        files::File {
+            id: FileId(Uuid::from_u128(5)),
+            uploader: UserId(Uuid::from_u128(3)),
+            name: files::FileName::clean("ä b/..%?#.png"),
+            size: 9,
+            media_type: files::MediaType::restored("image/png".to_owned()),
+            sha256: files::Sha256([0xab; 32]),
+            created_at: Timestamp::from_micros(1).unwrap(),
+        }
+    }
+
+    #[test]
+    fn a_message_shows_its_place_and_leaves_out_what_is_unset() {
+        let direct = message(Place::Direct { receiver: UserId(Uuid::from_u128(4)) }, text(" a|\"b\" 🙂 "));
+        assert_eq!(
+            shown(direct),
+            json!({
+                "id": id(1), "conversation_id": id(2), "kind": "direct", "sender_id": id(3),
+                "sender": {"id": id(3), "username": "ada", "display_name": "Ada L."}, "receiver_id": id(4),
+                "type": "text", "content": " a|\"b\" 🙂 ", "seq": 7, "update": 7, "created_at": AT, "updated_at": AT,
+            })
+        );
+        let group = shown(message(Place::Group(GroupId(Uuid::from_u128(6))), text("x")));
+        assert_eq!((&group["kind"], &group["group_id"]), (&json!("group"), &json!(id(6))));
+        assert!(group.get("receiver_id").is_none());
+        let broadcast = shown(message(Place::Broadcast, text("x")));
+        assert_eq!(broadcast["kind"], "broadcast");
+        assert!(broadcast.get("receiver_id").is_none() && broadcast.get("group_id").is_none());
+    }
+
+    #[test]
+    fn a_message_carries_its_file() {
+        let body = Body::Attachment { kind: AttachmentKind::Image, file: file(), caption: Caption::none() };
+        let mut sent = message(Place::Broadcast, body);
+        sent.reply_to = Some(MessageId(Uuid::from_u128(8)));
+        sent.edited_at = Some(sent.updated_at);
+        let public = PublicUrl::parse("https://example.org/chat").unwrap();
+        let behind = serde_json::to_value(Message::at(&public, sent.clone())).unwrap();
+        assert_eq!(behind["file"]["url"], format!("/chat/uploads/{}/..%25%3F%23.png", id(5)));
+        let shown = shown(sent);
+        assert_eq!(
+            shown["file"],
+            json!({
+                "id": id(5), "url": format!("/uploads/{}/..%25%3F%23.png", id(5)), "name": "..%?#.png", "size": 9,
+                "type": "image/png", "sha256": "ab".repeat(32), "created_at": AT,
+            })
+        );
+        assert_eq!(
+            (&shown["type"], &shown["content"], &shown["file_id"]),
+            (&json!("image"), &json!(""), &json!(id(5)))
+        );
+        assert_eq!((&shown["reply_to"], &shown["edited_at"]), (&json!(id(8)), &json!(AT)));
+    }
+
+    #[test]
+    fn a_change_feed_mixes_messages_and_tombstones() {
+        let deleted = messages::Tombstone {
+            id: MessageId(Uuid::from_u128(9)),
+            conversation: ConversationId(Uuid::from_u128(2)),
+            seq: 3,
+            update: 8,
+            deleted_at: Timestamp::from_micros(1).unwrap(),
+        };
+        let live = ChangeEntry::Message(Box::new(message(Place::Broadcast, text("x"))));
+        let changes = messages::Changes { update: 8, entries: vec![live, ChangeEntry::Deleted(deleted)], more: true };
+        let shown = serde_json::to_value(Changes::at(&PublicUrl::default(), changes)).unwrap();
+        assert_eq!(
+            (&shown["update"], &shown["more"], &shown["messages"][0]["id"]),
+            (&json!(8), &json!(true), &json!(id(1)))
+        );
+        let tombstone = json!({"id": id(9), "conversation_id": id(2), "seq": 3, "update": 8, "deleted_at": AT});
+        assert_eq!(shown["messages"][1], tombstone);
+    }
+}
