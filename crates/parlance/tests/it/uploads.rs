@@ -145,7 +145,7 @@ async fn the_quota_of_a_user_binds_bytes_that_are_under_way() {
     let server = Server::with(|config| {
         config.policy.files = FileQuota(QUOTA as u64);
         config.http.max_file_bytes = 20 * MIB as u64;
-        config.body_deadline = Duration::from_secs(3600);
+        config.http.deadlines.body = Duration::from_secs(3600);
     })
     .await;
     let (ada, bob) = (server.user("ada").await, server.user("bob").await);
@@ -189,7 +189,7 @@ async fn the_quota_of_a_user_binds_bytes_that_are_under_way() {
 async fn a_refusal_of_the_store_is_told_while_the_client_is_silent() {
     let server = Server::with(|config| {
         config.http.max_file_bytes = 1000;
-        config.body_deadline = Duration::from_secs(3600);
+        config.http.deadlines.body = Duration::from_secs(3600);
     })
     .await;
     let ada = server.user("ada").await;

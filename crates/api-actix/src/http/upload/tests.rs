@@ -1,7 +1,6 @@
 //! Forms, whole and broken.
 
 use super::*;
-use test_support::{SystemClock, UuidV7};
 use actix_web::test::TestRequest;
 use actix_web::{FromRequest, ResponseError};
 use domain::events::NoListeners;
@@ -11,6 +10,7 @@ use infra_diesel::{Store, StoreOptions};
 use infra_files::Blobs;
 use std::sync::Arc;
 use tempfile::TempDir;
+use test_support::{SystemClock, UuidV7};
 use uuid::Uuid;
 
 const FORM: &str = "multipart/form-data; boundary=b";
