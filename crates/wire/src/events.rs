@@ -5,9 +5,11 @@ use domain::live::Resync as Told;
 use domain::messages::Tombstone;
 use domain::{MessageId, Timestamp, UserId, groups};
 use serde::Serialize;
+use std::collections::BTreeSet;
 use std::time::Duration;
 use utoipa::ToSchema;
-use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
+use utoipa::openapi::Ref;
+use utoipa::openapi::schema::{Object, ObjectBuilder, OneOfBuilder, Type};
 
 /// The one table of events: what each is called, what its `data` is.
 macro_rules! events {
@@ -70,7 +72,8 @@ events! {
     Resync = "resync": Resync;
 }
 
-/// A frame of a live connection, for the OpenAPI document: `data` depends on `event`.
+/// A frame of a live connection, for the OpenAPI document: `data` depends on `event`. `GET /ws` sends the same frames, which
+/// OpenAPI has no words for.
 #[derive(Debug)]
 pub struct EventFrame;
 
@@ -80,12 +83,16 @@ impl utoipa::PartialSchema for EventFrame {
         let names = text().enum_values(Some(EventName::ALL.iter().map(|name| name.as_str())));
         let lines = EventName::ALL.iter().map(|name| format!("`{}`: {}", name.as_str(), name.data()));
         let described = format!("What the event tells, by its name: {}.", lines.collect::<Vec<_>>().join("; "));
+        let payloads: BTreeSet<String> = EventName::ALL.iter().map(|name| name.data()).collect();
+        let data = payloads.into_iter().fold(OneOfBuilder::new().description(Some(described)), |one_of, payload| {
+            one_of.item(Ref::from_schema_name(payload))
+        });
         let frame: Object = ObjectBuilder::new()
             .property("event", names)
             .property("cursor", text().description(Some("Opaque; where to go on from.")))
             .property("conversation_id", Id::schema())
             .property("update", ObjectBuilder::new().schema_type(Type::Integer))
-            .property("data", ObjectBuilder::new().schema_type(Type::Object).description(Some(described)))
+            .property("data", data)
             .required("event")
             .required("cursor")
             .required("data")

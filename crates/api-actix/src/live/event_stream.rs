@@ -28,7 +28,7 @@ use std::task::{Context, Poll};
         ("Last-Event-ID" = Option<String>, Header, description = "As `since`, which it wins over: what browsers send"),
     ),
     responses(
-        (status = 200, description = "One frame an event: `id` is its cursor", content_type = "text/event-stream", body = String),
+        (status = 200, description = "One frame an event: `id` is its cursor", content_type = "text/event-stream", body = wire::events::EventFrame),
         Refused<403>,
     ),
 )]
