@@ -8,23 +8,14 @@
 //!
 //! Nothing here knows how an event looks on the wire: a [`Framer`] makes it, once for all.
 
-mod connection;
-mod frame;
-mod hub;
-mod line;
-mod members;
-mod outbox;
-mod presence;
-mod relay;
-mod roll;
-mod sessions;
-mod shard;
+mod cluster;
+mod local;
 mod telemetry;
 
-pub use connection::{Connection, Transport};
-pub use frame::{Frame, Framer, Signal};
-pub use hub::{Hub, HubOptions, Refused};
-pub use outbox::{End, Outbox, Outgoing};
-pub use relay::{NatsError, NatsOptions, Relay, Unstarted};
-pub use sessions::end_with_their_sessions;
-pub use shard::{Link, Shard};
+pub use cluster::{NatsError, NatsOptions, Relay, Unstarted};
+pub use local::connection::{Connection, Transport};
+pub use local::frame::{Frame, Framer, Signal};
+pub use local::hub::{Hub, HubOptions, Refused};
+pub use local::outbox::{End, Outbox, Outgoing};
+pub use local::sessions::end_with_their_sessions;
+pub use local::shard::{Link, Shard};

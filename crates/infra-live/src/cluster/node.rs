@@ -1,14 +1,14 @@
 //! One of several nodes.
 
 use super::Command;
-use super::bus::{Bus, Incoming};
-use super::check::{self, Asked, Check};
-use super::others::{Found, MOVING, Others};
-use super::packet::{EventOnWire, MOST_BYTES, Packet, Word};
+use super::nats::{Bus, Incoming};
+use super::reconcile::{self, Asked, Check};
+use super::peers::{Found, MOVING, Others};
+use super::codec::{EventOnWire, MOST_BYTES, Packet, Word};
 use super::sequencer::{Sequencer, Step};
 use super::subjects::{Subject, audience_of, concerned, subjects};
-use crate::hub::Hub;
-use crate::presence::{Announcement, Circle, in_parts};
+use crate::local::hub::Hub;
+use crate::local::presence::{Announcement, Circle, in_parts};
 use crate::telemetry::NODES;
 use bytes::Bytes;
 use domain::events::{Audience, Committed, Event, Revision};
@@ -152,7 +152,7 @@ impl Node {
                     }
                 }
                 Some(found) = self.finding.next() => self.found(found),
-                changed = check::changed(&mut self.check) => {
+                changed = reconcile::changed(&mut self.check) => {
                     self.changed(changed);
                     self.go_on(Instant::now());
                 }

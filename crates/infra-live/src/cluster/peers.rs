@@ -2,9 +2,9 @@
 //! left, unless they have come to another.
 
 use super::node::{MOST_TOLD, Node};
-use super::packet::Word;
+use super::codec::Word;
 use super::subjects::Subject;
-use crate::presence::Announcement;
+use crate::local::presence::Announcement;
 use domain::UserId;
 use domain::live::Roster;
 use futures_util::future::BoxFuture;

@@ -1,6 +1,6 @@
 //! Lists of connections, out of which one is taken without a search.
 
-use crate::connection::Connection;
+use crate::local::connection::Connection;
 use std::cell::Cell;
 use std::rc::Rc;
 

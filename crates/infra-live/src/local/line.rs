@@ -1,6 +1,6 @@
 //! The line from the hub to its shards.
 
-use crate::frame::Dispatch;
+use crate::local::frame::Dispatch;
 use crate::telemetry::METRICS;
 use domain::events::Revision;
 use std::sync::Arc;

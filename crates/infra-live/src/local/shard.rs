@@ -1,12 +1,12 @@
 //! One worker's part of the hub: its connections, who of them gets what, and the time.
 
-use crate::connection::{Connection, Transport};
-use crate::frame::{Dispatch, Frame, Item, Notice, Reload};
-use crate::hub::{Hub, Refused};
-use crate::line::ShardState;
-use crate::members::{Absence, Members, remove};
-use crate::outbox::End;
-use crate::presence::Circle;
+use crate::local::connection::{Connection, Transport};
+use crate::local::frame::{Dispatch, Frame, Item, Notice, Reload};
+use crate::local::hub::{Hub, Refused};
+use crate::local::line::ShardState;
+use crate::local::members::{Absence, Members, remove};
+use crate::local::outbox::End;
+use crate::local::presence::Circle;
 use bytes::Bytes;
 use domain::events::{Event, Head, MembershipChange, Revision};
 use domain::live::Roster;

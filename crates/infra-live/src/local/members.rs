@@ -1,9 +1,9 @@
 //! Who of a worker's connections is in which group.
 
-use crate::connection::Connection;
-use crate::hub::Hub;
-use crate::presence::Circle;
-use crate::roll::Roll;
+use crate::local::connection::Connection;
+use crate::local::hub::Hub;
+use crate::local::presence::Circle;
+use crate::local::roll::Roll;
 use domain::events::{Audience, Head, MembershipChange};
 use domain::{GroupId, UserId};
 use std::collections::HashMap;

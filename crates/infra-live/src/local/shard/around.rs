@@ -1,9 +1,9 @@
 //! Who of a worker's connections is told that somebody came or went.
 
 use super::Shard;
-use crate::connection::Connection;
-use crate::frame::Item;
-use crate::presence::{Announcement, Question};
+use crate::local::connection::Connection;
+use crate::local::frame::Item;
+use crate::local::presence::{Announcement, Question};
 use domain::{GroupId, UserId};
 use std::rc::Rc;
 

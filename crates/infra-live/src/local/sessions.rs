@@ -1,6 +1,6 @@
 //! Sessions that somebody else ended: another node, or the command line. Their word may be lost; this does not depend on it.
 
-use crate::hub::Hub;
+use crate::local::hub::Hub;
 use domain::SessionId;
 use domain::events::Event;
 use domain::live::NodeReader;

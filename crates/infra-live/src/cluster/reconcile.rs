@@ -2,7 +2,7 @@
 
 use super::node::Node;
 use super::sequencer::Interest;
-use crate::frame::Reload;
+use crate::local::frame::Reload;
 use crate::telemetry::NODES;
 use domain::events::{Audience, Head};
 use domain::live::{Changed, Known, MOST_IN_ONE, Past, Resync, ResyncReason};

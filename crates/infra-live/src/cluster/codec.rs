@@ -6,7 +6,7 @@ mod event;
 pub use event::EventOnWire;
 
 use super::sequencer::Step;
-use crate::presence::Announcement;
+use crate::local::presence::Announcement;
 use domain::events::{Audience, Head, Revision};
 use domain::live::Typing;
 use domain::{GroupId, UserId};

@@ -1,9 +1,9 @@
 //! What all workers share.
 
-use crate::frame::{Dispatch, Framer, Item, Notice, Reload};
-use crate::line::{Line, MOST_WAITING, ShardState};
-use crate::presence::{Announcement, Circle, Question, Registry};
-use crate::relay::{Command, Interest, Relay, Subject};
+use crate::local::frame::{Dispatch, Framer, Item, Notice, Reload};
+use crate::local::line::{Line, MOST_WAITING, ShardState};
+use crate::local::presence::{Announcement, Circle, Question, Registry};
+use crate::cluster::{Command, Interest, Relay, Subject};
 use crate::telemetry::METRICS;
 use domain::events::{Audience, Committed, Event, EventPublisher, Head, Revision};
 use domain::live::{Resync, Typing, TypingThrottle};

@@ -1,9 +1,9 @@
 use super::around::MOST_FOR_PRESENCE;
 use super::*;
-use crate::frame::{Framer, Signal};
-use crate::hub::HubOptions;
-use crate::outbox::Outgoing;
-use crate::presence::Announcement;
+use crate::local::frame::{Framer, Signal};
+use crate::local::hub::HubOptions;
+use crate::local::outbox::Outgoing;
+use crate::local::presence::Announcement;
 use domain::events::{Committed, EventPublisher as _};
 use domain::groups::{Description, Group, GroupName, Member, Role, Visibility};
 use domain::live::Resync;

@@ -1,6 +1,6 @@
 //! What waits to be sent to one client.
 
-use crate::frame::Frame;
+use crate::local::frame::Frame;
 use crate::telemetry::METRICS;
 use bytes::Bytes;
 use std::cell::{Cell, RefCell};

@@ -1,6 +1,6 @@
 //! Events as they go over the wire.
 
-use crate::presence::{Announcement, Question};
+use crate::local::presence::{Announcement, Question};
 use bytes::Bytes;
 use domain::events::{Audience, Event, Revision};
 use domain::live::{Resync, ResyncReason, Typing};

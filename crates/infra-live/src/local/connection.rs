@@ -1,8 +1,8 @@
 //! One client's connection.
 
-use crate::frame::{Dispatch, Frame};
-use crate::outbox::{End, Outbox};
-use crate::presence::Circle;
+use crate::local::frame::{Dispatch, Frame};
+use crate::local::outbox::{End, Outbox};
+use crate::local::presence::Circle;
 use domain::events::Revision;
 use domain::{Caller, ConversationId, GroupId, SessionId, UserId};
 use std::cell::{Cell, RefCell};
@@ -235,7 +235,7 @@ impl Connection {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::outbox::Outgoing;
+    use crate::local::outbox::Outgoing;
     use bytes::Bytes;
     use std::task::{Context, Poll, Waker};
     use uuid::Uuid;

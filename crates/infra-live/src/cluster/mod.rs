@@ -1,23 +1,23 @@
 //! Several nodes over one database: what is committed on one reaches the connections of all.
 //!
-//! A node tells the others of each commit by NATS ([`bus`]), which promises nothing; the [`sequencer`] puts what comes, and
+//! A node tells the others of each commit by NATS ([`nats`]), which promises nothing; the [`sequencer`] puts what comes, and
 //! what this node commits itself, into the order of each conversation, and sees by the heads (where the conversation stood
 //! before a commit and after it) whether something is missing; the [`node`] reads that from the database, and compares all of
 //! it with the database every second, so that nothing is lost for long whatever becomes of NATS or of other nodes. Who is
-//! connected where is kept by the [`others`].
+//! connected where is kept by the [`peers`].
 
-mod bus;
-mod check;
+mod nats;
+mod reconcile;
 mod node;
-mod others;
-mod packet;
+mod peers;
+mod codec;
 mod sequencer;
 mod subjects;
 
-pub use bus::{NatsError, NatsOptions};
+pub use nats::{NatsError, NatsOptions};
 
-use crate::hub::Hub;
-use crate::presence::Announcement;
+use crate::local::hub::Hub;
+use crate::local::presence::Announcement;
 use crate::telemetry::NODES;
 use domain::events::{Committed, EventPublisher, Revision};
 use domain::live::{LiveReader, NodeReader, Typing};
@@ -126,7 +126,7 @@ impl Unstarted {
                 Err(error) => return drop(begun.send(Err(error.into()))),
             };
             let relaying = async move {
-                match bus::Bus::connect(self.options).await {
+                match nats::Bus::connect(self.options).await {
                     Ok((bus, mut comes)) => {
                         let mut node = node::Node::new(id, self.hub, reader, rosters, bus, horizon);
                         // Who comes to a node that has just begun is told who is at the others. One starts without NATS, too.
