@@ -6,6 +6,8 @@ use uuid::Uuid;
 
 /// A moment, in whole microseconds: what both databases keep and what clients see.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "replication", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "replication", serde(into = "i64", try_from = "i64"))]
 pub struct Timestamp(DateTime<Utc>);
 
 impl Timestamp {
@@ -30,6 +32,22 @@ impl From<DateTime<Utc>> for Timestamp {
     fn from(moment: DateTime<Utc>) -> Self {
         // The fallback can't be taken: every moment chrono can hold has its microseconds in range.
         Self(DateTime::from_timestamp_micros(moment.timestamp_micros()).unwrap_or(moment))
+    }
+}
+
+#[cfg(feature = "replication")]
+impl From<Timestamp> for i64 {
+    fn from(moment: Timestamp) -> Self {
+        moment.as_micros()
+    }
+}
+
+#[cfg(feature = "replication")]
+impl TryFrom<i64> for Timestamp {
+    type Error = &'static str;
+
+    fn try_from(micros: i64) -> Result<Self, Self::Error> {
+        Self::from_micros(micros).ok_or("no moment that chrono knows")
     }
 }
 

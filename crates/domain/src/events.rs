@@ -8,6 +8,7 @@ use std::collections::HashMap;
 
 /// Something that was committed.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "replication", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 pub enum Event {
     /// A message was sent.
     MessageCreated(Message),
@@ -77,6 +78,7 @@ pub enum Event {
 
 /// To whom an event is of interest, by what is known when it is given out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "replication", derive(serde::Serialize, serde::Deserialize))]
 pub enum Audience {
     /// These two, who may be the same.
     Users([UserId; 2]),
@@ -197,11 +199,13 @@ impl Event {
 /// What was committed after a revision was taken has that revision or a greater one. So who has been given everything up
 /// to [`Committed::cursor`] misses nothing by asking for all from it on, and at worst is given something once more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "replication", derive(serde::Serialize, serde::Deserialize))]
 pub struct Revision(pub i64);
 
 /// Where a conversation stands. Whoever knows it as it stands at one head, and is given what leads from that head to another,
 /// knows it as it stands at the other: so a node tells whether it missed something that another one committed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "replication", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 pub struct Head {
     /// Its counter.
     pub update: i64,

@@ -21,6 +21,8 @@ macro_rules! text_type {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        // Nodes believe each other as an adapter believes its own rows: what one sends was valid there.
+        #[cfg_attr(feature = "replication", derive(serde::Serialize, serde::Deserialize))]
         pub struct $name(String);
 
         impl $name {

@@ -13,8 +13,17 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
 }
 
+/// A dependency: its name, whether it is optional, and which of its features are switched on.
+type Dependency = (String, bool, BTreeSet<String>);
+
 /// The workspace's crates by name, with what each needs to be built (not what only its tests need).
 fn crates() -> BTreeMap<String, BTreeSet<String>> {
+    let names = |needs: Vec<Dependency>| needs.into_iter().map(|(name, ..)| name).collect();
+    dependencies().into_iter().map(|(name, needs)| (name, names(needs))).collect()
+}
+
+/// The same, with the features that each switches on.
+fn dependencies() -> BTreeMap<String, Vec<Dependency>> {
     let output = Command::new(env!("CARGO"))
         .args(["metadata", "--no-deps", "--offline", "--format-version", "1"])
         .current_dir(root())
@@ -26,7 +35,10 @@ fn crates() -> BTreeMap<String, BTreeSet<String>> {
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let needs = |package: &Value| {
         let needed = list(&package["dependencies"]).into_iter().filter(|needed| needed["kind"].is_null());
-        needed.map(|needed| text(&needed["name"])).collect()
+        let features = |needed: &Value| list(&needed["features"]).iter().map(text).collect();
+        needed
+            .map(|needed| (text(&needed["name"]), needed["optional"].as_bool().unwrap(), features(&needed)))
+            .collect()
     };
     list(&metadata["packages"]).iter().map(|package| (text(&package["name"]), needs(package))).collect()
 }
@@ -134,10 +146,27 @@ fn no_module_depends_on_one_that_depends_on_it() {
 
 #[test]
 fn the_domain_needs_little() {
-    let allowed = ["async-trait", "chrono", "mockall", "thiserror", "uuid"];
+    let allowed = ["async-trait", "chrono", "thiserror", "uuid"];
     let unicode = ["icu_properties", "idna", "unicode-normalization", "unicode-segmentation"];
-    let allowed: BTreeSet<String> = allowed.iter().chain(&unicode).map(|&name| name.to_owned()).collect();
-    assert_eq!(crates()["domain"], allowed, "no serde, no runtime, no log, no database");
+    let on_demand = ["mockall", "serde"];
+    let allowed: BTreeSet<String> =
+        allowed.iter().chain(&unicode).chain(&on_demand).map(|&name| name.to_owned()).collect();
+    assert_eq!(crates()["domain"], allowed, "no runtime, no log, no database");
+    for (name, optional, _) in dependencies().remove("domain").unwrap() {
+        assert_eq!(optional, on_demand.contains(&name.as_str()), "{name}: only a feature brings it");
+    }
+}
+
+/// What nodes send each other is no contract with clients: who serializes a type of the domain to a client ties the two together.
+#[test]
+fn only_nodes_serialize_the_domain() {
+    let switches_on = |(name, _, features): &Dependency| {
+        name == "domain" && features.contains("replication")
+    };
+    let crates = dependencies().into_iter().filter(|(_, needs)| needs.iter().any(switches_on));
+    assert_eq!(crates.map(|(name, _)| name).collect::<Vec<_>>(), ["infra-live"]);
+    let manifest = std::fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    assert!(manifest.contains("\ndomain = { path = \"crates/domain\" }\n"), "the workspace switches no feature on");
 }
 
 /// A feature is what makes `Utc::now()` or `Uuid::now_v7()` compile. Cargo unifies features over a workspace, so that
@@ -170,11 +199,11 @@ fn each_technology_has_one_home() {
         ("parlance", &["anyhow", "clap", "tracing-subscriber"]),
         ("nobody", &["rusqlite", "sqlx"]),
     ];
-    // Clients read JSON, nodes what other nodes write, and tokens have claims.
+    // Clients read JSON, nodes what other nodes write, and tokens have claims. The domain has serde for the nodes alone.
     let serializing = shipped_crates().into_iter().filter(|(_, needs)| needs.contains("serde"));
     assert_eq!(
         serializing.map(|(name, _)| name).collect::<Vec<_>>(),
-        ["api-actix", "infra-auth", "infra-live", "parlance", "wire"]
+        ["api-actix", "domain", "infra-auth", "infra-live", "parlance", "wire"]
     );
     for (name, needs) in shipped_crates() {
         for (home, technologies) in homes.iter().filter(|(home, _)| *home != name) {

@@ -89,6 +89,7 @@ impl MediaType {
 
 /// The SHA-256 of a file's bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "replication", derive(serde::Serialize, serde::Deserialize))]
 pub struct Sha256(pub [u8; 32]);
 
 impl std::fmt::Display for Sha256 {
@@ -99,6 +100,7 @@ impl std::fmt::Display for Sha256 {
 
 /// An uploaded file.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "replication", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 pub struct File {
     /// Which; also names its blob.
     pub id: FileId,

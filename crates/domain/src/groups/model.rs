@@ -103,6 +103,7 @@ impl Description {
 
 /// Who can see a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "replication", derive(serde::Serialize, serde::Deserialize))]
 pub enum Visibility {
     /// Its members only; to others it does not exist.
     Private,
@@ -134,6 +135,7 @@ impl Visibility {
 
 /// What one is in a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "replication", derive(serde::Serialize, serde::Deserialize))]
 pub enum Role {
     /// Reads and writes.
     Member,
@@ -169,6 +171,7 @@ impl Role {
 
 /// A live group.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "replication", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 pub struct Group {
     /// Also the id of its conversation.
     pub id: GroupId,
@@ -237,6 +240,7 @@ impl GroupChange {
 
 /// Somebody in a group.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "replication", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 pub struct Member {
     /// Which group.
     pub group: GroupId,

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 /// Somebody is typing.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "replication", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 pub struct Typing {
     /// Who. Is not told of it.
     pub user: UserId,

@@ -101,6 +101,7 @@ impl MessageType {
 
 /// How a message carries its file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "replication", derive(serde::Serialize, serde::Deserialize))]
 pub enum AttachmentKind {
     /// To be looked at; only a file that is an image.
     Image,
@@ -110,6 +111,7 @@ pub enum AttachmentKind {
 
 /// What a message says.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "replication", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 pub enum Body {
     /// Words.
     Text(Text),
@@ -187,6 +189,7 @@ impl Content {
 
 /// Where a message was said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "replication", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 pub enum Place {
     /// To one user (possibly oneself).
     Direct {
@@ -201,6 +204,7 @@ pub enum Place {
 
 /// A stored message.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "replication", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 pub struct Message {
     /// Which.
     pub id: MessageId,
@@ -228,6 +232,7 @@ pub struct Message {
 
 /// What is left of a deleted message.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "replication", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 pub struct Tombstone {
     /// Which.
     pub id: MessageId,

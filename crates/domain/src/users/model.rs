@@ -181,6 +181,7 @@ impl User {
 
 /// How a user is shown beside messages, members and receipts.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "replication", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 pub struct Profile {
     /// Who.
     pub id: UserId,
