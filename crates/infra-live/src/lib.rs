@@ -1,21 +1,22 @@
-//! Event fan-out: the hub is told what was committed, and every connection gets what concerns its user.
+//! Fan-out of events: the connections of this process, and other nodes.
 //!
 //! - [`Hub`] is shared by all threads. It is the domain's [`EventPublisher`](domain::events::EventPublisher): it hands each
 //!   commit to every shard and never waits.
-//! - [`Shard`] belongs to one worker thread. It holds that thread's connections and the members of groups among them, decides
-//!   who gets an event, and keeps time. One message a worker and event, however many are connected.
-//! - [`Connection`] is one client's: a bounded [`Outbox`] and the stage it is in (joining, catching up, live).
+//! - [`Shard`] belongs to one worker thread. It holds that thread's connections and their groups, decides which connection gets
+//!   an event, and keeps time. A worker receives one dispatch for an event, however many clients are connected.
+//! - [`Connection`] is one client's: a bounded [`Outbox`], and a state (joining, catching up, live).
+//! - [`Cluster`] takes the hub's place where there are several nodes: the hub then delivers what all nodes commit.
 //!
-//! Nothing here knows how an event looks on the wire: a [`Framer`] makes it, once for all.
+//! A [`Framer`] makes what clients read, once for all of them. Nothing else here knows what that looks like.
 
 mod cluster;
 mod local;
 mod telemetry;
 
-pub use cluster::{NatsError, NatsOptions, Relay, Unstarted};
+pub use cluster::{Cluster, NatsError, NatsOptions, UnstartedNode};
 pub use local::connection::{Connection, Transport};
 pub use local::frame::{Frame, Framer, Signal};
-pub use local::hub::{Hub, HubOptions, Refused};
-pub use local::outbox::{End, Outbox, Outgoing};
-pub use local::sessions::end_with_their_sessions;
-pub use local::shard::{Link, Shard};
+pub use local::hub::{AttachError, Hub, HubOptions};
+pub use local::outbox::{End, Outbox, OutboxItem};
+pub use local::sessions::close_ended_sessions;
+pub use local::shard::{AttachGuard, Shard};

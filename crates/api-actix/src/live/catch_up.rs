@@ -98,7 +98,7 @@ pub async fn catch_up(
         }
     }
     sequence.finish(now).await;
-    for user in shard.who_is_there(connection).await {
+    for user in shard.who_is_online(connection).await {
         connection.send(frames::presence(user, true, now)).await;
     }
     connection.go_live(replayed).await;
@@ -133,14 +133,14 @@ mod tests {
 
     /// Why a connection that begins has ended then, if it has.
     async fn end_of(world: &World) -> Option<End> {
-        let (shard, link) = world.attach();
+        let (shard, guard) = world.attach();
         let runs = actix_web::rt::spawn(Rc::clone(&shard).run());
         let limits = Limits::new(&Rates::off());
         let (expires, public) = (std::time::Instant::now(), PublicUrl::default());
         let visitor = Visitor { caller: world.caller, expires, since: Since::Now, public };
-        catch_up((&world.app, &limits), &shard, link.connection(), &visitor).await.unwrap();
+        catch_up((&world.app, &limits), &shard, guard.connection(), &visitor).await.unwrap();
         runs.abort();
-        link.connection().outbox.ended()
+        guard.connection().outbox.ended()
     }
 
     #[actix_web::test]

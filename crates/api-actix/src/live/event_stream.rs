@@ -12,7 +12,7 @@ use actix_web::body::{BodySize, MessageBody};
 use actix_web::http::{Method, StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::{BufMut as _, Bytes, BytesMut};
-use infra_live::{End, Frame, Link, Outgoing, Transport};
+use infra_live::{End, Frame, AttachGuard, OutboxItem, Transport};
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -46,20 +46,20 @@ pub async fn events(
     if request.method() == Method::HEAD {
         return Ok(response.finish());
     }
-    let (shard, link) = handshake::attach(&request, &visitor, Transport::EventStream)?;
-    let connection = link.connection().clone();
+    let (shard, guard) = handshake::attach(&request, &visitor, Transport::EventStream)?;
+    let connection = guard.connection().clone();
     actix_web::rt::spawn(async move {
         if let Err(fault) = catch_up((&app, &limits), &shard, &connection, &visitor).await {
             handshake::log(&fault);
             connection.outbox.close();
         }
     });
-    Ok(response.body(StreamBody { link, begun: false }))
+    Ok(response.body(StreamBody { guard, begun: false }))
 }
 
 /// What is written to the client: whatever waits in the outbox.
 struct StreamBody {
-    link: Link,
+    guard: AttachGuard,
     begun: bool,
 }
 
@@ -76,13 +76,13 @@ impl MessageBody for StreamBody {
             return Poll::Ready(Some(Ok(retry())));
         }
         loop {
-            let next = match std::task::ready!(this.link.connection().outbox.poll_next(cx)) {
-                Some(Outgoing::Frame(frame)) => event(&frame),
+            let next = match std::task::ready!(this.guard.connection().outbox.poll_next(cx)) {
+                Some(OutboxItem::Frame(frame)) => event(&frame),
                 // A comment: shows that the stream lives, to both sides.
-                Some(Outgoing::Ping) => Bytes::from_static(b":\n\n"),
-                Some(Outgoing::Pong(_)) => continue,
-                Some(Outgoing::End(End::Stopping)) => retry(),
-                Some(Outgoing::End(_)) | None => return Poll::Ready(None),
+                Some(OutboxItem::Ping) => Bytes::from_static(b":\n\n"),
+                Some(OutboxItem::Pong(_)) => continue,
+                Some(OutboxItem::End(End::Stopping)) => retry(),
+                Some(OutboxItem::End(_)) | None => return Poll::Ready(None),
             };
             return Poll::Ready(Some(Ok(next)));
         }

@@ -95,7 +95,7 @@ impl Of {
         let Self { conversation, update, cursor } = self;
         let (name, conversation_id) = (name.as_str(), conversation.map(|id| wire::Id(id.0)));
         let bytes = text(&Envelope { event: name, cursor: Cursor(cursor), conversation_id, update, data });
-        Frame { name, cursor, bytes, place: conversation.zip(update), transient: false }
+        Frame { name, cursor, bytes, position: conversation.zip(update), transient: false }
     }
 }
 

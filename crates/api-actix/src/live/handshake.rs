@@ -11,7 +11,7 @@ use actix_web::http::header::{self, HeaderMap};
 use actix_web::{HttpRequest, web};
 use domain::live::Since;
 use domain::{Caller, Error, Unauthenticated, Unavailable};
-use infra_live::{Link, Refused, Shard, Transport};
+use infra_live::{AttachError, AttachGuard, Shard, Transport};
 use serde::Deserialize;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -70,16 +70,16 @@ pub fn offered(headers: &HeaderMap) -> impl Iterator<Item = &str> {
 }
 
 /// The worker's shard, and the visitor's place in it.
-pub fn attach(request: &HttpRequest, visitor: &Visitor, by: Transport) -> Result<(Rc<Shard>, Link), ApiError> {
+pub fn attach(request: &HttpRequest, visitor: &Visitor, by: Transport) -> Result<(Rc<Shard>, AttachGuard), ApiError> {
     let shard = request.app_data::<Rc<Shard>>().ok_or_else(|| Error::internal("the application was not composed"))?;
     match shard.attach(&visitor.caller, by, visitor.expires) {
-        Ok(link) => Ok((Rc::clone(shard), link)),
-        Err(Refused::TooManyOfUser) => {
+        Ok(guard) => Ok((Rc::clone(shard), guard)),
+        Err(AttachError::TooManyOfUser) => {
             METRICS.refused_sockets.increment(1);
             Err(ApiError::TooManyConnections)
         }
-        Err(Refused::Full) => Err(Unavailable::Overloaded.into()),
-        Err(Refused::Stopping) => Err(Unavailable::Stopping.into()),
+        Err(AttachError::Full) => Err(Unavailable::Overloaded.into()),
+        Err(AttachError::Stopping) => Err(Unavailable::Stopping.into()),
     }
 }
 

@@ -234,7 +234,7 @@ mod tests {
     use domain::sessions::{LiveSession, Session, SessionRepository};
     use domain::users::PasswordHash;
     use domain::{SessionId, Timestamp, Unavailable, UserId};
-    use infra_live::Outgoing;
+    use infra_live::OutboxItem;
     use serde_json::json;
     use std::future::poll_fn;
     use std::sync::Arc;
@@ -282,8 +282,8 @@ mod tests {
     #[actix_web::test]
     async fn what_cannot_be_authenticated_is_not_done_and_answered() {
         let world = World::new().await;
-        let (shard, link) = world.attach();
-        let connection = Rc::clone(link.connection());
+        let (shard, guard) = world.attach();
+        let connection = Rc::clone(guard.connection());
         let mut app = world.app;
         app.authenticate.sessions = Arc::new(Away);
         let (app, limits) = (web::Data::new(app), web::Data::new(Limits::new(&Rates::off())));
@@ -291,13 +291,13 @@ mod tests {
         let operator = Operator { app, limits, shard, connection, caller: world.caller, public };
         for (text, reference) in [(r#"{"op":"ping","ref":"r1"}"#, json!("r1")), ("{", Value::Null)] {
             operator.text(text.as_bytes()).await;
-            let next = poll_fn(|cx| link.connection().outbox.poll_next(cx)).await;
-            let Some(Outgoing::Frame(frame)) = next else { panic!("{next:?}") };
+            let next = poll_fn(|cx| guard.connection().outbox.poll_next(cx)).await;
+            let Some(OutboxItem::Frame(frame)) = next else { panic!("{next:?}") };
             let answer: Value = serde_json::from_slice(frames::json_of(&frame.bytes)).unwrap();
             assert_eq!((&answer["event"], &answer["ref"]), (&json!("reply"), &reference));
             assert_eq!(answer["error"]["code"], "unavailable", "{answer}");
         }
-        assert_eq!(link.connection().outbox.ended(), None);
+        assert_eq!(guard.connection().outbox.ended(), None);
     }
 
     fn shown(reference: &Reference) -> Value {

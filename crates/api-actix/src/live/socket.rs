@@ -14,7 +14,7 @@ use actix_web::body::{BodySize, MessageBody};
 use actix_web::http::{Version, header};
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::{Bytes, BytesMut};
-use infra_live::{Connection, End, Link, Outgoing, Transport};
+use infra_live::{Connection, End, AttachGuard, OutboxItem, Transport};
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -56,8 +56,8 @@ pub async fn upgrade(
     if verify_handshake(request.head()).is_err() {
         return Err(ApiError::malformed_field("Sec-WebSocket-Key", "Sec-WebSocket-Key is malformed"));
     }
-    let (shard, link) = handshake::attach(&request, &visitor, Transport::WebSocket)?;
-    let connection = link.connection().clone();
+    let (shard, guard) = handshake::attach(&request, &visitor, Transport::WebSocket)?;
+    let connection = guard.connection().clone();
     let (caller, public) = (visitor.caller, visitor.public.clone());
     let operator = Operator { app, limits, shard, connection, caller, public };
     actix_web::rt::spawn(converse(operator, Reader::new(payload.into_inner()), visitor));
@@ -65,7 +65,7 @@ pub async fn upgrade(
     if handshake::offered(request.headers()).any(|name| name == SUBPROTOCOL) {
         response.insert_header((header::SEC_WEBSOCKET_PROTOCOL, SUBPROTOCOL));
     }
-    let response = response.message_body(SocketBody { link, gate: request.conn_data().cloned() });
+    let response = response.message_body(SocketBody { guard, gate: request.conn_data().cloned() });
     let response = response.map_err(|fault| domain::Error::internal(fault.to_string()))?;
     let mut response = HttpResponse::from(response).map_into_boxed_body();
     // What is written are frames, as they are.
@@ -114,7 +114,7 @@ async fn next(reader: &mut Reader, connection: &Connection) -> Option<Incoming> 
 
 /// What is written to the socket: whatever waits in the outbox.
 struct SocketBody {
-    link: Link,
+    guard: AttachGuard,
     gate: Option<SharedGate>,
 }
 
@@ -126,7 +126,7 @@ impl MessageBody for SocketBody {
     }
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
-        let outbox = &self.link.connection().outbox;
+        let outbox = &self.guard.connection().outbox;
         if let Some(outgoing) = ready!(outbox.poll_next(cx)) {
             return Poll::Ready(Some(Ok(encode(outgoing))));
         }
@@ -139,17 +139,17 @@ impl MessageBody for SocketBody {
     }
 }
 
-fn encode(outgoing: Outgoing) -> Bytes {
+fn encode(outgoing: OutboxItem) -> Bytes {
     match outgoing {
-        Outgoing::Frame(frame) => frame.bytes.clone(),
-        Outgoing::Ping => Bytes::from_static(&[0x89, 0]),
-        Outgoing::Pong(payload) => {
+        OutboxItem::Frame(frame) => frame.bytes.clone(),
+        OutboxItem::Ping => Bytes::from_static(&[0x89, 0]),
+        OutboxItem::Pong(payload) => {
             // A ping's payload has at most 125 bytes, or it would not have come this far.
             let mut frame = BytesMut::with_capacity(payload.len() + 2);
             Parser::write_message(&mut frame, payload, actix_http::ws::OpCode::Pong, true, false);
             frame.freeze()
         }
-        Outgoing::End(end) => {
+        OutboxItem::End(end) => {
             let (code, reason) = close_of(end);
             let mut frame = BytesMut::with_capacity(64);
             Parser::write_close(
@@ -166,7 +166,7 @@ fn close_of(end: End) -> (u16, Option<String>) {
     match end {
         End::SignedOut => (SIGNED_OUT, Some("signed out".to_owned())),
         End::Lagging => (LAGGING, Some("events may be missing: connect again with ?since=".to_owned())),
-        End::Silent => (LAGGING, Some("no sign of life: connect again with ?since=".to_owned())),
+        End::TimedOut => (LAGGING, Some("no sign of life: connect again with ?since=".to_owned())),
         End::Stopping => (GOING_AWAY, Some(format!("retry={}", handshake::retry_hint()))),
         End::Transport(TOO_MANY) => (TOO_MANY, Some("too many frames: connect again later".to_owned())),
         End::Transport(code) => (code, None),

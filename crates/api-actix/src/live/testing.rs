@@ -9,7 +9,7 @@ use domain::{Caller, Clock as _, IdGenerator as _, SessionId, UserId};
 use infra_auth::BcryptPool;
 use infra_diesel::{Store, StoreOptions};
 use infra_files::Blobs;
-use infra_live::{Hub, HubOptions, Link, Shard, Transport};
+use infra_live::{Hub, HubOptions, AttachGuard, Shard, Transport};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -49,10 +49,10 @@ impl World {
     }
 
     /// A place for the caller in a shard of its own.
-    pub fn attach(&self) -> (Rc<Shard>, Link) {
+    pub fn attach(&self) -> (Rc<Shard>, AttachGuard) {
         let shard = Shard::new(Arc::new(Hub::new(Arc::new(JsonFramer::default()), HubOptions::default())));
         let expires = Instant::now() + Duration::from_secs(3600);
-        let link = shard.attach(&self.caller, Transport::WebSocket, expires).unwrap();
-        (shard, link)
+        let guard = shard.attach(&self.caller, Transport::WebSocket, expires).unwrap();
+        (shard, guard)
     }
 }

@@ -1,113 +1,104 @@
-//! Several nodes over one database: what is committed on one reaches the connections of all.
+//! Several nodes over one database: what one node commits reaches the clients of all. `docs/cluster.md` explains the design.
 //!
-//! A node tells the others of each commit by NATS ([`nats`]), which promises nothing; the [`sequencer`] puts what comes, and
-//! what this node commits itself, into the order of each conversation, and sees by the heads (where the conversation stood
-//! before a commit and after it) whether something is missing; the [`node`] reads that from the database, and compares all of
-//! it with the database every second, so that nothing is lost for long whatever becomes of NATS or of other nodes. Who is
-//! connected where is kept by the [`peers`].
+//! - [`Cluster`] is the domain's [`EventPublisher`] here, in the hub's place. It leaves commits in the node's [`inbox`].
+//! - A [`node`] publishes deltas on the [`bus`], which promises nothing, and receives those of other nodes.
+//! - The [`sequencer`] puts the deltas of each conversation into order.
+//! - The [`reconcile`]r reads from the database what is missing.
+//! - [`presence`] and [`peers`] know which users are online at other nodes.
 
-mod nats;
-mod reconcile;
-mod node;
-mod peers;
+mod backfill;
+mod bus;
 mod codec;
+mod driver;
+mod inbox;
+#[cfg(test)]
+mod memory;
+mod nats;
+mod node;
+mod outbound;
+mod peers;
+mod presence;
+mod reconcile;
 mod sequencer;
+#[cfg(test)]
+mod simulation;
 mod subjects;
 
 pub use nats::{NatsError, NatsOptions};
 
 use crate::local::hub::Hub;
-use crate::local::presence::Announcement;
+use crate::local::interest::Subject;
+use crate::local::peers::{PeerNotice, Peers};
 use crate::telemetry::NODES;
 use domain::events::{Committed, EventPublisher, Revision};
-use domain::live::{LiveReader, NodeReader, Typing};
-use domain::{GroupId, UserId};
-pub(crate) use sequencer::Interest;
+use domain::live::{LiveReader, NodeReader};
+use inbox::{Inbox, Outlet};
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, LazyLock};
-use std::time::Duration;
-pub(crate) use subjects::Subject;
-use tokio::sync::{mpsc, oneshot};
+use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
 use uuid::Uuid;
 
-/// How many commits of this node may wait to be given out. Beyond that they are lost here, and read from the database.
-const MOST_WAITING: usize = 65_536;
-/// How long a start waits for NATS, before it goes on without.
-const CONNECT_WITHIN: Duration = Duration::from_secs(1);
+/// How long a start waits for NATS. Then it goes on without.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long closing may take.
-const CLOSE_WITHIN: Duration = Duration::from_secs(1);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What the hub tells the relay.
-#[derive(Debug)]
-pub(crate) enum Command {
-    /// From now on somebody here is interested in it, or not any more.
-    Watch(Subject, bool),
-    /// Somebody here is typing.
-    Typing(Typing),
-    /// Somebody has come here.
-    Appeared(Announcement),
-    /// Somebody's last connection here has gone.
-    Left(Announcement),
-    /// Somebody has come here, and is to be told who is there elsewhere.
-    WhoIsThere(UserId, Vec<GroupId>, Vec<UserId>),
-    /// Send what waits, and end.
-    Close(oneshot::Sender<()>),
-}
+/// A process' way to the other nodes. Where there are several, commits are published to it in the hub's place.
+pub struct Cluster(Outlet);
 
-/// A node's way to the others. Where there is one, it is what commits are published to, in the hub's place.
-pub struct Relay {
-    commits: mpsc::Sender<Committed>,
-    commands: mpsc::UnboundedSender<Command>,
-}
-
-/// A relay that has not begun.
-pub struct Unstarted {
+/// A node that has not started.
+pub struct UnstartedNode {
     hub: Arc<Hub>,
     options: NatsOptions,
-    commits: mpsc::Receiver<Committed>,
-    commands: mpsc::UnboundedReceiver<Command>,
+    inbox: Inbox,
 }
 
-impl Relay {
-    /// What the hub's connections are interested in is watched from now on.
-    pub fn new(hub: Arc<Hub>, options: NatsOptions) -> (Arc<Self>, Unstarted) {
+impl Cluster {
+    /// From now on the hub tells other nodes what its connections need and who they are. They hear of it once the node has
+    /// started.
+    pub fn new(hub: Arc<Hub>, options: NatsOptions) -> (Arc<Self>, UnstartedNode) {
         LazyLock::force(&NODES);
-        let (commits, committed) = mpsc::channel(MOST_WAITING);
-        let (commands, commanded) = mpsc::unbounded_channel();
-        let relay = Arc::new(Self { commits, commands });
-        hub.relay_by(Arc::clone(&relay));
-        (relay, Unstarted { hub, options, commits: committed, commands: commanded })
+        let (outlet, inbox) = inbox::inbox();
+        let cluster = Arc::new(Self(outlet));
+        hub.set_peers(Arc::<Self>::clone(&cluster));
+        (cluster, UnstartedNode { hub, options, inbox })
     }
 
-    pub(crate) fn tell(&self, command: Command) {
-        // It ends with the process: then nobody is to be told.
-        let _ = self.commands.send(command);
-    }
-
-    /// Sends what waits, as far as NATS is there, and ends.
+    /// Sends what waits, as far as NATS is there, and stops the node. Takes a second at the most.
     pub async fn close(&self) {
-        let (done, ended) = oneshot::channel();
-        self.tell(Command::Close(done));
-        // Late or gone: the others read it from the database.
-        let _ = tokio::time::timeout(CLOSE_WITHIN, ended).await;
+        // What is not sent by then the other nodes read from the database.
+        let _ = tokio::time::timeout(CLOSE_TIMEOUT, self.0.close()).await;
     }
 }
 
-impl EventPublisher for Relay {
-    fn publish(&self, committed: Committed) {
-        if self.commits.try_send(committed).is_err() {
-            NODES.lost.increment(1);
-        }
+impl Peers for Cluster {
+    fn subscribe(&self, subject: Subject) {
+        self.0.set_subscribed(subject, true);
     }
 
-    /// It is found by comparing with the database, as what other nodes could not tell.
+    fn unsubscribe(&self, subject: Subject) {
+        self.0.set_subscribed(subject, false);
+    }
+
+    fn notify(&self, notice: PeerNotice) -> Result<(), PeerNotice> {
+        self.0.notify(notice)
+    }
+}
+
+impl EventPublisher for Cluster {
+    fn publish(&self, committed: Committed) {
+        self.0.commit(committed);
+    }
+
+    /// The node finds it by comparing with the database, like what another node could not tell.
     fn lost(&self) {}
 }
 
-impl Unstarted {
-    /// Begins, on a thread of its own. All that was committed before `horizon` is known to everybody here; `id` is of this start
-    /// of this node. Should it ever panic, `fatal` is called: a node that goes on without it would be well by all signs, and tell
-    /// nobody anything.
+impl UnstartedNode {
+    /// Starts the node on a thread of its own. Every client here knows what was committed before `watermark`. `id` names this
+    /// start of this node. If the node ever panics, it calls `fatal`: the process must not go on without telling its clients
+    /// anything.
     ///
     /// # Errors
     /// [`NatsError`], and where the system gives no thread.
@@ -116,36 +107,37 @@ impl Unstarted {
         id: Uuid,
         reader: Arc<dyn NodeReader>,
         rosters: Arc<dyn LiveReader>,
-        horizon: Revision,
+        watermark: Revision,
         fatal: impl FnOnce(&str) + Send + 'static,
     ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-        let (begun, begins) = oneshot::channel();
+        let (started, starts) = oneshot::channel();
         let run = move || {
             let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
                 Ok(runtime) => runtime,
-                Err(error) => return drop(begun.send(Err(error.into()))),
+                Err(error) => return drop(started.send(Err(error.into()))),
             };
-            let relaying = async move {
-                match nats::Bus::connect(self.options).await {
-                    Ok((bus, mut comes)) => {
-                        let mut node = node::Node::new(id, self.hub, reader, rosters, bus, horizon);
-                        // Who comes to a node that has just begun is told who is at the others. One starts without NATS, too.
-                        if let Ok(Some(first)) = tokio::time::timeout(CONNECT_WITHIN, comes.recv()).await {
-                            node.incoming(first);
+            let running = async move {
+                match nats::Nats::connect(self.options).await {
+                    Ok((bus, mut events)) => {
+                        let mut node = node::Node::new((id, bus), self.hub, reader, rosters, watermark, Instant::now());
+                        // A client that connects right after the start is told who is online at other nodes. The node starts
+                        // without NATS, too.
+                        if let Ok(Some(first)) = tokio::time::timeout(CONNECT_TIMEOUT, events.recv()).await {
+                            node.received(first, Instant::now());
                         }
-                        // Who waits for it may have given up.
-                        let _ = begun.send(Ok(()));
-                        node.run(self.commits, self.commands, comes).await;
+                        // An error: the caller has stopped waiting.
+                        let _ = started.send(Ok(()));
+                        driver::run(node, self.inbox, events).await;
                     }
-                    Err(error) => drop(begun.send(Err(error.into()))),
+                    Err(error) => drop(started.send(Err(error.into()))),
                 }
             };
-            // Nothing that it shares is left half done: others only read what the hub's locks guard.
-            if std::panic::catch_unwind(AssertUnwindSafe(|| runtime.block_on(relaying))).is_err() {
-                fatal("what passes between nodes is not given out any more");
+            // Nothing that others share with the node is left half done: the hub's locks guard it.
+            if std::panic::catch_unwind(AssertUnwindSafe(|| runtime.block_on(running))).is_err() {
+                fatal("the node has panicked: its clients would not be told anything any more");
             }
         };
-        std::thread::Builder::new().name("live-relay".to_owned()).spawn(run)?;
-        begins.await?
+        std::thread::Builder::new().name("live-node".to_owned()).spawn(run)?;
+        starts.await?
     }
 }

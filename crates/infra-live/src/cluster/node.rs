@@ -1,47 +1,39 @@
-//! One of several nodes.
+//! One of several nodes: takes what this process commits, what other nodes send and what the database answers.
 
-use super::Command;
-use super::nats::{Bus, Incoming};
-use super::reconcile::{self, Asked, Check};
-use super::peers::{Found, MOVING, Others};
-use super::codec::{EventOnWire, MOST_BYTES, Packet, Word};
-use super::sequencer::{Sequencer, Step};
-use super::subjects::{Subject, audience_of, concerned, subjects};
+use super::bus::{Bus, BusEvent};
+use super::codec::{self, PeerMessage};
+use super::outbound::Outbound;
+use super::presence::{self, PeerPresence};
+use super::reconcile::{self, Reconciler};
+use super::sequencer::ConversationDelta;
+use super::subjects::{concerned, conversation_audience, subjects};
 use crate::local::hub::Hub;
-use crate::local::presence::{Announcement, Circle, in_parts};
+use crate::local::interest::Subject;
+use crate::local::peers::PeerNotice;
 use crate::telemetry::NODES;
-use bytes::Bytes;
+use domain::ConversationId;
 use domain::events::{Audience, Committed, Event, Revision};
-use domain::live::{Known, LiveReader, NodeReader, Typing};
-use domain::{ConversationId, GroupId, UserId};
-use futures_util::future::BoxFuture;
-use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use domain::live::{LiveReader, NodeReader};
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-use tokio::sync::mpsc;
+use std::time::Instant;
 use tracing::{debug, warn};
 use uuid::Uuid;
 
-/// How often it is looked what waits.
-const TICK: Duration = Duration::from_millis(50);
-/// How long other nodes may take to say that somebody is with them.
-const ANSWER_WITHIN: Duration = Duration::from_millis(400);
-/// How many packets that went by two subjects are remembered.
-const MOST_REMEMBERED: usize = 8_192;
-/// How many of those who are there are told of at once; somebody who comes is told of no more by one node.
-pub(super) const MOST_TOLD: usize = 1_000;
+/// How many packets a node remembers to tell that it receives one again.
+const MAX_REMEMBERED: usize = 8_192;
 
-/// What came by two subjects is taken once.
+/// Recognizes packets that arrive more than once.
 #[derive(Default)]
-struct Remembered {
+struct RecentPackets {
     known: HashSet<(Uuid, u64)>,
     order: VecDeque<(Uuid, u64)>,
 }
 
-impl Remembered {
-    fn is_new(&mut self, packet: (Uuid, u64)) -> bool {
-        if self.order.len() >= MOST_REMEMBERED
+impl RecentPackets {
+    /// Whether the packet did not arrive before.
+    fn insert(&mut self, packet: (Uuid, u64)) -> bool {
+        if self.order.len() >= MAX_REMEMBERED
             && let Some(oldest) = self.order.pop_front()
         {
             self.known.remove(&oldest);
@@ -54,178 +46,81 @@ impl Remembered {
     }
 }
 
-/// The node's own part of what all nodes do.
-pub struct Node {
-    id: Uuid,
-    number: u64,
-    pub(super) hub: Arc<Hub>,
-    pub(super) reader: Arc<dyn NodeReader>,
-    pub(super) bus: Bus,
-    pub(super) connected: bool,
-    pub(super) sequencer: Sequencer,
-    remembered: Remembered,
-    /// Conversations to be asked for, and those that are being asked for.
-    pub(super) to_ask: VecDeque<(ConversationId, Known)>,
-    pub(super) asked: FuturesUnordered<BoxFuture<'static, Asked>>,
-    /// Of these it is asked who of those here is in.
-    pub(super) members_asked: HashSet<ConversationId>,
-    /// These could not be read, and how often.
-    pub(super) unread: HashMap<ConversationId, u32>,
-    pub(super) check: Check,
-    /// Who has left this node, and is announced as gone then unless another says otherwise.
-    pub(super) leaving: Vec<(Instant, Announcement)>,
-    pub(super) others: Others,
-    pub(super) rosters: Arc<dyn LiveReader>,
-    /// Who came or went with a node, and it is not known yet who is to be told; and those that this is being found out of.
-    pub(super) to_find: VecDeque<(UserId, bool)>,
-    pub(super) finding: FuturesUnordered<BoxFuture<'static, Found>>,
+/// What a node waited for.
+pub enum Completion {
+    Reconcile(reconcile::Answer),
+    Presence(presence::Answer),
 }
 
-impl Node {
-    /// A node that has given out all that is older than `horizon`.
+/// A node. It does nothing by itself and never asks for the time: whoever owns it hands it everything, and says when that was.
+pub struct Node<B> {
+    hub: Arc<Hub>,
+    reader: Arc<dyn NodeReader>,
+    outbound: Outbound<B>,
+    recent: RecentPackets,
+    reconciler: Reconciler,
+    presence: PeerPresence,
+}
+
+impl<B: Bus> Node<B> {
+    /// A node that has delivered everything older than `watermark`. `id` names this start of it.
     pub fn new(
-        id: Uuid,
+        (id, bus): (Uuid, B),
         hub: Arc<Hub>,
         reader: Arc<dyn NodeReader>,
         rosters: Arc<dyn LiveReader>,
-        mut bus: Bus,
-        horizon: Revision,
+        watermark: Revision,
+        now: Instant,
     ) -> Self {
-        bus.watch(Subject::Everybody);
-        bus.watch(Subject::Presence);
+        let mut outbound = Outbound::new(id, bus);
+        outbound.set_subscribed(Subject::Everybody, true);
+        outbound.set_subscribed(Subject::Presence, true);
         Self {
-            id,
-            number: 0,
+            outbound,
+            recent: RecentPackets::default(),
+            reconciler: Reconciler::new(Arc::clone(&hub), Arc::clone(&reader), watermark, now),
+            presence: PeerPresence::new(Arc::clone(&hub), rosters, now),
             hub,
             reader,
-            bus,
-            connected: false,
-            sequencer: Sequencer::new(horizon),
-            remembered: Remembered::default(),
-            to_ask: VecDeque::new(),
-            asked: FuturesUnordered::new(),
-            members_asked: HashSet::new(),
-            unread: HashMap::new(),
-            check: Check::Due(Instant::now()),
-            leaving: Vec::new(),
-            others: Others::new(Instant::now()),
-            rosters,
-            to_find: VecDeque::new(),
-            finding: FuturesUnordered::new(),
         }
     }
 
-    /// Until it is closed.
-    pub async fn run(
-        mut self,
-        mut commits: mpsc::Receiver<Committed>,
-        mut commands: mpsc::UnboundedReceiver<Command>,
-        mut comes: mpsc::Receiver<Incoming>,
-    ) {
-        let mut ticks = tokio::time::interval(TICK);
-        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        loop {
-            tokio::select! {
-                Some(committed) = commits.recv() => self.committed(committed),
-                Some(incoming) = comes.recv() => self.incoming(incoming),
-                command = commands.recv() => match command {
-                    Some(Command::Close(done)) => {
-                        while let Ok(committed) = commits.try_recv() {
-                            self.committed(committed);
-                        }
-                        self.take_leave();
-                        self.bus.close().await;
-                        // Who waits for it may have given up.
-                        let _ = done.send(());
-                        return;
-                    }
-                    Some(command) => self.command(command),
-                    None => return,
-                },
-                // Looking at all that waits is for now and then, not for every event.
-                Some((of, among, past)) = self.asked.next() => {
-                    self.answered(of, among, past);
-                    // Looking at everything after each of many answers would cost their square.
-                    self.ask();
-                    if self.asked.is_empty() {
-                        self.go_on(Instant::now());
-                    }
-                }
-                Some(found) = self.finding.next() => self.found(found),
-                changed = reconcile::changed(&mut self.check) => {
-                    self.changed(changed);
-                    self.go_on(Instant::now());
-                }
-                _ = ticks.tick() => self.go_on(Instant::now()),
-            }
+    /// Clients of this node need what is published on the subject, or do not any more.
+    pub fn set_subscribed(&mut self, subject: Subject, subscribed: bool) {
+        self.outbound.set_subscribed(subject, subscribed);
+    }
+
+    /// Does what is due.
+    pub fn tick(&mut self, now: Instant) {
+        self.reconciler.tick(now);
+        self.presence.tick(&mut self.outbound, now);
+    }
+
+    /// The next answer to a question that the node has asked. Waits for ever while there is none. Cancel safe.
+    pub async fn next(&mut self) -> Completion {
+        tokio::select! {
+            answer = self.reconciler.next() => Completion::Reconcile(answer),
+            answer = self.presence.next() => Completion::Presence(answer),
         }
     }
 
-    fn command(&mut self, command: Command) {
-        match command {
-            Command::Watch(subject, true) => self.bus.watch(subject),
-            Command::Watch(subject, false) => self.bus.unwatch(subject),
-            Command::Typing(typing) => self.tell_typing(&typing),
-            Command::Appeared(announcement) => {
-                self.leaving.retain(|(_, left)| left.user != announcement.user);
-                self.others.came_here(announcement.user);
-                self.tell_presence(&announcement);
-            }
-            Command::Left(announcement) => {
-                self.tell(&[Subject::Presence], Word::Left { user: announcement.user.0 });
-                self.leaving.push((Instant::now() + ANSWER_WITHIN, announcement));
-            }
-            Command::WhoIsThere(user, groups, contacts) => {
-                if !self.connected {
-                    self.others.somebody_was_not_told();
-                }
-                for Circle { groups, contacts } in in_parts(&groups, &contacts) {
-                    let groups = groups.into_iter().map(|group| group.0).collect();
-                    let contacts = contacts.into_iter().map(|user| user.0).collect();
-                    self.tell(&[Subject::Presence], Word::WhoIsThere { user: user.0, groups, contacts });
-                }
-            }
-            Command::Close(_) => {}
+    /// Takes such an answer.
+    pub fn complete(&mut self, completion: Completion, now: Instant) {
+        match completion {
+            Completion::Reconcile(answer) => self.reconciler.complete(answer, now),
+            Completion::Presence(answer) => self.presence.complete(answer, &mut self.outbound),
         }
     }
 
-    /// Tells the other nodes that somebody came or went.
-    pub(super) fn tell_presence(&mut self, announcement: &Announcement) {
-        let Announcement { user, online, groups, contacts } = announcement;
-        for Circle { groups, contacts } in in_parts(groups, contacts) {
-            let part = Announcement { user: *user, online: *online, groups, contacts };
-            self.tell(&[Subject::Presence], Word::presence(&part));
-        }
-    }
-
-    pub(super) fn tell(&mut self, subjects: &[Subject], word: Word) {
-        self.number += 1;
-        let packet = Packet { from: self.id, number: self.number, word };
-        match serde_json::to_vec(&packet) {
-            Ok(bytes) => self.send(subjects, Bytes::from(bytes)),
-            // Our own types always serialize.
-            Err(error) => warn!(%error, "a packet was not made"),
-        }
-    }
-
-    fn send(&self, subjects: &[Subject], packet: Bytes) {
-        for subject in subjects {
-            self.bus.send(*subject, packet.clone());
-        }
-    }
-
-    fn tell_typing(&mut self, typing: &Typing) {
-        self.tell(&subjects(typing.audience), Word::typing(typing));
-    }
-
-    /// Something was committed here.
-    fn committed(&mut self, committed: Committed) {
+    /// This process committed a transaction.
+    pub fn committed(&mut self, committed: Committed, now: Instant) {
         let Committed { events, heads, revision, .. } = committed;
         let mut order = Vec::new();
         let mut by_conversation: HashMap<ConversationId, Vec<Event>> = HashMap::new();
         for event in events {
             let Some(of) = event.conversation() else {
-                self.tell(&concerned([&event]), Word::Happened(Box::new(EventOnWire::from(&event))));
+                let subjects = concerned([&event]);
+                self.outbound.publish(&subjects, &PeerMessage::GlobalEvent(Box::new(event.clone())));
                 self.hub.deliver(vec![event]);
                 continue;
             };
@@ -237,151 +132,104 @@ impl Node {
         }
         for of in order {
             let Some(events) = by_conversation.remove(&of) else { continue };
+            let audience = events.first().map_or(Audience::Nobody, conversation_audience);
             let Some(before) = heads.get(&of).copied() else {
-                warn!(conversation = %of, "a commit came without where its conversation stood");
-                self.sequencer.want(of, audience_of(&events));
+                warn!(conversation = %of, "a commit came without the version of its conversation");
+                self.reconciler.request_backfill(of, audience);
                 continue;
             };
-            let audience = audience_of(&events);
             let after = before.after(&events, revision);
-            let step = Step { conversation: of, before, after, events };
-            let subjects = concerned(&step.events);
-            self.number += 1;
-            let packet = |word| serde_json::to_vec(&Packet { from: self.id, number: self.number, word });
-            let whole = packet(Word::step(&step, audience)).ok().filter(|bytes| bytes.len() <= MOST_BYTES);
-            match whole.map_or_else(|| packet(Word::bare_step(&step, audience)), Ok) {
-                Ok(bytes) => self.send(&subjects, Bytes::from(bytes)),
-                Err(error) => warn!(%error, "a packet was not made"),
-            }
-            self.offer(step, audience);
+            let subjects = concerned(&events);
+            let delta = ConversationDelta { conversation: of, before, after, events };
+            // Events of this node wait for their turn like those of others: otherwise local clients would see another order.
+            let delta = self.outbound.publish_delta(&subjects, delta, audience);
+            self.reconciler.offer(delta, audience, now);
         }
     }
 
-    fn offer(&mut self, step: Step, audience: Audience) {
-        let interest = self.hub.interest(audience);
-        let events = self.sequencer.offer(step, audience, interest, Instant::now());
-        self.hub.deliver(events);
+    /// The hub has something to tell other nodes.
+    pub fn notified(&mut self, notice: PeerNotice, now: Instant) {
+        match notice {
+            PeerNotice::Typing(typing) => {
+                let subjects = subjects(typing.audience);
+                self.outbound.publish(&subjects, &PeerMessage::Typing(typing));
+            }
+            PeerNotice::CameOnline(announcement) => self.presence.came_online(announcement, &mut self.outbound),
+            PeerNotice::LastConnectionGone(announcement) => {
+                self.presence.last_connection_gone(announcement, &mut self.outbound, now);
+            }
+            PeerNotice::WhoIsOnline(user, audience) => self.presence.ask(user, &audience, &mut self.outbound),
+        }
     }
 
-    pub(super) fn incoming(&mut self, incoming: Incoming) {
-        match incoming {
-            Incoming::Packet(bytes) => {
+    /// The hub had more to tell than could wait, and dropped notices.
+    pub fn notices_were_lost(&mut self) {
+        self.presence.notices_were_lost(&mut self.outbound);
+    }
+
+    /// The bus has something.
+    pub fn received(&mut self, event: BusEvent, now: Instant) {
+        match event {
+            BusEvent::Packet(packet) => {
                 NODES.received.increment(1);
-                match serde_json::from_slice::<Packet>(&bytes) {
-                    Ok(packet) if packet.from == self.id => {}
-                    Ok(packet) => self.heard((packet.from, packet.number), packet.word),
+                match codec::decode(&packet) {
+                    Ok(envelope) if envelope.sender == self.outbound.node() => {}
+                    Ok(envelope) => self.heard((envelope.sender, envelope.sequence), envelope.message, now),
                     Err(error) => {
                         NODES.lost.increment(1);
-                        debug!(%error, "a packet cannot be read");
+                        debug!(%error, "a packet was refused");
                     }
                 }
             }
-            Incoming::Connected(connected) => {
-                self.connected = connected;
+            BusEvent::Connected(connected) => {
                 NODES.connected.set(f64::from(u8::from(connected)));
-                self.others.missed_all(Instant::now());
-                self.check_soon();
+                self.reconciler.set_connected(connected, now);
+                self.presence.set_connected(connected, now);
             }
-            Incoming::Lost => {
+            BusEvent::PacketsLost => {
                 NODES.lost.increment(1);
-                self.others.missed_some();
-                self.check_soon();
+                self.presence.packets_were_lost();
+                self.reconciler.compare_soon(now);
             }
         }
     }
 
-    fn check_soon(&mut self) {
-        if let Check::Due(at) = &mut self.check {
-            *at = Instant::now();
-        }
-    }
-
-    /// Another node said something.
-    fn heard(&mut self, packet: (Uuid, u64), word: Word) {
-        let (from, _) = packet;
-        if self.others.heard(from, Instant::now()) {
-            self.tell(&[Subject::Presence], Word::WhoIsWithYou { node: from });
-        }
-        match word {
-            Word::Step { of, audience, before, after, events } => {
-                let events: Option<Vec<Event>> = events.into_iter().map(EventOnWire::into_event).collect();
-                let step = Step {
-                    conversation: ConversationId(of),
-                    before: before.into(),
-                    after: after.into(),
-                    // What cannot be read is read from the database.
-                    events: events.unwrap_or_default(),
-                };
-                if step.before != step.after || self.remembered.is_new(packet) {
-                    self.offer(step, audience.into());
+    /// Another node sent a message.
+    fn heard(&mut self, packet: (Uuid, u64), message: PeerMessage, now: Instant) {
+        let (sender, _) = packet;
+        self.presence.heard(sender, &mut self.outbound, now);
+        match message {
+            PeerMessage::Delta(delta, audience) => {
+                // A delta that changes the version is recognized by it.
+                if delta.before != delta.after || self.recent.insert(packet) {
+                    self.reconciler.offer(delta, audience, now);
                 }
             }
-            Word::Happened(event) => {
-                let events: Vec<_> = event.into_event().into_iter().collect();
+            PeerMessage::GlobalEvent(event) => {
+                let events = vec![*event];
                 self.reader.heard(&events);
                 self.hub.deliver(events);
             }
-            Word::Typing { user, username, conversation, audience } => {
-                let (user, conversation) = (UserId(user), conversation.map(ConversationId));
-                self.hub.typing_elsewhere(Typing { user, username, conversation, audience: audience.into() });
-            }
-            Word::Presence { user, online, groups, contacts } => {
-                let user = UserId(user);
-                if online {
-                    self.others.came(from, user);
-                    self.leaving.retain(|(_, left)| left.user != user);
-                }
-                // Gone from there, but here or at another.
-                if online || !self.is_anywhere(user) {
-                    let groups = groups.into_iter().map(GroupId).collect();
-                    let contacts = contacts.into_iter().map(UserId).collect();
-                    self.hub.announce(Announcement { user, online, groups, contacts });
+            PeerMessage::Typing(typing) => self.hub.deliver_typing(typing),
+            PeerMessage::Presence(announcement) => self.presence.announced(sender, announcement),
+            PeerMessage::LastConnectionGone(user) => self.presence.left_peer(sender, user, &mut self.outbound),
+            PeerMessage::StillOnline(user) => self.presence.is_still_online(user),
+            PeerMessage::WhoIsOnline(user, audience) => self.presence.asked(user, audience),
+            PeerMessage::Online { asked_by, users } => self.hub.announce_online_to(asked_by, users.into_iter()),
+            PeerMessage::Heartbeat => {}
+            PeerMessage::RosterRequest { node } => {
+                if node == self.outbound.node() {
+                    self.presence.publish_roster(&mut self.outbound);
                 }
             }
-            Word::Left { user } => {
-                self.others.left(from, UserId(user));
-                if self.hub.is_connected(UserId(user)) {
-                    self.tell(&[Subject::Presence], Word::Here { user });
-                }
-            }
-            Word::Here { user } => self.leaving.retain(|(_, left)| left.user != UserId(user)),
-            Word::WhoIsThere { user, groups, contacts } => {
-                let groups: Vec<_> = groups.into_iter().map(GroupId).collect();
-                let contacts: Vec<_> = contacts.into_iter().map(UserId).collect();
-                self.tell_who_is_here(UserId(user), groups, contacts);
-            }
-            Word::There { asked_by, users } => {
-                self.hub.tell_of(UserId(asked_by), users.into_iter().map(UserId));
-            }
-            Word::Alive => {}
-            Word::WhoIsWithYou { node } if node == self.id => self.tell_who_is_with_us(),
-            Word::WhoIsWithYou { .. } => {}
-            Word::With { users, part, parts } => {
-                let difference = self.others.has(from, users.into_iter().map(UserId), part, parts);
-                self.to_find.extend(difference);
-            }
-            Word::Ending { users } => {
-                let until = Instant::now() + MOVING.max(self.hub.options().absence);
-                self.others.ends(from, users.into_iter().map(UserId), until);
-            }
+            PeerMessage::RosterPart { users, part, parts } => self.presence.roster_part(sender, users, (part, parts)),
+            PeerMessage::Leaving { users } => self.presence.peer_leaves(sender, users, now),
         }
     }
 
-    fn tell_who_is_here(&mut self, asked_by: UserId, groups: Vec<GroupId>, contacts: Vec<UserId>) {
-        let hub = Arc::clone(&self.hub);
-        self.number += 1;
-        let (from, number) = (self.id, self.number);
-        let answer = self.bus.sender(Subject::User(asked_by));
-        tokio::spawn(async move {
-            let there = hub.who_is_here(asked_by, groups, contacts).await;
-            let users: Vec<_> = there.into_iter().map(|user| user.0).take(MOST_TOLD).collect();
-            if users.is_empty() {
-                return;
-            }
-            let word = Word::There { asked_by: asked_by.0, users };
-            if let Ok(bytes) = serde_json::to_vec(&Packet { from, number, word }) {
-                answer(Bytes::from(bytes));
-            }
-        });
+    /// Tells the others that this node stops, and sends what waits.
+    pub async fn close(mut self) {
+        self.presence.leave(&mut self.outbound);
+        self.outbound.close().await;
     }
 }

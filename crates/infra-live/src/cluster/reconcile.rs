@@ -1,160 +1,213 @@
-//! What did not come, or may not have: asked of the database.
+//! Keeps a node in step with the database: it orders deltas, reads what is missing, and compares everything with the database
+//! every second. So nothing that the bus lost stays lost.
 
-use super::node::Node;
-use super::sequencer::Interest;
-use crate::local::frame::Reload;
+use super::backfill::{Backfill, Backfills};
+use super::sequencer::{ConversationDelta, Sequencer};
+use crate::local::frame::MembershipReload;
+use crate::local::hub::Hub;
+use crate::local::interest::Interest;
 use crate::telemetry::NODES;
-use domain::events::{Audience, Head};
-use domain::live::{Changed, Known, MOST_IN_ONE, Past, Resync, ResyncReason};
-use domain::{ConversationId, Error, UserId};
+use domain::events::{Audience, Head, Revision};
+use domain::live::{Changed, Known, MOST_IN_ONE, NodeReader, Past, Resync, ResyncReason};
+use domain::{ConversationId, Error};
 use futures_util::future::BoxFuture;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tracing::{debug, warn};
 
-/// How often all is compared with the database while NATS is there: what was lost comes so much later at the most.
-const CHECK_EVERY: Duration = Duration::from_secs(1);
+/// How often a node compares everything with the database while it is connected to the bus. A lost packet comes so much later at
+/// the most.
+const COMPARE_EVERY: Duration = Duration::from_secs(1);
 /// How often while it is not.
-const CHECK_EVERY_WITHOUT: Duration = Duration::from_millis(500);
-/// How long what the database has may take to come in by itself.
+const COMPARE_EVERY_WITHOUT_BUS: Duration = Duration::from_millis(500);
+/// How long packets may take to tell what the database has already. Then the node reads it.
 const GRACE: Duration = Duration::from_millis(200);
-/// How many conversations are asked for at once.
-const MOST_ASKED: usize = 8;
+/// How often a node reads a conversation in vain before it tells clients to reload it, while the database itself answers.
+const MAX_FAILURES: u32 = 5;
 
-/// How often a conversation is read in vain, for a fault that is not the database's being away, before it is given up.
-const MOST_FAILURES: u32 = 5;
-
-/// Which conversation, who was connected then, and the answer.
-pub type Asked = (ConversationId, Vec<UserId>, domain::Result<Option<Past>>);
-
-/// Comparing all with the database.
-pub enum Check {
-    /// From then on.
+/// The state of the comparison with the database.
+enum Comparison {
+    /// The node asks the database from then on.
     Due(Instant),
-    /// The database is being asked.
+    /// The database has not answered yet.
     Asking(BoxFuture<'static, domain::Result<Changed>>),
-    /// What is behind is waited for, and from then on asked for.
+    /// The node waits for the packets of these conversations until then, and reads them from the database afterwards.
     Settling(Changed, Instant),
 }
 
-impl Node {
-    /// Does what is due.
-    pub(super) fn go_on(&mut self, now: Instant) {
-        self.settle(now);
-        let (ask, events) = self.sequencer.wanting(|audience| self.hub.interest(audience), now);
-        self.to_ask.extend(ask);
+/// A completed reading of the database.
+pub enum Answer {
+    Backfill(Backfill),
+    Comparison(domain::Result<Changed>),
+}
+
+/// Decides what this node delivers, and when.
+pub struct Reconciler {
+    hub: Arc<Hub>,
+    reader: Arc<dyn NodeReader>,
+    sequencer: Sequencer,
+    backfills: Backfills,
+    comparison: Comparison,
+    /// Groups that are read to learn which local users are in them.
+    membership_lookups: HashSet<ConversationId>,
+    connected: bool,
+}
+
+impl Reconciler {
+    /// For a node that has delivered everything older than `watermark`.
+    pub fn new(hub: Arc<Hub>, reader: Arc<dyn NodeReader>, watermark: Revision, now: Instant) -> Self {
+        Self {
+            sequencer: Sequencer::new(watermark),
+            backfills: Backfills::new(Arc::clone(&hub), Arc::clone(&reader)),
+            comparison: Comparison::Due(now),
+            membership_lookups: HashSet::new(),
+            connected: false,
+            hub,
+            reader,
+        }
+    }
+
+    /// Takes a delta of this node or of another, and delivers what is due.
+    pub fn offer(&mut self, delta: ConversationDelta, audience: Audience, now: Instant) {
+        let interest = self.hub.interest(audience);
+        let events = self.sequencer.offer(delta, audience, interest, now);
         self.hub.deliver(events);
-        self.ask();
-        let gone: Vec<_> = self.leaving.extract_if(.., |(until, _)| *until <= now).collect();
-        for (_, announcement) in gone {
-            if !self.is_anywhere(announcement.user) {
-                self.tell_presence(&announcement);
-                self.hub.announce(announcement);
-            }
-        }
-        self.keep_company(now);
     }
 
-    /// Asks for as much as may be asked for at once.
-    pub(super) fn ask(&mut self) {
-        while self.asked.len() < MOST_ASKED
-            && let Some((of, known)) = self.to_ask.pop_front()
-        {
-            NODES.gaps.increment(1);
-            let (reader, among) = (Arc::clone(&self.reader), self.hub.users());
-            self.asked.push(Box::pin(async move {
-                let past = reader.past(of, known, among.clone()).await;
-                (of, among, past)
-            }));
+    /// Reads the conversation from the database soon.
+    pub fn request_backfill(&mut self, of: ConversationId, audience: Audience) {
+        self.sequencer.request_backfill(of, audience);
+    }
+
+    /// The connection to the bus stands, or is lost.
+    pub fn set_connected(&mut self, connected: bool, now: Instant) {
+        self.connected = connected;
+        self.compare_soon(now);
+    }
+
+    /// Packets may have been lost: compares everything with the database as soon as possible.
+    pub fn compare_soon(&mut self, now: Instant) {
+        if let Comparison::Due(at) = &mut self.comparison {
+            *at = now;
         }
     }
 
-    /// Goes on with comparing.
-    fn settle(&mut self, now: Instant) {
-        let every = if self.connected { CHECK_EVERY } else { CHECK_EVERY_WITHOUT };
-        match &mut self.check {
-            Check::Due(at) if *at <= now => {
-                let (reader, since) = (Arc::clone(&self.reader), self.sequencer.horizon());
-                self.check = Check::Asking(Box::pin(async move { reader.changed(since).await }));
+    /// Does what is due.
+    pub fn tick(&mut self, now: Instant) {
+        self.compare(now);
+        let (gaps, events) = self.sequencer.poll_gaps(|audience| self.hub.interest(audience), now);
+        self.backfills.extend(gaps);
+        self.hub.deliver(events);
+        self.backfills.start();
+    }
+
+    /// The next answer of the database. Waits for ever while nothing is being read. Cancel safe.
+    pub async fn next(&mut self) -> Answer {
+        tokio::select! {
+            backfill = self.backfills.next() => Answer::Backfill(backfill),
+            changed = asked(&mut self.comparison) => Answer::Comparison(changed),
+        }
+    }
+
+    /// Takes an answer of the database.
+    pub fn complete(&mut self, answer: Answer, now: Instant) {
+        match answer {
+            Answer::Backfill(backfill) => {
+                self.apply_backfill(backfill, now);
+                // Looking at every conversation after each of many answers would cost the square of their number.
+                self.backfills.start();
+                if self.backfills.is_idle() {
+                    self.tick(now);
+                }
             }
-            Check::Settling(changed, until) => {
+            Answer::Comparison(changed) => {
+                self.comparison = match changed {
+                    Ok(changed) => Comparison::Settling(changed, if self.connected { now + GRACE } else { now }),
+                    Err(error) => {
+                        debug!(%error, "the database was not compared with");
+                        Comparison::Due(now + COMPARE_EVERY_WITHOUT_BUS)
+                    }
+                };
+                self.tick(now);
+            }
+        }
+    }
+
+    fn compare(&mut self, now: Instant) {
+        let every = if self.connected { COMPARE_EVERY } else { COMPARE_EVERY_WITHOUT_BUS };
+        match &mut self.comparison {
+            Comparison::Due(at) if *at <= now => {
+                let (reader, since) = (Arc::clone(&self.reader), self.sequencer.watermark());
+                self.comparison = Comparison::Asking(Box::pin(async move { reader.changed(since).await }));
+            }
+            Comparison::Settling(changed, until) => {
                 let (hub, sequencer) = (&self.hub, &self.sequencer);
                 changed.conversations.retain(|changed| {
                     let interest = hub.interest(changed.audience);
-                    sequencer.is_behind(changed, interest) || sequencer.may_have_missed_members(changed, interest)
+                    sequencer.is_behind(changed, interest) || sequencer.may_have_missed_membership(changed, interest)
                 });
                 if changed.conversations.is_empty() {
                     let at = changed.at;
-                    self.check = Check::Due(now + every);
-                    // Whoever is about to come is to be given what was committed since.
-                    let at = self.hub.floor().map_or(at, |floor| floor.min(at));
-                    self.sequencer.reach(at);
-                    self.hub.advance(at);
+                    self.comparison = Comparison::Due(now + every);
+                    // A connection that is joining has to be given everything from its cursor on.
+                    let at = self.hub.oldest_joining().map_or(at, |oldest| oldest.min(at));
+                    self.sequencer.advance_watermark(at);
+                    self.hub.advance_cursor(at);
                     NODES.checks.increment(1);
                 } else if *until <= now {
                     for behind in &changed.conversations {
                         if self.sequencer.is_behind(behind, self.hub.interest(behind.audience)) {
-                            self.sequencer.want(behind.conversation, behind.audience);
-                        } else if self.members_asked.insert(behind.conversation) {
-                            self.to_ask.push_back((behind.conversation, Known::Before(self.sequencer.horizon())));
+                            self.sequencer.request_backfill(behind.conversation, behind.audience);
+                        } else if self.membership_lookups.insert(behind.conversation) {
+                            let known = Known::Before(self.sequencer.watermark());
+                            self.backfills.extend([(behind.conversation, known)]);
                         }
                     }
-                    // Asked for now; looked at again when that is done or should be.
+                    // The node looks at these again when the readings are done, or should be.
                     *until = now + every;
                 }
             }
-            _ => {}
+            Comparison::Due(_) | Comparison::Asking(_) => {}
         }
     }
 
-    pub(super) fn changed(&mut self, changed: domain::Result<Changed>) {
-        let now = Instant::now();
-        self.check = match changed {
-            Ok(changed) => Check::Settling(changed, if self.connected { now + GRACE } else { now }),
-            Err(error) => {
-                debug!(%error, "the database was not compared with");
-                Check::Due(now + CHECK_EVERY_WITHOUT)
-            }
-        };
-    }
-
-    pub(super) fn answered(&mut self, of: ConversationId, among: Vec<UserId>, past: domain::Result<Option<Past>>) {
-        let now = Instant::now();
-        self.members_asked.remove(&of);
+    fn apply_backfill(&mut self, Backfill { conversation: of, connected, past }: Backfill, now: Instant) {
+        self.membership_lookups.remove(&of);
         let mut past = match past {
             Ok(Some(past)) => past,
-            Ok(None) => return self.sequencer.failed(of, now),
-            Err(error) => match self.unreadable(of, &error) {
+            Ok(None) => return self.sequencer.backfill_failed(of, now),
+            Err(error) => match self.give_up(of, &error) {
                 Some(past) => past,
-                None => return self.sequencer.failed(of, now),
+                None => return self.sequencer.backfill_failed(of, now),
             },
         };
-        self.unread.remove(&of);
+        self.backfills.forget_failures(of);
         let known = self.sequencer.head(of);
-        // Members came or went since the database was asked, and it was given out: what it said of them is old.
-        let members_changed = known.is_some_and(|head| head.roster > past.stands.roster);
-        if members_changed {
+        // This node has delivered a change of members that the database did not know yet when it answered.
+        let outdated = known.is_some_and(|head| head.roster > past.stands.roster);
+        if outdated {
             past.members = None;
         }
         if let (Audience::Members(group), Some(members)) = (past.audience, past.members.take()) {
-            // Who stays in is told only where something was missed.
+            // Members who stay are told to reload only if something was missed.
             let knows = |head: Head| head.roster >= past.head.roster;
             let begun_with = match self.hub.interest(past.audience) {
                 Interest::Knows(head) => Some(head),
                 Interest::Since(_) | Interest::Nobody => None,
             };
             if !members.is_empty() {
-                self.sequencer.adopt(of, past.audience);
+                self.sequencer.track(of, past.audience);
             }
-            self.hub.reload_roster(Reload {
+            self.hub.reload_membership(MembershipReload {
                 group,
-                asked: among.into_iter().collect(),
-                inside: members.into_iter().collect(),
+                asked: connected.into_iter().collect(),
+                members: members.into_iter().collect(),
                 tell_all: !known.is_some_and(knows) && !begun_with.is_some_and(knows),
             });
         }
-        if !members_changed {
-            self.sequencer.members_are_known(of);
+        if !outdated {
+            self.sequencer.membership_looked_up(of);
         }
         if past.missed > MOST_IN_ONE {
             past.events.clear();
@@ -162,32 +215,29 @@ impl Node {
             let resync = Resync { conversation: Some(of), reason: ResyncReason::TooFarBehind };
             self.hub.resync(past.audience, resync);
         }
-        let events = self.sequencer.filled(of, past, now);
+        let events = self.sequencer.apply_backfill(of, past, now);
         self.hub.deliver(events);
-        if let Check::Settling(changed, _) = &mut self.check {
-            // Who is in it is known now, also where nobody here is.
+        if let Comparison::Settling(changed, _) = &mut self.comparison {
+            // The members of the group are known now, even if none of them is connected here.
             let (hub, sequencer) = (&self.hub, &self.sequencer);
             changed.conversations.retain(|changed| {
                 changed.conversation != of || sequencer.is_behind(changed, hub.interest(changed.audience))
             });
         }
     }
-}
 
-impl Node {
-    /// A conversation was not read. Where that is the conversation's fault (a message of a kind that this version does not know),
-    /// and again and again, those who are interested are told to load it, and what is behind it goes on.
-    fn unreadable(&mut self, of: ConversationId, error: &Error) -> Option<Past> {
+    /// The conversation could not be read. If that happens again and again while the database answers (a message may be of a
+    /// kind that this version does not know), the node tells clients to reload the conversation and goes on behind it.
+    fn give_up(&mut self, of: ConversationId, error: &Error) -> Option<Past> {
         if let Error::Unavailable(_) = error {
-            debug!(%error, "what did not come was not read");
+            debug!(%error, "a conversation was not read");
             return None;
         }
-        let failures = self.unread.entry(of).or_default();
-        *failures += 1;
-        warn!(%error, conversation = %of, failures, "what did not come cannot be read");
-        let Check::Settling(changed, _) = &self.check else { return None };
+        let failures = self.backfills.count_failure(of);
+        warn!(%error, conversation = %of, failures, "a conversation cannot be read");
+        let Comparison::Settling(changed, _) = &self.comparison else { return None };
         let behind = changed.conversations.iter().find(|changed| changed.conversation == of)?;
-        if *failures < MOST_FAILURES {
+        if failures < MAX_FAILURES {
             return None;
         }
         let (audience, head) = (behind.audience, behind.head);
@@ -197,10 +247,10 @@ impl Node {
     }
 }
 
-/// What comes of asking the database, once.
-pub async fn changed(check: &mut Check) -> domain::Result<Changed> {
-    match check {
-        Check::Asking(asked) => asked.await,
-        _ => std::future::pending().await,
+/// The answer of the database, once. Waits for ever while the node has not asked.
+async fn asked(comparison: &mut Comparison) -> domain::Result<Changed> {
+    match comparison {
+        Comparison::Asking(asked) => asked.await,
+        Comparison::Due(_) | Comparison::Settling(..) => std::future::pending().await,
     }
 }

@@ -1,252 +1,244 @@
-//! The order of what several nodes commit: each conversation's steps are given out as they follow from each other, whichever
-//! way and in whatever order they come in.
+//! Puts what several nodes commit into order. The deltas of one conversation may arrive by several ways and in any order; the
+//! sequencer delivers each once, after the delta that it follows from.
 
+use crate::local::interest::Interest;
 use domain::ConversationId;
 use domain::events::{Audience, Event, Head, Revision};
 use domain::live::{ChangedConversation, Known, Past};
+use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-/// How long a step may wait for the one before it to come in by itself, before the database is asked.
-pub const PATIENCE: Duration = Duration::from_millis(150);
-/// How many steps of one conversation may wait. With more, all are dropped and the database is asked.
-const MOST_HELD: usize = 1024;
+/// How long a delta waits for the one before it to arrive. Then the node reads the database.
+pub const GAP_TIMEOUT: Duration = Duration::from_millis(150);
+/// How many deltas of one conversation may wait. With more, the sequencer drops all of them and the node reads the database.
+const MAX_HELD: usize = 1024;
 
 /// What one commit did to one conversation.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Step {
-    /// Which.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConversationDelta {
     pub conversation: ConversationId,
-    /// Where it stood before.
+    /// The conversation's version before the commit.
     pub before: Head,
-    /// Where it stands after. The same as before where only something was read.
+    /// Its version after the commit. Equal to `before` where the commit only marked something as read.
     pub after: Head,
-    /// What happened. Empty for what was too long to be told: the database has it.
+    /// Empty although the version changed: the events were too long for a packet, and have to be read from the database.
     pub events: Vec<Event>,
 }
 
-impl Step {
+impl ConversationDelta {
     fn changes(&self) -> bool {
         self.before != self.after
     }
 
-    /// Whether something happened that has to be asked for.
-    fn is_only_a_word(&self) -> bool {
+    fn lacks_events(&self) -> bool {
         self.events.is_empty() && self.changes()
+    }
+
+    /// The same for a packet that would be too long.
+    pub fn without_events(&self) -> Self {
+        Self { events: Vec::new(), ..*self }
     }
 }
 
 #[derive(Debug)]
 struct Track {
-    /// To whom it is of interest.
     audience: Audience,
-    /// What was given out. `None`: not known, though something may have happened lately.
+    /// The version up to which this node has delivered the conversation. `None` where the node does not know it.
     head: Option<Head>,
-    held: Vec<Step>,
-    /// Since when something waits.
-    since: Option<Instant>,
-    /// What is held does not suffice: the database has to be asked.
-    wanting: bool,
-    /// The database is being asked.
-    asking: bool,
-    /// What was taken for known without asking, since it interested nobody here. Whoever comes to be interested may know less.
+    /// Deltas that wait for the one before them.
+    held: Vec<ConversationDelta>,
+    /// Since when the oldest of them waits.
+    waiting_since: Option<Instant>,
+    /// The held deltas do not suffice: the node has to read the database.
+    needs_backfill: bool,
+    /// The node is reading the database.
+    backfilling: bool,
+    /// Version assumed without a query because no local connection was interested. It must be checked again when one becomes
+    /// interested.
     assumed: Option<Head>,
-    /// Somebody here may be in the group by what was assumed, and it was not looked up.
-    members_unknown: bool,
+    /// Because of such an assumption the node may have missed that a local user was added to the group.
+    membership_unchecked: bool,
 }
 
 impl Track {
     fn new(audience: Audience) -> Self {
-        let (head, held, since) = (None, Vec::new(), None);
-        let (wanting, asking, assumed, members_unknown) = (false, false, None, false);
-        Self { audience, head, held, since, wanting, asking, assumed, members_unknown }
+        Self {
+            audience,
+            head: None,
+            held: Vec::new(),
+            waiting_since: None,
+            needs_backfill: false,
+            backfilling: false,
+            assumed: None,
+            membership_unchecked: false,
+        }
     }
 
-    /// Gives out what follows from what was given out, and forgets what is old.
+    /// Takes the held deltas that follow from what was delivered, and returns their events. Drops old deltas.
     fn advance(&mut self, now: Instant) -> Vec<Event> {
         let mut events = Vec::new();
-        // What is asked for may be newer than what is held.
-        let Some(mut head) = self.head.filter(|_| !self.asking) else { return events };
+        // The answer of a running backfill may be newer than the held deltas.
+        let Some(mut head) = self.head.filter(|_| !self.backfilling) else { return events };
         loop {
-            self.held.retain(|step| !(step.changes() && head.covers(&step.after)));
-            let follows = |step: &Step| {
-                if step.changes() {
-                    step.before.update == head.update && step.before.roster == head.roster
+            self.held.retain(|delta| !(delta.changes() && head.covers(&delta.after)));
+            let follows = |delta: &ConversationDelta| {
+                if delta.changes() {
+                    delta.before.update == head.update && delta.before.roster == head.roster
                 } else {
-                    head.covers(&step.before)
+                    head.covers(&delta.before)
                 }
             };
             let Some(next) = self.held.iter().position(follows) else { break };
-            if self.held[next].is_only_a_word() {
-                self.wanting = true;
+            if self.held[next].lacks_events() {
+                self.needs_backfill = true;
                 break;
             }
-            let step = self.held.remove(next);
-            if step.changes() {
-                head = step.after;
+            let delta = self.held.remove(next);
+            if delta.changes() {
+                head = delta.after;
             }
-            events.extend(step.events);
+            events.extend(delta.events);
         }
         self.head = Some(head);
-        self.since = (!self.held.is_empty()).then(|| self.since.unwrap_or(now));
+        self.waiting_since = (!self.held.is_empty()).then(|| self.waiting_since.unwrap_or(now));
         events
     }
 }
 
-/// Who here is interested in a conversation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Interest {
-    /// Nobody.
-    Nobody,
-    /// Somebody, who knows all that was committed before this revision.
-    Since(Revision),
-    /// Somebody, who knew the conversation as it stands at this head.
-    Knows(Head),
-}
-
-impl Interest {
-    /// Whether all that led to the head is known, where all that is older than the horizon was given out.
-    fn knows(self, head: &Head, horizon: Revision) -> bool {
-        head.newest() < horizon
-            || match self {
-                Self::Nobody => true,
-                Self::Since(since) => head.newest() < since,
-                Self::Knows(known) => known.covers(head),
-            }
-    }
-
-    /// What is known for certain.
-    fn known(self, horizon: Revision) -> Known {
-        match self {
-            Self::Knows(head) if head.newest() >= horizon => Known::Head(head),
-            Self::Since(since) => Known::Before(horizon.max(since)),
-            Self::Knows(_) | Self::Nobody => Known::Before(horizon),
-        }
-    }
-}
-
-/// Where every conversation stands in which something happened lately, for this node.
+/// The version of every conversation that changed lately, as far as this node has delivered it.
 ///
-/// What is older than the horizon is known to have been given out: so a conversation in which nothing happened since needs no
-/// place here, and one that comes in new is known to follow from it where its step begins before the horizon.
+/// The low watermark stands for all others: the node has delivered everything that was committed before that revision. So a
+/// conversation that did not change since needs no track. A delta whose `before` is older than the watermark follows from what
+/// was delivered.
 #[derive(Debug)]
 pub struct Sequencer {
     tracks: HashMap<ConversationId, Track>,
-    horizon: Revision,
+    watermark: Revision,
 }
 
 impl Sequencer {
-    /// For a node that has just begun, on a database where all that is committed is older than `horizon`.
-    pub fn new(horizon: Revision) -> Self {
-        Self { tracks: HashMap::new(), horizon }
+    /// For a node that has just started: everything in its database is older than `watermark`.
+    pub fn new(watermark: Revision) -> Self {
+        Self { tracks: HashMap::new(), watermark }
     }
 
-    /// All that is older was given out.
-    pub fn horizon(&self) -> Revision {
-        self.horizon
+    /// The node has delivered everything that was committed before this revision.
+    pub fn watermark(&self) -> Revision {
+        self.watermark
     }
 
-    /// Takes a step, and gives what is to be given out now.
-    pub fn offer(&mut self, step: Step, audience: Audience, interest: Interest, now: Instant) -> Vec<Event> {
-        let horizon = self.horizon;
-        if step.changes() && step.after.newest() < horizon {
-            // Late: it was given out, read from the database.
+    /// Takes a delta. Returns the events to deliver now.
+    pub fn offer(
+        &mut self,
+        delta: ConversationDelta,
+        audience: Audience,
+        interest: Interest,
+        now: Instant,
+    ) -> Vec<Event> {
+        let watermark = self.watermark;
+        if delta.changes() && delta.after.newest() < watermark {
+            // It is late: the node has read it from the database and delivered it.
             return Vec::new();
         }
-        let track = self.tracks.entry(step.conversation).or_insert_with(|| Track::new(audience));
-        let jumps = track.head.is_none_or(|head| step.before != head && step.before.covers(&head));
-        // Quiet until now: it stands where it stood.
-        let quiet = track.head.is_none() && step.before.newest() < horizon;
-        if (step.changes() && jumps || quiet) && !track.asking && interest.knows(&step.before, horizon) {
-            if interest == Interest::Nobody && step.before.newest() >= horizon {
-                track.assumed = Some(step.before);
-                track.members_unknown = true;
+        let track = self.tracks.entry(delta.conversation).or_insert_with(|| Track::new(audience));
+        let jumps = track.head.is_none_or(|head| delta.before != head && delta.before.covers(&head));
+        // The conversation did not change since the watermark, so its version is the one before this delta.
+        let quiet = track.head.is_none() && delta.before.newest() < watermark;
+        if (delta.changes() && jumps || quiet) && !track.backfilling && interest.knows(&delta.before, watermark) {
+            if interest == Interest::Nobody && delta.before.newest() >= watermark {
+                track.assumed = Some(delta.before);
+                track.membership_unchecked = true;
             }
-            track.head = Some(step.before);
+            track.head = Some(delta.before);
         }
-        if track.held.len() >= MOST_HELD {
+        if track.held.len() >= MAX_HELD {
             track.held.clear();
-            track.wanting = true;
+            track.needs_backfill = true;
         }
-        track.held.push(step);
-        track.since.get_or_insert(now);
+        track.held.push(delta);
+        track.waiting_since.get_or_insert(now);
         track.advance(now)
     }
 
-    /// The conversations whose past has to be asked for, with what is known of them. Each is given once, until it is
-    /// [`filled`](Self::filled) or [`given up`](Self::failed). And what is to be given out without asking.
-    pub fn wanting(
+    /// Returns the conversations that the node has to read from the database, with what it knows of each, and the events that
+    /// it can deliver without that. A conversation is returned once, until [`apply_backfill`](Self::apply_backfill) or
+    /// [`backfill_failed`](Self::backfill_failed) is called for it.
+    pub fn poll_gaps(
         &mut self,
         interest: impl Fn(Audience) -> Interest,
         now: Instant,
     ) -> (Vec<(ConversationId, Known)>, Vec<Event>) {
-        let (mut ask, mut events) = (Vec::new(), Vec::new());
-        let horizon = self.horizon;
+        let (mut gaps, mut events) = (Vec::new(), Vec::new());
+        let watermark = self.watermark;
         self.tracks.retain(|of, track| {
-            let stuck = track.since.is_some_and(|since| now.saturating_duration_since(since) >= PATIENCE);
-            if track.asking || !(track.wanting || stuck) {
+            let stuck = track.waiting_since.is_some_and(|since| now.saturating_duration_since(since) >= GAP_TIMEOUT);
+            if track.backfilling || !(track.needs_backfill || stuck) {
                 return true;
             }
             let interest = interest(track.audience);
             if interest == Interest::Nobody {
-                // What interests nobody needs no past: whoever comes to be interested asks for it.
+                // A connection that becomes interested later makes the node read what is missing.
                 return false;
             }
             if track.head.is_none() {
-                let known = track.held.iter().filter(|step| interest.knows(&step.before, horizon));
-                track.head = known.map(|step| step.before).min_by_key(|head| (head.update, head.roster));
+                let known = track.held.iter().filter(|delta| interest.knows(&delta.before, watermark));
+                track.head = known.map(|delta| delta.before).min_by_key(|head| (head.update, head.roster));
                 events.append(&mut track.advance(now));
-                if track.head.is_some() && track.held.is_empty() && !track.wanting {
+                if track.head.is_some() && track.held.is_empty() && !track.needs_backfill {
                     return true;
                 }
             }
-            track.asking = true;
-            let known = interest.known(horizon);
+            track.backfilling = true;
+            let known = interest.known(watermark);
             if let (None, Known::Head(head)) = (track.head, known) {
                 track.head = Some(head);
             }
-            ask.push((*of, track.head.map_or(known, Known::Head)));
+            gaps.push((*of, track.head.map_or(known, Known::Head)));
             true
         });
-        (ask, events)
+        (gaps, events)
     }
 
-    /// Takes what the database says, and gives what is to be given out.
-    pub fn filled(&mut self, of: ConversationId, past: Past, now: Instant) -> Vec<Event> {
+    /// Takes what the database says of a conversation. Returns the events to deliver now.
+    pub fn apply_backfill(&mut self, of: ConversationId, past: Past, now: Instant) -> Vec<Event> {
         let Some(track) = self.tracks.get_mut(&of) else { return Vec::new() };
-        track.asking = false;
+        track.backfilling = false;
+        track.audience = past.audience;
         let mut events = past.events;
         match track.head {
-            // Asked for twice, or by one that was forgotten meanwhile: never back.
+            // Another backfill was faster. A version never goes back.
             Some(head) if head.covers(&past.head) => events.clear(),
             known => {
                 events.retain(|event| event.update() > known.map(|head| head.update));
                 track.head = Some(past.head);
-                track.wanting = past.more;
-                (track.since, track.assumed, track.members_unknown) = (None, None, false);
+                track.needs_backfill = past.more;
+                (track.waiting_since, track.assumed, track.membership_unchecked) = (None, None, false);
             }
         }
         events.append(&mut track.advance(now));
         events
     }
 
-    /// The database could not be asked: to be tried again after a while.
-    pub fn failed(&mut self, of: ConversationId, now: Instant) {
+    /// The database did not answer. [`poll_gaps`](Self::poll_gaps) returns the conversation again after [`GAP_TIMEOUT`].
+    pub fn backfill_failed(&mut self, of: ConversationId, now: Instant) {
         if let Some(track) = self.tracks.get_mut(&of) {
-            track.asking = false;
-            track.wanting = false;
-            track.since = Some(now);
+            track.backfilling = false;
+            track.needs_backfill = false;
+            track.waiting_since = Some(now);
         }
     }
 
-    /// Begins with a conversation that somebody here turned out to be in, and was not told of; to be [`filled`](Self::filled) next.
-    pub fn adopt(&mut self, of: ConversationId, audience: Audience) {
+    /// Begins a track for a conversation that a local user turned out to be in. [`apply_backfill`](Self::apply_backfill) has to
+    /// be called for it next.
+    pub fn track(&mut self, of: ConversationId, audience: Audience) {
         self.tracks.entry(of).or_insert_with(|| Track::new(audience));
     }
 
-    /// Whether something of it, as the database has it, was not given out yet to those who are interested.
+    /// Whether the database has changes of the conversation that this node has not delivered to the interested connections.
     pub fn is_behind(&self, changed: &ChangedConversation, interest: Interest) -> bool {
-        let known = |head: &Head| interest.knows(head, self.horizon);
+        let known = |head: &Head| interest.knows(head, self.watermark);
         match self.tracks.get(&changed.conversation) {
             _ if interest == Interest::Nobody => false,
             Some(track) => {
@@ -257,46 +249,47 @@ impl Sequencer {
         }
     }
 
-    /// Whether somebody here may be in the group, and nobody knows: whoever was added while that could not be told.
-    pub fn may_have_missed_members(&self, changed: &ChangedConversation, interest: Interest) -> bool {
+    /// Whether a local user may have been added to the group without this node noticing.
+    pub fn may_have_missed_membership(&self, changed: &ChangedConversation, interest: Interest) -> bool {
         let track = self.tracks.get(&changed.conversation);
         matches!(changed.audience, Audience::Members(_))
-            && changed.head.roster >= self.horizon
-            && track.map_or(interest == Interest::Nobody, |track| track.members_unknown)
+            && changed.head.roster >= self.watermark
+            && track.map_or(interest == Interest::Nobody, |track| track.membership_unchecked)
     }
 
-    /// Takes note that who is in the group was looked up.
-    pub fn members_are_known(&mut self, of: ConversationId) {
+    /// The node has looked up which local users are in the group.
+    pub fn membership_looked_up(&mut self, of: ConversationId) {
         if let Some(track) = self.tracks.get_mut(&of) {
-            track.members_unknown = false;
+            track.membership_unchecked = false;
         }
     }
 
-    /// Has the past of a conversation asked for that [is behind](Self::is_behind).
-    pub fn want(&mut self, of: ConversationId, audience: Audience) {
+    /// Makes [`poll_gaps`](Self::poll_gaps) return the conversation, because it [is behind](Self::is_behind).
+    pub fn request_backfill(&mut self, of: ConversationId, audience: Audience) {
         let track = self.tracks.entry(of).or_insert_with(|| Track::new(audience));
-        track.wanting = true;
+        track.needs_backfill = true;
         if track.assumed.take().is_some() {
             track.head = None;
         }
     }
 
-    /// Where it stands, as far as it was given out and is known.
+    /// The version up to which this node has delivered the conversation, where it knows it.
     pub fn head(&self, of: ConversationId) -> Option<Head> {
         self.tracks.get(&of)?.head
     }
 
-    /// Moves the horizon: all that is older was given out. Forgets what has become old by that.
-    pub fn reach(&mut self, horizon: Revision) {
-        self.horizon = self.horizon.max(horizon);
-        let horizon = self.horizon;
+    /// Raises the low watermark: the node has delivered everything that was committed before `watermark`. Drops the tracks that
+    /// are not needed any more.
+    pub fn advance_watermark(&mut self, watermark: Revision) {
+        self.watermark = self.watermark.max(watermark);
+        let watermark = self.watermark;
         self.tracks.retain(|_, track| {
-            let old = track.head.is_some_and(|head| head.newest() < horizon);
-            !old || track.asking || track.wanting || !track.held.is_empty()
+            let old = track.head.is_some_and(|head| head.newest() < watermark);
+            !old || track.backfilling || track.needs_backfill || !track.held.is_empty()
         });
     }
 
-    /// How many steps wait for others.
+    /// How many deltas wait for others.
     #[cfg(test)]
     fn held(&self) -> usize {
         self.tracks.values().map(|track| track.held.len()).sum()

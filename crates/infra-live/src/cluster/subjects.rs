@@ -1,24 +1,13 @@
-//! What nodes tell each other by: one subject for every group and every user, so that a node hears what is of interest to those
-//! who are connected to it.
+//! On which subjects a node publishes. There is one subject for every group and every user, so that a node receives only what
+//! clients connected to it need.
 
+use crate::local::interest::Subject;
+use domain::UserId;
 use domain::events::{Audience, Event};
-use domain::{GroupId, UserId};
-
-/// What is of interest to a node, and what is sent to those that it is of interest to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Subject {
-    /// What happens in a group.
-    Group(GroupId),
-    /// What concerns a user.
-    User(UserId),
-    /// What concerns everybody.
-    Everybody,
-    /// Who comes and goes.
-    Presence,
-}
+use domain::messages::Place;
 
 impl Subject {
-    /// As NATS knows it.
+    /// The subject's name in NATS.
     pub fn name(self, prefix: &str) -> String {
         match self {
             Self::Group(group) => format!("{prefix}.group.{group}"),
@@ -29,7 +18,7 @@ impl Subject {
     }
 }
 
-/// Where those are reached that it is of interest to.
+/// The subjects that reach an audience.
 pub fn subjects(audience: Audience) -> Vec<Subject> {
     match audience {
         Audience::Users([one, other]) if one == other => vec![Subject::User(one)],
@@ -40,7 +29,7 @@ pub fn subjects(audience: Audience) -> Vec<Subject> {
     }
 }
 
-/// Where all those are reached whom one of the events concerns.
+/// The subjects that reach every node that has to act on one of the events.
 pub fn concerned<'a>(events: impl IntoIterator<Item = &'a Event>) -> Vec<Subject> {
     let mut concerned = Vec::new();
     for event in events {
@@ -48,9 +37,17 @@ pub fn concerned<'a>(events: impl IntoIterator<Item = &'a Event>) -> Vec<Subject
         match event {
             Event::SessionEnded { user, .. } | Event::UserDeleted(user) => concerned.push(Subject::User(*user)),
             Event::Acquainted(users) => concerned.extend(users.map(Subject::User)),
-            // Who joins is not yet known to be interested in the group.
+            // The new member's node need not subscribe to the group yet.
             Event::MemberAdded(member) => concerned.push(Subject::User(member.user)),
-            _ => {}
+            Event::MessageCreated(_)
+            | Event::MessageUpdated(_)
+            | Event::MessageDeleted { .. }
+            | Event::MessageSeen { .. }
+            | Event::ConversationRead { .. }
+            | Event::GroupUpdated(_)
+            | Event::GroupDeleted(_)
+            | Event::MemberUpdated(_)
+            | Event::MemberRemoved(_) => {}
         }
     }
     concerned.sort_unstable();
@@ -58,11 +55,57 @@ pub fn concerned<'a>(events: impl IntoIterator<Item = &'a Event>) -> Vec<Subject
     concerned
 }
 
-/// To whom a conversation is of interest in which this happened.
-pub fn audience_of(events: &[Event]) -> Audience {
-    let wider = |audience| match audience {
-        Audience::MembersAmong(group, _) => Audience::Members(group),
-        audience => audience,
+/// Everybody to whom the conversation of the event is of interest. That may be more than the audience of the event: a read
+/// receipt concerns one or two users of a group.
+pub fn conversation_audience(event: &Event) -> Audience {
+    let of = |place: Place, author: UserId| match place {
+        Place::Direct { receiver } => Audience::Users([author, receiver]),
+        Place::Group(group) => Audience::Members(group),
+        Place::Broadcast => Audience::Everybody,
     };
-    events.first().map_or(Audience::Nobody, |event| wider(event.audience()))
+    match event {
+        Event::MessageCreated(message) | Event::MessageUpdated(message) => of(message.place, message.sender.id),
+        Event::MessageDeleted { sender, place, .. } | Event::MessageSeen { sender, place, .. } => of(*place, *sender),
+        Event::ConversationRead { reader, place, .. } => of(*place, *reader),
+        Event::GroupUpdated(group) | Event::GroupDeleted(group) => Audience::Members(group.id),
+        Event::MemberAdded(member) | Event::MemberUpdated(member) | Event::MemberRemoved(member) => {
+            Audience::Members(member.group)
+        }
+        Event::SessionEnded { .. } | Event::UserDeleted(_) | Event::Acquainted(_) => Audience::Nobody,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::{ConversationId, GroupId, MessageId};
+    use uuid::Uuid;
+
+    const GROUP: GroupId = GroupId(Uuid::from_u128(7));
+
+    fn user(n: u128) -> UserId {
+        UserId(Uuid::from_u128(n))
+    }
+
+    /// User 1 read, and `recipient` is told.
+    fn read(recipient: u128, place: Place) -> Event {
+        let (conversation, up_to) = (ConversationId(GROUP.0), MessageId(Uuid::from_u128(9)));
+        Event::ConversationRead { conversation, place, told: user(recipient), reader: user(1), up_to }
+    }
+
+    #[test]
+    fn a_read_receipt_that_one_user_is_told_of_has_the_whole_conversation_as_its_audience() {
+        let direct = Place::Direct { receiver: user(2) };
+        for (place, expected) in [
+            (Place::Group(GROUP), Audience::Members(GROUP)),
+            (direct, Audience::Users([user(1), user(2)])),
+            (Place::Broadcast, Audience::Everybody),
+        ] {
+            // The reader's own devices are told first.
+            for recipient in [1, 2] {
+                assert_eq!(conversation_audience(&read(recipient, place)), expected, "{recipient} {place:?}");
+            }
+        }
+        assert_eq!(read(1, Place::Group(GROUP)).audience(), Audience::Users([user(1), user(1)]));
+    }
 }

@@ -1,8 +1,8 @@
 //! One client's connection.
 
-use crate::local::frame::{Dispatch, Frame};
-use crate::local::outbox::{End, Outbox};
-use crate::local::presence::Circle;
+use super::frame::{Dispatch, Frame};
+use super::outbox::{End, Outbox};
+use super::presence::PresenceAudience;
 use domain::events::Revision;
 use domain::{Caller, ConversationId, GroupId, SessionId, UserId};
 use std::cell::{Cell, RefCell};
@@ -11,65 +11,65 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How much may happen while a connection joins or catches up before it is told to try again.
-const MOST_HELD: usize = 4096;
-/// Whom something was sent to is asked for a sign of life this soon.
+/// How many events a connection holds while it joins or catches up. With more it is closed as lagging.
+const MAX_HELD: usize = 4096;
+/// How soon after a frame was sent a silent client is sent a ping.
 const BUSY_PING: Duration = Duration::from_secs(4);
-/// Who was asked, and was sent something, is waited for this long: with [`BUSY_PING`] and a tick below the 15 seconds within
-/// which a stalled reader is cut.
-const BUSY_PATIENCE: Duration = Duration::from_secs(8);
+/// How long a client that was sent a frame may take to answer a ping. Together with [`BUSY_PING`] and a tick this stays below
+/// the 15 seconds within which a stalled client is closed.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// What carries a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Transport {
-    /// Answers pings.
+    /// The client answers pings.
     WebSocket,
-    /// Is only written to.
+    /// The client only reads.
     EventStream,
 }
 
 #[derive(Debug)]
-pub(crate) enum Stage {
-    /// It is not known yet what its user is in: everything is held.
+pub(crate) enum ConnectionState {
+    /// The roster of its user is being read: the connection holds every dispatch.
     Joining(VecDeque<(Arc<Dispatch>, usize)>),
-    /// What it missed is being replayed: what concerns it is held.
+    /// What the client missed is being replayed: the connection holds the frames for it.
     CatchingUp(VecDeque<Arc<Frame>>),
-    /// It gets everything as it happens.
+    /// The connection gets every frame at once.
     Live,
 }
 
-/// One client's connection: whose it is, and what waits to be sent to it.
+/// One client's connection.
 #[derive(Debug)]
 pub struct Connection {
-    /// Whose.
+    /// The user who is connected.
     pub user: UserId,
-    /// By which login.
+    /// The login by which the user is connected.
     pub session: SessionId,
-    /// What waits to be sent.
+    /// The queue to the client.
     pub outbox: Outbox,
     transport: Transport,
     expires: Instant,
-    /// From when on it gets everything.
+    /// The revision of its roster: the connection gets every event from there on.
     began: Cell<Revision>,
-    pub(crate) stage: RefCell<Stage>,
-    /// While it is not known where it begins: before what it does not.
-    pub(crate) floor: Cell<Option<Revision>>,
-    /// By conversation, the last number that was replayed. The shard may be behind the database from which it was: what it
-    /// gives out later can be older.
+    pub(crate) state: RefCell<ConnectionState>,
+    /// The cursor that [`Hub::start_joining`](super::hub::Hub::start_joining) returned, until the roster is read.
+    pub(crate) joining_since: Cell<Option<Revision>>,
+    /// The last number that was replayed in each conversation. The shard may be behind the database: it may deliver older
+    /// events later.
     replayed: RefCell<HashMap<ConversationId, i64>>,
-    /// The groups its user is in, and where it stands among the connections of each.
+    /// The groups of its user, and its index among the connections of each.
     pub(crate) groups: RefCell<HashMap<GroupId, usize>>,
     pub(crate) contacts: RefCell<HashSet<UserId>>,
-    /// Where it stands among all connections of its worker,
-    pub(crate) place: Cell<Option<usize>>,
-    /// and among those that join.
-    pub(crate) place_joining: Cell<Option<usize>>,
+    /// Its index among all connections of its worker.
+    pub(crate) index: Cell<Option<usize>>,
+    /// Its index among those that are joining.
+    pub(crate) joining_index: Cell<Option<usize>>,
     heard: Cell<Instant>,
     pinged: Cell<Option<Instant>>,
-    /// Something was sent since it was last heard of.
+    /// Whether a frame was sent since the client last gave a sign of life.
     sent: Cell<bool>,
-    /// Which announcement it was told last, so that nobody is told twice who is reached in two ways.
-    pub(crate) told: Cell<u64>,
+    /// The last announcement that it was told, so that a client whom it reaches in two ways is told once.
+    pub(crate) last_announcement: Cell<u64>,
 }
 
 impl Connection {
@@ -81,28 +81,28 @@ impl Connection {
             transport,
             expires,
             began: Cell::new(Revision(0)),
-            stage: RefCell::new(Stage::Joining(VecDeque::new())),
-            floor: Cell::new(None),
+            state: RefCell::new(ConnectionState::Joining(VecDeque::new())),
+            joining_since: Cell::new(None),
             replayed: RefCell::default(),
             groups: RefCell::default(),
             contacts: RefCell::default(),
-            place: Cell::new(None),
-            place_joining: Cell::new(None),
+            index: Cell::new(None),
+            joining_index: Cell::new(None),
             heard: Cell::new(now),
             pinged: Cell::new(None),
             sent: Cell::new(false),
-            told: Cell::new(0),
+            last_announcement: Cell::new(0),
         }
     }
 
-    /// Whether its user is in the group, as far as it knows.
+    /// Whether its user is a member of the group, as far as the connection knows.
     pub(crate) fn is_in(&self, group: GroupId) -> bool {
         self.groups.borrow().contains_key(&group)
     }
 
-    /// Whom the coming and going of its user concerns.
-    pub(crate) fn circle(&self) -> Circle {
-        Circle {
+    /// The users who are told when its user is online or offline.
+    pub(crate) fn presence_audience(&self) -> PresenceAudience {
+        PresenceAudience {
             groups: self.groups.borrow().keys().copied().collect(),
             contacts: self.contacts.borrow().iter().copied().collect(),
         }
@@ -116,13 +116,13 @@ impl Connection {
     }
 
     pub(crate) fn is_joining(&self) -> bool {
-        matches!(*self.stage.borrow(), Stage::Joining(_))
+        matches!(*self.state.borrow(), ConnectionState::Joining(_))
     }
 
-    /// Keeps what may concern it until it is known whether it does.
+    /// Holds a dispatch while it is joining: until the roster is read, it cannot tell whether its user is concerned.
     pub(crate) fn hold(&self, dispatch: &Arc<Dispatch>, index: usize) {
-        if let Stage::Joining(held) = &mut *self.stage.borrow_mut() {
-            if held.len() < MOST_HELD {
+        if let ConnectionState::Joining(held) = &mut *self.state.borrow_mut() {
+            if held.len() < MAX_HELD {
                 held.push_back((Arc::clone(dispatch), index));
             } else {
                 self.outbox.end(End::Lagging);
@@ -130,45 +130,45 @@ impl Connection {
         }
     }
 
-    /// Goes on from joining to catching up, and gives what was held.
+    /// Changes from joining to catching up. Returns what it held.
     pub(crate) fn catch_up(&self, began: Revision) -> VecDeque<(Arc<Dispatch>, usize)> {
         self.began.set(began);
-        match self.stage.replace(Stage::CatchingUp(VecDeque::new())) {
-            Stage::Joining(held) => held,
+        match self.state.replace(ConnectionState::CatchingUp(VecDeque::new())) {
+            ConnectionState::Joining(held) => held,
             other => {
-                self.stage.replace(other);
+                self.state.replace(other);
                 VecDeque::new()
             }
         }
     }
 
-    /// Gives it what concerns it.
-    pub(crate) fn give(&self, frame: &Arc<Frame>) {
-        match &mut *self.stage.borrow_mut() {
-            Stage::Live => self.push(Arc::clone(frame)),
-            Stage::CatchingUp(held) if held.len() < MOST_HELD => held.push_back(Arc::clone(frame)),
-            Stage::CatchingUp(_) => self.outbox.end(End::Lagging),
-            Stage::Joining(_) => {}
+    /// Delivers a frame to it. A joining connection drops the frame.
+    pub(crate) fn deliver(&self, frame: &Arc<Frame>) {
+        match &mut *self.state.borrow_mut() {
+            ConnectionState::Live => self.push(Arc::clone(frame)),
+            ConnectionState::CatchingUp(held) if held.len() < MAX_HELD => held.push_back(Arc::clone(frame)),
+            ConnectionState::CatchingUp(_) => self.outbox.end(End::Lagging),
+            ConnectionState::Joining(_) => {}
         }
     }
 
-    /// Adds a frame of the session's own (an answer, a replay), once there is room.
+    /// Enqueues a replay or a reply. Waits for room.
     pub async fn send(&self, frame: Frame) {
         poll_fn(|cx| self.outbox.poll_room(cx)).await;
         self.sent.set(true);
         self.outbox.push(Arc::new(frame));
     }
 
-    /// Ends catching up: gives what happened meanwhile and from then on everything as it happens, but nothing of what was
-    /// replayed (by conversation, the last number).
+    /// Ends catching up. Delivers the held frames, and from then on every frame at once, but none that was replayed: `replayed`
+    /// has the last number of each conversation.
     pub async fn go_live(&self, replayed: HashMap<ConversationId, i64>) {
         *self.replayed.borrow_mut() = replayed;
         loop {
             poll_fn(|cx| self.outbox.poll_room(cx)).await;
-            let mut stage = self.stage.borrow_mut();
-            let Stage::CatchingUp(held) = &mut *stage else { return };
+            let mut state = self.state.borrow_mut();
+            let ConnectionState::CatchingUp(held) = &mut *state else { return };
             let Some(frame) = held.pop_front() else {
-                *stage = Stage::Live;
+                *state = ConnectionState::Live;
                 return;
             };
             self.push(frame);
@@ -187,21 +187,21 @@ impl Connection {
         if replayed.is_empty() {
             return false;
         }
-        let Some((conversation, update)) = frame.place else { return false };
+        let Some((conversation, update)) = frame.position else { return false };
         let known = replayed.get(&conversation).is_some_and(|last| update <= *last);
         if !known {
-            // Numbers only grow: it has done its work.
+            // Numbers only grow: no older one can follow.
             replayed.remove(&conversation);
         }
         known
     }
 
-    /// The cursor of an answer, where the shard has given out all up to `given`.
-    pub(crate) fn cursor(&self, given: Revision) -> Revision {
-        self.began.get().max(given)
+    /// The cursor of a reply, where the shard has delivered everything before `delivered`.
+    pub(crate) fn cursor(&self, delivered: Revision) -> Revision {
+        self.began.get().max(delivered)
     }
 
-    /// Ends what has expired or gone silent, and asks for signs of life.
+    /// Closes the connection where the session has expired or the client is silent. Sends a ping where one is due.
     pub(crate) fn tick(&self, now: Instant, heartbeat: Duration) {
         if self.outbox.ended().is_some() {
             return;
@@ -217,9 +217,9 @@ impl Connection {
             }
             (Transport::EventStream, _) => {}
             (Transport::WebSocket, Some(at)) => {
-                let patience = if self.sent.get() { BUSY_PATIENCE.min(heartbeat) } else { heartbeat };
-                if now.saturating_duration_since(at) >= patience {
-                    self.outbox.end(End::Silent);
+                let timeout = if self.sent.get() { BUSY_TIMEOUT.min(heartbeat) } else { heartbeat };
+                if now.saturating_duration_since(at) >= timeout {
+                    self.outbox.end(End::TimedOut);
                 }
             }
             (Transport::WebSocket, None) => {
@@ -235,7 +235,7 @@ impl Connection {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::local::outbox::Outgoing;
+    use crate::local::outbox::OutboxItem;
     use bytes::Bytes;
     use std::task::{Context, Poll, Waker};
     use uuid::Uuid;
@@ -250,16 +250,16 @@ mod tests {
     }
 
     fn frame(conversation: ConversationId, update: i64) -> Arc<Frame> {
-        let place = Some((conversation, update));
-        Arc::new(Frame { name: "x", cursor: Revision(0), bytes: Bytes::new(), place, transient: false })
+        let position = Some((conversation, update));
+        Arc::new(Frame { name: "x", cursor: Revision(0), bytes: Bytes::new(), position, transient: false })
     }
 
     fn sent(connection: &Connection) -> Vec<(ConversationId, i64)> {
         let mut sent = Vec::new();
-        while let Poll::Ready(Some(Outgoing::Frame(frame))) =
+        while let Poll::Ready(Some(OutboxItem::Frame(frame))) =
             connection.outbox.poll_next(&Context::from_waker(Waker::noop()))
         {
-            sent.extend(frame.place);
+            sent.extend(frame.position);
         }
         sent
     }
@@ -267,30 +267,30 @@ mod tests {
     fn now<T>(future: impl Future<Output = T>) -> T {
         match std::pin::pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(value) => value,
-            Poll::Pending => panic!("it waits"),
+            Poll::Pending => panic!("the connection waits"),
         }
     }
 
     #[test]
-    fn what_was_replayed_does_not_come_again_held_or_late() {
+    fn replayed_frames_do_not_come_again_whether_held_or_late() {
         let connection = connection(Transport::WebSocket, Instant::now());
-        connection.give(&frame(HERE, 1));
+        connection.deliver(&frame(HERE, 1));
         connection.catch_up(Revision(5));
         for held in [frame(HERE, 6), frame(THERE, 1), frame(HERE, 8)] {
-            connection.give(&held);
+            connection.deliver(&held);
         }
         assert!(sent(&connection).is_empty());
         now(connection.go_live(HashMap::from([(HERE, 8)])));
         // The shard was behind the database.
         for late in [frame(HERE, 7), frame(HERE, 8), frame(HERE, 9), frame(THERE, 2)] {
-            connection.give(&late);
+            connection.deliver(&late);
         }
         assert_eq!(sent(&connection), [(THERE, 1), (HERE, 9), (THERE, 2)]);
         assert!(connection.replayed.borrow().is_empty());
     }
 
     #[test]
-    fn who_is_silent_is_asked_and_then_cut() {
+    fn a_silent_client_is_pinged_and_then_closed() {
         let begun = Instant::now();
         let heartbeat = Duration::from_secs(25);
         let after = |seconds| begun + Duration::from_secs(seconds);
@@ -298,26 +298,26 @@ mod tests {
             connection.tick(after(seconds), heartbeat);
             matches!(
                 connection.outbox.poll_next(&Context::from_waker(Waker::noop())),
-                Poll::Ready(Some(Outgoing::Ping))
+                Poll::Ready(Some(OutboxItem::Ping))
             )
         };
-        // Idle: a heartbeat to the question, one more to the end.
+        // Idle: a ping after one heartbeat, the end after another.
         let idle = connection(Transport::WebSocket, begun);
         assert!(!asked(&idle, 24) && asked(&idle, 25) && !asked(&idle, 49));
         idle.heard(after(49));
         assert!(!asked(&idle, 73) && asked(&idle, 74));
         idle.tick(after(99), heartbeat);
-        assert_eq!(idle.outbox.ended(), Some(End::Silent));
-        // Sent something: within 15 seconds.
+        assert_eq!(idle.outbox.ended(), Some(End::TimedOut));
+        // A client that was sent a frame: within 15 seconds.
         let busy = connection(Transport::WebSocket, begun);
         busy.catch_up(Revision(0));
         now(busy.go_live(HashMap::new()));
-        busy.give(&frame(HERE, 1));
+        busy.deliver(&frame(HERE, 1));
         sent(&busy);
         assert!(!asked(&busy, 3) && asked(&busy, 4));
         busy.tick(after(12), heartbeat);
-        assert_eq!(busy.outbox.ended(), Some(End::Silent));
-        // A stream is only shown that it lives.
+        assert_eq!(busy.outbox.ended(), Some(End::TimedOut));
+        // A client that only reads is only pinged.
         let stream = connection(Transport::EventStream, begun);
         assert!(asked(&stream, 25) && !asked(&stream, 49) && asked(&stream, 50));
         assert_eq!(stream.outbox.ended(), None);

@@ -1,6 +1,6 @@
-//! Events as they go over the wire.
+//! Events in the form in which clients receive them.
 
-use crate::local::presence::{Announcement, Question};
+use super::presence::{Announcement, PresenceQuery};
 use bytes::Bytes;
 use domain::events::{Audience, Event, Revision};
 use domain::live::{Resync, ResyncReason, Typing};
@@ -8,88 +8,86 @@ use domain::{ConversationId, GroupId, UserId};
 use std::collections::HashSet;
 use std::sync::{Arc, OnceLock};
 
-/// Something that connected users are told and that is kept nowhere. The first to be dropped for a slow reader.
+/// What connected clients are told and nobody stores. A slow connection loses signals first.
 #[derive(Debug, Clone)]
 pub enum Signal {
-    /// Somebody is typing.
+    /// A user is typing.
     Typing(Typing),
-    /// Somebody came or went.
+    /// A user is online, or not any more.
     Presence {
-        /// Who.
         user: UserId,
-        /// Whether there now.
         online: bool,
     },
 }
 
-/// What a connection is sent: made once, shared by all who get it.
+/// What a connection is sent. The framer makes it once; all receivers share it.
 #[derive(Debug, Clone)]
 pub struct Frame {
     /// The event's name.
     pub name: &'static str,
-    /// From where to go on for who has been given this and all before.
+    /// A client that has this frame and everything before it resumes from here.
     pub cursor: Revision,
-    /// As its framer made it.
+    /// The bytes as the framer made them.
     pub bytes: Bytes,
-    /// The conversation and the number it took of its counter, if it took one.
-    pub place: Option<(ConversationId, i64)>,
-    /// May be dropped for a slow reader.
+    /// The conversation and the number that the event took of its counter. `None` for an event that took no number.
+    pub position: Option<(ConversationId, i64)>,
+    /// A slow connection may lose it.
     pub transient: bool,
 }
 
-/// Makes frames.
+/// Makes frames. Nothing else in this crate knows what clients read.
 pub trait Framer: Send + Sync {
-    /// Of what was committed; `None` for what nobody is told.
+    /// The frame of an event; `None` for an event that clients are not told.
     fn event(&self, event: &Event, cursor: Revision) -> Option<Frame>;
 
-    /// Of what is told but not kept.
+    /// The frame of a signal.
     fn signal(&self, signal: &Signal, cursor: Revision) -> Frame;
 
-    /// Of what has to be loaded again.
+    /// The frame that tells a client to reload something.
     fn resync(&self, resync: &Resync, cursor: Revision) -> Frame;
 }
 
-/// Who of those that were connected is in a group, where it is not known how that came about.
+/// Which connected users are members of a group, without the events that made them members.
 #[derive(Debug)]
-pub(crate) struct Reload {
+pub struct MembershipReload {
     pub group: GroupId,
-    /// Who was connected when it was looked up. Of others it says nothing.
+    /// The users who were connected when the node looked it up. It says nothing of others.
     pub asked: HashSet<UserId>,
-    /// Who of them is in it.
-    pub inside: HashSet<UserId>,
-    /// Whether those are told, too, who were in it before: something else may have changed.
+    /// Those of them who are members.
+    pub members: HashSet<UserId>,
+    /// Whether members who were members before are told to reload, too: something else of the group may have changed.
     pub tell_all: bool,
 }
 
-impl Reload {
-    /// Whether the user is in the group; `None` where it says nothing of it.
-    pub fn says(&self, user: UserId) -> Option<bool> {
-        self.asked.contains(&user).then(|| self.inside.contains(&user))
+impl MembershipReload {
+    /// Whether the user is a member; `None` where the node did not look it up.
+    pub fn has(&self, user: UserId) -> Option<bool> {
+        self.asked.contains(&user).then(|| self.members.contains(&user))
     }
 }
 
-/// What a shard is to give out.
+/// What a shard has to deliver.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "nearly all are events, and each is made once for everybody")]
-pub(crate) enum Notice {
+#[expect(clippy::large_enum_variant, reason = "nearly all are events, and each is made once for all receivers")]
+pub enum Notice {
     Event(Event),
     Typing(Typing),
     Presence(Announcement),
-    WhoIsThere(Question),
-    /// `user` is told that `other` is there.
-    There {
+    WhoIsOnline(PresenceQuery),
+    /// `user` is told that `other` is online.
+    Online {
         user: UserId,
         other: UserId,
     },
-    Roster(Reload),
+    Membership(MembershipReload),
     Resync(Audience, Resync),
     /// The server stops.
     Stop,
 }
 
-/// A notice, and its frame once somebody wants it.
+/// A notice, and its frame once a connection needs it.
 #[derive(Debug)]
-pub(crate) struct Item {
+pub struct Item {
     pub notice: Notice,
     cursor: Revision,
     frame: OnceLock<Option<Arc<Frame>>>,
@@ -100,7 +98,7 @@ impl Item {
         Self { notice, cursor, frame: OnceLock::new() }
     }
 
-    /// Framed by whoever comes first: the thread that committed has better things to do.
+    /// The frame. The first shard that needs it makes it, and not the thread that committed.
     pub fn frame(&self, framer: &dyn Framer) -> Option<&Arc<Frame>> {
         let frame = self.frame.get_or_init(|| {
             let frame = match &self.notice {
@@ -110,43 +108,43 @@ impl Item {
                     let signal = Signal::Presence { user: announced.user, online: announced.online };
                     framer.signal(&signal, self.cursor)
                 }
-                Notice::There { other, .. } => {
+                Notice::Online { other, .. } => {
                     framer.signal(&Signal::Presence { user: *other, online: true }, self.cursor)
                 }
-                Notice::Roster(_) => {
+                Notice::Membership(_) => {
                     let reason = ResyncReason::RosterChanged;
                     framer.resync(&Resync { conversation: None, reason }, self.cursor)
                 }
                 Notice::Resync(_, resync) => framer.resync(resync, self.cursor),
-                Notice::WhoIsThere(_) | Notice::Stop => return None,
+                Notice::WhoIsOnline(_) | Notice::Stop => return None,
             };
             Some(Arc::new(frame))
         });
         frame.as_ref()
     }
 
-    /// How long its frame is, if anybody wanted it.
+    /// The length of the frame in bytes; 0 where no connection needed it.
     pub fn framed_bytes(&self) -> usize {
         self.frame.get().and_then(Option::as_ref).map_or(0, |frame| frame.bytes.len())
     }
 }
 
-/// What belongs together: one commit, or one signal.
+/// The notices of one commit, or one signal.
 #[derive(Debug)]
-pub(crate) struct Dispatch {
+pub struct Dispatch {
     pub items: Vec<Item>,
-    /// From where to go on after all of it.
+    /// A client that has all of it resumes from here.
     pub cursor: Revision,
 }
 
 impl Dispatch {
-    /// Whether it has signals, and nothing else. A cursor that is lost with it is told by the next one.
+    /// Whether it holds signals only. The next dispatch tells its cursor, too.
     pub fn may_be_lost(&self) -> bool {
-        // Who asks who is there is told by the workers that hear of it.
+        // A user who asks who is online is told of the users of those workers that receive the question.
         let signal = |item: &Item| {
             matches!(
                 item.notice,
-                Notice::Typing(_) | Notice::Presence(_) | Notice::There { .. } | Notice::WhoIsThere(_)
+                Notice::Typing(_) | Notice::Presence(_) | Notice::Online { .. } | Notice::WhoIsOnline(_)
             )
         };
         self.items.iter().all(signal)

@@ -1,9 +1,10 @@
 //! What all workers share.
 
-use crate::local::frame::{Dispatch, Framer, Item, Notice, Reload};
-use crate::local::line::{Line, MOST_WAITING, ShardState};
-use crate::local::presence::{Announcement, Circle, Question, Registry};
-use crate::cluster::{Command, Interest, Relay, Subject};
+use super::broadcaster::{MAX_QUEUED, ShardBroadcaster, ShardState};
+use super::frame::{Dispatch, Framer, Item, MembershipReload, Notice};
+use super::interest::{Interest, Subject};
+use super::peers::{PeerNotice, Peers};
+use super::presence::{Announcement, PresenceAudience, PresenceQuery, Registry};
 use crate::telemetry::METRICS;
 use domain::events::{Audience, Committed, Event, EventPublisher, Head, Revision};
 use domain::live::{Resync, Typing, TypingThrottle};
@@ -16,16 +17,16 @@ use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
-/// What an operator may want otherwise.
+/// The limits of live connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HubOptions {
-    /// After how much silence a client is asked for a sign of life, and how long it may take to answer.
+    /// How long a client may be silent before it is sent a ping, and how long it may take to answer.
     pub heartbeat: Duration,
-    /// How long somebody is away before others are told.
+    /// How long a user may be disconnected before others are told.
     pub absence: Duration,
     /// How many connections a user may have.
     pub most_per_user: usize,
-    /// How many connections there may be.
+    /// How many connections the server may have.
     pub most: usize,
 }
 
@@ -35,40 +36,39 @@ impl Default for HubOptions {
     }
 }
 
-/// Why no further connection is taken.
+/// Why the server takes no further connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refused {
+pub enum AttachError {
     /// The user has as many as are allowed.
     TooManyOfUser,
-    /// The server has as many as it takes.
+    /// The server has as many as are allowed.
     Full,
     /// The server stops.
     Stopping,
 }
 
 /// A group with members connected here.
-struct Watched {
-    /// How many shards have any.
+struct WatchedGroup {
+    /// How many shards have members of it.
     shards: usize,
-    /// Where the group stood for the first of them, if it was not told of it by what happened.
+    /// The version of the group that its first member read. `None` where the member learned of the group by an event.
     known: Option<Head>,
 }
 
-/// Where committed events come in and go to every shard.
+/// Takes committed events and hands them to every shard.
 pub struct Hub {
     pub(crate) framer: Arc<dyn Framer>,
     pub(crate) options: HubOptions,
-    /// Held while something is given to the shards: it comes to all of them in the same order.
-    line: Mutex<Line>,
+    /// Locked while a dispatch is handed to the shards, so that all receive dispatches in the same order.
+    broadcaster: Mutex<ShardBroadcaster>,
     connections: AtomicUsize,
     registry: Mutex<Registry>,
     typing: Mutex<TypingThrottle>,
-    /// Groups with members connected here.
-    groups: Mutex<HashMap<GroupId, Watched>>,
-    /// From where those who are about to come may begin, and how many do.
+    groups: Mutex<HashMap<GroupId, WatchedGroup>>,
+    /// The cursors of joining connections, and how many joined at each.
     joining: Mutex<BTreeMap<Revision, usize>>,
-    /// The way to other nodes, where there are any.
-    relay: OnceLock<Arc<Relay>>,
+    /// The other nodes, where there are any.
+    peers: OnceLock<Arc<dyn Peers>>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -76,194 +76,203 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Hub {
-    /// Without shards yet.
+    /// A hub without shards.
     pub fn new(framer: Arc<dyn Framer>, options: HubOptions) -> Self {
         LazyLock::force(&METRICS);
         Self {
             framer,
             options,
-            line: Mutex::new(Line { shards: Vec::new(), cursor: Revision(0), stopping: false }),
+            broadcaster: Mutex::new(ShardBroadcaster::new()),
             connections: AtomicUsize::new(0),
             registry: Mutex::default(),
             typing: Mutex::default(),
             groups: Mutex::default(),
             joining: Mutex::default(),
-            relay: OnceLock::new(),
+            peers: OnceLock::new(),
         }
     }
 
-    /// What it runs with.
+    /// The limits it was made with.
     pub fn options(&self) -> HubOptions {
         self.options
     }
 
-    /// Where the database is when serving begins: the cursor of signals until something is committed.
+    /// Sets the cursor of signals until the first commit: the newest revision of the database when serving begins.
     pub fn begin_at(&self, cursor: Revision) {
-        let mut line = lock(&self.line);
-        line.cursor = line.cursor.max(cursor);
+        let mut broadcaster = lock(&self.broadcaster);
+        broadcaster.cursor = broadcaster.cursor.max(cursor);
     }
 
-    /// How many are connected.
+    /// How many connections there are.
     pub fn connections(&self) -> usize {
         self.connections.load(Ordering::Relaxed)
     }
 
-    /// Tells who may see it that somebody is typing.
+    /// Tells the audience that a user of this node is typing, at other nodes too.
     pub fn signal_typing(&self, typing: Typing) {
-        self.tell_nodes(|| Command::Typing(typing.clone()));
-        self.signal(Notice::Typing(typing));
+        self.notify_peers(|| PeerNotice::Typing(typing.clone()));
+        self.deliver_typing(typing);
     }
 
-    /// Whether somebody's typing may be passed on now.
+    /// Whether the throttle lets the user's typing through now.
     pub fn admits_typing(&self, user: UserId, to: Recipient, now: Instant) -> bool {
         lock(&self.typing).admits(user, to, now)
     }
 
-    /// What was admitted turned out to be nobody's to know.
+    /// Takes back what the throttle let through: nobody was told.
     pub fn withdraw_typing(&self, user: UserId, to: Recipient) {
         lock(&self.typing).withdraw(user, to);
     }
 
-    /// Ends all connections, and takes no more.
+    /// Closes all connections, and takes no more.
     pub fn stop(&self) {
-        lock(&self.line).stopping = true;
+        lock(&self.broadcaster).stopping = true;
         self.signal(Notice::Stop);
     }
 
-    pub(crate) fn enlist(&self, queue: mpsc::Sender<Arc<Dispatch>>, state: Arc<ShardState>) -> Revision {
-        let mut line = lock(&self.line);
-        line.shards.push((queue, state));
-        line.cursor
+    pub(crate) fn add_shard(&self, queue: mpsc::Sender<Arc<Dispatch>>, state: Arc<ShardState>) -> Revision {
+        let mut broadcaster = lock(&self.broadcaster);
+        broadcaster.shards.push((queue, state));
+        broadcaster.cursor
     }
 
-    /// The queue of a shard.
+    /// A queue for a shard.
     pub(crate) fn queue() -> (mpsc::Sender<Arc<Dispatch>>, mpsc::Receiver<Arc<Dispatch>>) {
-        mpsc::channel(MOST_WAITING)
+        mpsc::channel(MAX_QUEUED)
     }
 
     fn signal(&self, notice: Notice) {
-        let mut line = lock(&self.line);
-        let cursor = line.cursor;
-        line.give(Dispatch { items: vec![Item::new(notice, cursor)], cursor });
+        let mut broadcaster = lock(&self.broadcaster);
+        let cursor = broadcaster.cursor;
+        broadcaster.broadcast(Dispatch { items: vec![Item::new(notice, cursor)], cursor });
     }
 
     pub(crate) fn is_stopping(&self) -> bool {
-        lock(&self.line).stopping
+        lock(&self.broadcaster).stopping
     }
 
-    pub(crate) fn admit(&self, user: UserId, session: SessionId) -> Result<(), Refused> {
+    /// Counts a new connection.
+    ///
+    /// # Errors
+    /// [`AttachError`].
+    pub(crate) fn admit(&self, user: UserId, session: SessionId) -> Result<(), AttachError> {
         if self.is_stopping() {
-            return Err(Refused::Stopping);
+            return Err(AttachError::Stopping);
         }
         let taken = |count| (count < self.options.most).then_some(count + 1);
         if self.connections.fetch_update(Ordering::Relaxed, Ordering::Relaxed, taken).is_err() {
-            return Err(Refused::Full);
+            return Err(AttachError::Full);
         }
         let mut registry = lock(&self.registry);
         let first = !registry.is_connected(user);
         if !registry.admit(user, session, self.options.most_per_user) {
             self.connections.fetch_sub(1, Ordering::Relaxed);
-            return Err(Refused::TooManyOfUser);
+            return Err(AttachError::TooManyOfUser);
         }
-        if first {
-            // Told while the registry is held: in the order in which users come and go.
-            self.tell_nodes(|| Command::Watch(Subject::User(user), true));
+        // The lock is held so that peers learn of connections in the order in which they come and go.
+        if first && let Some(peers) = self.peers.get() {
+            peers.subscribe(Subject::User(user));
         }
         drop(registry);
         METRICS.connections.increment(1.0);
         Ok(())
     }
 
-    pub(crate) fn appears(&self, user: UserId, groups: Vec<GroupId>, contacts: Vec<UserId>) {
-        // Held until all are told: somebody's going must not overtake their coming.
+    /// A connection of the user has read its roster. Announces the user as online, if that is new.
+    pub(crate) fn mark_online(&self, user: UserId, audience: PresenceAudience) {
+        // The lock is held until all are told, so that going offline cannot overtake this.
         let mut registry = lock(&self.registry);
-        if registry.appears(user) {
-            let announcement = Announcement { user, online: true, groups, contacts };
-            self.tell_nodes(|| Command::Appeared(announcement.clone()));
-            self.announce(announcement);
+        if registry.mark_online(user) {
+            self.announce_everywhere(Announcement { user, online: true, audience });
         }
     }
 
-    /// Somebody who is connected begins to talk with a user, who is told that one is there.
-    pub(crate) fn meets(&self, user: UserId, circle: Circle) {
-        // Held until all are told: somebody's going must not overtake this.
+    /// Announces a user who is online to an audience that was not told before.
+    pub(crate) fn introduce(&self, user: UserId, audience: PresenceAudience) {
+        // The lock is held until all are told, so that going offline cannot overtake this.
         let registry = lock(&self.registry);
-        // Who was not announced yet is going to be, to all.
+        // A user who was not announced yet will be, and to everybody.
         if registry.is_announced(user) {
-            let Circle { groups, contacts } = circle;
-            let announcement = Announcement { user, online: true, groups, contacts };
-            self.tell_nodes(|| Command::Appeared(announcement.clone()));
-            self.announce(announcement);
+            self.announce_everywhere(Announcement { user, online: true, audience });
         }
     }
 
-    /// Somebody who is connected has come to be in a group: its members are told that one is there, and one is told who of them
-    /// is.
-    pub(crate) async fn meets_group(&self, user: UserId, group: GroupId) {
-        self.meets(user, Circle { groups: vec![group], contacts: Vec::new() });
-        let there = self.who_is_there(user, vec![group], Vec::new()).await;
-        self.tell_of(user, there.into_iter());
+    fn announce_everywhere(&self, announcement: Announcement) {
+        self.notify_peers(|| PeerNotice::CameOnline(announcement.clone()));
+        self.announce(announcement);
     }
 
-    /// Who of those in these groups and of these contacts is connected here. Other nodes are asked, too; what they answer is
-    /// told as it comes.
-    pub(crate) async fn who_is_there(
-        &self,
-        user: UserId,
-        groups: Vec<GroupId>,
-        contacts: Vec<UserId>,
-    ) -> HashSet<UserId> {
-        self.tell_nodes(|| Command::WhoIsThere(user, groups.clone(), contacts.clone()));
-        self.who_is_here(user, groups, contacts).await
+    /// A user who is online has become a member of a group: tells the members, and tells the user which of them are online.
+    pub(crate) async fn introduce_to_group(&self, user: UserId, group: GroupId) {
+        let audience = PresenceAudience { groups: vec![group], contacts: Vec::new() };
+        self.introduce(user, audience.clone());
+        let online = self.who_is_online(user, audience).await;
+        self.announce_online_to(user, online.into_iter());
     }
 
-    /// Who of those in these groups and of these contacts is connected here.
-    pub(crate) async fn who_is_here(
-        &self,
-        user: UserId,
-        groups: Vec<GroupId>,
-        contacts: Vec<UserId>,
-    ) -> HashSet<UserId> {
+    /// Which users of the audience are connected here. Also asks other nodes, whose answers the user is told when they arrive.
+    pub(crate) async fn who_is_online(&self, user: UserId, audience: PresenceAudience) -> HashSet<UserId> {
+        self.notify_peers(|| PeerNotice::WhoIsOnline(user, audience.clone()));
+        self.who_is_online_here(user, audience).await
+    }
+
+    /// Which users of the audience are connected here.
+    pub(crate) async fn who_is_online_here(&self, user: UserId, audience: PresenceAudience) -> HashSet<UserId> {
         let (answers, mut answered) = mpsc::unbounded_channel();
-        // The channel closes once every shard has answered, or will not.
-        self.signal(Notice::WhoIsThere(Question { user, groups, contacts, answers }));
-        let mut there = HashSet::new();
+        // Each shard answers once. The channel closes when all have answered, or dropped the question.
+        self.signal(Notice::WhoIsOnline(PresenceQuery { user, audience, answers }));
+        let mut online = HashSet::new();
         while let Some(users) = answered.recv().await {
-            there.extend(users);
+            online.extend(users);
         }
-        there
+        online
     }
 
-    pub(crate) fn depart(&self, user: UserId, session: SessionId, circle: Circle) -> Option<(u64, Circle)> {
+    /// Removes a connection. If it was the user's last and the user was announced online, returns a token for
+    /// [`confirm_offline`](Self::confirm_offline) and the audience to notify.
+    pub(crate) fn disconnect(
+        &self,
+        user: UserId,
+        session: SessionId,
+        audience: PresenceAudience,
+    ) -> Option<(u64, PresenceAudience)> {
         METRICS.connections.decrement(1.0);
         self.connections.fetch_sub(1, Ordering::Relaxed);
         let mut registry = lock(&self.registry);
-        let departure = registry.depart(user, session, circle);
-        if !registry.is_connected(user) {
-            self.tell_nodes(|| Command::Watch(Subject::User(user), false));
+        let departure = registry.disconnect(user, session, audience);
+        if !registry.is_connected(user)
+            && let Some(peers) = self.peers.get()
+        {
+            peers.unsubscribe(Subject::User(user));
         }
         departure
     }
 
-    pub(crate) fn is_gone(&self, departure: u64, user: UserId, circle: Circle) {
-        let Circle { groups, contacts } = circle;
+    /// Announces a user as offline who has not connected again since that departure.
+    pub(crate) fn confirm_offline(&self, departure: u64, user: UserId, audience: PresenceAudience) {
         let mut registry = lock(&self.registry);
-        if registry.is_gone(user, departure) {
-            let announcement = Announcement { user, online: false, groups, contacts };
-            match self.relay.get() {
-                // May be connected to another node.
-                Some(relay) => relay.tell(Command::Left(announcement)),
-                None => self.announce(announcement),
+        if registry.confirm_offline(user, departure) {
+            let announcement = Announcement { user, online: false, audience };
+            // With several nodes the node announces it, for the user may be connected to another one. If it cannot take the
+            // notice, clients here are told at once.
+            let refused = match self.peers.get() {
+                Some(peers) => peers.notify(PeerNotice::LastConnectionGone(announcement)).err(),
+                None => Some(PeerNotice::LastConnectionGone(announcement)),
+            };
+            if let Some(PeerNotice::LastConnectionGone(announcement)) = refused {
+                self.announce(announcement);
             }
         }
     }
 
-    /// A shard has its first connection of a member of the group, who knows it as it stands at `known`.
+    /// A shard has its first connection of a member of the group. The member knows the group at version `known`.
     pub(crate) fn watch_group(&self, group: GroupId, known: Option<Head>) {
         let mut groups = lock(&self.groups);
         let watched = groups.entry(group).or_insert_with(|| {
-            self.tell_nodes(|| Command::Watch(Subject::Group(group), true));
-            Watched { shards: 0, known }
+            if let Some(peers) = self.peers.get() {
+                peers.subscribe(Subject::Group(group));
+            }
+            WatchedGroup { shards: 0, known }
         });
         watched.shards += 1;
     }
@@ -275,52 +284,56 @@ impl Hub {
         watched.shards -= 1;
         if watched.shards == 0 {
             groups.remove(&group);
-            self.tell_nodes(|| Command::Watch(Subject::Group(group), false));
-        }
-    }
-
-    /// A connection is about to find out where it begins: not before what is given back, which [`Hub::begun`] is to be told.
-    pub(crate) fn begins(&self) -> Revision {
-        // Noted before the cursor can move on.
-        let line = lock(&self.line);
-        *lock(&self.joining).entry(line.cursor).or_default() += 1;
-        line.cursor
-    }
-
-    /// It has found out, or is gone.
-    pub(crate) fn begun(&self, floor: Revision) {
-        let mut joining = lock(&self.joining);
-        if let Entry::Occupied(mut many) = joining.entry(floor) {
-            *many.get_mut() -= 1;
-            if *many.get() == 0 {
-                many.remove();
+            if let Some(peers) = self.peers.get() {
+                peers.unsubscribe(Subject::Group(group));
             }
         }
     }
 
-    /// Before this, nobody who is about to come begins; `None` where nobody is.
-    pub(crate) fn floor(&self) -> Option<Revision> {
-        lock(&self.joining).keys().next().copied()
+    /// Registers a connection that is about to read its roster and returns the current cursor. Until
+    /// [`finish_joining`](Self::finish_joining) is called with it, the watermark does not pass this cursor.
+    pub(crate) fn start_joining(&self) -> Revision {
+        // The lock is held so that the cursor cannot move before it is noted.
+        let broadcaster = lock(&self.broadcaster);
+        *lock(&self.joining).entry(broadcaster.cursor).or_default() += 1;
+        broadcaster.cursor
     }
 
-    /// A connection of the user knows all that was committed before.
-    pub(crate) fn knows(&self, user: UserId, at: Revision) {
-        lock(&self.registry).begins(user, at);
-    }
-
-    fn tell_nodes(&self, command: impl FnOnce() -> Command) {
-        if let Some(relay) = self.relay.get() {
-            relay.tell(command());
+    /// The connection has read its roster, or is gone.
+    pub(crate) fn finish_joining(&self, since: Revision) {
+        let mut joining = lock(&self.joining);
+        if let Entry::Occupied(mut count) = joining.entry(since) {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
         }
     }
 
-    /// From now on there are other nodes.
-    pub(crate) fn relay_by(&self, relay: Arc<Relay>) {
-        // There is one relay a process, made before anybody connects.
-        let _ = self.relay.set(relay);
+    /// The oldest cursor of a joining connection; `None` while no connection is joining.
+    pub(crate) fn oldest_joining(&self) -> Option<Revision> {
+        lock(&self.joining).keys().next().copied()
     }
 
-    /// Who here belongs to the audience, as far as the hub knows.
+    /// A connection of the user has read its roster at that revision.
+    pub(crate) fn note_known_since(&self, user: UserId, at: Revision) {
+        lock(&self.registry).note_known_since(user, at);
+    }
+
+    /// Presence and typing may be lost; the nodes make up for lost presence themselves.
+    fn notify_peers(&self, notice: impl FnOnce() -> PeerNotice) {
+        if let Some(peers) = self.peers.get() {
+            let _ = peers.notify(notice());
+        }
+    }
+
+    /// From now on there are other nodes. A process calls this once, before the first client connects.
+    pub(crate) fn set_peers(&self, peers: Arc<dyn Peers>) {
+        // An error: they are set already.
+        let _ = self.peers.set(peers);
+    }
+
+    /// What the connections here know of a conversation with that audience.
     pub(crate) fn interest(&self, audience: Audience) -> Interest {
         let since = |since: Option<Revision>| since.map_or(Interest::Nobody, Interest::Since);
         match audience {
@@ -329,10 +342,10 @@ impl Hub {
                 since(users.iter().filter_map(|user| registry.known_since(*user)).min())
             }
             Audience::Members(group) => match lock(&self.groups).get(&group) {
-                Some(Watched { known: Some(head), .. }) => Interest::Knows(*head),
-                Some(Watched { known: None, .. }) => Interest::Since(Revision(0)),
-                // Who is about to come may be in it.
-                None if self.floor().is_some() => Interest::Since(Revision(0)),
+                Some(WatchedGroup { known: Some(head), .. }) => Interest::Knows(*head),
+                Some(WatchedGroup { known: None, .. }) => Interest::Since(Revision(0)),
+                // A joining connection may turn out to be of a member.
+                None if self.oldest_joining().is_some() => Interest::Since(Revision(0)),
                 None => Interest::Nobody,
             },
             Audience::Everybody if self.connections() > 0 => Interest::Since(Revision(0)),
@@ -344,92 +357,92 @@ impl Hub {
         lock(&self.registry).is_connected(user)
     }
 
-    /// Who is connected here.
-    pub(crate) fn users(&self) -> Vec<UserId> {
-        lock(&self.registry).users()
+    pub(crate) fn connected_users(&self) -> Vec<UserId> {
+        lock(&self.registry).connected_users()
     }
 
-    pub(crate) fn is_shown(&self, user: UserId) -> bool {
-        lock(&self.registry).is_shown(user)
+    /// Whether the user is connected here, or was a moment ago.
+    pub(crate) fn is_present(&self, user: UserId) -> bool {
+        lock(&self.registry).is_present(user)
     }
 
-    /// Who is shown as online for a connection to this node, though it may have gone a moment ago.
-    pub(crate) fn shown(&self) -> Vec<UserId> {
-        lock(&self.registry).shown()
+    /// The users who are announced as online because of a connection to this node, even if it has gone a moment ago.
+    pub(crate) fn announced_users(&self) -> Vec<UserId> {
+        lock(&self.registry).announced_users()
     }
 
-    /// By which sessions they are, and whose each is.
+    /// The sessions of all connections, with their users.
     pub(crate) fn sessions(&self) -> Vec<(SessionId, UserId)> {
         lock(&self.registry).sessions()
     }
 
-    /// Gives out what other nodes, or this one in the order of all, committed.
+    /// Delivers events of this node or of others, in the order that the node has put them into.
     pub(crate) fn deliver(&self, events: Vec<Event>) {
         if events.is_empty() {
             return;
         }
-        let mut line = lock(&self.line);
-        let cursor = line.cursor;
+        let mut broadcaster = lock(&self.broadcaster);
+        let cursor = broadcaster.cursor;
         let items = events.into_iter().map(|event| Item::new(Notice::Event(event), cursor)).collect();
-        line.give(Dispatch { items, cursor });
+        broadcaster.broadcast(Dispatch { items, cursor });
     }
 
-    /// All that was committed before this, on whatever node, was given out.
-    pub(crate) fn advance(&self, cursor: Revision) {
-        let mut line = lock(&self.line);
-        if cursor > line.cursor {
-            line.cursor = cursor;
-            line.give(Dispatch { items: Vec::new(), cursor });
+    /// Everything that any node committed before this revision was delivered.
+    pub(crate) fn advance_cursor(&self, cursor: Revision) {
+        let mut broadcaster = lock(&self.broadcaster);
+        if cursor > broadcaster.cursor {
+            broadcaster.cursor = cursor;
+            broadcaster.broadcast(Dispatch { items: Vec::new(), cursor });
         }
     }
 
-    /// Who has come to be or not to be in a group by that is told to load it again.
-    pub(crate) fn reload_roster(&self, reload: Reload) {
-        self.signal(Notice::Roster(reload));
+    /// Sets who of the connected users is a member of a group, and tells those whom it concerns to reload their groups.
+    pub(crate) fn reload_membership(&self, reload: MembershipReload) {
+        self.signal(Notice::Membership(reload));
     }
 
-    /// Tells an audience to load something again.
+    /// Tells an audience to reload something.
     pub(crate) fn resync(&self, audience: Audience, resync: Resync) {
         self.signal(Notice::Resync(audience, resync));
     }
 
-    /// Tells who is concerned that somebody came or went.
+    /// Tells clients of this node that a user is online or offline.
     pub(crate) fn announce(&self, announcement: Announcement) {
         self.signal(Notice::Presence(announcement));
     }
 
-    /// Somebody who is connected to another node is typing.
-    pub(crate) fn typing_elsewhere(&self, typing: Typing) {
+    /// Tells clients of this node that a user is typing.
+    pub(crate) fn deliver_typing(&self, typing: Typing) {
         self.signal(Notice::Typing(typing));
     }
 
-    /// Tells somebody that these are there.
-    pub(crate) fn tell_of(&self, user: UserId, there: impl Iterator<Item = UserId>) {
-        let mut line = lock(&self.line);
-        let cursor = line.cursor;
-        let items: Vec<_> = there.map(|other| Item::new(Notice::There { user, other }, cursor)).collect();
+    /// Tells a user that these are online.
+    pub(crate) fn announce_online_to(&self, user: UserId, online: impl Iterator<Item = UserId>) {
+        let mut broadcaster = lock(&self.broadcaster);
+        let cursor = broadcaster.cursor;
+        let items: Vec<_> = online.map(|other| Item::new(Notice::Online { user, other }, cursor)).collect();
         if !items.is_empty() {
-            line.give(Dispatch { items, cursor });
+            broadcaster.broadcast(Dispatch { items, cursor });
         }
     }
 }
 
 impl EventPublisher for Hub {
-    /// Cuts all connections off: they resume by what they were given, and are given what is in the database.
+    /// Closes all connections. They resume from the events that they have, and are given what the database has.
     fn lost(&self) {
-        for (_, state) in &lock(&self.line).shards {
+        for (_, state) in &lock(&self.broadcaster).shards {
             state.overrun.store(true, Ordering::SeqCst);
         }
     }
 
     fn publish(&self, committed: Committed) {
-        let mut line = lock(&self.line);
-        let before = std::mem::replace(&mut line.cursor, committed.cursor);
-        // Only who has been given the whole commit may go on after it.
+        let mut broadcaster = lock(&self.broadcaster);
+        let before = std::mem::replace(&mut broadcaster.cursor, committed.cursor);
+        // A client may resume behind a commit only if it has all of it.
         let last = committed.events.len().saturating_sub(1);
         let cursor = |index| if index == last { committed.cursor } else { before };
         let items = committed.events.into_iter().enumerate();
         let items = items.map(|(index, event)| Item::new(Notice::Event(event), cursor(index))).collect();
-        line.give(Dispatch { items, cursor: committed.cursor });
+        broadcaster.broadcast(Dispatch { items, cursor: committed.cursor });
     }
 }

@@ -1,12 +1,14 @@
-//! One server process: the connections of its clients, and who of them gets what.
+//! One server process: the connections of its clients, and which of them gets which event.
 
+pub mod broadcaster;
 pub mod connection;
+pub mod connection_list;
 pub mod frame;
 pub mod hub;
-pub mod line;
-pub mod members;
+pub mod interest;
 pub mod outbox;
+pub mod peers;
 pub mod presence;
-pub mod roll;
 pub mod sessions;
 pub mod shard;
+pub mod subscribers;

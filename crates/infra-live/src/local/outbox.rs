@@ -1,6 +1,6 @@
-//! What waits to be sent to one client.
+//! The bounded queue to one client.
 
-use crate::local::frame::Frame;
+use super::frame::Frame;
 use crate::telemetry::METRICS;
 use bytes::Bytes;
 use std::cell::{Cell, RefCell};
@@ -8,54 +8,55 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-/// How many frames may wait (`DESIGN.md`, section 4).
-const MOST_FRAMES: usize = 256;
-/// How many bytes may wait; one frame may always.
-const MOST_BYTES: usize = 1024 * 1024;
-/// Who can wait (replays, answers) adds only while fewer frames than this wait,
-const ROOM: usize = 64;
-/// and fewer bytes than this, so that there is room left for who cannot.
-const ROOM_BYTES: usize = MOST_BYTES / 2;
-/// A queue that was once long is not kept that long.
+/// How many frames may wait.
+const MAX_FRAMES: usize = 256;
+/// How many bytes may wait. A single frame may be longer.
+const MAX_BYTES: usize = 1024 * 1024;
+/// Replays and replies are enqueued only while the queue is shorter than this; the rest is reserved for live events.
+const MAX_FRAMES_FOR_REPLAY: usize = 64;
+/// The same limit in bytes.
+const MAX_BYTES_FOR_REPLAY: usize = MAX_BYTES / 2;
+/// An empty queue keeps memory for no more frames than this.
 const KEPT_CAPACITY: usize = 16;
 
 /// Why a connection ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
-    /// Its session ended or expired, or its user was deleted.
+    /// The session ended or expired, or the user was deleted.
     SignedOut,
-    /// It reads too slowly.
+    /// The client reads too slowly.
     Lagging,
-    /// It gives no sign of life.
-    Silent,
+    /// The client did not answer a ping.
+    TimedOut,
     /// The server stops.
     Stopping,
-    /// For a reason of the transport's, by its code.
+    /// A reason of the transport, by its close code.
     Transport(u16),
 }
 
 impl End {
-    /// Whether what waits is still worth sending.
+    /// Whether the frames that wait are still sent.
     fn keeps_queue(self) -> bool {
         matches!(self, Self::Stopping | Self::Transport(_))
     }
 }
 
-/// The next thing to send.
+/// What a connection sends next.
 #[derive(Debug)]
-pub enum Outgoing {
+pub enum OutboxItem {
     /// A frame.
     Frame(Arc<Frame>),
-    /// A question for a sign of life.
+    /// A ping, which the client has to answer.
     Ping,
-    /// The answer to such a question.
+    /// The answer to a ping of the client.
     Pong(Bytes),
-    /// The last thing.
+    /// The connection closes: nothing comes after this.
     End(End),
 }
 
-/// A bounded queue with one reader (what writes to the socket) and one that may wait for room (the session), all on one
-/// thread. Never makes anybody wait who does not ask to: what finds no room drops signals, and else ends the connection.
+/// A bounded queue on one thread. One task reads it and writes to the socket; the session may wait for room in it.
+///
+/// `push` never blocks. If the queue is full it drops queued signals; if that is not enough it closes the connection as lagging.
 #[derive(Debug, Default)]
 pub struct Outbox {
     queue: RefCell<VecDeque<Arc<Frame>>>,
@@ -63,7 +64,7 @@ pub struct Outbox {
     ping: Cell<bool>,
     pong: RefCell<Option<Bytes>>,
     end: Cell<Option<End>>,
-    /// The end was sent, or there is nobody to send it to.
+    /// The end was sent, or the reader is gone.
     closed: Cell<bool>,
     reader: RefCell<Option<Waker>>,
     session: RefCell<Option<Waker>>,
@@ -86,7 +87,7 @@ fn register(slot: &RefCell<Option<Waker>>, cx: &Context<'_>) {
 }
 
 impl Outbox {
-    /// Adds a frame, or drops it because it is only a signal, or ends the connection because it reads too slowly.
+    /// Adds a frame. Where there is no room, drops a signal, and closes the connection for anything else.
     pub fn push(&self, frame: Arc<Frame>) {
         if self.end.get().is_some() {
             return;
@@ -113,7 +114,7 @@ impl Outbox {
 
     fn has_room_for(&self, frame: &Frame) -> bool {
         let waiting = self.queue.borrow().len();
-        waiting == 0 || waiting < MOST_FRAMES && self.bytes.get() + frame.bytes.len() <= MOST_BYTES
+        waiting == 0 || waiting < MAX_FRAMES && self.bytes.get() + frame.bytes.len() <= MAX_BYTES
     }
 
     fn drop_signals(&self) {
@@ -123,35 +124,35 @@ impl Outbox {
         METRICS.drops.increment((waited - queue.len()) as u64);
         self.bytes.set(queue.iter().map(|frame| frame.bytes.len()).sum());
         drop(queue);
-        self.less_waits();
+        self.room_may_have_grown();
     }
 
-    /// Whether there is room for somebody who can wait.
+    /// Whether there is room for replays and replies.
     fn has_room(&self) -> bool {
         let waiting = self.queue.borrow().len();
-        waiting == 0 || waiting < ROOM && self.bytes.get() < ROOM_BYTES
+        waiting == 0 || waiting < MAX_FRAMES_FOR_REPLAY && self.bytes.get() < MAX_BYTES_FOR_REPLAY
     }
 
-    fn less_waits(&self) {
+    fn room_may_have_grown(&self) {
         if self.wants_room.get() && self.has_room() {
             self.wants_room.set(false);
             wake(&self.session);
         }
     }
 
-    /// Asks the client for a sign of life.
+    /// Sends the client a ping.
     pub fn ping(&self) {
         self.ping.set(true);
         wake(&self.reader);
     }
 
-    /// Answers the client's question. Of several unanswered ones only the last is: so many cost no memory.
+    /// Answers a ping of the client. Of several unanswered pings only the last is answered, so that many cost no memory.
     pub fn pong(&self, payload: Bytes) {
         *self.pong.borrow_mut() = Some(payload);
         wake(&self.reader);
     }
 
-    /// Ends the connection; the first reason counts.
+    /// Ends the connection. The first reason counts.
     pub fn end(&self, reason: End) {
         if self.end.get().is_some() {
             return;
@@ -167,7 +168,7 @@ impl Outbox {
         wake(&self.session);
     }
 
-    /// Why it ends, if it does.
+    /// Why the connection ends, if it does.
     pub fn ended(&self) -> Option<End> {
         self.end.get()
     }
@@ -179,7 +180,7 @@ impl Outbox {
         wake(&self.session);
     }
 
-    /// Ready when there is room for somebody who can wait, or when it ends.
+    /// Ready when there is room for replays and replies, or when the connection ends.
     pub fn poll_room(&self, cx: &Context<'_>) -> Poll<()> {
         let ready = self.end.get().is_some() || self.has_room();
         self.wants_room.set(!ready);
@@ -190,7 +191,7 @@ impl Outbox {
         Poll::Pending
     }
 
-    /// Ready when it ends.
+    /// Ready when the connection ends.
     pub fn poll_ended(&self, cx: &Context<'_>) -> Poll<End> {
         if let Some(end) = self.end.get() {
             return Poll::Ready(end);
@@ -200,24 +201,24 @@ impl Outbox {
         Poll::Pending
     }
 
-    /// The next thing to send; `None` after the end.
-    pub fn poll_next(&self, cx: &Context<'_>) -> Poll<Option<Outgoing>> {
+    /// What to send next; `None` after the end.
+    pub fn poll_next(&self, cx: &Context<'_>) -> Poll<Option<OutboxItem>> {
         if self.closed.get() {
             return Poll::Ready(None);
         }
         if let Some(payload) = self.pong.borrow_mut().take() {
-            return Poll::Ready(Some(Outgoing::Pong(payload)));
+            return Poll::Ready(Some(OutboxItem::Pong(payload)));
         }
-        // Before the frames: the time to answer it runs already.
+        // Before the frames: the client's time to answer runs already.
         if self.ping.take() {
-            return Poll::Ready(Some(Outgoing::Ping));
+            return Poll::Ready(Some(OutboxItem::Ping));
         }
         if let Some(frame) = self.pop() {
-            return Poll::Ready(Some(Outgoing::Frame(frame)));
+            return Poll::Ready(Some(OutboxItem::Frame(frame)));
         }
         if let Some(end) = self.end.get() {
             self.closed.set(true);
-            return Poll::Ready(Some(Outgoing::End(end)));
+            return Poll::Ready(Some(OutboxItem::End(end)));
         }
         register(&self.reader, cx);
         Poll::Pending
@@ -231,7 +232,7 @@ impl Outbox {
             *queue = VecDeque::new();
         }
         drop(queue);
-        self.less_waits();
+        self.room_may_have_grown();
         Some(frame)
     }
 }
@@ -245,10 +246,10 @@ mod tests {
 
     fn frame(size: usize, transient: bool) -> Arc<Frame> {
         let bytes = Bytes::from(vec![0; size]);
-        Arc::new(Frame { name: "x", cursor: Revision(0), bytes, place: None, transient })
+        Arc::new(Frame { name: "x", cursor: Revision(0), bytes, position: None, transient })
     }
 
-    fn next(outbox: &Outbox) -> Option<Outgoing> {
+    fn next(outbox: &Outbox) -> Option<OutboxItem> {
         match outbox.poll_next(&Context::from_waker(Waker::noop())) {
             Poll::Ready(next) => next,
             Poll::Pending => panic!("nothing to send"),
@@ -260,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_one_drops_signals_first_and_then_ends() {
+    fn a_full_outbox_drops_signals_first_and_then_closes_the_connection() {
         let outbox = Outbox::default();
         outbox.push(frame(1, true));
         for _ in 0..255 {
@@ -272,33 +273,33 @@ mod tests {
         assert_eq!((outbox.ended(), outbox.queue.borrow().len()), (None, 256));
         assert!(outbox.queue.borrow().iter().all(|frame| !frame.transient));
         outbox.push(frame(1, false));
-        assert!(matches!(next(&outbox), Some(Outgoing::End(End::Lagging))));
+        assert!(matches!(next(&outbox), Some(OutboxItem::End(End::Lagging))));
         assert!(next(&outbox).is_none());
     }
 
     #[test]
     fn bytes_count_too_but_one_frame_always_fits() {
         let outbox = Outbox::default();
-        outbox.push(frame(2 * MOST_BYTES, false));
+        outbox.push(frame(2 * MAX_BYTES, false));
         assert_eq!(outbox.ended(), None);
         outbox.push(frame(1, false));
         assert_eq!(outbox.ended(), Some(End::Lagging));
     }
 
     #[test]
-    fn what_waits_is_sent_before_a_stop_but_not_to_who_signed_out() {
+    fn frames_that_wait_are_sent_before_a_stop_but_not_after_signing_out() {
         let outbox = Outbox::default();
         outbox.push(frame(1, false));
         outbox.end(End::Stopping);
         outbox.end(End::SignedOut);
         outbox.push(frame(1, false));
-        assert!(matches!(next(&outbox), Some(Outgoing::Frame(_))));
-        assert!(matches!(next(&outbox), Some(Outgoing::End(End::Stopping))));
+        assert!(matches!(next(&outbox), Some(OutboxItem::Frame(_))));
+        assert!(matches!(next(&outbox), Some(OutboxItem::End(End::Stopping))));
 
         let outbox = Outbox::default();
         outbox.push(frame(1, false));
         outbox.end(End::SignedOut);
-        assert!(matches!(next(&outbox), Some(Outgoing::End(End::SignedOut))));
+        assert!(matches!(next(&outbox), Some(OutboxItem::End(End::SignedOut))));
     }
 
     /// Counts how often it is woken.
@@ -312,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn who_can_wait_never_fills_it_however_large_the_frames() {
+    fn replays_never_fill_it_however_large_the_frames() {
         let outbox = Outbox::default();
         let (mut sent, mut read) = (0, 0);
         while read < 64 {
@@ -320,28 +321,28 @@ mod tests {
                 outbox.push(frame(25_000, false));
                 sent += 1;
             }
-            // Who cannot wait finds room, too.
-            assert!(outbox.has_room_for(&frame(MOST_BYTES / 4, false)));
-            assert!(matches!(next(&outbox), Some(Outgoing::Frame(_))));
+            // A live event finds room, too.
+            assert!(outbox.has_room_for(&frame(MAX_BYTES / 4, false)));
+            assert!(matches!(next(&outbox), Some(OutboxItem::Frame(_))));
             read += 1;
         }
         assert_eq!(outbox.ended(), None);
-        // One that is larger than all that may wait.
-        outbox.push(frame(2 * MOST_BYTES, false));
+        // A frame that is longer than everything that may wait.
+        outbox.push(frame(2 * MAX_BYTES, false));
         assert!(!room(&outbox));
         next(&outbox);
         assert!(room(&outbox));
     }
 
     #[test]
-    fn who_waits_for_room_is_woken_however_it_comes_about() {
+    fn a_session_that_waits_for_room_is_woken_however_the_room_comes_about() {
         let wakes = Arc::new(Wakes::default());
         let waker = Waker::from(Arc::clone(&wakes));
         let waits = |outbox: &Outbox| outbox.poll_room(&Context::from_waker(&waker)).is_pending();
         let woken = || wakes.0.swap(0, Ordering::SeqCst);
-        // By bytes, read one by one.
+        // By bytes: the frames are read one by one.
         let outbox = Outbox::default();
-        (0..3).for_each(|_| outbox.push(frame(MOST_BYTES / 4, false)));
+        (0..3).for_each(|_| outbox.push(frame(MAX_BYTES / 4, false)));
         assert!(waits(&outbox));
         next(&outbox);
         assert_eq!(woken(), 0, "half of it is not room yet");
@@ -349,26 +350,26 @@ mod tests {
         assert_eq!(woken(), 1);
         assert!(!waits(&outbox));
         next(&outbox);
-        assert_eq!(woken(), 0, "nobody waits any more");
-        // By frames, of which many go at once.
+        assert_eq!(woken(), 0, "no session waits any more");
+        // By frames: many go at once.
         let outbox = Outbox::default();
-        (0..MOST_FRAMES).for_each(|n| outbox.push(frame(1, n > 10)));
+        (0..MAX_FRAMES).for_each(|n| outbox.push(frame(1, n > 10)));
         assert!(waits(&outbox));
         outbox.push(frame(1, false));
         assert_eq!((woken(), outbox.queue.borrow().len()), (1, 12));
-        // Who waits for the end is not disturbed by room.
+        // A session that waits for the end is not woken by room.
         assert!(outbox.poll_ended(&Context::from_waker(&waker)).is_pending());
-        (0..ROOM).for_each(|_| outbox.push(frame(1, false)));
+        (0..MAX_FRAMES_FOR_REPLAY).for_each(|_| outbox.push(frame(1, false)));
         while matches!(outbox.poll_next(&Context::from_waker(Waker::noop())), Poll::Ready(Some(_))) {}
         assert_eq!(woken(), 0);
-        outbox.end(End::Silent);
+        outbox.end(End::TimedOut);
         assert_eq!(woken(), 1);
     }
 
     #[test]
-    fn who_can_wait_leaves_room_for_who_cannot() {
+    fn replays_leave_room_for_live_events() {
         let outbox = Outbox::default();
-        for _ in 0..ROOM {
+        for _ in 0..MAX_FRAMES_FOR_REPLAY {
             assert!(room(&outbox));
             outbox.push(frame(1, false));
         }

@@ -1,6 +1,6 @@
-//! Sessions that somebody else ended: another node, or the command line. Their word may be lost; this does not depend on it.
+//! Sessions that another node or the command line ended. Their packet may be lost; this does not depend on it.
 
-use crate::local::hub::Hub;
+use super::hub::Hub;
 use domain::SessionId;
 use domain::events::Event;
 use domain::live::NodeReader;
@@ -9,22 +9,22 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::MissedTickBehavior;
 
-/// How often the sessions of those who are connected are looked up: with a look-up, below the five seconds within which an
-/// ended session's sockets are closed on every node.
-const EVERY: Duration = Duration::from_secs(2);
-/// How many are looked up at once.
-const AT_ONCE: usize = 1_000;
+/// How often the server looks up the sessions of its connections. Together with a look-up this stays below the five seconds
+/// within which every node closes the connections of an ended session.
+const LOOK_UP_EVERY: Duration = Duration::from_secs(2);
+/// How many sessions one look-up names.
+const MAX_PER_LOOK_UP: usize = 1_000;
 
-/// Closes the connections of sessions that have ended and of users that are gone, as the database has it. Goes on for as long as
-/// it is awaited.
-pub async fn end_with_their_sessions(hub: Arc<Hub>, reader: Arc<dyn NodeReader>) {
-    let mut ticks = tokio::time::interval(EVERY);
+/// Closes the connections of sessions that the database knows to have ended, and of deleted users. Runs for as long as it is
+/// awaited.
+pub async fn close_ended_sessions(hub: Arc<Hub>, reader: Arc<dyn NodeReader>) {
+    let mut ticks = tokio::time::interval(LOOK_UP_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
         let connected: HashMap<_, _> = hub.sessions().into_iter().collect();
         let sessions: Vec<SessionId> = connected.keys().copied().collect();
-        for some in sessions.chunks(AT_ONCE) {
+        for some in sessions.chunks(MAX_PER_LOOK_UP) {
             match reader.ended(some.to_vec()).await {
                 Ok(ended) => {
                     let ended = ended.into_iter().filter_map(|session| Some((session, *connected.get(&session)?)));
@@ -32,7 +32,7 @@ pub async fn end_with_their_sessions(hub: Arc<Hub>, reader: Arc<dyn NodeReader>)
                     reader.heard(&events);
                     hub.deliver(events);
                 }
-                // The next time.
+                // The next tick looks again.
                 Err(error) => tracing::debug!(%error, "sessions were not looked up"),
             }
         }

@@ -1,12 +1,12 @@
-//! One worker's part of the hub: its connections, who of them gets what, and the time.
+//! One worker's part of the hub: its connections, which of them gets which event, and the time.
 
-use crate::local::connection::{Connection, Transport};
-use crate::local::frame::{Dispatch, Frame, Item, Notice, Reload};
-use crate::local::hub::{Hub, Refused};
-use crate::local::line::ShardState;
-use crate::local::members::{Absence, Members, remove};
-use crate::local::outbox::End;
-use crate::local::presence::Circle;
+use super::broadcaster::ShardState;
+use super::connection::{Connection, Transport};
+use super::frame::{Dispatch, Frame, Item, MembershipReload, Notice};
+use super::hub::{AttachError, Hub};
+use super::outbox::End;
+use super::presence::PresenceAudience;
+use super::subscribers::{PendingOffline, Subscribers, remove};
 use bytes::Bytes;
 use domain::events::{Event, Head, MembershipChange, Revision};
 use domain::live::Roster;
@@ -21,37 +21,39 @@ use tokio::sync::mpsc;
 use tokio::task::spawn_local;
 use tokio::time::MissedTickBehavior;
 
-/// How often signs of life, expiry and absences are looked at: one timer for all connections of a worker.
+/// How often the shard looks at pings, expiry and users who went offline: one timer for all connections of a worker.
 const TICK: Duration = Duration::from_secs(1);
-/// After how many events the sockets get their turn, of one commit or of many: what happens must not fill the outboxes of those
-/// who read. What is left of an outbox beside who can wait holds several turns.
-const EVENTS_A_TURN: usize = 64;
-/// And after how many bytes of frames.
-const BYTES_A_TURN: usize = 256 * 1024;
-/// After how many groups, or contacts, of one that begins all others get their turn.
-const GROUPS_A_TURN: usize = 256;
-/// One worker's connections. Not to be sent to another thread.
+/// How many events, of one commit or of many, are delivered before the sockets get their turn: a burst must not fill the
+/// outboxes of clients that read. The part of an outbox that is reserved for live events holds several budgets.
+const EVENTS_BUDGET: usize = 64;
+/// The same in bytes of frames.
+const BYTES_BUDGET: usize = 256 * 1024;
+/// After how many groups, or contacts, of a connection that begins all others get their turn.
+const GROUPS_PER_TURN: usize = 256;
+
+/// One worker's connections. A shard stays on its thread.
 pub struct Shard {
     hub: Arc<Hub>,
     state: Arc<ShardState>,
     queue: RefCell<Option<mpsc::Receiver<Arc<Dispatch>>>>,
-    members: RefCell<Members>,
-    /// All up to here was given out.
-    given: Cell<Revision>,
+    subscribers: RefCell<Subscribers>,
+    /// Everything before this was delivered.
+    delivered: Cell<Revision>,
+    /// How many announcements were made.
     announcements: Cell<u64>,
-    /// How many events, and bytes of frames, were given out since the sockets had their turn.
-    turn: Cell<(usize, usize)>,
+    /// The events, and the bytes of frames, that were delivered since the sockets had their turn.
+    spent: Cell<(usize, usize)>,
 }
 
 impl Shard {
-    /// A new one, that gives nothing out until [`Shard::run`].
+    /// A new shard, which delivers nothing until [`Shard::run`].
     pub fn new(hub: Arc<Hub>) -> Rc<Self> {
         let (sender, queue) = Hub::queue();
         let state = Arc::new(ShardState::default());
-        let given = Cell::new(hub.enlist(sender, Arc::clone(&state)));
-        let (members, announcements) = (RefCell::new(Members::new(Arc::clone(&hub))), Cell::new(0));
-        let turn = Cell::new((0, 0));
-        Rc::new(Self { hub, state, queue: RefCell::new(Some(queue)), members, given, announcements, turn })
+        let delivered = Cell::new(hub.add_shard(sender, Arc::clone(&state)));
+        let subscribers = RefCell::new(Subscribers::new(Arc::clone(&hub)));
+        let (queue, announcements, spent) = (RefCell::new(Some(queue)), Cell::new(0), Cell::new((0, 0)));
+        Rc::new(Self { hub, state, queue, subscribers, delivered, announcements, spent })
     }
 
     /// The hub it belongs to.
@@ -59,7 +61,7 @@ impl Shard {
         &self.hub
     }
 
-    /// Gives out what happens, and keeps time, for as long as it is awaited; a second call returns at once.
+    /// Delivers dispatches, and keeps time, for as long as it is awaited. A second call returns at once.
     pub async fn run(self: Rc<Self>) {
         let Some(mut queue) = self.queue.borrow_mut().take() else { return };
         let mut ticks = tokio::time::interval(TICK);
@@ -68,9 +70,9 @@ impl Shard {
             tokio::select! {
                 dispatch = queue.recv() => match dispatch {
                     Some(dispatch) => {
-                        // Before what came after what was lost.
+                        // Nothing may be delivered that came after a lost dispatch.
                         self.end_overrun();
-                        self.give_out(&dispatch).await;
+                        self.dispatch(&dispatch).await;
                     }
                     None => return,
                 },
@@ -80,241 +82,276 @@ impl Shard {
         }
     }
 
+    /// Delivers what waits, without a timer.
+    #[cfg(test)]
+    pub(crate) async fn drain(&self) {
+        loop {
+            let next = self.queue.borrow_mut().as_mut().and_then(|queue| queue.try_recv().ok());
+            let Some(dispatch) = next else { return };
+            self.end_overrun();
+            self.dispatch(&dispatch).await;
+        }
+    }
+
     fn end_overrun(&self) {
         if self.state.overrun.swap(false, Ordering::SeqCst) {
             self.end_all(End::Lagging);
         }
     }
 
-    /// Takes a connection that is good until `expires`. It is told nothing until [`Shard::begin`], and misses nothing from
-    /// now on.
+    /// Takes a connection that is good until `expires`. It misses no event from now on, and is told none until
+    /// [`Shard::begin`].
     ///
     /// # Errors
-    /// [`Refused`].
-    pub fn attach(self: &Rc<Self>, caller: &Caller, transport: Transport, expires: Instant) -> Result<Link, Refused> {
+    /// [`AttachError`].
+    pub fn attach(
+        self: &Rc<Self>,
+        caller: &Caller,
+        transport: Transport,
+        expires: Instant,
+    ) -> Result<AttachGuard, AttachError> {
         self.hub.admit(caller.user, caller.session)?;
         self.state.connections.fetch_add(1, Ordering::SeqCst);
         let connection = Rc::new(Connection::new(caller, transport, expires, Instant::now()));
-        connection.floor.set(Some(self.hub.begins()));
-        let mut members = self.members.borrow_mut();
-        members.all.add(&connection);
-        members.joining.add(&connection);
-        members.by_user.entry(caller.user).or_default().push(Rc::clone(&connection));
+        connection.joining_since.set(Some(self.hub.start_joining()));
+        let mut subscribers = self.subscribers.borrow_mut();
+        subscribers.all.add(&connection);
+        subscribers.joining.add(&connection);
+        subscribers.by_user.entry(caller.user).or_default().push(Rc::clone(&connection));
         if self.hub.is_stopping() {
-            // Too late for the word to all.
+            // The hub may have told all connections to stop before this one was in the list.
             connection.outbox.end(End::Stopping);
         }
-        Ok(Link { shard: Rc::clone(self), connection })
+        Ok(AttachGuard { shard: Rc::clone(self), connection })
     }
 
-    /// A frame of one connection's own, made by `bytes` of the cursor it is to carry.
+    /// A frame for one connection only. `bytes` makes it of the cursor that it carries.
     pub fn own_frame(&self, to: &Connection, name: &'static str, bytes: impl FnOnce(Revision) -> Bytes) -> Frame {
-        let cursor = to.cursor(self.given.get());
-        Frame { name, cursor, bytes: bytes(cursor), place: None, transient: false }
+        let cursor = to.cursor(self.delivered.get());
+        Frame { name, cursor, bytes: bytes(cursor), position: None, transient: false }
     }
 
-    /// From now on the connection, of a user who is in what `roster` says, is told what concerns it; what happened since it
-    /// was attached included. It gets it from [`Connection::go_live`] on. Costs in proportion to the roster, and gives the worker's
-    /// other connections their turn in between.
+    /// Makes the connection catch up: from now on it is told every event that concerns its user by the roster, and every such
+    /// event since it was attached. Its client receives them from [`Connection::go_live`] on. Costs in proportion to the roster,
+    /// and gives the worker's other connections their turn in between.
     pub async fn begin(&self, connection: &Rc<Connection>, roster: Roster) {
         if connection.outbox.ended().is_some() {
             return;
         }
-        self.hub.knows(connection.user, roster.at);
-        // It goes on holding what happens meanwhile, and is told nothing: what changed of its groups comes after what it knew.
-        for groups in roster.groups.chunks(GROUPS_A_TURN) {
+        self.hub.note_known_since(connection.user, roster.at);
+        // The connection goes on holding dispatches meanwhile: what they change comes after the roster.
+        for groups in roster.groups.chunks(GROUPS_PER_TURN) {
             self.join_all(connection, groups);
-            if groups.len() == GROUPS_A_TURN && !goes_on(connection).await {
+            if groups.len() == GROUPS_PER_TURN && !yield_to_others(connection).await {
                 return;
             }
         }
-        // Others may have been added already: who has come to be one since that was read.
-        for contacts in roster.contacts.chunks(GROUPS_A_TURN) {
+        // Events may have added other contacts since the roster was read, so these are added to them.
+        for contacts in roster.contacts.chunks(GROUPS_PER_TURN) {
             connection.contacts.borrow_mut().extend(contacts);
-            if contacts.len() == GROUPS_A_TURN && !goes_on(connection).await {
+            if contacts.len() == GROUPS_PER_TURN && !yield_to_others(connection).await {
                 return;
             }
         }
-        let mut members = self.members.borrow_mut();
-        members.joining.remove(connection);
+        let mut subscribers = self.subscribers.borrow_mut();
+        subscribers.joining.remove(connection);
         for (dispatch, index) in connection.catch_up(roster.at) {
-            let Some(item) = dispatch.items.get(index) else { continue };
-            let event = match &item.notice {
-                Notice::Event(event) => event,
-                Notice::Roster(reload) => {
-                    let changes = match reload.says(connection.user) {
-                        Some(true) => members.join(reload.group, connection, None),
-                        Some(false) => members.leave(reload.group, connection),
-                        None => false,
-                    };
-                    if !changes {
-                        continue;
-                    }
-                    item.frame(&*self.hub.framer).into_iter().for_each(|frame| connection.give(frame));
-                    continue;
-                }
-                Notice::Resync(audience, _) => {
-                    if audience.includes(connection.user, |group| connection.is_in(group)) {
-                        item.frame(&*self.hub.framer).into_iter().for_each(|frame| connection.give(frame));
-                    }
-                    continue;
-                }
-                _ => continue,
-            };
-            let change = event.membership_change();
-            if let Some(MembershipChange::Joins(group, user)) = change
-                && user == connection.user
-            {
-                members.join(group, connection, None);
-            }
-            let told = event.audience().includes(connection.user, |group| connection.is_in(group));
-            if let Some(frame) = told.then(|| item.frame(&*self.hub.framer)).flatten() {
-                connection.give(frame);
-            }
-            match change {
-                Some(MembershipChange::Leaves(group, user)) if user == connection.user => {
-                    members.leave(group, connection);
-                }
-                Some(MembershipChange::Ends(group)) => {
-                    members.leave(group, connection);
-                }
-                _ => {}
+            if let Some(item) = dispatch.items.get(index) {
+                self.deliver_held(&mut subscribers, connection, item);
             }
         }
-        drop(members);
-        self.has_begun(connection);
-        let Circle { groups, contacts } = connection.circle();
-        self.hub.appears(connection.user, groups, contacts);
+        drop(subscribers);
+        self.finish_joining(connection);
+        self.hub.mark_online(connection.user, connection.presence_audience());
+    }
+
+    /// Delivers to one connection what it held while it was joining.
+    fn deliver_held(&self, subscribers: &mut Subscribers, connection: &Rc<Connection>, item: &Item) {
+        let is_in = |group| connection.is_in(group);
+        match &item.notice {
+            Notice::Event(event) => {
+                let change = event.membership_change();
+                if let Some(MembershipChange::Joins(group, user)) = change
+                    && user == connection.user
+                {
+                    subscribers.join(group, connection, None);
+                }
+                if event.audience().includes(connection.user, is_in) {
+                    self.deliver_to(connection, item);
+                }
+                match change {
+                    Some(MembershipChange::Leaves(group, user)) if user == connection.user => {
+                        subscribers.leave(group, connection);
+                    }
+                    Some(MembershipChange::Ends(group)) => {
+                        subscribers.leave(group, connection);
+                    }
+                    Some(MembershipChange::Joins(..) | MembershipChange::Leaves(..)) | None => {}
+                }
+            }
+            Notice::Membership(reload) => {
+                let changes = match reload.has(connection.user) {
+                    Some(true) => subscribers.join(reload.group, connection, None),
+                    Some(false) => subscribers.leave(reload.group, connection),
+                    None => false,
+                };
+                if changes {
+                    self.deliver_to(connection, item);
+                }
+            }
+            Notice::Resync(audience, _) => {
+                if audience.includes(connection.user, is_in) {
+                    self.deliver_to(connection, item);
+                }
+            }
+            // A joining connection holds none of these.
+            Notice::Typing(_)
+            | Notice::Presence(_)
+            | Notice::WhoIsOnline(_)
+            | Notice::Online { .. }
+            | Notice::Stop => {}
+        }
     }
 
     fn join_all(&self, connection: &Rc<Connection>, groups: &[(GroupId, Head)]) {
-        let mut members = self.members.borrow_mut();
+        let mut subscribers = self.subscribers.borrow_mut();
         for (group, head) in groups {
-            members.join(*group, connection, Some(*head));
+            subscribers.join(*group, connection, Some(*head));
         }
     }
 
-    /// Who is there of those whose coming and going the connection is told of.
-    pub async fn who_is_there(&self, connection: &Connection) -> HashSet<UserId> {
-        let Circle { groups, contacts } = connection.circle();
-        self.hub.who_is_there(connection.user, groups, contacts).await
+    /// Which contacts and fellow members of the connection's user are online.
+    pub async fn who_is_online(&self, connection: &Connection) -> HashSet<UserId> {
+        self.hub.who_is_online(connection.user, connection.presence_audience()).await
     }
 
-    /// What it begins with is known, or it will not begin.
-    fn has_begun(&self, connection: &Connection) {
-        if let Some(floor) = connection.floor.take() {
-            self.hub.begun(floor);
+    /// The connection has read its roster, or is gone.
+    fn finish_joining(&self, connection: &Connection) {
+        if let Some(since) = connection.joining_since.take() {
+            self.hub.finish_joining(since);
         }
     }
 
     fn detach(&self, connection: &Rc<Connection>) {
-        self.has_begun(connection);
-        let mut members = self.members.borrow_mut();
-        members.all.remove(connection);
-        members.joining.remove(connection);
-        if let Some(own) = members.by_user.get_mut(&connection.user) {
+        self.finish_joining(connection);
+        let mut subscribers = self.subscribers.borrow_mut();
+        subscribers.all.remove(connection);
+        subscribers.joining.remove(connection);
+        if let Some(own) = subscribers.by_user.get_mut(&connection.user) {
             remove(own, connection);
             if own.is_empty() {
-                members.by_user.remove(&connection.user);
+                subscribers.by_user.remove(&connection.user);
             }
         }
-        let circle = if connection.is_joining() { Circle::default() } else { connection.circle() };
+        let joining = connection.is_joining();
+        let audience = if joining { PresenceAudience::default() } else { connection.presence_audience() };
         let groups: Vec<_> = connection.groups.borrow().keys().copied().collect();
         for group in groups {
-            members.leave(group, connection);
+            subscribers.leave(group, connection);
         }
         self.state.connections.fetch_sub(1, Ordering::SeqCst);
-        if let Some((departure, circle)) = self.hub.depart(connection.user, connection.session, circle) {
+        let user = connection.user;
+        if let Some((departure, audience)) = self.hub.disconnect(user, connection.session, audience) {
             let until = Instant::now() + self.hub.options.absence;
-            members.absences.push(Absence { until, departure, user: connection.user, circle });
+            subscribers.pending_offline.push(PendingOffline { until, departure, user, audience });
         }
     }
 
-    async fn give_out(&self, dispatch: &Arc<Dispatch>) {
+    async fn dispatch(&self, dispatch: &Arc<Dispatch>) {
         for (index, item) in dispatch.items.iter().enumerate() {
             match &item.notice {
-                Notice::Event(event) => self.give_event(dispatch, index, item, event),
-                Notice::Typing(typing) => self.members.borrow().each(typing.audience, |connection| {
+                Notice::Event(event) => self.deliver_event(dispatch, index, item, event),
+                Notice::Typing(typing) => self.subscribers.borrow().each(typing.audience, |connection| {
                     if connection.user != typing.user {
-                        self.give(connection, item);
+                        self.deliver_to(connection, item);
                     }
                 }),
                 Notice::Presence(announcement) => self.announce(item, announcement).await,
-                Notice::WhoIsThere(question) => self.answer(question).await,
-                Notice::There { user, .. } => {
-                    self.members.borrow().of_user(*user).iter().for_each(|connection| self.give(connection, item));
+                Notice::WhoIsOnline(query) => self.answer(query).await,
+                Notice::Online { user, .. } => {
+                    let subscribers = self.subscribers.borrow();
+                    subscribers.of_user(*user).iter().for_each(|connection| self.deliver_to(connection, item));
                 }
-                Notice::Roster(reload) => self.reload_roster(dispatch, index, item, reload),
+                Notice::Membership(reload) => self.reload_membership(dispatch, index, item, reload),
                 Notice::Resync(audience, _) => {
-                    let members = self.members.borrow();
-                    members.joining.iter().for_each(|connection| connection.hold(dispatch, index));
-                    members.each(*audience, |connection| self.give(connection, item));
+                    let subscribers = self.subscribers.borrow();
+                    subscribers.joining.iter().for_each(|connection| connection.hold(dispatch, index));
+                    subscribers.each(*audience, |connection| self.deliver_to(connection, item));
                 }
                 Notice::Stop => self.end_all(End::Stopping),
             }
-            if self.ends_turn(item) {
+            if self.exhausts_budget(item) {
                 tokio::task::yield_now().await;
             }
         }
-        self.given.set(self.given.get().max(dispatch.cursor));
+        self.delivered.set(self.delivered.get().max(dispatch.cursor));
     }
 
-    /// Whether the sockets are to have their turn, after this was given out.
-    fn ends_turn(&self, item: &Item) -> bool {
-        let (events, bytes) = self.turn.get();
+    /// Whether the sockets get their turn after this item.
+    fn exhausts_budget(&self, item: &Item) -> bool {
+        let (events, bytes) = self.spent.get();
         let (events, bytes) = (events + 1, bytes + item.framed_bytes());
-        let ends = events >= EVENTS_A_TURN || bytes >= BYTES_A_TURN;
-        self.turn.set(if ends { (0, 0) } else { (events, bytes) });
-        ends
+        let exhausted = events >= EVENTS_BUDGET || bytes >= BYTES_BUDGET;
+        self.spent.set(if exhausted { (0, 0) } else { (events, bytes) });
+        exhausted
     }
 
-    fn give(&self, connection: &Rc<Connection>, item: &Item) {
+    fn deliver_to(&self, connection: &Connection, item: &Item) {
         if let Some(frame) = item.frame(&*self.hub.framer) {
-            connection.give(frame);
+            connection.deliver(frame);
         }
     }
 
-    fn give_event(&self, dispatch: &Arc<Dispatch>, index: usize, item: &Item, event: &Event) {
-        let mut members = self.members.borrow_mut();
-        for connection in members.joining.iter() {
+    fn deliver_event(&self, dispatch: &Arc<Dispatch>, index: usize, item: &Item, event: &Event) {
+        let mut subscribers = self.subscribers.borrow_mut();
+        for connection in subscribers.joining.iter() {
             connection.hold(dispatch, index);
         }
         match event {
-            Event::SessionEnded { user, session } => Self::sign_out(members.of_user(*user), Some(*session)),
-            Event::UserDeleted(user) => Self::sign_out(members.of_user(*user), None),
-            Event::Acquainted([one, other]) => self.acquaint(&members, *one, *other),
-            _ => {}
+            Event::SessionEnded { user, session } => Self::sign_out(subscribers.of_user(*user), Some(*session)),
+            Event::UserDeleted(user) => Self::sign_out(subscribers.of_user(*user), None),
+            Event::Acquainted([one, other]) => self.add_contacts(&subscribers, *one, *other),
+            Event::MessageCreated(_)
+            | Event::MessageUpdated(_)
+            | Event::MessageDeleted { .. }
+            | Event::MessageSeen { .. }
+            | Event::ConversationRead { .. }
+            | Event::GroupUpdated(_)
+            | Event::GroupDeleted(_)
+            | Event::MemberAdded(_)
+            | Event::MemberUpdated(_)
+            | Event::MemberRemoved(_) => {}
         }
         let change = event.membership_change();
         if let Some(joins @ MembershipChange::Joins(..)) = change {
-            members.change(joins);
+            subscribers.change(joins);
         }
-        members.each(event.audience(), |connection| self.give(connection, item));
+        subscribers.each(event.audience(), |connection| self.deliver_to(connection, item));
         if let Some(MembershipChange::Joins(group, user)) = change
-            && members.of_user(user).iter().any(|connection| !connection.is_joining())
+            && subscribers.of_user(user).iter().any(|connection| !connection.is_joining())
         {
             let hub = Arc::clone(&self.hub);
-            spawn_local(async move { hub.meets_group(user, group).await });
+            spawn_local(async move { hub.introduce_to_group(user, group).await });
         }
         if let Some(leaves @ (MembershipChange::Leaves(..) | MembershipChange::Ends(_))) = change {
-            members.change(leaves);
+            subscribers.change(leaves);
         }
     }
 
-    /// Members changed, and it is not known how: only who is in the group now.
-    fn reload_roster(&self, dispatch: &Arc<Dispatch>, index: usize, item: &Item, reload: &Reload) {
-        let mut members = self.members.borrow_mut();
-        members.joining.iter().for_each(|connection| connection.hold(dispatch, index));
-        for connection in members.of_group(reload.group).to_vec() {
-            if !connection.is_joining() && reload.says(connection.user) == Some(false) {
-                members.leave(reload.group, &connection);
-                self.give(&connection, item);
+    /// Applies the memberships that the database has. The events that led to them are lost.
+    fn reload_membership(&self, dispatch: &Arc<Dispatch>, index: usize, item: &Item, reload: &MembershipReload) {
+        let mut subscribers = self.subscribers.borrow_mut();
+        subscribers.joining.iter().for_each(|connection| connection.hold(dispatch, index));
+        for connection in subscribers.of_group(reload.group).to_vec() {
+            if !connection.is_joining() && reload.has(connection.user) == Some(false) {
+                subscribers.leave(reload.group, &connection);
+                self.deliver_to(&connection, item);
             }
         }
-        for user in &reload.inside {
-            for connection in members.of_user(*user).to_vec() {
-                if !connection.is_joining() && (members.join(reload.group, &connection, None) || reload.tell_all) {
-                    self.give(&connection, item);
+        for user in &reload.members {
+            for connection in subscribers.of_user(*user).to_vec() {
+                if !connection.is_joining() && (subscribers.join(reload.group, &connection, None) || reload.tell_all) {
+                    self.deliver_to(&connection, item);
                 }
             }
         }
@@ -328,65 +365,65 @@ impl Shard {
         }
     }
 
-    /// Two users have each written to the other. Each is told by where the other is connected that the other is there.
-    fn acquaint(&self, members: &Members, one: UserId, other: UserId) {
+    /// Two users have each written to the other. The shards of each announce that user to the other.
+    fn add_contacts(&self, subscribers: &Subscribers, one: UserId, other: UserId) {
         for (user, contact) in [(one, other), (other, one)] {
-            for connection in members.of_user(user) {
+            for connection in subscribers.of_user(user) {
                 if user != contact {
                     connection.contacts.borrow_mut().insert(contact);
                 }
             }
-            if user != contact && !members.of_user(user).is_empty() {
-                self.hub.meets(user, Circle { groups: Vec::new(), contacts: vec![contact] });
+            if user != contact && !subscribers.of_user(user).is_empty() {
+                self.hub.introduce(user, PresenceAudience { groups: Vec::new(), contacts: vec![contact] });
             }
         }
     }
 
     fn end_all(&self, reason: End) {
-        for connection in self.members.borrow().all.iter() {
+        for connection in self.subscribers.borrow().all.iter() {
             connection.outbox.end(reason);
         }
     }
 
     fn tick(&self, now: Instant) {
-        let mut members = self.members.borrow_mut();
-        for connection in members.all.iter() {
+        let mut subscribers = self.subscribers.borrow_mut();
+        for connection in subscribers.all.iter() {
             connection.tick(now, self.hub.options.heartbeat);
         }
-        let gone: Vec<_> = members.absences.extract_if(.., |absence| absence.until <= now).collect();
-        drop(members);
-        for Absence { departure, user, circle, .. } in gone {
-            self.hub.is_gone(departure, user, circle);
+        let gone: Vec<_> = subscribers.pending_offline.extract_if(.., |pending| pending.until <= now).collect();
+        drop(subscribers);
+        for PendingOffline { departure, user, audience, .. } in gone {
+            self.hub.confirm_offline(departure, user, audience);
         }
     }
 }
 
-/// Gives the others their turn. Says whether the connection still begins: its client may have gone meanwhile.
-async fn goes_on(connection: &Connection) -> bool {
+/// Gives the other connections their turn. Returns `false` where the client has gone meanwhile.
+async fn yield_to_others(connection: &Connection) -> bool {
     tokio::task::yield_now().await;
     connection.outbox.ended().is_none()
 }
 
-/// A connection's place in its shard, given up when dropped.
-pub struct Link {
+/// Keeps a connection attached to its shard until it is dropped.
+pub struct AttachGuard {
     shard: Rc<Shard>,
     connection: Rc<Connection>,
 }
 
-impl Link {
+impl AttachGuard {
     /// The connection.
     pub fn connection(&self) -> &Rc<Connection> {
         &self.connection
     }
 }
 
-impl Drop for Link {
+impl Drop for AttachGuard {
     fn drop(&mut self) {
         self.connection.outbox.close();
         self.shard.detach(&self.connection);
     }
 }
 
-mod around;
+mod watchers;
 #[cfg(test)]
 mod tests;

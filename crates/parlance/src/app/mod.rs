@@ -32,7 +32,7 @@ use domain::{Clock, UserId};
 use infra_auth::{BcryptPool, JwtTokens};
 use infra_diesel::Store;
 use infra_files::Blobs;
-use infra_live::{Hub, Relay, Unstarted};
+use infra_live::{Cluster, Hub, UnstartedNode};
 use operations::Backing;
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -70,7 +70,7 @@ pub struct Application {
     address: SocketAddr,
     store: Arc<Store>,
     hub: Arc<Hub>,
-    relay: Option<Arc<Relay>>,
+    cluster: Option<Arc<Cluster>>,
     readiness: web::Data<Readiness>,
     upkeep: (KeepUp, Duration),
     endings: FinishEndings,
@@ -97,9 +97,9 @@ impl Application {
         backup::refuse_half_restored(&config)?;
         config.make_data_dir()?;
         let hub = Arc::new(Hub::new(Arc::new(JsonFramer::at(config.http.public_url.clone())), config.live));
-        let (relay, unstarted) = config.nats.clone().map(|nats| Relay::new(Arc::clone(&hub), nats)).unzip();
-        let events: Arc<dyn EventPublisher> = match &relay {
-            Some(relay) => Arc::clone(relay) as _,
+        let (cluster, unstarted) = config.nats.clone().map(|nats| Cluster::new(Arc::clone(&hub), nats)).unzip();
+        let events: Arc<dyn EventPublisher> = match &cluster {
+            Some(cluster) => Arc::clone(cluster) as _,
             None => Arc::clone(&hub) as _,
         };
         let storage = Storage::open(&config, events).await?;
@@ -109,7 +109,7 @@ impl Application {
         let upkeep = (upkeep_of(&config, &storage, &clock, upkeep_every), upkeep_every);
         let endings = FinishEndings { endings: store.clone(), clock: clock.clone() };
         let (server, address, readiness) = serve(config, storage, telemetry, &hub, clock)?;
-        Ok(Self { server, address, store, hub, relay, readiness, upkeep, endings })
+        Ok(Self { server, address, store, hub, cluster, readiness, upkeep, endings })
     }
 
     /// The port that was bound.
@@ -128,7 +128,7 @@ impl Application {
     /// # Errors
     /// Where signals cannot be waited for, or the server fails.
     pub async fn run_until_stopped(self) -> anyhow::Result<()> {
-        let Self { mut server, address, store, hub, relay, readiness, upkeep: (keeping, every), endings } = self;
+        let Self { mut server, address, store, hub, cluster, readiness, upkeep: (keeping, every), endings } = self;
         // Whoever reads the line may send a signal at once.
         let stop = stop_signal()?;
         let mut stdout = std::io::stdout();
@@ -156,8 +156,8 @@ impl Application {
         if tokio::time::timeout(CLOSE_DEADLINE, store.close()).await.is_err() {
             error!("the database did not close in time");
         }
-        if let Some(relay) = relay {
-            relay.close().await;
+        if let Some(cluster) = cluster {
+            cluster.close().await;
         }
         served.context("the server failed")
     }
@@ -248,17 +248,17 @@ fn upkeep_of(
 }
 
 /// Lets events begin where the database is, from other nodes too, and sessions that end elsewhere end here.
-async fn go_live(store: &Arc<Store>, hub: &Arc<Hub>, relay: Option<Unstarted>) -> anyhow::Result<()> {
+async fn go_live(store: &Arc<Store>, hub: &Arc<Hub>, cluster: Option<UnstartedNode>) -> anyhow::Result<()> {
     let nobody = UserId(uuid::Uuid::nil());
     let begin_at = store.roster(nobody).await.context("the database cannot be read")?.at;
     hub.begin_at(begin_at);
-    if let Some(relay) = relay {
+    if let Some(cluster) = cluster {
         let started =
-            relay.start(domain::IdGenerator::next(&UuidV7), store.clone(), store.clone(), begin_at, die).await;
+            cluster.start(domain::IdGenerator::next(&UuidV7), store.clone(), store.clone(), begin_at, die).await;
         started.map_err(|error| anyhow::anyhow!("PARLANCE_NATS_URL: {error}"))?;
     }
     if store.is_shared() {
-        actix_web::rt::spawn(infra_live::end_with_their_sessions(Arc::clone(hub), store.clone()));
+        actix_web::rt::spawn(infra_live::close_ended_sessions(Arc::clone(hub), store.clone()));
     }
     Ok(())
 }

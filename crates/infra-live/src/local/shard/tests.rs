@@ -1,8 +1,8 @@
-use super::around::MOST_FOR_PRESENCE;
+use super::watchers::MAX_FOR_PRESENCE;
 use super::*;
 use crate::local::frame::{Framer, Signal};
 use crate::local::hub::HubOptions;
-use crate::local::outbox::Outgoing;
+use crate::local::outbox::OutboxItem;
 use crate::local::presence::Announcement;
 use domain::events::{Committed, EventPublisher as _};
 use domain::groups::{Description, Group, GroupName, Member, Role, Visibility};
@@ -21,7 +21,7 @@ struct Plain(usize);
 
 impl Plain {
     fn frame(&self, name: &'static str, cursor: Revision, transient: bool) -> Frame {
-        Frame { name, cursor, bytes: Bytes::from(vec![0; self.0]), place: None, transient }
+        Frame { name, cursor, bytes: Bytes::from(vec![0; self.0]), position: None, transient }
     }
 }
 
@@ -51,13 +51,13 @@ fn roster() -> Roster {
     Roster { groups: Vec::new(), contacts: Vec::new(), at: Revision(0) }
 }
 
-fn attach(shard: &Rc<Shard>, n: u128) -> Link {
+fn attach(shard: &Rc<Shard>, n: u128) -> AttachGuard {
     let caller = Caller { user: user(n), session: SessionId(Uuid::from_u128(n)), admin: false };
     let expires = Instant::now() + Duration::from_secs(3600);
     shard.attach(&caller, Transport::WebSocket, expires).unwrap()
 }
 
-async fn live(shard: &Rc<Shard>, n: u128) -> Link {
+async fn live(shard: &Rc<Shard>, n: u128) -> AttachGuard {
     let link = attach(shard, n);
     shard.begin(link.connection(), roster()).await;
     link.connection().go_live(HashMap::new()).await;
@@ -88,18 +88,18 @@ fn commit(hub: &Hub, events: Vec<Event>, at: i64) {
 }
 
 /// Reads whatever comes: up to the cursor, or to the end.
-fn reads(link: Link, last: Revision) -> JoinHandle<Result<usize, End>> {
+fn reads(link: AttachGuard, last: Revision) -> JoinHandle<Result<usize, End>> {
     spawn_local(async move {
         let mut frames = 0;
         loop {
             match poll_fn(|cx| link.connection().outbox.poll_next(cx)).await {
-                Some(Outgoing::Frame(frame)) => {
+                Some(OutboxItem::Frame(frame)) => {
                     frames += usize::from(!frame.transient);
                     if frame.cursor == last {
                         return Ok(frames);
                     }
                 }
-                Some(Outgoing::End(end)) => return Err(end),
+                Some(OutboxItem::End(end)) => return Err(end),
                 Some(_) => {}
                 None => panic!("ended before its end"),
             }
@@ -130,7 +130,7 @@ async fn all_is_read(commits: usize, events: usize, bytes: usize, readers: u128)
 }
 
 #[tokio::test]
-async fn who_reads_is_not_cut_by_what_happens_at_once() {
+async fn a_client_that_reads_survives_a_burst() {
     all_is_read(1, 1_000, 100, 3).await;
     // Each of them less than a turn.
     all_is_read(200, 63, 100, 3).await;
@@ -142,19 +142,19 @@ async fn who_reads_is_not_cut_by_what_happens_at_once() {
 }
 
 #[tokio::test]
-async fn a_flood_of_presence_cuts_nobody() {
+async fn a_flood_of_presence_closes_no_connection() {
     let everybody = LocalSet::new();
     everybody
         .run_until(async {
             let shard = shard(10);
             let link = live(&shard, 1).await;
             // More than may wait: of one who comes to many, and of many who come.
-            shard.hub().tell_of(user(1), (0..100_000).map(user));
+            shard.hub().announce_online_to(user(1), (0..100_000).map(user));
             for n in 0..100_000 {
-                let (groups, contacts) = (Vec::new(), vec![user(1)]);
-                shard.hub().announce(Announcement { user: user(n), online: true, groups, contacts });
+                let audience = PresenceAudience { groups: Vec::new(), contacts: vec![user(1)] };
+                shard.hub().announce(Announcement { user: user(n), online: true, audience: audience.clone() });
                 // Asked, and not waited for.
-                let mut asked = std::pin::pin!(shard.hub().who_is_here(user(n), Vec::new(), vec![user(1)]));
+                let mut asked = std::pin::pin!(shard.hub().who_is_online_here(user(n), audience));
                 poll_fn(|context| Poll::Ready(asked.as_mut().poll(context).is_pending())).await;
             }
             assert!(!shard.state.overrun.load(Ordering::SeqCst));
@@ -168,7 +168,7 @@ async fn a_flood_of_presence_cuts_nobody() {
 }
 
 #[tokio::test]
-async fn nobody_is_given_what_comes_after_something_that_was_lost() {
+async fn no_event_is_delivered_after_one_that_was_lost() {
     let everybody = LocalSet::new();
     everybody
         .run_until(async {
@@ -184,7 +184,7 @@ async fn nobody_is_given_what_comes_after_something_that_was_lost() {
             }
             let mut last = Revision(0);
             while let Some(outgoing) = poll_fn(|cx| outbox.poll_next(cx)).await {
-                if let Outgoing::Frame(frame) = outgoing {
+                if let OutboxItem::Frame(frame) = outgoing {
                     last = last.max(frame.cursor);
                 }
             }
@@ -196,18 +196,19 @@ async fn nobody_is_given_what_comes_after_something_that_was_lost() {
 }
 
 #[tokio::test]
-async fn in_a_group_that_has_grown_it_is_told_who_went_though_not_who_came() {
+async fn members_of_a_group_that_has_grown_are_told_who_goes_offline_but_not_who_comes_online() {
     let shard = shard(10);
     let group = GroupId(Uuid::from_u128(7));
     let mut links = Vec::new();
-    for n in 1..=MOST_FOR_PRESENCE as u128 + 1 {
+    for n in 1..=MAX_FOR_PRESENCE as u128 + 1 {
         let link = attach(&shard, n);
         shard.begin(link.connection(), Roster { groups: vec![(group, Head::NEW)], ..roster() }).await;
         links.push(link);
     }
     links[0].connection().go_live(HashMap::new()).await;
     for (online, told) in [(true, false), (false, true)] {
-        let announcement = Announcement { user: user(0), online, groups: vec![group], contacts: Vec::new() };
+        let audience = PresenceAudience { groups: vec![group], contacts: Vec::new() };
+        let announcement = Announcement { user: user(0), online, audience };
         let item = Item::new(Notice::Presence(announcement.clone()), Revision(0));
         shard.announce(&item, &announcement).await;
         let outbox = &links[0].connection().outbox;
@@ -246,7 +247,7 @@ fn ended(id: GroupId) -> Event {
 const MANY: u128 = 300_000;
 
 #[tokio::test]
-async fn who_is_in_many_groups_begins_and_goes_in_proportion_to_them_and_lets_others_have_their_turn() {
+async fn a_member_of_many_groups_connects_and_leaves_in_time_proportional_to_them_and_others_get_their_turn() {
     let everybody = LocalSet::new();
     everybody
         .run_until(async {
@@ -262,15 +263,15 @@ async fn who_is_in_many_groups_begins_and_goes_in_proportion_to_them_and_lets_ot
             let link = attach(&shard, 1);
             let contacts = (2..MANY).map(user).collect();
             shard.begin(link.connection(), Roster { groups: groups(MANY), contacts, at: Revision(0) }).await;
-            let expected = 2 * MANY as usize / GROUPS_A_TURN;
+            let expected = 2 * MANY as usize / GROUPS_PER_TURN;
             assert!(turns.get() + 10 >= expected, "{} turns for {expected}", turns.get());
             assert_eq!(link.connection().groups.borrow().len(), MANY as usize);
             // All of them end, one after the other.
-            let mut members = shard.members.borrow_mut();
-            (0..MANY / 2).for_each(|n| members.change(MembershipChange::Ends(group(n))));
-            drop(members);
+            let mut subscribers = shard.subscribers.borrow_mut();
+            (0..MANY / 2).for_each(|n| subscribers.change(MembershipChange::Ends(group(n))));
+            drop(subscribers);
             drop(link);
-            assert!(shard.members.borrow().of_group(group(MANY - 1)).is_empty());
+            assert!(shard.subscribers.borrow().of_group(group(MANY - 1)).is_empty());
             others.abort();
         })
         .await;
@@ -286,21 +287,21 @@ async fn a_group_with_many_connections_is_left_without_looking_for_each() {
         let connection = Connection::new(&caller, Transport::WebSocket, Instant::now(), Instant::now());
         links.push(Rc::new(connection));
     }
-    let mut members = shard.members.borrow_mut();
+    let mut subscribers = shard.subscribers.borrow_mut();
     for connection in &links {
-        members.all.add(connection);
-        members.join(group(1), connection, None);
+        subscribers.all.add(connection);
+        subscribers.join(group(1), connection, None);
     }
     for connection in &links {
-        members.all.remove(connection);
-        assert!(members.leave(group(1), connection) && !members.leave(group(1), connection));
+        subscribers.all.remove(connection);
+        assert!(subscribers.leave(group(1), connection) && !subscribers.leave(group(1), connection));
     }
-    assert!(members.of_group(group(1)).is_empty() && members.all.iter().next().is_none());
+    assert!(subscribers.of_group(group(1)).is_empty() && subscribers.all.iter().next().is_none());
 }
 
 /// Begins with more groups than one turn takes; `meanwhile` happens after the first turn.
-async fn begins_while(shard: &Rc<Shard>, link: &Link, meanwhile: impl FnOnce()) {
-    let roster = Roster { groups: groups(3 * GROUPS_A_TURN as u128), ..roster() };
+async fn begins_while(shard: &Rc<Shard>, link: &AttachGuard, meanwhile: impl FnOnce()) {
+    let roster = Roster { groups: groups(3 * GROUPS_PER_TURN as u128), ..roster() };
     let mut begins = std::pin::pin!(shard.begin(link.connection(), roster));
     let first = poll_fn(|context| Poll::Ready(begins.as_mut().poll(context))).await;
     assert!(first.is_pending());
@@ -309,24 +310,24 @@ async fn begins_while(shard: &Rc<Shard>, link: &Link, meanwhile: impl FnOnce()) 
 }
 
 #[tokio::test]
-async fn what_happens_to_ones_groups_while_one_begins_is_told_once() {
+async fn changes_of_groups_while_a_connection_begins_are_told_once() {
     let everybody = LocalSet::new();
     everybody
         .run_until(async {
             let shard = shard(10);
             let link = attach(&shard, 1);
             // Of one that was joined already, and of one that was not.
-            let (early, late) = (group(1), group(2 * GROUPS_A_TURN as u128));
+            let (early, late) = (group(1), group(2 * GROUPS_PER_TURN as u128));
             let events = [Event::MemberRemoved(member(early, 1)), Event::MemberRemoved(member(late, 1))];
             let events = events.into_iter().chain([ended(group(2)), Event::MemberAdded(member(group(9_999), 1))]);
             let dispatch = |events| Arc::new(Dispatch { items: events, cursor: Revision(1) });
             let happened = dispatch(events.map(|event| Item::new(Notice::Event(event), Revision(1))).collect());
             let asked = HashSet::from([user(1)]);
-            let reload = Reload { group: group(3), asked, inside: HashSet::new(), tell_all: false };
-            let reloaded = dispatch(vec![Item::new(Notice::Roster(reload), Revision(1))]);
+            let reload = MembershipReload { group: group(3), asked, members: HashSet::new(), tell_all: false };
+            let reloaded = dispatch(vec![Item::new(Notice::Membership(reload), Revision(1))]);
             begins_while(&shard, &link, || {
                 for dispatch in [&happened, &reloaded] {
-                    let mut giving = std::pin::pin!(shard.give_out(dispatch));
+                    let mut giving = std::pin::pin!(shard.dispatch(dispatch));
                     let context = &mut std::task::Context::from_waker(std::task::Waker::noop());
                     assert!(giving.as_mut().poll(context).is_ready());
                 }
@@ -334,12 +335,12 @@ async fn what_happens_to_ones_groups_while_one_begins_is_told_once() {
             .await;
             link.connection().go_live(HashMap::new()).await;
             for gone in [early, late, group(2), group(3)] {
-                assert!(!link.connection().is_in(gone) && shard.members.borrow().of_group(gone).is_empty());
+                assert!(!link.connection().is_in(gone) && shard.subscribers.borrow().of_group(gone).is_empty());
             }
             assert!(link.connection().is_in(group(9_999)) && link.connection().is_in(group(4)));
             let mut told = 0;
             let outbox = &link.connection().outbox;
-            while let Poll::Ready(Some(Outgoing::Frame(frame))) = poll_fn(|cx| Poll::Ready(outbox.poll_next(cx))).await
+            while let Poll::Ready(Some(OutboxItem::Frame(frame))) = poll_fn(|cx| Poll::Ready(outbox.poll_next(cx))).await
             {
                 told += usize::from(!frame.transient);
             }
@@ -349,31 +350,31 @@ async fn what_happens_to_ones_groups_while_one_begins_is_told_once() {
 }
 
 #[tokio::test]
-async fn who_goes_while_beginning_leaves_nothing_behind() {
+async fn a_client_that_goes_while_it_begins_leaves_nothing_behind() {
     let shard = shard(10);
     let link = attach(&shard, 1);
     let connection = Rc::clone(link.connection());
-    let roster = Roster { groups: groups(3 * GROUPS_A_TURN as u128), ..roster() };
+    let roster = Roster { groups: groups(3 * GROUPS_PER_TURN as u128), ..roster() };
     let mut begins = std::pin::pin!(shard.begin(&connection, roster));
     assert!(poll_fn(|context| Poll::Ready(begins.as_mut().poll(context))).await.is_pending());
     drop(link);
     begins.await;
     assert!(connection.groups.borrow().is_empty());
-    assert!((0..3 * GROUPS_A_TURN as u128).all(|n| shard.members.borrow().of_group(group(n)).is_empty()));
+    assert!((0..3 * GROUPS_PER_TURN as u128).all(|n| shard.subscribers.borrow().of_group(group(n)).is_empty()));
 }
 
 #[tokio::test]
-async fn two_are_told_of_each_other_once_each_has_written() {
+async fn two_users_are_told_of_each_other_once_each_has_written() {
     let shard = shard(10);
     let links = [live(&shard, 1).await, live(&shard, 2).await];
-    let contacts = |link: &Link| link.connection().contacts.borrow().len();
+    let contacts = |link: &AttachGuard| link.connection().contacts.borrow().len();
     let first = Event::MessageCreated(match said() {
         Event::MessageCreated(message) => Message { seq: 1, place: Place::Direct { receiver: user(2) }, ..message },
         _ => unreachable!(),
     });
     for (event, known) in [(first, 0), (Event::Acquainted([user(1), user(2)]), 1)] {
         let item = Item::new(Notice::Event(event), Revision(1));
-        shard.give_out(&Arc::new(Dispatch { items: vec![item], cursor: Revision(1) })).await;
+        shard.dispatch(&Arc::new(Dispatch { items: vec![item], cursor: Revision(1) })).await;
         assert_eq!(links.each_ref().map(contacts), [known; 2]);
     }
 }

@@ -1,9 +1,9 @@
-//! Who of a worker's connections is in which group.
+//! Which of a worker's connections belong to which user and group.
 
-use crate::local::connection::Connection;
-use crate::local::hub::Hub;
-use crate::local::presence::Circle;
-use crate::local::roll::Roll;
+use super::connection::Connection;
+use super::connection_list::ConnectionList;
+use super::hub::Hub;
+use super::presence::PresenceAudience;
 use domain::events::{Audience, Head, MembershipChange};
 use domain::{GroupId, UserId};
 use std::collections::HashMap;
@@ -12,24 +12,25 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// Somebody whose last connection went.
-pub struct Absence {
+/// A user whose last connection has gone, and who is announced as offline if no new one begins before `until`.
+pub struct PendingOffline {
     pub until: Instant,
+    /// The token for [`Hub::confirm_offline`].
     pub departure: u64,
     pub user: UserId,
-    pub circle: Circle,
+    pub audience: PresenceAudience,
 }
 
 /// The connections of one worker, by what they are told of.
-pub struct Members {
+pub struct Subscribers {
     hub: Arc<Hub>,
-    pub all: Roll,
-    /// They are told nothing yet, and hold what happens. Some may be among the members of groups already: only what they do
-    /// themselves takes them in or out.
-    pub joining: Roll,
+    pub all: ConnectionList,
+    /// These are not told anything yet and hold every event. Some may be members of groups already: only the events that they
+    /// hold change their memberships.
+    pub joining: ConnectionList,
     pub by_user: HashMap<UserId, Vec<Rc<Connection>>>,
     by_group: HashMap<GroupId, Vec<Rc<Connection>>>,
-    pub absences: Vec<Absence>,
+    pub pending_offline: Vec<PendingOffline>,
 }
 
 /// Takes a connection out of a short list.
@@ -39,39 +40,41 @@ pub fn remove(from: &mut Vec<Rc<Connection>>, connection: &Rc<Connection>) {
     }
 }
 
-impl Members {
+impl Subscribers {
+    /// None yet.
     pub fn new(hub: Arc<Hub>) -> Self {
         Self {
             hub,
-            all: Roll::new(|connection| &connection.place),
-            joining: Roll::new(|connection| &connection.place_joining),
+            all: ConnectionList::new(|connection| &connection.index),
+            joining: ConnectionList::new(|connection| &connection.joining_index),
             by_user: HashMap::new(),
             by_group: HashMap::new(),
-            absences: Vec::new(),
+            pending_offline: Vec::new(),
         }
     }
 
-    /// Whether the connection was not in the group before. It knows the group as it stands at `known`; `None` where it is told
-    /// of the group by what happens. Costs the same however many groups it is in and members the group has.
+    /// Makes the connection a member of the group. Returns `false` where it was one before. `known` is the version of the group
+    /// that the connection knows; `None` where it learns of the group by an event. Costs the same however many groups the
+    /// connection and members the group has.
     pub fn join(&mut self, group: GroupId, connection: &Rc<Connection>, known: Option<Head>) -> bool {
         let mut groups = connection.groups.borrow_mut();
-        let Entry::Vacant(place) = groups.entry(group) else { return false };
+        let Entry::Vacant(entry) = groups.entry(group) else { return false };
         let members = self.by_group.entry(group).or_default();
         if members.is_empty() {
             self.hub.watch_group(group, known);
         }
-        place.insert(members.len());
+        entry.insert(members.len());
         members.push(Rc::clone(connection));
         true
     }
 
-    /// Whether the connection was in the group before.
+    /// Takes the connection out of the group. Returns `false` where it was no member.
     pub fn leave(&mut self, group: GroupId, connection: &Rc<Connection>) -> bool {
-        let Some(place) = connection.groups.borrow_mut().remove(&group) else { return false };
+        let Some(index) = connection.groups.borrow_mut().remove(&group) else { return false };
         let Some(members) = self.by_group.get_mut(&group) else { return false };
-        members.swap_remove(place);
-        if let Some(moved) = members.get(place) {
-            moved.groups.borrow_mut().insert(group, place);
+        members.swap_remove(index);
+        if let Some(moved) = members.get(index) {
+            moved.groups.borrow_mut().insert(group, index);
         }
         if members.is_empty() {
             self.by_group.remove(&group);
@@ -88,7 +91,7 @@ impl Members {
         self.by_group.get(&group).map_or(&[], Vec::as_slice)
     }
 
-    /// Takes note of what happened, for all that do not learn of it by what they hold.
+    /// Applies a change of members to all connections but the joining ones, which hold the event.
     pub fn change(&mut self, change: MembershipChange) {
         match change {
             MembershipChange::Joins(group, user) => {
@@ -114,23 +117,23 @@ impl Members {
                 if joining.is_empty() {
                     return self.hub.unwatch_group(group);
                 }
-                for (place, connection) in joining.iter().enumerate() {
-                    connection.groups.borrow_mut().insert(group, place);
+                for (index, connection) in joining.iter().enumerate() {
+                    connection.groups.borrow_mut().insert(group, index);
                 }
                 self.by_group.insert(group, joining);
             }
         }
     }
 
-    /// Calls `give` for every connection of the audience; joining ones take nothing.
-    pub fn each(&self, audience: Audience, give: impl FnMut(&Rc<Connection>)) {
+    /// Calls `deliver` for every connection of the audience. Joining connections drop what they are given.
+    pub fn each(&self, audience: Audience, deliver: impl FnMut(&Rc<Connection>)) {
         match audience {
-            Audience::Everybody => self.all.iter().for_each(give),
-            Audience::Members(group) => self.of_group(group).iter().for_each(give),
-            Audience::Users(users) => self.of_users(users).for_each(give),
+            Audience::Everybody => self.all.iter().for_each(deliver),
+            Audience::Members(group) => self.of_group(group).iter().for_each(deliver),
+            Audience::Users(users) => self.of_users(users).for_each(deliver),
             Audience::MembersAmong(group, users) => {
                 let inside = |connection: &&Rc<Connection>| connection.is_in(group);
-                self.of_users(users).filter(inside).for_each(give);
+                self.of_users(users).filter(inside).for_each(deliver);
             }
             Audience::Nobody => {}
         }

@@ -1,43 +1,48 @@
-//! The line from the hub to its shards.
+//! The queues from the hub to its shards.
 
-use crate::local::frame::Dispatch;
+use super::frame::Dispatch;
 use crate::telemetry::METRICS;
 use domain::events::Revision;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use tokio::sync::mpsc;
 
-/// How many commits may wait for one worker. One that is further behind cuts its connections off: they resume.
-pub const MOST_WAITING: usize = 65_536;
+/// How many dispatches may wait for one worker. A worker that is further behind closes its connections, which resume.
+pub const MAX_QUEUED: usize = 65_536;
 
 /// What the hub knows of a shard.
 #[derive(Debug, Default)]
 pub struct ShardState {
-    /// Nobody connected: nothing to tell. Counted up before a connection's roster is read, so that whatever was not told
-    /// is in the roster.
+    /// How many connections the shard has. The broadcaster skips a shard without any. A shard counts a connection before it
+    /// reads the user's roster: so the roster has whatever the broadcaster skipped.
     pub connections: AtomicUsize,
-    /// Its queue was full: something was lost that is not to be lost.
+    /// The queue was full, and an event was lost that must not be lost.
     pub overrun: AtomicBool,
 }
 
-/// Where what happens is given to all shards, to all in the same order.
-pub struct Line {
+/// Hands dispatches to all shards, to each in the same order.
+pub struct ShardBroadcaster {
     pub shards: Vec<(mpsc::Sender<Arc<Dispatch>>, Arc<ShardState>)>,
     pub cursor: Revision,
     pub stopping: bool,
 }
 
-impl Line {
-    /// Gives it to every shard that has connections. Never waits.
-    pub fn give(&mut self, dispatch: Dispatch) {
-        // Signals leave half of a queue to what is not to be lost.
+impl ShardBroadcaster {
+    /// Without shards.
+    pub fn new() -> Self {
+        Self { shards: Vec::new(), cursor: Revision(0), stopping: false }
+    }
+
+    /// Queues the dispatch for every shard that has connections. Never waits.
+    pub fn broadcast(&mut self, dispatch: Dispatch) {
+        // Half of a queue is reserved for what must not be lost.
         let may_be_lost = dispatch.may_be_lost();
         let dispatch = Arc::new(dispatch);
         self.shards.retain(|(queue, state)| {
             if state.connections.load(Ordering::SeqCst) == 0 {
                 return !queue.is_closed();
             }
-            if may_be_lost && queue.capacity() < MOST_WAITING / 2 {
+            if may_be_lost && queue.capacity() < MAX_QUEUED / 2 {
                 METRICS.drops.increment(dispatch.items.len() as u64);
                 return true;
             }

@@ -1,0 +1,51 @@
+//! Which conversations this process has clients for, and how much those clients know already.
+
+use domain::events::{Head, Revision};
+use domain::live::Known;
+use domain::{GroupId, UserId};
+
+/// What a node subscribes to because clients that are connected to it need it, and what other nodes publish on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Subject {
+    /// What happens in a group.
+    Group(GroupId),
+    /// What concerns one user.
+    User(UserId),
+    /// What concerns everybody.
+    Everybody,
+    /// Which users connect and disconnect. Every node subscribes to it.
+    Presence,
+}
+
+/// What the connections of this process know of a conversation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Interest {
+    /// No connection belongs to its audience.
+    Nobody,
+    /// At least one connection does. All of them know what was committed before this revision.
+    Since(Revision),
+    /// At least one connection does. The first of them read the conversation as it stood at this head.
+    Knows(Head),
+}
+
+impl Interest {
+    /// Whether these connections know everything that led to `head`, on a node that has delivered everything older than
+    /// `watermark`.
+    pub fn knows(self, head: &Head, watermark: Revision) -> bool {
+        head.newest() < watermark
+            || match self {
+                Self::Nobody => true,
+                Self::Since(since) => head.newest() < since,
+                Self::Knows(known) => known.covers(head),
+            }
+    }
+
+    /// From where on the node has to read the conversation for these connections.
+    pub fn known(self, watermark: Revision) -> Known {
+        match self {
+            Self::Knows(head) if head.newest() >= watermark => Known::Head(head),
+            Self::Since(since) => Known::Before(watermark.max(since)),
+            Self::Knows(_) | Self::Nobody => Known::Before(watermark),
+        }
+    }
+}
