@@ -251,10 +251,13 @@ impl Sequencer {
 
     /// Whether a local user may have been added to the group without this node noticing.
     pub fn may_have_missed_membership(&self, changed: &ChangedConversation, interest: Interest) -> bool {
-        let track = self.tracks.get(&changed.conversation);
+        let nobody = interest == Interest::Nobody;
+        // A track without interested connections follows from commits of this node, which subscribes to no such group.
+        let missed = |track: &Track| track.head.is_none_or(|head| head.roster < changed.head.roster);
+        let unchecked = |track: &Track| track.membership_unchecked || nobody && missed(track);
         matches!(changed.audience, Audience::Members(_))
             && changed.head.roster >= self.watermark
-            && track.map_or(interest == Interest::Nobody, |track| track.membership_unchecked)
+            && self.tracks.get(&changed.conversation).map_or(nobody, unchecked)
     }
 
     /// The node has looked up which local users are in the group.

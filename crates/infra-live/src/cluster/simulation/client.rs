@@ -1,0 +1,190 @@
+//! A client as the contract describes it: it loads what it may read, then follows the events.
+
+use super::database::{Database, Shown};
+use crate::local::frame::{Frame, Framer, Signal};
+use crate::local::outbox::OutboxItem;
+use crate::local::shard::AttachGuard;
+use bytes::Bytes;
+use domain::events::{Event, Revision};
+use domain::live::Resync;
+use domain::{ConversationId, GroupId, MessageId, UserId};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::task::{Context, Poll, Waker};
+
+/// What a frame holds.
+#[derive(Serialize, Deserialize)]
+enum Content {
+    Event(Event),
+    /// Of a conversation, or of the user's groups.
+    Resync(Option<ConversationId>),
+    Signal,
+}
+
+/// Makes frames of the events themselves.
+pub struct EventFramer;
+
+fn frame(name: &'static str, cursor: Revision, content: &Content) -> Frame {
+    let position = match content {
+        Content::Event(event) => event.conversation().zip(event.update()),
+        Content::Resync(_) | Content::Signal => None,
+    };
+    let transient = matches!(content, Content::Signal);
+    Frame { name, cursor, bytes: Bytes::from(serde_json::to_vec(content).unwrap()), position, transient }
+}
+
+impl Framer for EventFramer {
+    fn event(&self, event: &Event, cursor: Revision) -> Option<Frame> {
+        Some(frame("event", cursor, &Content::Event(event.clone())))
+    }
+
+    fn signal(&self, _: &Signal, cursor: Revision) -> Frame {
+        frame("signal", cursor, &Content::Signal)
+    }
+
+    fn resync(&self, resync: &Resync, cursor: Revision) -> Frame {
+        frame("resync", cursor, &Content::Resync(resync.conversation))
+    }
+}
+
+pub struct Client {
+    pub user: UserId,
+    pub node: usize,
+    pub guard: AttachGuard,
+    /// Whether it has read its roster.
+    pub live: bool,
+    groups: BTreeSet<GroupId>,
+    shown: BTreeMap<ConversationId, BTreeMap<i64, Shown>>,
+    /// The number up to which it has loaded each conversation: it drops older events.
+    loaded: HashMap<ConversationId, i64>,
+    /// The number of the last event of each conversation that the connection was sent.
+    last: HashMap<ConversationId, i64>,
+    /// Groups that its user joined while it was connected. The node may send it once more what it had assumed to interest
+    /// nobody; the contract lets clients drop that.
+    joined: HashSet<ConversationId>,
+    reads: HashSet<(MessageId, UserId)>,
+}
+
+impl Client {
+    pub fn new(user: UserId, node: usize, guard: AttachGuard) -> Self {
+        Self {
+            user,
+            node,
+            guard,
+            live: false,
+            groups: BTreeSet::new(),
+            shown: BTreeMap::new(),
+            loaded: HashMap::new(),
+            last: HashMap::new(),
+            joined: HashSet::new(),
+            reads: HashSet::new(),
+        }
+    }
+
+    /// Loads everything.
+    pub fn load(&mut self, database: &Database) {
+        self.shown.clear();
+        self.load_groups(database);
+        self.joined.clear();
+        for of in database.conversations(self.user).into_keys() {
+            self.load_conversation(database, of);
+        }
+    }
+
+    fn load_groups(&mut self, database: &Database) {
+        let groups = database.groups_of(self.user);
+        for left in self.groups.difference(&groups) {
+            self.shown.remove(&left.conversation());
+        }
+        let joined: Vec<_> = groups.difference(&self.groups).copied().collect();
+        self.groups = groups;
+        for group in joined {
+            self.joined.insert(group.conversation());
+            self.load_conversation(database, group.conversation());
+        }
+    }
+
+    fn load_conversation(&mut self, database: &Database, of: ConversationId) {
+        if let Some(messages) = database.conversations(self.user).remove(&of) {
+            let newest = messages.values().map(|(update, _)| *update).max().unwrap_or(0);
+            let loaded = self.loaded.entry(of).or_default();
+            *loaded = newest.max(*loaded);
+            self.shown.insert(of, messages);
+        }
+    }
+
+    /// Takes what the connection was sent. Returns `false` where the connection has ended.
+    pub fn read(&mut self, database: &Database) -> bool {
+        loop {
+            match self.guard.connection().outbox.poll_next(&Context::from_waker(Waker::noop())) {
+                Poll::Ready(Some(OutboxItem::Frame(frame))) => match serde_json::from_slice(&frame.bytes).unwrap() {
+                    Content::Event(event) => self.take(event, database),
+                    Content::Resync(Some(of)) => self.load_conversation(database, of),
+                    Content::Resync(None) => self.load_groups(database),
+                    Content::Signal => {}
+                },
+                Poll::Ready(Some(OutboxItem::End(_)) | None) => return false,
+                Poll::Ready(Some(OutboxItem::Ping | OutboxItem::Pong(_))) => {}
+                Poll::Pending => return true,
+            }
+        }
+    }
+
+    fn take(&mut self, event: Event, database: &Database) {
+        if let Some((of, update)) = event.conversation().zip(event.update()) {
+            assert!(database.could_read(self.user, of, update), "{:?} was never to read {event:?}", self.user);
+            let last = self.last.get(&of).copied();
+            if last < Some(update) {
+                self.last.insert(of, update);
+            } else {
+                assert!(self.joined.contains(&of), "{:?} was sent {event:?} after {last:?}", self.user);
+                return;
+            }
+            if self.loaded.get(&of).is_some_and(|loaded| update <= *loaded) {
+                return;
+            }
+        }
+        match event {
+            Event::MessageCreated(message) | Event::MessageUpdated(message) => {
+                let text = message.body.content().to_owned();
+                let shown = self.shown.entry(message.conversation).or_default();
+                shown.insert(message.seq, (message.update, Some(text)));
+            }
+            Event::MessageDeleted { tombstone, .. } => {
+                let shown = self.shown.entry(tombstone.conversation).or_default();
+                shown.insert(tombstone.seq, (tombstone.update, None));
+            }
+            Event::ConversationRead { up_to, told, .. } => {
+                assert!(self.reads.insert((up_to, told)), "{:?} was told of a read receipt twice", self.user);
+            }
+            // A change of the client's own memberships: it loads them.
+            Event::MemberAdded(member) | Event::MemberRemoved(member) if member.user == self.user => {
+                self.load_groups(database);
+            }
+            Event::MessageSeen { .. }
+            | Event::GroupUpdated(_)
+            | Event::GroupDeleted(_)
+            | Event::MemberAdded(_)
+            | Event::MemberUpdated(_)
+            | Event::MemberRemoved(_)
+            | Event::SessionEnded { .. }
+            | Event::UserDeleted(_)
+            | Event::Acquainted(_) => {}
+        }
+    }
+
+    /// Checks that it shows exactly what the database has for its user, and that its connection knows its groups.
+    pub fn must_be_whole(&self, database: &Database) {
+        let (user, node) = (self.user, self.node);
+        let groups = database.groups_of(user);
+        assert_eq!(self.groups, groups, "the groups that {user:?} shows at node {node}");
+        let known: BTreeSet<_> = self.guard.connection().groups.borrow().keys().copied().collect();
+        assert_eq!(known, groups, "the groups of {user:?} that node {node} knows");
+        let shown = |of: &BTreeMap<ConversationId, BTreeMap<i64, Shown>>| {
+            let all = of.iter().filter(|(_, messages)| !messages.is_empty());
+            all.map(|(id, messages)| (*id, messages.clone())).collect::<BTreeMap<_, _>>()
+        };
+        let expected = shown(&database.conversations(user));
+        assert_eq!(shown(&self.shown), expected, "what {user:?} shows at node {node}");
+    }
+}

@@ -1,0 +1,402 @@
+//! A database in memory that several nodes share: what `infra-diesel` promises of Postgres, as far as nodes read it.
+
+use crate::cluster::memory::Random;
+use async_trait::async_trait;
+use domain::events::{Audience, Committed, Event, Head, Revision};
+use domain::groups::{Description, Group, GroupName, Member, Role, Visibility};
+use domain::live::{
+    Acquaintance, Changed, ChangedConversation, Known, LiveReader, Missed, NodeReader, Past, Roster,
+};
+use domain::messages::{Body, Message, Place, Text, Tombstone};
+use domain::users::Profile;
+use domain::{ConversationId, Error, GroupId, MessageId, SessionId, Timestamp, Unavailable, UserId};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::future::poll_fn;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Poll, Waker};
+use uuid::Uuid;
+
+/// How many changes one reading returns: few, so that there are gaps of several pages.
+const PAGE: usize = 3;
+/// The longest time that the database takes to answer, in milliseconds.
+const LATENCY: u64 = 40;
+/// Everything in the database is older when the nodes start.
+pub const START: Revision = Revision(100);
+
+pub fn user(n: u128) -> UserId {
+    UserId(Uuid::from_u128(n + 1))
+}
+
+pub fn group(n: u128) -> GroupId {
+    GroupId(Uuid::from_u128(1_000 + n))
+}
+
+/// The conversation of users 0 and 1.
+pub const DIRECT: ConversationId = ConversationId(Uuid::from_u128(2_000));
+
+fn at() -> Timestamp {
+    Timestamp::from_micros(0).unwrap()
+}
+
+/// A message as a client sees it: the number of its last change, and its text unless it is deleted.
+pub type Shown = (i64, Option<String>);
+
+struct Stored {
+    message: Message,
+    revision: Revision,
+    deleted: bool,
+}
+
+struct Conversation {
+    head: Head,
+    /// None for the direct conversation and the broadcast.
+    members: Option<BTreeSet<UserId>>,
+    messages: Vec<Stored>,
+    /// Which transaction made each change of a message.
+    changes: HashMap<i64, usize>,
+    /// Which users left, and in which transaction.
+    departures: Vec<(UserId, usize)>,
+}
+
+/// What one transaction does.
+#[derive(Debug, Clone, Copy)]
+pub enum Write {
+    Send(UserId),
+    Edit(usize),
+    Delete(usize),
+    Read(UserId),
+    Add(UserId),
+    Remove(UserId),
+    Rename,
+}
+
+struct State {
+    now: u64,
+    outage: bool,
+    random: Random,
+    next: i64,
+    /// The revisions of transactions that have begun and not committed.
+    open: BTreeSet<i64>,
+    transactions: usize,
+    conversations: BTreeMap<ConversationId, Conversation>,
+    waiting: Vec<Waker>,
+}
+
+impl State {
+    /// Every later commit has this revision or a greater one.
+    fn horizon(&self) -> Revision {
+        Revision(self.open.first().copied().unwrap_or(self.next))
+    }
+
+    fn groups(&self, user: UserId) -> Vec<(GroupId, Head)> {
+        let inside = |of: &Conversation| of.members.as_ref().is_some_and(|members| members.contains(&user));
+        let groups = self.conversations.iter().filter(|(_, of)| inside(of));
+        groups.map(|(id, of)| (GroupId(id.0), of.head)).collect()
+    }
+}
+
+pub struct Database(Mutex<State>);
+
+impl Conversation {
+    fn new(members: Option<BTreeSet<UserId>>) -> Self {
+        let head = Head { update: 0, changed: Revision(1), roster: Revision(1) };
+        Self { head, members, messages: Vec::new(), changes: HashMap::new(), departures: Vec::new() }
+    }
+
+    fn audience(&self, id: ConversationId) -> Audience {
+        match &self.members {
+            Some(_) => Audience::Members(GroupId(id.0)),
+            None if id == DIRECT => Audience::Users([user(0), user(1)]),
+            None => Audience::Everybody,
+        }
+    }
+
+    fn place(&self, id: ConversationId, author: UserId) -> Place {
+        match self.audience(id) {
+            Audience::Members(group) => Place::Group(group),
+            Audience::Users([one, other]) => Place::Direct { receiver: if author == one { other } else { one } },
+            Audience::Everybody | Audience::MembersAmong(..) | Audience::Nobody => Place::Broadcast,
+        }
+    }
+
+    fn may(&self, id: ConversationId, user: UserId) -> bool {
+        self.audience(id).includes(user, |_| self.members.as_ref().is_some_and(|members| members.contains(&user)))
+    }
+
+    fn deleted(&self, id: ConversationId, stored: &Stored) -> Event {
+        let Message { id: message, sender, seq, update, .. } = &stored.message;
+        let (seq, update) = (*seq, *update);
+        let tombstone = Tombstone { id: *message, conversation: id, seq, update, deleted_at: at() };
+        Event::MessageDeleted { tombstone, sender: sender.id, place: self.place(id, sender.id) }
+    }
+
+    /// The events of a write; none where the rules forbid it.
+    fn write(&mut self, id: ConversationId, write: Write, (revision, transaction): (Revision, usize)) -> Vec<Event> {
+        let update = self.head.update + 1;
+        let group_id = GroupId(id.0);
+        let member = |user| {
+            let (created_at, updated_at) = (at(), at());
+            Member { group: group_id, user, username: String::new(), role: Role::Member, created_at, updated_at }
+        };
+        let events = match write {
+            Write::Send(sender) if self.may(id, sender) => {
+                let message = Message {
+                    id: MessageId(Uuid::from_u128(u128::from(transaction as u64))),
+                    conversation: id,
+                    place: self.place(id, sender),
+                    sender: Profile { id: sender, username: String::new(), display_name: String::new() },
+                    body: Body::Text(Text::restored(format!("sent {transaction}"))),
+                    reply_to: None,
+                    seq: update,
+                    update,
+                    created_at: at(),
+                    updated_at: at(),
+                    edited_at: None,
+                };
+                self.messages.push(Stored { message: message.clone(), revision, deleted: false });
+                vec![Event::MessageCreated(message)]
+            }
+            Write::Edit(which) | Write::Delete(which) => {
+                let living = self.messages.iter().position(|stored| !stored.deleted && stored.message.seq > which as i64);
+                let Some(index) = living else { return Vec::new() };
+                let stored = &mut self.messages[index];
+                (stored.message.update, stored.revision) = (update, revision);
+                if matches!(write, Write::Edit(_)) {
+                    stored.message.body = Body::Text(Text::restored(format!("edited {transaction}")));
+                    vec![Event::MessageUpdated(stored.message.clone())]
+                } else {
+                    stored.deleted = true;
+                    vec![self.deleted(id, &self.messages[index])]
+                }
+            }
+            Write::Read(reader) if self.may(id, reader) => {
+                let Some(last) = self.messages.last() else { return Vec::new() };
+                // A read receipt names a message of its own, so that clients tell one from another.
+                let up_to = MessageId(Uuid::from_u128(u128::from(transaction as u64)));
+                let place = self.place(id, reader);
+                let told = |told| Event::ConversationRead { conversation: id, place, told, reader, up_to };
+                let mut events = vec![told(reader)];
+                events.extend((last.message.sender.id != reader).then(|| told(last.message.sender.id)));
+                events
+            }
+            Write::Add(user) if self.members.as_mut().is_some_and(|members| members.insert(user)) => {
+                vec![Event::MemberAdded(member(user))]
+            }
+            Write::Remove(user) if self.members.as_mut().is_some_and(|members| members.remove(&user)) => {
+                self.departures.push((user, transaction));
+                vec![Event::MemberRemoved(member(user))]
+            }
+            Write::Rename => match &self.members {
+                Some(members) => vec![Event::GroupUpdated(Group {
+                    id: group_id,
+                    name: GroupName::restored("tea".to_owned()),
+                    description: Description::none(),
+                    visibility: Visibility::Private,
+                    member_count: members.len() as u64,
+                    created_at: at(),
+                    updated_at: at(),
+                })],
+                None => Vec::new(),
+            },
+            Write::Send(_) | Write::Read(_) | Write::Add(_) | Write::Remove(_) => Vec::new(),
+        };
+        self.changes.extend(events.iter().filter_map(Event::update).map(|update| (update, transaction)));
+        self.head = self.head.after(&events, revision);
+        events
+    }
+
+    fn past(&self, id: ConversationId, known: Known, among: &[UserId]) -> Past {
+        let stands = self.head;
+        let older = |revision| self.messages.iter().filter(move |stored| stored.revision < revision);
+        let (after, changed) = match known {
+            Known::Head(head) => (head.update, head.roster < stands.roster),
+            Known::Before(revision) => {
+                let last = older(revision).map(|stored| stored.message.update).max();
+                (last.unwrap_or(0), stands.roster >= revision)
+            }
+        };
+        let inside = |members: &BTreeSet<UserId>| among.iter().copied().filter(|user| members.contains(user)).collect();
+        let members = self.members.as_ref().filter(|_| changed).map(inside);
+        let mut found: Vec<_> = self.messages.iter().filter(|stored| stored.message.update > after).collect();
+        found.sort_by_key(|stored| stored.message.update);
+        let more = found.len() > PAGE;
+        found.truncate(PAGE);
+        let event = |stored: &&Stored| match &stored.message {
+            _ if stored.deleted => self.deleted(id, stored),
+            message if message.seq > after => Event::MessageCreated(message.clone()),
+            message => Event::MessageUpdated(message.clone()),
+        };
+        let reached = found.last().filter(|_| more).map_or(stands.update, |last| last.message.update);
+        Past {
+            audience: self.audience(id),
+            events: found.iter().map(event).collect(),
+            head: Head { update: reached, ..stands },
+            stands,
+            more,
+            missed: stands.update - after,
+            members,
+        }
+    }
+}
+
+impl Database {
+    /// Two groups: of users 0 and 1, and of 1 and 2. A direct conversation, and the broadcast.
+    pub fn new(seed: u64) -> Self {
+        let members = |users: [u128; 2]| Some(users.map(user).into());
+        let conversations = BTreeMap::from([
+            (group(0).conversation(), Conversation::new(members([0, 1]))),
+            (group(1).conversation(), Conversation::new(members([1, 2]))),
+            (DIRECT, Conversation::new(None)),
+            (ConversationId::BROADCAST, Conversation::new(None)),
+        ]);
+        Self(Mutex::new(State {
+            now: 0,
+            outage: false,
+            random: Random(seed),
+            next: START.0,
+            open: BTreeSet::new(),
+            transactions: 0,
+            conversations,
+            waiting: Vec::new(),
+        }))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Moves the time on to `now`, in milliseconds.
+    pub fn advance(&self, now: u64) {
+        let mut state = self.state();
+        state.now = now;
+        let waiting = std::mem::take(&mut state.waiting);
+        drop(state);
+        waiting.into_iter().for_each(Waker::wake);
+    }
+
+    pub fn set_outage(&self, outage: bool) {
+        self.state().outage = outage;
+    }
+
+    /// A transaction takes its revision now and commits later.
+    pub fn begin(&self) {
+        let mut state = self.state();
+        let revision = state.next;
+        state.next += 1;
+        state.open.insert(revision);
+    }
+
+    /// Ends all transactions that have begun, without a change.
+    pub fn roll_back(&self) {
+        self.state().open.clear();
+    }
+
+    /// Commits a transaction: one that has begun before, or a new one. `None` where the rules forbid the write.
+    pub fn commit(&self, id: ConversationId, write: Write, begun_before: bool) -> Option<Committed> {
+        let state = &mut *self.state();
+        let begun = state.open.last().copied().filter(|_| begun_before);
+        let revision = Revision(begun.unwrap_or(state.next));
+        state.transactions += 1;
+        let of = state.conversations.get_mut(&id)?;
+        let before = of.head;
+        let events = of.write(id, write, (revision, state.transactions));
+        if events.is_empty() {
+            return None;
+        }
+        if begun.is_none() {
+            state.next += 1;
+        }
+        state.open.remove(&revision.0);
+        Some(Committed { events, heads: HashMap::from([(id, before)]), revision, cursor: state.horizon() })
+    }
+
+    /// What a client of the user shows after loading everything.
+    pub fn conversations(&self, user: UserId) -> BTreeMap<ConversationId, BTreeMap<i64, Shown>> {
+        let state = self.state();
+        let visible = state.conversations.iter().filter(|(id, of)| of.may(**id, user));
+        let shown = |stored: &Stored| {
+            let text = (!stored.deleted).then(|| stored.message.body.content().to_owned());
+            (stored.message.seq, (stored.message.update, text))
+        };
+        visible.map(|(id, of)| (*id, of.messages.iter().map(shown).collect())).collect()
+    }
+
+    pub fn groups_of(&self, user: UserId) -> BTreeSet<GroupId> {
+        self.state().groups(user).into_iter().map(|(group, _)| group).collect()
+    }
+
+    /// Whether the user was allowed to read that change at any moment since it was committed.
+    pub fn could_read(&self, user: UserId, id: ConversationId, update: i64) -> bool {
+        let state = self.state();
+        let of = &state.conversations[&id];
+        let committed = of.changes[&update];
+        of.may(id, user) || of.departures.iter().any(|(left, when)| *left == user && *when > committed)
+    }
+
+    /// Answers after a while with what `read` saw at the beginning.
+    async fn answer<T>(&self, read: impl FnOnce(&State) -> T) -> domain::Result<T> {
+        let (answer, due) = {
+            let state = &mut *self.state();
+            let answer = if state.outage { None } else { Some(read(state)) };
+            (answer, state.now + state.random.below(LATENCY))
+        };
+        poll_fn(|context| {
+            let mut state = self.state();
+            if state.now >= due {
+                return Poll::Ready(());
+            }
+            state.waiting.push(context.waker().clone());
+            Poll::Pending
+        })
+        .await;
+        answer.ok_or(Error::Unavailable(Unavailable::Overloaded))
+    }
+
+    /// What [`LiveReader::roster`] answers, at once.
+    pub fn roster_now(&self, user: UserId) -> Roster {
+        let state = self.state();
+        Roster { groups: state.groups(user), contacts: Vec::new(), at: state.horizon() }
+    }
+}
+
+#[async_trait]
+impl NodeReader for Database {
+    async fn changed(&self, since: Revision) -> domain::Result<Changed> {
+        let changed = |of: &Conversation| {
+            of.head.roster >= since || of.messages.iter().any(|stored| stored.revision >= since)
+        };
+        self.answer(|state| {
+            let conversations = state.conversations.iter().filter(|(_, of)| changed(of)).map(|(id, of)| {
+                let (conversation, audience) = (*id, of.audience(*id));
+                ChangedConversation { conversation, audience, head: of.head }
+            });
+            Changed { conversations: conversations.collect(), at: state.horizon() }
+        })
+        .await
+    }
+
+    async fn past(&self, of: ConversationId, known: Known, among: Vec<UserId>) -> domain::Result<Option<Past>> {
+        self.answer(|state| state.conversations.get(&of).map(|found| found.past(of, known, &among))).await
+    }
+
+    fn heard(&self, _: &[Event]) {}
+
+    async fn ended(&self, _: Vec<SessionId>) -> domain::Result<Vec<SessionId>> {
+        Ok(Vec::new())
+    }
+}
+
+#[async_trait]
+impl LiveReader for Database {
+    async fn roster(&self, user: UserId) -> domain::Result<Roster> {
+        self.answer(|state| Roster { groups: state.groups(user), contacts: Vec::new(), at: state.horizon() }).await
+    }
+
+    async fn acquaintance(&self, _: UserId, _: UserId) -> domain::Result<Acquaintance> {
+        Err(Error::Unavailable(Unavailable::Overloaded))
+    }
+
+    async fn missed(&self, _: UserId, _: Revision) -> domain::Result<Option<Missed>> {
+        Ok(None)
+    }
+}
