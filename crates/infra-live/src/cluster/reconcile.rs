@@ -77,7 +77,7 @@ impl Reconciler {
 
     /// Reads the conversation from the database soon.
     pub fn request_backfill(&mut self, of: ConversationId, audience: Audience) {
-        self.sequencer.request_backfill(of, audience);
+        self.sequencer.request_backfill(of, audience, self.hub.interest(audience));
     }
 
     /// The connection to the bus stands, or is lost.
@@ -157,8 +157,9 @@ impl Reconciler {
                     NODES.checks.increment(1);
                 } else if *until <= now {
                     for behind in &changed.conversations {
-                        if self.sequencer.is_behind(behind, self.hub.interest(behind.audience)) {
-                            self.sequencer.request_backfill(behind.conversation, behind.audience);
+                        let interest = self.hub.interest(behind.audience);
+                        if self.sequencer.is_behind(behind, interest) {
+                            self.sequencer.request_backfill(behind.conversation, behind.audience, interest);
                         } else if self.membership_lookups.insert(behind.conversation) {
                             let known = Known::Before(self.sequencer.watermark());
                             self.backfills.extend([(behind.conversation, known)]);
@@ -189,6 +190,7 @@ impl Reconciler {
         if outdated {
             past.members = None;
         }
+        let looked_up = past.members.is_some();
         if let (Audience::Members(group), Some(members)) = (past.audience, past.members.take()) {
             // Members who stay are told to reload only if something was missed.
             let knows = |head: Head| head.roster >= past.head.roster;
@@ -199,15 +201,13 @@ impl Reconciler {
             if !members.is_empty() {
                 self.sequencer.track(of, past.audience);
             }
+            self.sequencer.membership_looked_up(of);
             self.hub.reload_membership(MembershipReload {
                 group,
                 asked: connected.into_iter().collect(),
                 members: members.into_iter().collect(),
                 tell_all: !known.is_some_and(knows) && !begun_with.is_some_and(knows),
             });
-        }
-        if !outdated {
-            self.sequencer.membership_looked_up(of);
         }
         if past.missed > MOST_IN_ONE {
             past.events.clear();
@@ -218,10 +218,13 @@ impl Reconciler {
         let events = self.sequencer.apply_backfill(of, past, now);
         self.hub.deliver(events);
         if let Comparison::Settling(changed, _) = &mut self.comparison {
-            // The members of the group are known now, even if none of them is connected here.
             let (hub, sequencer) = (&self.hub, &self.sequencer);
             changed.conversations.retain(|changed| {
-                changed.conversation != of || sequencer.is_behind(changed, hub.interest(changed.audience))
+                let interest = hub.interest(changed.audience);
+                changed.conversation != of
+                    || sequencer.is_behind(changed, interest)
+                    // A group without a track stays unchecked for the sequencer: nobody who is connected here is a member.
+                    || !looked_up && sequencer.may_have_missed_membership(changed, interest)
             });
         }
     }

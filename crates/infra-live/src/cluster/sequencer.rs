@@ -58,7 +58,8 @@ struct Track {
     /// Version assumed without a query because no local connection was interested. It must be checked again when one becomes
     /// interested.
     assumed: Option<Head>,
-    /// Because of such an assumption the node may have missed that a local user was added to the group.
+    /// The node has taken over a version of the group from somebody instead of delivering what led to it. It may have missed that
+    /// a local user was added.
     membership_unchecked: bool,
 }
 
@@ -74,6 +75,13 @@ impl Track {
             assumed: None,
             membership_unchecked: false,
         }
+    }
+
+    /// Takes over a version that this node has not delivered, because those who are interested know it.
+    fn take_over(&mut self, head: Head, watermark: Revision) {
+        let skips = self.head.is_none_or(|known| known.roster < head.roster);
+        self.membership_unchecked |= skips && head.roster >= watermark;
+        self.head = Some(head);
     }
 
     /// Takes the held deltas that follow from what was delivered, and returns their events. Drops old deltas.
@@ -149,9 +157,8 @@ impl Sequencer {
         if (delta.changes() && jumps || quiet) && !track.backfilling && interest.knows(&delta.before, watermark) {
             if interest == Interest::Nobody && delta.before.newest() >= watermark {
                 track.assumed = Some(delta.before);
-                track.membership_unchecked = true;
             }
-            track.head = Some(delta.before);
+            track.take_over(delta.before, watermark);
         }
         if track.held.len() >= MAX_HELD {
             track.held.clear();
@@ -184,7 +191,9 @@ impl Sequencer {
             }
             if track.head.is_none() {
                 let known = track.held.iter().filter(|delta| interest.knows(&delta.before, watermark));
-                track.head = known.map(|delta| delta.before).min_by_key(|head| (head.update, head.roster));
+                if let Some(head) = known.map(|delta| delta.before).min_by_key(|head| (head.update, head.roster)) {
+                    track.take_over(head, watermark);
+                }
                 events.append(&mut track.advance(now));
                 if track.head.is_some() && track.held.is_empty() && !track.needs_backfill {
                     return true;
@@ -193,7 +202,7 @@ impl Sequencer {
             track.backfilling = true;
             let known = interest.known(watermark);
             if let (None, Known::Head(head)) = (track.head, known) {
-                track.head = Some(head);
+                track.take_over(head, watermark);
             }
             gaps.push((*of, track.head.map_or(known, Known::Head)));
             true
@@ -214,7 +223,7 @@ impl Sequencer {
                 events.retain(|event| event.update() > known.map(|head| head.update));
                 track.head = Some(past.head);
                 track.needs_backfill = past.more;
-                (track.waiting_since, track.assumed, track.membership_unchecked) = (None, None, false);
+                (track.waiting_since, track.assumed) = (None, None);
             }
         }
         events.append(&mut track.advance(now));
@@ -249,15 +258,17 @@ impl Sequencer {
         }
     }
 
-    /// Whether a local user may have been added to the group without this node noticing.
+    /// Whether a local user may have been added to the group without this node noticing. That other connections know the group
+    /// proves nothing: they know it from their own rosters.
     pub fn may_have_missed_membership(&self, changed: &ChangedConversation, interest: Interest) -> bool {
-        let nobody = interest == Interest::Nobody;
-        // A track without interested connections follows from commits of this node, which subscribes to no such group.
-        let missed = |track: &Track| track.head.is_none_or(|head| head.roster < changed.head.roster);
-        let unchecked = |track: &Track| track.membership_unchecked || nobody && missed(track);
+        let missed = |track: &Track| {
+            // Where somebody is interested, the node is behind.
+            let nobody = interest == Interest::Nobody;
+            track.membership_unchecked || nobody && track.head.is_none_or(|head| head.roster < changed.head.roster)
+        };
         matches!(changed.audience, Audience::Members(_))
             && changed.head.roster >= self.watermark
-            && self.tracks.get(&changed.conversation).map_or(nobody, unchecked)
+            && self.tracks.get(&changed.conversation).is_none_or(missed)
     }
 
     /// The node has looked up which local users are in the group.
@@ -267,11 +278,13 @@ impl Sequencer {
         }
     }
 
-    /// Makes [`poll_gaps`](Self::poll_gaps) return the conversation, because it [is behind](Self::is_behind).
-    pub fn request_backfill(&mut self, of: ConversationId, audience: Audience) {
+    /// Makes [`poll_gaps`](Self::poll_gaps) return the conversation, because it [is behind](Self::is_behind) for connections with
+    /// that interest.
+    pub fn request_backfill(&mut self, of: ConversationId, audience: Audience, interest: Interest) {
+        let watermark = self.watermark;
         let track = self.tracks.entry(of).or_insert_with(|| Track::new(audience));
         track.needs_backfill = true;
-        if track.assumed.take().is_some() {
+        if track.assumed.take().is_some_and(|assumed| !interest.knows(&assumed, watermark)) {
             track.head = None;
         }
     }

@@ -95,6 +95,15 @@ impl World {
         world
     }
 
+    /// Clients that are connected before anything happens.
+    async fn connect_clients(&mut self) {
+        for (n, who) in [(0, 0), (0, 1), (1, 1), (2, 2)] {
+            self.act(Action::Attach(n, who)).await;
+        }
+        self.act(Action::ReadRosters).await;
+        self.clients.iter_mut().for_each(Client::settle);
+    }
+
     fn instant(&self) -> Instant {
         self.start + Duration::from_millis(self.now)
     }
@@ -262,6 +271,7 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         LocalSet::new().block_on(&runtime, async {
             let mut world = World::new(seed, faults);
+            world.connect_clients().await;
             for action in actions {
                 world.act(action).await;
             }

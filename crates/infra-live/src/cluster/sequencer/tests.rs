@@ -194,7 +194,7 @@ fn the_horizon_tells_who_is_behind_and_what_is_old() {
     assert!(sequencer.offer(deltas[0].clone(), GROUP, SINCE, now).is_empty());
     // What follows from the old is known to.
     assert_eq!(numbers(&sequencer.offer(deltas[1].clone(), GROUP, SINCE, now)), [6]);
-    sequencer.request_backfill(HERE, GROUP);
+    sequencer.request_backfill(HERE, GROUP, SINCE);
     assert_eq!(poll_gaps(&mut sequencer, now), [(HERE, Known::Head(deltas[1].after))]);
 }
 
@@ -226,7 +226,7 @@ fn what_interests_nobody_is_not_asked_for() {
     assert!(!sequencer.may_have_missed_membership(&changed, Interest::Nobody));
     // What came between is not waited for.
     assert_eq!(numbers(&sequencer.offer(deltas[5].clone(), GROUP, Interest::Nobody, now)), [9]);
-    sequencer.request_backfill(HERE, GROUP);
+    sequencer.request_backfill(HERE, GROUP, Interest::Nobody);
     assert_eq!(sequencer.poll_gaps(|_| Interest::Nobody, now), (vec![], vec![]));
     assert!(sequencer.tracks.is_empty());
 }
@@ -242,7 +242,7 @@ fn who_was_about_to_come_is_given_what_was_taken_for_known() {
     assert!(!sequencer.is_behind(&changed, Interest::Since(Revision(105))));
     let came = Interest::Since(Revision(103));
     assert!(sequencer.is_behind(&changed, came));
-    sequencer.request_backfill(HERE, GROUP);
+    sequencer.request_backfill(HERE, GROUP, came);
     assert_eq!(sequencer.poll_gaps(|_| came, now), (vec![(HERE, Known::Before(Revision(103)))], vec![]));
 }
 

@@ -1,6 +1,6 @@
 //! A client as the contract describes it: it loads what it may read, then follows the events.
 
-use super::database::{Database, Shown};
+use super::database::{DIRECT, Database, Shown};
 use crate::local::frame::{Frame, Framer, Signal};
 use crate::local::outbox::OutboxItem;
 use crate::local::shard::AttachGuard;
@@ -59,9 +59,9 @@ pub struct Client {
     loaded: HashMap<ConversationId, i64>,
     /// The number of the last event of each conversation that the connection was sent.
     last: HashMap<ConversationId, i64>,
-    /// Groups that its user joined while it was connected. The node may send it once more what it had assumed to interest
-    /// nobody; the contract lets clients drop that.
-    joined: HashSet<ConversationId>,
+    /// The conversations that its user could read when nothing had happened yet. Of these it is sent nothing twice. A node that
+    /// had nobody for a conversation may send the first who comes to be interested something once more, which clients drop.
+    settled: HashSet<ConversationId>,
     reads: HashSet<(MessageId, UserId)>,
 }
 
@@ -76,7 +76,7 @@ impl Client {
             shown: BTreeMap::new(),
             loaded: HashMap::new(),
             last: HashMap::new(),
-            joined: HashSet::new(),
+            settled: HashSet::new(),
             reads: HashSet::new(),
         }
     }
@@ -85,21 +85,24 @@ impl Client {
     pub fn load(&mut self, database: &Database) {
         self.shown.clear();
         self.load_groups(database);
-        self.joined.clear();
         for of in database.conversations(self.user).into_keys() {
             self.load_conversation(database, of);
         }
     }
 
+    /// Nothing has happened yet.
+    pub fn settle(&mut self) {
+        self.settled = self.shown.keys().copied().collect();
+    }
+
     fn load_groups(&mut self, database: &Database) {
         let groups = database.groups_of(self.user);
-        for left in self.groups.difference(&groups) {
-            self.shown.remove(&left.conversation());
-        }
+        let is_group = |of: &ConversationId| ![DIRECT, ConversationId::BROADCAST].contains(of);
+        self.shown.retain(|of, _| !is_group(of) || groups.contains(&GroupId(of.0)));
         let joined: Vec<_> = groups.difference(&self.groups).copied().collect();
         self.groups = groups;
         for group in joined {
-            self.joined.insert(group.conversation());
+            self.settled.remove(&group.conversation());
             self.load_conversation(database, group.conversation());
         }
     }
@@ -133,14 +136,14 @@ impl Client {
     fn take(&mut self, event: Event, database: &Database) {
         if let Some((of, update)) = event.conversation().zip(event.update()) {
             assert!(database.could_read(self.user, of, update), "{:?} was never to read {event:?}", self.user);
+            if self.loaded.get(&of).is_some_and(|loaded| update <= *loaded) {
+                return;
+            }
             let last = self.last.get(&of).copied();
             if last < Some(update) {
                 self.last.insert(of, update);
             } else {
-                assert!(self.joined.contains(&of), "{:?} was sent {event:?} after {last:?}", self.user);
-                return;
-            }
-            if self.loaded.get(&of).is_some_and(|loaded| update <= *loaded) {
+                assert!(!self.settled.contains(&of), "{:?} was sent {event:?} after {last:?}", self.user);
                 return;
             }
         }
