@@ -160,9 +160,15 @@ impl Client {
             Event::ConversationRead { up_to, told, .. } => {
                 assert!(self.reads.insert((up_to, told)), "{:?} was told of a read receipt twice", self.user);
             }
-            // A change of the client's own memberships: it loads them.
-            Event::MemberAdded(member) | Event::MemberRemoved(member) if member.user == self.user => {
+            Event::MemberAdded(member) if member.user == self.user => {
                 self.load_groups(database);
+                // It may have been away in between.
+                self.load_conversation(database, member.group.conversation());
+            }
+            Event::MemberRemoved(member) if member.user == self.user => {
+                self.groups.remove(&member.group);
+                self.shown.remove(&member.group.conversation());
+                self.settled.remove(&member.group.conversation());
             }
             Event::MessageSeen { .. }
             | Event::GroupUpdated(_)
