@@ -40,8 +40,10 @@ enum Action {
     Begin,
     /// A client connects, and reads its roster only later.
     Attach(usize, u128),
-    /// All clients that have connected read their rosters.
+    /// All clients that have connected read their rosters, and what they may read.
     ReadRosters,
+    /// The connections of these begin with the rosters.
+    GoLive,
     /// A client goes.
     Disconnect(usize),
     /// A node is connected to the bus, or cut off.
@@ -101,6 +103,7 @@ impl World {
             self.act(Action::Attach(n, who)).await;
         }
         self.act(Action::ReadRosters).await;
+        self.act(Action::GoLive).await;
         self.clients.iter_mut().for_each(Client::settle);
     }
 
@@ -132,12 +135,18 @@ impl World {
                 self.clients.push(Client::new(user(who), n, guard));
             }
             Action::ReadRosters => {
-                for client in self.clients.iter_mut().filter(|client| !client.live) {
-                    let roster = self.database.roster_now(client.user);
-                    self.nodes[client.node].shard.begin(client.guard.connection(), roster).await;
+                for client in self.clients.iter_mut().filter(|client| !client.has_roster) {
+                    client.roster = Some(self.database.roster_now(client.user));
+                    client.has_roster = true;
                     client.load(&self.database);
-                    client.guard.connection().go_live(HashMap::new()).await;
-                    client.live = true;
+                }
+            }
+            Action::GoLive => {
+                for client in &mut self.clients {
+                    if let Some(roster) = client.roster.take() {
+                        self.nodes[client.node].shard.begin(client.guard.connection(), roster).await;
+                        client.guard.connection().go_live(HashMap::new()).await;
+                    }
                 }
             }
             Action::Disconnect(which) => {
@@ -204,6 +213,7 @@ impl World {
         self.database.set_outage(false);
         self.database.roll_back();
         self.act(Action::ReadRosters).await;
+        self.act(Action::GoLive).await;
         for n in 0..NODES {
             self.nodes[n].stalled_until = 0;
             self.act(Action::Bus(n, true)).await;
@@ -239,10 +249,16 @@ fn action() -> impl Strategy<Value = Action> {
     prop_oneof![
         20 => (node(), conversation, write, prop::bool::weighted(0.3))
             .prop_map(|(n, of, write, begun)| Action::Write(n, of, write, begun)),
-        6 => prop_oneof![Just(0), Just(50), Just(150), Just(400), Just(1_500)].prop_map(Action::Pass),
+        12 => prop_oneof![
+            4 => (1..8_u64).prop_map(|looks| looks * LOOK),
+            1 => Just(150),
+            1 => Just(400),
+            1 => Just(1_500),
+        ].prop_map(Action::Pass),
         2 => Just(Action::Begin),
         5 => (node(), who()).prop_map(|(n, who)| Action::Attach(n, who)),
         4 => Just(Action::ReadRosters),
+        4 => Just(Action::GoLive),
         2 => (0..8_usize).prop_map(Action::Disconnect),
         2 => (node(), any::<bool>()).prop_map(|(n, connected)| Action::Bus(n, connected)),
         1 => any::<bool>().prop_map(Action::Outage),

@@ -6,7 +6,7 @@ use crate::local::outbox::OutboxItem;
 use crate::local::shard::AttachGuard;
 use bytes::Bytes;
 use domain::events::{Event, Revision};
-use domain::live::Resync;
+use domain::live::{Resync, Roster};
 use domain::{ConversationId, GroupId, MessageId, UserId};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -51,8 +51,10 @@ pub struct Client {
     pub user: UserId,
     pub node: usize,
     pub guard: AttachGuard,
+    /// Its roster, from when it was read to when the connection begins with it.
+    pub roster: Option<Roster>,
     /// Whether it has read its roster.
-    pub live: bool,
+    pub has_roster: bool,
     groups: BTreeSet<GroupId>,
     shown: BTreeMap<ConversationId, BTreeMap<i64, Shown>>,
     /// The number up to which it has loaded each conversation: it drops older events.
@@ -62,7 +64,9 @@ pub struct Client {
     /// The conversations that its user could read when nothing had happened yet. Of these it is sent nothing twice. A node that
     /// had nobody for a conversation may send the first who comes to be interested something once more, which clients drop.
     settled: HashSet<ConversationId>,
-    reads: HashSet<(MessageId, UserId)>,
+    /// The messages that it has loaded or was sent.
+    known: HashSet<MessageId>,
+    reads: HashSet<(MessageId, UserId, UserId)>,
 }
 
 impl Client {
@@ -71,12 +75,14 @@ impl Client {
             user,
             node,
             guard,
-            live: false,
+            roster: None,
+            has_roster: false,
             groups: BTreeSet::new(),
             shown: BTreeMap::new(),
             loaded: HashMap::new(),
             last: HashMap::new(),
             settled: HashSet::new(),
+            known: HashSet::new(),
             reads: HashSet::new(),
         }
     }
@@ -99,6 +105,7 @@ impl Client {
         let groups = database.groups_of(self.user);
         let is_group = |of: &ConversationId| ![DIRECT, ConversationId::BROADCAST].contains(of);
         self.shown.retain(|of, _| !is_group(of) || groups.contains(&GroupId(of.0)));
+        self.settled.retain(|of| !is_group(of) || groups.contains(&GroupId(of.0)));
         let joined: Vec<_> = groups.difference(&self.groups).copied().collect();
         self.groups = groups;
         for group in joined {
@@ -113,6 +120,7 @@ impl Client {
             let loaded = self.loaded.entry(of).or_default();
             *loaded = newest.max(*loaded);
             self.shown.insert(of, messages);
+            self.known.extend(database.messages(of));
         }
     }
 
@@ -123,7 +131,12 @@ impl Client {
                 Poll::Ready(Some(OutboxItem::Frame(frame))) => match serde_json::from_slice(&frame.bytes).unwrap() {
                     Content::Event(event) => self.take(event, database),
                     Content::Resync(Some(of)) => self.load_conversation(database, of),
-                    Content::Resync(None) => self.load_groups(database),
+                    Content::Resync(None) => {
+                        self.load_groups(database);
+                        for group in self.groups.clone() {
+                            self.load_conversation(database, group.conversation());
+                        }
+                    }
                     Content::Signal => {}
                 },
                 Poll::Ready(Some(OutboxItem::End(_)) | None) => return false,
@@ -149,16 +162,22 @@ impl Client {
         }
         match event {
             Event::MessageCreated(message) | Event::MessageUpdated(message) => {
+                self.known.insert(message.id);
                 let text = message.body.content().to_owned();
                 let shown = self.shown.entry(message.conversation).or_default();
                 shown.insert(message.seq, (message.update, Some(text)));
             }
             Event::MessageDeleted { tombstone, .. } => {
+                self.known.insert(tombstone.id);
                 let shown = self.shown.entry(tombstone.conversation).or_default();
                 shown.insert(tombstone.seq, (tombstone.update, None));
             }
-            Event::ConversationRead { up_to, told, .. } => {
-                assert!(self.reads.insert((up_to, told)), "{:?} was told of a read receipt twice", self.user);
+            Event::ConversationRead { conversation, up_to, told, reader, .. } => {
+                let new = self.reads.insert((up_to, told, reader));
+                assert!(new, "{:?} was told of a read receipt twice", self.user);
+                // A message that was changed since comes once, as it is now: that may be later.
+                let must_know = self.settled.contains(&conversation) && !database.was_changed(conversation, up_to);
+                assert!(!must_know || self.known.contains(&up_to), "{:?} was told that {up_to:?} is read before it was sent it", self.user);
             }
             Event::MemberAdded(member) if member.user == self.user => {
                 self.load_groups(database);

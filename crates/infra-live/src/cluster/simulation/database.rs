@@ -10,7 +10,7 @@ use domain::live::{
 use domain::messages::{Body, Message, Place, Text, Tombstone};
 use domain::users::Profile;
 use domain::{ConversationId, Error, GroupId, MessageId, SessionId, Timestamp, Unavailable, UserId};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::future::poll_fn;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
@@ -19,7 +19,7 @@ use uuid::Uuid;
 /// How many changes one reading returns: few, so that there are gaps of several pages.
 const PAGE: usize = 3;
 /// The longest time that the database takes to answer, in milliseconds.
-const LATENCY: u64 = 40;
+const LATENCY: u64 = 150;
 /// Everything in the database is older when the nodes start.
 pub const START: Revision = Revision(100);
 
@@ -56,6 +56,8 @@ struct Conversation {
     changes: HashMap<i64, usize>,
     /// Which users left, and in which transaction.
     departures: Vec<(UserId, usize)>,
+    /// Who has read up to which message.
+    reads: HashSet<(UserId, MessageId)>,
 }
 
 /// What one transaction does.
@@ -100,7 +102,7 @@ pub struct Database(Mutex<State>);
 impl Conversation {
     fn new(members: Option<BTreeSet<UserId>>) -> Self {
         let head = Head { update: 0, changed: Revision(1), roster: Revision(1) };
-        Self { head, members, messages: Vec::new(), changes: HashMap::new(), departures: Vec::new() }
+        Self { head, members, messages: Vec::new(), changes: HashMap::new(), departures: Vec::new(), reads: HashSet::new() }
     }
 
     fn audience(&self, id: ConversationId) -> Audience {
@@ -171,8 +173,10 @@ impl Conversation {
             }
             Write::Read(reader) if self.may(id, reader) => {
                 let Some(last) = self.messages.last() else { return Vec::new() };
-                // A read receipt names a message of its own, so that clients tell one from another.
-                let up_to = MessageId(Uuid::from_u128(u128::from(transaction as u64)));
+                let up_to = last.message.id;
+                if !self.reads.insert((reader, up_to)) {
+                    return Vec::new();
+                }
                 let place = self.place(id, reader);
                 let told = |told| Event::ConversationRead { conversation: id, place, told, reader, up_to };
                 let mut events = vec![told(reader)];
@@ -319,6 +323,17 @@ impl Database {
             (stored.message.seq, (stored.message.update, text))
         };
         visible.map(|(id, of)| (*id, of.messages.iter().map(shown).collect())).collect()
+    }
+
+    /// The messages of a conversation.
+    pub fn messages(&self, of: ConversationId) -> Vec<MessageId> {
+        self.state().conversations[&of].messages.iter().map(|stored| stored.message.id).collect()
+    }
+
+    /// Whether the message was edited or deleted.
+    pub fn was_changed(&self, of: ConversationId, id: MessageId) -> bool {
+        let changed = |stored: &Stored| stored.message.id == id && stored.message.update != stored.message.seq;
+        self.state().conversations[&of].messages.iter().any(changed)
     }
 
     pub fn groups_of(&self, user: UserId) -> BTreeSet<GroupId> {
