@@ -36,9 +36,7 @@ fn dependencies() -> BTreeMap<String, Vec<Dependency>> {
     let needs = |package: &Value| {
         let needed = list(&package["dependencies"]).into_iter().filter(|needed| needed["kind"].is_null());
         let features = |needed: &Value| list(&needed["features"]).iter().map(text).collect();
-        needed
-            .map(|needed| (text(&needed["name"]), needed["optional"].as_bool().unwrap(), features(&needed)))
-            .collect()
+        needed.map(|needed| (text(&needed["name"]), needed["optional"].as_bool().unwrap(), features(&needed))).collect()
     };
     list(&metadata["packages"]).iter().map(|package| (text(&package["name"]), needs(package))).collect()
 }
@@ -157,12 +155,11 @@ fn the_domain_needs_little() {
     }
 }
 
-/// What nodes send each other is no contract with clients: who serializes a type of the domain to a client ties the two together.
+/// What nodes send each other is no contract with clients. Whoever serialized a type of the domain to a client would tie
+/// the two together.
 #[test]
 fn only_nodes_serialize_the_domain() {
-    let switches_on = |(name, _, features): &Dependency| {
-        name == "domain" && features.contains("replication")
-    };
+    let switches_on = |(name, _, features): &Dependency| name == "domain" && features.contains("replication");
     let crates = dependencies().into_iter().filter(|(_, needs)| needs.iter().any(switches_on));
     assert_eq!(crates.map(|(name, _)| name).collect::<Vec<_>>(), ["infra-live"]);
     let manifest = std::fs::read_to_string(root().join("Cargo.toml")).unwrap();

@@ -12,7 +12,7 @@ use actix_web::body::{BodySize, MessageBody};
 use actix_web::http::{Method, StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::{BufMut as _, Bytes, BytesMut};
-use infra_live::{End, Frame, AttachGuard, OutboxItem, Transport};
+use infra_live::{AttachGuard, End, Frame, OutboxItem, Transport};
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll};

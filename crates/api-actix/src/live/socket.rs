@@ -14,7 +14,7 @@ use actix_web::body::{BodySize, MessageBody};
 use actix_web::http::{Version, header};
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::{Bytes, BytesMut};
-use infra_live::{Connection, End, AttachGuard, OutboxItem, Transport};
+use infra_live::{AttachGuard, Connection, End, OutboxItem, Transport};
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::pin::Pin;

@@ -9,7 +9,7 @@ use domain::{Caller, Clock as _, IdGenerator as _, SessionId, UserId};
 use infra_auth::BcryptPool;
 use infra_diesel::{Store, StoreOptions};
 use infra_files::Blobs;
-use infra_live::{Hub, HubOptions, AttachGuard, Shard, Transport};
+use infra_live::{AttachGuard, Hub, HubOptions, Shard, Transport};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

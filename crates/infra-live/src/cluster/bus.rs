@@ -1,4 +1,5 @@
-//! The way between nodes. It promises nothing: it may lose, delay, double and reorder packets. The database has the truth.
+//! The way between nodes. It promises nothing: it may lose, delay, double and reorder packets. The database has the
+//! truth.
 
 use crate::local::interest::Subject;
 use bytes::Bytes;

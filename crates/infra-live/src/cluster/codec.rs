@@ -1,7 +1,7 @@
 //! The packets that nodes send each other: JSON, derived from the types themselves.
 //!
-//! A node takes packets of its own [`VERSION`] only. Nodes of one deployment run the same version but for the minutes of a
-//! rolling upgrade; until then they read from the database what the refused packets would have told.
+//! A node takes packets of its own [`VERSION`] only. Nodes of one deployment run the same version but for the minutes
+//! of a rolling upgrade; until then they read from the database what the refused packets would have told.
 
 use super::sequencer::ConversationDelta;
 use crate::local::presence::{Announcement, PresenceAudience};
@@ -13,8 +13,8 @@ use uuid::Uuid;
 
 /// The version of the packets. It changes whenever their JSON does, which a test notices.
 pub const VERSION: u32 = 1;
-/// The longest packet in bytes: well below what a NATS server takes by default (1 MiB). A node sends a longer delta without its
-/// events.
+/// The longest packet in bytes: well below what a NATS server takes by default (1 MiB). A node sends a longer delta
+/// without its events.
 pub const MAX_BYTES: usize = 256 * 1024;
 
 /// What one node sends to others.
@@ -40,7 +40,8 @@ pub enum PeerMessage {
     Typing(Typing),
     /// A user came online at the sender, or is offline at every node.
     Presence(Announcement),
-    /// A user's last connection to the sender went. A node that the user is connected to answers with [`Self::StillOnline`].
+    /// A user's last connection to the sender went. A node that the user is connected to answers with
+    /// [`Self::StillOnline`].
     LastConnectionGone(UserId),
     /// The user is connected to the sender.
     StillOnline(UserId),

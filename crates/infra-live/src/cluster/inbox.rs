@@ -17,9 +17,9 @@ const MAX_NOTICES: usize = 16_384;
 /// What the process and the node share.
 #[derive(Default)]
 struct Shared {
-    /// The subscriptions that changed and that the node does not know of yet. A subject is in it once at the most, and only while
-    /// what the hub wants differs from what the node knows: so there are never more than subjects that clients need, and
-    /// needed when the node last looked.
+    /// The subscriptions that changed and that the node does not know of yet. A subject is in it once at the most, and
+    /// only while what the hub wants differs from what the node knows: so there are never more than subjects that
+    /// clients need, and needed when the node last looked.
     subscriptions: Mutex<HashMap<Subject, bool>>,
     changed: Notify,
     /// Notices found no room since the node last looked.
@@ -86,8 +86,8 @@ impl Outlet {
         })
     }
 
-    /// Clients need what is published on the subject, or do not any more. The caller MUST alternate between the two for each
-    /// subject, beginning with the former.
+    /// Clients need what is published on the subject, or do not any more. The caller MUST alternate between the two for
+    /// each subject, beginning with the former.
     pub fn set_subscribed(&self, subject: Subject, subscribed: bool) {
         let mut subscriptions = self.shared.subscriptions.lock().unwrap_or_else(PoisonError::into_inner);
         // Where the node does not know of the change before, it knows what is wanted again now.

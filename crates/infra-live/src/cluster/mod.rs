@@ -1,6 +1,8 @@
-//! Several nodes over one database: what one node commits reaches the clients of all. `docs/cluster.md` explains the design.
+//! Several nodes over one database: what one node commits reaches the clients of all. `docs/cluster.md` explains the
+//! design.
 //!
-//! - [`Cluster`] is the domain's [`EventPublisher`] here, in the hub's place. It leaves commits in the node's [`inbox`].
+//! - [`Cluster`] is the domain's [`EventPublisher`] here, in the hub's place. It leaves commits in the node's
+//!   [`inbox`].
 //! - A [`node`] publishes deltas on the [`bus`], which promises nothing, and receives those of other nodes.
 //! - The [`sequencer`] puts the deltas of each conversation into order.
 //! - The [`reconcile`]r reads from the database what is missing.
@@ -55,8 +57,8 @@ pub struct UnstartedNode {
 }
 
 impl Cluster {
-    /// From now on the hub tells other nodes what its connections need and who they are. They hear of it once the node has
-    /// started.
+    /// From now on the hub tells other nodes what its connections need and who they are. They hear of it once the node
+    /// has started.
     pub fn new(hub: Arc<Hub>, options: NatsOptions) -> (Arc<Self>, UnstartedNode) {
         LazyLock::force(&NODES);
         let (outlet, inbox) = inbox::inbox();
@@ -96,9 +98,9 @@ impl EventPublisher for Cluster {
 }
 
 impl UnstartedNode {
-    /// Starts the node on a thread of its own. Every client here knows what was committed before `watermark`. `id` names this
-    /// start of this node. If the node ever panics, it calls `fatal`: the process must not go on without telling its clients
-    /// anything.
+    /// Starts the node on a thread of its own. Every client here knows what was committed before `watermark`. `id`
+    /// names this start of this node. If the node ever panics, it calls `fatal`: the process must not go on without
+    /// telling its clients anything.
     ///
     /// # Errors
     /// [`NatsError`], and where the system gives no thread.
@@ -120,8 +122,8 @@ impl UnstartedNode {
                 match nats::Nats::connect(self.options).await {
                     Ok((bus, mut events)) => {
                         let mut node = node::Node::new((id, bus), self.hub, reader, rosters, watermark, Instant::now());
-                        // A client that connects right after the start is told who is online at other nodes. The node starts
-                        // without NATS, too.
+                        // A client that connects right after the start is told who is online at other nodes. The node
+                        // starts without NATS, too.
                         if let Ok(Some(first)) = tokio::time::timeout(CONNECT_TIMEOUT, events.recv()).await {
                             node.received(first, Instant::now());
                         }

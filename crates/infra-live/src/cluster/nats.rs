@@ -35,7 +35,8 @@ pub struct NatsOptions {
     pub ca: Option<PathBuf>,
     /// PEM files of this client's certificate and its key.
     pub certificate: Option<(PathBuf, PathBuf)>,
-    /// What the names of all subjects begin with: the same on all nodes of one deployment, and different on other deployments.
+    /// What the names of all subjects begin with: the same on all nodes of one deployment, and different on other
+    /// deployments.
     pub prefix: String,
 }
 
@@ -112,7 +113,8 @@ impl NatsOptions {
             .ping_interval(PING_EVERY)
             .subscription_capacity(MAX_QUEUED_PER_SUBJECT)
             .reconnect_delay_callback(|attempts| {
-                MAX_RECONNECT_DELAY.min(Duration::from_millis(50).saturating_mul(u32::try_from(attempts).unwrap_or(u32::MAX)))
+                MAX_RECONNECT_DELAY
+                    .min(Duration::from_millis(50).saturating_mul(u32::try_from(attempts).unwrap_or(u32::MAX)))
             }))
     }
 }
@@ -203,7 +205,8 @@ impl Bus for Nats {
     async fn close(self) {
         let Self { client, outgoing, sender, .. } = self;
         drop(outgoing);
-        // The sender ends when it has sent everything. If it has failed, what it handed to the client is flushed all the same.
+        // The sender ends when it has sent everything. If it has failed, what it handed to the client is flushed all
+        // the same.
         let _ = sender.await;
         // An error: the server is not there, and gets nothing more.
         let _ = client.flush().await;

@@ -52,7 +52,8 @@ pub enum Completion {
     Presence(presence::Answer),
 }
 
-/// A node. It does nothing by itself and never asks for the time: whoever owns it hands it everything, and says when that was.
+/// A node. It does nothing by itself and never asks for the time: whoever owns it hands it everything, and says when
+/// that was.
 pub struct Node<B> {
     hub: Arc<Hub>,
     reader: Arc<dyn NodeReader>,
@@ -141,7 +142,8 @@ impl<B: Bus> Node<B> {
             let after = before.after(&events, revision);
             let subjects = concerned(&events);
             let delta = ConversationDelta { conversation: of, before, after, events };
-            // Events of this node wait for their turn like those of others: otherwise local clients would see another order.
+            // Events of this node wait for their turn like those of others: otherwise local clients would see another
+            // order.
             let delta = self.outbound.publish_delta(&subjects, delta, audience);
             self.reconciler.offer(delta, audience, now);
         }

@@ -1,5 +1,5 @@
-//! The other nodes, and which users are connected to each. When a node stops or dies, the remaining nodes announce its users as
-//! offline, unless they have connected to another node.
+//! The other nodes, and which users are connected to each. When a node stops or dies, the remaining nodes announce its
+//! users as offline, unless they have connected to another node.
 
 use domain::UserId;
 use std::collections::hash_map::Entry;
@@ -10,14 +10,14 @@ use uuid::Uuid;
 
 /// How often a node says that it is alive.
 const HEARTBEAT_EVERY: Duration = Duration::from_secs(2);
-/// How long a node may be silent before its users count as offline: five heartbeats. Silence counts only while this node is
-/// connected to the bus.
+/// How long a node may be silent before its users count as offline: five heartbeats. Silence counts only while this
+/// node is connected to the bus.
 const SILENCE_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long the users of a node that stops may take to connect to another: a second longer than they are told to wait at the
-/// most (`retry_hint` in api-actix).
+/// How long the users of a node that stops may take to connect to another: a second longer than they are told to wait
+/// at the most (`retry_hint` in api-actix).
 pub const MOVE_TIME: Duration = Duration::from_secs(6);
-/// How long a node remembers the users that it announced as offline because their node was silent: that node may only have been
-/// cut off.
+/// How long a node remembers the users that it announced as offline because their node was silent: that node may only
+/// have been cut off.
 const REMEMBER_MISSING: Duration = Duration::from_secs(600);
 
 struct Peer {
@@ -31,8 +31,8 @@ struct Peer {
     named: HashSet<UserId>,
     /// How many parts of its roster have arrived.
     parts: usize,
-    /// Whether this node has had its whole roster before. Only then does a difference to the next one mean that something was
-    /// missed.
+    /// Whether this node has had its whole roster before. Only then does a difference to the next one mean that
+    /// something was missed.
     has_roster: bool,
     /// It said that it stops. From then on its users count as offline.
     leaves_at: Option<Instant>,
@@ -112,8 +112,8 @@ impl PeerDirectory {
         }
     }
 
-    /// A node names users who are connected to it, in part `part` of `parts`. After the last part, returns the users who came
-    /// online (`true`) or went offline (`false`) without this node having noticed.
+    /// A node names users who are connected to it, in part `part` of `parts`. After the last part, returns the users
+    /// who came online (`true`) or went offline (`false`) without this node having noticed.
     pub fn roster_part(
         &mut self,
         node: Uuid,
@@ -182,7 +182,8 @@ impl PeerDirectory {
         due.map(|(node, peer)| (peer.roster_requested = true, *node).1).collect()
     }
 
-    /// Forgets the nodes that have stopped or are silent. Returns the users who were connected to them and to no other node.
+    /// Forgets the nodes that have stopped or are silent. Returns the users who were connected to them and to no other
+    /// node.
     pub fn expire(&mut self, now: Instant) -> Vec<UserId> {
         let expired = |_: &Uuid, peer: &mut Peer| {
             peer.leaves_at.map_or_else(|| now.duration_since(peer.heard) >= SILENCE_TIMEOUT, |at| now >= at)

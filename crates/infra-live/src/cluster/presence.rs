@@ -40,7 +40,8 @@ pub struct PeerPresence {
     rosters: Arc<dyn LiveReader>,
     directory: PeerDirectory,
     connected: bool,
-    /// Users who have left this node. It announces them as offline then, unless another node says that they are connected to it.
+    /// Users who have left this node. It announces them as offline then, unless another node says that they are
+    /// connected to it.
     leaving: Vec<(Instant, Announcement)>,
     /// Users who came online or went offline with a node. Their groups and contacts are still to be read.
     to_look_up: VecDeque<(UserId, bool)>,
@@ -149,7 +150,8 @@ impl PeerPresence {
         self.directory.request_all_rosters();
     }
 
-    /// The hub dropped notices of this node. Other nodes correct what they know of it by its roster, and this node asks for theirs.
+    /// The hub dropped notices of this node. Other nodes correct what they know of it by its roster, and this node asks
+    /// for theirs.
     pub fn notices_were_lost(&mut self, outbound: &mut Outbound<impl Bus>) {
         self.directory.user_was_not_told();
         self.directory.request_all_rosters();

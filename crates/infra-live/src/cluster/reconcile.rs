@@ -1,5 +1,5 @@
-//! Keeps a node in step with the database: it orders deltas, reads what is missing, and compares everything with the database
-//! every second. So nothing that the bus lost stays lost.
+//! Keeps a node in step with the database: it orders deltas, reads what is missing, and compares everything with the
+//! database every second. So nothing that the bus lost stays lost.
 
 use super::backfill::{Backfill, Backfills};
 use super::sequencer::{ConversationDelta, Sequencer};
@@ -16,14 +16,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tracing::{debug, warn};
 
-/// How often a node compares everything with the database while it is connected to the bus. A lost packet comes so much later at
-/// the most.
+/// How often a node compares everything with the database while it is connected to the bus. A lost packet comes so much
+/// later at the most.
 const COMPARE_EVERY: Duration = Duration::from_secs(1);
 /// How often while it is not.
 const COMPARE_EVERY_WITHOUT_BUS: Duration = Duration::from_millis(500);
 /// How long packets may take to tell what the database has already. Then the node reads it.
 const GRACE: Duration = Duration::from_millis(200);
-/// How often a node reads a conversation in vain before it tells clients to reload it, while the database itself answers.
+/// How often a node reads a conversation in vain before it tells clients to reload it, while the database itself
+/// answers.
 const MAX_FAILURES: u32 = 5;
 
 /// The state of the comparison with the database.
@@ -223,14 +224,16 @@ impl Reconciler {
                 let interest = hub.interest(changed.audience);
                 changed.conversation != of
                     || sequencer.is_behind(changed, interest)
-                    // A group without a track stays unchecked for the sequencer: nobody who is connected here is a member.
+                    // A group without a track stays unchecked for the sequencer: nobody who is connected here is a
+                    // member.
                     || !looked_up && sequencer.may_have_missed_membership(changed, interest)
             });
         }
     }
 
-    /// The conversation could not be read. If that happens again and again while the database answers (a message may be of a
-    /// kind that this version does not know), the node tells clients to reload the conversation and goes on behind it.
+    /// The conversation could not be read. If that happens again and again while the database answers (a message may be
+    /// of a kind that this version does not know), the node tells clients to reload the conversation and goes on behind
+    /// it.
     fn give_up(&mut self, of: ConversationId, error: &Error) -> Option<Past> {
         if let Error::Unavailable(_) = error {
             debug!(%error, "a conversation was not read");

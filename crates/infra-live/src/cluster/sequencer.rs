@@ -1,5 +1,5 @@
-//! Puts what several nodes commit into order. The deltas of one conversation may arrive by several ways and in any order; the
-//! sequencer delivers each once, after the delta that it follows from.
+//! Puts what several nodes commit into order. The deltas of one conversation may arrive by several ways and in any
+//! order; the sequencer delivers each once, after the delta that it follows from.
 
 use crate::local::interest::Interest;
 use domain::ConversationId;
@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 
 /// How long a delta waits for the one before it to arrive. Then the node reads the database.
 pub const GAP_TIMEOUT: Duration = Duration::from_millis(150);
-/// How many deltas of one conversation may wait. With more, the sequencer drops all of them and the node reads the database.
+/// How many deltas of one conversation may wait. With more, the sequencer drops all of them and the node reads the
+/// database.
 const MAX_HELD: usize = 1024;
 
 /// What one commit did to one conversation.
@@ -23,7 +24,8 @@ pub struct ConversationDelta {
     pub before: Head,
     /// Its version after the commit. Equal to `before` where the commit only marked something as read.
     pub after: Head,
-    /// Empty although the version changed: the events were too long for a packet, and have to be read from the database.
+    /// Empty although the version changed: the events were too long for a packet, and have to be read from the
+    /// database.
     pub events: Vec<Event>,
 }
 
@@ -55,11 +57,11 @@ struct Track {
     needs_backfill: bool,
     /// The node is reading the database.
     backfilling: bool,
-    /// Version assumed without a query because no local connection was interested. It must be checked again when one becomes
-    /// interested.
+    /// Version assumed without a query because no local connection was interested. It must be checked again when one
+    /// becomes interested.
     assumed: Option<Head>,
-    /// The node has taken over a version of the group from somebody instead of delivering what led to it. It may have missed that
-    /// a local user was added.
+    /// The node has taken over a version of the group from somebody instead of delivering what led to it. It may have
+    /// missed that a local user was added.
     membership_unchecked: bool,
 }
 
@@ -117,9 +119,9 @@ impl Track {
 
 /// The version of every conversation that changed lately, as far as this node has delivered it.
 ///
-/// The low watermark stands for all others: the node has delivered everything that was committed before that revision. So a
-/// conversation that did not change since needs no track. A delta whose `before` is older than the watermark follows from what
-/// was delivered.
+/// The low watermark stands for all others: the node has delivered everything that was committed before that revision.
+/// So a conversation that did not change since needs no track. A delta whose `before` is older than the watermark
+/// follows from what was delivered.
 #[derive(Debug)]
 pub struct Sequencer {
     tracks: HashMap<ConversationId, Track>,
@@ -157,6 +159,7 @@ impl Sequencer {
         if (delta.changes() && jumps || quiet) && !track.backfilling && interest.knows(&delta.before, watermark) {
             if interest == Interest::Nobody && delta.before.newest() >= watermark {
                 track.assumed = Some(delta.before);
+                track.membership_unchecked = true;
             }
             track.take_over(delta.before, watermark);
         }
@@ -169,9 +172,9 @@ impl Sequencer {
         track.advance(now)
     }
 
-    /// Returns the conversations that the node has to read from the database, with what it knows of each, and the events that
-    /// it can deliver without that. A conversation is returned once, until [`apply_backfill`](Self::apply_backfill) or
-    /// [`backfill_failed`](Self::backfill_failed) is called for it.
+    /// Returns the conversations that the node has to read from the database, with what it knows of each, and the
+    /// events that it can deliver without that. A conversation is returned once, until
+    /// [`apply_backfill`](Self::apply_backfill) or [`backfill_failed`](Self::backfill_failed) is called for it.
     pub fn poll_gaps(
         &mut self,
         interest: impl Fn(Audience) -> Interest,
@@ -230,7 +233,8 @@ impl Sequencer {
         events
     }
 
-    /// The database did not answer. [`poll_gaps`](Self::poll_gaps) returns the conversation again after [`GAP_TIMEOUT`].
+    /// The database did not answer. [`poll_gaps`](Self::poll_gaps) returns the conversation again after
+    /// [`GAP_TIMEOUT`].
     pub fn backfill_failed(&mut self, of: ConversationId, now: Instant) {
         if let Some(track) = self.tracks.get_mut(&of) {
             track.backfilling = false;
@@ -239,13 +243,14 @@ impl Sequencer {
         }
     }
 
-    /// Begins a track for a conversation that a local user turned out to be in. [`apply_backfill`](Self::apply_backfill) has to
-    /// be called for it next.
+    /// Begins a track for a conversation that a local user turned out to be in.
+    /// [`apply_backfill`](Self::apply_backfill) has to be called for it next.
     pub fn track(&mut self, of: ConversationId, audience: Audience) {
         self.tracks.entry(of).or_insert_with(|| Track::new(audience));
     }
 
-    /// Whether the database has changes of the conversation that this node has not delivered to the interested connections.
+    /// Whether the database has changes of the conversation that this node has not delivered to the interested
+    /// connections.
     pub fn is_behind(&self, changed: &ChangedConversation, interest: Interest) -> bool {
         let known = |head: &Head| interest.knows(head, self.watermark);
         match self.tracks.get(&changed.conversation) {
@@ -258,8 +263,8 @@ impl Sequencer {
         }
     }
 
-    /// Whether a local user may have been added to the group without this node noticing. That other connections know the group
-    /// proves nothing: they know it from their own rosters.
+    /// Whether a local user may have been added to the group without this node noticing. That other connections know
+    /// the group proves nothing: they know it from their own rosters.
     pub fn may_have_missed_membership(&self, changed: &ChangedConversation, interest: Interest) -> bool {
         let missed = |track: &Track| {
             // Where somebody is interested, the node is behind.
@@ -278,8 +283,8 @@ impl Sequencer {
         }
     }
 
-    /// Makes [`poll_gaps`](Self::poll_gaps) return the conversation, because it [is behind](Self::is_behind) for connections with
-    /// that interest.
+    /// Makes [`poll_gaps`](Self::poll_gaps) return the conversation, because it [is behind](Self::is_behind) for
+    /// connections with that interest.
     pub fn request_backfill(&mut self, of: ConversationId, audience: Audience, interest: Interest) {
         let watermark = self.watermark;
         let track = self.tracks.entry(of).or_insert_with(|| Track::new(audience));
@@ -294,8 +299,8 @@ impl Sequencer {
         self.tracks.get(&of)?.head
     }
 
-    /// Raises the low watermark: the node has delivered everything that was committed before `watermark`. Drops the tracks that
-    /// are not needed any more.
+    /// Raises the low watermark: the node has delivered everything that was committed before `watermark`. Drops the
+    /// tracks that are not needed any more.
     pub fn advance_watermark(&mut self, watermark: Revision) {
         self.watermark = self.watermark.max(watermark);
         let watermark = self.watermark;

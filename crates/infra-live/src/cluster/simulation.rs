@@ -1,5 +1,6 @@
-//! Three nodes over one database, with a bus that loses, delays, doubles and reorders packets. Whatever happens, every client
-//! shows in the end what the database has; it was sent every change once and in order, and nothing that it was never to read.
+//! Three nodes over one database, with a bus that loses, delays, doubles and reorders packets. Whatever happens, every
+//! client shows in the end what the database has; it was sent every change once and in order, and nothing that it was
+//! never to read.
 
 mod client;
 mod database;
@@ -276,7 +277,11 @@ fn faults() -> impl Strategy<Value = Faults> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, max_shrink_iters: 4_000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        failure_persistence: None,
+        max_shrink_iters: 4_000,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn every_client_is_whole_in_the_end(

@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 const MAX_HELD: usize = 4096;
 /// How soon after a frame was sent a silent client is sent a ping.
 const BUSY_PING: Duration = Duration::from_secs(4);
-/// How long a client that was sent a frame may take to answer a ping. Together with [`BUSY_PING`] and a tick this stays below
-/// the 15 seconds within which a stalled client is closed.
+/// How long a client that was sent a frame may take to answer a ping. Together with [`BUSY_PING`] and a tick this stays
+/// below the 15 seconds within which a stalled client is closed.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// What carries a connection.
@@ -54,8 +54,8 @@ pub struct Connection {
     pub(crate) state: RefCell<ConnectionState>,
     /// The cursor that [`Hub::start_joining`](super::hub::Hub::start_joining) returned, until the roster is read.
     pub(crate) joining_since: Cell<Option<Revision>>,
-    /// The last number that was replayed in each conversation. The shard may be behind the database: it may deliver older
-    /// events later.
+    /// The last number that was replayed in each conversation. The shard may be behind the database: it may deliver
+    /// older events later.
     replayed: RefCell<HashMap<ConversationId, i64>>,
     /// The groups of its user, and its index among the connections of each.
     pub(crate) groups: RefCell<HashMap<GroupId, usize>>,
@@ -159,8 +159,8 @@ impl Connection {
         self.outbox.push(Arc::new(frame));
     }
 
-    /// Ends catching up. Delivers the held frames, and from then on every frame at once, but none that was replayed: `replayed`
-    /// has the last number of each conversation.
+    /// Ends catching up. Delivers the held frames, and from then on every frame at once, but none that was replayed:
+    /// `replayed` has the last number of each conversation.
     pub async fn go_live(&self, replayed: HashMap<ConversationId, i64>) {
         *self.replayed.borrow_mut() = replayed;
         loop {

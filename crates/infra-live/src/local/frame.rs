@@ -14,10 +14,7 @@ pub enum Signal {
     /// A user is typing.
     Typing(Typing),
     /// A user is online, or not any more.
-    Presence {
-        user: UserId,
-        online: bool,
-    },
+    Presence { user: UserId, online: bool },
 }
 
 /// What a connection is sent. The framer makes it once; all receivers share it.

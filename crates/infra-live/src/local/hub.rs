@@ -202,7 +202,8 @@ impl Hub {
         self.announce(announcement);
     }
 
-    /// A user who is online has become a member of a group: tells the members, and tells the user which of them are online.
+    /// A user who is online has become a member of a group: tells the members, and tells the user which of them are
+    /// online.
     pub(crate) async fn introduce_to_group(&self, user: UserId, group: GroupId) {
         let audience = PresenceAudience { groups: vec![group], contacts: Vec::new() };
         self.introduce(user, audience.clone());
@@ -210,7 +211,8 @@ impl Hub {
         self.announce_online_to(user, online.into_iter());
     }
 
-    /// Which users of the audience are connected here. Also asks other nodes, whose answers the user is told when they arrive.
+    /// Which users of the audience are connected here. Also asks other nodes, whose answers the user is told when they
+    /// arrive.
     pub(crate) async fn who_is_online(&self, user: UserId, audience: PresenceAudience) -> HashSet<UserId> {
         self.notify_peers(|| PeerNotice::WhoIsOnline(user, audience.clone()));
         self.who_is_online_here(user, audience).await
@@ -253,8 +255,8 @@ impl Hub {
         let mut registry = lock(&self.registry);
         if registry.confirm_offline(user, departure) {
             let announcement = Announcement { user, online: false, audience };
-            // With several nodes the node announces it, for the user may be connected to another one. If it cannot take the
-            // notice, clients here are told at once.
+            // With several nodes the node announces it, for the user may be connected to another one. If it cannot take
+            // the notice, clients here are told at once.
             let refused = match self.peers.get() {
                 Some(peers) => peers.notify(PeerNotice::LastConnectionGone(announcement)).err(),
                 None => Some(PeerNotice::LastConnectionGone(announcement)),

@@ -56,7 +56,8 @@ pub enum OutboxItem {
 
 /// A bounded queue on one thread. One task reads it and writes to the socket; the session may wait for room in it.
 ///
-/// `push` never blocks. If the queue is full it drops queued signals; if that is not enough it closes the connection as lagging.
+/// `push` never blocks. If the queue is full it drops queued signals; if that is not enough it closes the connection as
+/// lagging.
 #[derive(Debug, Default)]
 pub struct Outbox {
     queue: RefCell<VecDeque<Arc<Frame>>>,
@@ -146,7 +147,8 @@ impl Outbox {
         wake(&self.reader);
     }
 
-    /// Answers a ping of the client. Of several unanswered pings only the last is answered, so that many cost no memory.
+    /// Answers a ping of the client. Of several unanswered pings only the last is answered, so that many cost no
+    /// memory.
     pub fn pong(&self, payload: Bytes) {
         *self.pong.borrow_mut() = Some(payload);
         wake(&self.reader);

@@ -12,8 +12,8 @@ pub enum PeerNotice {
     Typing(Typing),
     /// A user has come online at this node.
     CameOnline(Announcement),
-    /// A user's last connection to this node went a while ago. Whoever takes the notice announces the user as offline, unless
-    /// the user is connected to another node.
+    /// A user's last connection to this node went a while ago. Whoever takes the notice announces the user as offline,
+    /// unless the user is connected to another node.
     LastConnectionGone(Announcement),
     /// A user of this node asks which users of this audience are online elsewhere.
     WhoIsOnline(UserId, PresenceAudience),

@@ -139,8 +139,8 @@ impl Registry {
     }
 
     /// Removes a connection. If it was the user's last and the user was announced online, returns a token for
-    /// [`confirm_offline`](Self::confirm_offline) and the audience to notify. `audience` is empty for a connection that has not
-    /// read its roster.
+    /// [`confirm_offline`](Self::confirm_offline) and the audience to notify. `audience` is empty for a connection that
+    /// has not read its roster.
     pub fn disconnect(
         &mut self,
         user: UserId,
@@ -166,8 +166,8 @@ impl Registry {
         Some((entry.departures, std::mem::take(&mut entry.audience)))
     }
 
-    /// Removes a user who has not connected again since that departure. Returns whether that is so, and the user has to be
-    /// announced as offline.
+    /// Removes a user who has not connected again since that departure. Returns whether that is so, and the user has to
+    /// be announced as offline.
     pub fn confirm_offline(&mut self, user: UserId, departure: u64) -> bool {
         let gone = self.0.get(&user).is_some_and(|entry| entry.sessions.is_empty() && entry.departures == departure);
         if gone {

@@ -9,14 +9,14 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::MissedTickBehavior;
 
-/// How often the server looks up the sessions of its connections. Together with a look-up this stays below the five seconds
-/// within which every node closes the connections of an ended session.
+/// How often the server looks up the sessions of its connections. Together with a look-up this stays below the five
+/// seconds within which every node closes the connections of an ended session.
 const LOOK_UP_EVERY: Duration = Duration::from_secs(2);
 /// How many sessions one look-up names.
 const MAX_PER_LOOK_UP: usize = 1_000;
 
-/// Closes the connections of sessions that the database knows to have ended, and of deleted users. Runs for as long as it is
-/// awaited.
+/// Closes the connections of sessions that the database knows to have ended, and of deleted users. Runs for as long as
+/// it is awaited.
 pub async fn close_ended_sessions(hub: Arc<Hub>, reader: Arc<dyn NodeReader>) {
     let mut ticks = tokio::time::interval(LOOK_UP_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

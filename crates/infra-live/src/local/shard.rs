@@ -23,8 +23,8 @@ use tokio::time::MissedTickBehavior;
 
 /// How often the shard looks at pings, expiry and users who went offline: one timer for all connections of a worker.
 const TICK: Duration = Duration::from_secs(1);
-/// How many events, of one commit or of many, are delivered before the sockets get their turn: a burst must not fill the
-/// outboxes of clients that read. The part of an outbox that is reserved for live events holds several budgets.
+/// How many events, of one commit or of many, are delivered before the sockets get their turn: a burst must not fill
+/// the outboxes of clients that read. The part of an outbox that is reserved for live events holds several budgets.
 const EVENTS_BUDGET: usize = 64;
 /// The same in bytes of frames.
 const BYTES_BUDGET: usize = 256 * 1024;
@@ -131,9 +131,9 @@ impl Shard {
         Frame { name, cursor, bytes: bytes(cursor), position: None, transient: false }
     }
 
-    /// Makes the connection catch up: from now on it is told every event that concerns its user by the roster, and every such
-    /// event since it was attached. Its client receives them from [`Connection::go_live`] on. Costs in proportion to the roster,
-    /// and gives the worker's other connections their turn in between.
+    /// Makes the connection catch up: from now on it is told every event that concerns its user by the roster, and
+    /// every such event since it was attached. Its client receives them from [`Connection::go_live`] on. Costs in
+    /// proportion to the roster, and gives the worker's other connections their turn in between.
     pub async fn begin(&self, connection: &Rc<Connection>, roster: Roster) {
         if connection.outbox.ended().is_some() {
             return;
@@ -205,11 +205,8 @@ impl Shard {
                 }
             }
             // A joining connection holds none of these.
-            Notice::Typing(_)
-            | Notice::Presence(_)
-            | Notice::WhoIsOnline(_)
-            | Notice::Online { .. }
-            | Notice::Stop => {}
+            Notice::Typing(_) | Notice::Presence(_) | Notice::WhoIsOnline(_) | Notice::Online { .. } | Notice::Stop => {
+            }
         }
     }
 
@@ -424,6 +421,6 @@ impl Drop for AttachGuard {
     }
 }
 
-mod watchers;
 #[cfg(test)]
 mod tests;
+mod watchers;

@@ -25,8 +25,8 @@ pub struct PendingOffline {
 pub struct Subscribers {
     hub: Arc<Hub>,
     pub all: ConnectionList,
-    /// These are not told anything yet and hold every event. Some may be members of groups already: only the events that they
-    /// hold change their memberships.
+    /// These are not told anything yet and hold every event. Some may be members of groups already: only the events
+    /// that they hold change their memberships.
     pub joining: ConnectionList,
     pub by_user: HashMap<UserId, Vec<Rc<Connection>>>,
     by_group: HashMap<GroupId, Vec<Rc<Connection>>>,
@@ -53,9 +53,9 @@ impl Subscribers {
         }
     }
 
-    /// Makes the connection a member of the group. Returns `false` where it was one before. `known` is the version of the group
-    /// that the connection knows; `None` where it learns of the group by an event. Costs the same however many groups the
-    /// connection and members the group has.
+    /// Makes the connection a member of the group. Returns `false` where it was one before. `known` is the version of
+    /// the group that the connection knows; `None` where it learns of the group by an event. Costs the same however
+    /// many groups the connection and members the group has.
     pub fn join(&mut self, group: GroupId, connection: &Rc<Connection>, known: Option<Head>) -> bool {
         let mut groups = connection.groups.borrow_mut();
         let Entry::Vacant(entry) = groups.entry(group) else { return false };

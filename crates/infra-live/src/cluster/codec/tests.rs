@@ -143,8 +143,9 @@ const FINGERPRINT: u64 = 0x7ba7_65e8_e3ef_7d99;
 #[test]
 fn the_version_changes_with_the_packets() {
     let bytes = messages().iter().flat_map(|message| encoded(1, message)).collect::<Vec<u8>>();
-    let fingerprint =
-        bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3));
+    let fingerprint = bytes
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3));
     assert_eq!(fingerprint, FINGERPRINT, "the packets look different: count VERSION on and note the new fingerprint");
 }
 

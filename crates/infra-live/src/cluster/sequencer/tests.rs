@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 const HERE: ConversationId = ConversationId(Uuid::from_u128(7));
 const GROUP: Audience = Audience::Members(GroupId(HERE.0));
-/// Somebody who was there all the time.
+/// The interest of a client that was connected all the time.
 const SINCE: Interest = Interest::Since(Revision(0));
 
 fn poll_gaps(sequencer: &mut Sequencer, now: Instant) -> Vec<(ConversationId, Known)> {
@@ -49,7 +49,7 @@ fn head(update: i64, changed: i64, roster: i64) -> Head {
     Head { update, changed: Revision(changed), roster: Revision(roster) }
 }
 
-/// By a commit of that revision.
+/// What a commit of that revision does.
 fn delta(before: Head, events: Vec<Event>, revision: i64) -> ConversationDelta {
     let after = before.after(&events, Revision(revision));
     ConversationDelta { conversation: HERE, before, after, events }
@@ -74,7 +74,7 @@ fn history() -> Vec<ConversationDelta> {
 }
 
 #[test]
-fn what_comes_in_any_order_is_given_out_in_one() {
+fn deltas_in_any_order_are_delivered_in_one() {
     let deltas = history();
     let now = Instant::now();
     let mut order: Vec<usize> = (0..deltas.len()).collect();
@@ -87,10 +87,10 @@ fn what_comes_in_any_order_is_given_out_in_one() {
             rest /= left;
         }
         let mut sequencer = Sequencer::new(Revision(100));
-        // The first tells from where on it is known.
+        // The first one tells from where on the node knows the conversation.
         let mut given = sequencer.offer(deltas[0].clone(), GROUP, SINCE, now);
         for index in &order {
-            // All twice: one by each way.
+            // Each arrives twice: once by each of two ways.
             given.extend(sequencer.offer(deltas[*index].clone(), GROUP, SINCE, now));
             given.extend(sequencer.offer(deltas[*index].clone(), GROUP, SINCE, now));
         }
@@ -100,17 +100,17 @@ fn what_comes_in_any_order_is_given_out_in_one() {
 }
 
 #[test]
-fn what_does_not_come_is_asked_for() {
+fn a_missing_delta_is_read_from_the_database() {
     let deltas = history();
     let now = Instant::now();
     let mut sequencer = Sequencer::new(Revision(100));
     assert_eq!(numbers(&sequencer.offer(deltas[0].clone(), GROUP, SINCE, now)), [5]);
     assert!(sequencer.offer(deltas[2].clone(), GROUP, SINCE, now).is_empty());
-    assert!(poll_gaps(&mut sequencer, now).is_empty(), "it may come yet");
+    assert!(poll_gaps(&mut sequencer, now).is_empty(), "it may arrive yet");
     let later = now + GAP_TIMEOUT;
     assert_eq!(poll_gaps(&mut sequencer, later), [(HERE, Known::Head(deltas[0].after))]);
-    assert!(poll_gaps(&mut sequencer, later).is_empty(), "it is being asked for");
-    // Meanwhile the one that was missed comes, and later ones.
+    assert!(poll_gaps(&mut sequencer, later).is_empty(), "it is being read");
+    // Meanwhile the missing one arrives, and later ones.
     for late in [1, 3, 4] {
         assert!(sequencer.offer(deltas[late].clone(), GROUP, SINCE, later).is_empty());
     }
@@ -120,13 +120,13 @@ fn what_does_not_come_is_asked_for() {
 }
 
 #[test]
-fn where_nothing_is_known_the_database_is_asked_first() {
+fn where_nothing_is_known_the_database_is_read_first() {
     let deltas = history();
     let now = Instant::now();
     // The watermark lies behind the first message: whether it was given out is not known.
     let mut sequencer = Sequencer::new(Revision(101));
     assert!(sequencer.offer(deltas[1].clone(), GROUP, SINCE, now).is_empty());
-    assert!(poll_gaps(&mut sequencer, now).is_empty(), "whoever is interested may be about to tell what they know");
+    assert!(poll_gaps(&mut sequencer, now).is_empty(), "a client may be about to read its roster");
     let later = now + GAP_TIMEOUT;
     assert_eq!(poll_gaps(&mut sequencer, later), [(HERE, Known::Before(Revision(101)))]);
     sequencer.backfill_failed(HERE, later);
@@ -137,7 +137,7 @@ fn where_nothing_is_known_the_database_is_asked_first() {
 }
 
 #[test]
-fn a_word_without_what_it_is_about_has_it_asked_for() {
+fn a_delta_without_its_events_has_them_read_from_the_database() {
     let deltas = history();
     let now = Instant::now();
     let mut sequencer = Sequencer::new(Revision(100));
@@ -150,11 +150,12 @@ fn a_word_without_what_it_is_about_has_it_asked_for() {
 }
 
 #[test]
-fn what_changes_nothing_waits_for_what_it_is_about() {
+fn a_delta_that_changes_nothing_waits_for_what_it_is_about() {
     let deltas = history();
     let now = Instant::now();
     let mut sequencer = Sequencer::new(Revision(100));
-    let seen = ConversationDelta { before: deltas[1].after, after: deltas[1].after, conversation: HERE, events: vec![left()] };
+    let seen =
+        ConversationDelta { before: deltas[1].after, after: deltas[1].after, conversation: HERE, events: vec![left()] };
     assert!(sequencer.offer(deltas[1].clone(), GROUP, SINCE, now).is_empty());
     assert!(sequencer.offer(seen, GROUP, SINCE, now).is_empty());
     let events = sequencer.apply_backfill(HERE, past(deltas[1].after, vec![said(5), said(6)], false), now);
@@ -162,50 +163,50 @@ fn what_changes_nothing_waits_for_what_it_is_about() {
 }
 
 #[test]
-fn what_changes_nothing_goes_out_at_once_where_it_was_quiet() {
+fn a_delta_that_changes_nothing_is_delivered_at_once_in_a_quiet_conversation() {
     let now = Instant::now();
     let quiet = head(4, 90, 50);
     let seen = ConversationDelta { before: quiet, after: quiet, conversation: HERE, events: vec![left()] };
     let mut sequencer = Sequencer::new(Revision(100));
     assert_eq!(numbers(&sequencer.offer(seen.clone(), GROUP, SINCE, now)), [-1]);
-    // And what follows follows.
+    // The next delta follows from it.
     let deltas = history();
     assert_eq!(numbers(&sequencer.offer(deltas[0].clone(), GROUP, SINCE, now)), [5]);
-    // What is not known to have been given out is waited for.
+    // The node waits where it does not know that it has delivered the version before.
     let mut sequencer = Sequencer::new(Revision(80));
     let newcomer = Interest::Since(Revision(70));
     assert!(sequencer.offer(seen, GROUP, newcomer, now).is_empty());
 }
 
 #[test]
-fn the_horizon_tells_who_is_behind_and_what_is_old() {
+fn the_watermark_tells_what_is_behind_and_what_is_old() {
     let deltas = history();
     let now = Instant::now();
     let changed = |head| ChangedConversation { conversation: HERE, audience: Audience::Members(GroupId(HERE.0)), head };
     let mut sequencer = Sequencer::new(Revision(100));
-    assert!(!sequencer.is_behind(&changed(head(4, 99, 50)), SINCE), "old, and given out");
+    assert!(!sequencer.is_behind(&changed(head(4, 99, 50)), SINCE), "old, and delivered");
     assert!(sequencer.is_behind(&changed(deltas[0].after), SINCE), "never heard of");
     sequencer.offer(deltas[0].clone(), GROUP, SINCE, now);
     assert!(!sequencer.is_behind(&changed(deltas[0].after), SINCE));
     assert!(sequencer.is_behind(&changed(deltas[3].after), SINCE), "the removal was missed");
     sequencer.advance_watermark(Revision(102));
     assert!(sequencer.tracks.is_empty());
-    // What comes late was given out.
+    // A late delta was delivered.
     assert!(sequencer.offer(deltas[0].clone(), GROUP, SINCE, now).is_empty());
-    // What follows from the old is known to.
+    // A delta follows from an old version.
     assert_eq!(numbers(&sequencer.offer(deltas[1].clone(), GROUP, SINCE, now)), [6]);
     sequencer.request_backfill(HERE, GROUP, SINCE);
     assert_eq!(poll_gaps(&mut sequencer, now), [(HERE, Known::Head(deltas[1].after))]);
 }
 
 #[test]
-fn who_has_come_since_needs_nothing_from_before() {
+fn a_client_that_connected_since_needs_nothing_from_before() {
     let deltas = history();
     let now = Instant::now();
     let came = Interest::Since(Revision(104));
     let mut sequencer = Sequencer::new(Revision(100));
     assert_eq!(numbers(&sequencer.offer(deltas[3].clone(), GROUP, came, now)), [-1]);
-    // What they know may be told only after it has come.
+    // The node may learn what a client knows only after the delta has arrived.
     let mut sequencer = Sequencer::new(Revision(100));
     assert!(sequencer.offer(deltas[4].clone(), GROUP, SINCE, now).is_empty());
     assert!(sequencer.offer(deltas[3].clone(), GROUP, SINCE, now).is_empty());
@@ -214,17 +215,20 @@ fn who_has_come_since_needs_nothing_from_before() {
 }
 
 #[test]
-fn what_interests_nobody_is_not_asked_for() {
+fn what_interests_nobody_is_not_read() {
     let deltas = history();
     let now = Instant::now();
     let mut sequencer = Sequencer::new(Revision(100));
     assert_eq!(numbers(&sequencer.offer(deltas[3].clone(), GROUP, Interest::Nobody, now)), [-1]);
     let changed = ChangedConversation { conversation: HERE, audience: GROUP, head: deltas[3].after };
     assert!(!sequencer.is_behind(&changed, Interest::Nobody));
-    assert!(sequencer.may_have_missed_membership(&changed, Interest::Nobody), "somebody may have been added before");
+    assert!(
+        sequencer.may_have_missed_membership(&changed, Interest::Nobody),
+        "a local user may have been added before"
+    );
     sequencer.membership_looked_up(HERE);
     assert!(!sequencer.may_have_missed_membership(&changed, Interest::Nobody));
-    // What came between is not waited for.
+    // The node does not wait for what came between.
     assert_eq!(numbers(&sequencer.offer(deltas[5].clone(), GROUP, Interest::Nobody, now)), [9]);
     sequencer.request_backfill(HERE, GROUP, Interest::Nobody);
     assert_eq!(sequencer.poll_gaps(|_| Interest::Nobody, now), (vec![], vec![]));
@@ -232,11 +236,11 @@ fn what_interests_nobody_is_not_asked_for() {
 }
 
 #[test]
-fn who_was_about_to_come_is_given_what_was_taken_for_known() {
+fn a_client_that_was_joining_is_delivered_what_the_node_had_assumed() {
     let deltas = history();
     let now = Instant::now();
     let mut sequencer = Sequencer::new(Revision(100));
-    // Somebody knows all before 103 and is not known to be here yet; 103 and 104 do not come.
+    // A client knows everything before 103, and is still joining. 103 and 104 do not arrive.
     sequencer.offer(deltas[4].clone(), GROUP, Interest::Nobody, now);
     let changed = ChangedConversation { conversation: HERE, audience: GROUP, head: deltas[4].after };
     assert!(!sequencer.is_behind(&changed, Interest::Since(Revision(105))));
@@ -247,7 +251,7 @@ fn who_was_about_to_come_is_given_what_was_taken_for_known() {
 }
 
 #[test]
-fn who_knows_where_it_stands_is_given_what_follows() {
+fn clients_that_know_a_version_are_delivered_what_follows_from_it() {
     let deltas = history();
     let now = Instant::now();
     let knows = Interest::Knows(deltas[2].after);
@@ -262,4 +266,45 @@ fn who_knows_where_it_stands_is_given_what_follows() {
     assert!(
         !sequencer.is_behind(&changed(deltas[2].after), knows) && sequencer.is_behind(&changed(deltas[3].after), knows)
     );
+}
+
+#[test]
+fn a_version_never_goes_back() {
+    let deltas = history();
+    let now = Instant::now();
+    let mut sequencer = Sequencer::new(Revision(100));
+    assert_eq!(numbers(&sequencer.offer(deltas[0].clone(), GROUP, SINCE, now)), [5]);
+    assert_eq!(numbers(&sequencer.offer(deltas[1].clone(), GROUP, SINCE, now)), [6]);
+    // The database had answered before the second.
+    assert!(sequencer.apply_backfill(HERE, past(deltas[0].after, vec![said(5)], false), now).is_empty());
+    assert_eq!(sequencer.head(HERE), Some(deltas[1].after));
+    // Nor is anything delivered twice that a newer answer repeats.
+    let newer = past(deltas[2].after, vec![said(5), said(6), said(7)], false);
+    assert_eq!(numbers(&sequencer.apply_backfill(HERE, newer, now)), [7]);
+}
+
+#[test]
+fn members_who_may_have_been_added_are_looked_up_whoever_else_knows_the_group() {
+    let deltas = history();
+    let now = Instant::now();
+    let changed = ChangedConversation { conversation: HERE, audience: GROUP, head: deltas[3].after };
+    // Another client has read its roster after the change. It does not know who else was added.
+    let knows = Interest::Knows(deltas[3].after);
+    let mut sequencer = Sequencer::new(Revision(100));
+    assert!(!sequencer.is_behind(&changed, knows) && sequencer.may_have_missed_membership(&changed, knows));
+    // Nor does the node learn it by what happens afterwards.
+    assert_eq!(numbers(&sequencer.offer(deltas[4].clone(), GROUP, knows, now)), [8]);
+    assert!(sequencer.may_have_missed_membership(&changed, knows));
+    sequencer.membership_looked_up(HERE);
+    assert!(!sequencer.may_have_missed_membership(&changed, knows));
+    // A change that the node has delivered itself was not missed.
+    let mut sequencer = Sequencer::new(Revision(100));
+    for delta in &deltas[..4] {
+        sequencer.offer(delta.clone(), GROUP, SINCE, now);
+    }
+    assert!(!sequencer.may_have_missed_membership(&changed, SINCE));
+    // Of a group without members here the node knows its own commits, and not those of others.
+    let mut sequencer = Sequencer::new(Revision(100));
+    sequencer.offer(deltas[0].clone(), GROUP, Interest::Nobody, now);
+    assert!(sequencer.may_have_missed_membership(&changed, Interest::Nobody));
 }

@@ -61,8 +61,9 @@ pub struct Client {
     loaded: HashMap<ConversationId, i64>,
     /// The number of the last event of each conversation that the connection was sent.
     last: HashMap<ConversationId, i64>,
-    /// The conversations that its user could read when nothing had happened yet. Of these it is sent nothing twice. A node that
-    /// had nobody for a conversation may send the first who comes to be interested something once more, which clients drop.
+    /// The conversations that its user could read when nothing had happened yet. Of these it is sent nothing twice. A
+    /// node that had nobody for a conversation may send the first who comes to be interested something once more, which
+    /// clients drop.
     settled: HashSet<ConversationId>,
     /// The messages that it has loaded or was sent.
     known: HashSet<MessageId>,
@@ -177,7 +178,11 @@ impl Client {
                 assert!(new, "{:?} was told of a read receipt twice", self.user);
                 // A message that was changed since comes once, as it is now: that may be later.
                 let must_know = self.settled.contains(&conversation) && !database.was_changed(conversation, up_to);
-                assert!(!must_know || self.known.contains(&up_to), "{:?} was told that {up_to:?} is read before it was sent it", self.user);
+                assert!(
+                    !must_know || self.known.contains(&up_to),
+                    "{:?} was told that {up_to:?} is read before it was sent it",
+                    self.user
+                );
             }
             Event::MemberAdded(member) if member.user == self.user => {
                 self.load_groups(database);

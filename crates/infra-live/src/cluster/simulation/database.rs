@@ -4,9 +4,7 @@ use crate::cluster::memory::Random;
 use async_trait::async_trait;
 use domain::events::{Audience, Committed, Event, Head, Revision};
 use domain::groups::{Description, Group, GroupName, Member, Role, Visibility};
-use domain::live::{
-    Acquaintance, Changed, ChangedConversation, Known, LiveReader, Missed, NodeReader, Past, Roster,
-};
+use domain::live::{Acquaintance, Changed, ChangedConversation, Known, LiveReader, Missed, NodeReader, Past, Roster};
 use domain::messages::{Body, Message, Place, Text, Tombstone};
 use domain::users::Profile;
 use domain::{ConversationId, Error, GroupId, MessageId, SessionId, Timestamp, Unavailable, UserId};
@@ -102,7 +100,14 @@ pub struct Database(Mutex<State>);
 impl Conversation {
     fn new(members: Option<BTreeSet<UserId>>) -> Self {
         let head = Head { update: 0, changed: Revision(1), roster: Revision(1) };
-        Self { head, members, messages: Vec::new(), changes: HashMap::new(), departures: Vec::new(), reads: HashSet::new() }
+        Self {
+            head,
+            members,
+            messages: Vec::new(),
+            changes: HashMap::new(),
+            departures: Vec::new(),
+            reads: HashSet::new(),
+        }
     }
 
     fn audience(&self, id: ConversationId) -> Audience {
@@ -159,7 +164,8 @@ impl Conversation {
                 vec![Event::MessageCreated(message)]
             }
             Write::Edit(which) | Write::Delete(which) => {
-                let living = self.messages.iter().position(|stored| !stored.deleted && stored.message.seq > which as i64);
+                let living =
+                    self.messages.iter().position(|stored| !stored.deleted && stored.message.seq > which as i64);
                 let Some(index) = living else { return Vec::new() };
                 let stored = &mut self.messages[index];
                 (stored.message.update, stored.revision) = (update, revision);
@@ -377,9 +383,8 @@ impl Database {
 #[async_trait]
 impl NodeReader for Database {
     async fn changed(&self, since: Revision) -> domain::Result<Changed> {
-        let changed = |of: &Conversation| {
-            of.head.roster >= since || of.messages.iter().any(|stored| stored.revision >= since)
-        };
+        let changed =
+            |of: &Conversation| of.head.roster >= since || of.messages.iter().any(|stored| stored.revision >= since);
         self.answer(|state| {
             let conversations = state.conversations.iter().filter(|(_, of)| changed(of)).map(|(id, of)| {
                 let (conversation, audience) = (*id, of.audience(*id));

@@ -107,8 +107,8 @@ fn reads(link: AttachGuard, last: Revision) -> JoinHandle<Result<usize, End>> {
     })
 }
 
-/// That many commits, of that many events with frames of that many bytes, all there before any is given out: everybody who
-/// reads gets all.
+/// That many commits, of that many events with frames of that many bytes, all there before any is given out: everybody
+/// who reads gets all.
 async fn all_is_read(commits: usize, events: usize, bytes: usize, readers: u128) {
     let local = LocalSet::new();
     let everybody = local.run_until(async {
@@ -340,7 +340,8 @@ async fn changes_of_groups_while_a_connection_begins_are_told_once() {
             assert!(link.connection().is_in(group(9_999)) && link.connection().is_in(group(4)));
             let mut told = 0;
             let outbox = &link.connection().outbox;
-            while let Poll::Ready(Some(OutboxItem::Frame(frame))) = poll_fn(|cx| Poll::Ready(outbox.poll_next(cx))).await
+            while let Poll::Ready(Some(OutboxItem::Frame(frame))) =
+                poll_fn(|cx| Poll::Ready(outbox.poll_next(cx))).await
             {
                 told += usize::from(!frame.transient);
             }

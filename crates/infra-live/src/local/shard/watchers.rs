@@ -34,8 +34,8 @@ impl Shard {
         let _ = query.answers.send(online);
     }
 
-    /// Calls `each` once for every connection of the audience that is not the user's own, leaving out groups with more than
-    /// `max` connections. The audience may be large, so the sockets get their turn in between.
+    /// Calls `each` once for every connection of the audience that is not the user's own, leaving out groups with more
+    /// than `max` connections. The audience may be large, so the sockets get their turn in between.
     async fn for_each_watcher(
         &self,
         user: UserId,
