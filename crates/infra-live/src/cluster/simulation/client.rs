@@ -15,7 +15,7 @@ use std::task::{Context, Poll, Waker};
 /// What a frame holds.
 #[derive(Serialize, Deserialize)]
 enum Content {
-    Event(Event),
+    Event(Box<Event>),
     /// Of a conversation, or of the user's groups.
     Resync(Option<ConversationId>),
     Signal,
@@ -35,7 +35,7 @@ fn frame(name: &'static str, cursor: Revision, content: &Content) -> Frame {
 
 impl Framer for EventFramer {
     fn event(&self, event: &Event, cursor: Revision) -> Option<Frame> {
-        Some(frame("event", cursor, &Content::Event(event.clone())))
+        Some(frame("event", cursor, &Content::Event(Box::new(event.clone()))))
     }
 
     fn signal(&self, _: &Signal, cursor: Revision) -> Frame {
@@ -130,7 +130,7 @@ impl Client {
         loop {
             match self.guard.connection().outbox.poll_next(&Context::from_waker(Waker::noop())) {
                 Poll::Ready(Some(OutboxItem::Frame(frame))) => match serde_json::from_slice(&frame.bytes).unwrap() {
-                    Content::Event(event) => self.take(event, database),
+                    Content::Event(event) => self.take(*event, database),
                     Content::Resync(Some(of)) => self.load_conversation(database, of),
                     Content::Resync(None) => {
                         self.load_groups(database);
