@@ -1,22 +1,23 @@
-//! What operators see of live connections (`docs/observability.md`).
+//! Metrics of live connections and of several nodes (`docs/observability.md`).
 
 use metrics::{Counter, Gauge, counter, describe_counter, describe_gauge, gauge};
 use std::sync::LazyLock;
 
-/// Made when first used, of the recorder that is there by then: from then on counting costs an atomic operation.
+/// The metrics of connections, registered with the recorder that is installed at the first use. Counting costs one
+/// atomic operation.
 pub static METRICS: LazyLock<Metrics> = LazyLock::new(Metrics::register);
 
-/// The hub's numbers.
+/// Metrics of connections.
 pub struct Metrics {
-    /// Connections that are open.
+    /// Open connections.
     pub connections: Gauge,
-    /// Frames put into a connection's queue.
+    /// Frames that were put into the queue of a connection.
     pub deliveries: Counter,
-    /// Signals dropped for a reader that is too slow.
+    /// Signals that were dropped because a client reads too slowly.
     pub drops: Counter,
-    /// Connections that were ended because their reader is too slow.
+    /// Connections that were closed because the client reads too slowly.
     pub laggards: Counter,
-    /// Times that a client was told to reload.
+    /// How often a client was told to reload.
     pub resyncs: Counter,
 }
 
@@ -37,22 +38,22 @@ impl Metrics {
     }
 }
 
-/// Made when first used, which only a node of several does.
+/// The metrics of a node. Only a server with other nodes registers them.
 pub static NODES: LazyLock<NodeMetrics> = LazyLock::new(NodeMetrics::register);
 
-/// What passes between nodes.
+/// Metrics of what passes between nodes.
 pub struct NodeMetrics {
-    /// 1 while NATS is there.
+    /// 1 while the connection to NATS stands.
     pub connected: Gauge,
-    /// Packets sent.
+    /// Packets that were sent.
     pub sent: Counter,
-    /// Packets that came.
+    /// Packets that arrived.
     pub received: Counter,
-    /// Packets that were not sent or not read.
+    /// Packets that could not be sent or read, and commits and notices that the inbox had no room for.
     pub lost: Counter,
-    /// Times that the database was asked for what did not come.
+    /// How often a conversation was read because a packet did not arrive.
     pub gaps: Counter,
-    /// Times that all was compared with the database.
+    /// How often a comparison with the database found nothing missing.
     pub checks: Counter,
 }
 

@@ -25,14 +25,14 @@ pub struct HubOptions {
     /// How long a user may be disconnected before others are told.
     pub absence: Duration,
     /// How many connections a user may have.
-    pub most_per_user: usize,
+    pub max_per_user: usize,
     /// How many connections the server may have.
-    pub most: usize,
+    pub max: usize,
 }
 
 impl Default for HubOptions {
     fn default() -> Self {
-        Self { heartbeat: Duration::from_secs(25), absence: Duration::from_secs(3), most_per_user: 50, most: 20_000 }
+        Self { heartbeat: Duration::from_secs(25), absence: Duration::from_secs(3), max_per_user: 50, max: 20_000 }
     }
 }
 
@@ -159,13 +159,13 @@ impl Hub {
         if self.is_stopping() {
             return Err(AttachError::Stopping);
         }
-        let taken = |count| (count < self.options.most).then_some(count + 1);
+        let taken = |count| (count < self.options.max).then_some(count + 1);
         if self.connections.fetch_update(Ordering::Relaxed, Ordering::Relaxed, taken).is_err() {
             return Err(AttachError::Full);
         }
         let mut registry = lock(&self.registry);
         let first = !registry.is_connected(user);
-        if !registry.admit(user, session, self.options.most_per_user) {
+        if !registry.admit(user, session, self.options.max_per_user) {
             self.connections.fetch_sub(1, Ordering::Relaxed);
             return Err(AttachError::TooManyOfUser);
         }

@@ -54,7 +54,7 @@ pub fn fit(config: &mut Config) -> Option<Room> {
     config.http.max_connections = room.connections;
     config.http.max_connections_per_address =
         config.http.max_connections_per_address.min(Config::a_share_of(room.connections));
-    config.live.most = config.live.most.min(room.connections);
+    config.live.max = config.live.max.min(room.connections);
     Some(room)
 }
 

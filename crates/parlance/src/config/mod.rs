@@ -159,8 +159,8 @@ impl Config {
             },
             retention: source.read(keys::RETENTION_DAYS, retention)?,
             live: HubOptions {
-                most: source.read(keys::MAX_SOCKETS, at_least_one)?,
-                most_per_user: source.read(keys::MAX_SOCKETS_PER_USER, at_least_one)?,
+                max: source.read(keys::MAX_SOCKETS, at_least_one)?,
+                max_per_user: source.read(keys::MAX_SOCKETS_PER_USER, at_least_one)?,
                 ..HubOptions::default()
             },
             bcrypt_cost: source.read(keys::BCRYPT_COST, |text| {

@@ -51,7 +51,7 @@ fn without_anything_set_the_defaults_hold() {
     assert_eq!(config.uploads, Uploads::Directory("./data/uploads".into()));
     assert_eq!((config.http.max_file_bytes, config.bcrypt_cost), (52_428_800, 10));
     assert_eq!((config.jwt_secret, config.http.proxies), (None, Proxies::default()));
-    assert_eq!((config.http.max_connections, config.live.most, config.live.most_per_user), (25_000, 20_000, 50));
+    assert_eq!((config.http.max_connections, config.live.max, config.live.max_per_user), (25_000, 20_000, 50));
     assert!(Limit::ALL.into_iter().all(|limit| config.http.rates.of(limit).is_some()));
     assert_eq!(config.http.rates.of(Limit::Sends), Rate::parse("20/s:60").unwrap());
     assert_eq!((config.log.as_str(), config.log_format), ("info", LogFormat::Text));
@@ -204,7 +204,7 @@ fn good_values_are_taken() {
     let bucket = Place::new().set("PARLANCE_FILES", "s3://chat-files/a").load().unwrap().uploads;
     assert_eq!(bucket, Uploads::Bucket(Bucket::parse("s3://chat-files/a").unwrap()));
     assert_eq!((config.http.max_file_bytes, config.bcrypt_cost, config.http.rates), (1, 15, Rates::off()));
-    assert_eq!((config.http.max_connections, config.live.most, config.live.most_per_user), (7, 6, 5));
+    assert_eq!((config.http.max_connections, config.live.max, config.live.max_per_user), (7, 6, 5));
     assert_eq!(config.policy.uploads, UploadQuota(4));
     assert_eq!((config.http.min_upload_speed, config.http.proxies), (0, Proxies::parse("10.0.0.0/8,::1").unwrap()));
     let rates =

@@ -115,7 +115,7 @@ async fn when_to_come_again_may_be_read() {
     let server = Server::with(|config| {
         config.http.origins = Origins::parse(PAGE.1).unwrap();
         config.http.rates = Rates::off().with(Limit::Sends, Rate::parse("1/h").unwrap());
-        config.live.most = 0;
+        config.live.max = 0;
     })
     .await;
     let ada = server.user("ada").await;

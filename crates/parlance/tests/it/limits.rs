@@ -402,7 +402,7 @@ async fn who_comes_through_a_proxy_on_this_machine_is_not_near() {
 /// Sockets of a user, as the operator sets them.
 #[actix_web::test]
 async fn a_user_has_so_many_sockets() {
-    let server = Server::with(|config| config.live.most_per_user = 1).await;
+    let server = Server::with(|config| config.live.max_per_user = 1).await;
     let (ada, bob): (User, User) = (server.user("ada").await, server.user("bob").await);
     let _first = Socket::open(&ada).await;
     assert_eq!(wait(ada.get("/events").await), 30);

@@ -149,7 +149,7 @@ async fn typing_to_a_stranger_is_answered_like_any_and_reaches_nobody() {
 #[actix_web::test]
 async fn who_comes_back_soon_was_never_away() {
     const ABSENCE: Duration = Duration::from_secs(2);
-    let server = Server::with(|config| (config.live.absence, config.live.most_per_user) = (ABSENCE, 1)).await;
+    let server = Server::with(|config| (config.live.absence, config.live.max_per_user) = (ABSENCE, 1)).await;
     let (ada, bob, eve) = (server.user("ada").await, server.user("bob").await, server.user("eve").await);
     for friend in [&bob, &eve] {
         ada.send(&friend.id, "hi").await;

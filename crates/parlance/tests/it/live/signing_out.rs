@@ -66,7 +66,7 @@ async fn who_gives_no_sign_of_life_is_cut_off() {
     // A client that never reads answers none: seen from the outside, its place becomes free.
     let server = Server::with(|config| {
         config.live.heartbeat = Duration::from_secs(1);
-        config.live.most_per_user = 1;
+        config.live.max_per_user = 1;
     })
     .await;
     let ada = server.user("ada").await;

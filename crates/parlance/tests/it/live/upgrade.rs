@@ -121,7 +121,7 @@ async fn a_malformed_query_or_key_is_refused_after_the_token() {
 
 #[actix_web::test]
 async fn a_user_has_so_many_connections_at_the_most() {
-    let server = Server::with(|config| config.live.most_per_user = 2).await;
+    let server = Server::with(|config| config.live.max_per_user = 2).await;
     let (ada, bob) = (server.user("ada").await, server.user("bob").await);
     let (mut one, _two) = (Socket::open(&ada).await, Socket::open(&ada).await);
     let bearer = format!("Bearer {}", ada.token().unwrap());
