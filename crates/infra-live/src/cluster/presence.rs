@@ -150,11 +150,8 @@ impl PeerPresence {
         self.directory.request_all_rosters();
     }
 
-    /// The hub dropped notices of this node. Other nodes correct what they know of it by its roster, and this node asks
-    /// for theirs.
+    /// The hub dropped notices of this node. Its roster tells other nodes which users came online and which went offline.
     pub fn notices_were_lost(&mut self, outbound: &mut Outbound<impl Bus>) {
-        self.directory.user_was_not_told();
-        self.directory.request_all_rosters();
         self.publish_roster(outbound);
     }
 

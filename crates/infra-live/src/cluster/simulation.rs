@@ -11,7 +11,8 @@ use super::inbox::{Inbox, Next, inbox};
 use super::memory::{Faults, MemoryBus, Network, Random};
 use super::node::Node;
 use crate::local::connection::Transport;
-use crate::local::hub::{Hub, HubOptions};
+use crate::local::hub::Hub;
+use crate::local::limits::HubOptions;
 use crate::local::shard::Shard;
 use client::{Client, EventFramer};
 use database::{DIRECT, Database, START, Write, group, user};
@@ -276,6 +277,32 @@ fn faults() -> impl Strategy<Value = Faults> {
     })
 }
 
+#[test]
+fn the_roster_of_a_node_that_dropped_notices_sets_presence_right() {
+    run(async {
+        let mut world = World::new(1, Faults::default());
+        let connect = |n, who| [Action::Attach(n, who), Action::ReadRosters, Action::GoLive];
+        for action in connect(1, 1).into_iter().chain([Action::Pass(3_000), Action::Stall(0, 1_000)]) {
+            world.act(action).await;
+        }
+        // Another member of the group comes online at a node that stands still.
+        for action in connect(0, 0) {
+            world.act(action).await;
+        }
+        while world.nodes[0].inbox.next_notice().is_some() {}
+        world.pass(3_000).await;
+        assert_eq!(world.clients[0].online.get(&user(0)), None);
+        world.nodes[0].node.notices_were_lost();
+        world.pass(1_000).await;
+        assert_eq!(world.clients[0].online.get(&user(0)), Some(&true));
+    });
+}
+
+fn run(future: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    LocalSet::new().block_on(&runtime, future);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig {
         failure_persistence: None,
@@ -289,8 +316,7 @@ proptest! {
         faults in faults(),
         actions in prop::collection::vec(action(), 1..60),
     ) {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        LocalSet::new().block_on(&runtime, async {
+        run(async {
             let mut world = World::new(seed, faults);
             world.connect_clients().await;
             for action in actions {

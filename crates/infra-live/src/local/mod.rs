@@ -6,6 +6,7 @@ pub mod connection_list;
 pub mod frame;
 pub mod hub;
 pub mod interest;
+pub mod limits;
 pub mod outbox;
 pub mod peers;
 pub mod presence;

@@ -3,7 +3,8 @@
 use super::broadcaster::ShardState;
 use super::connection::{Connection, Transport};
 use super::frame::{Dispatch, Frame, Item, MembershipReload, Notice};
-use super::hub::{AttachError, Hub};
+use super::hub::Hub;
+use super::limits::AttachError;
 use super::outbox::End;
 use super::presence::PresenceAudience;
 use super::subscribers::{PendingOffline, Subscribers, remove};

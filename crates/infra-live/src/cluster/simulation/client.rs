@@ -18,7 +18,8 @@ enum Content {
     Event(Box<Event>),
     /// Of a conversation, or of the user's groups.
     Resync(Option<ConversationId>),
-    Signal,
+    Presence(UserId, bool),
+    Typing,
 }
 
 /// Makes frames of the events themselves.
@@ -27,9 +28,9 @@ pub struct EventFramer;
 fn frame(name: &'static str, cursor: Revision, content: &Content) -> Frame {
     let position = match content {
         Content::Event(event) => event.conversation().zip(event.update()),
-        Content::Resync(_) | Content::Signal => None,
+        Content::Resync(_) | Content::Presence(..) | Content::Typing => None,
     };
-    let transient = matches!(content, Content::Signal);
+    let transient = matches!(content, Content::Presence(..) | Content::Typing);
     Frame { name, cursor, bytes: Bytes::from(serde_json::to_vec(content).unwrap()), position, transient }
 }
 
@@ -38,8 +39,12 @@ impl Framer for EventFramer {
         Some(frame("event", cursor, &Content::Event(Box::new(event.clone()))))
     }
 
-    fn signal(&self, _: &Signal, cursor: Revision) -> Frame {
-        frame("signal", cursor, &Content::Signal)
+    fn signal(&self, signal: &Signal, cursor: Revision) -> Frame {
+        let content = match signal {
+            Signal::Typing(_) => Content::Typing,
+            Signal::Presence { user, online } => Content::Presence(*user, *online),
+        };
+        frame("signal", cursor, &content)
     }
 
     fn resync(&self, resync: &Resync, cursor: Revision) -> Frame {
@@ -55,6 +60,8 @@ pub struct Client {
     pub roster: Option<Roster>,
     /// Whether it has read its roster.
     pub has_roster: bool,
+    /// Whom it was told to be online, or offline.
+    pub online: HashMap<UserId, bool>,
     groups: BTreeSet<GroupId>,
     shown: BTreeMap<ConversationId, BTreeMap<i64, Shown>>,
     /// The number up to which it has loaded each conversation: it drops older events.
@@ -78,6 +85,7 @@ impl Client {
             guard,
             roster: None,
             has_roster: false,
+            online: HashMap::new(),
             groups: BTreeSet::new(),
             shown: BTreeMap::new(),
             loaded: HashMap::new(),
@@ -138,7 +146,8 @@ impl Client {
                             self.load_conversation(database, group.conversation());
                         }
                     }
-                    Content::Signal => {}
+                    Content::Presence(user, online) => drop(self.online.insert(user, online)),
+                    Content::Typing => {}
                 },
                 Poll::Ready(Some(OutboxItem::End(_)) | None) => return false,
                 Poll::Ready(Some(OutboxItem::Ping | OutboxItem::Pong(_))) => {}

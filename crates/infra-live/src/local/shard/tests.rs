@@ -1,8 +1,10 @@
 use super::watchers::MAX_FOR_PRESENCE;
 use super::*;
 use crate::local::frame::{Framer, Signal};
-use crate::local::hub::HubOptions;
+use crate::local::interest::Subject;
+use crate::local::limits::HubOptions;
 use crate::local::outbox::OutboxItem;
+use crate::local::peers::{PeerNotice, Peers};
 use crate::local::presence::Announcement;
 use domain::events::{Committed, EventPublisher as _};
 use domain::groups::{Description, Group, GroupName, Member, Role, Visibility};
@@ -215,6 +217,45 @@ async fn members_of_a_group_that_has_grown_are_told_who_goes_offline_but_not_who
         let next = poll_fn(|cx| Poll::Ready(outbox.poll_next(cx))).await;
         assert_eq!(next.is_ready(), told, "{online}");
     }
+}
+
+/// Other nodes for which too much waits.
+struct FullPeers;
+
+impl Peers for FullPeers {
+    fn subscribe(&self, _: Subject) {}
+
+    fn unsubscribe(&self, _: Subject) {}
+
+    fn notify(&self, notice: PeerNotice) -> Result<(), PeerNotice> {
+        Err(notice)
+    }
+}
+
+#[tokio::test]
+async fn clients_here_are_told_that_a_user_is_offline_even_if_the_node_takes_no_notice() {
+    let shard = shard(10);
+    shard.hub().set_peers(Arc::new(FullPeers));
+    let roster = || Roster { groups: vec![(group(1), Head::NEW)], ..roster() };
+    let guards = [attach(&shard, 1), attach(&shard, 2)];
+    for guard in &guards {
+        shard.begin(guard.connection(), roster()).await;
+        guard.connection().go_live(HashMap::new()).await;
+    }
+    let [stays, goes] = guards;
+    let told = || async {
+        shard.drain().await;
+        let outbox = &stays.connection().outbox;
+        std::iter::from_fn(|| match outbox.poll_next(&std::task::Context::from_waker(std::task::Waker::noop())) {
+            Poll::Ready(Some(OutboxItem::Frame(frame))) => Some(frame.name),
+            _ => None,
+        })
+        .count()
+    };
+    assert_eq!(told().await, 1, "the other is online");
+    drop(goes);
+    shard.tick(Instant::now() + HubOptions::default().absence);
+    assert_eq!(told().await, 1, "and offline");
 }
 
 fn group(n: u128) -> GroupId {
