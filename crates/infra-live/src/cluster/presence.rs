@@ -150,7 +150,8 @@ impl PeerPresence {
         self.directory.request_all_rosters();
     }
 
-    /// The hub dropped notices of this node. Its roster tells other nodes which users came online and which went offline.
+    /// The hub dropped notices of this node. Its roster tells other nodes which users came online and which went
+    /// offline.
     pub fn notices_were_lost(&mut self, outbound: &mut Outbound<impl Bus>) {
         self.publish_roster(outbound);
     }

@@ -57,8 +57,8 @@ struct Track {
     needs_backfill: bool,
     /// The node is reading the database.
     backfilling: bool,
-    /// Version assumed without a query because no local connection was interested. It must be checked again when one
-    /// becomes interested.
+    /// Version assumed without a query because no local connection was interested, or all interested connections knew
+    /// it. It must be checked again when another one becomes interested.
     assumed: Option<Head>,
     /// The node has taken over a version of the group from somebody instead of delivering what led to it. It may have
     /// missed that a local user was added.
@@ -157,9 +157,10 @@ impl Sequencer {
         // The conversation did not change since the watermark, so its version is the one before this delta.
         let quiet = track.head.is_none() && delta.before.newest() < watermark;
         if (delta.changes() && jumps || quiet) && !track.backfilling && interest.knows(&delta.before, watermark) {
-            if interest == Interest::Nobody && delta.before.newest() >= watermark {
-                track.assumed = Some(delta.before);
-                track.membership_unchecked = true;
+            if delta.before.newest() >= watermark {
+                // A connection that knows less may be about to become interested.
+                track.assumed.get_or_insert(delta.before);
+                track.membership_unchecked |= interest == Interest::Nobody;
             }
             track.take_over(delta.before, watermark);
         }

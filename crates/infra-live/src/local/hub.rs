@@ -22,7 +22,7 @@ use tokio::sync::mpsc;
 struct WatchedGroup {
     /// How many shards have members of it.
     shards: usize,
-    /// The version of the group that its first member read. `None` where the member learned of the group by an event.
+    /// The oldest version of the group that its members read. `None` where the member learned of the group by an event.
     known: Option<Head>,
 }
 
@@ -248,6 +248,20 @@ impl Hub {
             WatchedGroup { shards: 0, known }
         });
         watched.shards += 1;
+    }
+
+    /// One more connection of a member knows the group at version `known`. Connections that read their rosters at the
+    /// same time may begin in another order: the node has to know the oldest version.
+    pub(crate) fn lower_known(&self, group: GroupId, known: Head) {
+        // Without other nodes nobody asks.
+        if self.peers.get().is_none() {
+            return;
+        }
+        if let Some(WatchedGroup { known: Some(first), .. }) = lock(&self.groups).get_mut(&group)
+            && !known.covers(first)
+        {
+            *first = known;
+        }
     }
 
     /// A shard has no connection of a member of the group any more.

@@ -57,7 +57,7 @@ pub struct PresenceQuery {
 struct Entry {
     /// The session of each connection.
     sessions: Vec<SessionId>,
-    /// The revision at which the first connection read its roster. `None` until then.
+    /// The oldest revision at which a connection read its roster. `None` until then.
     known_since: Option<Revision>,
     /// Whether the user was announced as online.
     online: bool,
@@ -90,7 +90,7 @@ impl Registry {
     /// A connection of the user has read its roster at that revision.
     pub fn note_known_since(&mut self, user: UserId, at: Revision) {
         if let Some(entry) = self.0.get_mut(&user) {
-            entry.known_since.get_or_insert(at);
+            entry.known_since = Some(entry.known_since.map_or(at, |since| since.min(at)));
         }
     }
 

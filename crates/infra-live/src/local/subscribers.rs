@@ -63,6 +63,9 @@ impl Subscribers {
         if members.is_empty() {
             self.hub.watch_group(group, known);
         }
+        if let Some(known) = known {
+            self.hub.lower_known(group, known);
+        }
         entry.insert(members.len());
         members.push(Rc::clone(connection));
         true

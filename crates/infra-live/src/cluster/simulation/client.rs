@@ -142,6 +142,8 @@ impl Client {
                     Content::Resync(Some(of)) => self.load_conversation(database, of),
                     Content::Resync(None) => {
                         self.load_groups(database);
+                        // Its user may have been away from any group in between.
+                        self.settled.retain(|of| [DIRECT, ConversationId::BROADCAST].contains(of));
                         for group in self.groups.clone() {
                             self.load_conversation(database, group.conversation());
                         }
