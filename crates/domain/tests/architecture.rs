@@ -230,7 +230,7 @@ fn what_is_dangerous_stays_where_it_is_meant_to_be() {
         // A lint is set aside with a reason (`expect`), never silently.
         ("allow(clippy", &[]),
         // A copy looks again whether servers have left Postgres: nobody tells it.
-        ("thread::sleep", &["crates/infra-diesel/src/copy/sides.rs"]),
+        ("thread::sleep", &["crates/infra-diesel/src/maintenance/copy/endpoints.rs"]),
         // Its proof is beside it.
         ("unsafe {", &["crates/infra-diesel/src/connection/deadline.rs"]),
         // A crate has one way to the database, and one to the network.

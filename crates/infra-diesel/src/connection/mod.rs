@@ -1,7 +1,14 @@
 //! One connection type over both databases.
 
 pub mod deadline;
+pub mod health;
+pub mod lock;
+pub mod pooler;
+pub mod postgres;
+pub mod readers;
+pub mod sqlite_file;
 mod url;
+pub mod writable;
 
 pub use url::DatabaseUrl;
 
@@ -69,7 +76,7 @@ const LOG_PAGE_BYTES: u64 = 4096 + 24;
 
 /// How many pages the log takes on this disk: on a small one a share that leaves room for the database itself.
 fn log_pages(folder: &std::path::Path) -> u64 {
-    let share = crate::place::whole_space(folder).map_or(LOG_PAGES, |bytes| bytes / 32 / LOG_PAGE_BYTES);
+    let share = sqlite_file::whole_space(folder).map_or(LOG_PAGES, |bytes| bytes / 32 / LOG_PAGE_BYTES);
     share.clamp(32, LOG_PAGES)
 }
 
@@ -112,7 +119,7 @@ impl AnyConnection {
                 let path = std::path::absolute(path).map_err(unmeant)?;
                 let mut conn = SqliteConnection::establish(&path.to_string_lossy())?;
                 set_up(&mut conn, SQLITE_PRAGMAS)?;
-                let folder = crate::place::folder_of(&path);
+                let folder = sqlite_file::folder_of(&path);
                 let (pages, most) = (log_pages(folder), largest_log(folder));
                 set_up(
                     &mut conn,

@@ -1,20 +1,20 @@
 //! Appending messages, many at once: look-ups are shared, counters are counted in memory and written once, and the
 //! rules are asked about what this transaction sees.
 
-use super::room::Room;
 use super::{Heads, statements};
 use crate::connection::AnyConnection;
 use crate::error::DbResult;
-use crate::files::{check_room, find_readable, hold_usage, take_room};
-use crate::members::{NewMemberRow, insert_member};
-use crate::quotas::{self, Counts};
-use crate::rows::{
+use crate::repositories::files::{check_room, find_readable, hold_usage, take_room};
+use crate::repositories::members::{NewMemberRow, insert_member};
+use crate::repositories::users::find_living;
+use crate::tables::rows::{
     ConversationRow, FileRow, MessageRow, ProfileRow, find_profile, find_role, lock_conversation, lock_direct, pair,
     user_role,
 };
-use crate::schema::{conversations, files, messages};
-use crate::sql_types::{Id, Time};
-use crate::users::find_living;
+use crate::tables::schema::{conversations, files, messages};
+use crate::tables::sql_types::{Id, Time};
+use crate::transaction::quotas::{self, Counts};
+use crate::transaction::room::Room;
 use diesel::prelude::*;
 use domain::events::{Event, Head};
 use domain::files::Growth;
@@ -112,7 +112,7 @@ impl<'a> AppendBatch<'a> {
             self.users.insert(user.id.into(), sender(user)?);
         }
         for (conversation, user, role) in ahead.roles {
-            self.roles.insert((conversation.into(), user.into()), Some(crate::rows::role(&role)?));
+            self.roles.insert((conversation.into(), user.into()), Some(crate::tables::rows::role(&role)?));
         }
         for (conversation, user) in ahead.asked_roles {
             self.roles.entry((conversation.into(), user.into())).or_insert(None);
@@ -270,7 +270,15 @@ impl<'a> AppendBatch<'a> {
             return Ok(Unauthenticated::InvalidToken.err()?);
         };
         let marks = (self.revision, mark);
-        let member = crate::members::admit(self.conn, new, draft.sender, user, counted.row.update, marks, draft.at)?;
+        let member = crate::repositories::members::admit(
+            self.conn,
+            new,
+            draft.sender,
+            user,
+            counted.row.update,
+            marks,
+            draft.at,
+        )?;
         self.counts.members(draft.sender.into(), Some(draft.sender.into()), 1);
         self.roles.insert((conversation, draft.sender), Some(Role::Member));
         self.events.push(Event::MemberAdded(member));

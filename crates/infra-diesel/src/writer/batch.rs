@@ -1,13 +1,13 @@
 //! Batches: what waits, in one transaction.
 
 use super::append::AppendBatch;
-use super::room::Room;
 use super::{BATCH, BatchFailed, Context, Heads, Job, Queued, Tx, Verdict, Work};
 use crate::connection::{AnyConnection, DatabaseUrl, Purpose, deadline, is_to_plan_anew};
 use crate::error::{DbError, DbResult, damage, is_full, is_out_of_reach, is_undone, violates_unique};
-use crate::quotas::Counts;
-use crate::revisions::Place;
 use crate::telemetry::METRICS;
+use crate::transaction::quotas::Counts;
+use crate::transaction::revisions::Place;
+use crate::transaction::room::Room;
 use domain::events::{Committed, Event, Revision};
 use domain::messages::{Appended, Draft};
 use domain::users::ServerPolicy;

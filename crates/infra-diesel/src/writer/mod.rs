@@ -10,27 +10,26 @@
 mod append;
 mod batch;
 mod replay;
-mod room;
 mod statements;
 
 pub use replay::content_digest;
 
+use crate::connection::health::Health;
+use crate::connection::lock::DatabaseLock;
+use crate::connection::readers::within;
 use crate::connection::{AnyConnection, DatabaseUrl};
 use crate::error::{DbError, DbResult, damage, is_out_of_reach, is_undone};
-use crate::health::Health;
-use crate::lock::DatabaseLock;
-use crate::pool::within;
-use crate::quotas::Counts;
-use crate::revisions::Revisions;
-use crate::rows::ConversationRow;
+use crate::tables::rows::ConversationRow;
 use crate::telemetry::METRICS;
+use crate::transaction::quotas::Counts;
+use crate::transaction::revisions::Revisions;
+use crate::transaction::room::Room;
 use domain::ConversationId;
 use domain::events::{Event, EventPublisher, Head, Revision};
 use domain::files::Growth;
 use domain::messages::{Appended, Draft};
 use domain::users::ServerPolicy;
 use domain::{Error, Unavailable};
-use room::Room;
 use std::collections::HashMap;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};

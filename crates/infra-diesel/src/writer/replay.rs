@@ -2,9 +2,9 @@
 
 use super::append::{AppendBatch, Counted};
 use crate::error::DbResult;
-use crate::rows::{find_message, full_message};
-use crate::schema::messages;
-use crate::sql_types::Id;
+use crate::tables::rows::{find_message, full_message};
+use crate::tables::schema::messages;
+use crate::tables::sql_types::Id;
 use diesel::prelude::*;
 use domain::messages::{Attachment, Body, Draft, DraftBody, Message, Recipient, StoredSend};
 use domain::{ConversationId, MessageId};

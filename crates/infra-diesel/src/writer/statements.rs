@@ -3,9 +3,9 @@
 
 use crate::connection::AnyConnection;
 use crate::error::DbResult;
-use crate::rows::{ConversationRow, MessageRow, ProfileRow, pair};
-use crate::schema::{conversations, messages, users};
-use crate::sql_types::{Id, SqlId, SqlTime, Time};
+use crate::tables::rows::{ConversationRow, MessageRow, ProfileRow, pair};
+use crate::tables::schema::{conversations, messages, users};
+use crate::tables::sql_types::{Id, SqlId, SqlTime, Time};
 use diesel::pg::{Pg, PgConnection};
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, QueryFragment, QueryId};

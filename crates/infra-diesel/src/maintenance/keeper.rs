@@ -1,0 +1,208 @@
+//! Who watches over an open SQLite file, from a thread and a connection of its own.
+//!
+//! - That the file is still where it was opened. One that was removed, renamed, replaced or covered by another disk goes on
+//!   taking writes that nobody will ever find; so does one whose log (`-wal`) or index of it (`-shm`) was removed.
+//! - That its log shrinks again. While somebody reads for long (a backup, or a stranger's `sqlite3`), it can only grow; SQLite
+//!   uses it again afterwards, but keeps its size.
+//! - After an unclean end, that the file is whole, where that takes too long to be waited for at start: from another thread and
+//!   connection (`looking.rs`), so that the rest goes on meanwhile.
+//!
+//! Its connection stays open for as long as the server runs: so the log is never removed by the last one to close.
+
+use crate::connection::health::Health;
+use crate::connection::lock::DatabaseLock;
+use crate::connection::sqlite_file::{self, Identity, beside};
+use crate::connection::{self, AnyConnection};
+use crate::maintenance::background_check::Looking;
+use crate::writer::Fatal;
+use diesel::connection::SimpleConnection as _;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// How often it looks.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// Who looks through the file gives way to a log that is so many times as large as it may stay.
+const GIVES_WAY_TO: u64 = 4;
+
+/// The thread, until it is stopped.
+pub struct Keeper {
+    stop: Mutex<Option<SyncSender<()>>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// What it watches with.
+pub struct Watch {
+    /// A connection that has written: the log is there.
+    pub conn: AnyConnection,
+    /// The database as it is called.
+    pub path: PathBuf,
+    /// Whether all of the file is to be looked through, for it was not closed.
+    pub look_through: bool,
+    /// Who is told of damage.
+    pub health: Arc<Health>,
+    /// Ends the process.
+    pub fatal: Fatal,
+    /// Dropped after the connection.
+    pub lock: Arc<DatabaseLock>,
+}
+
+impl Keeper {
+    /// Starts watching.
+    ///
+    /// # Errors
+    /// Where there is no thread for it.
+    pub fn start(watch: Watch) -> std::io::Result<Self> {
+        let (stop, stopped) = sync_channel(0);
+        // Whatever the working directory becomes.
+        let path = std::path::absolute(&watch.path)?;
+        let watch = Watch { path, ..watch };
+        let looking = if watch.look_through {
+            Some(Looking::start(&watch.path, Arc::clone(&watch.health), Arc::clone(&watch.lock))?)
+        } else {
+            None
+        };
+        let run = move || watch.run(looking, &stopped);
+        let thread = std::thread::Builder::new().name("db-keep".to_owned()).spawn(run)?;
+        Ok(Self { stop: Mutex::new(Some(stop)), thread: Mutex::new(Some(thread)) })
+    }
+
+    /// Stops watching and closes the connection. Blocks.
+    pub fn close(&self) {
+        drop(self.stop.lock().unwrap_or_else(PoisonError::into_inner).take());
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if thread.is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("the keeper of the database had panicked");
+        }
+    }
+}
+
+/// What a file beside the database is.
+fn identity(path: &Path) -> Option<Identity> {
+    std::fs::metadata(path).ok().and_then(|found| Identity::of(&found))
+}
+
+impl Watch {
+    fn run(mut self, mut looking: Option<Looking>, stopped: &Receiver<()>) {
+        if let AnyConnection::Sqlite(conn) = &mut self.conn {
+            // It keeps next to nothing: what was read at the start is of no further use.
+            let _ = conn.batch_execute("PRAGMA cache_size = -1024; PRAGMA shrink_memory;");
+        }
+        let beside = ["-wal", "-shm"].map(|suffix| beside(self.lock.place(), suffix));
+        let known = beside.each_ref().map(|path| identity(path));
+        while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(EVERY) {
+            if let Some(gone) = self.is_gone(&beside, &known) {
+                (self.fatal)(&format!("{gone}: what is stored now would be lost"));
+                return;
+            }
+            self.shrink(&beside[0], looking.as_mut());
+        }
+    }
+
+    /// What is no longer where it was, if anything.
+    fn is_gone(&self, beside: &[PathBuf; 2], known: &[Option<Identity>; 2]) -> Option<String> {
+        let shown = self.path.display();
+        match (self.lock.identity(), std::fs::metadata(&self.path)) {
+            (_, Err(error)) => return Some(format!("the database {shown} is gone ({error})")),
+            (Some(opened), Ok(found)) if Identity::of(&found) != Some(opened) => {
+                return Some(format!("there is another file in the place of the database {shown}"));
+            }
+            _ => {}
+        }
+        for (path, known) in beside.iter().zip(known) {
+            if known.is_some() && identity(path) != *known {
+                return Some(format!("{} is gone, which belongs to the database", path.display()));
+            }
+        }
+        let folder = sqlite_file::folder_of(&self.path);
+        sqlite_file::is_read_only(folder).then(|| format!("the disk of the database {shown} became read-only"))
+    }
+
+    /// Shrinks a log that is far larger than usual, if nobody needs it and without that anybody waits. Who looks through the file
+    /// needs it, and gives way where it becomes too large.
+    fn shrink(&mut self, log: &Path, looking: Option<&mut Looking>) {
+        let AnyConnection::Sqlite(conn) = &mut self.conn else { return };
+        let size = std::fs::metadata(log).map_or(0, |found| found.len());
+        let largest = connection::largest_log(sqlite_file::folder_of(&self.path));
+        if size <= largest {
+            return;
+        }
+        let given_way = looking.filter(|_| size > largest * GIVES_WAY_TO).and_then(Looking::gives_way);
+        // What fails now is done later, and whoever holds it up is nobody's fault.
+        let shrunk = conn
+            .batch_execute("PRAGMA busy_timeout = 0; PRAGMA wal_checkpoint(PASSIVE); PRAGMA wal_checkpoint(TRUNCATE);");
+        tracing::debug!(size, ?shrunk, "the log of the database is far larger than usual");
+        drop(given_way);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::connection::{DatabaseUrl, Purpose};
+    use std::sync::mpsc;
+
+    /// Whoever waits longer waits for something broken.
+    const LONG: Duration = Duration::from_secs(60);
+
+    /// Watches a file that takes many minutes to be looked through, each row a millisecond.
+    fn watch(path: &Path) -> (Keeper, Receiver<String>) {
+        let lock = Arc::new(DatabaseLock::take(path).unwrap());
+        let url = DatabaseUrl::Sqlite(path.to_owned());
+        let mut conn = AnyConnection::open(&url, Purpose::Write).unwrap();
+        conn.batch_execute(
+            "PRAGMA ignore_check_constraints = ON; \
+             CREATE TABLE slow (x INTEGER CHECK (length(hex(zeroblob(x))) > 0)); \
+             CREATE TABLE words (word BLOB); \
+             WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300000) \
+             INSERT INTO slow SELECT 1000000 FROM n; \
+             PRAGMA ignore_check_constraints = OFF;",
+        )
+        .unwrap();
+        let (tell, told) = mpsc::channel();
+        let fatal = Arc::new(move |why: &str| drop(tell.send(why.to_owned())));
+        let health = Arc::new(Health::of(&url));
+        let path = path.to_owned();
+        (Keeper::start(Watch { conn, path, look_through: true, health, fatal, lock }).unwrap(), told)
+    }
+
+    #[test]
+    fn a_file_that_goes_away_while_it_is_looked_through_is_missed_at_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let data = directory.path().join("data");
+        let (keeper, told) = watch(&data.join("x.db"));
+        std::fs::remove_dir_all(&data).unwrap();
+        let why = told.recv_timeout(LONG).unwrap();
+        assert!(why.contains("is gone"), "{why}");
+        keeper.close();
+    }
+
+    #[test]
+    fn who_looks_through_a_file_stops_when_told_to_and_gives_way_to_a_log_that_grows() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("x.db");
+        let (keeper, told) = watch(&path);
+        let log = beside(&path, "-wal");
+        let size = || std::fs::metadata(&log).map_or(0, |found| found.len());
+        let too_large = connection::largest_log(directory.path()) * GIVES_WAY_TO;
+        let mut writer = AnyConnection::open(&DatabaseUrl::Sqlite(path), Purpose::Write).unwrap();
+        while size() <= too_large {
+            writer.batch_execute("INSERT INTO words VALUES (zeroblob(10000000))").unwrap();
+        }
+        let (tell, smaller) = mpsc::channel();
+        std::thread::spawn(move || {
+            while std::fs::metadata(&log).map_or(0, |found| found.len()) > too_large {
+                std::thread::yield_now();
+            }
+            tell.send(()).unwrap();
+            keeper.close();
+            tell.send(()).unwrap();
+        });
+        smaller.recv_timeout(LONG).expect("the log shrinks");
+        smaller.recv_timeout(LONG).expect("the keeper stops");
+        assert!(told.try_recv().is_err());
+    }
+}

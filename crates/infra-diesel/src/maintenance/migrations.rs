@@ -1,0 +1,94 @@
+//! The migrations, embedded, and running them.
+
+use crate::connection::AnyConnection;
+use crate::maintenance::copy::has_table;
+use crate::maintenance::names;
+use diesel::connection::SimpleConnection;
+use diesel::migration::MigrationSource;
+use diesel::pg::Pg;
+use diesel::prelude::*;
+use diesel::sql_types::Text;
+use diesel::sqlite::Sqlite;
+use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+use domain::NAME_FORM;
+
+/// The tables on SQLite.
+pub const SQLITE: EmbeddedMigrations = embed_migrations!("../../migrations/sqlite");
+/// The same tables on Postgres.
+pub const POSTGRES: EmbeddedMigrations = embed_migrations!("../../migrations/postgres");
+
+/// Any number that nobody else in the database uses as an advisory lock.
+const ADVISORY_LOCK: i64 = 0x7061_726c_616e_6365;
+
+type Fault = Box<dyn std::error::Error + Send + Sync>;
+
+/// Brings the tables and the keys of names in them up to date, and gives the names of what was run. Of several servers that start
+/// at once on one Postgres one migrates and the others wait; a SQLite file has one server.
+pub fn run(conn: &mut AnyConnection) -> Result<Vec<String>, Fault> {
+    // A migration may take longer than a request may.
+    conn.take_time()?;
+    if let AnyConnection::Postgres(conn) = conn {
+        conn.batch_execute(&format!("SELECT pg_advisory_lock({ADVISORY_LOCK})"))?;
+    }
+    let outcome = bring_up_to_date(conn);
+    if let AnyConnection::Postgres(conn) = conn {
+        conn.batch_execute(&format!("SELECT pg_advisory_unlock({ADVISORY_LOCK})"))?;
+    }
+    outcome
+}
+
+fn bring_up_to_date(conn: &mut AnyConnection) -> Result<Vec<String>, Fault> {
+    let applied = match conn {
+        AnyConnection::Sqlite(conn) => run_pending(conn, SQLITE)?,
+        AnyConnection::Postgres(conn) => run_pending(conn, POSTGRES)?,
+    };
+    names::renew(conn)?;
+    Ok(applied)
+}
+
+/// Whether there is anything to run. Changes nothing, also where nothing can be changed.
+pub fn pending(conn: &mut AnyConnection) -> Result<bool, Fault> {
+    let applied = applied(conn)?;
+    let pending = ours(conn)?.iter().any(|version| !applied.contains(version));
+    Ok(pending || names::form(conn)? != NAME_FORM)
+}
+
+/// What was run on the database and is none of ours: a later version made it. Changes nothing, also where nothing can be changed.
+pub fn unknown(conn: &mut AnyConnection) -> Result<Vec<String>, Fault> {
+    let ours = ours(conn)?;
+    Ok(applied(conn)?.into_iter().filter(|version| !ours.contains(version)).collect())
+}
+
+#[derive(QueryableByName)]
+struct Applied {
+    #[diesel(sql_type = Text)]
+    version: String,
+}
+
+/// What was run on the database. Not by diesel's own question, which first makes the table that it asks.
+fn applied(conn: &mut AnyConnection) -> Result<Vec<String>, Fault> {
+    if !has_table(conn, "__diesel_schema_migrations")? {
+        return Ok(Vec::new());
+    }
+    let rows: Vec<Applied> = diesel::sql_query("SELECT version FROM __diesel_schema_migrations").load(conn)?;
+    Ok(rows.into_iter().map(|row| row.version).collect())
+}
+
+fn ours(conn: &AnyConnection) -> Result<Vec<String>, Fault> {
+    match conn {
+        AnyConnection::Sqlite(_) => versions::<Sqlite>(&SQLITE),
+        AnyConnection::Postgres(_) => versions::<Pg>(&POSTGRES),
+    }
+}
+
+fn versions<DB: diesel::backend::Backend>(migrations: &EmbeddedMigrations) -> Result<Vec<String>, Fault> {
+    let migrations = MigrationSource::<DB>::migrations(migrations)?;
+    Ok(migrations.iter().map(|migration| migration.name().version().to_string()).collect())
+}
+
+fn run_pending<DB: diesel::backend::Backend, C: MigrationHarness<DB>>(
+    conn: &mut C,
+    migrations: EmbeddedMigrations,
+) -> Result<Vec<String>, Fault> {
+    Ok(conn.run_pending_migrations(migrations)?.iter().map(ToString::to_string).collect())
+}

@@ -1,0 +1,10 @@
+//! What operators do with a database as a whole.
+
+pub mod background_check;
+pub mod backup;
+pub mod check;
+pub mod copy;
+pub mod inspect;
+pub mod keeper;
+pub mod migrations;
+pub mod names;

@@ -1,0 +1,201 @@
+//! What live connections read: one's groups, and what was missed since a revision.
+
+use crate::Store;
+use crate::connection::AnyConnection;
+use crate::error::DbResult;
+use crate::tables::rows::{EACH_WROTE, find_direct};
+use crate::tables::schema::{conversations, members, messages, users};
+use crate::tables::sql_types::{Id, SqlId, Time};
+use async_trait::async_trait;
+use diesel::prelude::*;
+use diesel::sql_types::BigInt;
+use domain::events::{Head, Revision};
+use domain::live::{Acquaintance, LiveReader, MOST_IN_ALL, MOST_IN_ONE, Missed, MissedIn, Roster};
+use domain::{ConversationId, GroupId, Result, UserId};
+
+fn group_and_head((id, update, changed, roster): (Id, i64, i64, i64)) -> (GroupId, Head) {
+    (id.into(), Head { update, changed: Revision(changed), roster: Revision(roster) })
+}
+
+fn roster(conn: &mut AnyConnection, user: UserId, at: Revision) -> DbResult<Roster> {
+    let me = Id::from(user);
+    let mine = || members::table.inner_join(conversations::table).filter(members::user_id.eq(me));
+    let groups: Vec<(Id, i64, i64, i64)> = mine()
+        .filter(conversations::kind.eq("group").and(conversations::deleted_at.is_null()))
+        .select((conversations::id, conversations::update, conversations::revision, conversations::roster_revision))
+        .load(conn)?;
+    let pairs: Vec<(Option<Id>, Option<Id>)> = mine()
+        .filter(conversations::kind.eq("direct").and(conversations::written_by.eq(EACH_WROTE)))
+        .select((conversations::first_user, conversations::second_user))
+        .load(conn)?;
+    let others = pairs.into_iter().filter_map(|(first, second)| if first == Some(me) { second } else { first });
+    let others: Vec<Id> = others.filter(|other| *other != me).collect();
+    let contacts: Vec<Id> = if others.is_empty() {
+        others
+    } else {
+        let living = users::table.filter(users::id.eq_any(others).and(users::deleted_at.is_null()));
+        living.select(users::id).load(conn)?
+    };
+    Ok(Roster {
+        groups: groups.into_iter().map(group_and_head).collect(),
+        contacts: contacts.into_iter().map(Into::into).collect(),
+        at,
+    })
+}
+
+/// How far back a number is looked for whose row was not changed since it was sent.
+const NEAR: i64 = 64;
+
+/// Whether the number `floor` or one before it is known to be a change at `since` or later: then so is everything after it, and
+/// nobody has to walk over that to find out.
+fn reaches_behind(conn: &mut AnyConnection, of: Id, floor: i64, since: Revision) -> DbResult<bool> {
+    let unchanged: Option<i64> = messages::table
+        .filter(messages::conversation_id.eq(of).and(messages::update.eq(messages::seq)))
+        .filter(messages::seq.le(floor).and(messages::seq.gt(floor - NEAR)))
+        .order(messages::seq.desc())
+        .select(messages::revision)
+        .first(conn)
+        .optional()?;
+    let changed: Option<i64> = messages::table
+        .filter(messages::conversation_id.eq(of).and(messages::update.ne(messages::seq)))
+        .filter(messages::update.le(floor))
+        .order(messages::update.desc())
+        .select(messages::revision)
+        .first(conn)
+        .optional()?;
+    Ok(unchanged.max(changed).is_some_and(|revision| revision >= since.0))
+}
+
+/// The number of the last change of a conversation that is older than `since`, if it is greater than `floor`, else `floor` or 0:
+/// everything after it may have been missed. Read backwards from the newest, so that it costs in proportion to what was missed, and
+/// no more than the numbers behind `floor` do.
+fn last_before(conn: &mut AnyConnection, of: Id, since: Revision, floor: i64) -> DbResult<i64> {
+    let older = || messages::table.filter(messages::conversation_id.eq(of).and(messages::revision.lt(since.0)));
+    let unchanged: Option<i64> = older()
+        .filter(messages::update.eq(messages::seq).and(messages::seq.gt(floor)))
+        .order(messages::seq.desc())
+        .select(messages::seq)
+        .first(conn)
+        .optional()?;
+    let changed: Option<i64> = older()
+        .filter(messages::update.ne(messages::seq).and(messages::update.gt(floor)))
+        .order(messages::update.desc())
+        .select(messages::update)
+        .first(conn)
+        .optional()?;
+    Ok(unchanged.max(changed).unwrap_or(0).max(floor))
+}
+
+/// What may still be walked over to find out where conversations were left.
+pub struct Walk {
+    /// How many numbers may still be replayed.
+    replayed: i64,
+    /// How many numbers may still be looked at.
+    looked_at: i64,
+}
+
+impl Walk {
+    pub fn new() -> Self {
+        // Numbers that are looked at and turn out to be too many to be replayed are few; somebody may arrange for more.
+        Self { replayed: MOST_IN_ALL, looked_at: 2 * MOST_IN_ALL }
+    }
+
+    /// After which number of a conversation, which stands at `update`, a change at `since` or later may have been missed: at
+    /// most one number further back than is replayed.
+    pub fn begins(&mut self, conn: &mut AnyConnection, of: Id, update: i64, since: Revision) -> DbResult<i64> {
+        let most = self.replayed.min(MOST_IN_ONE);
+        let floor = update - most - 1;
+        if self.looked_at <= 0 || (floor > 0 && reaches_behind(conn, of, floor, since)?) {
+            return Ok(floor.max(0));
+        }
+        let after = last_before(conn, of, since, floor)?;
+        let missed = update - after;
+        self.looked_at -= missed;
+        if missed <= most {
+            self.replayed -= missed;
+        }
+        Ok(after)
+    }
+}
+
+/// A conversation, its counter, and the revisions of the last change of a message and of the roster.
+type Place = (Id, i64, i64, i64);
+
+/// Whether there is a living group that both are in.
+const SHARE_A_GROUP: &str = "
+SELECT count(*) AS n FROM (
+    SELECT 1 FROM members theirs
+    JOIN members mine ON mine.conversation_id = theirs.conversation_id AND mine.user_id = $1
+    JOIN conversations c ON c.id = theirs.conversation_id AND c.deleted_at IS NULL
+    WHERE theirs.user_id = $2 AND theirs.added_by IS NOT NULL
+    LIMIT 1
+) shared";
+
+#[derive(QueryableByName)]
+struct Count {
+    #[diesel(sql_type = BigInt)]
+    n: i64,
+}
+
+fn acquaintance(conn: &mut AnyConnection, one: UserId, other: UserId) -> DbResult<Acquaintance> {
+    let direct = find_direct(conn, one, other)?;
+    let each_wrote = direct.as_ref().is_some_and(|row| row.written_by == EACH_WROTE);
+    let conversation = direct.map(|row| row.id.into());
+    if each_wrote {
+        // Needs no look at their groups.
+        return Ok(Acquaintance { conversation, each_wrote, share_a_group: false });
+    }
+    let shared = diesel::sql_query(SHARE_A_GROUP).bind::<SqlId, _>(Id::from(one)).bind::<SqlId, _>(Id::from(other));
+    let share_a_group = shared.get_result::<Count>(conn)?.n > 0;
+    Ok(Acquaintance { conversation, each_wrote, share_a_group })
+}
+
+fn missed(conn: &mut AnyConnection, user: UserId, since: Revision, next: Revision) -> DbResult<Option<Missed>> {
+    if since > next {
+        return Ok(None);
+    }
+    let me = Id::from(user);
+    let removed: Option<i64> = users::table.find(me).select(users::roster_revision).first(conn).optional()?;
+    let columns = (conversations::id, conversations::update, conversations::revision, conversations::roster_revision);
+    let changed: Vec<(Place, Option<Time>)> = members::table
+        .inner_join(conversations::table)
+        .filter(members::user_id.eq(me))
+        .filter(conversations::revision.ge(since.0).or(conversations::roster_revision.ge(since.0)))
+        .filter(conversations::kind.ne("broadcast"))
+        .select((columns, conversations::deleted_at))
+        .load(conn)?;
+    // Of a group that has ended, somebody is a member no more, though a row may say so for a while.
+    let (mine, ended): (Vec<_>, Vec<_>) = changed.into_iter().partition(|(_, deleted_at)| deleted_at.is_none());
+    let removed = removed.is_some_and(|revision| revision >= since.0)
+        || ended.iter().any(|((_, _, _, roster), _)| *roster >= since.0);
+    let mut mine: Vec<Place> = mine.into_iter().map(|(place, _)| place).collect();
+    mine.push(conversations::table.find(Id::from(ConversationId::BROADCAST)).select(columns).first(conn)?);
+    let mut missed = Missed { roster_changed: removed, conversations: Vec::new() };
+    let mut walk = Walk::new();
+    for (id, update, revision, roster_revision) in mine {
+        missed.roster_changed |= roster_revision >= since.0;
+        if revision >= since.0 {
+            let after = walk.begins(conn, id, update, since)?;
+            missed.conversations.push(MissedIn { conversation: id.into(), after, update });
+        }
+    }
+    Ok(Some(missed))
+}
+
+#[async_trait]
+impl LiveReader for Store {
+    async fn roster(&self, user: UserId) -> Result<Roster> {
+        self.snapshot_and_horizon(Some(user), move |conn, (at, _)| roster(conn, user, at)).await
+    }
+
+    async fn acquaintance(&self, one: UserId, other: UserId) -> Result<Acquaintance> {
+        self.snapshot(move |conn| acquaintance(conn, one, other)).await
+    }
+
+    async fn missed(&self, user: UserId, since: Revision) -> Result<Option<Missed>> {
+        if since < self.revisions().origin() {
+            return Ok(None);
+        }
+        self.snapshot_and_horizon(Some(user), move |conn, (_, next)| missed(conn, user, since, next)).await
+    }
+}

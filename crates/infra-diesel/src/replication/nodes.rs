@@ -1,0 +1,121 @@
+//! What nodes over one database read of what the others committed.
+
+use crate::Store;
+use crate::connection::{AnyConnection, per_backend};
+use crate::error::DbResult;
+use crate::replication::live::Walk;
+use crate::repositories::messages::changed_messages;
+use crate::tables::rows::{ConversationRow, FullMessage, full_message};
+use crate::tables::schema::{conversations, members, messages, sessions, users};
+use crate::tables::sql_types::Id;
+use async_trait::async_trait;
+use diesel::prelude::*;
+use domain::events::{Audience, Event, Head, Revision};
+use domain::live::{Changed, ChangedConversation, Known, NodeReader, Past};
+use domain::{ConversationId, GroupId, Limit, Result, SessionId, UserId};
+use std::collections::HashSet;
+
+impl ConversationRow {
+    /// To whom what happens in it is of interest.
+    fn audience(&self) -> Audience {
+        match (self.first_user, self.second_user) {
+            (Some(first), Some(second)) => Audience::Users([first.into(), second.into()]),
+            _ if self.kind == "group" => Audience::Members(GroupId(self.id.0)),
+            _ => Audience::Everybody,
+        }
+    }
+}
+
+fn changed(conn: &mut AnyConnection, since: Revision, at: Revision) -> DbResult<Changed> {
+    let said = messages::table.filter(messages::revision.ge(since.0)).select(messages::conversation_id).distinct();
+    let mut ids: HashSet<Id> = said.load(conn)?.into_iter().collect();
+    let rosters = conversations::table.filter(conversations::roster_revision.ge(since.0)).select(conversations::id);
+    ids.extend(rosters.load::<Id>(conn)?);
+    let rows = conversations::table.filter(conversations::id.eq_any(ids));
+    let rows: Vec<ConversationRow> = per_backend!(conn, |conn| rows.select(ConversationRow::as_select()).load(conn))?;
+    let conversations = rows.iter().map(|row| ChangedConversation {
+        conversation: row.id.into(),
+        audience: row.audience(),
+        head: row.head(),
+    });
+    Ok(Changed { conversations: conversations.collect(), at })
+}
+
+/// What a message's last change was to who knows the conversation up to the number `known`.
+fn event(of: &ConversationRow, found: FullMessage, known: i64) -> DbResult<Event> {
+    let (seq, sender) = (found.0.seq, found.0.sender_id);
+    if let Some(tombstone) = found.0.tombstone() {
+        return Ok(Event::MessageDeleted { tombstone, sender: sender.into(), place: of.place(sender) });
+    }
+    let message = full_message(of, found)?;
+    Ok(if seq > known { Event::MessageCreated(message) } else { Event::MessageUpdated(message) })
+}
+
+fn past(conn: &mut AnyConnection, of: ConversationId, known: Known, among: &[UserId]) -> DbResult<Option<Past>> {
+    // A deleted group, too: its members have to learn of it.
+    let row = conversations::table.find(Id::from(of));
+    let row = per_backend!(conn, |conn| row.select(ConversationRow::as_select()).first(conn)).optional()?;
+    let Some(row) = row else { return Ok(None) };
+    let stands = row.head();
+    let (after, roster_changed) = match known {
+        Known::Head(head) => (head.update, head.roster < stands.roster),
+        Known::Before(revision) => {
+            (Walk::new().begins(conn, row.id, stands.update, revision)?, stands.roster >= revision)
+        }
+    };
+    let members = match (row.audience(), roster_changed) {
+        // Nobody is in a group that has ended, though rows may say so for a while.
+        (Audience::Members(_), true) if row.deleted_at.is_some() => Some(Vec::new()),
+        (Audience::Members(_), true) => {
+            let asked = among.iter().map(|user| Id::from(*user)).collect::<Vec<_>>();
+            let inside = members::table.filter(members::conversation_id.eq(row.id).and(members::user_id.eq_any(asked)));
+            Some(inside.select(members::user_id).load::<Id>(conn)?.into_iter().map(Into::into).collect())
+        }
+        _ => None,
+    };
+    let page = changed_messages(conn, &row, after, Limit::of_history(None).map_err(domain::Error::from)?)?;
+    let reached = match page.items.last() {
+        Some((last, ..)) if page.more => last.update,
+        _ => stands.update,
+    };
+    let events = page.items.into_iter().map(|found| event(&row, found, after)).collect::<DbResult<_>>()?;
+    Ok(Some(Past {
+        audience: row.audience(),
+        events,
+        head: Head { update: reached, ..stands },
+        stands,
+        more: page.more,
+        missed: stands.update - after,
+        members,
+    }))
+}
+
+#[async_trait]
+impl NodeReader for Store {
+    async fn changed(&self, since: Revision) -> Result<Changed> {
+        self.snapshot_and_horizon(None, move |conn, (at, _)| changed(conn, since, at)).await
+    }
+
+    async fn past(&self, of: ConversationId, known: Known, among: Vec<UserId>) -> Result<Option<Past>> {
+        self.snapshot(move |conn| past(conn, of, known, &among)).await
+    }
+
+    fn heard(&self, events: &[Event]) {
+        self.sessions().observe(events);
+    }
+
+    async fn ended(&self, asked: Vec<SessionId>) -> Result<Vec<SessionId>> {
+        self.read(move |conn| {
+            let ids: Vec<Id> = asked.iter().map(|id| Id::from(*id)).collect();
+            let live: Vec<Id> = sessions::table
+                .inner_join(users::table.on(users::id.eq(sessions::user_id)))
+                .filter(sessions::id.eq_any(ids).and(sessions::revoked_at.is_null()))
+                .filter(users::deleted_at.is_null().and(users::disabled_at.is_null()))
+                .select(sessions::id)
+                .load(conn)?;
+            let live: HashSet<Id> = live.into_iter().collect();
+            Ok(asked.iter().copied().filter(|id| !live.contains(&Id::from(*id))).collect())
+        })
+        .await
+    }
+}

@@ -1,0 +1,243 @@
+//! All of a user's own data, in small reads.
+//!
+//! Who sent a message is in no index, which every message would pay for. So the messages of all conversations that the
+//! user can have written to are walked through, a bounded stretch at a time: one's direct ones, and all groups, since one
+//! may have left any of them.
+
+use crate::Store;
+use crate::connection::AnyConnection;
+use crate::error::DbResult;
+use crate::tables::rows::{
+    ConversationRow, FileRow, FullMessage, MessageRow, ProfileRow, find_profile, full_message, role,
+};
+use crate::tables::schema::{conversations, files, members, messages, receipts, sessions, users};
+use crate::tables::sql_types::{Id, Time};
+use async_trait::async_trait;
+use diesel::prelude::*;
+use domain::export::{Company, ExportReader, Membership, PastSession, SeenStretch, Stage, Walked};
+use domain::files::File;
+use domain::groups::GroupName;
+use domain::messages::Message;
+use domain::sessions::{Session, UserAgent};
+use domain::{ConversationId, FileId, GroupId, Limit, NotFound, Page, Result, SessionId, UserId};
+
+/// How many places of a conversation are looked at by one query.
+const STRETCH: i64 = 2000;
+/// How many queries of a walk make one read.
+const STRETCHES: usize = 50;
+/// How many entries one read gives at the most.
+const MOST: usize = Limit::MOST as usize;
+
+/// The most entries of a page of an export.
+fn limit() -> DbResult<Limit> {
+    Ok(Limit::of_list(Some(u64::from(Limit::MOST))).map_err(domain::Error::from)?)
+}
+
+/// The conversation after another, by id, of those with messages that the user can have written to.
+fn following(conn: &mut AnyConnection, me: Id, after: Option<Id>) -> DbResult<Option<ConversationRow>> {
+    let after = after.unwrap_or(Id(uuid::Uuid::nil()));
+    let mine: Option<Id> = members::table
+        .filter(members::user_id.eq(me).and(members::conversation_id.gt(after)))
+        .order(members::conversation_id)
+        .select(members::conversation_id)
+        .first(conn)
+        .optional()?;
+    let room: Option<Id> = conversations::table
+        .filter(conversations::first_user.is_null().and(conversations::id.gt(after)))
+        .order(conversations::id)
+        .select(conversations::id)
+        .first(conn)
+        .optional()?;
+    match [mine, room].into_iter().flatten().min() {
+        Some(id) => find(conn, id),
+        None => Ok(None),
+    }
+}
+
+/// The conversation, deleted or not.
+fn find(conn: &mut AnyConnection, id: Id) -> DbResult<Option<ConversationRow>> {
+    Ok(conversations::table.find(id).select(ConversationRow::as_select()).first(conn).optional()?)
+}
+
+/// Goes through conversations from a place on. `look` reads what is in one behind a `seq`, at most so many entries, and
+/// says up to where it has looked.
+fn walk<T>(
+    conn: &mut AnyConnection,
+    me: Id,
+    from: Option<Walked>,
+    mut look: impl FnMut(&mut AnyConnection, &ConversationRow, i64, i64) -> DbResult<(Vec<T>, i64)>,
+) -> DbResult<Stage<T>> {
+    let mut items = Vec::new();
+    let (mut current, mut seq) = match from {
+        Some(walked) => (find(conn, walked.conversation.into())?, walked.seq),
+        None => (following(conn, me, None)?, 0),
+    };
+    for _ in 0..STRETCHES {
+        let Some(row) = &current else { return Ok(Stage { items, next: None }) };
+        if seq >= row.last_seq {
+            (current, seq) = (following(conn, me, Some(row.id))?, 0);
+            continue;
+        }
+        let room = (MOST - items.len()) as i64;
+        let (mut found, reached) = look(conn, row, seq, room)?;
+        seq = reached;
+        items.append(&mut found);
+        if items.len() >= MOST {
+            break;
+        }
+    }
+    let next = current.map(|row| Walked { conversation: row.id.into(), seq });
+    Ok(Stage { items, next })
+}
+
+fn sent(conn: &mut AnyConnection, me: Id, of: &ConversationRow, seq: i64, most: i64) -> DbResult<(Vec<Message>, i64)> {
+    let end = seq + STRETCH;
+    let found: Vec<FullMessage> = messages::table
+        .inner_join(users::table)
+        .left_join(files::table)
+        .filter(messages::conversation_id.eq(of.id).and(messages::seq.gt(seq)).and(messages::seq.le(end)))
+        .filter(messages::sender_id.eq(me).and(messages::deleted_at.is_null()))
+        .order(messages::seq.asc())
+        .limit(most)
+        .select((MessageRow::as_select(), ProfileRow::as_select(), Option::<FileRow>::as_select()))
+        .load(conn)?;
+    let reached = match found.last() {
+        Some((last, ..)) if found.len() as i64 == most => last.seq,
+        _ => end,
+    };
+    let messages = found.into_iter().map(|message| full_message(of, message));
+    Ok((messages.collect::<std::result::Result<_, _>>()?, reached))
+}
+
+fn seen(
+    conn: &mut AnyConnection,
+    me: Id,
+    of: &ConversationRow,
+    seq: i64,
+    most: i64,
+) -> DbResult<(Vec<SeenStretch>, i64)> {
+    let found: Vec<(i64, i64, Time)> = receipts::table
+        .filter(receipts::conversation_id.eq(of.id).and(receipts::user_id.eq(me)).and(receipts::seq.gt(seq)))
+        .order(receipts::seq.asc())
+        .limit(most)
+        .select((receipts::from_seq, receipts::seq, receipts::seen_at))
+        .load(conn)?;
+    let reached = match found.last() {
+        Some((_, last, _)) if found.len() as i64 == most => *last,
+        _ => of.last_seq,
+    };
+    let stretches = found.into_iter().map(|(after, up_to, seen_at)| SeenStretch {
+        conversation: of.id.into(),
+        after,
+        up_to,
+        seen_at: seen_at.into(),
+    });
+    Ok((stretches.collect(), reached))
+}
+
+type MemberOf = (Id, String, Time, i64, Option<Id>, Option<Id>, Option<String>);
+
+fn membership(conn: &mut AnyConnection, user: UserId, row: MemberOf) -> DbResult<Membership> {
+    let (id, role_word, joined_at, read_up_to, first, second, name) = row;
+    let with = match (first, second, name) {
+        (Some(first), Some(second), _) => {
+            let other = if first == Id::from(user) { second } else { first };
+            let other = find_profile(conn, other.into())?.ok_or(NotFound::User).map_err(domain::Error::from)?;
+            Company::User(other.profile())
+        }
+        (_, _, Some(name)) => Company::Group(GroupId(id.0), GroupName::restored(name), role(&role_word)?),
+        _ => Company::Everybody,
+    };
+    Ok(Membership { conversation: id.into(), with, joined_at: joined_at.into(), read_up_to })
+}
+
+#[async_trait]
+impl ExportReader for Store {
+    async fn sessions(&self, user: UserId, after: Option<SessionId>) -> Result<Page<PastSession>> {
+        let known = self.session_cache();
+        self.read_for(user, move |conn| {
+            let after = after.map_or(Id(uuid::Uuid::nil()), Id::from);
+            type Row = (Id, Time, Time, Option<String>, Option<Time>);
+            let rows: Vec<Row> = sessions::table
+                .filter(sessions::user_id.eq(Id::from(user)).and(sessions::id.gt(after)))
+                .order(sessions::id)
+                .limit(MOST as i64 + 1)
+                .select((
+                    sessions::id,
+                    sessions::created_at,
+                    sessions::last_seen_at,
+                    sessions::user_agent,
+                    sessions::revoked_at,
+                ))
+                .load(conn)?;
+            let page = Page::from_surplus(rows, limit()?);
+            let past = page.items.into_iter().map(|(id, created_at, last_seen_at, agent, revoked_at)| PastSession {
+                session: Session {
+                    id: id.into(),
+                    user,
+                    created_at: created_at.into(),
+                    last_seen_at: known.last_seen(id.into(), last_seen_at.into()),
+                    user_agent: agent.as_deref().map(UserAgent::clean),
+                },
+                ended_at: revoked_at.map(Into::into),
+            });
+            Ok(Page { items: past.collect(), more: page.more })
+        })
+        .await
+    }
+
+    async fn memberships(&self, user: UserId, after: Option<ConversationId>) -> Result<Page<Membership>> {
+        self.snapshot_for(user, move |conn| {
+            let after = after.map_or(Id(uuid::Uuid::nil()), Id::from);
+            let rows: Vec<MemberOf> = members::table
+                .inner_join(conversations::table)
+                .filter(members::user_id.eq(Id::from(user)).and(members::conversation_id.gt(after)))
+                .filter(conversations::deleted_at.is_null())
+                .order(members::conversation_id)
+                .limit(MOST as i64 + 1)
+                .select((
+                    conversations::id,
+                    members::role,
+                    members::joined_at,
+                    members::read_up_to,
+                    conversations::first_user,
+                    conversations::second_user,
+                    conversations::name,
+                ))
+                .load(conn)?;
+            let page = Page::from_surplus(rows, limit()?);
+            let items = page.items.into_iter().map(|row| membership(conn, user, row));
+            Ok(Page { items: items.collect::<DbResult<_>>()?, more: page.more })
+        })
+        .await
+    }
+
+    async fn sent(&self, user: UserId, from: Option<Walked>) -> Result<Stage<Message>> {
+        let me = Id::from(user);
+        self.snapshot_for(user, move |conn| walk(conn, me, from, |conn, of, seq, most| sent(conn, me, of, seq, most)))
+            .await
+    }
+
+    async fn seen(&self, user: UserId, from: Option<Walked>) -> Result<Stage<SeenStretch>> {
+        let me = Id::from(user);
+        self.snapshot_for(user, move |conn| walk(conn, me, from, |conn, of, seq, most| seen(conn, me, of, seq, most)))
+            .await
+    }
+
+    async fn files(&self, user: UserId, after: Option<FileId>) -> Result<Page<File>> {
+        self.read_for(user, move |conn| {
+            let after = after.map_or(Id(uuid::Uuid::nil()), Id::from);
+            let rows: Vec<FileRow> = files::table
+                .filter(files::uploader_id.eq(Id::from(user)).and(files::id.gt(after)))
+                .filter(files::deleted_at.is_null())
+                .order(files::id)
+                .limit(MOST as i64 + 1)
+                .select(FileRow::as_select())
+                .load(conn)?;
+            let page = Page::from_surplus(rows, limit()?);
+            let files = page.items.into_iter().map(FileRow::into_file);
+            Ok(Page { items: files.collect::<std::result::Result<_, _>>()?, more: page.more })
+        })
+        .await
+    }
+}

@@ -1,0 +1,352 @@
+//! Messages: the log's other changes, and reading.
+
+use crate::Store;
+use crate::connection::{AnyConnection, per_backend};
+use crate::error::DbResult;
+use crate::tables::rows::{
+    ConversationRow, FileRow, FullMessage, MessageRow, ProfileRow, find_access, find_conversation, find_direct,
+    find_message, find_profile, find_role, full_message, lock_conversation, pair,
+};
+use crate::tables::schema::{conversations, files, messages, users};
+use crate::tables::sql_types::{Id, Time};
+use crate::writer::{Tx, content_digest};
+use async_trait::async_trait;
+use diesel::prelude::*;
+use domain::events::Event;
+use domain::files::Growth;
+use domain::messages::{
+    Appended, ChangeEntry, Changes, Content, Cursor, Draft, Message, MessageLog, MessageReader, Recipient, Window,
+    not_before,
+};
+use domain::{ConversationId, Limit, MessageId, NotFound, Page, Result, Timestamp, UserId};
+use uuid::Uuid;
+
+/// Messages with what they refer to; what every list begins with.
+macro_rules! full_messages {
+    ($of:expr) => {
+        messages::table
+            .inner_join(users::table)
+            .left_join(files::table)
+            .filter(messages::conversation_id.eq(Id::from($of)))
+            .select((MessageRow::as_select(), ProfileRow::as_select(), Option::<FileRow>::as_select()))
+    };
+}
+
+/// The conversation that a message, live or deleted, is in.
+pub fn conversation_of(conn: &mut AnyConnection, id: MessageId) -> DbResult<Option<ConversationId>> {
+    let place = messages::table.filter(messages::id.eq(Id::from(id))).select(messages::conversation_id);
+    Ok(place.first::<Id>(conn).optional()?.map(Into::into))
+}
+
+/// A live message in its conversation, both held still for the rest of the transaction.
+fn lock_message(conn: &mut AnyConnection, id: MessageId) -> DbResult<(ConversationRow, FullMessage)> {
+    if let Some(conversation) = conversation_of(conn, id)?
+        && let Some(conversation) = lock_conversation(conn, conversation)?
+        && let Some(message) = find_message(conn, id)?
+        && message.0.deleted_at.is_none()
+    {
+        return Ok((conversation, message));
+    }
+    Ok(NotFound::Message.err()?)
+}
+
+/// Takes the next numbers of a locked conversation, and gives the last of them.
+fn take_numbers(tx: &mut Tx<'_>, conversation: &ConversationRow, count: i64) -> DbResult<i64> {
+    let last = conversation.update + count;
+    diesel::update(conversations::table.find(conversation.id))
+        .set((conversations::update.eq(last), conversations::revision.eq(tx.revision)))
+        .execute(tx.conn)?;
+    Ok(last)
+}
+
+fn edit(tx: &mut Tx<'_>, actor: UserId, id: MessageId, content: &Content, at: Timestamp) -> DbResult<Message> {
+    let (conversation, message) = lock_message(tx.conn, id)?;
+    tx.hold(&conversation);
+    let role = find_role(tx.conn, conversation.id.into(), actor)?;
+    let access = conversation.access(actor, role)?;
+    let sender = message.0.sender_id.into();
+    // Existence, then form, which only the message tells, then right.
+    access.may_read().or_else(|_| NotFound::Message.err())?;
+    let mut message = full_message(&conversation, message)?;
+    let words = content.for_type(message.body.message_type()).map_err(domain::Error::from)?;
+    access.may_edit(actor, sender)?;
+    tx.grow(Growth::Edit(words.len()))?;
+    let number = take_numbers(tx, &conversation, 1)?;
+    let here = messages::table.find((conversation.id, message.seq));
+    // Of a message with a key, a retry is compared with what it was sent with.
+    let digest = content_digest(message.body.content()).to_vec();
+    let first_edit = here.filter(messages::client_id.is_not_null().and(messages::sent_digest.is_null()));
+    diesel::update(first_edit).set(messages::sent_digest.eq(digest)).execute(tx.conn)?;
+    let at = not_before(message.updated_at, at);
+    let at_row = Time::from(at);
+    diesel::update(here)
+        .set((
+            messages::content.eq(words),
+            messages::edited_at.eq(at_row),
+            messages::updated_at.eq(at_row),
+            messages::update.eq(number),
+            messages::revision.eq(tx.revision),
+        ))
+        .execute(tx.conn)?;
+    message.body = message.body.with_content(words);
+    message.update = number;
+    message.updated_at = at;
+    message.edited_at = Some(at);
+    tx.events.push(Event::MessageUpdated(message.clone()));
+    Ok(message)
+}
+
+fn delete(tx: &mut Tx<'_>, actor: UserId, id: MessageId, at: Timestamp) -> DbResult<()> {
+    let (conversation, (row, ..)) = lock_message(tx.conn, id)?;
+    tx.hold(&conversation);
+    let role = find_role(tx.conn, conversation.id.into(), actor)?;
+    conversation.access(actor, role)?.may_delete(actor, row.sender_id.into())?;
+    bury(tx, &conversation, vec![row], at)
+}
+
+/// Makes tombstones of live messages of a conversation that is locked and held; each takes the next number.
+pub fn bury(tx: &mut Tx<'_>, conversation: &ConversationRow, rows: Vec<MessageRow>, at: Timestamp) -> DbResult<()> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    take_numbers(tx, conversation, rows.len() as i64)?;
+    for (mut row, number) in rows.into_iter().zip(conversation.update + 1..) {
+        let at = not_before(row.updated_at.into(), at);
+        row.update = number;
+        row.deleted_at = Some(at.into());
+        diesel::update(messages::table.find((conversation.id, row.seq)))
+            .set((
+                messages::content.eq(""),
+                messages::sent_digest.eq(None::<Vec<u8>>),
+                messages::updated_at.eq(Time::from(at)),
+                messages::deleted_at.eq(row.deleted_at),
+                messages::update.eq(row.update),
+                messages::revision.eq(tx.revision),
+            ))
+            .execute(tx.conn)?;
+        tx.events.extend(row.tombstone().map(|tombstone| Event::MessageDeleted {
+            tombstone,
+            sender: row.sender_id.into(),
+            place: conversation.place(row.sender_id),
+        }));
+    }
+    Ok(())
+}
+
+#[async_trait]
+impl MessageLog for Store {
+    async fn append(&self, draft: Draft) -> Result<Appended> {
+        let shard = match draft.recipient {
+            Recipient::User(receiver) => shard_of_pair(pair(draft.sender, receiver)),
+            Recipient::Group(group) => group.0,
+            Recipient::Everybody => ConversationId::BROADCAST.0,
+        };
+        self.writers()?.append(shard, draft).await
+    }
+
+    async fn edit(&self, actor: UserId, id: MessageId, content: Content, at: Timestamp) -> Result<Message> {
+        let shard = self.shard_of_message(actor, id).await?;
+        self.write(shard, move |tx| edit(tx, actor, id, &content, at)).await
+    }
+
+    async fn delete(&self, actor: UserId, id: MessageId, at: Timestamp) -> Result<()> {
+        let shard = self.shard_of_message(actor, id).await?;
+        self.write(shard, move |tx| delete(tx, actor, id, at)).await
+    }
+}
+
+/// Direct conversations are sharded by their pair, which is known before they are.
+pub fn shard_of_pair((first, second): (Id, Id)) -> Uuid {
+    Uuid::from_u128(first.0.as_u128() ^ second.0.as_u128())
+}
+
+impl Store {
+    /// Which writer everything of the message's conversation goes through, so that events leave in commit order.
+    async fn shard_of_message(&self, actor: UserId, id: MessageId) -> Result<Uuid> {
+        if !self.writers()?.sharded() {
+            return Ok(id.0);
+        }
+        self.read_for(actor, move |conn| {
+            let found: Option<(Id, Option<Id>, Option<Id>)> = messages::table
+                .inner_join(conversations::table.on(conversations::id.eq(messages::conversation_id)))
+                .filter(messages::id.eq(Id::from(id)))
+                .select((conversations::id, conversations::first_user, conversations::second_user))
+                .first(conn)
+                .optional()?;
+            Ok(match found {
+                Some((_, Some(first), Some(second))) => shard_of_pair((first, second)),
+                Some((conversation, ..)) => conversation.0,
+                None => return Ok(NotFound::Message.err()?),
+            })
+        })
+        .await
+    }
+}
+
+/// The conversation that the viewer reads with `of`; `None` where two users have not talked.
+fn readable(conn: &mut AnyConnection, viewer: UserId, of: Recipient) -> DbResult<Option<ConversationRow>> {
+    match of {
+        // Also with a deleted user: what was said stays.
+        Recipient::User(other) => match find_profile(conn, other)? {
+            Some(_) => find_direct(conn, viewer, other),
+            None => Ok(NotFound::User.err()?),
+        },
+        Recipient::Group(group) => match find_access(conn, group.conversation(), viewer)? {
+            Some((row, access)) if row.kind == "group" && access.may_read().is_ok() => Ok(Some(row)),
+            _ => Ok(NotFound::Group.err()?),
+        },
+        Recipient::Everybody => find_conversation(conn, ConversationId::BROADCAST),
+    }
+}
+
+/// The place of a message, live or deleted, in the conversation.
+pub fn place_of(conn: &mut AnyConnection, conversation: Option<&ConversationRow>, id: MessageId) -> DbResult<i64> {
+    let Some(conversation) = conversation else { return Ok(NotFound::Message.err()?) };
+    let found = messages::table
+        .filter(messages::id.eq(Id::from(id)).and(messages::conversation_id.eq(conversation.id)))
+        .select(messages::seq)
+        .first(conn)
+        .optional()?;
+    match found {
+        Some(seq) => Ok(seq),
+        None => Ok(NotFound::Message.err()?),
+    }
+}
+
+/// The window's part of a conversation, oldest first, one more than asked for where there is more, and on which side.
+fn load_window(conn: &mut AnyConnection, of: &ConversationRow, window: Window) -> DbResult<Page<FullMessage>> {
+    // The hot reads go past `AnyConnection`, whose rows cost twice as much.
+    /// The live ones behind a place. It is the one lower bound: of two, SQLite would begin at the first and walk up to the other.
+    macro_rules! live {
+        (behind $place:expr) => {
+            full_messages!(of.id).filter(messages::deleted_at.is_null()).filter(messages::seq.gt($place))
+        };
+    }
+    // Where only tombstones are, retention may have left a great many.
+    let begin = of.expired_up_to;
+    let surplus = |limit: Limit| limit.get() as i64 + 1;
+    Ok(match window {
+        Window::Offset { offset, limit } => {
+            let skip = i64::try_from(offset).unwrap_or(i64::MAX);
+            let found = per_backend!(conn, |conn| live!(behind begin)
+                .order(messages::seq.asc())
+                .limit(surplus(limit))
+                .offset(skip)
+                .load(conn));
+            Page::from_surplus(found?, limit)
+        }
+        Window::After { cursor, limit } => {
+            let place = place_of(conn, Some(of), cursor)?.max(begin);
+            let found = per_backend!(conn, |conn| live!(behind place)
+                .order(messages::seq.asc())
+                .limit(surplus(limit))
+                .load(conn));
+            Page::from_surplus(found?, limit)
+        }
+        Window::Before { cursor, limit } => {
+            let place = match cursor {
+                Cursor::Latest => i64::MAX,
+                Cursor::Message(id) => place_of(conn, Some(of), id)?,
+            };
+            let found = per_backend!(conn, |conn| live!(behind begin)
+                .filter(messages::seq.lt(place))
+                .order(messages::seq.desc())
+                .limit(surplus(limit))
+                .load(conn));
+            let mut page = Page::from_surplus(found?, limit);
+            page.items.reverse();
+            page
+        }
+    })
+}
+
+fn page(conn: &mut AnyConnection, viewer: UserId, of: Recipient, window: Window) -> DbResult<Page<Message>> {
+    let Some(conversation) = readable(conn, viewer, of)? else {
+        // A cursor into a conversation that does not exist names nothing.
+        return match window {
+            Window::After { .. } | Window::Before { cursor: Cursor::Message(_), .. } => Ok(NotFound::Message.err()?),
+            _ => Ok(Page { items: Vec::new(), more: false }),
+        };
+    };
+    let page = load_window(conn, &conversation, window)?;
+    let messages = page.items.into_iter().map(|message| full_message(&conversation, message));
+    Ok(Page { items: messages.collect::<Result<_, _>>()?, more: page.more })
+}
+
+/// What changed after a number. Two sorted streams: messages that are as they were sent (their `update` is their place in
+/// the clustered table) and those changed since (a partial index); the second bounds the first.
+pub fn changed_messages(
+    conn: &mut AnyConnection,
+    of: &ConversationRow,
+    after: i64,
+    limit: Limit,
+) -> DbResult<Page<FullMessage>> {
+    let surplus = limit.get() as i64 + 1;
+    let changed = full_messages!(of.id).filter(messages::update.gt(after).and(messages::update.ne(messages::seq)));
+    let mut found: Vec<FullMessage> = changed.order(messages::update.asc()).limit(surplus).load(conn)?;
+    let bound = match found.last() {
+        Some((row, ..)) if found.len() > limit.get() => row.update,
+        _ => i64::MAX,
+    };
+    let unchanged = full_messages!(of.id)
+        .filter(messages::seq.gt(after.max(of.expired_up_to)).and(messages::seq.lt(bound)))
+        .filter(messages::update.eq(messages::seq));
+    found.append(&mut unchanged.order(messages::seq.asc()).limit(surplus).load(conn)?);
+    found.sort_by_key(|(row, ..)| row.update);
+    Ok(Page::from_surplus(found, limit))
+}
+
+fn changes(conn: &mut AnyConnection, of: &ConversationRow, after: i64, limit: Limit) -> DbResult<Changes> {
+    let page = changed_messages(conn, of, after, limit)?;
+    let entries = page.items.into_iter().map(|message| match message.0.tombstone() {
+        Some(tombstone) => Ok(ChangeEntry::Deleted(tombstone)),
+        None => full_message(of, message).map(|message| ChangeEntry::Message(Box::new(message))),
+    });
+    let entries: Vec<_> = entries.collect::<Result<_, _>>()?;
+    let update = match entries.last() {
+        Some(last) if page.more => last.update(),
+        _ => of.update,
+    };
+    Ok(Changes { update, entries, more: page.more })
+}
+
+#[async_trait]
+impl MessageReader for Store {
+    async fn page(&self, viewer: UserId, of: Recipient, window: Window) -> Result<Page<Message>> {
+        self.snapshot_for(viewer, move |conn| page(conn, viewer, of, window)).await
+    }
+
+    async fn find(&self, viewer: UserId, id: MessageId) -> Result<Option<Message>> {
+        self.snapshot_for(viewer, move |conn| Ok(find_visible(conn, viewer, id)?.map(|(_, message)| message))).await
+    }
+
+    async fn changes(&self, viewer: UserId, of: ConversationId, after: i64, limit: Limit) -> Result<Changes> {
+        self.snapshot_for(viewer, move |conn| match find_access(conn, of, viewer)? {
+            Some((row, access)) => {
+                access.may_read()?;
+                changes(conn, &row, after, limit)
+            }
+            None => Ok(NotFound::Conversation.err()?),
+        })
+        .await
+    }
+}
+
+/// The live message and its conversation, if the viewer may read it.
+pub fn find_visible(
+    conn: &mut AnyConnection,
+    viewer: UserId,
+    id: MessageId,
+) -> DbResult<Option<(ConversationRow, Message)>> {
+    let Some(found) = find_message(conn, id)? else { return Ok(None) };
+    if found.0.deleted_at.is_some() {
+        return Ok(None);
+    }
+    match find_access(conn, found.0.conversation_id.into(), viewer)? {
+        Some((row, access)) if access.may_read().is_ok() => {
+            let message = full_message(&row, found)?;
+            Ok(Some((row, message)))
+        }
+        _ => Ok(None),
+    }
+}

@@ -1,0 +1,323 @@
+//! Who has seen what.
+//!
+//! A member's watermark (`members.read_up_to`) says: all up to it is seen, one's own or deleted. What was seen above it
+//! are receipts of single messages. So what is unseen is the range above the watermark less one's own, the deleted and
+//! those receipts, and the watermark moves up whenever nothing unseen is left below.
+
+use crate::Store;
+use crate::connection::AnyConnection;
+use crate::error::DbResult;
+use crate::repositories::members::{NewMemberRow, insert_member};
+use crate::repositories::messages::{conversation_of, find_visible, place_of};
+use crate::tables::rows::{ConversationRow, ProfileRow, find_access, lock_conversation};
+use crate::tables::schema::{members, messages, receipts};
+use crate::tables::sql_types::{Id, SqlId, SqlTime, Time};
+use async_trait::async_trait;
+use diesel::dsl::{exists, not};
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Nullable, Text};
+use domain::events::Event;
+use domain::messages::not_before;
+use domain::receipts::{Receipt, ReceiptRepository, SENDERS_TOLD_OF, Unseen, tells_senders};
+use domain::{ConversationId, Limit, MessageId, NotFound, Page, Result, Timestamp, UserId};
+
+#[derive(Insertable)]
+#[diesel(table_name = receipts)]
+struct ReceiptRow {
+    conversation_id: Id,
+    user_id: Id,
+    seq: i64,
+    from_seq: i64,
+    seen_at: Time,
+}
+
+/// When the reader saw what is at the place, if ever.
+fn seen_at(conn: &mut AnyConnection, of: Id, reader: Id, seq: i64) -> DbResult<Option<Time>> {
+    // Receipts of one reader do not overlap: only the first that ends there or later can cover it.
+    let next = receipts::table
+        .filter(receipts::conversation_id.eq(of).and(receipts::user_id.eq(reader)).and(receipts::seq.ge(seq)))
+        .order(receipts::seq.asc())
+        .select((receipts::from_seq, receipts::seen_at));
+    let next: Option<(i64, Time)> = next.first(conn).optional()?;
+    Ok(next.filter(|(from, _)| *from < seq).map(|(_, seen_at)| seen_at))
+}
+
+/// The reader's watermark. Of the broadcast, where everybody is in without a row, the row is made here.
+fn watermark(tx: &mut crate::writer::Tx<'_>, of: &ConversationRow, reader: Id, at: Timestamp) -> DbResult<i64> {
+    let row = members::table.find((of.id, reader)).select(members::read_up_to);
+    if let Some(read_up_to) = row.first(tx.conn).optional()? {
+        return Ok(read_up_to);
+    }
+    let at = Time::from(at);
+    let row = NewMemberRow {
+        conversation_id: of.id,
+        user_id: reader,
+        role: "member",
+        read_up_to: 0,
+        joined_at: at,
+        updated_at: at,
+        joined_revision: tx.revision,
+        added_by: None,
+    };
+    insert_member(tx.conn, &row)?;
+    Ok(0)
+}
+
+/// How many places one transaction looks at to find out where the watermark could be. The next count goes on from there.
+const PLACES_AT_ONCE: i64 = 10_000;
+/// How many receipts of single messages one transaction puts stretches between.
+const SINGLES_AT_ONCE: usize = 500;
+
+/// Moves the watermark up from `from` to right below the first message that is unseen, or as far as was looked.
+fn raise_watermark(conn: &mut AnyConnection, of: &ConversationRow, reader: Id, from: i64) -> DbResult<()> {
+    let receipt = receipts::table.filter(
+        receipts::conversation_id
+            .eq(messages::conversation_id)
+            .and(receipts::user_id.eq(reader))
+            .and(receipts::seq.eq(messages::seq)),
+    );
+    let end = of.last_seq.min(from.saturating_add(PLACES_AT_ONCE));
+    let unseen = messages::table
+        .filter(messages::conversation_id.eq(of.id).and(messages::seq.gt(from)).and(messages::seq.le(end)))
+        .filter(messages::sender_id.ne(reader).and(messages::deleted_at.is_null()))
+        .filter(not(exists(receipt)))
+        .order(messages::seq.asc())
+        .select(messages::seq);
+    let first_unseen = unseen.first::<i64>(conn).optional()?;
+    set_watermark(conn, of.id, reader, first_unseen.map_or(end, |seq| seq - 1))
+}
+
+pub fn set_watermark(conn: &mut AnyConnection, of: Id, reader: Id, to: i64) -> DbResult<()> {
+    // Never down: what was seen stays seen.
+    diesel::update(members::table.find((of, reader)).filter(members::read_up_to.lt(to)))
+        .set(members::read_up_to.eq(to))
+        .execute(conn)?;
+    Ok(())
+}
+
+fn mark_seen(tx: &mut crate::writer::Tx<'_>, reader: UserId, id: MessageId, at: Timestamp) -> DbResult<()> {
+    // Held still before it is looked at, so that of two marks at once both are counted, and none is left on a message that
+    // is deleted in between.
+    if let Some(of) = conversation_of(tx.conn, id)?
+        && let Some(held) = lock_conversation(tx.conn, of)?
+    {
+        tx.hold(&held);
+    }
+    let Some((conversation, message)) = find_visible(tx.conn, reader, id)? else {
+        return Ok(NotFound::Message.err()?);
+    };
+    let Some((_, access)) = find_access(tx.conn, message.conversation, reader)? else {
+        return Ok(NotFound::Message.err()?);
+    };
+    access.may_mark()?;
+    let me = Id::from(reader);
+    if message.sender.id == reader || seen_at(tx.conn, conversation.id, me, message.seq)?.is_some() {
+        return Ok(());
+    }
+    let at = not_before(message.created_at, at);
+    let read_up_to = watermark(tx, &conversation, me, at)?;
+    let row = ReceiptRow {
+        conversation_id: conversation.id,
+        user_id: me,
+        seq: message.seq,
+        from_seq: message.seq - 1,
+        seen_at: at.into(),
+    };
+    diesel::insert_into(receipts::table).values(row).execute(tx.conn)?;
+    raise_watermark(tx.conn, &conversation, me, read_up_to)?;
+    tx.events.push(Event::MessageSeen {
+        conversation: message.conversation,
+        place: message.place,
+        message: id,
+        sender: message.sender.id,
+        reader,
+        seen_at: at,
+    });
+    Ok(())
+}
+
+/// Says whether all is done; where more single receipts are in the way than one transaction takes, the next goes on.
+fn mark_read(
+    tx: &mut crate::writer::Tx<'_>,
+    reader: UserId,
+    of: ConversationId,
+    up_to: MessageId,
+    at: Timestamp,
+) -> DbResult<bool> {
+    if let Some(held) = lock_conversation(tx.conn, of)? {
+        tx.hold(&held);
+    }
+    let Some((conversation, access)) = find_access(tx.conn, of, reader)? else {
+        return Ok(NotFound::Conversation.err()?);
+    };
+    access.may_read()?;
+    let place = place_of(tx.conn, Some(&conversation), up_to)?;
+    access.may_mark()?;
+    let me = Id::from(reader);
+    let sent = messages::table.find((conversation.id, place)).select(messages::created_at);
+    let at = not_before(sent.first::<Time>(tx.conn)?.into(), at);
+    let read_up_to = watermark(tx, &conversation, me, at)?;
+    if place <= read_up_to {
+        return Ok(true);
+    }
+    let singles: Vec<i64> = receipts::table
+        .filter(receipts::conversation_id.eq(conversation.id).and(receipts::user_id.eq(me)))
+        .filter(receipts::seq.gt(read_up_to).and(receipts::seq.le(place)))
+        .order(receipts::seq.asc())
+        .limit(SINGLES_AT_ONCE as i64)
+        .select(receipts::seq)
+        .load(tx.conn)?;
+    // Up to where this transaction comes.
+    let reached = singles.last().copied().filter(|_| singles.len() == SINGLES_AT_ONCE).unwrap_or(place);
+    // What was seen one by one keeps its moment: the stretches between are seen now.
+    let mut from_seq = read_up_to;
+    for (seq, next_from) in singles.iter().map(|seq| (seq - 1, *seq)).chain([(reached, reached)]) {
+        if from_seq < seq {
+            let row = ReceiptRow { conversation_id: conversation.id, user_id: me, seq, from_seq, seen_at: at.into() };
+            diesel::insert_into(receipts::table).values(row).execute(tx.conn)?;
+        }
+        from_seq = next_from;
+    }
+    set_watermark(tx.conn, conversation.id, me, reached)?;
+    if reached < place {
+        return Ok(false);
+    }
+    raise_watermark(tx.conn, &conversation, me, place)?;
+    let told = senders_among(tx.conn, &conversation, me, read_up_to, place)?;
+    for told in std::iter::once(me).chain(told) {
+        let (told, place) = (told.into(), conversation.place(me));
+        tx.events.push(Event::ConversationRead { conversation: of, place, told, reader, up_to });
+    }
+    Ok(true)
+}
+
+/// Who sent what lies behind `after` and up to `up_to`, but for the reader: those who are told that it was read.
+fn senders_among(
+    conn: &mut AnyConnection,
+    of: &ConversationRow,
+    reader: Id,
+    after: i64,
+    up_to: i64,
+) -> DbResult<Vec<Id>> {
+    if !tells_senders(of.place(reader)) {
+        return Ok(Vec::new());
+    }
+    let after = after.max(up_to - i64::from(SENDERS_TOLD_OF)).max(of.expired_up_to);
+    Ok(messages::table
+        .filter(messages::conversation_id.eq(of.id).and(messages::seq.gt(after)).and(messages::seq.le(up_to)))
+        .filter(messages::sender_id.ne(reader).and(messages::deleted_at.is_null()))
+        .select(messages::sender_id)
+        .distinct()
+        .order(messages::sender_id)
+        .load(conn)?)
+}
+
+#[derive(QueryableByName)]
+struct ReaderRow {
+    #[diesel(sql_type = SqlId)]
+    id: Id,
+    #[diesel(sql_type = Text)]
+    username: String,
+    #[diesel(sql_type = Nullable<Text>)]
+    display_name: Option<String>,
+    #[diesel(sql_type = Nullable<SqlTime>)]
+    deleted_at: Option<Time>,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    from_seq: Option<i64>,
+    #[diesel(sql_type = Nullable<SqlTime>)]
+    seen_at: Option<Time>,
+}
+
+/// The readers of a conversation behind one of them, and of each the one receipt that can cover a place: the first that ends there
+/// or later. They are found by skipping from one to the next, so that it costs in proportion to them and not to all they have seen.
+/// SQLite numbers `$n` as they first appear, so they appear in order, and takes the tables of a `CROSS JOIN` as they are written.
+const READERS: &str = "
+WITH RECURSIVE readers(user_id, n) AS (
+    SELECT (SELECT r.user_id FROM receipts r WHERE r.conversation_id = $1 AND r.user_id > $2
+            ORDER BY r.user_id LIMIT 1), 1
+    UNION ALL
+    SELECT (SELECT r.user_id FROM receipts r WHERE r.conversation_id = $1 AND r.user_id > readers.user_id
+            ORDER BY r.user_id LIMIT 1), readers.n + 1
+    FROM readers WHERE readers.user_id IS NOT NULL AND readers.n < $3
+)
+SELECT u.id, u.username, u.display_name, u.deleted_at,
+    (SELECT r.from_seq FROM receipts r WHERE r.conversation_id = $1 AND r.user_id = u.id AND r.seq >= $4
+     ORDER BY r.seq LIMIT 1) AS from_seq,
+    (SELECT r.seen_at FROM receipts r WHERE r.conversation_id = $1 AND r.user_id = u.id AND r.seq >= $4
+     ORDER BY r.seq LIMIT 1) AS seen_at
+FROM readers CROSS JOIN users u WHERE u.id = readers.user_id
+ORDER BY u.id";
+
+/// How many readers are looked at by one query, at least.
+const READERS_AT_ONCE: usize = 64;
+
+/// Who has seen the message at the place, behind `after`, one more than asked for where there is more.
+fn seen_by(
+    conn: &mut AnyConnection,
+    of: Id,
+    (seq, sender): (i64, Id),
+    after: Option<Id>,
+    limit: Limit,
+) -> DbResult<Page<Receipt>> {
+    let at_once = limit.get().max(READERS_AT_ONCE) + 1;
+    let mut after = after.unwrap_or(Id(uuid::Uuid::nil()));
+    let mut found = Vec::new();
+    loop {
+        let rows: Vec<ReaderRow> = diesel::sql_query(READERS)
+            .bind::<SqlId, _>(of)
+            .bind::<SqlId, _>(after)
+            .bind::<BigInt, _>(at_once as i64)
+            .bind::<BigInt, _>(seq)
+            .load(conn)?;
+        let more = rows.len() == at_once;
+        after = rows.last().map_or(after, |row| row.id);
+        for row in rows {
+            let covered = row.from_seq.is_some_and(|from| from < seq) && row.id != sender && row.deleted_at.is_none();
+            let Some(seen_at) = row.seen_at.filter(|_| covered) else { continue };
+            let (id, username, display_name) = (row.id, row.username, row.display_name);
+            let user = ProfileRow { id, username, display_name, role: String::new(), deleted_at: None };
+            found.push(Receipt { user: id.into(), username: user.profile().username, seen_at: seen_at.into() });
+        }
+        if !more || found.len() > limit.get() {
+            return Ok(Page::from_surplus(found, limit));
+        }
+    }
+}
+
+#[async_trait]
+impl ReceiptRepository for Store {
+    async fn mark_seen(&self, reader: UserId, message: MessageId, at: Timestamp) -> Result<()> {
+        self.write(reader.0, move |tx| mark_seen(tx, reader, message, at)).await
+    }
+
+    async fn mark_read(&self, reader: UserId, of: ConversationId, up_to: MessageId, at: Timestamp) -> Result<()> {
+        while !self.write(reader.0, move |tx| mark_read(tx, reader, of, up_to, at)).await? {}
+        Ok(())
+    }
+
+    async fn of_message(
+        &self,
+        viewer: UserId,
+        message: MessageId,
+        after: Option<UserId>,
+        limit: Limit,
+    ) -> Result<Page<Receipt>> {
+        self.snapshot_for(viewer, move |conn| {
+            let Some((conversation, message)) = find_visible(conn, viewer, message)? else {
+                return Ok(NotFound::Message.err()?);
+            };
+            let after = after.map(Id::from);
+            if let Some(after) = after
+                && seen_at(conn, conversation.id, after, message.seq)?.is_none()
+            {
+                return Ok(NotFound::User.err()?);
+            }
+            seen_by(conn, conversation.id, (message.seq, message.sender.id.into()), after, limit)
+        })
+        .await
+    }
+
+    async fn unseen(&self, user: UserId) -> Result<Unseen> {
+        self.count_unseen(user).await
+    }
+}

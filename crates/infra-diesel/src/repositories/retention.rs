@@ -1,0 +1,179 @@
+//! Deleting what is too old, a little at a time.
+//!
+//! How far it has come in a conversation stands in `conversations.expired_up_to`: nothing up to there is live any more. So
+//! neither what is due nor a page is looked for among their tombstones again and again.
+
+use crate::Store;
+use crate::connection::AnyConnection;
+use crate::error::DbResult;
+use crate::repositories::files::{give_room_back, hold_usage};
+use crate::repositories::messages::{bury, shard_of_pair};
+use crate::tables::rows::{ConversationRow, MessageRow};
+use crate::tables::schema::{conversations, files, messages};
+use crate::tables::sql_types::{Id, SqlId, SqlTime, Time};
+use crate::writer::Tx;
+use async_trait::async_trait;
+use diesel::dsl::{exists, not};
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Bool};
+use domain::retention::{Due, RetentionRepository};
+use domain::{ConversationId, FileId, Result, Timestamp};
+use uuid::Uuid;
+
+/// How many messages are deleted in one transaction: what a sender may have to wait for.
+const MESSAGES_AT_ONCE: usize = 50;
+/// How many files are withdrawn in one transaction.
+const FILES_AT_ONCE: i64 = 50;
+/// How many tombstones lose their file in one transaction.
+const TOMBSTONES_AT_ONCE: i64 = 200;
+/// How many conversations are looked at by one read.
+const CONVERSATIONS_AT_ONCE: i64 = 500;
+
+#[derive(QueryableByName)]
+struct DueRow {
+    #[diesel(sql_type = SqlId)]
+    id: Id,
+    #[diesel(sql_type = Bool)]
+    due: bool,
+}
+
+/// Of the conversations behind one, whether any of the first few live messages behind the mark is too old: not the first
+/// only, which a wrong clock may have dated into the future.
+const DUE: &str = "
+SELECT c.id, EXISTS (
+    SELECT 1 FROM (
+        SELECT m.created_at FROM messages m
+        WHERE m.conversation_id = c.id AND m.seq > c.expired_up_to AND m.deleted_at IS NULL
+        ORDER BY m.seq LIMIT 20
+    ) oldest WHERE oldest.created_at < $1
+) AS due
+FROM conversations c WHERE c.id > $2 AND c.last_seq > c.expired_up_to
+ORDER BY c.id LIMIT $3";
+
+fn due(conn: &mut AnyConnection, cutoff: Timestamp, after: Option<ConversationId>) -> DbResult<Due> {
+    let rows: Vec<DueRow> = diesel::sql_query(DUE)
+        .bind::<SqlTime, _>(Time::from(cutoff))
+        .bind::<SqlId, _>(after.map_or(Id(Uuid::nil()), Id::from))
+        .bind::<BigInt, _>(CONVERSATIONS_AT_ONCE)
+        .load(conn)?;
+    let whole = rows.len() as i64 == CONVERSATIONS_AT_ONCE;
+    let next = rows.last().filter(|_| whole).map(|row| row.id.into());
+    let conversations = rows.into_iter().filter(|row| row.due).map(|row| row.id.into()).collect();
+    Ok(Due { conversations, next })
+}
+
+/// The conversation, deleted or not, held still for the rest of the transaction.
+fn lock(conn: &mut AnyConnection, id: Id) -> DbResult<Option<ConversationRow>> {
+    if let AnyConnection::Postgres(conn) = conn {
+        conversations::table.find(id).select(conversations::id).for_update().first::<Id>(conn).optional()?;
+    }
+    Ok(conversations::table.find(id).select(ConversationRow::as_select()).first(conn).optional()?)
+}
+
+fn expire(tx: &mut Tx<'_>, of: Id, cutoff: Time, at: Timestamp) -> DbResult<usize> {
+    let Some(conversation) = lock(tx.conn, of)? else { return Ok(0) };
+    tx.hold(&conversation);
+    let oldest: Vec<MessageRow> = messages::table
+        .filter(messages::conversation_id.eq(of).and(messages::seq.gt(conversation.expired_up_to)))
+        .filter(messages::deleted_at.is_null())
+        .order(messages::seq.asc())
+        .limit(MESSAGES_AT_ONCE as i64)
+        .select(MessageRow::as_select())
+        .load(tx.conn)?;
+    // Behind what is live now: the first that stays, or else the end of what was looked at.
+    let mark = match (oldest.iter().find(|row| row.created_at >= cutoff), oldest.last()) {
+        (Some(stays), _) => stays.seq - 1,
+        (None, Some(last)) if oldest.len() == MESSAGES_AT_ONCE => last.seq,
+        (None, _) => conversation.last_seq,
+    };
+    let expired: Vec<_> = oldest.into_iter().filter(|row| row.created_at < cutoff).collect();
+    let count = expired.len();
+    bury(tx, &conversation, expired, at)?;
+    diesel::update(conversations::table.find(of)).set(conversations::expired_up_to.eq(mark)).execute(tx.conn)?;
+    Ok(count)
+}
+
+/// Whether a live message carries the file of the row.
+#[diesel::dsl::auto_type]
+pub fn carried() -> _ {
+    let carrying = messages::table.filter(messages::file_id.eq(files::id.nullable()));
+    exists(carrying.filter(messages::deleted_at.is_null()))
+}
+
+fn withdraw(tx: &mut Tx<'_>, cutoff: Time, at: Timestamp) -> DbResult<Vec<Id>> {
+    let found = files::table
+        .filter(files::created_at.lt(cutoff).and(not(carried())))
+        .order((files::created_at, files::id))
+        .limit(FILES_AT_ONCE)
+        .select(files::id);
+    let mut old: Vec<Id> = found.load(tx.conn)?;
+    if let AnyConnection::Postgres(conn) = tx.conn {
+        // Whoever is sending one of them holds it: afterwards it is carried, or no longer to be had.
+        let held = files::table.filter(files::id.eq_any(&old)).order(files::id).select(files::id);
+        held.for_update().load::<Id>(conn)?;
+        old = files::table.filter(files::id.eq_any(&old).and(not(carried()))).select(files::id).load(conn)?;
+    }
+    for file in &old {
+        let fresh = files::table.find(*file).filter(files::deleted_at.is_null());
+        diesel::update(fresh).set(files::deleted_at.eq(Time::from(at))).execute(tx.conn)?;
+    }
+    Ok(old)
+}
+
+/// Forgets a withdrawn file, or as many of the messages that carried it as one transaction may change. Says whether it is done.
+fn forget(tx: &mut Tx<'_>, file: Id) -> DbResult<bool> {
+    let withdrawn = files::table.find(file).filter(files::deleted_at.is_not_null());
+    let found: Option<(Id, i64)> = withdrawn.select((files::uploader_id, files::size)).first(tx.conn).optional()?;
+    let Some((uploader, size)) = found else { return Ok(true) };
+    hold_usage(tx.conn, vec![uploader])?;
+    // Only tombstones are left of what carried it, and nobody sees their file.
+    let tombstones = messages::table.filter(messages::file_id.eq(file)).limit(TOMBSTONES_AT_ONCE);
+    let tombstones: Vec<Id> = tombstones.select(messages::id).load(tx.conn)?;
+    let first = messages::table.filter(messages::id.eq_any(&tombstones));
+    diesel::update(first).set(messages::file_id.eq(None::<Id>)).execute(tx.conn)?;
+    if tombstones.len() as i64 == TOMBSTONES_AT_ONCE {
+        return Ok(false);
+    }
+    // Another node may have forgotten it meanwhile.
+    if diesel::delete(files::table.find(file)).execute(tx.conn)? > 0 {
+        give_room_back(tx.conn, uploader, size)?;
+    }
+    Ok(true)
+}
+
+#[async_trait]
+impl RetentionRepository for Store {
+    async fn due(&self, cutoff: Timestamp, after: Option<ConversationId>) -> Result<Due> {
+        self.read(move |conn| due(conn, cutoff, after)).await
+    }
+
+    async fn expire(&self, of: ConversationId, cutoff: Timestamp, at: Timestamp) -> Result<usize> {
+        let id = Id::from(of);
+        let users = self
+            .read(move |conn| {
+                let users =
+                    conversations::table.find(id).select((conversations::first_user, conversations::second_user));
+                Ok(users.first::<(Option<Id>, Option<Id>)>(conn).optional()?)
+            })
+            .await?;
+        let shard = match users {
+            Some((Some(first), Some(second))) => shard_of_pair((first, second)),
+            _ => of.0,
+        };
+        self.write(shard, move |tx| expire(tx, id, cutoff.into(), at)).await
+    }
+
+    async fn withdraw_files(&self, cutoff: Timestamp, at: Timestamp) -> Result<Vec<FileId>> {
+        let old = self.write(Uuid::nil(), move |tx| withdraw(tx, cutoff.into(), at)).await?;
+        Ok(old.into_iter().map(Into::into).collect())
+    }
+
+    async fn forget_files(&self, files: Vec<FileId>) -> Result<()> {
+        // Together, so that they share commits.
+        let forget_whole = async |file: FileId| {
+            while !self.write(Uuid::nil(), move |tx| forget(tx, file.into())).await? {}
+            Ok(())
+        };
+        futures_util::future::try_join_all(files.into_iter().map(forget_whole)).await.map(drop)
+    }
+}

@@ -1,0 +1,297 @@
+//! Accounts.
+
+use crate::Store;
+use crate::connection::AnyConnection;
+use crate::error::{DbError, DbResult, violates_unique};
+use crate::repositories::endings::account_ended;
+use crate::repositories::sessions::end_sessions;
+use crate::tables::rows::{ProfileRow, UserRow, find_profile};
+use crate::tables::schema::users;
+use crate::tables::sql_types::{Id, Time};
+use crate::tables::text_range::upper_bound;
+use async_trait::async_trait;
+use diesel::prelude::*;
+use domain::events::Event;
+use domain::files::Growth;
+use domain::users::{
+    Credentials, NewUser, PasswordHash, ProfileChange, User, UserRepository, UserRole, Username, UsernamePrefix,
+};
+use domain::{Conflict, Forbidden, Limit, NotFound, Page, Result, SessionId, Timestamp, UserId};
+
+#[derive(Insertable)]
+#[diesel(table_name = users, treat_none_as_default_value = false)]
+struct NewUserRow {
+    id: Id,
+    username: String,
+    username_key: String,
+    email: Option<String>,
+    email_key: Option<String>,
+    password_hash: Option<String>,
+    role: &'static str,
+    created_at: Time,
+    updated_at: Time,
+}
+
+/// A role on the server as it is stored.
+pub fn role_word(role: UserRole) -> &'static str {
+    match role {
+        UserRole::Member => "member",
+        UserRole::Admin => "admin",
+    }
+}
+
+/// Stores a user.
+pub fn insert_user(conn: &mut AnyConnection, user: NewUser, role: UserRole) -> DbResult<UserRow> {
+    let row = NewUserRow {
+        id: user.id.into(),
+        username_key: user.username.key(),
+        username: user.username.into_string(),
+        email_key: user.email.as_ref().map(|email| email.key()),
+        email: user.email.map(|email| email.into_string()),
+        password_hash: user.password.map(|hash| hash.0),
+        role: role_word(role),
+        created_at: user.at.into(),
+        updated_at: user.at.into(),
+    };
+    // Asked first, so that the name is told where both are taken; the indexes decide between nodes.
+    let taken = users::table.filter(users::username_key.eq(&row.username_key)).select(users::id);
+    if taken.first::<Id>(conn).optional()?.is_some() {
+        return Ok(Conflict::UsernameTaken.err()?);
+    }
+    let id = row.id;
+    diesel::insert_into(users::table).values(row).execute(conn).map_err(conflict)?;
+    Ok(users::table.find(id).select(UserRow::as_select()).first(conn)?)
+}
+
+/// The user, deleted or not, whom nobody else changes until the transaction ends. On SQLite it holds the one write lock
+/// already.
+pub fn lock_user(conn: &mut AnyConnection, id: UserId) -> DbResult<Option<User>> {
+    let user = users::table.find(Id::from(id));
+    if let AnyConnection::Postgres(conn) = conn {
+        user.select(users::id).for_no_key_update().first::<Id>(conn).optional()?;
+    }
+    let found: Option<UserRow> = user.select(UserRow::as_select()).first(conn).optional()?;
+    Ok(found.map(UserRow::into_user).transpose()?)
+}
+
+/// Whether the user's password is the one of that hash, or none where there is no hash; the user is to be locked.
+pub fn has_password(conn: &mut AnyConnection, id: UserId, hash: Option<&PasswordHash>) -> DbResult<bool> {
+    let stored: Option<String> = users::table.find(Id::from(id)).select(users::password_hash).first(conn)?;
+    Ok(stored.as_deref() == hash.map(|hash| hash.0.as_str()))
+}
+
+/// Locks users in the order of their ids: nobody else deletes them, or counts what counts against their quotas, until the
+/// transaction ends. On SQLite it holds the one write lock already.
+pub fn lock_users(conn: &mut AnyConnection, ids: &[UserId]) -> DbResult<()> {
+    if let AnyConnection::Postgres(conn) = conn {
+        let ids = ids.iter().map(|id| Id::from(*id)).collect::<Vec<_>>();
+        let locked = users::table.filter(users::id.eq_any(ids)).order(users::id).select(users::id);
+        locked.for_no_key_update().load::<Id>(conn)?;
+    }
+    Ok(())
+}
+
+/// The living user. Where it is to be so at the end of the transaction, the user is to be locked.
+pub fn find_living(conn: &mut AnyConnection, id: UserId) -> DbResult<Option<ProfileRow>> {
+    Ok(find_profile(conn, id)?.filter(|user| user.deleted_at.is_none()))
+}
+
+/// Living users by username key, one more than asked for where there are more.
+pub fn list_rows(
+    conn: &mut AnyConnection,
+    prefix: Option<&str>,
+    after: Option<UserId>,
+    limit: Limit,
+) -> DbResult<Vec<UserRow>> {
+    let mut query = users::table
+        .filter(users::deleted_at.is_null())
+        .order(users::username_key)
+        .limit(limit.get() as i64 + 1)
+        .select(UserRow::as_select())
+        .into_boxed();
+    if let Some(end) = prefix.and_then(upper_bound) {
+        query = query.filter(users::username_key.lt(end));
+    }
+    // One lower bound: of two, SQLite would begin at the first and walk up to the other.
+    let after = after.map(|after| name_key(conn, after)).transpose()?;
+    query = match (prefix, after) {
+        (Some(prefix), Some(after)) if *prefix > *after => query.filter(users::username_key.ge(prefix)),
+        (_, Some(after)) => query.filter(users::username_key.gt(after)),
+        (Some(prefix), None) => query.filter(users::username_key.ge(prefix)),
+        (None, None) => query,
+    };
+    Ok(query.load(conn)?)
+}
+
+/// The key that lists of people are ordered by, also of a deleted user: lists go on after one who has left meanwhile.
+pub fn name_key(conn: &mut AnyConnection, id: UserId) -> DbResult<String> {
+    let key = users::table.find(Id::from(id)).select(users::username_key).first(conn).optional()?;
+    Ok(key.ok_or(NotFound::User).map_err(domain::Error::from)?)
+}
+
+/// A taken email or name, told from the violated index.
+fn conflict(error: diesel::result::Error) -> DbError {
+    if violates_unique(&error, "username_key") {
+        DbError::Rule(Conflict::UsernameTaken.into())
+    } else if violates_unique(&error, "email_key") {
+        DbError::Rule(Conflict::EmailTaken.into())
+    } else {
+        error.into()
+    }
+}
+
+/// The living user `who` with the hash that proves to be that user.
+fn credentials(found: Option<(UserRow, Option<String>)>) -> DbResult<Option<Credentials>> {
+    let Some((row, hash)) = found else { return Ok(None) };
+    Ok(Some(Credentials { user: row.into_user()?, password: hash.map(PasswordHash) }))
+}
+
+#[async_trait]
+impl UserRepository for Store {
+    async fn create(&self, user: NewUser) -> Result<User> {
+        self.write(user.id.0, move |tx| {
+            tx.grow(Growth::Account)?;
+            Ok(insert_user(tx.conn, user.clone(), UserRole::Member)?.into_user()?)
+        })
+        .await
+    }
+
+    async fn find(&self, id: UserId) -> Result<Option<User>> {
+        self.read(move |conn| {
+            let found: Option<UserRow> =
+                users::table.find(Id::from(id)).select(UserRow::as_select()).first(conn).optional()?;
+            Ok(found.map(UserRow::into_user).transpose()?)
+        })
+        .await
+    }
+
+    async fn find_by_name(&self, name: &Username) -> Result<Option<User>> {
+        Ok(self.credentials_by_name(name).await?.map(|credentials| credentials.user))
+    }
+
+    async fn credentials_by_name(&self, name: &Username) -> Result<Option<Credentials>> {
+        let key = name.key();
+        self.read(move |conn| {
+            let living = users::table.filter(users::username_key.eq(&key).and(users::deleted_at.is_null()));
+            credentials(living.select((UserRow::as_select(), users::password_hash)).first(conn).optional()?)
+        })
+        .await
+    }
+
+    async fn credentials(&self, id: UserId) -> Result<Option<Credentials>> {
+        self.read(move |conn| {
+            let living = users::table.find(Id::from(id)).filter(users::deleted_at.is_null());
+            credentials(living.select((UserRow::as_select(), users::password_hash)).first(conn).optional()?)
+        })
+        .await
+    }
+
+    async fn list<'a>(
+        &self,
+        prefix: Option<&'a UsernamePrefix>,
+        after: Option<UserId>,
+        limit: Limit,
+    ) -> Result<Page<User>> {
+        let prefix = prefix.map(|prefix| prefix.key().to_owned());
+        self.snapshot(move |conn| {
+            let rows = list_rows(conn, prefix.as_deref(), after, limit)?;
+            let users = rows.into_iter().map(UserRow::into_user).collect::<Result<_, _>>()?;
+            Ok(Page::from_surplus(users, limit))
+        })
+        .await
+    }
+
+    async fn change(&self, id: UserId, change: ProfileChange, keep: SessionId, at: Timestamp) -> Result<User> {
+        if change.password.is_some() {
+            self.thin_out_sessions(id, Some(keep), at).await?;
+        }
+        self.write(id.0, move |tx| {
+            let mine = users::table.find(Id::from(id)).filter(users::deleted_at.is_null());
+            if change.email.is_some() || change.display_name.is_some() {
+                tx.grow(Growth::Profile)?;
+            }
+            if let Some(email) = &change.email {
+                let set = (users::email.eq(email.as_str()), users::email_key.eq(email.key()));
+                diesel::update(mine).set(set).execute(tx.conn).map_err(conflict)?;
+            }
+            if let Some(name) = &change.display_name {
+                diesel::update(mine).set(users::display_name.eq(name.as_str())).execute(tx.conn)?;
+            }
+            if let Some(hash) = &change.password {
+                let living = lock_user(tx.conn, id)?.is_some_and(|user| user.deleted_at.is_none());
+                if living && !has_password(tx.conn, id, change.proven.as_ref())? {
+                    return Ok(Forbidden::WrongCurrentPassword.err()?);
+                }
+                diesel::update(mine).set(users::password_hash.eq(&hash.0)).execute(tx.conn)?;
+                end_sessions(tx, id, Some(keep), at)?;
+            }
+            if change != ProfileChange::default() {
+                diesel::update(mine).set(users::updated_at.eq(Time::from(at))).execute(tx.conn)?;
+            }
+            let found: Option<UserRow> = mine.select(UserRow::as_select()).first(tx.conn).optional()?;
+            match found {
+                Some(row) => Ok(row.into_user()?),
+                None => Ok(NotFound::User.err()?),
+            }
+        })
+        .await
+    }
+
+    async fn rehash(&self, id: UserId, old: PasswordHash, new: PasswordHash) -> Result<()> {
+        self.write(id.0, move |tx| {
+            let same = users::table.find(Id::from(id)).filter(users::password_hash.eq(&old.0));
+            diesel::update(same).set(users::password_hash.eq(&new.0)).execute(tx.conn)?;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn delete(&self, id: UserId, proven: Option<PasswordHash>, at: Timestamp) -> Result<()> {
+        self.thin_out_sessions(id, None, at).await?;
+        self.write(id.0, move |tx| {
+            if lock_user(tx.conn, id)?.is_none_or(|user| user.deleted_at.is_some()) {
+                return Ok(NotFound::User.err()?);
+            }
+            if !has_password(tx.conn, id, proven.as_ref())? {
+                return Ok(Forbidden::WrongCurrentPassword.err()?);
+            }
+            diesel::update(users::table.find(Id::from(id)).filter(users::deleted_at.is_null()))
+                .set((
+                    users::email.eq(None::<String>),
+                    users::email_key.eq(None::<String>),
+                    users::password_hash.eq(None::<String>),
+                    users::display_name.eq(None::<String>),
+                    users::role.eq("member"),
+                    users::last_seen_at.eq(None::<Time>),
+                    users::updated_at.eq(Time::from(at)),
+                    users::deleted_at.eq(Time::from(at)),
+                ))
+                .execute(tx.conn)?;
+            account_ended(tx, id)?;
+            end_sessions(tx, id, None, at)?;
+            tx.events.push(Event::UserDeleted(id));
+            Ok(())
+        })
+        .await
+    }
+}
+
+impl Store {
+    /// Those of the username keys that no user, living or deleted, has.
+    ///
+    /// # Errors
+    /// Only faults of storage.
+    pub async fn missing_users(&self, keys: Vec<String>) -> Result<Vec<String>> {
+        self.read(move |conn| {
+            let mut missing = Vec::new();
+            for key in &keys {
+                let found = users::table.filter(users::username_key.eq(key)).select(users::id);
+                if found.first::<Id>(conn).optional()?.is_none() {
+                    missing.push(key.clone());
+                }
+            }
+            Ok(missing)
+        })
+        .await
+    }
+}

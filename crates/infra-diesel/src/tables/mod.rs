@@ -1,0 +1,6 @@
+//! The tables, and rows and queries that several repositories use.
+
+pub mod rows;
+pub mod schema;
+pub mod sql_types;
+pub mod text_range;

@@ -1,0 +1,433 @@
+//! Rows as the tables have them, and how they become what the domain knows. What several repositories read.
+
+use crate::connection::{AnyConnection, per_backend};
+use crate::error::{Corrupt, DbResult};
+use crate::tables::schema::{conversations, files, members, messages, users};
+use crate::tables::sql_types::{Id, Time};
+use diesel::prelude::*;
+use domain::events::{Head, Revision};
+use domain::files::{File, FileName, MediaType, Sha256};
+use domain::groups::{Description, Group, GroupName, Member, Role, Standing, Visibility};
+use domain::messages::{Access, AttachmentKind, Body, Caption, Message, MessageType, Place, Text, Tombstone};
+use domain::users::{DisplayName, Email, Profile, User, UserRole, Username};
+use domain::{ConversationId, GroupId, MessageId, UserId};
+
+/// Reads a stored word with a parser of the domain.
+fn word<T, E>(what: &'static str, value: &str, parse: impl FnOnce(&str) -> Result<T, E>) -> Result<T, Corrupt> {
+    parse(value).map_err(|_| Corrupt { what, value: value.to_owned() })
+}
+
+/// A role in a group as stored.
+pub fn role(value: &str) -> Result<Role, Corrupt> {
+    word("role", value, Role::parse)
+}
+
+/// A role on the server as stored.
+pub fn user_role(value: &str) -> Result<UserRole, Corrupt> {
+    match value {
+        "member" => Ok(UserRole::Member),
+        "admin" => Ok(UserRole::Admin),
+        _ => Err(Corrupt { what: "user role", value: value.to_owned() }),
+    }
+}
+
+/// A count or size as stored: never negative.
+pub fn count(value: i64) -> u64 {
+    u64::try_from(value).unwrap_or_default()
+}
+
+/// A whole user.
+#[derive(Debug, Clone, Queryable, Selectable)]
+#[diesel(table_name = users)]
+pub struct UserRow {
+    pub id: Id,
+    pub username: String,
+    pub email: Option<String>,
+    pub display_name: Option<String>,
+    pub role: String,
+    pub created_at: Time,
+    pub updated_at: Time,
+    pub deleted_at: Option<Time>,
+    pub disabled_at: Option<Time>,
+}
+
+impl UserRow {
+    /// # Errors
+    /// [`Corrupt`].
+    pub fn into_user(self) -> Result<User, Corrupt> {
+        Ok(User {
+            id: self.id.into(),
+            username: Username::restored(self.username),
+            display_name: self.display_name.map(DisplayName::restored),
+            email: self.email.map(Email::restored),
+            role: user_role(&self.role)?,
+            created_at: self.created_at.into(),
+            updated_at: self.updated_at.into(),
+            deleted_at: self.deleted_at.map(Into::into),
+            disabled_at: self.disabled_at.map(Into::into),
+        })
+    }
+}
+
+/// A user as shown beside what one did.
+#[derive(Debug, Clone, Queryable, Selectable)]
+#[diesel(table_name = users)]
+pub struct ProfileRow {
+    pub id: Id,
+    pub username: String,
+    pub display_name: Option<String>,
+    pub role: String,
+    pub deleted_at: Option<Time>,
+}
+
+impl ProfileRow {
+    /// The names as shown.
+    pub fn profile(&self) -> Profile {
+        let username = Username::restored(self.username.clone());
+        let display_name = self.display_name.clone().map(DisplayName::restored);
+        Profile::of(self.id.into(), &username, display_name.as_ref(), self.deleted_at.is_some())
+    }
+}
+
+/// What the rules look at in a conversation.
+#[derive(Debug, Clone, Queryable, Selectable)]
+#[diesel(table_name = conversations)]
+pub struct ConversationRow {
+    pub id: Id,
+    pub kind: String,
+    pub update: i64,
+    pub last_seq: i64,
+    pub active_at: Option<Time>,
+    pub first_user: Option<Id>,
+    pub second_user: Option<Id>,
+    pub visibility: Option<String>,
+    pub revision: i64,
+    pub roster_revision: i64,
+    pub deleted_at: Option<Time>,
+    /// Retention has deleted all up to this place.
+    pub expired_up_to: i64,
+    /// Of the transaction in which the newest message was sent, and which of that transaction it was.
+    pub sent_revision: i64,
+    pub sent_nth: i64,
+    /// Who of a direct conversation's two has ever written: 1 the first, 2 the second.
+    pub written_by: i64,
+}
+
+/// Both of a direct conversation's two have written in it.
+pub const EACH_WROTE: i64 = 3;
+
+impl ConversationRow {
+    /// Takes note that somebody writes in a direct conversation; says whether that is new, and whether by it each of two has written
+    /// to the other.
+    pub fn writes(&mut self, sender: Id) -> (bool, bool) {
+        let before = self.written_by;
+        for (user, bit) in [(self.first_user, 1), (self.second_user, 2)] {
+            if user == Some(sender) {
+                self.written_by |= bit;
+            }
+        }
+        let new = self.written_by != before;
+        (new, new && self.written_by == EACH_WROTE && self.first_user != self.second_user)
+    }
+
+    /// Where it stands.
+    pub fn head(&self) -> Head {
+        Head { update: self.update, changed: Revision(self.revision), roster: Revision(self.roster_revision) }
+    }
+
+    /// How a user with that role in it stands to the conversation.
+    ///
+    /// # Errors
+    /// [`Corrupt`].
+    pub fn access(&self, user: UserId, role: Option<Role>) -> Result<Access, Corrupt> {
+        Ok(match self.kind.as_str() {
+            "direct" if [self.first_user, self.second_user].contains(&Some(user.into())) => Access::Participant,
+            "direct" => Access::Stranger,
+            "group" => Access::Group(self.standing(role)?),
+            "broadcast" => Access::Broadcast,
+            other => return Err(Corrupt { what: "conversation kind", value: other.to_owned() }),
+        })
+    }
+
+    /// How a user with that role in it stands to the group.
+    ///
+    /// # Errors
+    /// [`Corrupt`].
+    pub fn standing(&self, role: Option<Role>) -> Result<Standing, Corrupt> {
+        let visibility = word("visibility", self.visibility.as_deref().unwrap_or_default(), Visibility::parse)?;
+        Ok(Standing { visibility, role })
+    }
+
+    /// Where a message of that sender was said in it.
+    pub fn place(&self, sender: Id) -> Place {
+        match (self.first_user, self.second_user) {
+            (Some(first), Some(second)) => {
+                Place::Direct { receiver: if sender == first { second } else { first }.into() }
+            }
+            _ if self.kind == "group" => Place::Group(self.id.into()),
+            _ => Place::Broadcast,
+        }
+    }
+}
+
+/// A group, whole.
+#[derive(Debug, Clone, Queryable, Selectable)]
+#[diesel(table_name = conversations)]
+pub struct GroupRow {
+    pub id: Id,
+    pub name: Option<String>,
+    pub description: Option<String>,
+    pub visibility: Option<String>,
+    pub member_count: i64,
+    pub created_at: Time,
+    pub updated_at: Time,
+}
+
+impl GroupRow {
+    /// # Errors
+    /// [`Corrupt`].
+    pub fn into_group(self) -> Result<Group, Corrupt> {
+        Ok(Group {
+            id: self.id.into(),
+            name: GroupName::restored(self.name.unwrap_or_default()),
+            description: Description::restored(self.description.unwrap_or_default()),
+            visibility: word("visibility", self.visibility.as_deref().unwrap_or_default(), Visibility::parse)?,
+            member_count: count(self.member_count),
+            created_at: self.created_at.into(),
+            updated_at: self.updated_at.into(),
+        })
+    }
+}
+
+/// A member without the name.
+#[derive(Debug, Clone, Queryable, Selectable)]
+#[diesel(table_name = members)]
+pub struct MemberRow {
+    pub conversation_id: Id,
+    pub user_id: Id,
+    pub role: String,
+    pub joined_at: Time,
+    pub updated_at: Time,
+}
+
+impl MemberRow {
+    /// # Errors
+    /// [`Corrupt`].
+    pub fn into_member(self, user: &ProfileRow) -> Result<Member, Corrupt> {
+        Ok(Member {
+            group: self.conversation_id.into(),
+            user: self.user_id.into(),
+            username: user.profile().username,
+            role: role(&self.role)?,
+            created_at: self.joined_at.into(),
+            updated_at: self.updated_at.into(),
+        })
+    }
+}
+
+/// A file, whole.
+#[derive(Debug, Clone, Queryable, Selectable, Insertable)]
+#[diesel(table_name = files, treat_none_as_default_value = false)]
+pub struct FileRow {
+    pub id: Id,
+    pub uploader_id: Id,
+    pub name: String,
+    pub size: i64,
+    pub media_type: String,
+    pub sha256: Vec<u8>,
+    pub created_at: Time,
+}
+
+impl FileRow {
+    /// # Errors
+    /// [`Corrupt`].
+    pub fn into_file(self) -> Result<File, Corrupt> {
+        let sha256 = <[u8; 32]>::try_from(self.sha256.as_slice())
+            .map_err(|_| Corrupt { what: "SHA-256", value: format!("{} bytes", self.sha256.len()) })?;
+        Ok(File {
+            id: self.id.into(),
+            uploader: self.uploader_id.into(),
+            name: FileName::restored(self.name),
+            size: count(self.size),
+            media_type: MediaType::restored(self.media_type),
+            sha256: Sha256(sha256),
+            created_at: self.created_at.into(),
+        })
+    }
+}
+
+impl From<&File> for FileRow {
+    fn from(file: &File) -> Self {
+        Self {
+            id: file.id.into(),
+            uploader_id: file.uploader.into(),
+            name: file.name.as_str().to_owned(),
+            size: i64::try_from(file.size).unwrap_or(i64::MAX),
+            media_type: file.media_type.as_str().to_owned(),
+            sha256: file.sha256.0.to_vec(),
+            created_at: file.created_at.into(),
+        }
+    }
+}
+
+/// A message as stored, without what it refers to.
+#[derive(Debug, Clone, Queryable, Selectable, Insertable)]
+#[diesel(table_name = messages, treat_none_as_default_value = false)]
+pub struct MessageRow {
+    pub conversation_id: Id,
+    pub seq: i64,
+    pub id: Id,
+    pub sender_id: Id,
+    pub message_type: String,
+    pub content: String,
+    pub file_id: Option<Id>,
+    pub reply_to: Option<Id>,
+    pub client_id: Option<String>,
+    pub created_at: Time,
+    pub updated_at: Time,
+    pub edited_at: Option<Time>,
+    pub deleted_at: Option<Time>,
+    pub update: i64,
+    pub revision: i64,
+}
+
+/// A message with its sender and file.
+pub type FullMessage = (MessageRow, ProfileRow, Option<FileRow>);
+
+impl MessageRow {
+    /// The message, said in `place`.
+    ///
+    /// # Errors
+    /// [`Corrupt`].
+    pub fn into_message(self, place: Place, sender: Profile, file: Option<File>) -> Result<Message, Corrupt> {
+        let message_type = word("message type", &self.message_type, MessageType::parse)?;
+        let kind = match message_type {
+            MessageType::Text => None,
+            MessageType::Image => Some(AttachmentKind::Image),
+            MessageType::File => Some(AttachmentKind::File),
+        };
+        let body = match (kind, file) {
+            (None, _) => Body::Text(Text::restored(self.content)),
+            (Some(kind), Some(file)) => Body::Attachment { kind, file, caption: Caption::restored(self.content) },
+            (Some(_), None) => return Err(Corrupt { what: "message with a file", value: self.message_type }),
+        };
+        Ok(Message {
+            id: self.id.into(),
+            conversation: self.conversation_id.into(),
+            place,
+            sender,
+            body,
+            reply_to: self.reply_to.map(Into::into),
+            seq: self.seq,
+            update: self.update,
+            created_at: self.created_at.into(),
+            updated_at: self.updated_at.into(),
+            edited_at: self.edited_at.map(Into::into),
+        })
+    }
+
+    /// What is left of it, if it was deleted.
+    pub fn tombstone(&self) -> Option<Tombstone> {
+        self.deleted_at.map(|deleted_at| Tombstone {
+            id: self.id.into(),
+            conversation: self.conversation_id.into(),
+            seq: self.seq,
+            update: self.update,
+            deleted_at: deleted_at.into(),
+        })
+    }
+}
+
+/// The message of a row and what it refers to, in its conversation.
+///
+/// # Errors
+/// [`Corrupt`].
+pub fn full_message(conversation: &ConversationRow, (row, sender, file): FullMessage) -> Result<Message, Corrupt> {
+    let place = conversation.place(row.sender_id);
+    row.into_message(place, sender.profile(), file.map(FileRow::into_file).transpose()?)
+}
+
+/// The conversation, if there is one that was not deleted.
+pub fn find_conversation(conn: &mut AnyConnection, id: ConversationId) -> DbResult<Option<ConversationRow>> {
+    let live = conversations::table.find(Id::from(id)).filter(conversations::deleted_at.is_null());
+    Ok(per_backend!(conn, |conn| live.select(ConversationRow::as_select()).first(conn)).optional()?)
+}
+
+/// Like [`find_conversation`], and nobody else changes its counter or members until the transaction ends. On SQLite the
+/// transaction holds the one write lock already.
+pub fn lock_conversation(conn: &mut AnyConnection, id: ConversationId) -> DbResult<Option<ConversationRow>> {
+    if let AnyConnection::Postgres(conn) = conn {
+        let locked = conversations::table.find(Id::from(id)).select(conversations::id).for_update();
+        locked.first::<Id>(conn).optional()?;
+    }
+    find_conversation(conn, id)
+}
+
+/// The user's role in the conversation, if in it.
+pub fn find_role(conn: &mut AnyConnection, conversation: ConversationId, user: UserId) -> DbResult<Option<Role>> {
+    let member = members::table.find((Id::from(conversation), Id::from(user))).select(members::role);
+    let found: Option<String> = per_backend!(conn, |conn| member.first(conn)).optional()?;
+    Ok(found.as_deref().map(role).transpose()?)
+}
+
+/// The conversation and how the user stands to it.
+pub fn find_access(
+    conn: &mut AnyConnection,
+    id: ConversationId,
+    user: UserId,
+) -> DbResult<Option<(ConversationRow, Access)>> {
+    let Some(conversation) = find_conversation(conn, id)? else { return Ok(None) };
+    let role = find_role(conn, id, user)?;
+    let access = conversation.access(user, role)?;
+    Ok(Some((conversation, access)))
+}
+
+/// The message of that id with what it refers to, deleted or not.
+pub fn find_message(conn: &mut AnyConnection, id: MessageId) -> DbResult<Option<FullMessage>> {
+    Ok(messages::table
+        .inner_join(users::table)
+        .left_join(files::table)
+        .filter(messages::id.eq(Id::from(id)))
+        .select((MessageRow::as_select(), ProfileRow::as_select(), Option::<FileRow>::as_select()))
+        .first(conn)
+        .optional()?)
+}
+
+/// The user's names, deleted or not.
+pub fn find_profile(conn: &mut AnyConnection, id: UserId) -> DbResult<Option<ProfileRow>> {
+    let user = users::table.find(Id::from(id));
+    Ok(per_backend!(conn, |conn| user.select(ProfileRow::as_select()).first(conn)).optional()?)
+}
+
+/// The ordered pair that a direct conversation is found by.
+pub fn pair(one: UserId, other: UserId) -> (Id, Id) {
+    (Id(one.0.min(other.0)), Id(one.0.max(other.0)))
+}
+
+/// The direct conversation of the two, if they have talked.
+pub fn find_direct(conn: &mut AnyConnection, one: UserId, other: UserId) -> DbResult<Option<ConversationRow>> {
+    let (first, second) = pair(one, other);
+    let direct =
+        conversations::table.filter(conversations::first_user.eq(first).and(conversations::second_user.eq(second)));
+    Ok(per_backend!(conn, |conn| direct.select(ConversationRow::as_select()).first(conn)).optional()?)
+}
+
+/// Like [`find_direct`], with the conversation locked as by [`lock_conversation`].
+pub fn lock_direct(conn: &mut AnyConnection, one: UserId, other: UserId) -> DbResult<Option<ConversationRow>> {
+    match find_direct(conn, one, other)? {
+        // What was read before the lock was had may be old by now.
+        Some(row) if matches!(conn, AnyConnection::Postgres(_)) => lock_conversation(conn, row.id.into()),
+        found => Ok(found),
+    }
+}
+
+/// The group of that id, if there is one that was not deleted.
+pub fn find_group(conn: &mut AnyConnection, id: GroupId) -> DbResult<Option<Group>> {
+    let found: Option<GroupRow> = conversations::table
+        .find(Id::from(id))
+        .filter(conversations::kind.eq("group").and(conversations::deleted_at.is_null()))
+        .select(GroupRow::as_select())
+        .first(conn)
+        .optional()?;
+    Ok(found.map(GroupRow::into_group).transpose()?)
+}

@@ -1,0 +1,5 @@
+//! What acts inside a transaction.
+
+pub mod quotas;
+pub mod revisions;
+pub mod room;

@@ -1,0 +1,158 @@
+//! What counts against the quotas of groups: asked inside the transaction that acts, with the counted users locked, so that of
+//! several at once none is let in beyond them.
+//!
+//! It is counted in `group_usage`, in the transaction that changes it, so that asking costs the same whatever somebody has. Those rows
+//! are written last of all, in the order of their users ([`Counts::write`]): a transaction may change what somebody has whom it has not
+//! locked.
+
+use crate::connection::AnyConnection;
+use crate::error::DbResult;
+use crate::repositories::users::lock_users;
+use crate::tables::rows::count;
+use crate::tables::schema::{group_usage, members};
+use crate::tables::sql_types::{Id, SqlId};
+use diesel::prelude::*;
+use diesel::sql_types::BigInt;
+use diesel::upsert::excluded;
+use domain::UserId;
+use domain::groups::{AddedSoFar, GroupQuotas};
+use std::collections::BTreeMap;
+
+#[derive(Debug, Clone, Insertable, Queryable, Selectable)]
+#[diesel(table_name = group_usage)]
+struct Usage {
+    user_id: Id,
+    made: i64,
+    joined: i64,
+    added: i64,
+    added_by_others: i64,
+}
+
+impl Usage {
+    fn none(user_id: Id) -> Self {
+        Self { user_id, made: 0, joined: 0, added: 0, added_by_others: 0 }
+    }
+}
+
+/// By how much a transaction changes what users have; to be written before it ends.
+#[derive(Debug, Default)]
+pub struct Counts(BTreeMap<Id, Usage>);
+
+impl Counts {
+    fn of(&mut self, user: Id) -> &mut Usage {
+        self.0.entry(user).or_insert_with(|| Usage::none(user))
+    }
+
+    /// Somebody made `more` groups, or has fewer.
+    pub fn made(&mut self, by: Option<Id>, more: i64) {
+        if let Some(by) = by {
+            self.of(by).made += more;
+        }
+    }
+
+    /// There are `more` memberships of a user made by somebody, or fewer.
+    pub fn members(&mut self, user: Id, added_by: Option<Id>, more: i64) {
+        match added_by {
+            Some(by) if by == user => self.of(user).joined += more,
+            Some(by) => {
+                self.of(by).added += more;
+                self.of(user).added_by_others += more;
+            }
+            // Of a direct conversation.
+            None => {}
+        }
+    }
+
+    /// What the user has as far as the transaction has come.
+    fn usage(&self, conn: &mut AnyConnection, user: UserId) -> DbResult<Usage> {
+        let user = Id::from(user);
+        let stored = group_usage::table.find(user).select(Usage::as_select());
+        let mut usage = stored.first(conn).optional()?.unwrap_or_else(|| Usage::none(user));
+        if let Some(more) = self.0.get(&user) {
+            usage.made += more.made;
+            usage.joined += more.joined;
+            usage.added += more.added;
+            usage.added_by_others += more.added_by_others;
+        }
+        Ok(usage)
+    }
+
+    /// Writes what changed. The last that a transaction does.
+    pub fn write(self, conn: &mut AnyConnection) -> DbResult<()> {
+        let changes = (
+            group_usage::made.eq(group_usage::made + excluded(group_usage::made)),
+            group_usage::joined.eq(group_usage::joined + excluded(group_usage::joined)),
+            group_usage::added.eq(group_usage::added + excluded(group_usage::added)),
+            group_usage::added_by_others.eq(group_usage::added_by_others + excluded(group_usage::added_by_others)),
+        );
+        let rows: Vec<Usage> = self.0.into_values().collect();
+        if rows.is_empty() {
+            return Ok(());
+        }
+        match conn {
+            AnyConnection::Sqlite(conn) => {
+                for row in rows {
+                    let insert = diesel::insert_into(group_usage::table).values(row);
+                    insert.on_conflict(group_usage::user_id).do_update().set(changes).execute(conn)?;
+                }
+            }
+            AnyConnection::Postgres(conn) => {
+                let insert = diesel::insert_into(group_usage::table).values(rows);
+                insert.on_conflict(group_usage::user_id).do_update().set(changes).execute(conn)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[derive(QueryableByName)]
+struct Count {
+    #[diesel(sql_type = BigInt)]
+    n: i64,
+}
+
+/// As far as the quota reaches, by an index that has nothing else in it.
+const ADDED_OF_ONE: &str = "SELECT count(*) AS n FROM (SELECT 1 FROM members \
+     WHERE added_by = $1 AND user_id = $2 LIMIT $3) counted";
+
+/// Whether the user, who is locked here, may make a further group.
+pub fn may_make(conn: &mut AnyConnection, counts: &Counts, quotas: &GroupQuotas, user: UserId) -> DbResult<()> {
+    lock_users(conn, &[user])?;
+    let usage = counts.usage(conn, user)?;
+    Ok(quotas.may_make(count(usage.made), count(usage.joined))?)
+}
+
+/// Whether the user, who is locked here, may join a further group.
+pub fn may_join(conn: &mut AnyConnection, counts: &Counts, quotas: &GroupQuotas, user: UserId) -> DbResult<()> {
+    lock_users(conn, &[user])?;
+    let usage = counts.usage(conn, user)?;
+    Ok(quotas.may_join(count(usage.joined))?)
+}
+
+/// Whether `actor` may add `target`; both are locked.
+pub fn may_add(
+    conn: &mut AnyConnection,
+    counts: &Counts,
+    quotas: &GroupQuotas,
+    actor: UserId,
+    target: UserId,
+) -> DbResult<()> {
+    let by_actor = count(counts.usage(conn, actor)?.added);
+    let of_target = count(counts.usage(conn, target)?.added_by_others);
+    // What costs nothing to know is asked first.
+    let so_far = AddedSoFar { by_actor, of_target_by_actor: 0, of_target };
+    quotas.may_be_added(so_far)?;
+    let most = i64::try_from(quotas.added_of_one).unwrap_or(i64::MAX);
+    let of_one = diesel::sql_query(ADDED_OF_ONE)
+        .bind::<SqlId, _>(Id::from(actor))
+        .bind::<SqlId, _>(Id::from(target))
+        .bind::<BigInt, _>(most);
+    let of_target_by_actor = count(of_one.get_result::<Count>(conn)?.n);
+    Ok(quotas.may_be_added(AddedSoFar { of_target_by_actor, ..so_far })?)
+}
+
+/// Who made a user a member, where that is known.
+pub fn added_by(conn: &mut AnyConnection, conversation: Id, user: Id) -> DbResult<Option<Id>> {
+    let found = members::table.find((conversation, user)).select(members::added_by);
+    Ok(found.first::<Option<Id>>(conn).optional()?.flatten())
+}

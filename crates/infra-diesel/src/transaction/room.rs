@@ -1,0 +1,103 @@
+//! Room on the disk of a SQLite file, for what lets it grow. A Postgres has a disk of its own, which nobody here sees.
+
+use crate::connection::sqlite_file;
+use crate::connection::{AnyConnection, DatabaseUrl};
+use diesel::prelude::*;
+use diesel::sql_types::BigInt;
+use domain::files::{Growth, Reserve};
+use domain::{Error, Result};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// How long a look at the disk holds where much is free.
+const HOLDS: Duration = Duration::from_millis(50);
+/// How many bytes are much: more than is written, to the log and to the file, while a look holds.
+const MUCH: u64 = 256 << 20;
+/// A page of the file.
+const PAGE: u64 = 4096;
+
+/// What may still be written.
+#[derive(Default)]
+pub struct Room {
+    /// `None` where nothing is to be left free.
+    disk: Option<Disk>,
+    /// What a transaction may take, in bytes.
+    left: u64,
+    looked: Option<Instant>,
+}
+
+struct Disk {
+    folder: PathBuf,
+    log: PathBuf,
+    reserve: Reserve,
+}
+
+#[derive(QueryableByName)]
+struct Count {
+    #[diesel(sql_type = BigInt)]
+    n: i64,
+}
+
+impl Room {
+    /// The room for a database.
+    pub fn of(url: &DatabaseUrl, reserve: Reserve) -> Self {
+        let disk = match url {
+            DatabaseUrl::Sqlite(path) if reserve != Reserve::Bytes(0) => Some(Disk {
+                folder: sqlite_file::folder_of(path).to_owned(),
+                log: sqlite_file::beside(path, "-wal"),
+                reserve,
+            }),
+            _ => None,
+        };
+        Self { disk, left: u64::MAX, looked: None }
+    }
+
+    /// Looks how much there is, at the beginning of a transaction: a look at the disk takes microseconds, and where much is free it
+    /// holds for some transactions.
+    pub fn look(&mut self, conn: &mut AnyConnection) {
+        let Some(disk) = &self.disk else { return };
+        if self.left >= MUCH && self.looked.is_some_and(|looked| looked.elapsed() < HOLDS) {
+            return;
+        }
+        self.looked = Some(Instant::now());
+        self.left = disk.left(conn).unwrap_or(u64::MAX);
+    }
+
+    /// Takes what something needs at the most, for the rest of the transaction.
+    ///
+    /// # Errors
+    /// [`Error::StorageFull`].
+    pub fn take(&mut self, what: Growth) -> Result<()> {
+        if self.disk.is_none() {
+            return Ok(());
+        }
+        self.left = self.left.checked_sub(what.bytes()).ok_or_else(|| {
+            tracing::debug!(?what, left = self.left, "the disk of the database is nearly full");
+            Error::StorageFull
+        })?;
+        Ok(())
+    }
+}
+
+impl Disk {
+    /// `None` where the system does not tell.
+    fn left(&self, conn: &mut AnyConnection) -> Option<u64> {
+        let (free, whole) = (sqlite_file::free_space(&self.folder)?, sqlite_file::whole_space(&self.folder)?);
+        let reserve = self.reserve.of_growth(whole);
+        // What is in the log may make the file as much longer.
+        let log = std::fs::metadata(&self.log).map_or(0, |found| found.len());
+        let kept = reserve.saturating_add(log);
+        if free >= kept.saturating_add(MUCH) {
+            return Some(free - kept);
+        }
+        // Half of the reserve is for those alone who need not ask.
+        if free < reserve / 2 {
+            return Some(0);
+        }
+        // What was deleted is room in the file itself, which the disk never gets back.
+        let unused =
+            diesel::sql_query("SELECT freelist_count AS n FROM pragma_freelist_count").get_result::<Count>(conn);
+        let unused = unused.map_or(0, |unused| crate::tables::rows::count(unused.n).saturating_mul(PAGE));
+        Some(free.saturating_add(unused).saturating_sub(kept))
+    }
+}
