@@ -1,8 +1,8 @@
-//! From what the databases say to what the domain knows.
+//! Translates what the databases report into errors of the domain.
 
-use crate::connection::deadline;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use domain::{Error, Unavailable};
+use std::sync::Arc;
 
 /// What can end a piece of database work: a rule of the domain, or the database.
 #[derive(Debug, thiserror::Error)]
@@ -18,7 +18,7 @@ pub enum DbError {
     NoConnection(String),
 }
 
-/// A row that says something that no row of ours can say.
+/// A stored value that this program never stores.
 #[derive(Debug, thiserror::Error)]
 #[error("the database holds a {what} that is none: {value}")]
 pub struct Corrupt {
@@ -33,6 +33,10 @@ impl From<Corrupt> for DbError {
         Self::Rule(Error::internal(corrupt))
     }
 }
+
+/// Called when the outcome of a commit is unknown. It must end the process, so that the next start reads the truth from
+/// the disk.
+pub type Fatal = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// The result of database work.
 pub type DbResult<T> = Result<T, DbError>;
@@ -54,12 +58,12 @@ impl From<DbError> for Error {
                 tracing::warn!(%error, "too many files are open");
                 Unavailable::Overloaded.into()
             }
-            DbError::Database(error) if deadline::is_past(&error) => {
+            DbError::Database(error) if is_past_deadline(&error) => {
                 tracing::warn!("a read took too long and was ended");
                 Unavailable::Overloaded.into()
             }
             DbError::Database(error) if damage(&error).is_some() => {
-                // Said loudly by who found it.
+                // The finder has logged the damage as an error.
                 tracing::warn!(%error, "the database is damaged");
                 Unavailable::StorageOutOfReach.into()
             }
@@ -72,26 +76,33 @@ impl From<DbError> for Error {
     }
 }
 
-/// SQLite's `SQLITE_FULL`, Postgres' `disk_full` (53100): nothing of the transaction was kept.
+/// Whether SQLite ended a statement because its deadline had passed, or because it had to give way.
+pub fn is_past_deadline(error: &DieselError) -> bool {
+    matches!(error, DieselError::DatabaseError(_, info) if info.message() == "interrupted")
+}
+
+/// SQLite's `SQLITE_FULL`, Postgres' `disk_full` (53100). The transaction has stored nothing.
 pub fn is_full(error: &DieselError) -> bool {
     let DieselError::DatabaseError(_, info) = error else { return false };
     let message = info.message();
     message.contains("database or disk is full") || message.contains("No space left on device")
 }
 
-/// The database could open no file that it needs for a while (SQLite's `SQLITE_CANTOPEN`), or no socket: as a rule there are
-/// too many open, and nothing is wrong with the connection. Where the file is gone, another check says so.
+/// The database could not open a file that it needs for a while (SQLite's `SQLITE_CANTOPEN`), or a socket. As a rule
+/// too many files are open, and nothing is wrong with the connection. Where the database file is gone, the keeper says
+/// so.
 fn is_short_of_files(error: &DieselError) -> bool {
     let DieselError::DatabaseError(_, info) = error else { return false };
     ["unable to open database file", "Too many open files"].iter().any(|sign| info.message().contains(sign))
 }
 
-/// What a database says that is damaged or whose disk fails: SQLite's `SQLITE_CORRUPT`, `SQLITE_NOTADB` and `SQLITE_IOERR`,
-/// Postgres' `data_corrupted` (XX001), `index_corrupted` (XX002) and `io_error` (58030), of which only the words arrive here.
+/// The message of a database that is damaged or whose disk fails: SQLite's `SQLITE_CORRUPT`, `SQLITE_NOTADB` and
+/// `SQLITE_IOERR`, Postgres' `data_corrupted` (XX001), `index_corrupted` (XX002) and `io_error` (58030). Diesel hands
+/// on only the words.
 pub fn damage(error: &DieselError) -> Option<&str> {
     let DieselError::DatabaseError(kind, info) = error else { return None };
     let message = info.message();
-    // What a client wrote is repeated by other kinds of errors.
+    // Errors of other kinds repeat what a client wrote.
     let unknown = matches!(kind, DatabaseErrorKind::Unknown);
     (unknown && !is_full(error) && !is_short_of_files(error) && tells_of_damage(message)).then_some(message)
 }
@@ -127,8 +138,8 @@ fn is_contended(error: &DieselError) -> bool {
     is_undone(error) || info.message().contains("due to lock timeout")
 }
 
-/// The database undid this transaction so that others could go on (`deadlock_detected`, 40P01; `serialization_failure`, 40001):
-/// done again at once, it may well succeed. Who waited for a lock in vain would only wait again.
+/// The database undid this transaction so that others could go on (`deadlock_detected`, 40P01; `serialization_failure`,
+/// 40001). A retry may well succeed at once. A transaction that waited for a lock in vain would only wait again.
 pub fn is_undone(error: &DieselError) -> bool {
     let DieselError::DatabaseError(kind, info) = error else { return false };
     matches!(kind, DatabaseErrorKind::SerializationFailure) || info.message().contains("deadlock detected")
@@ -136,12 +147,12 @@ pub fn is_undone(error: &DieselError) -> bool {
 
 /// The connection is of no use any more, and another may be.
 pub fn is_lost(error: &DieselError) -> bool {
-    // Who has waited so long for an answer is not there for another.
+    // The caller of a statement that timed out has gone: a second try would have no reader.
     is_out_of_reach(error)
         && !matches!(error, DieselError::DatabaseError(_, info) if info.message().contains("statement timeout"))
 }
 
-/// The connection broke, or the server is starting or stopping, does not answer, or is a copy that only reads.
+/// The connection broke, or the server is starting, stopping, silent, or a read-only standby.
 pub fn is_out_of_reach(error: &DieselError) -> bool {
     use DatabaseErrorKind::{ClosedConnection, ReadOnlyTransaction, UnableToSendCommand};
     match error {

@@ -1,29 +1,48 @@
 //! parlance's storage: every storage port of the domain over SQLite or Postgres.
 //!
-//! [`Store`] is the whole public face. Reads go to a bounded pool of threads, everything that changes goes through the
-//! one door of [`writer`](self). The rules of the domain are asked inside the transactions that act.
+//! [`Store`] is the whole public face. Reads run on a bounded number of threads over a pool of connections. Every
+//! change goes through a writer. Transactions ask the rules of the domain themselves.
+//!
+//! # The map
+//!
+//! Each room knows only rooms above it:
+//!
+//! - `error`, `telemetry`: what a database says in the words of the domain; the metrics.
+//! - `connection/`: opening a database: its URL, its file and lock, what a Postgres has to be, its health, and the
+//!   readers (threads, their queue, the pool).
+//! - `tables/`: the schema and the list of tables, rows, queries that many share, and the one definition of "unseen"
+//!   and of "contacts".
+//! - `transaction/`: what acts inside a transaction: accounts, membership, quotas, and revisions, the order of
+//!   transactions.
+//! - `maintenance/`: a database as a whole: migrations, backup, copy, check, inspection, the keeper of an open file.
+//! - `writer/`: the write path: batches, and appending messages.
+//! - `store/`: [`Store`]: opening, reading, writing, and the session cache.
+//! - `repositories/`: a file for each port of the domain.
+//! - `replication/`: the ports of live connections and of other nodes.
 //!
 //! # Locks
 //!
-//! On Postgres every transaction takes the locks that it needs in **one order**, so that none waits in a circle:
+//! On Postgres every transaction takes its locks in **one order**, so that no two wait for each other:
 //!
 //! 1. conversations: groups and the broadcast by id, then direct ones by id;
-//! 2. users, by id (`users::lock_users`, `users::lock_user`);
+//! 2. users, by id (`accounts::lock_users`, `accounts::lock_user`);
 //! 3. their sessions, members and receipts, messages and files;
 //! 4. the audit record;
 //! 5. what counts against quotas of groups, by user (`quotas::Counts`).
 //!
-//! A transaction that needs a conversation after a user begins with the conversation, and looks again at what it read before it
-//! had the lock. One that cannot know its conversations beforehand locks nothing before it has read them (an account that ends
-//! leaves its groups afterwards, each in a transaction of its own). What can't be ordered (two that make, under the same two
-//! names, what the other makes) is found by the database, which undoes one of the two; the writer does that one again.
+//! A transaction that needs a conversation after a user locks the conversation first, and then looks again at what it
+//! has read before. A transaction that cannot know its conversations beforehand locks nothing before it has read them:
+//! an account that ends leaves its groups afterwards, each in a transaction of its own. Some transactions cannot be
+//! ordered: two may make the same two names in opposite order. The database undoes one of them, and the writer retries
+//! it.
 //!
 //! On SQLite the one writer holds the one write lock.
 //!
 //! # Bounds
 //!
-//! No transaction's work grows with what is stored: what could is done in steps of some hundreds of rows, each a transaction of its
-//! own, and a start goes on where a stop was ([`endings`](domain::endings), [`retention`](domain::retention)).
+//! No transaction's work grows with what is stored. Larger work is cut into steps of some hundreds of rows, each in a
+//! transaction of its own, and a start goes on where the last process stopped ([`endings`](domain::endings),
+//! [`retention`](domain::retention)).
 
 mod connection;
 mod error;
@@ -37,8 +56,9 @@ mod transaction;
 mod writer;
 
 pub use connection::lock::LockError;
+pub use connection::open_error::OpenError;
 pub use connection::postgres::UnfitPostgres;
-pub use maintenance::inspect::Examined;
+pub use maintenance::inspect::Inspection;
 pub use maintenance::names::Doubled;
 pub use maintenance::{backup, copy};
-pub use store::{OpenError, Store, StoreOptions};
+pub use store::{Store, StoreOptions};

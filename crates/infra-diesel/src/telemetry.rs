@@ -1,14 +1,11 @@
 //! What operators see of the database's work (`docs/observability.md`).
 
-use crate::connection::AnyConnection;
-use crate::store::Store;
-use diesel::prelude::*;
-use diesel::sql_types::BigInt;
 use metrics::{Counter, Gauge, Histogram, Unit, counter, gauge, histogram};
 use metrics::{describe_counter, describe_gauge, describe_histogram};
 use std::sync::LazyLock;
 
-/// Made when first used, of the recorder that is there by then: from then on counting costs an atomic operation or two.
+/// Made at the first use, with the recorder that is installed by then. From then on a count costs an atomic operation
+/// or two.
 pub static METRICS: LazyLock<Metrics> = LazyLock::new(Metrics::register);
 
 /// The store's numbers.
@@ -19,7 +16,7 @@ pub struct Metrics {
     pub write_batch: Histogram,
     /// How long commits took.
     pub commit: Histogram,
-    /// Transactions of which nothing was kept, or it is unknown what.
+    /// Transactions that failed as a whole, or whose outcome is unknown.
     pub write_failures: Counter,
     /// Messages on disk; not those that were there already.
     pub messages: Counter,
@@ -27,6 +24,14 @@ pub struct Metrics {
     pub read_queue: Gauge,
     /// How long they waited.
     pub read_wait: Histogram,
+    /// Connections in the readers' pool, idle or in use.
+    pub read_connections: Gauge,
+    /// Connections that the pool has opened.
+    pub read_connections_opened: Counter,
+    /// Connections that it could not open.
+    pub read_connections_failed: Counter,
+    /// Reads that got no connection in time.
+    pub read_connection_timeouts: Counter,
 }
 
 impl Metrics {
@@ -42,6 +47,13 @@ impl Metrics {
             Unit::Seconds,
             "How long a read waited for a database thread"
         );
+        describe_gauge!("parlance_read_connections", "Connections in the pool of the readers");
+        describe_counter!("parlance_read_connections_opened_total", "Connections that the pool of the readers opened");
+        describe_counter!(
+            "parlance_read_connections_failed_total",
+            "Connections that the pool of the readers could not open"
+        );
+        describe_counter!("parlance_read_connection_timeouts_total", "Reads that got no connection in time");
         Self {
             write_queue: gauge!("parlance_write_queue_depth"),
             write_batch: histogram!("parlance_write_batch_jobs"),
@@ -50,32 +62,10 @@ impl Metrics {
             messages: counter!("parlance_messages_sent_total"),
             read_queue: gauge!("parlance_read_queue_depth"),
             read_wait: histogram!("parlance_read_wait_seconds"),
+            read_connections: gauge!("parlance_read_connections"),
+            read_connections_opened: counter!("parlance_read_connections_opened_total"),
+            read_connections_failed: counter!("parlance_read_connections_failed_total"),
+            read_connection_timeouts: counter!("parlance_read_connection_timeouts_total"),
         }
-    }
-}
-
-#[derive(QueryableByName)]
-struct Size {
-    #[diesel(sql_type = BigInt)]
-    bytes: i64,
-}
-
-impl Store {
-    /// How many bytes the database takes (SQLite: its file, without what is not checkpointed yet).
-    ///
-    /// # Errors
-    /// [`domain::Unavailable`].
-    pub async fn size(&self) -> domain::Result<u64> {
-        let size = |conn: &mut AnyConnection| {
-            let query = match conn {
-                AnyConnection::Sqlite(_) => {
-                    "SELECT page_count * page_size AS bytes FROM pragma_page_count, pragma_page_size"
-                }
-                AnyConnection::Postgres(_) => "SELECT pg_database_size(current_database()) AS bytes",
-            };
-            let size: Size = diesel::sql_query(query).get_result(conn)?;
-            Ok(size.bytes.unsigned_abs())
-        };
-        self.read(size).await
     }
 }

@@ -1,4 +1,4 @@
-//! What the database says of itself that no other try will mend: that it is damaged, or that its disk fails.
+//! Damage that the database reports and that no retry mends: its pages are damaged, or its disk fails.
 
 use crate::connection::DatabaseUrl;
 use crate::error::{DbError, damage, tells_of_damage};
@@ -6,13 +6,14 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How long a Postgres counts as damaged after it said so: it may have been mended, and other tables of it may be whole.
-const POSTGRES_REMEMBERED: Duration = Duration::from_secs(60);
+/// A Postgres counts as damaged for so long after it reported damage: an operator may have mended it, and its other
+/// tables may be whole.
+const POSTGRES_DAMAGE_REMEMBERED: Duration = Duration::from_secs(60);
 /// With less room than this, SQLite tells of a disk that fails where one is only full.
 const FULL_BELOW: u64 = 1 << 20;
 
-/// Whether the database was found to be damaged. A SQLite file stays so until the server is started again, and takes no writes:
-/// each would make it worse, and none could be trusted to be there.
+/// Whether the database was found to be damaged. A SQLite file counts as damaged until the server is started again, and
+/// the server refuses writes: each would make the damage worse, and none could be trusted.
 #[derive(Debug)]
 pub struct Health {
     /// A SQLite file's folder.
@@ -21,7 +22,7 @@ pub struct Health {
 }
 
 impl Health {
-    /// Nothing is known to be wrong.
+    /// A database without known damage.
     pub fn of(url: &DatabaseUrl) -> Self {
         let folder = match url {
             DatabaseUrl::Sqlite(path) => Some(crate::connection::sqlite_file::folder_of(path).to_owned()),
@@ -30,22 +31,22 @@ impl Health {
         Self { folder, found: Mutex::new(None) }
     }
 
-    /// Takes note of an error, if it tells of damage.
-    pub fn note(&self, error: &DbError) {
+    /// Records an error, if it reports damage.
+    pub fn record_error(&self, error: &DbError) {
         match error {
             DbError::Database(error) => {
                 if let Some(damage) = damage(error) {
-                    self.report(damage);
+                    self.record_damage(damage);
                 }
             }
-            // Of a file that is damaged at its beginning.
-            DbError::NoConnection(why) if tells_of_damage(why) => self.report(why),
+            // A file that is damaged at its beginning cannot be opened.
+            DbError::NoConnection(why) if tells_of_damage(why) => self.record_damage(why),
             _ => {}
         }
     }
 
-    /// Takes note of damage, and says so as loud as can be: once.
-    pub fn report(&self, damage: &str) {
+    /// Records damage, and logs the first as an error.
+    pub fn record_damage(&self, damage: &str) {
         let full =
             |folder: &PathBuf| crate::connection::sqlite_file::free_space(folder).is_some_and(|free| free < FULL_BELOW);
         if damage.contains("I/O error") && self.folder.as_ref().is_some_and(full) {
@@ -73,7 +74,7 @@ impl Health {
     /// Whether it is.
     pub fn is_damaged(&self) -> bool {
         let found = *self.found();
-        found.is_some_and(|found| self.folder.is_some() || found.elapsed() < POSTGRES_REMEMBERED)
+        found.is_some_and(|found| self.folder.is_some() || found.elapsed() < POSTGRES_DAMAGE_REMEMBERED)
     }
 
     /// Whether nothing may be written.

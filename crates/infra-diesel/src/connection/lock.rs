@@ -1,29 +1,31 @@
-//! One server a SQLite file, whatever the file is called.
+//! One server for a SQLite file, whatever the file is called.
 //!
-//! Two servers would each believe their own memory of sessions and counters, and by two names of one file (hard links) they
-//! would even write two logs. So the first takes two advisory locks, which the system gives back however the process ends:
+//! Two servers would each trust their own memory of sessions and counters, and under two names of one file (hard links)
+//! they would even write two logs. So the first server takes two advisory locks, which the system releases however the
+//! process ends:
 //!
-//! - on a file beside the database, in the real folder and under the real name: links to the database lead there, and a
-//!   restore that is about to put a database into its place holds it, too;
-//! - on the database file itself (Linux): a bind mount is another place with another file beside it, and the same inode.
+//! - on a file beside the database, in the real folder and under the real name. Links to the database lead there, and a
+//!   restore holds this lock while it puts a database into its place;
+//! - on the database file itself (Linux): a bind mount is another place with another file beside it, and the same
+//!   inode.
 //!
-//! The second one is a `flock`, which SQLite's own locks (`fcntl`) don't meet. But closing **any** descriptor of a file gives
-//! back all of the process' `fcntl` locks on it, SQLite's among them. So the lock is taken before SQLite opens the file, is
-//! shared by all that have a connection and closed after the last of these, and is never tried for a file of which this
-//! process has it already.
+//! The second lock is a `flock`, which SQLite's own locks (`fcntl`) do not meet. But closing **any** descriptor of a
+//! file releases all `fcntl` locks of the process on it, SQLite's among them. So the process takes the lock before
+//! SQLite opens the file, shares it among all connections and closes it after the last of them. It never tries the lock
+//! of a file that it has locked already.
 
-use crate::connection::sqlite_file::{Identity, beside};
+use crate::connection::sqlite_file::{Identity, sibling};
 use std::collections::HashSet;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-/// Held as long as it lives. To be dropped after every connection to the file.
+/// Locked as long as this lives. Drop it after every connection to the file.
 #[derive(Debug)]
 pub struct DatabaseLock {
     beside: File,
     own: Option<File>,
-    /// The real path of the file that is locked, and what it is.
+    /// The real path of the locked file, and its identity.
     place: PathBuf,
     identity: Option<Identity>,
 }
@@ -31,7 +33,7 @@ pub struct DatabaseLock {
 /// Why the lock could not be had.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
-    /// Somebody has it.
+    /// Another process has the lock, or another store of this one.
     #[error("another parlance is running on {0}: one SQLite file takes one server at a time")]
     Held(String),
     /// The file has another name, and SQLite would keep a log for each of the two.
@@ -45,14 +47,14 @@ pub enum LockError {
     Failed(String, std::io::Error),
 }
 
-/// The files of which this process has the lock.
+/// The files that this process has locked.
 static HELD: Mutex<Option<HashSet<Identity>>> = Mutex::new(None);
 
 impl DatabaseLock {
-    /// Takes the lock of the database at `path`, whose file and folder are made if need be, or says that somebody has it.
+    /// Locks the database at `path`. Makes its file and folder if need be.
     pub fn take(path: &Path) -> Result<Self, LockError> {
         let mut lock = Self::take_place(path)?;
-        // One at a time in this process: whoever looks whether it has the lock must not be overtaken.
+        // One thread at a time: no other may take the lock between the look into `HELD` and the entry.
         let mut held = HELD.lock().unwrap_or_else(PoisonError::into_inner);
         let held = held.get_or_insert_default();
         let failed = |error| LockError::Failed(path.display().to_string(), error);
@@ -62,7 +64,7 @@ impl DatabaseLock {
         if identity.is_some_and(|identity| held.contains(&identity)) {
             return Err(LockError::Held(path.display().to_string()));
         }
-        let names = crate::connection::sqlite_file::names(&found);
+        let names = crate::connection::sqlite_file::link_count(&found);
         if names > 1 {
             return Err(LockError::Linked(path.display().to_string(), names));
         }
@@ -76,21 +78,21 @@ impl DatabaseLock {
         Ok(lock)
     }
 
-    /// Takes only the place, where a database is about to be put.
+    /// Locks only the place into which a database is about to be moved.
     pub fn take_place(path: &Path) -> Result<Self, LockError> {
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             let unmade = |error| LockError::Folder(path.display().to_string(), error);
             std::fs::create_dir_all(folder).map_err(unmade)?;
         }
         let failed = |error| LockError::Failed(path.display().to_string(), error);
-        let place = crate::connection::sqlite_file::real(path).map_err(failed)?;
-        let beside = beside(&place, ".lock");
+        let place = crate::connection::sqlite_file::real_path(path).map_err(failed)?;
+        let beside = sibling(&place, ".lock");
         let beside = OpenOptions::new().create(true).truncate(false).write(true).open(&beside).map_err(failed)?;
         try_lock(&beside, path)?;
         Ok(Self { beside, own: None, place, identity: None })
     }
 
-    /// The real path of what is locked.
+    /// The real path of the database.
     pub fn place(&self) -> &Path {
         &self.place
     }
@@ -110,8 +112,8 @@ fn try_lock(file: &File, path: &Path) -> Result<(), LockError> {
 }
 
 impl Drop for DatabaseLock {
-    /// By word and not by closing the files alone: a child process that is being started at this moment has a copy of them until
-    /// it runs its program.
+    /// Unlocks explicitly. Closing the files would not be enough: a child process that is being started has copies of
+    /// them until it runs its program.
     fn drop(&mut self) {
         let mut held = HELD.lock().unwrap_or_else(PoisonError::into_inner);
         if let (Some(held), Some(identity)) = (&mut *held, self.identity) {

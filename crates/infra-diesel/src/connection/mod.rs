@@ -3,8 +3,11 @@
 pub mod deadline;
 pub mod health;
 pub mod lock;
+pub mod open_error;
+pub mod pool;
 pub mod pooler;
 pub mod postgres;
+pub mod read_queue;
 pub mod readers;
 pub mod sqlite_file;
 mod url;
@@ -25,8 +28,8 @@ pub enum AnyConnection {
     Sqlite(SqliteConnection),
 }
 
-/// Compiles the same expression once for each database, for what does not compile on [`AnyConnection`] (batch inserts,
-/// `on_conflict`) or is too hot for it.
+/// Compiles the same expression once for each database: for expressions that do not compile on [`AnyConnection`] (batch
+/// inserts, `on_conflict`), and for those that are too hot for it.
 macro_rules! per_backend {
     ($conn:expr, |$c:ident| $body:expr) => {
         match $conn {
@@ -37,7 +40,7 @@ macro_rules! per_backend {
 }
 pub(crate) use per_backend;
 
-/// How a connection is to be used.
+/// What a connection is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
     /// Queries only.
@@ -46,7 +49,7 @@ pub enum Purpose {
     Write,
 }
 
-/// Every commit is on disk before it is answered (`synchronous=FULL`); readers never wait for the writer (WAL).
+/// Every commit is on disk before the caller is answered (`synchronous=FULL`); readers never wait for the writer (WAL).
 /// Cache 64 MB for the writer, 16 MB a reader.
 const SQLITE_PRAGMAS: &str = "
     PRAGMA busy_timeout = 5000;
@@ -56,20 +59,20 @@ const SQLITE_PRAGMAS: &str = "
     PRAGMA temp_store = MEMORY;
 ";
 
-/// Statements are short and look for a few rows by an index. A planner that never looked at the tables, or last did when they
-/// were small, thinks of walking over them instead, which costs the more the sooner they grow. So it is told not to.
+/// Statements are short and find a few rows by an index. A planner that has no statistics, or has those of small
+/// tables, prefers walks over whole tables, which cost more and more as the tables grow. These settings forbid them.
 const POSTGRES_PLANS: &str =
     "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; SET jit = off;";
-/// For what reads whole tables.
+/// For maintenance, which reads whole tables.
 const POSTGRES_OWN_PLANS: &str = "RESET enable_seqscan; RESET enable_hashjoin; RESET enable_mergejoin; RESET jit;";
 
-/// Whether a connection that is used for that many times is to plan anew: soon and often, as a new database grows, and now and then
-/// for good, since nobody may look at its tables.
-pub const fn is_to_plan_anew(uses: u64) -> bool {
+/// Whether a connection that was used so many times should plan its statements again: soon and often, since a new
+/// database grows quickly, and now and then for good, since nobody may ever collect statistics.
+pub const fn is_replan_due(uses: u64) -> bool {
     uses >= 64 && (uses.is_power_of_two() || uses.is_multiple_of(4096))
 }
 
-/// How many pages of 4 KiB the log takes before it is checkpointed: fewer, larger checkpoints.
+/// SQLite checkpoints the log when it has so many pages of 4 KiB: fewer, larger checkpoints.
 const LOG_PAGES: u64 = 4000;
 /// A page as the log has it.
 const LOG_PAGE_BYTES: u64 = 4096 + 24;
@@ -80,13 +83,13 @@ fn log_pages(folder: &std::path::Path) -> u64 {
     share.clamp(32, LOG_PAGES)
 }
 
-/// How large the log may stay, in bytes: twice what it usually grows to.
+/// The largest size in bytes that the log keeps: twice its usual size.
 pub fn largest_log(folder: &std::path::Path) -> u64 {
     2 * log_pages(folder) * LOG_PAGE_BYTES
 }
 
-/// Makes the file of a new database, which nobody else is to read: SQLite gives the files beside it the same rights. Where it
-/// cannot be made, opening it says why.
+/// Makes the file of a new database, readable by its owner alone. SQLite gives the files beside it the same rights. If
+/// it cannot be made, opening it reports why.
 pub fn make_private(path: &std::path::Path) {
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create_new(true);
@@ -136,18 +139,18 @@ impl AnyConnection {
             }
             DatabaseUrl::Postgres(address) => {
                 let mut conn = PgConnection::establish(address)?;
-                let patience = url.patience().unwrap_or_default().as_millis();
-                // Locks are held for milliseconds; whoever waits longer waits for something broken. Nobody waits for a
-                // read any more when it is given up; a large write may be worth waiting for.
+                let timeout = url.answer_timeout().unwrap_or_default().as_millis();
+                // Transactions hold locks for milliseconds: one that waits longer waits for something broken. A read
+                // has no caller any more once it has timed out. A large write may be worth waiting for.
                 let limits = match purpose {
-                    Purpose::Read => format!("SET statement_timeout = {};", patience + 500),
+                    Purpose::Read => format!("SET statement_timeout = {};", timeout + 500),
                     Purpose::Write => {
-                        format!("SET lock_timeout = {}; SET statement_timeout = {};", patience - 500, patience * 4)
+                        format!("SET lock_timeout = {}; SET statement_timeout = {};", timeout - 500, timeout * 4)
                     }
                 };
                 set_up(&mut conn, &format!("SET TIME ZONE 'UTC'; {POSTGRES_PLANS} {limits}"))?;
-                // Some errors are told apart by their words. Not everybody may choose the language; who may not is warned at start
-                // where it is another.
+                // The error module tells some errors apart by their words. Not every role may choose the language; the
+                // server warns at start where the language is another one.
                 let _ = conn.batch_execute("SET lc_messages = 'C'");
                 Ok(Self::Postgres(conn))
             }
@@ -163,7 +166,7 @@ impl AnyConnection {
                 Ok(value)
             }
             Err(error) => {
-                // The first error is the one to tell. A connection that cannot roll back is found broken by the pool.
+                // The first error is the one to report. The pool finds a connection broken that cannot roll back.
                 let _ = self.rollback();
                 Err(error)
             }
@@ -175,8 +178,9 @@ impl AnyConnection {
         self.begin("BEGIN", "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
     }
 
-    /// Lets statements take as long as they need from here on, and walk over whole tables: for what nobody waits for.
-    pub fn take_time(&mut self) -> diesel::QueryResult<()> {
+    /// Removes the timeouts, and allows plans that walk over whole tables: for maintenance, which has no caller that
+    /// waits.
+    pub fn disable_timeouts(&mut self) -> diesel::QueryResult<()> {
         match self {
             Self::Postgres(conn) => {
                 conn.batch_execute(&format!("SET lock_timeout = 0; SET statement_timeout = 0; {POSTGRES_OWN_PLANS}"))
@@ -185,8 +189,8 @@ impl AnyConnection {
         }
     }
 
-    /// Lets Postgres plan its statements anew: it keeps plans, also those that it made when the tables were small.
-    pub fn plan_anew(&mut self) -> diesel::QueryResult<()> {
+    /// Lets Postgres plan its statements again: it keeps plans, also those that it made when the tables were small.
+    pub fn replan(&mut self) -> diesel::QueryResult<()> {
         match self {
             Self::Postgres(conn) => conn.batch_execute("DISCARD PLANS"),
             Self::Sqlite(_) => Ok(()),
@@ -200,9 +204,9 @@ impl AnyConnection {
         }
     }
 
-    /// Begins a transaction that may write, for the writer, which tells a failed commit from failed work. On SQLite it takes
-    /// the write lock at once: a deferred one that reads first fails with "database is locked" when another has written
-    /// since, whatever the busy timeout.
+    /// Begins a transaction that may write. The writer commits by hand, since it tells a failed commit from failed
+    /// work. On SQLite the transaction takes the write lock at once: a deferred one that reads first fails with
+    /// "database is locked" if another has written since, whatever the busy timeout.
     pub fn begin_write(&mut self) -> diesel::QueryResult<()> {
         self.begin("BEGIN IMMEDIATE", "BEGIN")
     }
@@ -222,7 +226,7 @@ impl AnyConnection {
         per_backend!(self, |conn| AnsiTransactionManager::begin_transaction(conn))
     }
 
-    /// Runs `work` so that it leaves nothing behind in the surrounding transaction where it fails.
+    /// Runs `work` in a savepoint: failed work leaves nothing behind in the surrounding transaction.
     pub fn savepoint<T>(&mut self, work: impl FnOnce(&mut Self) -> DbResult<T>) -> DbResult<T> {
         self.begin_savepoint()?;
         match work(self) {

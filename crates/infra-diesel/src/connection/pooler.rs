@@ -1,7 +1,8 @@
-//! Whether a connection to Postgres is one session for as long as it lives.
+//! Refuses poolers that do not keep sessions.
 //!
-//! Everything here relies on it: settings (`statement_timeout`, `TimeZone`), named prepared statements, and the lock of the
-//! migrations belong to a session. A pooler in transaction or statement mode gives each transaction any session that is free.
+//! The store relies on a connection to Postgres being one session for as long as it lives: settings
+//! (`statement_timeout`, `TimeZone`), named prepared statements and the lock of the migrations belong to a session. A
+//! pooler in transaction or statement mode gives each transaction any free session.
 
 use crate::connection::DatabaseUrl;
 use crate::connection::postgres::UnfitPostgres;
@@ -13,51 +14,60 @@ use diesel::sql_types::{Nullable, Text};
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
-/// Two sessions answer in milliseconds; a pooler without room for a second one lets us wait for minutes.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Two sessions answer in milliseconds; a pooler without room for a second one lets its client wait for minutes.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// In which order two connections look for what each has set. Poolers hand out the session that was given back last (both look
-/// at the same one), or the one that was given back first (whoever looks twice in a row looks at two).
-const ORDER: [Which; 8] =
-    [Which::One, Which::One, Which::Other, Which::One, Which::Other, Which::Other, Which::Other, Which::One];
+/// The order in which two connections look for their own settings. A pooler hands out either the session that came back
+/// last (both connections then see the same one) or the one that came back first (a connection that looks twice in a
+/// row then sees two).
+const ORDER: [Session; 8] = [
+    Session::One,
+    Session::One,
+    Session::Other,
+    Session::One,
+    Session::Other,
+    Session::Other,
+    Session::Other,
+    Session::One,
+];
 
 #[derive(Clone, Copy)]
-enum Which {
+enum Session {
     One,
     Other,
 }
 
 /// What the probe found.
-enum Found {
+enum ProbeResult {
     Sessions,
     Pooler,
-    /// Whoever connects next says why.
+    /// The next attempt to connect reports why.
     Nothing,
 }
 
-/// Refuses a Postgres that is reached through a pooler that does not keep sessions. A SQLite file is always fit; a database that
-/// cannot be reached is not judged.
+/// Refuses a Postgres behind a pooler that does not keep sessions. A SQLite file always passes, and so does a database
+/// that cannot be reached.
 ///
-/// Each of two connections sets something of its own and looks for it again. That needs neither another client nor a second
-/// session of the pooler, and no time. A pooler that gives a client the same session for as long as nobody else needs it is
-/// not found out.
+/// Each of two connections sets a value of its own and looks for it again. This needs neither another client, nor a
+/// second session of the pooler, nor time. It does not detect a pooler that gives a client the same session for as long
+/// as no other client needs it.
 ///
 /// # Errors
 /// [`UnfitPostgres::Pooled`], [`UnfitPostgres::NoRoom`].
 pub fn check(url: &DatabaseUrl) -> Result<(), UnfitPostgres> {
     let DatabaseUrl::Postgres(address) = url else { return Ok(()) };
-    let patience = PATIENCE.max(url.patience().unwrap_or_default() * 2);
+    let timeout = PROBE_TIMEOUT.max(url.answer_timeout().unwrap_or_default() * 2);
     let (tell, told) = sync_channel(1);
     let address = address.clone();
-    // libpq waits as long as the pooler does. The thread is left to itself then, and ends with the process.
+    // libpq waits as long as the pooler does. The thread may stay behind; it ends with the process.
     let probe = move || drop(tell.send(probe(&address)));
     if std::thread::Builder::new().name("db-probe".to_owned()).spawn(probe).is_err() {
         return Ok(());
     }
-    match told.recv_timeout(patience) {
-        Ok(Found::Pooler) => Err(UnfitPostgres::Pooled),
-        Ok(Found::Sessions | Found::Nothing) | Err(RecvTimeoutError::Disconnected) => Ok(()),
-        Err(RecvTimeoutError::Timeout) => Err(UnfitPostgres::NoRoom(patience.as_secs())),
+    match told.recv_timeout(timeout) {
+        Ok(ProbeResult::Pooler) => Err(UnfitPostgres::Pooled),
+        Ok(ProbeResult::Sessions | ProbeResult::Nothing) | Err(RecvTimeoutError::Disconnected) => Ok(()),
+        Err(RecvTimeoutError::Timeout) => Err(UnfitPostgres::NoRoom(timeout.as_secs())),
     }
 }
 
@@ -67,20 +77,20 @@ struct Mark {
     mark: Option<String>,
 }
 
-/// A connection and what it has set.
+/// A connection and the value that it has set.
 struct Marked {
     conn: PgConnection,
     mark: Option<String>,
 }
 
 impl Marked {
-    fn open(address: &str) -> Result<PgConnection, Found> {
+    fn open(address: &str) -> Result<PgConnection, ProbeResult> {
         PgConnection::establish(address).map_err(|error| match error {
-            // What diesel sets at first is prepared and run in two steps.
+            // Diesel prepares its first statements and runs them in two steps.
             ConnectionError::CouldntSetupConfiguration(error) if error.to_string().contains("prepared statement") => {
-                Found::Pooler
+                ProbeResult::Pooler
             }
-            _ => Found::Nothing,
+            _ => ProbeResult::Nothing,
         })
     }
 
@@ -99,15 +109,15 @@ impl Marked {
     }
 }
 
-fn probe(address: &str) -> Found {
+fn probe(address: &str) -> ProbeResult {
     let opened = Marked::open(address).and_then(|one| Ok((one, Marked::open(address)?)));
     let (one, other) = match opened {
         Ok(opened) => opened,
         Err(found) => return found,
     };
     match keep_their_marks(one, other) {
-        Ok(true) => Found::Sessions,
-        Ok(false) => Found::Pooler,
+        Ok(true) => ProbeResult::Sessions,
+        Ok(false) => ProbeResult::Pooler,
         Err(error) => judge(&error),
     }
 }
@@ -116,8 +126,8 @@ fn keep_their_marks(one: PgConnection, other: PgConnection) -> QueryResult<bool>
     let (mut one, mut other) = (Marked::mark(one)?, Marked::mark(other)?);
     for which in ORDER {
         let kept = match which {
-            Which::One => one.is_there()?,
-            Which::Other => other.is_there()?,
+            Session::One => one.is_there()?,
+            Session::Other => other.is_there()?,
         };
         if !kept {
             return Ok(false);
@@ -126,7 +136,8 @@ fn keep_their_marks(one: PgConnection, other: PgConnection) -> QueryResult<bool>
     Ok(true)
 }
 
-/// Nothing that is asked here fails in a session: a statement that was prepared in one and is to be run in another does.
-fn judge(error: &DieselError) -> Found {
-    if is_out_of_reach(error) { Found::Nothing } else { Found::Pooler }
+/// None of these statements fails within one session. A statement that is prepared in one session and run in another
+/// fails.
+fn judge(error: &DieselError) -> ProbeResult {
+    if is_out_of_reach(error) { ProbeResult::Nothing } else { ProbeResult::Pooler }
 }

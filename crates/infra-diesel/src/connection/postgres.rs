@@ -1,16 +1,16 @@
-//! What is asked of a Postgres before anything is entrusted to it.
+//! What the store demands of a Postgres before it stores anything there.
 
 use crate::connection::AnyConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{Integer, Text};
 
-/// The oldest version that has what is used here (`pg_current_xact_id`), as Postgres counts versions.
+/// The oldest supported version, the first with `pg_current_xact_id`, as Postgres counts versions.
 const OLDEST: i32 = 130_000;
 
 /// Why a Postgres is not taken.
 #[derive(Debug, thiserror::Error)]
 pub enum UnfitPostgres {
-    /// It lacks what is used here.
+    /// It is older than [`OLDEST`].
     #[error("this is Postgres {0}; parlance needs Postgres 13 or newer")]
     TooOld(String),
     /// It cannot store every character.
@@ -25,24 +25,24 @@ pub enum UnfitPostgres {
          fails. Turn {setting} on, or start with --allow-unsafe-durability if that may happen"
     )]
     UnsafeDurability {
-        /// Which of its settings.
+        /// The name of the setting.
         setting: &'static str,
     },
-    /// It is reached through a pooler that gives a connection another session for each transaction.
+    /// A pooler gives a connection another session for each transaction.
     #[error(
         "a pooler in transaction or statement mode stands before this Postgres: every transaction may get another session, and \
          settings, locks and prepared statements of a session do not hold. Set its pool_mode to session (PgBouncer), take \
          its port for sessions, or connect to Postgres itself"
     )]
     Pooled,
-    /// It gives fewer sessions than are needed.
+    /// It gives too few sessions.
     #[error(
         "this Postgres let two sessions wait for {0} s without an answer. Where a pooler stands before it, its pool has to have \
          room for all connections of each server (default_pool_size of PgBouncer; see \"Connections\" in docs/deploying.md)"
     )]
     NoRoom(u64),
     /// It does not answer.
-    #[error("cannot ask Postgres about itself: {0}")]
+    #[error("cannot ask Postgres about itself")]
     Silent(#[from] diesel::result::Error),
 }
 
@@ -111,7 +111,8 @@ pub fn check_durability(conn: &mut AnyConnection, allowed: bool) -> Result<(), U
     Ok(())
 }
 
-/// Warns of a Postgres whose errors are not in English: what is away for a moment would be told as a fault of ours.
+/// Warns of a Postgres whose errors are not in English: the store would report a database that is away for a moment as
+/// an internal error.
 ///
 /// # Errors
 /// [`UnfitPostgres::Silent`].
@@ -125,7 +126,7 @@ pub fn warn_of_language(conn: &mut AnyConnection) -> Result<(), UnfitPostgres> {
     Ok(())
 }
 
-/// The setting by which a Postgres tells errors in another language than English, if it does.
+/// The `lc_messages` of a Postgres whose errors are not in English.
 ///
 /// # Errors
 /// [`UnfitPostgres::Silent`].
@@ -135,13 +136,14 @@ pub fn other_language(conn: &mut AnyConnection) -> Result<Option<String>, UnfitP
     Ok((!is_english(&lc_messages)).then_some(lc_messages))
 }
 
-/// Whether messages of that locale are in English, as far as its name tells (Windows has its own: `English_United States.1252`).
+/// Whether messages of that locale are in English, judged by its name (Windows has its own: `English_United
+/// States.1252`).
 fn is_english(locale: &str) -> bool {
     let language = locale.split(['_', '-', '.', '@']).next().unwrap_or_default();
     ["", "C", "POSIX", "en", "English"].contains(&language)
 }
 
-/// The settings that let a Postgres lose what it has answered.
+/// The settings with which a Postgres may lose what it has reported as stored.
 ///
 /// # Errors
 /// [`UnfitPostgres::Silent`].

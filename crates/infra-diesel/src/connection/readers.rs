@@ -1,140 +1,80 @@
-//! Threads that do the waiting: diesel is synchronous, the ports are not.
+//! Reads, on threads of their own: diesel blocks, and the ports are async.
 //!
-//! They are few, and everybody's. So one user has no more than a part of them at once, however much the user asks for; the rest of
-//! that user's reads wait behind each other, and others pass them.
+//! A read waits in the queue ([`ReadQueue`]) for a thread, and the thread takes a connection out of the pool
+//! ([`ReadPool`]). There are as many threads as connections. They are not the runtime's blocking threads: a runtime
+//! waits at its end for every blocking thread, and a Postgres that never answers would keep the process from ending.
 
 use crate::connection::health::Health;
 use crate::connection::lock::DatabaseLock;
-use crate::connection::{AnyConnection, DatabaseUrl, Purpose, deadline, is_to_plan_anew};
-use crate::error::{DbError, DbResult, is_lost, is_out_of_reach};
+use crate::connection::pool::{Closed, ReadPool};
+use crate::connection::read_queue::{OnBehalfOf, ReadQueue};
+use crate::connection::{AnyConnection, DatabaseUrl, deadline};
+use crate::error::{DbError, DbResult, is_lost};
 use crate::telemetry::METRICS;
-use diesel::connection::{AnsiTransactionManager, TransactionManager};
-use domain::{Error, Unavailable, UserId};
-use std::collections::{HashMap, VecDeque};
+use domain::{Error, Unavailable};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
-/// How many reads may wait for a thread before more are refused.
-const QUEUE: usize = 4096;
-/// How many of one user: more than the connections that a user may have.
-const QUEUE_OF_USER: usize = 512;
-
-/// Says whether anybody still waits for the outcome.
-type Job = Box<dyn FnOnce(&mut Reader) + Send>;
-
-/// Whose a read is, if it is somebody's.
-type Of = Option<UserId>;
-
-/// What one user has asked for.
-#[derive(Default)]
-struct Turns {
-    /// Reads under way or next in the common queue: never more than a user's share.
-    admitted: usize,
-    /// Reads that wait for one of those to end.
-    parked: VecDeque<Job>,
-}
-
-/// What waits for a thread.
-struct Queue {
-    open: bool,
-    next: VecDeque<(Of, Job)>,
-    users: HashMap<UserId, Turns>,
-    waiting: usize,
-    /// How many threads one user may have at once.
-    share: usize,
-}
-
-impl Queue {
-    /// Takes a job in, or says why not.
-    fn add(&mut self, of: Of, job: Job) -> Result<(), Unavailable> {
-        if !self.open {
-            return Err(Unavailable::Stopping);
-        }
-        if self.waiting >= QUEUE {
-            return Err(Unavailable::Overloaded);
-        }
-        match of {
-            Some(user) => {
-                let turns = self.users.entry(user).or_default();
-                if turns.admitted < self.share {
-                    turns.admitted += 1;
-                    self.next.push_back((of, job));
-                } else if turns.parked.len() < QUEUE_OF_USER {
-                    turns.parked.push_back(job);
-                } else {
-                    return Err(Unavailable::Overloaded);
-                }
-            }
-            None => self.next.push_back((of, job)),
-        }
-        self.waiting += 1;
-        Ok(())
-    }
-
-    /// Takes note that a read has ended, and lets the user's next one in, behind everybody else's.
-    fn ended(&mut self, of: Of) {
-        let Some(user) = of else { return };
-        let Some(turns) = self.users.get_mut(&user) else { return };
-        match turns.parked.pop_front() {
-            Some(job) => self.next.push_back((of, job)),
-            None if turns.admitted > 1 => turns.admitted -= 1,
-            None => drop(self.users.remove(&user)),
-        }
-    }
-}
+type Job = Box<dyn FnOnce(&DbWorker) + Send>;
 
 /// What callers and threads share.
 struct Shared {
-    queue: Mutex<Queue>,
-    /// Something was put in the queue, or it was closed.
+    queue: Mutex<ReadQueue<Job>>,
+    /// Notified when a job is added, and when the queue is closed.
     changed: Condvar,
     /// How many thousands of SQLite's steps the reads have taken.
     steps: AtomicU64,
 }
 
 impl Shared {
-    fn queue(&self) -> MutexGuard<'_, Queue> {
+    fn queue(&self) -> MutexGuard<'_, ReadQueue<Job>> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The next job; waits for one. `None` once the queue is closed and nothing is left for this thread.
-    fn next(&self) -> Option<(Of, Job)> {
+    /// Waits for the next job. `None` once the queue is closed and holds nothing for this thread.
+    fn next(&self) -> Option<(OnBehalfOf, Job)> {
         let mut queue = self.queue();
         loop {
-            if let Some(next) = queue.next.pop_front() {
-                queue.waiting -= 1;
+            if let Some(next) = queue.pop() {
                 return Some(next);
             }
-            // What is parked is taken up by the thread that the user's other reads have.
-            if !queue.open {
+            // The threads that run a user's other reads take up the user's parked reads.
+            if !queue.is_open() {
                 return None;
             }
             queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
-    fn ended(&self, of: Of) {
-        self.queue().ended(of);
+    fn record_end(&self, user: OnBehalfOf) {
+        self.queue().record_end(user);
         self.changed.notify_one();
+    }
+
+    fn close(&self) {
+        self.queue().close();
+        self.changed.notify_all();
     }
 }
 
-/// A bounded pool of threads with a connection each.
+/// A bounded number of threads that read over a pool of connections.
 pub struct Readers {
     shared: Arc<Shared>,
     threads: Mutex<Vec<JoinHandle<()>>>,
-    /// How long callers wait.
-    patience: Duration,
-    /// What is said to who has waited so long.
+    /// `None` once closed.
+    pool: Mutex<Option<(ReadPool, Closed)>>,
+    /// How long a caller waits for an answer.
+    timeout: Duration,
+    /// The error of a caller that has waited for `timeout`.
     too_late: Unavailable,
 }
 
 impl Readers {
-    /// Starts `size` threads over as many connections, opened when first needed. They tell `health` of damage, and hold `lock`
-    /// until they end.
+    /// Starts `size` threads over a pool of as many connections, each opened when first needed. The connections tell
+    /// `health` of damage, and hold `lock` until they are closed.
     ///
     /// # Errors
     /// Where a thread cannot be started.
@@ -144,77 +84,78 @@ impl Readers {
         health: &Arc<Health>,
         lock: Option<&Arc<DatabaseLock>>,
     ) -> std::io::Result<Self> {
-        Self::start_with(url, size, url.read_patience(), health, lock)
+        Self::start_with(url, size, url.read_timeout(), health, lock)
     }
 
     fn start_with(
         url: &DatabaseUrl,
         size: u32,
-        patience: Duration,
+        timeout: Duration,
         health: &Arc<Health>,
         lock: Option<&Arc<DatabaseLock>>,
     ) -> std::io::Result<Self> {
-        let share = (size as usize / 2).max(1);
-        let queue = Queue { open: true, next: VecDeque::new(), users: HashMap::new(), waiting: 0, share };
-        let shared = Shared { queue: Mutex::new(queue), changed: Condvar::new(), steps: AtomicU64::new(0) };
-        let shared = Arc::new(shared);
+        let queue = Mutex::new(ReadQueue::new(size as usize));
+        let shared = Arc::new(Shared { queue, changed: Condvar::new(), steps: AtomicU64::new(0) });
+        let (pool, closed) = ReadPool::new(url.clone(), size, Arc::clone(health), lock.cloned());
         let mut threads = Vec::new();
         for n in 0..size {
-            let (health, lock) = (Arc::clone(health), lock.cloned());
-            let reader = Reader { conn: None, url: url.clone(), uses: 0, health, _lock: lock };
+            let worker = DbWorker { pool: pool.clone(), health: Arc::clone(health) };
             let shared = Arc::clone(&shared);
             let thread =
-                std::thread::Builder::new().name(format!("db-read-{n}")).spawn(move || serve(reader, &shared))?;
+                std::thread::Builder::new().name(format!("db-read-{n}")).spawn(move || worker.serve(&shared))?;
             threads.push(thread);
         }
         let too_late = match url {
             DatabaseUrl::Sqlite(_) => Unavailable::Overloaded,
             DatabaseUrl::Postgres(_) => Unavailable::StorageOutOfReach,
         };
-        Ok(Self { shared, threads: Mutex::new(threads), patience, too_late })
+        let pool = Mutex::new(Some((pool, closed)));
+        Ok(Self { shared, threads: Mutex::new(threads), pool, timeout, too_late })
     }
 
-    /// Runs `work` on one of the threads, a second time where the connection turned out to be gone. `of`: for whom; one user has
-    /// half of the threads at the most. After [`DatabaseUrl::read_patience`] the caller is told to come again. The thread gives up
-    /// then (SQLite), or when the database or the network does (Postgres), and so few are ever stuck as there are.
+    /// Runs `work` on one of the threads, and runs it again over another connection where the first turned out to be
+    /// lost. One user has at most half of the threads. After [`DatabaseUrl::read_timeout`] the caller gets an error.
+    /// The thread stops then, too (SQLite), or goes on until the database or the network gives up (Postgres): as many
+    /// reads can be stuck as there are threads.
     ///
     /// # Errors
-    /// [`Unavailable::Overloaded`] where too many wait, or a file has taken too long, [`Unavailable::StorageOutOfReach`] where
-    /// there is no connection to be had, [`Unavailable::Stopping`] once closed, and whatever the work says.
+    /// [`Unavailable::Overloaded`] where too many reads wait, or a file has taken too long,
+    /// [`Unavailable::StorageOutOfReach`] where no connection can be opened, [`Unavailable::Stopping`] once closed, and
+    /// the errors of `work`.
     pub async fn run<T: Send + 'static>(
         &self,
-        of: Of,
+        user: OnBehalfOf,
         work: impl Fn(&mut AnyConnection) -> DbResult<T> + Send + 'static,
     ) -> domain::Result<T> {
         let (answer, answered) = oneshot::channel();
-        let since = Instant::now();
-        let until = since + self.patience;
+        let queued_at = Instant::now();
+        let until = queued_at + self.timeout;
         let shared = Arc::clone(&self.shared);
-        let job: Job = Box::new(move |reader| {
+        let job: Job = Box::new(move |worker| {
             METRICS.read_queue.decrement(1.0);
-            METRICS.read_wait.record(since.elapsed());
-            // Who asked may be gone by now, and then nobody needs the answer.
+            METRICS.read_wait.record(queued_at.elapsed());
+            // Nobody needs the answer once the caller is gone.
             if !answer.is_closed() {
-                let (outcome, steps) = deadline::within(until, || reader.run(work));
+                let (outcome, steps) = deadline::within(until, || worker.run(until, work));
                 shared.steps.fetch_add(steps, Ordering::Relaxed);
                 let _ = answer.send(outcome);
             }
         });
-        self.submit(of, job)?;
-        match tokio::time::timeout(self.patience, answered).await {
+        self.submit(user, job)?;
+        match tokio::time::timeout(self.timeout, answered).await {
             Ok(Ok(outcome)) => outcome.map_err(Error::from),
-            // The work panicked: the thread goes on with a fresh connection, the caller gets an error.
+            // The work panicked: the thread goes on, and the caller gets an error.
             Ok(Err(_)) => Err(Error::internal("a database thread panicked")),
             Err(_) => self.too_late.err(),
         }
     }
 
-    /// Puts the job in the queue, or says at once that it cannot be taken.
-    fn submit(&self, of: Of, job: Job) -> domain::Result<()> {
+    /// Adds the job to the queue, or fails at once.
+    fn submit(&self, user: OnBehalfOf, job: Job) -> domain::Result<()> {
         METRICS.read_queue.increment(1.0);
-        let taken = self.shared.queue().add(of, job);
+        let pushed = self.shared.queue().push(user, job);
         self.shared.changed.notify_one();
-        taken.map_err(|refused| {
+        pushed.map_err(|refused| {
             METRICS.read_queue.decrement(1.0);
             Error::from(refused)
         })
@@ -225,114 +166,95 @@ impl Readers {
         self.shared.steps.load(Ordering::Relaxed)
     }
 
-    /// Takes no more, and waits until all that was taken is answered and every connection closed. Blocks.
+    /// Refuses reads from now on, and waits until every read in the queue is answered and every connection closed.
+    /// Blocks.
     pub fn close(&self) {
-        self.shared.queue().open = false;
-        self.shared.changed.notify_all();
+        self.shared.close();
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         for thread in threads {
             if thread.join().is_err() {
                 tracing::error!("a reader had panicked");
             }
         }
+        let pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some((pool, closed)) = pool {
+            pool.close(&closed);
+        }
     }
 }
 
 impl Drop for Readers {
+    /// The threads end when the queue is empty; nobody waits for them.
     fn drop(&mut self) {
-        // The threads end when nothing is left; nobody waits for them.
-        self.shared.queue().open = false;
-        self.shared.changed.notify_all();
+        self.shared.close();
     }
 }
 
-/// Waits for an answer, but not longer than `patience`.
-pub async fn within<T>(patience: Option<Duration>, answer: impl Future<Output = T>) -> domain::Result<T> {
-    let Some(patience) = patience else { return Ok(answer.await) };
-    tokio::time::timeout(patience, answer).await.or_else(|_| Unavailable::StorageOutOfReach.err())
-}
-
-fn serve(mut reader: Reader, shared: &Shared) {
-    while let Some((of, job)) = shared.next() {
-        // A panic in one query must not take the thread, and with it a part of the server, away for good.
-        let run = std::panic::AssertUnwindSafe(|| job(&mut reader));
-        if std::panic::catch_unwind(run).is_err() {
-            tracing::error!("a query panicked");
-            reader.conn = None;
-        }
-        shared.ended(of);
-    }
+/// Waits for an answer for at most `timeout`.
+pub async fn within<T>(timeout: Option<Duration>, answer: impl Future<Output = T>) -> domain::Result<T> {
+    let Some(timeout) = timeout else { return Ok(answer.await) };
+    tokio::time::timeout(timeout, answer).await.or_else(|_| Unavailable::StorageOutOfReach.err())
 }
 
 /// What a thread reads with.
-struct Reader {
-    conn: Option<AnyConnection>,
-    url: DatabaseUrl,
-    uses: u64,
+struct DbWorker {
+    pool: ReadPool,
     health: Arc<Health>,
-    /// Dropped after the connection.
-    _lock: Option<Arc<DatabaseLock>>,
 }
 
-impl Reader {
-    /// A connection that went while nobody used it is nobody's error: the work is done again over a new one.
-    fn run<T>(&mut self, work: impl Fn(&mut AnyConnection) -> DbResult<T>) -> DbResult<T> {
-        let was_open = self.conn.is_some();
-        match self.try_once(&work) {
-            Err(DbError::Database(error)) if was_open && is_lost(&error) => {
-                tracing::debug!(%error, "a connection went; reading over another");
-                self.try_once(&work)
+impl DbWorker {
+    /// Does jobs until the queue is closed and empty.
+    fn serve(self, shared: &Shared) {
+        while let Some((user, job)) = shared.next() {
+            // A panic in one query must not end the thread. The pool closes the connection that the query had.
+            let run = std::panic::AssertUnwindSafe(|| job(&self));
+            if std::panic::catch_unwind(run).is_err() {
+                tracing::error!("a query panicked");
             }
-            outcome => outcome,
+            shared.record_end(user);
         }
     }
 
-    fn try_once<T>(&mut self, work: impl Fn(&mut AnyConnection) -> DbResult<T>) -> DbResult<T> {
-        let conn = match &mut self.conn {
-            Some(conn) => conn,
-            none => {
-                let opened = AnyConnection::open(&self.url, Purpose::Read);
-                let opened = opened.map_err(|error| DbError::NoConnection(error.to_string()));
-                none.insert(opened.inspect_err(|error| self.health.note(error))?)
+    /// A connection that was lost while it lay in the pool is no error of the caller: the work is done again over
+    /// another one, until it was done over one that was opened for it.
+    fn run<T>(&self, deadline: Instant, work: impl Fn(&mut AnyConnection) -> DbResult<T>) -> DbResult<T> {
+        let begun = Instant::now();
+        loop {
+            let mut conn = self.pool.check_out(begun, deadline)?;
+            let outcome = conn.run(&work);
+            if let Err(error) = &outcome {
+                self.health.record_error(error);
             }
-        };
-        self.uses += 1;
-        let planned = if is_to_plan_anew(self.uses) { conn.plan_anew() } else { Ok(()) };
-        let outcome = planned.map_err(DbError::from).and_then(|()| work(conn));
-        if let Err(error) = &outcome {
-            self.health.note(error);
+            match outcome {
+                Err(DbError::Database(error)) if conn.since() < begun && is_lost(&error) => {
+                    tracing::debug!(%error, "a connection was lost; reading over another");
+                }
+                outcome => return outcome,
+            }
         }
-        let lost = matches!(&outcome, Err(DbError::Database(error)) if is_out_of_reach(error));
-        if lost || !is_idle(conn) {
-            self.conn = None;
-        }
-        outcome
     }
-}
-
-/// Whether no transaction is open: a failed rollback may have left one.
-fn is_idle(conn: &mut AnyConnection) -> bool {
-    crate::connection::per_backend!(conn, |conn| !AnsiTransactionManager::is_broken_transaction_manager(conn)
-        && matches!(AnsiTransactionManager::transaction_manager_status_mut(conn).transaction_depth(), Ok(None)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::connection::Purpose;
+    use crate::connection::read_queue::MAX_WAITING_OF_USER;
     use diesel::connection::SimpleConnection;
+    use domain::UserId;
     use std::sync::mpsc;
     use uuid::Uuid;
 
     const ADA: UserId = UserId(Uuid::from_u128(1));
     const BOB: UserId = UserId(Uuid::from_u128(2));
 
-    fn readers(directory: &std::path::Path, size: u32, patience: Duration) -> Arc<Readers> {
+    fn readers(directory: &std::path::Path, size: u32, timeout: Duration) -> Arc<Readers> {
         let url = DatabaseUrl::Sqlite(directory.join("x.db"));
         AnyConnection::open(&url, Purpose::Write).unwrap();
-        Arc::new(Readers::start_with(&url, size, patience, &Arc::new(Health::of(&url)), None).unwrap())
+        Arc::new(Readers::start_with(&url, size, timeout, &Arc::new(Health::of(&url)), None).unwrap())
     }
 
-    /// A read that says that it has begun, and ends when it is told to.
+    /// A read that signals its begin, and ends when it receives a signal.
     fn held(
         begun: &mpsc::Sender<()>,
     ) -> (mpsc::Sender<()>, impl Fn(&mut AnyConnection) -> DbResult<()> + Send + use<>) {
@@ -376,10 +298,10 @@ mod tests {
         for read in flood {
             read.await.unwrap().unwrap();
         }
-        // A thread takes note of a read's end after its answer; where it has ended, it has.
+        // A thread records the end of a read after its answer. The closed readers have recorded all.
         let shared = Arc::clone(&readers.shared);
         tokio::task::spawn_blocking(move || readers.close()).await.unwrap();
-        assert!(shared.queue().users.is_empty());
+        assert!(shared.queue().is_idle());
     }
 
     #[tokio::test]
@@ -392,11 +314,11 @@ mod tests {
             let readers = Arc::clone(&readers);
             async move { readers.run(Some(ADA), work).await }
         })];
-        for _ in 0..QUEUE_OF_USER {
+        for _ in 0..MAX_WAITING_OF_USER {
             let readers = Arc::clone(&readers);
             flood.push(tokio::spawn(async move { readers.run(Some(ADA), |_| Ok(())).await }));
         }
-        while readers.shared.queue().users.get(&ADA).is_none_or(|turns| turns.parked.len() < QUEUE_OF_USER) {
+        while readers.shared.queue().parked(ADA).is_none_or(|parked| parked < MAX_WAITING_OF_USER) {
             tokio::task::yield_now().await;
         }
         let refused = readers.run(Some(ADA), |_| Ok(())).await;
@@ -421,10 +343,36 @@ mod tests {
         let endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n";
         let outcome = readers.run(None, move |conn| conn.snapshot(|conn| Ok(conn.batch_execute(endless)?))).await;
         assert!(matches!(outcome, Err(Error::Unavailable(Unavailable::Overloaded))), "{outcome:?}");
-        assert!(readers.shared.queue().open);
-        // The one thread comes back, with its connection as it was: who asks until it is there gets an answer.
+        assert!(readers.shared.queue().is_open());
+        // The one thread comes back with the same connection: a later read is answered.
         while readers.run(None, |conn| conn.snapshot(|conn| Ok(conn.batch_execute("SELECT 1")?))).await.is_err() {}
         assert!(readers.steps() > 0);
+        tokio::task::spawn_blocking(move || readers.close()).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_query_that_panics_costs_its_connection_and_no_thread() {
+        let directory = tempfile::tempdir().unwrap();
+        let readers = readers(directory.path(), 1, Duration::from_secs(60));
+        let temporary = "CREATE TEMP TABLE mine (x); INSERT INTO mine VALUES (1)";
+        readers
+            .run(None, move |conn| Ok(conn.batch_execute(&format!("PRAGMA query_only = OFF; {temporary}"))?))
+            .await
+            .unwrap();
+        let is_there = |conn: &mut AnyConnection| Ok(conn.batch_execute("SELECT x FROM mine").is_ok());
+        assert!(readers.run(None, is_there).await.unwrap(), "the connection is still the same");
+        let panicked = readers.run::<()>(None, |_| panic!("of this test")).await;
+        assert!(matches!(panicked, Err(Error::Internal(_))), "{panicked:?}");
+        assert!(!readers.run(None, is_there).await.unwrap(), "there is a new connection");
+        tokio::task::spawn_blocking(move || readers.close()).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_transaction_that_is_left_open_ends_with_its_connection() {
+        let directory = tempfile::tempdir().unwrap();
+        let readers = readers(directory.path(), 1, Duration::from_secs(60));
+        readers.run(None, |conn| Ok(conn.begin_snapshot()?)).await.unwrap();
+        readers.run(None, |conn| conn.snapshot(|_| Ok(()))).await.unwrap();
         tokio::task::spawn_blocking(move || readers.close()).await.unwrap();
     }
 }

@@ -4,7 +4,7 @@ use std::fs::Metadata;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-/// What a file is, whatever it is called.
+/// The identity of a file, independent of its names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Identity {
     device: u64,
@@ -12,14 +12,14 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// `None` where the system does not tell.
+    /// `None` if the system has no such identity.
     #[cfg(unix)]
     pub fn of(found: &Metadata) -> Option<Self> {
         use std::os::unix::fs::MetadataExt as _;
         Some(Self { device: found.dev(), inode: found.ino() })
     }
 
-    /// `None` where the system does not tell.
+    /// `None` if the system has no such identity.
     #[cfg(not(unix))]
     pub fn of(_found: &Metadata) -> Option<Self> {
         None
@@ -28,30 +28,30 @@ impl Identity {
 
 /// How many names a file has.
 #[cfg(unix)]
-pub fn names(found: &Metadata) -> u64 {
+pub fn link_count(found: &Metadata) -> u64 {
     std::os::unix::fs::MetadataExt::nlink(found)
 }
 
 /// How many names a file has.
 #[cfg(not(unix))]
-pub fn names(_found: &Metadata) -> u64 {
+pub fn link_count(_found: &Metadata) -> u64 {
     1
 }
 
 /// The path of a file beside a database.
-pub fn beside(path: &Path, suffix: &str) -> PathBuf {
+pub fn sibling(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()
 }
 
 /// More links than this lead in a circle.
-const MOST_LINKS: usize = 40;
+const MAX_LINKS: usize = 40;
 
 /// The path without links; the file itself, to which links may lead, need not be there yet, but its folder.
-pub fn real(path: &Path) -> io::Result<PathBuf> {
+pub fn real_path(path: &Path) -> io::Result<PathBuf> {
     let mut path = path.to_owned();
-    for _ in 0..MOST_LINKS {
+    for _ in 0..MAX_LINKS {
         match path.canonicalize() {
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             found => return found,
@@ -110,11 +110,11 @@ pub fn is_read_only(_folder: &Path) -> bool {
     false
 }
 
-/// What a restore leaves beside a database until it is done.
+/// The directory that a restore has beside the database until it is done.
 pub const RESTORING: &str = ".restoring";
 
-/// Whether a restore that is not done has left its directory beside the database.
+/// Whether an unfinished restore has left its directory beside the database.
 pub fn is_half_restored(path: &Path) -> bool {
-    let real = real(path).ok();
+    let real = real_path(path).ok();
     [Some(path), real.as_deref()].into_iter().flatten().any(|path| folder_of(path).join(RESTORING).exists())
 }

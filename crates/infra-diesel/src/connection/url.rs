@@ -13,15 +13,16 @@ pub enum DatabaseUrl {
 }
 
 /// How long a caller waits for Postgres beyond the time that a connection may take.
-const MORE_PATIENCE: Duration = Duration::from_millis(500);
-/// How long a connection may take, unless the URL's `connect_timeout` says otherwise.
-const CONNECT_WITHIN: Duration = Duration::from_secs(2);
+const EXTRA_TIMEOUT: Duration = Duration::from_millis(500);
+/// How long connecting may take, unless the URL's `connect_timeout` says otherwise.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How long a read of a SQLite file may take, its turn included: as long as a client waits for an answer from Postgres.
-const READ_WITHIN: Duration = Duration::from_secs(3);
+const READ_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// What libpq is told unless the URL says otherwise. A connection is given up after two seconds without an answer to the
-/// first packet, after two and a half with unacknowledged data, and after about four of silence from a machine that is gone.
+/// What libpq is told unless the URL says otherwise. libpq gives a connection up after two seconds without an answer to
+/// the first packet, after two and a half with unacknowledged data, and after about four of silence from a machine that
+/// is gone.
 const PARAMETERS: [(&str, &str); 6] = [
     ("application_name", "parlance"),
     ("connect_timeout", "2"),
@@ -40,7 +41,7 @@ impl DatabaseUrl {
     /// Like [`DatabaseUrl::parse`], for a program that is no server: Postgres knows its connections by that name.
     pub fn parse_as(application: &str, url: &str) -> Option<Self> {
         if let Some(path) = url.strip_prefix("sqlite://") {
-            // SQLite has URLs of its own, with parameters that would turn locks off.
+            // SQLite has URLs of its own, with parameters that turn locks off.
             let is_path = !path.is_empty() && !path.starts_with("file:");
             return is_path.then(|| Self::Sqlite(path.into()));
         }
@@ -48,30 +49,32 @@ impl DatabaseUrl {
         postgres.then(|| Self::Postgres(with_parameters(url, application)))
     }
 
-    /// How long callers wait; `None`: as long as it takes. A file answers or fails. Whoever waits longer for Postgres is told
-    /// that the database is out of reach: a client has its answer within three seconds, whatever the database, its machine or
-    /// the network do. An operator whose database is far or slow asks for more by `connect_timeout`.
-    pub fn patience(&self) -> Option<Duration> {
+    /// How long callers wait for Postgres; `None` for a file, which answers or fails. A caller that has waited so long
+    /// gets [`Unavailable::StorageOutOfReach`](domain::Unavailable::StorageOutOfReach): a client has its answer within
+    /// three seconds, whatever the database, its machine or the network do. An operator whose database is far or slow
+    /// sets a larger `connect_timeout`.
+    pub fn answer_timeout(&self) -> Option<Duration> {
         match self {
             Self::Sqlite(_) => None,
-            Self::Postgres(url) => Some(connect_timeout(url).unwrap_or(CONNECT_WITHIN) + MORE_PATIENCE),
+            Self::Postgres(url) => Some(connect_timeout(url).unwrap_or(CONNECT_TIMEOUT) + EXTRA_TIMEOUT),
         }
     }
 
-    /// How long callers wait for a read, of which a SQLite file has an end, too: nobody is kept waiting by what others ask of it.
-    pub fn read_patience(&self) -> Duration {
-        self.patience().unwrap_or(READ_WITHIN)
+    /// How long callers wait for a read. Reads of a SQLite file have a limit, too, so that no client waits for another
+    /// client's expensive reads.
+    pub fn read_timeout(&self) -> Duration {
+        self.answer_timeout().unwrap_or(READ_TIMEOUT)
     }
 
-    /// Fit to be shown and stored: without the password and without the question of how to get there.
-    pub fn shown(&self) -> String {
+    /// Without the password and the connection parameters: fit to be shown and stored.
+    pub fn redacted(&self) -> String {
         match self {
             Self::Sqlite(path) => format!("sqlite://{}", path.display()),
             Self::Postgres(url) => {
                 let (place, query) = url.split_at(query_start(url).unwrap_or(url.len()));
                 let (scheme, rest) = place.split_once("://").unwrap_or(("postgres", place));
                 let rest = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
-                // A host in the query is as much a part of the place as one before it.
+                // A host in the query belongs to the address as much as one before it.
                 let named =
                     |pair: &&str| ["host", "port", "dbname"].contains(&pair.split('=').next().unwrap_or_default());
                 let query: Vec<_> = query.trim_start_matches('?').split('&').filter(named).collect();
@@ -127,8 +130,8 @@ mod tests {
 
     #[test]
     fn who_lets_a_connection_take_longer_waits_longer() {
-        let patience = |url: &str| DatabaseUrl::parse(url).unwrap().patience();
-        assert_eq!(patience("sqlite://x"), None);
+        let timeout = |url: &str| DatabaseUrl::parse(url).unwrap().answer_timeout();
+        assert_eq!(timeout("sqlite://x"), None);
         for (url, millis) in [
             ("postgres://h/db", 2_500),
             ("postgres://h/db?connect_timeout=60", 60_500),
@@ -136,7 +139,7 @@ mod tests {
             ("postgres://h/db?connect_timeout=0", 2_500),
             ("postgres://h/db?connect_timeout=soon", 2_500),
         ] {
-            assert_eq!(patience(url), Some(Duration::from_millis(millis)), "{url}");
+            assert_eq!(timeout(url), Some(Duration::from_millis(millis)), "{url}");
         }
     }
 
@@ -167,7 +170,7 @@ mod tests {
             ("postgres:///db?host=/tmp&password=secret", "postgres:///db?host=/tmp"),
             ("sqlite://a/b.db", "sqlite://a/b.db"),
         ] {
-            assert_eq!(DatabaseUrl::parse(url).unwrap().shown(), shown);
+            assert_eq!(DatabaseUrl::parse(url).unwrap().redacted(), shown);
         }
     }
 

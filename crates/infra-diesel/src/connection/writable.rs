@@ -13,8 +13,8 @@ struct Answer {
     writable: bool,
 }
 
-/// Whether the database answers and takes writes, as far as it tells without being written to: no Postgres that is another's copy
-/// or only reads (`default_transaction_read_only`), no file that only reads. Waits for no writer.
+/// Whether the database answers and takes writes, as far as it shows without a write: Postgres is no standby and not
+/// read-only (`default_transaction_read_only`), and the file is writable. Waits for no writer.
 pub fn takes_writes(conn: &mut AnyConnection, url: &DatabaseUrl) -> QueryResult<bool> {
     if let DatabaseUrl::Sqlite(path) = url {
         conn.batch_execute("SELECT 1")?;
@@ -25,9 +25,9 @@ pub fn takes_writes(conn: &mut AnyConnection, url: &DatabaseUrl) -> QueryResult<
     Ok(writable)
 }
 
-/// Like [`takes_writes`], over a connection that may be old: a session of Postgres takes what its role and its database are set to
-/// when it begins. Where the one of `conn` was told to read only, another is asked and takes its place, as the writers do with
-/// theirs.
+/// Like [`takes_writes`], over a connection that may be old: a Postgres session keeps the settings of its role and
+/// database from its begin. If the session of `conn` is read-only, a new connection replaces it and is asked instead,
+/// as the writers do with theirs.
 pub fn takes_writes_now(conn: &mut AnyConnection, url: &DatabaseUrl) -> DbResult<bool> {
     if takes_writes(conn, url)? {
         return Ok(true);
@@ -39,7 +39,7 @@ pub fn takes_writes_now(conn: &mut AnyConnection, url: &DatabaseUrl) -> DbResult
     Ok(false)
 }
 
-/// Not by opening it: closing any descriptor of a file gives back the locks that SQLite has on it.
+/// Does not open the file: closing any descriptor of a file releases the locks that SQLite has on it.
 #[cfg(unix)]
 fn is_writable(file: &Path) -> bool {
     rustix::fs::access(file, rustix::fs::Access::WRITE_OK).is_ok()

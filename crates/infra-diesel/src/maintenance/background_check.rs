@@ -1,12 +1,12 @@
-//! Looking through a SQLite file that was not closed, table by table, while the server works with it.
+//! BackgroundCheck through a SQLite file that was not closed, table by table, while the server works with it.
 //!
-//! A thread and a connection of its own: it may take minutes. What it reads keeps the log from being used again, so it gives way
-//! when told to, and looks at the same table anew afterwards.
+//! A thread and a connection of its own: it may take minutes. What it reads keeps the log from being used again, so it
+//! gives way when told to, and looks at the same table anew afterwards.
 
 use crate::connection::health::Health;
 use crate::connection::lock::DatabaseLock;
 use crate::connection::{AnyConnection, DatabaseUrl, Purpose, deadline};
-use crate::error::DbError;
+use crate::error::{DbError, is_past_deadline};
 use crate::maintenance::check;
 use diesel::connection::SimpleConnection as _;
 use std::path::Path;
@@ -15,13 +15,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
-/// How often it looks at one table at the most: where much is written, it always has to give way.
+/// How often it tries one table: it has to give way each time where much is written.
 const TRIES: usize = 3;
 
-/// The thread; told to stop when this is dropped.
-pub struct Looking {
+/// The thread, which stops when this is dropped.
+pub struct BackgroundCheck {
     gives_way: Arc<AtomicBool>,
-    /// What the thread says when it has given way, and what it is told then; gone once it is to stop.
+    /// By these the thread reports that it has given way, and learns that it may go on. `None` once it has to stop.
     channels: Option<(Receiver<()>, SyncSender<()>)>,
     thread: Option<JoinHandle<()>>,
 }
@@ -36,8 +36,8 @@ impl Drop for GivenWay<'_> {
     }
 }
 
-impl Looking {
-    /// Starts to look through the file; damage is told to `health`.
+impl BackgroundCheck {
+    /// Starts the check, which tells `health` of damage.
     ///
     /// # Errors
     /// Where there is no connection or no thread for it.
@@ -74,7 +74,7 @@ impl Looking {
     }
 }
 
-impl Drop for Looking {
+impl Drop for BackgroundCheck {
     fn drop(&mut self) {
         drop(self.channels.take());
         self.gives_way.store(true, Ordering::Relaxed);
@@ -84,7 +84,7 @@ impl Drop for Looking {
     }
 }
 
-/// What the thread is told.
+/// What the thread learns from the keeper.
 struct Told {
     gives_way: Arc<AtomicBool>,
     has_given_way: SyncSender<()>,
@@ -92,7 +92,7 @@ struct Told {
 }
 
 impl Told {
-    /// Gives way if told to. Whether to go on.
+    /// Gives way if told to. Returns whether to go on.
     fn goes_on(&self) -> bool {
         !self.gives_way.load(Ordering::Relaxed) || (self.has_given_way.send(()).is_ok() && self.goes_on.recv().is_ok())
     }
@@ -107,7 +107,7 @@ fn look_through(conn: &mut AnyConnection, health: &Health, told: &Told) {
                     return;
                 }
             }
-            Err(error) => return health.note(&error),
+            Err(error) => return health.record_error(&error),
         }
     };
     for table in tables {
@@ -123,8 +123,8 @@ fn look_through(conn: &mut AnyConnection, health: &Health, told: &Told) {
                     table,
                     "the database was not closed, and too much is written to look through it: run `parlance doctor`"
                 ),
-                Err(error) => health.note(&error),
-                Ok(Some(damage)) => health.report(&damage),
+                Err(error) => health.record_error(&error),
+                Ok(Some(damage)) => health.record_damage(&damage),
                 Ok(None) => {}
             }
             break;
@@ -133,5 +133,5 @@ fn look_through(conn: &mut AnyConnection, health: &Health, told: &Told) {
 }
 
 fn is_given_way(error: &DbError) -> bool {
-    matches!(error, DbError::Database(error) if deadline::is_past(error))
+    matches!(error, DbError::Database(error) if is_past_deadline(error))
 }

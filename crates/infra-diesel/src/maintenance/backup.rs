@@ -1,17 +1,17 @@
-//! A database saved beside its running servers, and put in place again.
+//! Backups: saving a database beside its running servers, and restoring one.
 //!
-//! What is saved is one moment, always as a SQLite file: of SQLite by `VACUUM INTO`, which reads in one transaction and
-//! keeps no writer waiting; of Postgres by a copy ([`crate::maintenance::copy`]) out of one snapshot.
+//! A backup is one moment of the database, always as a SQLite file. `VACUUM INTO` saves SQLite: it reads in one
+//! transaction and keeps no writer waiting. A copy ([`crate::maintenance::copy`]) out of one snapshot saves Postgres.
 //!
 //! Everything here blocks.
 
 use crate::connection::lock::DatabaseLock;
+use crate::connection::open_error::OpenError;
 use crate::connection::sqlite_file::is_half_restored;
 use crate::connection::{AnyConnection, DatabaseUrl, Purpose};
 use crate::error::{DbError, DbResult};
-use crate::maintenance::copy::{self, CopyError, Progress, TargetState};
-use crate::maintenance::migrations;
-use crate::store::OpenError;
+use crate::maintenance::copy::{CopyError, Progress, TargetState};
+use crate::maintenance::{copy, migrations};
 use crate::tables::rows::FileRow;
 use crate::tables::schema::files;
 use crate::transaction::revisions;
@@ -23,7 +23,7 @@ use std::path::Path;
 
 pub use crate::connection::sqlite_file::RESTORING;
 
-/// Why a database was not saved, or not put in place.
+/// Why a backup or a restore failed.
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
     /// Neither of the two.
@@ -47,20 +47,20 @@ pub enum BackupError {
     /// A copy out of Postgres or into it did not come about.
     #[error(transparent)]
     Copy(#[from] CopyError),
-    /// What was copied is not what was there.
+    /// The copy differs from the database.
     #[error("the copy of the database differs from it")]
     Differs,
     /// It cannot be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
     /// It said no.
-    #[error("the database failed: {0}")]
+    #[error("the database failed")]
     Database(#[from] DbError),
-    /// A migration could not be looked at.
+    /// The migrations of the database cannot be read.
     #[error("cannot tell which version the database has: {0}")]
     Version(Box<dyn std::error::Error + Send + Sync>),
     /// The file could not be moved.
-    #[error("the database could not be put in place: {0}")]
+    #[error("the database could not be put in place")]
     Io(#[from] io::Error),
 }
 
@@ -117,7 +117,7 @@ pub fn save(url: &str, file: &Path, progress: impl FnMut(Progress)) -> Result<()
 pub fn files(url: &str) -> Result<Vec<File>, BackupError> {
     let mut conn = open(&parse(url)?, Purpose::Read)?;
     let load = |conn: &mut AnyConnection| -> DbResult<Vec<File>> {
-        conn.take_time()?;
+        conn.disable_timeouts()?;
         let rows: Vec<FileRow> = files::table
             .filter(files::deleted_at.is_null())
             .order(files::id)
@@ -134,11 +134,12 @@ pub fn files(url: &str) -> Result<Vec<File>, BackupError> {
 /// [`BackupError`].
 pub fn counts(url: &str) -> Result<Vec<(&'static str, u64)>, BackupError> {
     let mut conn = open(&parse(url)?, Purpose::Read)?;
-    conn.take_time().map_err(DbError::from)?;
+    conn.disable_timeouts().map_err(DbError::from)?;
     Ok(copy::count(&mut conn)?)
 }
 
-/// Whether nothing is where the database is to be; in a Postgres there may be a copy that was begun from the file `begun_from`.
+/// Fails if something is where the database is to be. In a Postgres there may be a copy that was begun from the file
+/// `begun_from`.
 ///
 /// # Errors
 /// [`BackupError::Exists`] where something is.
@@ -160,24 +161,24 @@ pub fn must_be_empty(url: &str, begun_from: Option<&Path>) -> Result<(), BackupE
             Err(error) => return Err(error.into()),
         },
     };
-    if exists { Err(BackupError::Exists(place.shown())) } else { Ok(()) }
+    if exists { Err(BackupError::Exists(place.redacted())) } else { Ok(()) }
 }
 
-/// Makes a saved file fit to be put in place: brings its tables up to date, and lets revisions go on behind what the servers
-/// of the lost database may have handed out since it was saved.
+/// Prepares a saved file for its new place: migrates it, and moves its revisions behind those that the servers of the
+/// lost database may have handed out after the backup.
 ///
 /// # Errors
-/// [`BackupError::Newer`], and what else keeps it from being opened.
+/// [`BackupError::Newer`], and every reason why it cannot be opened.
 pub fn prepare(file: &Path) -> Result<(), BackupError> {
     let url = DatabaseUrl::Sqlite(file.to_owned());
     let mut conn = open(&url, Purpose::Write)?;
     refuse_newer(&mut conn)?;
     migrations::run(&mut conn).map_err(BackupError::Version)?;
-    Ok(revisions::leave_behind(&mut conn)?)
+    Ok(revisions::skip_eras_after_restore(&mut conn)?)
 }
 
-/// Puts a prepared file where the database is to be: moves it there, or copies it into an empty Postgres. Comes last: from
-/// then on a server may start on it.
+/// Restores a prepared file: moves it to its place, or copies it into an empty Postgres. This is the last step: from
+/// here on a server may start on it.
 ///
 /// # Errors
 /// [`BackupError`]. A SQLite database is there whole or not at all; no server takes half a Postgres.
@@ -192,13 +193,40 @@ pub fn put_in_place(file: &Path, url: &str, progress: impl FnMut(Progress)) -> R
             let lock = DatabaseLock::take_place(&path).map_err(OpenError::from)?;
             must_be_empty(url, None)?;
             std::fs::File::open(file)?.sync_all()?;
-            // Where the path is a link, the place that it leads to.
+            // If the path is a link, this is where it leads.
             std::fs::rename(file, lock.place())?;
             let folder = lock.place().parent().unwrap_or(Path::new("/"));
             if cfg!(unix) {
                 std::fs::File::open(folder)?.sync_all()?;
             }
             Ok(())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::error::Error;
+
+    /// An error that is printed with its sources says each of them once.
+    #[test]
+    fn an_error_does_not_repeat_its_source() {
+        let lost = || DbError::NoConnection("the words of the source".to_owned());
+        let errors: [Box<dyn Error>; 4] = [
+            Box::new(BackupError::Database(lost())),
+            Box::new(BackupError::Io(io::Error::other("the words of the source"))),
+            Box::new(CopyError::Database(lost())),
+            Box::new(OpenError::Threads(io::Error::other("the words of the source"))),
+        ];
+        for error in errors {
+            let mut said = error.to_string();
+            let mut source = error.source();
+            while let Some(error) = source {
+                said.push_str(&format!(": {error}"));
+                source = error.source();
+            }
+            assert_eq!(said.matches("the words of the source").count(), 1, "{said}");
         }
     }
 }

@@ -1,9 +1,8 @@
-//! Whether a database holds what it must: for `doctor`, and for tests that pull the plug.
+//! Checks what must be true of the rows of a database: for `doctor`, and for tests that kill servers.
 
-use crate::connection::{AnyConnection, DatabaseUrl, Purpose};
+use crate::connection::AnyConnection;
 use crate::error::DbResult;
-use crate::maintenance::names::{self, Doubled};
-use crate::store::{OpenError, Store, blocking};
+use crate::maintenance::names;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 
@@ -85,7 +84,7 @@ const FAULTS: [(&str, &str); 12] = [
     ("numbers missing in the audit record", "SELECT coalesce(max(number), 0) - count(*) AS n FROM audit"),
 ];
 
-fn faults(conn: &mut AnyConnection) -> DbResult<Vec<String>> {
+pub fn faults(conn: &mut AnyConnection) -> DbResult<Vec<String>> {
     let mut found = Vec::new();
     if let AnyConnection::Sqlite(conn) = conn {
         let lines: Vec<Line> =
@@ -117,7 +116,7 @@ pub fn tables(conn: &mut AnyConnection) -> DbResult<Vec<String>> {
     Ok(lines.into_iter().map(|row| row.line).collect())
 }
 
-/// The first thing that is wrong with the pages of a SQLite file, or of one of its tables.
+/// The first fault in the pages of a SQLite file, or of one of its tables.
 pub fn quick_check(conn: &mut AnyConnection, table: Option<&str>) -> DbResult<Option<String>> {
     let query = match table {
         Some(table) => format!("PRAGMA quick_check('{}')", table.replace('\'', "''")),
@@ -130,35 +129,4 @@ pub fn quick_check(conn: &mut AnyConnection, table: Option<&str>) -> DbResult<Op
     }
     let lines: Vec<Found> = diesel::sql_query(query).load(conn)?;
     Ok(lines.into_iter().map(|row| row.quick_check).find(|line| line != "ok"))
-}
-
-impl Store {
-    /// What is wrong with the database, in sentences; nothing if all is well. Reads all of it, at one moment; may run beside
-    /// a server.
-    ///
-    /// # Errors
-    /// [`OpenError`] where it cannot be read at all.
-    pub async fn check(url: &str) -> Result<Vec<String>, OpenError> {
-        let url = DatabaseUrl::parse(url).ok_or(OpenError::Url)?;
-        blocking(move || {
-            let mut conn = AnyConnection::open(&url, Purpose::Read)?;
-            conn.take_time().map_err(|error| OpenError::Read(error.into()))?;
-            conn.snapshot(faults).map_err(|error| OpenError::Read(Box::new(error)))
-        })
-        .await
-    }
-
-    /// Names that were the same as others' when names came to be compared in one normal form. May run beside a server.
-    ///
-    /// # Errors
-    /// [`OpenError`] where the database cannot be read.
-    pub async fn doubled_names(url: &str) -> Result<Doubled, OpenError> {
-        let url = DatabaseUrl::parse(url).ok_or(OpenError::Url)?;
-        blocking(move || {
-            let mut conn = AnyConnection::open(&url, Purpose::Read)?;
-            conn.take_time().map_err(|error| OpenError::Read(error.into()))?;
-            conn.snapshot(names::doubled).map_err(|error| OpenError::Read(Box::new(error)))
-        })
-        .await
-    }
 }

@@ -1,13 +1,10 @@
-//! What can be told of a database by looking, for `doctor`.
+//! What `doctor` sees of a database without changing it.
 
-use crate::connection::pooler;
-use crate::connection::postgres;
+use crate::connection::open_error::OpenError;
 use crate::connection::writable::takes_writes;
-use crate::connection::{AnyConnection, DatabaseUrl, Purpose};
+use crate::connection::{AnyConnection, DatabaseUrl, postgres};
 use crate::error::DbError;
-use crate::maintenance::copy;
-use crate::maintenance::migrations;
-use crate::store::{OpenError, Store, blocking};
+use crate::maintenance::{catalog, migrations};
 use crate::tables::schema::{messages, server};
 use crate::tables::sql_types::Time;
 use diesel::prelude::*;
@@ -16,18 +13,18 @@ use domain::Timestamp;
 
 /// What a database is like.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Examined {
+pub struct Inspection {
     /// Which database, and its version.
     pub version: String,
-    /// Whether it takes writes; no server starts where it does not.
+    /// Whether it takes writes. No server starts on a database that does not.
     pub takes_writes: bool,
-    /// Settings of Postgres that let it lose what it has answered.
+    /// Settings with which a Postgres may lose what it has reported as stored.
     pub unsafe_settings: Vec<&'static str>,
-    /// The `lc_messages` of a Postgres whose errors are in another language than English.
+    /// The `lc_messages` of a Postgres whose errors are not in English.
     pub other_language: Option<String>,
     /// Whether its tables are older than this program.
     pub is_older: bool,
-    /// Migrations that were run on it and that this program does not know.
+    /// Migrations that ran on it and that this program does not know.
     pub unknown: Vec<String>,
     /// Whether it is half a copy.
     pub is_unfinished: bool,
@@ -51,36 +48,9 @@ struct Now {
     micros: i64,
 }
 
-impl Store {
-    /// What the database is like; `None` where no file is there yet. Changes nothing, and may run beside a server.
-    ///
-    /// # Errors
-    /// [`OpenError`] where it cannot be reached or read.
-    pub async fn examine(url: &str) -> Result<Option<Examined>, OpenError> {
-        let url = DatabaseUrl::parse(url).ok_or(OpenError::Url)?;
-        blocking(move || {
-            if let DatabaseUrl::Sqlite(path) = &url
-                && !path.exists()
-            {
-                return Ok(None);
-            }
-            pooler::check(&url)?;
-            let mut conn = AnyConnection::open(&url, Purpose::Read)?;
-            postgres::check_fit(&mut conn)?;
-            examine(&mut conn, &url).map(Some)
-        })
-        .await
-    }
-
-    /// The URL without its password: fit to be shown. Empty where it is none.
-    pub fn shown(url: &str) -> String {
-        DatabaseUrl::parse(url).map(|url| url.shown()).unwrap_or_default()
-    }
-}
-
-fn examine(conn: &mut AnyConnection, url: &DatabaseUrl) -> Result<Examined, OpenError> {
+pub fn inspect(conn: &mut AnyConnection, url: &DatabaseUrl) -> Result<Inspection, OpenError> {
     let unread = |error: DbError| OpenError::Read(error.into());
-    conn.take_time().map_err(|error| unread(error.into()))?;
+    conn.disable_timeouts().map_err(|error| unread(error.into()))?;
     let question = match conn {
         AnyConnection::Sqlite(_) => "SELECT 'SQLite ' || sqlite_version() AS version",
         AnyConnection::Postgres(_) => "SELECT 'Postgres ' || current_setting('server_version') AS version",
@@ -88,10 +58,10 @@ fn examine(conn: &mut AnyConnection, url: &DatabaseUrl) -> Result<Examined, Open
     let Version { version } = diesel::sql_query(question).get_result(conn).map_err(|error| unread(error.into()))?;
     let takes_writes = takes_writes(conn, url).map_err(|error| unread(error.into()))?;
     // Asking a database on which nothing was ever run which migrations were, would make their table.
-    let is_new = !copy::has_table(conn, "users").map_err(unread)?;
+    let is_new = !catalog::has_table(conn, "users").map_err(unread)?;
     let is_older = is_new || migrations::pending(conn).map_err(OpenError::Read)?;
     let unknown = if is_new { Vec::new() } else { migrations::unknown(conn).map_err(OpenError::Read)? };
-    let is_unfinished = copy::is_unfinished(conn).map_err(unread)?;
+    let is_unfinished = catalog::is_unfinished(conn).map_err(unread)?;
     let unsafe_settings = postgres::unsafe_settings(conn)?;
     let other_language = postgres::other_language(conn)?;
     let (now, newest) = times(conn, is_older).map_err(|error| unread(error.into()))?;
@@ -99,7 +69,7 @@ fn examine(conn: &mut AnyConnection, url: &DatabaseUrl) -> Result<Examined, Open
         true => None,
         false => server::table.select(server::believed_at).first(conn).map_err(|error| unread(error.into()))?,
     };
-    Ok(Examined {
+    Ok(Inspection {
         version,
         takes_writes,
         unsafe_settings,
@@ -113,7 +83,7 @@ fn examine(conn: &mut AnyConnection, url: &DatabaseUrl) -> Result<Examined, Open
     })
 }
 
-/// What the database takes the time to be, and when its newest message was sent.
+/// The clock of Postgres, and the time of the newest message.
 fn times(conn: &mut AnyConnection, is_older: bool) -> QueryResult<(Option<Timestamp>, Option<Timestamp>)> {
     let now = match conn {
         // It has the clock of this machine.

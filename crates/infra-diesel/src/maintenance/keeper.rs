@@ -1,20 +1,22 @@
-//! Who watches over an open SQLite file, from a thread and a connection of its own.
+//! The keeper watches over an open SQLite file, from a thread and over a connection of its own.
 //!
-//! - That the file is still where it was opened. One that was removed, renamed, replaced or covered by another disk goes on
-//!   taking writes that nobody will ever find; so does one whose log (`-wal`) or index of it (`-shm`) was removed.
-//! - That its log shrinks again. While somebody reads for long (a backup, or a stranger's `sqlite3`), it can only grow; SQLite
-//!   uses it again afterwards, but keeps its size.
-//! - After an unclean end, that the file is whole, where that takes too long to be waited for at start: from another thread and
-//!   connection (`looking.rs`), so that the rest goes on meanwhile.
+//! - It checks that the file is still where the server opened it. A file that was removed, renamed, replaced or covered
+//!   by another disk goes on taking writes that nobody will ever find; so does one whose log (`-wal`) or index (`-shm`)
+//!   was removed.
+//! - It shrinks the log. While a long read runs (a backup, or a stranger's `sqlite3`), the log can only grow; SQLite
+//!   reuses it afterwards, but keeps its size.
+//! - After an unclean end it checks the file, if that takes too long for the start. This runs on another thread and
+//!   over another connection ([`BackgroundCheck`]), so that the keeper goes on meanwhile.
 //!
-//! Its connection stays open for as long as the server runs: so the log is never removed by the last one to close.
+//! The connection stays open for as long as the server runs, so that no closing connection removes the log.
 
+use crate::connection;
 use crate::connection::health::Health;
 use crate::connection::lock::DatabaseLock;
-use crate::connection::sqlite_file::{self, Identity, beside};
-use crate::connection::{self, AnyConnection};
-use crate::maintenance::background_check::Looking;
-use crate::writer::Fatal;
+use crate::connection::sqlite_file::{Identity, sibling};
+use crate::connection::{AnyConnection, sqlite_file};
+use crate::error::Fatal;
+use crate::maintenance::background_check::BackgroundCheck;
 use diesel::connection::SimpleConnection as _;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -23,12 +25,12 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// How often it looks.
-const EVERY: Duration = Duration::from_secs(1);
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Who looks through the file gives way to a log that is so many times as large as it may stay.
+/// The background check gives way to a log that is so many times as large as the log may stay.
 const GIVES_WAY_TO: u64 = 4;
 
-/// The thread, until it is stopped.
+/// The keeper's thread, until it is stopped.
 pub struct Keeper {
     stop: Mutex<Option<SyncSender<()>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -38,11 +40,11 @@ pub struct Keeper {
 pub struct Watch {
     /// A connection that has written: the log is there.
     pub conn: AnyConnection,
-    /// The database as it is called.
+    /// The path of the database as configured.
     pub path: PathBuf,
-    /// Whether all of the file is to be looked through, for it was not closed.
+    /// Whether the keeper has to check the whole file, since it was not closed.
     pub look_through: bool,
-    /// Who is told of damage.
+    /// Told of damage.
     pub health: Arc<Health>,
     /// Ends the process.
     pub fatal: Fatal,
@@ -57,15 +59,15 @@ impl Keeper {
     /// Where there is no thread for it.
     pub fn start(watch: Watch) -> std::io::Result<Self> {
         let (stop, stopped) = sync_channel(0);
-        // Whatever the working directory becomes.
+        // The working directory may change.
         let path = std::path::absolute(&watch.path)?;
         let watch = Watch { path, ..watch };
-        let looking = if watch.look_through {
-            Some(Looking::start(&watch.path, Arc::clone(&watch.health), Arc::clone(&watch.lock))?)
+        let check = if watch.look_through {
+            Some(BackgroundCheck::start(&watch.path, Arc::clone(&watch.health), Arc::clone(&watch.lock))?)
         } else {
             None
         };
-        let run = move || watch.run(looking, &stopped);
+        let run = move || watch.run(check, &stopped);
         let thread = std::thread::Builder::new().name("db-keep".to_owned()).spawn(run)?;
         Ok(Self { stop: Mutex::new(Some(stop)), thread: Mutex::new(Some(thread)) })
     }
@@ -86,23 +88,23 @@ fn identity(path: &Path) -> Option<Identity> {
 }
 
 impl Watch {
-    fn run(mut self, mut looking: Option<Looking>, stopped: &Receiver<()>) {
+    fn run(mut self, mut check: Option<BackgroundCheck>, stopped: &Receiver<()>) {
         if let AnyConnection::Sqlite(conn) = &mut self.conn {
-            // It keeps next to nothing: what was read at the start is of no further use.
+            // The keeper needs next to no cache, and what the start has read is of no further use.
             let _ = conn.batch_execute("PRAGMA cache_size = -1024; PRAGMA shrink_memory;");
         }
-        let beside = ["-wal", "-shm"].map(|suffix| beside(self.lock.place(), suffix));
+        let beside = ["-wal", "-shm"].map(|suffix| sibling(self.lock.place(), suffix));
         let known = beside.each_ref().map(|path| identity(path));
-        while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(EVERY) {
+        while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(CHECK_INTERVAL) {
             if let Some(gone) = self.is_gone(&beside, &known) {
                 (self.fatal)(&format!("{gone}: what is stored now would be lost"));
                 return;
             }
-            self.shrink(&beside[0], looking.as_mut());
+            self.shrink(&beside[0], check.as_mut());
         }
     }
 
-    /// What is no longer where it was, if anything.
+    /// The file that is gone, replaced or read-only, if there is one.
     fn is_gone(&self, beside: &[PathBuf; 2], known: &[Option<Identity>; 2]) -> Option<String> {
         let shown = self.path.display();
         match (self.lock.identity(), std::fs::metadata(&self.path)) {
@@ -121,17 +123,17 @@ impl Watch {
         sqlite_file::is_read_only(folder).then(|| format!("the disk of the database {shown} became read-only"))
     }
 
-    /// Shrinks a log that is far larger than usual, if nobody needs it and without that anybody waits. Who looks through the file
-    /// needs it, and gives way where it becomes too large.
-    fn shrink(&mut self, log: &Path, looking: Option<&mut Looking>) {
+    /// Shrinks a log that is far larger than usual, unless a connection needs it. Nobody waits for it. The background
+    /// check needs the log, and gives way when it becomes too large.
+    fn shrink(&mut self, log: &Path, check: Option<&mut BackgroundCheck>) {
         let AnyConnection::Sqlite(conn) = &mut self.conn else { return };
         let size = std::fs::metadata(log).map_or(0, |found| found.len());
         let largest = connection::largest_log(sqlite_file::folder_of(&self.path));
         if size <= largest {
             return;
         }
-        let given_way = looking.filter(|_| size > largest * GIVES_WAY_TO).and_then(Looking::gives_way);
-        // What fails now is done later, and whoever holds it up is nobody's fault.
+        let given_way = check.filter(|_| size > largest * GIVES_WAY_TO).and_then(BackgroundCheck::gives_way);
+        // If it fails now, the next round tries again.
         let shrunk = conn
             .batch_execute("PRAGMA busy_timeout = 0; PRAGMA wal_checkpoint(PASSIVE); PRAGMA wal_checkpoint(TRUNCATE);");
         tracing::debug!(size, ?shrunk, "the log of the database is far larger than usual");
@@ -145,7 +147,7 @@ mod tests {
     use crate::connection::{DatabaseUrl, Purpose};
     use std::sync::mpsc;
 
-    /// Whoever waits longer waits for something broken.
+    /// A test that waits longer waits for something broken.
     const LONG: Duration = Duration::from_secs(60);
 
     /// Watches a file that takes many minutes to be looked through, each row a millisecond.
@@ -185,7 +187,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("x.db");
         let (keeper, told) = watch(&path);
-        let log = beside(&path, "-wal");
+        let log = sibling(&path, "-wal");
         let size = || std::fs::metadata(&log).map_or(0, |found| found.len());
         let too_large = connection::largest_log(directory.path()) * GIVES_WAY_TO;
         let mut writer = AnyConnection::open(&DatabaseUrl::Sqlite(path), Purpose::Write).unwrap();

@@ -1,7 +1,7 @@
 //! The migrations, embedded, and running them.
 
 use crate::connection::AnyConnection;
-use crate::maintenance::copy::has_table;
+use crate::maintenance::catalog::has_table;
 use crate::maintenance::names;
 use diesel::connection::SimpleConnection;
 use diesel::migration::MigrationSource;
@@ -17,16 +17,16 @@ pub const SQLITE: EmbeddedMigrations = embed_migrations!("../../migrations/sqlit
 /// The same tables on Postgres.
 pub const POSTGRES: EmbeddedMigrations = embed_migrations!("../../migrations/postgres");
 
-/// Any number that nobody else in the database uses as an advisory lock.
+/// Any number that no other program uses as an advisory lock in the same database.
 const ADVISORY_LOCK: i64 = 0x7061_726c_616e_6365;
 
 type Fault = Box<dyn std::error::Error + Send + Sync>;
 
-/// Brings the tables and the keys of names in them up to date, and gives the names of what was run. Of several servers that start
-/// at once on one Postgres one migrates and the others wait; a SQLite file has one server.
+/// Brings the tables and the keys of names up to date, and returns the names of the migrations that ran. If several
+/// servers start at once on one Postgres, one migrates and the others wait; a SQLite file has one server.
 pub fn run(conn: &mut AnyConnection) -> Result<Vec<String>, Fault> {
     // A migration may take longer than a request may.
-    conn.take_time()?;
+    conn.disable_timeouts()?;
     if let AnyConnection::Postgres(conn) = conn {
         conn.batch_execute(&format!("SELECT pg_advisory_lock({ADVISORY_LOCK})"))?;
     }
@@ -46,14 +46,15 @@ fn bring_up_to_date(conn: &mut AnyConnection) -> Result<Vec<String>, Fault> {
     Ok(applied)
 }
 
-/// Whether there is anything to run. Changes nothing, also where nothing can be changed.
+/// Whether any migration is to run. Changes nothing, and works on a read-only database.
 pub fn pending(conn: &mut AnyConnection) -> Result<bool, Fault> {
     let applied = applied(conn)?;
     let pending = ours(conn)?.iter().any(|version| !applied.contains(version));
     Ok(pending || names::form(conn)? != NAME_FORM)
 }
 
-/// What was run on the database and is none of ours: a later version made it. Changes nothing, also where nothing can be changed.
+/// The migrations of the database that this program does not know: a later version ran them. Changes nothing, and works
+/// on a read-only database.
 pub fn unknown(conn: &mut AnyConnection) -> Result<Vec<String>, Fault> {
     let ours = ours(conn)?;
     Ok(applied(conn)?.into_iter().filter(|version| !ours.contains(version)).collect())

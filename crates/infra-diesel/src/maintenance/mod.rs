@@ -2,6 +2,7 @@
 
 pub mod background_check;
 pub mod backup;
+pub mod catalog;
 pub mod check;
 pub mod copy;
 pub mod inspect;

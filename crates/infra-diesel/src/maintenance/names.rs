@@ -1,9 +1,9 @@
-//! Keys of names that were stored in another form than this version compares them in.
+//! Renews stored keys of names that an older version made by other rules.
 //!
-//! The domain says what a name's key is, and databases cannot: no dialect normalizes text as Unicode has it now. So
-//! keys are made anew here, once, after the migrations and under their lock. Names that were two and are one now stay
-//! two: the older keeps its key; a user or a group gets a number behind its name, and an email address one behind its
-//! key. No start fails for it.
+//! The domain says what the key of a name is, and databases cannot: no dialect normalizes text as Unicode has it now.
+//! So this makes all keys again, once, after the migrations and under their lock. Two names that have become the same
+//! stay two: the older keeps its key; a user or a group gets a number behind its name, and an email address one behind
+//! its key. No start fails for it.
 
 use crate::connection::AnyConnection;
 use crate::error::DbResult;
@@ -38,7 +38,7 @@ struct Names {
     key: &'static str,
     /// Which rows have one.
     scope: &'static str,
-    /// Whether no two of them may have the same.
+    /// Whether all keys differ.
     unique: bool,
 }
 
@@ -67,7 +67,7 @@ const ALL: [Names; 4] = [
         scope: "kind = 'group' AND deleted_at IS NULL",
         unique: true,
     },
-    // These are looked for by nobody, but lists go on behind them.
+    // Nobody looks these up, but lists go on behind them.
     Names {
         kind: Kind::Group,
         table: "conversations",
@@ -102,7 +102,7 @@ impl Kind {
         }
     }
 
-    /// The name with a number behind it, and its key. An address is left as it is.
+    /// The name with a number behind it, and its key. An email address keeps its text.
     fn numbered(self, name: &str, number: u32) -> (String, String) {
         let text = name.to_owned();
         let name = match self {
@@ -141,7 +141,7 @@ impl Names {
         }
     }
 
-    /// Whose the key is.
+    /// The row that has the key.
     fn holder(&self, conn: &mut AnyConnection, key: &str) -> DbResult<Option<Named>> {
         let query = self.select(&format!("{} = $1 LIMIT 1", self.key));
         Ok(diesel::sql_query(query).bind::<Text, _>(key).get_result(conn).optional()?)
@@ -153,7 +153,7 @@ impl Names {
         Ok(())
     }
 
-    /// Gives it a key that no name has, until it gets its own.
+    /// Gives the row a key that no name has, until it gets its own.
     fn move_aside(&self, conn: &mut AnyConnection, id: Id) -> DbResult<()> {
         self.set_key(conn, id, &format!("\u{1}{}", id.0))
     }
@@ -170,7 +170,7 @@ impl Names {
         if !self.unique {
             return changed.into_iter().try_for_each(|(key, named)| self.set_key(conn, named.id, &key));
         }
-        // One may get what another is to give up.
+        // A name may get the key that another name is about to give up.
         let mut by_key: BTreeMap<String, Vec<Named>> = BTreeMap::new();
         for (key, named) in changed {
             self.move_aside(conn, named.id)?;
@@ -193,7 +193,8 @@ impl Names {
         Ok(())
     }
 
-    /// Gives one whose key is another's the first number that makes it free. `wanted` are keys that others are to get.
+    /// Gives a name whose key is taken the first number that makes its key free. `wanted` are the keys that other names
+    /// are about to get.
     fn number(&self, conn: &mut AnyConnection, named: &Named, wanted: &BTreeMap<String, Vec<Named>>) -> DbResult<()> {
         for number in 2..u32::MAX {
             let (name, key) = self.kind.numbered(&named.name, number);
@@ -233,12 +234,12 @@ impl Names {
     }
 }
 
-/// The form that the database's keys are in; 0 where none was noted yet.
+/// The form of the database's keys; 0 if the database has recorded none yet.
 pub fn form(conn: &mut AnyConnection) -> DbResult<i64> {
     Ok(server::table.select(server::name_form).first(conn)?)
 }
 
-/// Makes all keys anew if they are in another form. To be called under the lock of the migrations.
+/// Makes all keys again if they have another form. The caller has the lock of the migrations.
 pub fn renew(conn: &mut AnyConnection) -> DbResult<()> {
     if form(conn)? == NAME_FORM {
         return Ok(());
@@ -276,10 +277,10 @@ pub fn misplaced(conn: &mut AnyConnection) -> DbResult<u64> {
     Ok(count)
 }
 
-/// Names that were the same as an older one in another spelling when their keys were made anew.
+/// Names that were the same as an older one in another spelling when their keys were renewed.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Doubled {
-    /// Users who have an email address that somebody else has, too.
+    /// Users whose email address another user has, too.
     pub addresses: Vec<UserId>,
     /// Groups that got a number behind their names.
     pub groups: Vec<GroupId>,
@@ -293,7 +294,7 @@ struct Key {
     key: String,
 }
 
-/// What was doubled and still is.
+/// The doubled names that still exist.
 pub fn doubled(conn: &mut AnyConnection) -> DbResult<Doubled> {
     let query = "SELECT id, email_key AS key FROM users WHERE email_key LIKE '%@%#%' ORDER BY id";
     let keys: Vec<Key> = diesel::sql_query(query).load(conn)?;

@@ -1,9 +1,11 @@
-//! What live connections read: one's groups, and what was missed since a revision.
+//! What live connections read: a user's groups and contacts, and what the user missed since a revision.
 
 use crate::Store;
 use crate::connection::AnyConnection;
 use crate::error::DbResult;
-use crate::tables::rows::{EACH_WROTE, find_direct};
+use crate::tables::contacts::is_of_contacts;
+use crate::tables::queries::find_direct;
+use crate::tables::rows::ConversationRow;
 use crate::tables::schema::{conversations, members, messages, users};
 use crate::tables::sql_types::{Id, SqlId, Time};
 use async_trait::async_trait;
@@ -24,10 +26,8 @@ fn roster(conn: &mut AnyConnection, user: UserId, at: Revision) -> DbResult<Rost
         .filter(conversations::kind.eq("group").and(conversations::deleted_at.is_null()))
         .select((conversations::id, conversations::update, conversations::revision, conversations::roster_revision))
         .load(conn)?;
-    let pairs: Vec<(Option<Id>, Option<Id>)> = mine()
-        .filter(conversations::kind.eq("direct").and(conversations::written_by.eq(EACH_WROTE)))
-        .select((conversations::first_user, conversations::second_user))
-        .load(conn)?;
+    let pairs: Vec<(Option<Id>, Option<Id>)> =
+        mine().filter(is_of_contacts()).select((conversations::first_user, conversations::second_user)).load(conn)?;
     let others = pairs.into_iter().filter_map(|(first, second)| if first == Some(me) { second } else { first });
     let others: Vec<Id> = others.filter(|other| *other != me).collect();
     let contacts: Vec<Id> = if others.is_empty() {
@@ -43,11 +43,11 @@ fn roster(conn: &mut AnyConnection, user: UserId, at: Revision) -> DbResult<Rost
     })
 }
 
-/// How far back a number is looked for whose row was not changed since it was sent.
+/// How far back to look for a number whose message has not changed since it was sent.
 const NEAR: i64 = 64;
 
-/// Whether the number `floor` or one before it is known to be a change at `since` or later: then so is everything after it, and
-/// nobody has to walk over that to find out.
+/// Whether the number `floor` or one before it is known to be a change at `since` or later. Then every later change is,
+/// too, and no query has to scan them.
 fn reaches_behind(conn: &mut AnyConnection, of: Id, floor: i64, since: Revision) -> DbResult<bool> {
     let unchanged: Option<i64> = messages::table
         .filter(messages::conversation_id.eq(of).and(messages::update.eq(messages::seq)))
@@ -66,9 +66,9 @@ fn reaches_behind(conn: &mut AnyConnection, of: Id, floor: i64, since: Revision)
     Ok(unchanged.max(changed).is_some_and(|revision| revision >= since.0))
 }
 
-/// The number of the last change of a conversation that is older than `since`, if it is greater than `floor`, else `floor` or 0:
-/// everything after it may have been missed. Read backwards from the newest, so that it costs in proportion to what was missed, and
-/// no more than the numbers behind `floor` do.
+/// The number of the last change of a conversation before `since`, but at least `floor`: a client may have missed
+/// everything after it. Reads backwards from the newest change, so that the cost grows with what was missed, and with
+/// no more than the numbers behind `floor`.
 fn last_before(conn: &mut AnyConnection, of: Id, since: Revision, floor: i64) -> DbResult<i64> {
     let older = || messages::table.filter(messages::conversation_id.eq(of).and(messages::revision.lt(since.0)));
     let unchanged: Option<i64> = older()
@@ -86,22 +86,22 @@ fn last_before(conn: &mut AnyConnection, of: Id, since: Revision, floor: i64) ->
     Ok(unchanged.max(changed).unwrap_or(0).max(floor))
 }
 
-/// What may still be walked over to find out where conversations were left.
+/// How much the search for where a client left its conversations may still scan.
 pub struct Walk {
-    /// How many numbers may still be replayed.
+    /// So many numbers may still be replayed.
     replayed: i64,
-    /// How many numbers may still be looked at.
+    /// So many numbers may still be scanned.
     looked_at: i64,
 }
 
 impl Walk {
     pub fn new() -> Self {
-        // Numbers that are looked at and turn out to be too many to be replayed are few; somebody may arrange for more.
+        // A scan that finds too many numbers to replay is rare; a client may provoke more of them.
         Self { replayed: MOST_IN_ALL, looked_at: 2 * MOST_IN_ALL }
     }
 
-    /// After which number of a conversation, which stands at `update`, a change at `since` or later may have been missed: at
-    /// most one number further back than is replayed.
+    /// The number of a conversation after which the client may have missed a change at `since` or later, at most one
+    /// further back than a replay goes. The conversation stands at `update`.
     pub fn begins(&mut self, conn: &mut AnyConnection, of: Id, update: i64, since: Revision) -> DbResult<i64> {
         let most = self.replayed.min(MOST_IN_ONE);
         let floor = update - most - 1;
@@ -119,7 +119,7 @@ impl Walk {
 }
 
 /// A conversation, its counter, and the revisions of the last change of a message and of the roster.
-type Place = (Id, i64, i64, i64);
+type ConversationState = (Id, i64, i64, i64);
 
 /// Whether there is a living group that both are in.
 const SHARE_A_GROUP: &str = "
@@ -139,7 +139,7 @@ struct Count {
 
 fn acquaintance(conn: &mut AnyConnection, one: UserId, other: UserId) -> DbResult<Acquaintance> {
     let direct = find_direct(conn, one, other)?;
-    let each_wrote = direct.as_ref().is_some_and(|row| row.written_by == EACH_WROTE);
+    let each_wrote = direct.as_ref().is_some_and(ConversationRow::is_of_contacts);
     let conversation = direct.map(|row| row.id.into());
     if each_wrote {
         // Needs no look at their groups.
@@ -157,18 +157,18 @@ fn missed(conn: &mut AnyConnection, user: UserId, since: Revision, next: Revisio
     let me = Id::from(user);
     let removed: Option<i64> = users::table.find(me).select(users::roster_revision).first(conn).optional()?;
     let columns = (conversations::id, conversations::update, conversations::revision, conversations::roster_revision);
-    let changed: Vec<(Place, Option<Time>)> = members::table
+    let changed: Vec<(ConversationState, Option<Time>)> = members::table
         .inner_join(conversations::table)
         .filter(members::user_id.eq(me))
         .filter(conversations::revision.ge(since.0).or(conversations::roster_revision.ge(since.0)))
         .filter(conversations::kind.ne("broadcast"))
         .select((columns, conversations::deleted_at))
         .load(conn)?;
-    // Of a group that has ended, somebody is a member no more, though a row may say so for a while.
+    // An ended group has no members, though their rows may stay for a while.
     let (mine, ended): (Vec<_>, Vec<_>) = changed.into_iter().partition(|(_, deleted_at)| deleted_at.is_none());
     let removed = removed.is_some_and(|revision| revision >= since.0)
         || ended.iter().any(|((_, _, _, roster), _)| *roster >= since.0);
-    let mut mine: Vec<Place> = mine.into_iter().map(|(place, _)| place).collect();
+    let mut mine: Vec<ConversationState> = mine.into_iter().map(|(place, _)| place).collect();
     mine.push(conversations::table.find(Id::from(ConversationId::BROADCAST)).select(columns).first(conn)?);
     let mut missed = Missed { roster_changed: removed, conversations: Vec::new() };
     let mut walk = Walk::new();
@@ -185,7 +185,7 @@ fn missed(conn: &mut AnyConnection, user: UserId, since: Revision, next: Revisio
 #[async_trait]
 impl LiveReader for Store {
     async fn roster(&self, user: UserId) -> Result<Roster> {
-        self.snapshot_and_horizon(Some(user), move |conn, (at, _)| roster(conn, user, at)).await
+        self.snapshot_with_watermarks(Some(user), move |conn, (at, _)| roster(conn, user, at)).await
     }
 
     async fn acquaintance(&self, one: UserId, other: UserId) -> Result<Acquaintance> {
@@ -196,6 +196,6 @@ impl LiveReader for Store {
         if since < self.revisions().origin() {
             return Ok(None);
         }
-        self.snapshot_and_horizon(Some(user), move |conn, (_, next)| missed(conn, user, since, next)).await
+        self.snapshot_with_watermarks(Some(user), move |conn, (_, next)| missed(conn, user, since, next)).await
     }
 }

@@ -5,7 +5,8 @@ use crate::connection::{AnyConnection, per_backend};
 use crate::error::DbResult;
 use crate::replication::live::Walk;
 use crate::repositories::messages::changed_messages;
-use crate::tables::rows::{ConversationRow, FullMessage, full_message};
+use crate::tables::queries::{FullMessage, load_messages};
+use crate::tables::rows::ConversationRow;
 use crate::tables::schema::{conversations, members, messages, sessions, users};
 use crate::tables::sql_types::Id;
 use async_trait::async_trait;
@@ -16,7 +17,7 @@ use domain::{ConversationId, GroupId, Limit, Result, SessionId, UserId};
 use std::collections::HashSet;
 
 impl ConversationRow {
-    /// To whom what happens in it is of interest.
+    /// Which users its events concern.
     fn audience(&self) -> Audience {
         match (self.first_user, self.second_user) {
             (Some(first), Some(second)) => Audience::Users([first.into(), second.into()]),
@@ -41,14 +42,23 @@ fn changed(conn: &mut AnyConnection, since: Revision, at: Revision) -> DbResult<
     Ok(Changed { conversations: conversations.collect(), at })
 }
 
-/// What a message's last change was to who knows the conversation up to the number `known`.
-fn event(of: &ConversationRow, found: FullMessage, known: i64) -> DbResult<Event> {
-    let (seq, sender) = (found.0.seq, found.0.sender_id);
-    if let Some(tombstone) = found.0.tombstone() {
-        return Ok(Event::MessageDeleted { tombstone, sender: sender.into(), place: of.place(sender) });
+/// The last change of each message as an event, in the order of the changes. A message that was sent after the change
+/// `known` is new to the node.
+fn events(conn: &mut AnyConnection, of: &ConversationRow, found: Vec<FullMessage>, known: i64) -> DbResult<Vec<Event>> {
+    let (deleted, live): (Vec<_>, Vec<_>) = found.into_iter().partition(|(row, ..)| row.deleted_at.is_some());
+    let mut events = Vec::with_capacity(deleted.len() + live.len());
+    for message in load_messages(conn, live.into_iter().map(|message| (of, message)))? {
+        let update = message.update;
+        let is_new = message.seq > known;
+        events.push((update, if is_new { Event::MessageCreated(message) } else { Event::MessageUpdated(message) }));
     }
-    let message = full_message(of, found)?;
-    Ok(if seq > known { Event::MessageCreated(message) } else { Event::MessageUpdated(message) })
+    for (row, ..) in deleted {
+        let (sender, place) = (row.sender_id.into(), of.place(row.sender_id));
+        let tombstone = row.tombstone();
+        events.extend(tombstone.map(|tombstone| (row.update, Event::MessageDeleted { tombstone, sender, place })));
+    }
+    events.sort_by_key(|(update, _)| *update);
+    Ok(events.into_iter().map(|(_, event)| event).collect())
 }
 
 fn past(conn: &mut AnyConnection, of: ConversationId, known: Known, among: &[UserId]) -> DbResult<Option<Past>> {
@@ -64,7 +74,7 @@ fn past(conn: &mut AnyConnection, of: ConversationId, known: Known, among: &[Use
         }
     };
     let members = match (row.audience(), roster_changed) {
-        // Nobody is in a group that has ended, though rows may say so for a while.
+        // An ended group has no members, though their rows may stay for a while.
         (Audience::Members(_), true) if row.deleted_at.is_some() => Some(Vec::new()),
         (Audience::Members(_), true) => {
             let asked = among.iter().map(|user| Id::from(*user)).collect::<Vec<_>>();
@@ -78,7 +88,7 @@ fn past(conn: &mut AnyConnection, of: ConversationId, known: Known, among: &[Use
         Some((last, ..)) if page.more => last.update,
         _ => stands.update,
     };
-    let events = page.items.into_iter().map(|found| event(&row, found, after)).collect::<DbResult<_>>()?;
+    let events = events(conn, &row, page.items, after)?;
     Ok(Some(Past {
         audience: row.audience(),
         events,
@@ -93,7 +103,7 @@ fn past(conn: &mut AnyConnection, of: ConversationId, known: Known, among: &[Use
 #[async_trait]
 impl NodeReader for Store {
     async fn changed(&self, since: Revision) -> Result<Changed> {
-        self.snapshot_and_horizon(None, move |conn, (at, _)| changed(conn, since, at)).await
+        self.snapshot_with_watermarks(None, move |conn, (at, _)| changed(conn, since, at)).await
     }
 
     async fn past(&self, of: ConversationId, known: Known, among: Vec<UserId>) -> Result<Option<Past>> {

@@ -3,13 +3,15 @@
 use crate::Store;
 use crate::connection::AnyConnection;
 use crate::error::{Corrupt, DbResult};
-use crate::repositories::members::{end_group, lock_group};
 use crate::repositories::sessions::end_sessions;
-use crate::repositories::users::{insert_user, list_rows, lock_user, role_word};
-use crate::tables::rows::{ProfileRow, UserRow, find_group, find_profile};
+use crate::repositories::users::list_rows;
+use crate::tables::queries::{find_group, find_profile};
+use crate::tables::rows::{ProfileRow, UserRow};
 use crate::tables::schema::{audit, conversations, sessions, users};
 use crate::tables::sql_types::{Id, Time};
-use crate::writer::Tx;
+use crate::transaction::accounts::{insert_user, lock_user, role_word};
+use crate::transaction::membership::{end_group, lock_group};
+use crate::transaction::tx::Tx;
 use async_trait::async_trait;
 use diesel::connection::SimpleConnection;
 use diesel::dsl::max;
@@ -68,7 +70,7 @@ fn account(conn: &mut AnyConnection, row: UserRow) -> DbResult<Account> {
 }
 
 /// The living user, locked.
-fn living(conn: &mut AnyConnection, id: UserId) -> DbResult<User> {
+fn lock_living(conn: &mut AnyConnection, id: UserId) -> DbResult<User> {
     match lock_user(conn, id)?.filter(|user| user.deleted_at.is_none()) {
         Some(user) => Ok(user),
         None => Ok(NotFound::User.err()?),
@@ -76,7 +78,7 @@ fn living(conn: &mut AnyConnection, id: UserId) -> DbResult<User> {
 }
 
 /// Does it. `None` where nothing was to be done, else to what it was done.
-fn carry_out(tx: &mut Tx<'_>, measure: Measure, at: Timestamp) -> DbResult<Option<(Option<UserId>, Option<GroupId>)>> {
+fn execute(tx: &mut Tx<'_>, measure: Measure, at: Timestamp) -> DbResult<Option<(Option<UserId>, Option<GroupId>)>> {
     let at_row = Time::from(at);
     let user = match measure {
         Measure::CreateUser(user, role) => {
@@ -91,7 +93,7 @@ fn carry_out(tx: &mut Tx<'_>, measure: Measure, at: Timestamp) -> DbResult<Optio
             return Ok(Some((None, Some(group))));
         }
         Measure::SetRole(user, role) => {
-            if living(tx.conn, user)?.role == role {
+            if lock_living(tx.conn, user)?.role == role {
                 return Ok(None);
             }
             let set = (users::role.eq(role_word(role)), users::updated_at.eq(at_row));
@@ -99,14 +101,14 @@ fn carry_out(tx: &mut Tx<'_>, measure: Measure, at: Timestamp) -> DbResult<Optio
             user
         }
         Measure::SetPassword(user, hash) => {
-            living(tx.conn, user)?;
+            lock_living(tx.conn, user)?;
             let set = (users::password_hash.eq(hash.0), users::updated_at.eq(at_row));
             diesel::update(users::table.find(Id::from(user))).set(set).execute(tx.conn)?;
             end_sessions(tx, user, None, at)?;
             user
         }
         Measure::Disable(user) => {
-            if living(tx.conn, user)?.disabled_at.is_some() {
+            if lock_living(tx.conn, user)?.disabled_at.is_some() {
                 return Ok(None);
             }
             diesel::update(users::table.find(Id::from(user))).set(users::disabled_at.eq(at_row)).execute(tx.conn)?;
@@ -114,7 +116,7 @@ fn carry_out(tx: &mut Tx<'_>, measure: Measure, at: Timestamp) -> DbResult<Optio
             user
         }
         Measure::Enable(user) => {
-            if living(tx.conn, user)?.disabled_at.is_none() {
+            if lock_living(tx.conn, user)?.disabled_at.is_none() {
                 return Ok(None);
             }
             let nothing = users::disabled_at.eq(None::<Time>);
@@ -122,7 +124,7 @@ fn carry_out(tx: &mut Tx<'_>, measure: Measure, at: Timestamp) -> DbResult<Optio
             user
         }
         Measure::EndSessions(user) => {
-            living(tx.conn, user)?;
+            lock_living(tx.conn, user)?;
             if !end_sessions(tx, user, None, at)? {
                 return Ok(None);
             }
@@ -132,9 +134,8 @@ fn carry_out(tx: &mut Tx<'_>, measure: Measure, at: Timestamp) -> DbResult<Optio
     Ok(Some((Some(user), None)))
 }
 
-/// Takes the next number of the record. Numbers are dense and in commit order: nobody else takes one until this
-/// transaction ends.
-fn record(
+/// Appends an entry. Numbers are dense and in commit order: no other transaction takes a number until this one ends.
+fn record_entry(
     tx: &mut Tx<'_>,
     actor: &Actor,
     action: Action,
@@ -212,8 +213,8 @@ impl AdminRepository for Store {
         self.write(shard, move |tx| {
             check(tx.conn, &policy, &actor, &measure)?;
             let action = measure.action();
-            match carry_out(tx, measure.clone(), at)? {
-                Some(target) => record(tx, &actor, action, target, at),
+            match execute(tx, measure.clone(), at)? {
+                Some(target) => record_entry(tx, &actor, action, target, at),
                 None => Ok(()),
             }
         })

@@ -1,12 +1,11 @@
-//! The list of one's conversations.
+//! The list of a user's conversations.
 
 use crate::Store;
 use crate::connection::AnyConnection;
 use crate::error::DbResult;
 use crate::repositories::unseen::{UnseenColumns, first_unseen, unseen_from};
-use crate::tables::rows::{
-    ConversationRow, FileRow, FullMessage, GroupRow, MessageRow, ProfileRow, UserRow, full_message, role,
-};
+use crate::tables::queries::{full_messages, load_messages};
+use crate::tables::rows::{ConversationRow, GroupRow, UserRow, role};
 use crate::tables::schema::{conversations, files, messages, users};
 use crate::tables::sql_types::{Id, SqlId, SqlTime, Time};
 use async_trait::async_trait;
@@ -15,6 +14,7 @@ use diesel::sql_types::{BigInt, Nullable, Text};
 use domain::conversations::{Activity, Conversation, ConversationCursor, ConversationRepository, With};
 use domain::events::Revision;
 use domain::groups::GroupView;
+use domain::messages::Message;
 use domain::{ConversationId, Limit, Page, Result, UserId};
 use std::collections::HashMap;
 
@@ -36,10 +36,11 @@ struct ListedRow {
     last_live: Option<i64>,
 }
 
-/// A page of the list: first which (one's memberships, and the broadcast once it has a message), then for these the newest
-/// live message and the count of the unseen. SQLite numbers `$n` as they first appear, so they appear in order. `OFFSET 0` keeps
-/// both databases from looking for the first unseen message once for each time that it is named. The newest live message is not
-/// looked for among more than a hundred thousand deleted ones: their sender would make everybody's list slow.
+/// A page of the list. The inner query selects the conversations: the user's memberships, and the broadcast once it has
+/// a message. The outer one adds the newest live message and the unseen count of each. SQLite numbers `$n` by their
+/// first appearance, so they appear in order. `OFFSET 0` keeps both databases from looking for the first unseen message
+/// once for each mention. The query looks for the newest live message among at most a hundred thousand deleted ones: a
+/// user who deletes many must not make the lists of others slow.
 const LIST: &str = concat!(
     "SELECT mine.id, mine.revision, mine.nth, mine.active, mine.role, mine.last_seq, mine.read_up_to, mine.first_unseen, ",
     unseen_from!("mine.id", "mine.first_unseen"),
@@ -80,7 +81,7 @@ ORDER BY mine.revision DESC, mine.nth DESC, mine.id DESC"
 const TOP: (i64, i64, Id) = (i64::MAX, i64::MAX, Id(uuid::Uuid::max()));
 
 /// Conversations and up to where their watermarks could be.
-type Raised = Vec<(Id, i64)>;
+type WatermarkTargets = Vec<(Id, i64)>;
 
 /// A page, and which watermarks could be higher.
 fn list(
@@ -88,7 +89,7 @@ fn list(
     user: UserId,
     before: Option<ConversationCursor>,
     limit: Limit,
-) -> DbResult<(Page<Conversation>, Raised)> {
+) -> DbResult<(Page<Conversation>, WatermarkTargets)> {
     let behind = |cursor: ConversationCursor| (cursor.activity.revision.0, cursor.activity.nth, cursor.id.into());
     let (revision, nth, id) = before.map_or(TOP, behind);
     let listed: Vec<ListedRow> = diesel::sql_query(LIST)
@@ -100,7 +101,7 @@ fn list(
         .bind::<BigInt, _>(limit.get() as i64 + 1)
         .load(conn)?;
     let page = Page::from_surplus(listed, limit);
-    let raised = page.items.iter().filter_map(|row| Some((row.id, row.unseen.raised()?))).collect();
+    let raised = page.items.iter().filter_map(|row| Some((row.id, row.unseen.watermark_target()?))).collect();
     let ids: Vec<Id> = page.items.iter().map(|row| row.id).collect();
     let rows: Vec<(ConversationRow, GroupRow)> = conversations::table
         .filter(conversations::id.eq_any(ids))
@@ -109,6 +110,7 @@ fn list(
     let others = rows.iter().filter_map(|(row, _)| other_of(row, user)).collect();
     let mut people = people(conn, others)?;
     let mut rows: HashMap<Id, (ConversationRow, GroupRow)> = rows.into_iter().map(|row| (row.0.id, row)).collect();
+    let mut newest = newest_messages(conn, &page.items, &rows)?;
     let mut items = Vec::with_capacity(page.items.len());
     for listed in page.items {
         let Some((row, group)) = rows.remove(&listed.id) else { continue };
@@ -123,14 +125,10 @@ fn list(
             }
             None => With::Everybody,
         };
-        let last_message = match listed.last_live {
-            Some(seq) => Some(full_message(&row, message_at(conn, row.id, seq)?)?),
-            None => None,
-        };
         items.push(Conversation {
             id: row.id.into(),
             with,
-            last_message,
+            last_message: newest.remove(&row.id),
             unseen: listed.unseen.count(),
             update: row.update,
             activity: Activity { revision: Revision(listed.revision), nth: listed.nth },
@@ -140,7 +138,7 @@ fn list(
     Ok((Page { items, more: page.more }, raised))
 }
 
-/// With whom one talks in a direct conversation.
+/// The other user of a direct conversation.
 fn other_of(row: &ConversationRow, user: UserId) -> Option<Id> {
     let (first, second) = (row.first_user?, row.second_user?);
     Some(if first == Id::from(user) { second } else { first })
@@ -151,20 +149,28 @@ fn people(conn: &mut AnyConnection, ids: Vec<Id>) -> DbResult<HashMap<Id, UserRo
     Ok(rows.into_iter().map(|row| (row.id, row)).collect())
 }
 
-fn message_at(conn: &mut AnyConnection, conversation: Id, seq: i64) -> DbResult<FullMessage> {
-    Ok(messages::table
-        .inner_join(users::table)
-        .left_join(files::table)
-        .filter(messages::conversation_id.eq(conversation).and(messages::seq.eq(seq)))
-        .select((MessageRow::as_select(), ProfileRow::as_select(), Option::<FileRow>::as_select()))
-        .first(conn)?)
+/// The newest live message of each conversation that has one.
+fn newest_messages(
+    conn: &mut AnyConnection,
+    listed: &[ListedRow],
+    rows: &HashMap<Id, (ConversationRow, GroupRow)>,
+) -> DbResult<HashMap<Id, Message>> {
+    let mut found = Vec::new();
+    for listed in listed {
+        if let (Some(seq), Some((row, _))) = (listed.last_live, rows.get(&listed.id)) {
+            let here = messages::conversation_id.eq(row.id).and(messages::seq.eq(seq));
+            found.push((row, full_messages!().filter(here).first(conn)?));
+        }
+    }
+    let messages = load_messages(conn, found)?;
+    Ok(messages.into_iter().map(|message| (message.conversation.into(), message)).collect())
 }
 
 #[async_trait]
 impl ConversationRepository for Store {
     async fn list(&self, user: UserId, before: Option<ConversationCursor>, limit: Limit) -> Result<Page<Conversation>> {
         let (page, raised) = self.snapshot_for(user, move |conn| list(conn, user, before, limit)).await?;
-        self.raise_later(user, raised);
+        self.raise_watermarks_later(user, raised);
         Ok(page)
     }
 }

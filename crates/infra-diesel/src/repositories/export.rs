@@ -1,15 +1,14 @@
 //! All of a user's own data, in small reads.
 //!
-//! Who sent a message is in no index, which every message would pay for. So the messages of all conversations that the
-//! user can have written to are walked through, a bounded stretch at a time: one's direct ones, and all groups, since one
+//! No index finds messages by their sender: every message would pay for it. So an export scans all conversations that
+//! the user can have written to, a bounded stretch at a time: the user's direct ones, and all groups, since the user
 //! may have left any of them.
 
 use crate::Store;
 use crate::connection::AnyConnection;
 use crate::error::DbResult;
-use crate::tables::rows::{
-    ConversationRow, FileRow, FullMessage, MessageRow, ProfileRow, find_profile, full_message, role,
-};
+use crate::tables::queries::{FullMessage, find_profile, full_messages, load_messages};
+use crate::tables::rows::{ConversationRow, FileRow, role};
 use crate::tables::schema::{conversations, files, members, messages, receipts, sessions, users};
 use crate::tables::sql_types::{Id, Time};
 use async_trait::async_trait;
@@ -21,19 +20,19 @@ use domain::messages::Message;
 use domain::sessions::{Session, UserAgent};
 use domain::{ConversationId, FileId, GroupId, Limit, NotFound, Page, Result, SessionId, UserId};
 
-/// How many places of a conversation are looked at by one query.
+/// One query scans so many positions of a conversation.
 const STRETCH: i64 = 2000;
 /// How many queries of a walk make one read.
 const STRETCHES: usize = 50;
-/// How many entries one read gives at the most.
-const MOST: usize = Limit::MOST as usize;
+/// One read returns at most so many entries.
+const MAX_ENTRIES: usize = Limit::MOST as usize;
 
 /// The most entries of a page of an export.
 fn limit() -> DbResult<Limit> {
     Ok(Limit::of_list(Some(u64::from(Limit::MOST))).map_err(domain::Error::from)?)
 }
 
-/// The conversation after another, by id, of those with messages that the user can have written to.
+/// The next conversation by id that has messages and that the user can have written to.
 fn following(conn: &mut AnyConnection, me: Id, after: Option<Id>) -> DbResult<Option<ConversationRow>> {
     let after = after.unwrap_or(Id(uuid::Uuid::nil()));
     let mine: Option<Id> = members::table
@@ -59,8 +58,8 @@ fn find(conn: &mut AnyConnection, id: Id) -> DbResult<Option<ConversationRow>> {
     Ok(conversations::table.find(id).select(ConversationRow::as_select()).first(conn).optional()?)
 }
 
-/// Goes through conversations from a place on. `look` reads what is in one behind a `seq`, at most so many entries, and
-/// says up to where it has looked.
+/// Scans conversations from a position on. `look` reads at most so many entries behind a `seq` of one conversation, and
+/// returns up to which `seq` it has looked.
 fn walk<T>(
     conn: &mut AnyConnection,
     me: Id,
@@ -78,11 +77,11 @@ fn walk<T>(
             (current, seq) = (following(conn, me, Some(row.id))?, 0);
             continue;
         }
-        let room = (MOST - items.len()) as i64;
+        let room = (MAX_ENTRIES - items.len()) as i64;
         let (mut found, reached) = look(conn, row, seq, room)?;
         seq = reached;
         items.append(&mut found);
-        if items.len() >= MOST {
+        if items.len() >= MAX_ENTRIES {
             break;
         }
     }
@@ -92,21 +91,18 @@ fn walk<T>(
 
 fn sent(conn: &mut AnyConnection, me: Id, of: &ConversationRow, seq: i64, most: i64) -> DbResult<(Vec<Message>, i64)> {
     let end = seq + STRETCH;
-    let found: Vec<FullMessage> = messages::table
-        .inner_join(users::table)
-        .left_join(files::table)
+    let found: Vec<FullMessage> = full_messages!()
         .filter(messages::conversation_id.eq(of.id).and(messages::seq.gt(seq)).and(messages::seq.le(end)))
         .filter(messages::sender_id.eq(me).and(messages::deleted_at.is_null()))
         .order(messages::seq.asc())
         .limit(most)
-        .select((MessageRow::as_select(), ProfileRow::as_select(), Option::<FileRow>::as_select()))
         .load(conn)?;
     let reached = match found.last() {
         Some((last, ..)) if found.len() as i64 == most => last.seq,
         _ => end,
     };
-    let messages = found.into_iter().map(|message| full_message(of, message));
-    Ok((messages.collect::<std::result::Result<_, _>>()?, reached))
+    let messages = load_messages(conn, found.into_iter().map(|message| (of, message)))?;
+    Ok((messages, reached))
 }
 
 fn seen(
@@ -161,7 +157,7 @@ impl ExportReader for Store {
             let rows: Vec<Row> = sessions::table
                 .filter(sessions::user_id.eq(Id::from(user)).and(sessions::id.gt(after)))
                 .order(sessions::id)
-                .limit(MOST as i64 + 1)
+                .limit(MAX_ENTRIES as i64 + 1)
                 .select((
                     sessions::id,
                     sessions::created_at,
@@ -194,7 +190,7 @@ impl ExportReader for Store {
                 .filter(members::user_id.eq(Id::from(user)).and(members::conversation_id.gt(after)))
                 .filter(conversations::deleted_at.is_null())
                 .order(members::conversation_id)
-                .limit(MOST as i64 + 1)
+                .limit(MAX_ENTRIES as i64 + 1)
                 .select((
                     conversations::id,
                     members::role,
@@ -231,7 +227,7 @@ impl ExportReader for Store {
                 .filter(files::uploader_id.eq(Id::from(user)).and(files::id.gt(after)))
                 .filter(files::deleted_at.is_null())
                 .order(files::id)
-                .limit(MOST as i64 + 1)
+                .limit(MAX_ENTRIES as i64 + 1)
                 .select(FileRow::as_select())
                 .load(conn)?;
             let page = Page::from_surplus(rows, limit()?);

@@ -3,12 +3,13 @@
 use crate::Store;
 use crate::connection::AnyConnection;
 use crate::error::{DbError, DbResult, violates_unique};
-use crate::repositories::members::{NewMemberRow, end_group, insert_member, lock_group};
-use crate::repositories::users::{find_living, lock_users};
-use crate::tables::rows::{GroupRow, find_group, find_role, role};
+use crate::tables::queries::{find_group, find_role};
+use crate::tables::rows::{GroupRow, role};
 use crate::tables::schema::{conversations, members};
 use crate::tables::sql_types::{Id, Time};
 use crate::tables::text_range::upper_bound;
+use crate::transaction::accounts::{find_living, lock_users};
+use crate::transaction::membership::{NewMemberRow, end_group, insert_member_row, lock_group};
 use crate::transaction::quotas;
 use async_trait::async_trait;
 use diesel::dsl::sql;
@@ -63,14 +64,14 @@ fn live_groups_with_role(viewer: Id) -> _ {
 enum Part {
     /// Found by their names.
     Public,
-    /// Found by who is in them, which are few beside all private groups.
+    /// Found by membership: a user is in few private groups, compared with all there are.
     PrivateOfViewer,
 }
 
 type Listed = (GroupRow, Option<String>, Option<String>);
 
 impl Part {
-    /// The first of the part, one more than `limit`; only those behind a place, if one is given.
+    /// The first groups of the part, one more than `limit`, behind `behind` if it is given.
     fn load(
         self,
         conn: &mut AnyConnection,
@@ -90,7 +91,8 @@ impl Part {
                 if let Some(end) = prefix.and_then(upper_bound) {
                     query = query.filter($key.lt(end));
                 }
-                // Where to begin in the index: of two lower bounds, SQLite would take the first and walk up to the other.
+                // Where to begin in the index. Of two lower bounds, SQLite would take the first and walk up to the
+                // other.
                 let begin = prefix.max(behind.as_ref().map(|(name, _)| name.as_str()));
                 if let Some(begin) = begin {
                     query = query.filter($key.ge(begin.to_owned()));
@@ -112,7 +114,7 @@ impl Part {
                 by!(conversations::name_key, named.filter(conversations::visibility.eq(Visibility::Public.as_str())))
             }
             Self::PrivateOfViewer => {
-                // SQLite would find them by their names, walking past everybody's, if these were compared as they are.
+                // `coalesce` keeps SQLite from finding them by name, past everybody's groups.
                 let key = || sql::<Text>("coalesce(conversations.name_key, '')");
                 let own = groups.filter(members::user_id.eq(Id::from(viewer)));
                 by!(key(), own.filter(conversations::visibility.ne(Visibility::Public.as_str())))
@@ -121,13 +123,13 @@ impl Part {
     }
 }
 
-/// By what a group that the viewer sees, or saw before it was deleted, is ordered.
-fn place_in_list(conn: &mut AnyConnection, viewer: UserId, group: GroupId) -> DbResult<String> {
+/// The key by which the list orders a group that the viewer sees, or saw before it was deleted.
+fn list_key_of(conn: &mut AnyConnection, viewer: UserId, group: GroupId) -> DbResult<String> {
     let own = members::conversation_id.eq(conversations::id).and(members::user_id.eq(Id::from(viewer)));
     let place = conversations::table
         .left_join(members::table.on(own))
         .filter(conversations::id.eq(Id::from(group)).and(conversations::kind.eq("group")))
-        // Where it stands tells its name. Nobody is in a deleted group.
+        // Its position reveals its name. A deleted group has no members.
         .filter(conversations::visibility.eq("public").or(members::user_id.is_not_null()))
         .select(conversations::name_key)
         .first::<Option<String>>(conn)
@@ -152,7 +154,7 @@ impl GroupRepository for Store {
         let policy = self.policy();
         self.write(group.id.0, move |tx| {
             lock_users(tx.conn, &[group.owner])?;
-            // Deleted, maybe, since the token was looked at.
+            // The owner may have been deleted since the token was checked.
             let Some(user) = find_living(tx.conn, group.owner)? else {
                 return Ok(Unauthenticated::InvalidToken.err()?);
             };
@@ -183,10 +185,10 @@ impl GroupRepository for Store {
                 joined_revision: tx.revision,
                 added_by: Some(group.owner.into()),
             };
-            insert_member(tx.conn, &owner)?;
+            insert_member_row(tx.conn, &owner)?;
             tx.counts.made(owner.added_by, 1);
             tx.counts.members(owner.user_id, owner.added_by, 1);
-            tx.hold_new(group.id.conversation());
+            tx.record_new(group.id.conversation());
             tx.events.push(Event::MemberAdded(Member {
                 group: group.id,
                 user: group.owner,
@@ -235,7 +237,7 @@ impl GroupRepository for Store {
         let prefix = prefix.map(|prefix| prefix.key().to_owned());
         self.snapshot_for(viewer, move |conn| {
             let behind = match after {
-                Some(after) => Some((place_in_list(conn, viewer, after)?, after.into())),
+                Some(after) => Some((list_key_of(conn, viewer, after)?, after.into())),
                 None => None,
             };
             let mut rows = Vec::new();
@@ -271,7 +273,7 @@ impl GroupRepository for Store {
                 diesel::update(here).set(conversations::visibility.eq(visibility.as_str())).execute(tx.conn)?;
             }
             if change != GroupChange::default() {
-                let mark = tx.roster_mark(id.conversation());
+                let mark = tx.membership_mark(id.conversation());
                 let touched = (conversations::updated_at.eq(Time::from(at)), conversations::roster_revision.eq(mark));
                 diesel::update(here).set(touched).execute(tx.conn)?;
                 group = find_group(tx.conn, id)?.unwrap_or(group);

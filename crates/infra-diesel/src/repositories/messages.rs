@@ -3,13 +3,15 @@
 use crate::Store;
 use crate::connection::{AnyConnection, per_backend};
 use crate::error::DbResult;
-use crate::tables::rows::{
-    ConversationRow, FileRow, FullMessage, MessageRow, ProfileRow, find_access, find_conversation, find_direct,
-    find_message, find_profile, find_role, full_message, lock_conversation, pair,
+use crate::tables::queries::{
+    FullMessage, find_access, find_conversation, find_direct, find_message, find_profile, find_role, full_messages,
+    load_message, load_messages, lock_conversation, pair,
 };
+use crate::tables::rows::{ConversationRow, MessageRow};
 use crate::tables::schema::{conversations, files, messages, users};
 use crate::tables::sql_types::{Id, Time};
-use crate::writer::{Tx, content_digest};
+use crate::transaction::tx::Tx;
+use crate::writer::content_digest;
 use async_trait::async_trait;
 use diesel::prelude::*;
 use domain::events::Event;
@@ -21,24 +23,13 @@ use domain::messages::{
 use domain::{ConversationId, Limit, MessageId, NotFound, Page, Result, Timestamp, UserId};
 use uuid::Uuid;
 
-/// Messages with what they refer to; what every list begins with.
-macro_rules! full_messages {
-    ($of:expr) => {
-        messages::table
-            .inner_join(users::table)
-            .left_join(files::table)
-            .filter(messages::conversation_id.eq(Id::from($of)))
-            .select((MessageRow::as_select(), ProfileRow::as_select(), Option::<FileRow>::as_select()))
-    };
-}
-
 /// The conversation that a message, live or deleted, is in.
 pub fn conversation_of(conn: &mut AnyConnection, id: MessageId) -> DbResult<Option<ConversationId>> {
     let place = messages::table.filter(messages::id.eq(Id::from(id))).select(messages::conversation_id);
     Ok(place.first::<Id>(conn).optional()?.map(Into::into))
 }
 
-/// A live message in its conversation, both held still for the rest of the transaction.
+/// A live message in its conversation, both locked until the transaction ends.
 fn lock_message(conn: &mut AnyConnection, id: MessageId) -> DbResult<(ConversationRow, FullMessage)> {
     if let Some(conversation) = conversation_of(conn, id)?
         && let Some(conversation) = lock_conversation(conn, conversation)?
@@ -50,7 +41,7 @@ fn lock_message(conn: &mut AnyConnection, id: MessageId) -> DbResult<(Conversati
     Ok(NotFound::Message.err()?)
 }
 
-/// Takes the next numbers of a locked conversation, and gives the last of them.
+/// Takes the next numbers of a locked conversation, and returns the last of them.
 fn take_numbers(tx: &mut Tx<'_>, conversation: &ConversationRow, count: i64) -> DbResult<i64> {
     let last = conversation.update + count;
     diesel::update(conversations::table.find(conversation.id))
@@ -61,19 +52,19 @@ fn take_numbers(tx: &mut Tx<'_>, conversation: &ConversationRow, count: i64) -> 
 
 fn edit(tx: &mut Tx<'_>, actor: UserId, id: MessageId, content: &Content, at: Timestamp) -> DbResult<Message> {
     let (conversation, message) = lock_message(tx.conn, id)?;
-    tx.hold(&conversation);
+    tx.record_version(&conversation);
     let role = find_role(tx.conn, conversation.id.into(), actor)?;
     let access = conversation.access(actor, role)?;
     let sender = message.0.sender_id.into();
     // Existence, then form, which only the message tells, then right.
     access.may_read().or_else(|_| NotFound::Message.err())?;
-    let mut message = full_message(&conversation, message)?;
+    let mut message = load_message(tx.conn, &conversation, message)?;
     let words = content.for_type(message.body.message_type()).map_err(domain::Error::from)?;
     access.may_edit(actor, sender)?;
     tx.grow(Growth::Edit(words.len()))?;
     let number = take_numbers(tx, &conversation, 1)?;
     let here = messages::table.find((conversation.id, message.seq));
-    // Of a message with a key, a retry is compared with what it was sent with.
+    // A retry of a message with a key is compared with the content that was sent first.
     let digest = content_digest(message.body.content()).to_vec();
     let first_edit = here.filter(messages::client_id.is_not_null().and(messages::sent_digest.is_null()));
     diesel::update(first_edit).set(messages::sent_digest.eq(digest)).execute(tx.conn)?;
@@ -98,14 +89,20 @@ fn edit(tx: &mut Tx<'_>, actor: UserId, id: MessageId, content: &Content, at: Ti
 
 fn delete(tx: &mut Tx<'_>, actor: UserId, id: MessageId, at: Timestamp) -> DbResult<()> {
     let (conversation, (row, ..)) = lock_message(tx.conn, id)?;
-    tx.hold(&conversation);
+    tx.record_version(&conversation);
     let role = find_role(tx.conn, conversation.id.into(), actor)?;
     conversation.access(actor, role)?.may_delete(actor, row.sender_id.into())?;
-    bury(tx, &conversation, vec![row], at)
+    tombstone_messages(tx, &conversation, vec![row], at)
 }
 
-/// Makes tombstones of live messages of a conversation that is locked and held; each takes the next number.
-pub fn bury(tx: &mut Tx<'_>, conversation: &ConversationRow, rows: Vec<MessageRow>, at: Timestamp) -> DbResult<()> {
+/// Turns live messages of a conversation into tombstones; each takes the next number. The caller has locked the
+/// conversation and recorded its version.
+pub fn tombstone_messages(
+    tx: &mut Tx<'_>,
+    conversation: &ConversationRow,
+    rows: Vec<MessageRow>,
+    at: Timestamp,
+) -> DbResult<()> {
     if rows.is_empty() {
         return Ok(());
     }
@@ -155,13 +152,13 @@ impl MessageLog for Store {
     }
 }
 
-/// Direct conversations are sharded by their pair, which is known before they are.
+/// Direct conversations are sharded by their pair, which is known before the conversation exists.
 pub fn shard_of_pair((first, second): (Id, Id)) -> Uuid {
     Uuid::from_u128(first.0.as_u128() ^ second.0.as_u128())
 }
 
 impl Store {
-    /// Which writer everything of the message's conversation goes through, so that events leave in commit order.
+    /// The writer of the message's conversation, so that events leave in commit order.
     async fn shard_of_message(&self, actor: UserId, id: MessageId) -> Result<Uuid> {
         if !self.writers()?.sharded() {
             return Ok(id.0);
@@ -186,7 +183,7 @@ impl Store {
 /// The conversation that the viewer reads with `of`; `None` where two users have not talked.
 fn readable(conn: &mut AnyConnection, viewer: UserId, of: Recipient) -> DbResult<Option<ConversationRow>> {
     match of {
-        // Also with a deleted user: what was said stays.
+        // A deleted user's messages stay readable.
         Recipient::User(other) => match find_profile(conn, other)? {
             Some(_) => find_direct(conn, viewer, other),
             None => Ok(NotFound::User.err()?),
@@ -199,8 +196,8 @@ fn readable(conn: &mut AnyConnection, viewer: UserId, of: Recipient) -> DbResult
     }
 }
 
-/// The place of a message, live or deleted, in the conversation.
-pub fn place_of(conn: &mut AnyConnection, conversation: Option<&ConversationRow>, id: MessageId) -> DbResult<i64> {
+/// The `seq` of a message, live or deleted, in the conversation.
+pub fn seq_of(conn: &mut AnyConnection, conversation: Option<&ConversationRow>, id: MessageId) -> DbResult<i64> {
     let Some(conversation) = conversation else { return Ok(NotFound::Message.err()?) };
     let found = messages::table
         .filter(messages::id.eq(Id::from(id)).and(messages::conversation_id.eq(conversation.id)))
@@ -215,11 +212,15 @@ pub fn place_of(conn: &mut AnyConnection, conversation: Option<&ConversationRow>
 
 /// The window's part of a conversation, oldest first, one more than asked for where there is more, and on which side.
 fn load_window(conn: &mut AnyConnection, of: &ConversationRow, window: Window) -> DbResult<Page<FullMessage>> {
-    // The hot reads go past `AnyConnection`, whose rows cost twice as much.
-    /// The live ones behind a place. It is the one lower bound: of two, SQLite would begin at the first and walk up to the other.
+    // Hot reads bypass `AnyConnection`, whose rows cost twice as much.
+    /// The live messages behind a `seq`. This is the one lower bound: of two, SQLite would begin at the first and walk
+    /// up to the other.
     macro_rules! live {
         (behind $place:expr) => {
-            full_messages!(of.id).filter(messages::deleted_at.is_null()).filter(messages::seq.gt($place))
+            full_messages!()
+                .filter(messages::conversation_id.eq(of.id))
+                .filter(messages::deleted_at.is_null())
+                .filter(messages::seq.gt($place))
         };
     }
     // Where only tombstones are, retention may have left a great many.
@@ -236,7 +237,7 @@ fn load_window(conn: &mut AnyConnection, of: &ConversationRow, window: Window) -
             Page::from_surplus(found?, limit)
         }
         Window::After { cursor, limit } => {
-            let place = place_of(conn, Some(of), cursor)?.max(begin);
+            let place = seq_of(conn, Some(of), cursor)?.max(begin);
             let found = per_backend!(conn, |conn| live!(behind place)
                 .order(messages::seq.asc())
                 .limit(surplus(limit))
@@ -246,7 +247,7 @@ fn load_window(conn: &mut AnyConnection, of: &ConversationRow, window: Window) -
         Window::Before { cursor, limit } => {
             let place = match cursor {
                 Cursor::Latest => i64::MAX,
-                Cursor::Message(id) => place_of(conn, Some(of), id)?,
+                Cursor::Message(id) => seq_of(conn, Some(of), id)?,
             };
             let found = per_backend!(conn, |conn| live!(behind begin)
                 .filter(messages::seq.lt(place))
@@ -262,19 +263,19 @@ fn load_window(conn: &mut AnyConnection, of: &ConversationRow, window: Window) -
 
 fn page(conn: &mut AnyConnection, viewer: UserId, of: Recipient, window: Window) -> DbResult<Page<Message>> {
     let Some(conversation) = readable(conn, viewer, of)? else {
-        // A cursor into a conversation that does not exist names nothing.
+        // The conversation does not exist, and so neither does the message of the cursor.
         return match window {
             Window::After { .. } | Window::Before { cursor: Cursor::Message(_), .. } => Ok(NotFound::Message.err()?),
             _ => Ok(Page { items: Vec::new(), more: false }),
         };
     };
     let page = load_window(conn, &conversation, window)?;
-    let messages = page.items.into_iter().map(|message| full_message(&conversation, message));
-    Ok(Page { items: messages.collect::<Result<_, _>>()?, more: page.more })
+    let items = load_messages(conn, page.items.into_iter().map(|message| (&conversation, message)))?;
+    Ok(Page { items, more: page.more })
 }
 
-/// What changed after a number. Two sorted streams: messages that are as they were sent (their `update` is their place in
-/// the clustered table) and those changed since (a partial index); the second bounds the first.
+/// What changed after a number, from two sorted streams: messages as they were sent (`update` equals `seq`, the order
+/// of the clustered table), and messages that changed since (a partial index). The second stream bounds the first.
 pub fn changed_messages(
     conn: &mut AnyConnection,
     of: &ConversationRow,
@@ -282,13 +283,16 @@ pub fn changed_messages(
     limit: Limit,
 ) -> DbResult<Page<FullMessage>> {
     let surplus = limit.get() as i64 + 1;
-    let changed = full_messages!(of.id).filter(messages::update.gt(after).and(messages::update.ne(messages::seq)));
+    let changed = full_messages!()
+        .filter(messages::conversation_id.eq(of.id))
+        .filter(messages::update.gt(after).and(messages::update.ne(messages::seq)));
     let mut found: Vec<FullMessage> = changed.order(messages::update.asc()).limit(surplus).load(conn)?;
     let bound = match found.last() {
         Some((row, ..)) if found.len() > limit.get() => row.update,
         _ => i64::MAX,
     };
-    let unchanged = full_messages!(of.id)
+    let unchanged = full_messages!()
+        .filter(messages::conversation_id.eq(of.id))
         .filter(messages::seq.gt(after.max(of.expired_up_to)).and(messages::seq.lt(bound)))
         .filter(messages::update.eq(messages::seq));
     found.append(&mut unchanged.order(messages::seq.asc()).limit(surplus).load(conn)?);
@@ -298,11 +302,11 @@ pub fn changed_messages(
 
 fn changes(conn: &mut AnyConnection, of: &ConversationRow, after: i64, limit: Limit) -> DbResult<Changes> {
     let page = changed_messages(conn, of, after, limit)?;
-    let entries = page.items.into_iter().map(|message| match message.0.tombstone() {
-        Some(tombstone) => Ok(ChangeEntry::Deleted(tombstone)),
-        None => full_message(of, message).map(|message| ChangeEntry::Message(Box::new(message))),
-    });
-    let entries: Vec<_> = entries.collect::<Result<_, _>>()?;
+    let (deleted, live): (Vec<_>, Vec<_>) = page.items.into_iter().partition(|(row, ..)| row.deleted_at.is_some());
+    let messages = load_messages(conn, live.into_iter().map(|message| (of, message)))?;
+    let mut entries: Vec<_> = messages.into_iter().map(|message| ChangeEntry::Message(Box::new(message))).collect();
+    entries.extend(deleted.iter().filter_map(|(row, ..)| row.tombstone()).map(ChangeEntry::Deleted));
+    entries.sort_by_key(ChangeEntry::update);
     let update = match entries.last() {
         Some(last) if page.more => last.update(),
         _ => of.update,
@@ -344,7 +348,7 @@ pub fn find_visible(
     }
     match find_access(conn, found.0.conversation_id.into(), viewer)? {
         Some((row, access)) if access.may_read().is_ok() => {
-            let message = full_message(&row, found)?;
+            let message = load_message(conn, &row, found)?;
             Ok(Some((row, message)))
         }
         _ => Ok(None),

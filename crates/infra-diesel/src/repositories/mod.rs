@@ -2,11 +2,11 @@
 
 mod admin;
 mod conversations;
-pub mod endings;
+mod endings;
 mod export;
-pub mod files;
+mod files;
 mod groups;
-pub mod members;
+mod members;
 pub mod messages;
 mod receipts;
 pub mod retention;

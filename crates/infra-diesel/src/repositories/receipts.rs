@@ -1,19 +1,21 @@
-//! Who has seen what.
+//! Read receipts and watermarks.
 //!
-//! A member's watermark (`members.read_up_to`) says: all up to it is seen, one's own or deleted. What was seen above it
-//! are receipts of single messages. So what is unseen is the range above the watermark less one's own, the deleted and
-//! those receipts, and the watermark moves up whenever nothing unseen is left below.
+//! A member's watermark (`members.read_up_to`) says that every message up to it is seen, deleted or the member's own.
+//! Receipts of single messages lie above it. So the unseen messages are those above the watermark without the member's
+//! own, the deleted and those with a receipt. The watermark rises whenever no unseen message is left right above it.
 
 use crate::Store;
 use crate::connection::AnyConnection;
 use crate::error::DbResult;
-use crate::repositories::members::{NewMemberRow, insert_member};
-use crate::repositories::messages::{conversation_of, find_visible, place_of};
-use crate::tables::rows::{ConversationRow, ProfileRow, find_access, lock_conversation};
+use crate::repositories::messages::{conversation_of, find_visible, seq_of};
+use crate::tables::queries::{find_access, lock_conversation};
+use crate::tables::rows::{ConversationRow, ProfileRow};
 use crate::tables::schema::{members, messages, receipts};
 use crate::tables::sql_types::{Id, SqlId, SqlTime, Time};
+use crate::tables::unseen::IsUnseen;
+use crate::transaction::membership::{NewMemberRow, insert_member_row};
+use crate::transaction::tx::Tx;
 use async_trait::async_trait;
-use diesel::dsl::{exists, not};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Text};
 use domain::events::Event;
@@ -31,7 +33,7 @@ struct ReceiptRow {
     seen_at: Time,
 }
 
-/// When the reader saw what is at the place, if ever.
+/// When the reader saw the message at `seq`, if ever.
 fn seen_at(conn: &mut AnyConnection, of: Id, reader: Id, seq: i64) -> DbResult<Option<Time>> {
     // Receipts of one reader do not overlap: only the first that ends there or later can cover it.
     let next = receipts::table
@@ -42,8 +44,8 @@ fn seen_at(conn: &mut AnyConnection, of: Id, reader: Id, seq: i64) -> DbResult<O
     Ok(next.filter(|(from, _)| *from < seq).map(|(_, seen_at)| seen_at))
 }
 
-/// The reader's watermark. Of the broadcast, where everybody is in without a row, the row is made here.
-fn watermark(tx: &mut crate::writer::Tx<'_>, of: &ConversationRow, reader: Id, at: Timestamp) -> DbResult<i64> {
+/// The reader's watermark. In the broadcast, where users have no row, this makes the row.
+fn watermark(tx: &mut Tx<'_>, of: &ConversationRow, reader: Id, at: Timestamp) -> DbResult<i64> {
     let row = members::table.find((of.id, reader)).select(members::read_up_to);
     if let Some(read_up_to) = row.first(tx.conn).optional()? {
         return Ok(read_up_to);
@@ -59,28 +61,21 @@ fn watermark(tx: &mut crate::writer::Tx<'_>, of: &ConversationRow, reader: Id, a
         joined_revision: tx.revision,
         added_by: None,
     };
-    insert_member(tx.conn, &row)?;
+    insert_member_row(tx.conn, &row)?;
     Ok(0)
 }
 
-/// How many places one transaction looks at to find out where the watermark could be. The next count goes on from there.
-const PLACES_AT_ONCE: i64 = 10_000;
+/// One transaction scans so many positions for the new watermark. The next count goes on from there.
+const SEQS_AT_ONCE: i64 = 10_000;
 /// How many receipts of single messages one transaction puts stretches between.
 const SINGLES_AT_ONCE: usize = 500;
 
-/// Moves the watermark up from `from` to right below the first message that is unseen, or as far as was looked.
+/// Moves the watermark up from `from` to right below the first unseen message, or to the end of the scan.
 fn raise_watermark(conn: &mut AnyConnection, of: &ConversationRow, reader: Id, from: i64) -> DbResult<()> {
-    let receipt = receipts::table.filter(
-        receipts::conversation_id
-            .eq(messages::conversation_id)
-            .and(receipts::user_id.eq(reader))
-            .and(receipts::seq.eq(messages::seq)),
-    );
-    let end = of.last_seq.min(from.saturating_add(PLACES_AT_ONCE));
+    let end = of.last_seq.min(from.saturating_add(SEQS_AT_ONCE));
     let unseen = messages::table
         .filter(messages::conversation_id.eq(of.id).and(messages::seq.gt(from)).and(messages::seq.le(end)))
-        .filter(messages::sender_id.ne(reader).and(messages::deleted_at.is_null()))
-        .filter(not(exists(receipt)))
+        .filter(IsUnseen { by: reader })
         .order(messages::seq.asc())
         .select(messages::seq);
     let first_unseen = unseen.first::<i64>(conn).optional()?;
@@ -88,20 +83,20 @@ fn raise_watermark(conn: &mut AnyConnection, of: &ConversationRow, reader: Id, f
 }
 
 pub fn set_watermark(conn: &mut AnyConnection, of: Id, reader: Id, to: i64) -> DbResult<()> {
-    // Never down: what was seen stays seen.
+    // Never down: a seen message stays seen.
     diesel::update(members::table.find((of, reader)).filter(members::read_up_to.lt(to)))
         .set(members::read_up_to.eq(to))
         .execute(conn)?;
     Ok(())
 }
 
-fn mark_seen(tx: &mut crate::writer::Tx<'_>, reader: UserId, id: MessageId, at: Timestamp) -> DbResult<()> {
-    // Held still before it is looked at, so that of two marks at once both are counted, and none is left on a message that
-    // is deleted in between.
+fn mark_seen(tx: &mut Tx<'_>, reader: UserId, id: MessageId, at: Timestamp) -> DbResult<()> {
+    // Locks the conversation before looking at it: of two marks at once both count, and none stays on a message that is
+    // deleted in between.
     if let Some(of) = conversation_of(tx.conn, id)?
         && let Some(held) = lock_conversation(tx.conn, of)?
     {
-        tx.hold(&held);
+        tx.record_version(&held);
     }
     let Some((conversation, message)) = find_visible(tx.conn, reader, id)? else {
         return Ok(NotFound::Message.err()?);
@@ -136,22 +131,17 @@ fn mark_seen(tx: &mut crate::writer::Tx<'_>, reader: UserId, id: MessageId, at: 
     Ok(())
 }
 
-/// Says whether all is done; where more single receipts are in the way than one transaction takes, the next goes on.
-fn mark_read(
-    tx: &mut crate::writer::Tx<'_>,
-    reader: UserId,
-    of: ConversationId,
-    up_to: MessageId,
-    at: Timestamp,
-) -> DbResult<bool> {
+/// Returns whether all is done. If more single receipts are in the way than one transaction takes, the next call goes
+/// on.
+fn mark_read(tx: &mut Tx<'_>, reader: UserId, of: ConversationId, up_to: MessageId, at: Timestamp) -> DbResult<bool> {
     if let Some(held) = lock_conversation(tx.conn, of)? {
-        tx.hold(&held);
+        tx.record_version(&held);
     }
     let Some((conversation, access)) = find_access(tx.conn, of, reader)? else {
         return Ok(NotFound::Conversation.err()?);
     };
     access.may_read()?;
-    let place = place_of(tx.conn, Some(&conversation), up_to)?;
+    let place = seq_of(tx.conn, Some(&conversation), up_to)?;
     access.may_mark()?;
     let me = Id::from(reader);
     let sent = messages::table.find((conversation.id, place)).select(messages::created_at);
@@ -169,7 +159,7 @@ fn mark_read(
         .load(tx.conn)?;
     // Up to where this transaction comes.
     let reached = singles.last().copied().filter(|_| singles.len() == SINGLES_AT_ONCE).unwrap_or(place);
-    // What was seen one by one keeps its moment: the stretches between are seen now.
+    // Messages that were seen one by one keep their time; the stretches between them are seen now.
     let mut from_seq = read_up_to;
     for (seq, next_from) in singles.iter().map(|seq| (seq - 1, *seq)).chain([(reached, reached)]) {
         if from_seq < seq {
@@ -191,7 +181,7 @@ fn mark_read(
     Ok(true)
 }
 
-/// Who sent what lies behind `after` and up to `up_to`, but for the reader: those who are told that it was read.
+/// The senders of messages behind `after` and up to `up_to` who are notified that the reader has read them.
 fn senders_among(
     conn: &mut AnyConnection,
     of: &ConversationRow,
@@ -228,9 +218,10 @@ struct ReaderRow {
     seen_at: Option<Time>,
 }
 
-/// The readers of a conversation behind one of them, and of each the one receipt that can cover a place: the first that ends there
-/// or later. They are found by skipping from one to the next, so that it costs in proportion to them and not to all they have seen.
-/// SQLite numbers `$n` as they first appear, so they appear in order, and takes the tables of a `CROSS JOIN` as they are written.
+/// The readers of a conversation behind one of them, and for each the one receipt that can cover a `seq`: the first
+/// that ends there or later. The query skips from one reader to the next, so that its cost grows with the readers and
+/// not with all they have seen. SQLite numbers `$n` by their first appearance, so they appear in order, and joins the
+/// tables of a `CROSS JOIN` as they are written.
 const READERS: &str = "
 WITH RECURSIVE readers(user_id, n) AS (
     SELECT (SELECT r.user_id FROM receipts r WHERE r.conversation_id = $1 AND r.user_id > $2
@@ -248,10 +239,10 @@ SELECT u.id, u.username, u.display_name, u.deleted_at,
 FROM readers CROSS JOIN users u WHERE u.id = readers.user_id
 ORDER BY u.id";
 
-/// How many readers are looked at by one query, at least.
+/// One query looks at no fewer readers.
 const READERS_AT_ONCE: usize = 64;
 
-/// Who has seen the message at the place, behind `after`, one more than asked for where there is more.
+/// The readers of the message at `seq` behind `after`, one more than asked for if there are more.
 fn seen_by(
     conn: &mut AnyConnection,
     of: Id,

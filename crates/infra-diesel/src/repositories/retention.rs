@@ -1,17 +1,17 @@
-//! Deleting what is too old, a little at a time.
+//! Deleting old messages, a few at a time.
 //!
-//! How far it has come in a conversation stands in `conversations.expired_up_to`: nothing up to there is live any more. So
-//! neither what is due nor a page is looked for among their tombstones again and again.
+//! `conversations.expired_up_to` stores how far retention has come: no message up to it is live. So neither retention
+//! nor a page scans those tombstones again.
 
 use crate::Store;
 use crate::connection::AnyConnection;
 use crate::error::DbResult;
-use crate::repositories::files::{give_room_back, hold_usage};
-use crate::repositories::messages::{bury, shard_of_pair};
+use crate::repositories::messages::{shard_of_pair, tombstone_messages};
 use crate::tables::rows::{ConversationRow, MessageRow};
 use crate::tables::schema::{conversations, files, messages};
 use crate::tables::sql_types::{Id, SqlId, SqlTime, Time};
-use crate::writer::Tx;
+use crate::transaction::file_usage::{lock_usage, subtract_usage};
+use crate::transaction::tx::Tx;
 use async_trait::async_trait;
 use diesel::dsl::{exists, not};
 use diesel::prelude::*;
@@ -20,13 +20,13 @@ use domain::retention::{Due, RetentionRepository};
 use domain::{ConversationId, FileId, Result, Timestamp};
 use uuid::Uuid;
 
-/// How many messages are deleted in one transaction: what a sender may have to wait for.
+/// One transaction deletes so many messages: a sender may have to wait for it.
 const MESSAGES_AT_ONCE: usize = 50;
 /// How many files are withdrawn in one transaction.
 const FILES_AT_ONCE: i64 = 50;
 /// How many tombstones lose their file in one transaction.
 const TOMBSTONES_AT_ONCE: i64 = 200;
-/// How many conversations are looked at by one read.
+/// One read looks at so many conversations.
 const CONVERSATIONS_AT_ONCE: i64 = 500;
 
 #[derive(QueryableByName)]
@@ -37,8 +37,8 @@ struct DueRow {
     due: bool,
 }
 
-/// Of the conversations behind one, whether any of the first few live messages behind the mark is too old: not the first
-/// only, which a wrong clock may have dated into the future.
+/// The conversations behind one, and whether one of the first few live messages behind `expired_up_to` is too old. Not
+/// only the first: a wrong clock may have dated it into the future.
 const DUE: &str = "
 SELECT c.id, EXISTS (
     SELECT 1 FROM (
@@ -62,7 +62,7 @@ fn due(conn: &mut AnyConnection, cutoff: Timestamp, after: Option<ConversationId
     Ok(Due { conversations, next })
 }
 
-/// The conversation, deleted or not, held still for the rest of the transaction.
+/// The conversation, deleted or not, locked until the transaction ends.
 fn lock(conn: &mut AnyConnection, id: Id) -> DbResult<Option<ConversationRow>> {
     if let AnyConnection::Postgres(conn) = conn {
         conversations::table.find(id).select(conversations::id).for_update().first::<Id>(conn).optional()?;
@@ -72,7 +72,7 @@ fn lock(conn: &mut AnyConnection, id: Id) -> DbResult<Option<ConversationRow>> {
 
 fn expire(tx: &mut Tx<'_>, of: Id, cutoff: Time, at: Timestamp) -> DbResult<usize> {
     let Some(conversation) = lock(tx.conn, of)? else { return Ok(0) };
-    tx.hold(&conversation);
+    tx.record_version(&conversation);
     let oldest: Vec<MessageRow> = messages::table
         .filter(messages::conversation_id.eq(of).and(messages::seq.gt(conversation.expired_up_to)))
         .filter(messages::deleted_at.is_null())
@@ -80,7 +80,7 @@ fn expire(tx: &mut Tx<'_>, of: Id, cutoff: Time, at: Timestamp) -> DbResult<usiz
         .limit(MESSAGES_AT_ONCE as i64)
         .select(MessageRow::as_select())
         .load(tx.conn)?;
-    // Behind what is live now: the first that stays, or else the end of what was looked at.
+    // The end of what is deleted now: right before the first message that stays, or else the end of the scan.
     let mark = match (oldest.iter().find(|row| row.created_at >= cutoff), oldest.last()) {
         (Some(stays), _) => stays.seq - 1,
         (None, Some(last)) if oldest.len() == MESSAGES_AT_ONCE => last.seq,
@@ -88,7 +88,7 @@ fn expire(tx: &mut Tx<'_>, of: Id, cutoff: Time, at: Timestamp) -> DbResult<usiz
     };
     let expired: Vec<_> = oldest.into_iter().filter(|row| row.created_at < cutoff).collect();
     let count = expired.len();
-    bury(tx, &conversation, expired, at)?;
+    tombstone_messages(tx, &conversation, expired, at)?;
     diesel::update(conversations::table.find(of)).set(conversations::expired_up_to.eq(mark)).execute(tx.conn)?;
     Ok(count)
 }
@@ -108,7 +108,8 @@ fn withdraw(tx: &mut Tx<'_>, cutoff: Time, at: Timestamp) -> DbResult<Vec<Id>> {
         .select(files::id);
     let mut old: Vec<Id> = found.load(tx.conn)?;
     if let AnyConnection::Postgres(conn) = tx.conn {
-        // Whoever is sending one of them holds it: afterwards it is carried, or no longer to be had.
+        // A sender locks the file that it sends: after the lock either a message carries the file, or the file is
+        // withdrawn.
         let held = files::table.filter(files::id.eq_any(&old)).order(files::id).select(files::id);
         held.for_update().load::<Id>(conn)?;
         old = files::table.filter(files::id.eq_any(&old).and(not(carried()))).select(files::id).load(conn)?;
@@ -120,13 +121,14 @@ fn withdraw(tx: &mut Tx<'_>, cutoff: Time, at: Timestamp) -> DbResult<Vec<Id>> {
     Ok(old)
 }
 
-/// Forgets a withdrawn file, or as many of the messages that carried it as one transaction may change. Says whether it is done.
+/// Forgets a withdrawn file, or as many of the messages that carried it as one transaction may change. Returns whether
+/// it is done.
 fn forget(tx: &mut Tx<'_>, file: Id) -> DbResult<bool> {
     let withdrawn = files::table.find(file).filter(files::deleted_at.is_not_null());
     let found: Option<(Id, i64)> = withdrawn.select((files::uploader_id, files::size)).first(tx.conn).optional()?;
     let Some((uploader, size)) = found else { return Ok(true) };
-    hold_usage(tx.conn, vec![uploader])?;
-    // Only tombstones are left of what carried it, and nobody sees their file.
+    lock_usage(tx.conn, vec![uploader])?;
+    // Only tombstones still refer to the file, and they do not show it.
     let tombstones = messages::table.filter(messages::file_id.eq(file)).limit(TOMBSTONES_AT_ONCE);
     let tombstones: Vec<Id> = tombstones.select(messages::id).load(tx.conn)?;
     let first = messages::table.filter(messages::id.eq_any(&tombstones));
@@ -136,7 +138,7 @@ fn forget(tx: &mut Tx<'_>, file: Id) -> DbResult<bool> {
     }
     // Another node may have forgotten it meanwhile.
     if diesel::delete(files::table.find(file)).execute(tx.conn)? > 0 {
-        give_room_back(tx.conn, uploader, size)?;
+        subtract_usage(tx.conn, uploader, size)?;
     }
     Ok(true)
 }

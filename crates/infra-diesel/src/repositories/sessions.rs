@@ -3,12 +3,12 @@
 use crate::Store;
 use crate::connection::{AnyConnection, per_backend};
 use crate::error::DbResult;
-use crate::repositories::users::{has_password, lock_user};
 use crate::store::session_cache::SessionCache;
 use crate::tables::rows::user_role;
 use crate::tables::schema::{sessions, users};
 use crate::tables::sql_types::{Id, Time};
-use crate::writer::Tx;
+use crate::transaction::accounts::{has_password, lock_user};
+use crate::transaction::tx::Tx;
 use async_trait::async_trait;
 use diesel::prelude::*;
 use domain::events::Event;
@@ -18,8 +18,8 @@ use domain::{Limit, NotFound, Page, Result, SessionId, Timestamp, Unauthenticate
 use std::collections::HashMap;
 use uuid::Uuid;
 
-/// How many of a user's sessions one transaction ends beside those that there may be, and how many it forgets. All other writes wait
-/// for it.
+/// How many sessions of a user one transaction ends beyond those that a user may have, and how many it forgets. All
+/// other writes wait for it.
 const ENDED_AT_ONCE: usize = 1_000;
 const FORGOTTEN_AT_ONCE: i64 = 100;
 
@@ -44,7 +44,7 @@ struct SessionRow {
 }
 
 impl SessionRow {
-    /// As it is known, which may be more than what is written.
+    /// The session with the last use that the cache knows, which may be newer than the stored one.
     fn into_session(self, known: &SessionCache) -> Session {
         let id = self.id.into();
         Session {
@@ -57,13 +57,13 @@ impl SessionRow {
     }
 }
 
-/// The sessions of the user that nobody has ended.
+/// The sessions of the user that have not ended.
 #[diesel::dsl::auto_type]
 fn not_ended(user: Id) -> _ {
     sessions::table.filter(sessions::user_id.eq(user).and(sessions::revoked_at.is_null()))
 }
 
-/// Those of them that were used last, more than one transaction ends.
+/// The user's sessions that were used last: more than one transaction ends.
 fn standing(conn: &mut AnyConnection, known: &SessionCache, user: UserId) -> DbResult<Vec<Standing>> {
     let rows: Vec<(Id, Time, Time)> = not_ended(user.into())
         .order(sessions::last_seen_at.desc())
@@ -83,7 +83,8 @@ fn is_crowded(conn: &mut AnyConnection, user: UserId) -> DbResult<bool> {
     Ok(further.select(sessions::id).first::<Id>(conn).optional()?.is_some())
 }
 
-/// Ends sessions of the user, who is locked: whoever ends several holds the user first, so that two do not wait for each other.
+/// Ends sessions of the user, who is locked: transactions that end several sessions lock the user first, so that two of
+/// them do not deadlock.
 fn end_these(tx: &mut Tx<'_>, user: UserId, these: Vec<SessionId>, at: Timestamp) -> DbResult<()> {
     if these.is_empty() {
         return Ok(());
@@ -95,7 +96,7 @@ fn end_these(tx: &mut Tx<'_>, user: UserId, these: Vec<SessionId>, at: Timestamp
     Ok(())
 }
 
-/// Ends the sessions but `keep` of the user, who is locked. Says whether one of them could still be used.
+/// Ends the sessions of the user, who is locked, but `keep`. Returns whether one of them could still be used.
 pub fn end_sessions(tx: &mut Tx<'_>, user: UserId, keep: Option<SessionId>, at: Timestamp) -> DbResult<bool> {
     // No session has the nil id.
     let keep = Id(keep.map_or(Uuid::nil(), |keep| keep.0));
@@ -124,7 +125,7 @@ fn forget(tx: &mut Tx<'_>, before: Time) -> DbResult<usize> {
         *newest = (*newest).max(*last_seen_at);
     }
     if let AnyConnection::Postgres(conn) = tx.conn {
-        // Users whom others hold have their turn another time: whoever waits for one while holding others may wait for ever.
+        // Skips users that other transactions have locked: waiting for one while holding others could deadlock.
         let users = users::table.filter(users::id.eq_any(seen.keys().copied().collect::<Vec<_>>()));
         let held = users.select(users::id).for_no_key_update().skip_locked().load::<Id>(conn)?;
         seen.retain(|user, _| held.contains(user));
@@ -144,8 +145,8 @@ fn forget(tx: &mut Tx<'_>, before: Time) -> DbResult<usize> {
 }
 
 impl Store {
-    /// Ends what there is too much of the user's sessions, a bounded number in one transaction, until one can end all that are left
-    /// (but `keep`, which stays). There is too much only in data of before there was a most.
+    /// Ends surplus sessions of the user, a bounded number in one transaction, until one transaction can end all that
+    /// are left (but `keep`). Only data from before the limit of sessions has a surplus.
     pub(crate) async fn thin_out_sessions(&self, user: UserId, keep: Option<SessionId>, at: Timestamp) -> Result<()> {
         while self.read(move |conn| is_crowded(conn, user)).await? {
             let known = self.session_cache();
@@ -256,9 +257,10 @@ impl SessionRepository for Store {
     }
 
     async fn touch(&self, user: UserId, id: SessionId, at: Timestamp) -> Result<()> {
-        // Remembered at once, so that the next request does not do the same; written when there is time.
+        // The cache knows at once, so that the next request does not do the same. The database learns when there is
+        // time.
         self.sessions().touched(id, at);
-        // By the same writer as whatever else changes the user's sessions: two would be in each other's way.
+        // By the writer of the user's other changes of sessions: two writers would block each other.
         self.write_later(user.0, move |tx| {
             let session = sessions::table.find(Id::from(id));
             diesel::update(session).set(sessions::last_seen_at.eq(Time::from(at))).execute(tx.conn)?;

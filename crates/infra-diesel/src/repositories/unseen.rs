@@ -1,5 +1,4 @@
-//! How many messages somebody has not seen: counted in the query that lists where, as far as
-//! [`UnseenCount`] goes.
+//! Unseen counts: the query that lists the conversations also counts, up to the limits of [`UnseenCount`].
 
 use crate::Store;
 use crate::repositories::receipts::set_watermark;
@@ -10,7 +9,7 @@ use diesel::sql_types::{BigInt, Nullable, Text};
 use domain::receipts::{Unseen, UnseenCount};
 use domain::{Result, UserId};
 
-/// How many watermarks one transaction raises that nobody waits for.
+/// One deferred transaction raises so many watermarks.
 const WATERMARKS_AT_ONCE: usize = 200;
 
 #[derive(QueryableByName)]
@@ -31,10 +30,10 @@ struct UnseenRow {
     other_deleted_at: Option<Time>,
 }
 
-/// How many places a count walks over for nothing before that is worth a write.
+/// A count that walks over so many seen messages is worth a write of the watermark.
 const WORTH_RAISING: i64 = 32;
 
-/// What a conversation's counting gives.
+/// The columns that count a conversation's unseen messages.
 #[derive(QueryableByName)]
 pub struct UnseenColumns {
     #[diesel(sql_type = BigInt)]
@@ -55,24 +54,15 @@ impl UnseenColumns {
         UnseenCount::from_surplus(count(self.unseen), looked_at_all)
     }
 
-    /// Where the watermark could be, where it is worth moving there: found out while counting. One's own, deleted and seen
-    /// messages that the count had to walk over are thereby walked over once.
-    pub fn raised(&self) -> Option<i64> {
+    /// Where the watermark could be, if moving it is worth a write. The count has found it on its way: it walks over
+    /// the user's own, deleted and seen messages once.
+    pub fn watermark_target(&self) -> Option<i64> {
         let to = self.first_unseen.map_or(self.last_seq, |first| first - 1);
         (to - self.read_up_to >= WORTH_RAISING).then_some(to)
     }
 }
 
-/// An unseen message of the row `$of` of a query, whose reader is `$1`: the condition on messages `m` behind the watermark.
-macro_rules! is_unseen {
-    () => {
-        "m.sender_id <> $1 AND m.deleted_at IS NULL AND NOT EXISTS (SELECT 1 FROM receipts r \
-         WHERE r.conversation_id = m.conversation_id AND r.user_id = $1 AND r.seq = m.seq)"
-    };
-}
-pub(crate) use is_unseen;
-
-/// The place of the first unseen message of a conversation behind a watermark, as a query in another.
+/// The `seq` of the first unseen message of a conversation behind a watermark, as a subquery.
 macro_rules! first_unseen {
     ($conversation:literal, $read_up_to:literal) => {
         concat!(
@@ -81,15 +71,16 @@ macro_rules! first_unseen {
             " AND m.seq > ",
             $read_up_to,
             " AND ",
-            crate::repositories::unseen::is_unseen!(),
+            crate::tables::unseen::is_unseen!("m", "$1"),
             " ORDER BY m.seq LIMIT 1)"
         )
     };
 }
 pub(crate) use first_unseen;
 
-/// How many unseen messages a conversation has from the first one on, as far as they are counted, as a query in another. The two
-/// numbers are [`UnseenCount::PLACES`] and one more than [`UnseenCount::MOST`], which a test compares.
+/// The number of unseen messages of a conversation from the first one on, as a subquery, up to the limits of
+/// [`UnseenCount`]. The two numbers are [`UnseenCount::PLACES`] and one more than [`UnseenCount::MOST`]; a test
+/// compares them.
 macro_rules! unseen_from {
     ($conversation:literal, $first:literal) => {
         concat!(
@@ -102,15 +93,15 @@ macro_rules! unseen_from {
             " AND m.seq < ",
             $first,
             " + 100000 AND ",
-            crate::repositories::unseen::is_unseen!(),
+            crate::tables::unseen::is_unseen!("m", "$1"),
             " LIMIT 1001) counted) END AS unseen"
         )
     };
 }
 pub(crate) use unseen_from;
 
-/// Of the user's conversations those with something behind the watermark. `OFFSET 0` keeps both databases from looking for the
-/// first unseen message once for each time that it is named.
+/// The user's conversations with messages behind the watermark. `OFFSET 0` keeps both databases from looking for the
+/// first unseen message once for each mention.
 const UNSEEN: &str = concat!(
     "SELECT mine.conversation_id, mine.kind, mine.name, mine.last_seq, mine.read_up_to, mine.first_unseen, ",
     unseen_from!("mine.conversation_id", "mine.first_unseen"),
@@ -135,8 +126,8 @@ impl Store {
         let me = Id::from(user);
         let rows: Vec<UnseenRow> =
             self.read_for(user, move |conn| Ok(diesel::sql_query(UNSEEN).bind::<SqlId, _>(me).load(conn)?)).await?;
-        let raised = rows.iter().filter_map(|row| Some((row.conversation_id, row.unseen.raised()?)));
-        self.raise_later(user, raised.collect());
+        let raised = rows.iter().filter_map(|row| Some((row.conversation_id, row.unseen.watermark_target()?)));
+        self.raise_watermarks_later(user, raised.collect());
         let mut unseen = Unseen::default();
         for row in rows {
             let count = row.unseen.count();
@@ -158,9 +149,9 @@ impl Store {
         Ok(unseen)
     }
 
-    /// Moves watermarks up to where counting found that they could be; nobody waits for it.
-    pub(crate) fn raise_later(&self, reader: UserId, mut raised: Vec<(Id, i64)>) {
-        // In the order of all who change several of one's rows, a few at a time.
+    /// Raises watermarks to where a count found that they could be. Nobody waits for it.
+    pub(crate) fn raise_watermarks_later(&self, reader: UserId, mut raised: Vec<(Id, i64)>) {
+        // In the order of all transactions that change several rows of a user, a few at a time.
         raised.sort_unstable();
         for raised in raised.chunks(WATERMARKS_AT_ONCE).map(<[_]>::to_vec) {
             self.write_later(reader.0, move |tx| {

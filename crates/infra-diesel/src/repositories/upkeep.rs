@@ -1,4 +1,4 @@
-//! What has to be known for upkeep: the time by the database, and which files nobody needs.
+//! What upkeep needs to know: the time that servers believed last, and the files that nobody needs.
 
 use crate::Store;
 use crate::connection::AnyConnection;
@@ -6,7 +6,7 @@ use crate::error::DbResult;
 use crate::repositories::retention::carried;
 use crate::tables::schema::{conversations, files, server};
 use crate::tables::sql_types::{Id, Time};
-use crate::writer::Tx;
+use crate::transaction::tx::Tx;
 use async_trait::async_trait;
 use diesel::dsl::not;
 use diesel::prelude::*;
@@ -15,11 +15,11 @@ use domain::{Error, FileId, Result, Timestamp};
 use std::collections::HashSet;
 use uuid::Uuid;
 
-/// How many files are looked at by one read.
+/// One read looks at so many files.
 const LOOKED_AT: i64 = 200;
-/// How many ids are looked up by one read.
+/// One read looks up so many ids.
 const LOOKED_UP: usize = 200;
-/// How many are withdrawn in one transaction: what a sender may have to wait for.
+/// One transaction withdraws so many files: a sender may have to wait for it.
 const WITHDRAWN: usize = 50;
 
 fn evidence(conn: &mut AnyConnection) -> DbResult<Evidence> {
@@ -43,7 +43,7 @@ fn believe(tx: &mut Tx<'_>, now: Time, pause_ended: Time) -> DbResult<bool> {
         AnyConnection::Sqlite(conn) => diesel::update(server::table).set(believed).execute(conn)?,
         AnyConnection::Postgres(conn) => {
             let free = server::believed_at.is_null().or(server::believed_at.le(pause_ended));
-            // Whoever was ahead of us took the time wrong.
+            // A server that was ahead of this one had a wrong clock.
             let free = free.or(server::believed_at.gt(now));
             diesel::update(server::table.filter(free)).set(believed).execute(conn)?
         }
@@ -76,7 +76,8 @@ fn withdraw(tx: &mut Tx<'_>, loose: &[FileId], at: Time) -> DbResult<Vec<FileId>
     for file in loose {
         let id = Id::from(*file);
         if let AnyConnection::Postgres(conn) = tx.conn {
-            // Whoever is sending it holds it: afterwards it is carried, or no longer to be had.
+            // A sender locks the file that it sends: after the lock either a message carries the file, or the file is
+            // withdrawn.
             files::table.find(id).select(files::id).for_update().first::<Id>(conn).optional()?;
         }
         let still = files::table.find(id).filter(not(carried())).select(files::id);

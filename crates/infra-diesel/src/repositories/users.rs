@@ -2,13 +2,14 @@
 
 use crate::Store;
 use crate::connection::AnyConnection;
-use crate::error::{DbError, DbResult, violates_unique};
-use crate::repositories::endings::account_ended;
+use crate::error::DbResult;
 use crate::repositories::sessions::end_sessions;
-use crate::tables::rows::{ProfileRow, UserRow, find_profile};
+use crate::tables::rows::UserRow;
 use crate::tables::schema::users;
 use crate::tables::sql_types::{Id, Time};
 use crate::tables::text_range::upper_bound;
+use crate::transaction::accounts::{conflict, has_password, insert_user, lock_user};
+use crate::transaction::pending_endings::record_ended_account;
 use async_trait::async_trait;
 use diesel::prelude::*;
 use domain::events::Event;
@@ -16,85 +17,7 @@ use domain::files::Growth;
 use domain::users::{
     Credentials, NewUser, PasswordHash, ProfileChange, User, UserRepository, UserRole, Username, UsernamePrefix,
 };
-use domain::{Conflict, Forbidden, Limit, NotFound, Page, Result, SessionId, Timestamp, UserId};
-
-#[derive(Insertable)]
-#[diesel(table_name = users, treat_none_as_default_value = false)]
-struct NewUserRow {
-    id: Id,
-    username: String,
-    username_key: String,
-    email: Option<String>,
-    email_key: Option<String>,
-    password_hash: Option<String>,
-    role: &'static str,
-    created_at: Time,
-    updated_at: Time,
-}
-
-/// A role on the server as it is stored.
-pub fn role_word(role: UserRole) -> &'static str {
-    match role {
-        UserRole::Member => "member",
-        UserRole::Admin => "admin",
-    }
-}
-
-/// Stores a user.
-pub fn insert_user(conn: &mut AnyConnection, user: NewUser, role: UserRole) -> DbResult<UserRow> {
-    let row = NewUserRow {
-        id: user.id.into(),
-        username_key: user.username.key(),
-        username: user.username.into_string(),
-        email_key: user.email.as_ref().map(|email| email.key()),
-        email: user.email.map(|email| email.into_string()),
-        password_hash: user.password.map(|hash| hash.0),
-        role: role_word(role),
-        created_at: user.at.into(),
-        updated_at: user.at.into(),
-    };
-    // Asked first, so that the name is told where both are taken; the indexes decide between nodes.
-    let taken = users::table.filter(users::username_key.eq(&row.username_key)).select(users::id);
-    if taken.first::<Id>(conn).optional()?.is_some() {
-        return Ok(Conflict::UsernameTaken.err()?);
-    }
-    let id = row.id;
-    diesel::insert_into(users::table).values(row).execute(conn).map_err(conflict)?;
-    Ok(users::table.find(id).select(UserRow::as_select()).first(conn)?)
-}
-
-/// The user, deleted or not, whom nobody else changes until the transaction ends. On SQLite it holds the one write lock
-/// already.
-pub fn lock_user(conn: &mut AnyConnection, id: UserId) -> DbResult<Option<User>> {
-    let user = users::table.find(Id::from(id));
-    if let AnyConnection::Postgres(conn) = conn {
-        user.select(users::id).for_no_key_update().first::<Id>(conn).optional()?;
-    }
-    let found: Option<UserRow> = user.select(UserRow::as_select()).first(conn).optional()?;
-    Ok(found.map(UserRow::into_user).transpose()?)
-}
-
-/// Whether the user's password is the one of that hash, or none where there is no hash; the user is to be locked.
-pub fn has_password(conn: &mut AnyConnection, id: UserId, hash: Option<&PasswordHash>) -> DbResult<bool> {
-    let stored: Option<String> = users::table.find(Id::from(id)).select(users::password_hash).first(conn)?;
-    Ok(stored.as_deref() == hash.map(|hash| hash.0.as_str()))
-}
-
-/// Locks users in the order of their ids: nobody else deletes them, or counts what counts against their quotas, until the
-/// transaction ends. On SQLite it holds the one write lock already.
-pub fn lock_users(conn: &mut AnyConnection, ids: &[UserId]) -> DbResult<()> {
-    if let AnyConnection::Postgres(conn) = conn {
-        let ids = ids.iter().map(|id| Id::from(*id)).collect::<Vec<_>>();
-        let locked = users::table.filter(users::id.eq_any(ids)).order(users::id).select(users::id);
-        locked.for_no_key_update().load::<Id>(conn)?;
-    }
-    Ok(())
-}
-
-/// The living user. Where it is to be so at the end of the transaction, the user is to be locked.
-pub fn find_living(conn: &mut AnyConnection, id: UserId) -> DbResult<Option<ProfileRow>> {
-    Ok(find_profile(conn, id)?.filter(|user| user.deleted_at.is_none()))
-}
+use domain::{Forbidden, Limit, NotFound, Page, Result, SessionId, Timestamp, UserId};
 
 /// Living users by username key, one more than asked for where there are more.
 pub fn list_rows(
@@ -123,24 +46,14 @@ pub fn list_rows(
     Ok(query.load(conn)?)
 }
 
-/// The key that lists of people are ordered by, also of a deleted user: lists go on after one who has left meanwhile.
+/// The key by which lists of users are ordered, also of a deleted user: lists go on behind a user who has left
+/// meanwhile.
 pub fn name_key(conn: &mut AnyConnection, id: UserId) -> DbResult<String> {
     let key = users::table.find(Id::from(id)).select(users::username_key).first(conn).optional()?;
     Ok(key.ok_or(NotFound::User).map_err(domain::Error::from)?)
 }
 
-/// A taken email or name, told from the violated index.
-fn conflict(error: diesel::result::Error) -> DbError {
-    if violates_unique(&error, "username_key") {
-        DbError::Rule(Conflict::UsernameTaken.into())
-    } else if violates_unique(&error, "email_key") {
-        DbError::Rule(Conflict::EmailTaken.into())
-    } else {
-        error.into()
-    }
-}
-
-/// The living user `who` with the hash that proves to be that user.
+/// A living user with the hash of the password.
 fn credentials(found: Option<(UserRow, Option<String>)>) -> DbResult<Option<Credentials>> {
     let Some((row, hash)) = found else { return Ok(None) };
     Ok(Some(Credentials { user: row.into_user()?, password: hash.map(PasswordHash) }))
@@ -267,7 +180,7 @@ impl UserRepository for Store {
                     users::deleted_at.eq(Time::from(at)),
                 ))
                 .execute(tx.conn)?;
-            account_ended(tx, id)?;
+            record_ended_account(tx, id)?;
             end_sessions(tx, id, None, at)?;
             tx.events.push(Event::UserDeleted(id));
             Ok(())

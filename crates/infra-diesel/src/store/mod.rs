@@ -1,23 +1,23 @@
 //! [`Store`]: opening, and the two ways to the database.
 
+mod offline;
+mod preparation;
 pub mod session_cache;
 
 use crate::connection::health::Health;
-use crate::connection::lock::{DatabaseLock, LockError};
-use crate::connection::pooler;
-use crate::connection::postgres::{self, UnfitPostgres};
+use crate::connection::lock::DatabaseLock;
+use crate::connection::open_error::OpenError;
 use crate::connection::readers::Readers;
-use crate::connection::sqlite_file;
-use crate::connection::writable::{takes_writes, takes_writes_now};
-use crate::connection::{AnyConnection, DatabaseUrl, Purpose};
-use crate::error::{DbError, DbResult};
-use crate::maintenance::check;
-use crate::maintenance::copy;
+use crate::connection::writable::takes_writes_now;
+use crate::connection::{AnyConnection, DatabaseUrl, postgres};
+use crate::error::{DbResult, Fatal};
+use crate::maintenance::catalog;
 use crate::maintenance::keeper::{Keeper, Watch};
-use crate::maintenance::migrations;
+use crate::store::preparation::{Prepared, blocking, prepare};
 use crate::store::session_cache::SessionCache;
 use crate::transaction::revisions::Revisions;
-use crate::writer::{self, Fatal, Tx, Writers};
+use crate::transaction::tx::Tx;
+use crate::writer::{Context, Writers};
 use domain::events::{Committed, EventPublisher, Revision};
 use domain::users::ServerPolicy;
 use domain::{Error, Unavailable, UserId};
@@ -26,14 +26,14 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 use uuid::Uuid;
 
-/// How long a session is believed where another process may end it.
-const SHARED_SESSIONS_BELIEVED: Duration = Duration::from_secs(2);
-/// How many sessions are remembered: some 50 MB at most.
-const SESSIONS_REMEMBERED: usize = 200_000;
-/// How many writers share the work on Postgres (`DESIGN.md`, section 3: two are better than one from 256 connections on).
+/// How long a session counts as live without a query, where another process may end it.
+const SHARED_SESSION_TRUST: Duration = Duration::from_secs(2);
+/// How many sessions the cache holds: some 50 MB at most.
+const MAX_REMEMBERED_SESSIONS: usize = 200_000;
+/// How many writers share the work on Postgres: from 256 connections on two are faster than one.
 const POSTGRES_WRITERS: usize = 2;
-/// How long a file may take to say that it is there. Postgres: as long as anybody waits for it.
-const FILE_READY_WITHIN: Duration = Duration::from_millis(2_500);
+/// How long a file may take to answer `ready`. A Postgres may take as long as callers wait for it.
+const FILE_READY_TIMEOUT: Duration = Duration::from_millis(2_500);
 
 /// What a store needs of the rest of the server.
 pub struct StoreOptions {
@@ -41,69 +41,19 @@ pub struct StoreOptions {
     pub policy: Arc<ServerPolicy>,
     /// Where committed events go.
     pub events: Arc<dyn EventPublisher>,
-    /// Called when it is unknown what a commit did (SQLite), or when a writer panicked: must end the process.
+    /// Called when the outcome of a commit is unknown (SQLite), or when a writer panicked: must end the process.
     pub fatal: Fatal,
     /// How many reads at once; as suits the machine if `None`.
     pub pool_size: Option<u32>,
-    /// Whether to work with a Postgres that answers before a commit is on disk, and so may lose what it has answered.
+    /// Whether to accept a Postgres that answers before a commit is on disk, and so may lose what it has answered.
     pub allow_unsafe_durability: bool,
-}
-
-/// Why a database could not be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// Neither of the two.
-    #[error("the database URL must begin with sqlite:// or postgres://")]
-    Url,
-    /// Another server has the file.
-    #[error(transparent)]
-    Lock(#[from] LockError),
-    /// The database is not there, or not ours.
-    #[error("cannot open the database: {}", .0.to_string().trim_end())]
-    Connect(diesel::ConnectionError),
-    /// A Postgres that is too old, or does not keep what it says it has stored.
-    #[error(transparent)]
-    Unfit(#[from] UnfitPostgres),
-    /// Half a database.
-    #[error("this database is a copy that was not finished: run `parlance copy` again")]
-    UnfinishedCopy,
-    /// It can only be read.
-    #[error("{0} takes no writes: its file is only to be read, or this Postgres is a standby, or told to read only")]
-    ReadOnly(String),
-    /// Half a restore.
-    #[error(
-        ".restoring is beside the database: a restore is under way or was cut off. Run `parlance restore` again, or remove it \
-         if there is nothing to restore"
-    )]
-    HalfRestored,
-    /// The tables are those of a later version.
-    #[error("the database was made by a newer parlance: it has {0}, which this one does not know; use that one")]
-    Newer(String),
-    /// Its pages don't hold together.
-    #[error("the database is damaged: {0}; look with `parlance doctor`, and restore a backup")]
-    Damaged(String),
-    /// A migration failed.
-    #[error("cannot migrate the database: {0}")]
-    Migrate(Box<dyn std::error::Error + Send + Sync>),
-    /// It is there, but cannot be read.
-    #[error("cannot read the database: {0}")]
-    Read(Box<dyn std::error::Error + Send + Sync>),
-    /// The system gives no threads.
-    #[error("cannot start the database threads: {0}")]
-    Threads(#[from] std::io::Error),
-}
-
-impl From<diesel::ConnectionError> for OpenError {
-    fn from(error: diesel::ConnectionError) -> Self {
-        Self::Connect(error)
-    }
 }
 
 /// Every storage port of the domain, over one database.
 pub struct Store {
     url: DatabaseUrl,
     readers: Arc<Readers>,
-    ready_within: Duration,
+    ready_timeout: Duration,
     /// `None` once closed.
     writers: RwLock<Option<Arc<Writers>>>,
     sessions: Arc<SessionCache>,
@@ -117,7 +67,7 @@ pub struct Store {
     _lock: Option<Arc<DatabaseLock>>,
 }
 
-/// Lets the store itself take note of what was committed, before everybody else and before the caller is answered.
+/// The store observes committed events first: before other listeners, and before the caller is answered.
 struct Observed {
     sessions: Arc<SessionCache>,
     events: Arc<dyn EventPublisher>,
@@ -135,13 +85,13 @@ impl EventPublisher for Observed {
 }
 
 impl Store {
-    /// Opens the database: takes the file's lock (SQLite), migrates, starts the threads.
+    /// Opens the database: locks the file (SQLite), migrates, starts the threads.
     ///
     /// # Errors
-    /// [`OpenError`], fit to be shown to who starts the server.
+    /// [`OpenError`], fit to be shown to the operator.
     pub async fn open(url: &str, options: StoreOptions) -> Result<Self, OpenError> {
         let url = DatabaseUrl::parse(url).ok_or(OpenError::Url)?;
-        // Opening blocks; it happens once, before anything is served.
+        // Opening blocks; it happens once, before the server serves anything.
         let (url, Prepared { conn, look_through, lock, .. }, revisions) = blocking(move || {
             let mut prepared = prepare(&url)?;
             postgres::check_durability(&mut prepared.conn, options.allow_unsafe_durability)?;
@@ -152,12 +102,12 @@ impl Store {
         .await?;
         let health = Arc::new(Health::of(&url));
         let sqlite = matches!(url, DatabaseUrl::Sqlite(_));
-        let believed = (!sqlite).then_some(SHARED_SESSIONS_BELIEVED);
-        let sessions = Arc::new(SessionCache::new(believed, SESSIONS_REMEMBERED));
+        let believed = (!sqlite).then_some(SHARED_SESSION_TRUST);
+        let sessions = Arc::new(SessionCache::new(believed, MAX_REMEMBERED_SESSIONS));
         let observed = Arc::new(Observed { sessions: Arc::clone(&sessions), events: options.events });
         let count = if sqlite { 1 } else { POSTGRES_WRITERS };
         let (policy, write_steps) = (Arc::clone(&options.policy), Arc::new(AtomicU64::new(0)));
-        let context = writer::Context {
+        let context = Context {
             url: url.clone(),
             policy: options.policy,
             events: observed,
@@ -177,14 +127,14 @@ impl Store {
             }
             _ => None,
         };
-        let ready_within = url.patience().unwrap_or(FILE_READY_WITHIN);
+        let ready_timeout = url.answer_timeout().unwrap_or(FILE_READY_TIMEOUT);
         let writers = RwLock::new(Some(Arc::new(writers)));
         let shared = !sqlite;
         let _lock = lock;
         Ok(Self {
             url,
             readers,
-            ready_within,
+            ready_timeout,
             writers,
             sessions,
             revisions,
@@ -197,7 +147,7 @@ impl Store {
         })
     }
 
-    /// Brings the tables up to date and gives the names of what was run.
+    /// Brings the tables up to date and returns the names of the migrations that ran.
     ///
     /// # Errors
     /// [`OpenError`].
@@ -211,14 +161,14 @@ impl Store {
         self.shared
     }
 
-    /// Whether the database answers in the time that anybody waits for it, takes writes, and was not found to be damaged.
+    /// Whether the database answers in time, takes writes, and was not found to be damaged.
     pub async fn ready(&self) -> bool {
         if self.health.is_damaged() {
             return false;
         }
         let url = self.url.clone();
         let asked = self.readers.run(None, move |conn| takes_writes_now(conn, &url));
-        matches!(tokio::time::timeout(self.ready_within, asked).await, Ok(Ok(true)))
+        matches!(tokio::time::timeout(self.ready_timeout, asked).await, Ok(Ok(true)))
     }
 
     /// How many thousands of SQLite's steps the reads have taken so far: what they cost, whatever the machine's speed.
@@ -236,15 +186,15 @@ impl Store {
         let writers = self.writers.write().unwrap_or_else(PoisonError::into_inner).take();
         let Some(writers) = writers else { return };
         let (readers, keeper) = (Arc::clone(&self.readers), self.keeper.clone());
-        // Callers on their way through hold it for moments only. Not one of the runtime's threads, which it would wait for when
-        // it ends: Postgres may never answer.
+        // Callers hold the writers for moments only. A thread of its own closes: the runtime would wait at its end for
+        // one of its threads, and a Postgres may never answer.
         let (done, closed) = tokio::sync::oneshot::channel();
         let close = move || {
             Writers::close(&writers);
             readers.close();
-            // The last to close: what is in the log goes into the file.
+            // The keeper closes last: then SQLite moves the log into the file.
             keeper.inspect(|keeper| keeper.close());
-            // Who waited may have given up.
+            // The caller may have given up.
             let _ = done.send(());
         };
         if let Err(error) = std::thread::Builder::new().name("db-close".to_owned()).spawn(close) {
@@ -253,6 +203,14 @@ impl Store {
         if closed.await.is_err() {
             tracing::error!("the database threads did not close");
         }
+    }
+
+    /// The size of the database in bytes (SQLite: its file, without the part that is still in the log).
+    ///
+    /// # Errors
+    /// [`domain::Unavailable`].
+    pub async fn size(&self) -> domain::Result<u64> {
+        self.read(catalog::size).await
     }
 
     pub(crate) fn sessions(&self) -> &SessionCache {
@@ -312,8 +270,9 @@ impl Store {
         self.readers.run(Some(user), move |conn| conn.snapshot(&work)).await
     }
 
-    /// Like [`Store::snapshot`], with what commits after that moment at least has, and what nothing has before it.
-    pub(crate) async fn snapshot_and_horizon<T: Send + 'static>(
+    /// Like [`Store::snapshot`], with two watermarks: every later commit has at least the first, and no earlier one has
+    /// the second.
+    pub(crate) async fn snapshot_with_watermarks<T: Send + 'static>(
         &self,
         of: Option<UserId>,
         work: impl Fn(&mut AnyConnection, (Revision, Revision)) -> DbResult<T> + Send + 'static,
@@ -321,14 +280,14 @@ impl Store {
         let revisions = Arc::clone(&self.revisions);
         let committed = revisions.last_committed();
         let work = move |conn: &mut AnyConnection| {
-            let horizon = revisions.horizon(conn, committed)?;
-            work(conn, horizon)
+            let watermarks = revisions.watermarks(conn, committed)?;
+            work(conn, watermarks)
         };
         self.readers.run(of, move |conn| conn.snapshot(&work)).await
     }
 
-    /// Through the door. `shard` is what events are to be in order by. `work` may be done more than once, and what it did before
-    /// was undone then.
+    /// Runs `work` in a write transaction. Events of one `shard` leave in commit order. The writer may run `work`
+    /// again, after it has undone the first run.
     pub(crate) async fn write<T: Send + 'static>(
         &self,
         shard: Uuid,
@@ -337,7 +296,7 @@ impl Store {
         self.writers()?.run(shard, work).await
     }
 
-    /// Through the door, and nobody waits for it.
+    /// Like [`Store::write`], but nobody waits for it, and it may be lost.
     pub(crate) fn write_later(&self, shard: Uuid, work: impl FnMut(&mut Tx<'_>) -> DbResult<()> + Send + 'static) {
         if let Ok(writers) = self.writers() {
             writers.run_later(shard, work);
@@ -348,79 +307,4 @@ impl Store {
 fn default_pool_size() -> u32 {
     let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
     u32::try_from(cores * 2).unwrap_or(16).clamp(4, 16)
-}
-
-/// A database that is ours and up to date.
-struct Prepared {
-    conn: AnyConnection,
-    applied: Vec<String>,
-    /// Whether it was not closed and is too large to be looked through before anything is served.
-    look_through: bool,
-    /// Dropped after the connection.
-    lock: Option<Arc<DatabaseLock>>,
-}
-
-/// A file of up to so many bytes is looked through at every start: a fraction of a second.
-const LOOKED_THROUGH: u64 = 64 << 20;
-/// One that was not closed is up to so many: seconds.
-const LOOKED_THROUGH_AFTER_A_CRASH: u64 = 512 << 20;
-
-/// Locks and migrates.
-fn prepare(url: &DatabaseUrl) -> Result<Prepared, OpenError> {
-    let (mut lock, mut unclosed, mut size) = (None, false, 0);
-    if let DatabaseUrl::Sqlite(path) = url {
-        if sqlite_file::is_half_restored(path) {
-            return Err(OpenError::HalfRestored);
-        }
-        let taken = Arc::new(DatabaseLock::take(path)?);
-        let bytes = |path: &std::path::Path| std::fs::metadata(path).map_or(0, |found| found.len());
-        // The last connection to close removes the log. A backup that reads now has one, too.
-        unclosed = bytes(&sqlite_file::beside(taken.place(), "-wal")) > 0;
-        size = bytes(taken.place());
-        lock = Some(taken);
-    }
-    pooler::check(url)?;
-    let mut conn = AnyConnection::open(url, Purpose::Write).map_err(|error| match error.to_string() {
-        words if words.contains("malformed") => OpenError::Damaged(words),
-        _ => OpenError::Connect(error),
-    })?;
-    postgres::check_fit(&mut conn)?;
-    if !takes_writes(&mut conn, url).map_err(|error| OpenError::Read(error.into()))? {
-        return Err(OpenError::ReadOnly(url.shown()));
-    }
-    let unread = |error: DbError| match &error {
-        DbError::Database(error) if crate::error::damage(error).is_some() => OpenError::Damaged(error.to_string()),
-        _ => OpenError::Read(error.into()),
-    };
-    let now = size <= if unclosed { LOOKED_THROUGH_AFTER_A_CRASH } else { LOOKED_THROUGH };
-    if lock.is_some()
-        && now
-        && let Some(damage) = check::quick_check(&mut conn, None).map_err(unread)?
-    {
-        return Err(OpenError::Damaged(damage));
-    }
-    if copy::is_unfinished(&mut conn).map_err(unread)? {
-        return Err(OpenError::UnfinishedCopy);
-    }
-    refuse_newer(&mut conn)?;
-    let applied = migrations::run(&mut conn).map_err(OpenError::Migrate)?;
-    Ok(Prepared { conn, applied, look_through: unclosed && !now, lock })
-}
-
-/// Refuses a database that a later version made: its rules are not known here.
-pub(crate) fn refuse_newer(conn: &mut AnyConnection) -> Result<(), OpenError> {
-    match migrations::unknown(conn).map_err(OpenError::Read)?.into_iter().next() {
-        Some(unknown) => Err(OpenError::Newer(unknown)),
-        None => Ok(()),
-    }
-}
-
-/// Runs what blocks where it may.
-pub(crate) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, OpenError> + Send + 'static,
-) -> Result<T, OpenError> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(outcome) => outcome,
-        Err(error) => Err(OpenError::Threads(std::io::Error::other(error))),
-    }
 }

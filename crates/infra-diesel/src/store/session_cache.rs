@@ -1,8 +1,8 @@
-//! What is remembered of sessions, so that a request costs no query.
+//! The session cache: a request costs no query.
 //!
-//! Sessions that have ended take no place from those that live: they are forgotten. For as long as a session is being looked up it is
-//! noted whether it ended meanwhile ([`LookUp`]), since what the database answers may be older than its end. Besides, a few that
-//! were found ended are remembered in places of their own ([`Ended`]), since their clients come again.
+//! The cache forgets sessions that end. While a session is being looked up, the cache remembers whether it ended
+//! meanwhile ([`LookUp`]): the answer of the database may be older than the end. Besides, it remembers some sessions
+//! that were found ended, in slots of their own ([`Ended`]), since their clients come again.
 
 use domain::events::Event;
 use domain::sessions::LiveSession;
@@ -13,64 +13,65 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 use uuid::Uuid;
 
-/// How many places are looked at for one that was not used lately: some microseconds. Each look is paid for by a use since the last
-/// one, so that there is seldom more than one; only where nearly all sessions are in use does one of those have to go.
-const LOOKS: usize = 1_000;
+/// The cache looks at up to so many slots for one that was not used lately: some microseconds. Each look is paid for by
+/// a use since the last one, so that there is seldom more than one. Only if nearly all sessions are in use does one of
+/// those have to go.
+const MAX_LOOKS: usize = 1_000;
 
-/// Sessions that are known without asking the database: a bounded number, of which a new one takes the place of one that was not used
-/// lately (the algorithm called CLOCK, which approximates "unused for longest" in a constant number of steps).
+/// The sessions that are known without a query: a bounded number. A new one takes the slot of one that was not used
+/// lately (the CLOCK algorithm, which approximates "least recently used" in constant time).
 pub struct SessionCache {
-    /// How long a live session is believed. `None`: as long as this process is the only one that can end it.
-    believed: Option<Duration>,
-    most: usize,
+    /// How long a live session is trusted_for. `None`: as long as this process is the only one that can end it.
+    trusted_for: Option<Duration>,
+    capacity: usize,
     entries: RwLock<Entries>,
 }
 
-/// Sessions that were found ended: in as many places as there are, each in the one that its id says, whoever was there before. None of
-/// them ever lives again, so that nothing has to be forgotten.
+/// Sessions that were found ended, each in the slot that its id selects; a newer one replaces an older one. An ended
+/// session never lives again, so that no entry is ever wrong.
 struct Ended(Vec<SessionId>);
 
 impl Ended {
-    const PLACES: usize = 16_384;
+    const SLOTS: usize = 16_384;
 
-    fn place(id: SessionId) -> usize {
+    fn slot(id: SessionId) -> usize {
         // The tail of a UUIDv7 is random.
-        id.0.as_u128() as usize % Self::PLACES
+        id.0.as_u128() as usize % Self::SLOTS
     }
 
     fn contains(&self, id: SessionId) -> bool {
-        self.0[Self::place(id)] == id
+        self.0[Self::slot(id)] == id
     }
 
     fn put(&mut self, id: SessionId) {
-        self.0[Self::place(id)] = id;
+        self.0[Self::slot(id)] = id;
     }
 }
 
 impl Default for Ended {
     fn default() -> Self {
         // No session has the nil id.
-        Self(vec![SessionId(Uuid::nil()); Self::PLACES])
+        Self(vec![SessionId(Uuid::nil()); Self::SLOTS])
     }
 }
 
 #[derive(Default)]
 struct Entries {
     ended: Ended,
-    places: Vec<Place>,
-    /// Where each session is among the places.
+    slots: Vec<Slot>,
+    /// The index of each session's slot.
     by_session: HashMap<SessionId, usize>,
-    /// The place that is looked at next for a newcomer.
+    /// The slot that the next newcomer looks at first.
     hand: usize,
     /// The sessions that are being looked up.
     looked_up: HashMap<SessionId, Inquiry>,
 }
 
-struct Place {
+struct Slot {
     id: SessionId,
     session: LiveSession,
     until: Option<Instant>,
-    /// Whether it was asked for since the hand last passed.
+    /// Whether a request used it since the hand last passed.
     used: AtomicBool,
 }
 
@@ -88,9 +89,9 @@ pub struct LookUp<'a> {
 }
 
 impl LookUp<'_> {
-    /// Remembers what was found, and gives what is known now: the session may have ended since it was found.
+    /// Remembers the database's answer, and returns what is true now: the session may have ended meanwhile.
     pub fn found(self, session: Option<LiveSession>) -> Option<LiveSession> {
-        let until = self.cache.believed.map(|believed| Instant::now() + believed);
+        let until = self.cache.trusted_for.map(|trusted_for| Instant::now() + trusted_for);
         let mut entries = self.cache.write();
         let ended = entries.looked_up.get(&self.id).is_some_and(|inquiry| inquiry.ended);
         let Some(mut session) = session.filter(|_| !ended) else {
@@ -98,11 +99,11 @@ impl LookUp<'_> {
             return None;
         };
         if let Some(known) = entries.get(self.id) {
-            // The database may not have been told yet of the last use.
+            // The database may not know of the last use yet.
             session.last_seen_at = session.last_seen_at.max(known.session.last_seen_at);
         }
-        let place = Place { id: self.id, session: session.clone(), until, used: AtomicBool::new(false) };
-        entries.put(place, self.cache.most);
+        let slot = Slot { id: self.id, session: session.clone(), until, used: AtomicBool::new(false) };
+        entries.put(slot, self.cache.capacity);
         Some(session)
     }
 }
@@ -120,42 +121,42 @@ impl Drop for LookUp<'_> {
 }
 
 impl Entries {
-    fn get(&self, id: SessionId) -> Option<&Place> {
-        self.places.get(*self.by_session.get(&id)?)
+    fn get(&self, id: SessionId) -> Option<&Slot> {
+        self.slots.get(*self.by_session.get(&id)?)
     }
 
-    fn put(&mut self, place: Place, most: usize) {
-        let index = match self.by_session.get(&place.id) {
+    fn put(&mut self, slot: Slot, capacity: usize) {
+        let index = match self.by_session.get(&slot.id) {
             Some(index) => *index,
-            None if self.places.len() < most => self.places.len(),
+            None if self.slots.len() < capacity => self.slots.len(),
             None => self.vacate(),
         };
-        self.by_session.insert(place.id, index);
-        match self.places.get_mut(index) {
-            Some(taken) => *taken = place,
-            None => self.places.push(place),
+        self.by_session.insert(slot.id, index);
+        match self.slots.get_mut(index) {
+            Some(taken) => *taken = slot,
+            None => self.slots.push(slot),
         }
     }
 
-    /// Forgets a session that was not used lately, and gives its place.
+    /// Forgets a session that was not used lately, and returns its slot.
     fn vacate(&mut self) -> usize {
-        let mut index = self.hand % self.places.len();
-        for _ in 0..LOOKS {
-            if !std::mem::take(self.places[index].used.get_mut()) {
+        let mut index = self.hand % self.slots.len();
+        for _ in 0..MAX_LOOKS {
+            if !std::mem::take(self.slots[index].used.get_mut()) {
                 break;
             }
-            index = (index + 1) % self.places.len();
+            index = (index + 1) % self.slots.len();
         }
         self.hand = index + 1;
-        self.by_session.remove(&self.places[index].id);
+        self.by_session.remove(&self.slots[index].id);
         index
     }
 
-    /// Says whether it was there.
+    /// Returns whether the session was known.
     fn remove(&mut self, id: SessionId) -> bool {
         let Some(index) = self.by_session.remove(&id) else { return false };
-        self.places.swap_remove(index);
-        if let Some(moved) = self.places.get(index) {
+        self.slots.swap_remove(index);
+        if let Some(moved) = self.slots.get(index) {
             self.by_session.insert(moved.id, index);
         }
         true
@@ -163,9 +164,9 @@ impl Entries {
 }
 
 impl SessionCache {
-    /// Remembers `most` sessions, at least one.
-    pub fn new(believed: Option<Duration>, most: usize) -> Self {
-        Self { believed, most: most.max(1), entries: RwLock::default() }
+    /// Remembers `capacity` sessions, at least one.
+    pub fn new(trusted_for: Option<Duration>, capacity: usize) -> Self {
+        Self { trusted_for, capacity: capacity.max(1), entries: RwLock::default() }
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Entries> {
@@ -182,34 +183,34 @@ impl SessionCache {
         if entries.ended.contains(id) {
             return Some(None);
         }
-        let place = entries.get(id).filter(|place| place.until.is_none_or(|until| Instant::now() <= until))?;
-        // Written only where it changes something: all workers read it.
-        if !place.used.load(Ordering::Relaxed) {
-            place.used.store(true, Ordering::Relaxed);
+        let slot = entries.get(id).filter(|slot| slot.until.is_none_or(|until| Instant::now() <= until))?;
+        // All workers read the flag: it is written only when it changes.
+        if !slot.used.load(Ordering::Relaxed) {
+            slot.used.store(true, Ordering::Relaxed);
         }
-        Some(Some(place.session.clone()))
+        Some(Some(slot.session.clone()))
     }
 
-    /// To be called before the database is asked for a session that is not known.
+    /// Call it before asking the database for a session that is not known.
     pub fn look_up(&self, id: SessionId) -> LookUp<'_> {
         self.write().looked_up.entry(id).or_default().count += 1;
         LookUp { cache: self, id }
     }
 
-    /// Takes note of a use that the database is told of later.
+    /// Records a use before the database knows of it.
     pub fn touched(&self, id: SessionId, at: Timestamp) {
         let mut entries = self.write();
         if let Some(index) = entries.by_session.get(&id).copied() {
-            entries.places[index].session.last_seen_at = at;
+            entries.slots[index].session.last_seen_at = at;
         }
     }
 
-    /// When the session was last used, given what the database knows of that.
+    /// When the session was last used; `written` is what the database knows.
     pub fn last_seen(&self, id: SessionId, written: Timestamp) -> Timestamp {
-        self.read().get(id).map_or(written, |place| place.session.last_seen_at.max(written))
+        self.read().get(id).map_or(written, |slot| slot.session.last_seen_at.max(written))
     }
 
-    /// Takes note of committed ends of sessions.
+    /// Records committed ends of sessions.
     pub fn observe(&self, events: &[Event]) {
         for event in events {
             if let Event::SessionEnded { session, .. } = event {
@@ -260,13 +261,13 @@ mod tests {
 
     fn sizes(cache: &SessionCache) -> (usize, usize, usize) {
         let entries = cache.read();
-        (entries.places.len(), entries.by_session.len(), entries.looked_up.len())
+        (entries.slots.len(), entries.by_session.len(), entries.looked_up.len())
     }
 
     #[test]
     fn an_end_counts_though_a_look_up_that_began_before_it_found_the_session() {
-        for believed in [None, Some(Duration::from_secs(60))] {
-            let cache = SessionCache::new(believed, 9);
+        for trusted_for in [None, Some(Duration::from_secs(60))] {
+            let cache = SessionCache::new(trusted_for, 9);
             let (early, other) = (cache.look_up(session(2)), cache.look_up(session(3)));
             let also_early = cache.look_up(session(2));
             cache.observe(&[ended(2)]);
@@ -307,7 +308,7 @@ mod tests {
             remember(&cache, number);
             assert_eq!(sizes(&cache), (100, 100, 0));
             assert!(lives(&cache, number));
-            // One that ends leaves a place, and those that are found ended take none.
+            // A session that ends frees a slot; sessions that are found ended take none.
             cache.observe(&[ended(number)]);
             assert_eq!(cache.look_up(session(u128::MAX - number)).found(None), None);
             assert_eq!(sizes(&cache), (99, 99, 0));
@@ -323,8 +324,8 @@ mod tests {
         assert_eq!((cache.get(session(1)), cache.get(session(2))), (Some(None), None), "nobody knew the second");
         assert_eq!(cache.look_up(session(2)).found(None), None);
         assert_eq!((cache.get(session(1)), cache.get(session(2))), (Some(None), Some(None)));
-        // Another takes its place, and no more than that.
-        let same_place = Ended::PLACES as u128 + 1;
+        // Another one replaces it, and only it.
+        let same_place = Ended::SLOTS as u128 + 1;
         assert_eq!(cache.look_up(session(same_place)).found(None), None);
         assert_eq!((cache.get(session(1)), cache.get(session(same_place))), (None, Some(None)));
     }
@@ -357,12 +358,13 @@ mod tests {
 
     #[test]
     fn what_others_can_end_is_believed_for_a_while() {
-        for (believed, known) in [(Some(Duration::ZERO), false), (Some(Duration::from_secs(3600)), true), (None, true)]
+        for (trusted_for, known) in
+            [(Some(Duration::ZERO), false), (Some(Duration::from_secs(3600)), true), (None, true)]
         {
-            let cache = SessionCache::new(believed, 9);
+            let cache = SessionCache::new(trusted_for, 9);
             remember(&cache, 2);
             // A clock may not have moved since.
-            while believed == Some(Duration::ZERO) && lives(&cache, 2) {}
+            while trusted_for == Some(Duration::ZERO) && lives(&cache, 2) {}
             assert_eq!(lives(&cache, 2), known);
         }
     }

@@ -1,6 +1,9 @@
 //! The tables, and rows and queries that several repositories use.
 
+pub mod contacts;
+pub mod queries;
 pub mod rows;
 pub mod schema;
 pub mod sql_types;
 pub mod text_range;
+pub mod unseen;

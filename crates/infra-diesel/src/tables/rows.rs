@@ -1,16 +1,15 @@
-//! Rows as the tables have them, and how they become what the domain knows. What several repositories read.
+//! Rows as the tables have them, and how they become values of the domain.
 
-use crate::connection::{AnyConnection, per_backend};
-use crate::error::{Corrupt, DbResult};
+use crate::error::Corrupt;
 use crate::tables::schema::{conversations, files, members, messages, users};
 use crate::tables::sql_types::{Id, Time};
 use diesel::prelude::*;
+use domain::UserId;
 use domain::events::{Head, Revision};
 use domain::files::{File, FileName, MediaType, Sha256};
 use domain::groups::{Description, Group, GroupName, Member, Role, Standing, Visibility};
 use domain::messages::{Access, AttachmentKind, Body, Caption, Message, MessageType, Place, Text, Tombstone};
 use domain::users::{DisplayName, Email, Profile, User, UserRole, Username};
-use domain::{ConversationId, GroupId, MessageId, UserId};
 
 /// Reads a stored word with a parser of the domain.
 fn word<T, E>(what: &'static str, value: &str, parse: impl FnOnce(&str) -> Result<T, E>) -> Result<T, Corrupt> {
@@ -69,7 +68,7 @@ impl UserRow {
     }
 }
 
-/// A user as shown beside what one did.
+/// A user's names, as shown beside the user's messages.
 #[derive(Debug, Clone, Queryable, Selectable)]
 #[diesel(table_name = users)]
 pub struct ProfileRow {
@@ -104,33 +103,18 @@ pub struct ConversationRow {
     pub revision: i64,
     pub roster_revision: i64,
     pub deleted_at: Option<Time>,
-    /// Retention has deleted all up to this place.
+    /// Retention has deleted every message up to this `seq`.
     pub expired_up_to: i64,
-    /// Of the transaction in which the newest message was sent, and which of that transaction it was.
+    /// The revision of the transaction that sent the newest message, and the number of that message within the
+    /// transaction.
     pub sent_revision: i64,
     pub sent_nth: i64,
-    /// Who of a direct conversation's two has ever written: 1 the first, 2 the second.
+    /// Which users of a direct conversation have ever written: 1 the first, 2 the second, 3 both.
     pub written_by: i64,
 }
 
-/// Both of a direct conversation's two have written in it.
-pub const EACH_WROTE: i64 = 3;
-
 impl ConversationRow {
-    /// Takes note that somebody writes in a direct conversation; says whether that is new, and whether by it each of two has written
-    /// to the other.
-    pub fn writes(&mut self, sender: Id) -> (bool, bool) {
-        let before = self.written_by;
-        for (user, bit) in [(self.first_user, 1), (self.second_user, 2)] {
-            if user == Some(sender) {
-                self.written_by |= bit;
-            }
-        }
-        let new = self.written_by != before;
-        (new, new && self.written_by == EACH_WROTE && self.first_user != self.second_user)
-    }
-
-    /// Where it stands.
+    /// The version of the conversation.
     pub fn head(&self) -> Head {
         Head { update: self.update, changed: Revision(self.revision), roster: Revision(self.roster_revision) }
     }
@@ -158,7 +142,7 @@ impl ConversationRow {
         Ok(Standing { visibility, role })
     }
 
-    /// Where a message of that sender was said in it.
+    /// Where a message of that sender went.
     pub fn place(&self, sender: Id) -> Place {
         match (self.first_user, self.second_user) {
             (Some(first), Some(second)) => {
@@ -270,7 +254,7 @@ impl From<&File> for FileRow {
     }
 }
 
-/// A message as stored, without what it refers to.
+/// A message without its sender and its file.
 #[derive(Debug, Clone, Queryable, Selectable, Insertable)]
 #[diesel(table_name = messages, treat_none_as_default_value = false)]
 pub struct MessageRow {
@@ -291,11 +275,8 @@ pub struct MessageRow {
     pub revision: i64,
 }
 
-/// A message with its sender and file.
-pub type FullMessage = (MessageRow, ProfileRow, Option<FileRow>);
-
 impl MessageRow {
-    /// The message, said in `place`.
+    /// The message, sent to `place`.
     ///
     /// # Errors
     /// [`Corrupt`].
@@ -326,7 +307,7 @@ impl MessageRow {
         })
     }
 
-    /// What is left of it, if it was deleted.
+    /// The tombstone of a deleted message.
     pub fn tombstone(&self) -> Option<Tombstone> {
         self.deleted_at.map(|deleted_at| Tombstone {
             id: self.id.into(),
@@ -336,98 +317,4 @@ impl MessageRow {
             deleted_at: deleted_at.into(),
         })
     }
-}
-
-/// The message of a row and what it refers to, in its conversation.
-///
-/// # Errors
-/// [`Corrupt`].
-pub fn full_message(conversation: &ConversationRow, (row, sender, file): FullMessage) -> Result<Message, Corrupt> {
-    let place = conversation.place(row.sender_id);
-    row.into_message(place, sender.profile(), file.map(FileRow::into_file).transpose()?)
-}
-
-/// The conversation, if there is one that was not deleted.
-pub fn find_conversation(conn: &mut AnyConnection, id: ConversationId) -> DbResult<Option<ConversationRow>> {
-    let live = conversations::table.find(Id::from(id)).filter(conversations::deleted_at.is_null());
-    Ok(per_backend!(conn, |conn| live.select(ConversationRow::as_select()).first(conn)).optional()?)
-}
-
-/// Like [`find_conversation`], and nobody else changes its counter or members until the transaction ends. On SQLite the
-/// transaction holds the one write lock already.
-pub fn lock_conversation(conn: &mut AnyConnection, id: ConversationId) -> DbResult<Option<ConversationRow>> {
-    if let AnyConnection::Postgres(conn) = conn {
-        let locked = conversations::table.find(Id::from(id)).select(conversations::id).for_update();
-        locked.first::<Id>(conn).optional()?;
-    }
-    find_conversation(conn, id)
-}
-
-/// The user's role in the conversation, if in it.
-pub fn find_role(conn: &mut AnyConnection, conversation: ConversationId, user: UserId) -> DbResult<Option<Role>> {
-    let member = members::table.find((Id::from(conversation), Id::from(user))).select(members::role);
-    let found: Option<String> = per_backend!(conn, |conn| member.first(conn)).optional()?;
-    Ok(found.as_deref().map(role).transpose()?)
-}
-
-/// The conversation and how the user stands to it.
-pub fn find_access(
-    conn: &mut AnyConnection,
-    id: ConversationId,
-    user: UserId,
-) -> DbResult<Option<(ConversationRow, Access)>> {
-    let Some(conversation) = find_conversation(conn, id)? else { return Ok(None) };
-    let role = find_role(conn, id, user)?;
-    let access = conversation.access(user, role)?;
-    Ok(Some((conversation, access)))
-}
-
-/// The message of that id with what it refers to, deleted or not.
-pub fn find_message(conn: &mut AnyConnection, id: MessageId) -> DbResult<Option<FullMessage>> {
-    Ok(messages::table
-        .inner_join(users::table)
-        .left_join(files::table)
-        .filter(messages::id.eq(Id::from(id)))
-        .select((MessageRow::as_select(), ProfileRow::as_select(), Option::<FileRow>::as_select()))
-        .first(conn)
-        .optional()?)
-}
-
-/// The user's names, deleted or not.
-pub fn find_profile(conn: &mut AnyConnection, id: UserId) -> DbResult<Option<ProfileRow>> {
-    let user = users::table.find(Id::from(id));
-    Ok(per_backend!(conn, |conn| user.select(ProfileRow::as_select()).first(conn)).optional()?)
-}
-
-/// The ordered pair that a direct conversation is found by.
-pub fn pair(one: UserId, other: UserId) -> (Id, Id) {
-    (Id(one.0.min(other.0)), Id(one.0.max(other.0)))
-}
-
-/// The direct conversation of the two, if they have talked.
-pub fn find_direct(conn: &mut AnyConnection, one: UserId, other: UserId) -> DbResult<Option<ConversationRow>> {
-    let (first, second) = pair(one, other);
-    let direct =
-        conversations::table.filter(conversations::first_user.eq(first).and(conversations::second_user.eq(second)));
-    Ok(per_backend!(conn, |conn| direct.select(ConversationRow::as_select()).first(conn)).optional()?)
-}
-
-/// Like [`find_direct`], with the conversation locked as by [`lock_conversation`].
-pub fn lock_direct(conn: &mut AnyConnection, one: UserId, other: UserId) -> DbResult<Option<ConversationRow>> {
-    match find_direct(conn, one, other)? {
-        // What was read before the lock was had may be old by now.
-        Some(row) if matches!(conn, AnyConnection::Postgres(_)) => lock_conversation(conn, row.id.into()),
-        found => Ok(found),
-    }
-}
-
-/// The group of that id, if there is one that was not deleted.
-pub fn find_group(conn: &mut AnyConnection, id: GroupId) -> DbResult<Option<Group>> {
-    let found: Option<GroupRow> = conversations::table
-        .find(Id::from(id))
-        .filter(conversations::kind.eq("group").and(conversations::deleted_at.is_null()))
-        .select(GroupRow::as_select())
-        .first(conn)
-        .optional()?;
-    Ok(found.map(GroupRow::into_group).transpose()?)
 }

@@ -194,4 +194,35 @@ joinable!(messages -> users (sender_id));
 joinable!(messages -> files (file_id));
 joinable!(members -> users (user_id));
 joinable!(members -> conversations (conversation_id));
-allow_tables_to_appear_in_same_query!(users, sessions, conversations, members, files, messages, receipts);
+
+/// Every table, once, in an order in which each refers only to tables before it. A table that a copy holds names the
+/// row that copies it. `server` is each database's own: a copy takes what it needs of it over by itself
+/// ([`continue_in_copy`](crate::transaction::revisions::continue_in_copy)).
+macro_rules! all_tables {
+    ($then:ident) => {
+        $then! {
+            copied: {
+                users: UserCopy,
+                sessions: SessionCopy,
+                conversations: ConversationCopy,
+                members: MemberCopy,
+                files: FileCopy,
+                file_usage: FileUsageCopy,
+                group_usage: GroupUsageCopy,
+                messages: MessageCopy,
+                receipts: ReceiptCopy,
+                audit: AuditCopy,
+                endings: EndingCopy,
+            }
+            own: { server }
+        }
+    };
+}
+pub(crate) use all_tables;
+
+macro_rules! let_all_appear_together {
+    (copied: { $($table:ident: $Row:ident,)+ } own: { $($own:ident),+ }) => {
+        allow_tables_to_appear_in_same_query!($($table,)+ $($own,)+);
+    };
+}
+all_tables!(let_all_appear_together);

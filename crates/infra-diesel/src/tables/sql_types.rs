@@ -58,8 +58,8 @@ impl From<Timestamp> for Time {
 }
 
 impl From<Time> for Timestamp {
-    /// Every stored time was a [`Timestamp`]; one that is out of range all the same (a foreign hand in the database) is
-    /// shown as the epoch rather than making the row unreadable.
+    /// Every stored time was a [`Timestamp`]. One that is out of range all the same (a stranger has edited the
+    /// database) reads as the epoch, so that the row stays readable.
     fn from(time: Time) -> Self {
         Self::from_micros(time.0).unwrap_or_else(|| Self::from(chrono::DateTime::UNIX_EPOCH))
     }

@@ -1,5 +1,11 @@
-//! What acts inside a transaction.
+//! What acts inside a transaction, for the writer and for repositories: accounts, membership, quotas, and the order of
+//! transactions ([`revisions`]).
 
+pub mod accounts;
+pub mod file_usage;
+pub mod membership;
+pub mod pending_endings;
 pub mod quotas;
 pub mod revisions;
 pub mod room;
+pub mod tx;

@@ -1,16 +1,16 @@
-//! What counts against the quotas of groups: asked inside the transaction that acts, with the counted users locked, so that of
-//! several at once none is let in beyond them.
+//! The quotas of groups. They are checked inside the transaction that acts, with the counted users locked: transactions
+//! that run at once cannot exceed them together.
 //!
-//! It is counted in `group_usage`, in the transaction that changes it, so that asking costs the same whatever somebody has. Those rows
-//! are written last of all, in the order of their users ([`Counts::write`]): a transaction may change what somebody has whom it has not
-//! locked.
+//! `group_usage` counts what a user has, in the transaction that changes it, so that a check costs the same whatever
+//! the user has. A transaction writes those rows last of all, in the order of their users ([`Counts::write`]): it may
+//! change the usage of users whom it has not locked.
 
 use crate::connection::AnyConnection;
 use crate::error::DbResult;
-use crate::repositories::users::lock_users;
 use crate::tables::rows::count;
 use crate::tables::schema::{group_usage, members};
 use crate::tables::sql_types::{Id, SqlId};
+use crate::transaction::accounts::lock_users;
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 use diesel::upsert::excluded;
@@ -34,7 +34,7 @@ impl Usage {
     }
 }
 
-/// By how much a transaction changes what users have; to be written before it ends.
+/// How a transaction changes the usage of users. It writes this before it ends.
 #[derive(Debug, Default)]
 pub struct Counts(BTreeMap<Id, Usage>);
 
@@ -43,14 +43,14 @@ impl Counts {
         self.0.entry(user).or_insert_with(|| Usage::none(user))
     }
 
-    /// Somebody made `more` groups, or has fewer.
+    /// A user made `more` groups, or has fewer.
     pub fn made(&mut self, by: Option<Id>, more: i64) {
         if let Some(by) = by {
             self.of(by).made += more;
         }
     }
 
-    /// There are `more` memberships of a user made by somebody, or fewer.
+    /// `added_by` gave the user `more` memberships, or fewer.
     pub fn members(&mut self, user: Id, added_by: Option<Id>, more: i64) {
         match added_by {
             Some(by) if by == user => self.of(user).joined += more,
@@ -63,7 +63,7 @@ impl Counts {
         }
     }
 
-    /// What the user has as far as the transaction has come.
+    /// The usage of the user, with the changes of this transaction so far.
     fn usage(&self, conn: &mut AnyConnection, user: UserId) -> DbResult<Usage> {
         let user = Id::from(user);
         let stored = group_usage::table.find(user).select(Usage::as_select());
@@ -77,7 +77,7 @@ impl Counts {
         Ok(usage)
     }
 
-    /// Writes what changed. The last that a transaction does.
+    /// Writes the changes. It is the last step of a transaction.
     pub fn write(self, conn: &mut AnyConnection) -> DbResult<()> {
         let changes = (
             group_usage::made.eq(group_usage::made + excluded(group_usage::made)),
@@ -111,18 +111,18 @@ struct Count {
     n: i64,
 }
 
-/// As far as the quota reaches, by an index that has nothing else in it.
+/// Counts up to the quota, by an index that holds nothing else.
 const ADDED_OF_ONE: &str = "SELECT count(*) AS n FROM (SELECT 1 FROM members \
      WHERE added_by = $1 AND user_id = $2 LIMIT $3) counted";
 
-/// Whether the user, who is locked here, may make a further group.
+/// Whether the user may make a further group. Locks the user.
 pub fn may_make(conn: &mut AnyConnection, counts: &Counts, quotas: &GroupQuotas, user: UserId) -> DbResult<()> {
     lock_users(conn, &[user])?;
     let usage = counts.usage(conn, user)?;
     Ok(quotas.may_make(count(usage.made), count(usage.joined))?)
 }
 
-/// Whether the user, who is locked here, may join a further group.
+/// Whether the user may join a further group. Locks the user.
 pub fn may_join(conn: &mut AnyConnection, counts: &Counts, quotas: &GroupQuotas, user: UserId) -> DbResult<()> {
     lock_users(conn, &[user])?;
     let usage = counts.usage(conn, user)?;
@@ -139,7 +139,7 @@ pub fn may_add(
 ) -> DbResult<()> {
     let by_actor = count(counts.usage(conn, actor)?.added);
     let of_target = count(counts.usage(conn, target)?.added_by_others);
-    // What costs nothing to know is asked first.
+    // The cheap questions first.
     let so_far = AddedSoFar { by_actor, of_target_by_actor: 0, of_target };
     quotas.may_be_added(so_far)?;
     let most = i64::try_from(quotas.added_of_one).unwrap_or(i64::MAX);
@@ -151,7 +151,7 @@ pub fn may_add(
     Ok(quotas.may_be_added(AddedSoFar { of_target_by_actor, ..so_far })?)
 }
 
-/// Who made a user a member, where that is known.
+/// The user who added a member, if known.
 pub fn added_by(conn: &mut AnyConnection, conversation: Id, user: Id) -> DbResult<Option<Id>> {
     let found = members::table.find((conversation, user)).select(members::added_by);
     Ok(found.first::<Option<Id>>(conn).optional()?.flatten())

@@ -1,13 +1,13 @@
-//! Revisions: the place of every change in the order of everything committed to the database.
+//! Revisions: the position of every change in the order of all commits of a database.
 //!
-//! On SQLite the one writer counts transactions. On Postgres, where transactions of several nodes overlap, a change has
-//! its transaction's id, and a cursor is the oldest other transaction that was still under way, else the next one: whatever
-//! commits later is not older than that. No clock is involved, so that none can jump.
+//! On SQLite the one writer counts transactions. On Postgres transactions of several nodes overlap: a change has the id
+//! of its transaction, and a cursor is the oldest other transaction that was still running, or else the next id.
+//! Whatever commits later is not older than the cursor. No clock is involved, so that no clock can jump.
 //!
-//! Both add to it a base that is kept in the database ([`server::starts`]) and makes sure that what is handed out now is
-//! greater than anything handed out before: by an earlier start on a SQLite file, by the database that this one was copied
-//! or restored from. It begins at a number of the database's own, drawn when it was made: a cursor of another database lies
-//! below that, or beyond what was handed out yet.
+//! Both add a base that the database stores ([`server::starts`]). The base makes every revision greater than any that
+//! was handed out before: by an earlier start on a SQLite file, or by the database that this one was copied or restored
+//! from. It begins at a number of the database's own, drawn when the database was made: a cursor of another database
+//! lies below that number, or beyond the last one that was handed out.
 
 use crate::connection::AnyConnection;
 use crate::error::DbResult;
@@ -23,21 +23,21 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Where a transaction stands.
 #[derive(Debug, Clone, Copy)]
-pub struct Place {
-    /// What its changes are marked with.
+pub struct TransactionStamp {
+    /// The revision of its changes.
     pub revision: i64,
-    /// From where to resume for who has been given them.
+    /// A client that has received the transaction's events resumes from here.
     pub cursor: Revision,
 }
 
-/// How many transactions a SQLite file can take between two starts: there, every start is an era of its own.
+/// How many transactions a SQLite file can take between two starts: every start begins an era of its own.
 const SQLITE_ERA: i64 = 1 << 32;
 /// How many transactions a Postgres can take (it counts them in 64 bits, and never comes near): there, an era is one
 /// cluster's.
 const POSTGRES_ERA: i64 = 1 << 40;
 
 #[derive(Queryable, QueryableByName)]
-struct Horizon {
+struct Watermarks {
     #[diesel(sql_type = BigInt)]
     newest: i64,
     #[diesel(sql_type = BigInt)]
@@ -46,9 +46,9 @@ struct Horizon {
 
 /// Asked in every transaction, so that it has to be a prepared statement, which `sql_query` is not.
 #[derive(QueryId)]
-struct HorizonOfTransaction;
+struct WatermarksOfTransaction;
 
-impl QueryFragment<Pg> for HorizonOfTransaction {
+impl QueryFragment<Pg> for WatermarksOfTransaction {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
         out.push_sql(
             "SELECT mine AS newest, CASE WHEN oldest < next THEN oldest WHEN mine = next THEN mine + 1 ELSE next END AS oldest \
@@ -59,17 +59,17 @@ impl QueryFragment<Pg> for HorizonOfTransaction {
     }
 }
 
-impl Query for HorizonOfTransaction {
+impl Query for WatermarksOfTransaction {
     type SqlType = (BigInt, BigInt);
 }
-impl RunQueryDsl<PgConnection> for HorizonOfTransaction {}
+impl RunQueryDsl<PgConnection> for WatermarksOfTransaction {}
 
-impl Horizon {
-    /// The oldest other transaction that was still under way when this one was given its id, or the first id after it where
-    /// there was none; and this one. To be asked before the transaction has written anything: its snapshot, then, is older
-    /// than its id, and ids that others may have been given in between are told by a gap.
+impl Watermarks {
+    /// The oldest other transaction that was running when this one got its id, or else the first id after it; and this
+    /// one. Ask before the transaction has written anything: its snapshot is then older than its id, and a gap shows
+    /// the ids that others may have got in between.
     fn of_transaction(conn: &mut PgConnection) -> QueryResult<Self> {
-        HorizonOfTransaction.get_result(conn)
+        WatermarksOfTransaction.get_result(conn)
     }
 
     /// The oldest transaction still under way, and the next to begin.
@@ -82,21 +82,21 @@ impl Horizon {
     }
 }
 
-/// Counts, or lets the database count.
+/// Counts transactions, or lets the database count.
 #[derive(Debug)]
 pub struct Revisions {
-    /// Postgres: what is added to its transaction ids.
+    /// Postgres: the base that is added to transaction ids.
     base: i64,
     /// Below it, nothing was ever handed out.
     origin: Revision,
     /// SQLite: of the last transaction.
     committed: AtomicI64,
-    /// Postgres: of this process' transactions that have begun and whose events are not published yet.
+    /// Postgres: the transactions of this process that have begun and whose events are not published yet.
     under_way: Mutex<Vec<i64>>,
 }
 
 impl Revisions {
-    /// Takes note that a server starts. Where it fails, the connection is of no further use.
+    /// Records the start of a server. If it fails, the connection must not be used again.
     pub fn start(conn: &mut AnyConnection) -> DbResult<Self> {
         conn.begin_write()?;
         // Of servers that start at once on one Postgres, one looks at a time.
@@ -108,9 +108,9 @@ impl Revisions {
         let (starts, base) = match conn {
             AnyConnection::Sqlite(_) => (started + 1, (started + 1) * SQLITE_ERA),
             AnyConnection::Postgres(conn) => {
-                let newest = Horizon::of_snapshot(conn)?.newest;
+                let newest = Watermarks::of_snapshot(conn)?.newest;
                 let stored = newest_stored(conn)?;
-                // Where rows are ahead of the cluster they were made by another: this is a restored dump.
+                // Rows ahead of the cluster come from another one: this is a restored dump.
                 let restored = stored >= started * POSTGRES_ERA + newest;
                 let era = if restored { era_behind(stored, POSTGRES_ERA) } else { started };
                 (era, era * POSTGRES_ERA)
@@ -121,69 +121,69 @@ impl Revisions {
         Ok(Self { base, origin, committed: AtomicI64::new(base), under_way: Mutex::default() })
     }
 
-    /// The database has handed out nothing below: what is, comes from another one.
+    /// The database has handed out no revision below: a lower one comes from another database.
     pub fn origin(&self) -> Revision {
         self.origin
     }
 
-    /// The place of the transaction that was just begun; [`Revisions::done`] has to follow.
-    pub fn of_transaction(&self, conn: &mut AnyConnection) -> DbResult<Place> {
+    /// The stamp of the transaction that was just begun; [`Revisions::done`] has to follow.
+    pub fn stamp(&self, conn: &mut AnyConnection) -> DbResult<TransactionStamp> {
         Ok(match conn {
             // The one writer counts.
             AnyConnection::Sqlite(_) => {
                 let revision = self.last_committed() + 1;
-                Place { revision, cursor: Revision(revision + 1) }
+                TransactionStamp { revision, cursor: Revision(revision + 1) }
             }
             AnyConnection::Postgres(conn) => {
-                let horizon = Horizon::of_transaction(conn)?;
-                let revision = self.base + horizon.newest;
+                let watermarks = Watermarks::of_transaction(conn)?;
+                let revision = self.base + watermarks.newest;
                 self.under_way().push(revision);
-                Place { revision, cursor: Revision(self.base + horizon.oldest) }
+                TransactionStamp { revision, cursor: Revision(self.base + watermarks.oldest) }
             }
         })
     }
 
-    /// The cursor that the transaction's events are published with. Another writer's transaction may have committed before
-    /// this one began and not be published yet: whoever resumes behind this one must be given that one, too.
-    pub fn cursor(&self, place: Place) -> Revision {
-        let unpublished = self.under_way().iter().copied().filter(|other| *other != place.revision).min();
-        unpublished.map_or(place.cursor, |other| place.cursor.min(Revision(other)))
+    /// The cursor to publish the transaction's events with. Another writer's transaction may have committed before this
+    /// one began, and not be published yet: a client that resumes behind this one must get that one, too.
+    pub fn cursor(&self, stamp: TransactionStamp) -> Revision {
+        let unpublished = self.under_way().iter().copied().filter(|other| *other != stamp.revision).min();
+        unpublished.map_or(stamp.cursor, |other| stamp.cursor.min(Revision(other)))
     }
 
-    /// Takes note that a transaction was published, or came to nothing.
-    pub fn done(&self, place: Place) {
-        self.under_way().retain(|other| *other != place.revision);
+    /// Records that a transaction was published, or came to nothing.
+    pub fn done(&self, stamp: TransactionStamp) {
+        self.under_way().retain(|other| *other != stamp.revision);
     }
 
     fn under_way(&self) -> MutexGuard<'_, Vec<i64>> {
         self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes note that the one writer of a SQLite file has committed the transaction with that cursor.
+    /// Records that the one writer of a SQLite file has committed the transaction with that cursor.
     pub fn committed(&self, cursor: Revision) {
         self.committed.store(cursor.0 - 1, Ordering::Release);
     }
 
-    /// Of the last transaction (SQLite). To be read before a snapshot is taken for [`Revisions::horizon`].
+    /// The revision of the last transaction (SQLite). Read it before taking a snapshot for [`Revisions::watermarks`].
     pub fn last_committed(&self) -> i64 {
         self.committed.load(Ordering::Acquire)
     }
 
     /// What commits from now on has at least the first; nothing yet has the second or more.
-    pub fn horizon(&self, conn: &mut AnyConnection, committed: i64) -> DbResult<(Revision, Revision)> {
+    pub fn watermarks(&self, conn: &mut AnyConnection, committed: i64) -> DbResult<(Revision, Revision)> {
         Ok(match conn {
             AnyConnection::Sqlite(_) => (Revision(committed + 1), Revision(committed + 1)),
             AnyConnection::Postgres(conn) => {
-                let horizon = Horizon::of_snapshot(conn)?;
-                (Revision(self.base + horizon.oldest), Revision(self.base + horizon.newest))
+                let watermarks = Watermarks::of_snapshot(conn)?;
+                (Revision(self.base + watermarks.oldest), Revision(self.base + watermarks.newest))
             }
         })
     }
 }
 
-/// The greatest revision that any row has: that of a message is never greater than its conversation's, and no list is to be
-/// ordered by a revision that is greater than what is handed out next. What a group's members
-/// changed at last does not count: it may be greater than its transaction's ([`domain::events::Head::roster_after`]).
+/// The greatest revision of any row. A message's revision is never greater than its conversation's. No list may be
+/// ordered by a revision beyond the next one that is handed out. `roster_revision` of a group does not count: it may be
+/// greater than that of its transaction ([`domain::events::Head::roster_after`]).
 fn newest_stored(conn: &mut PgConnection) -> QueryResult<i64> {
     let changed: Option<i64> = conversations::table.select(max(conversations::revision)).first(conn)?;
     let removed: Option<i64> = users::table.select(max(users::roster_revision)).first(conn)?;
@@ -196,22 +196,22 @@ fn era_behind(revision: i64, era: i64) -> i64 {
     revision / era + 1
 }
 
-/// How many eras are left out where a backup is restored: more than a server was ever restarted since it was made.
+/// A restore leaves out so many eras: more than any server restarts between a backup and its loss.
 const RESTORED_ERAS: i64 = 1 << 16;
 
-/// Lets a restored SQLite file go on behind whatever the servers of the lost one have handed out after it was saved: each of
-/// their starts began an era that this file does not know of.
-pub fn leave_behind(conn: &mut AnyConnection) -> DbResult<()> {
+/// Moves a restored SQLite file behind everything that the servers of the lost file have handed out after the backup:
+/// each of their starts began an era that this file does not know of.
+pub fn skip_eras_after_restore(conn: &mut AnyConnection) -> DbResult<()> {
     diesel::update(server::table).set(server::starts.eq(server::starts + RESTORED_ERAS)).execute(conn)?;
     Ok(())
 }
 
-/// Lets a copy go on behind every revision that was handed out by the database it is made from.
+/// Moves a copy behind every revision that its source has handed out.
 pub fn continue_in_copy(source: &mut AnyConnection, copy: &mut AnyConnection) -> DbResult<()> {
     let (started, origin): (i64, i64) = server::table.select((server::starts, server::origin)).first(source)?;
     let handed_out = match source {
         AnyConnection::Sqlite(_) => (started + 1) * SQLITE_ERA,
-        AnyConnection::Postgres(conn) => started * POSTGRES_ERA + Horizon::of_snapshot(conn)?.newest,
+        AnyConnection::Postgres(conn) => started * POSTGRES_ERA + Watermarks::of_snapshot(conn)?.newest,
     };
     let starts = match copy {
         // Its next start begins another era.

@@ -1,4 +1,4 @@
-//! Room on the disk of a SQLite file, for what lets it grow. A Postgres has a disk of its own, which nobody here sees.
+//! The room on the disk of a SQLite file for writes that let it grow. This process does not see the disk of a Postgres.
 
 use crate::connection::sqlite_file;
 use crate::connection::{AnyConnection, DatabaseUrl};
@@ -9,19 +9,19 @@ use domain::{Error, Result};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-/// How long a look at the disk holds where much is free.
+/// How long a look at the disk stays valid if much is free.
 const HOLDS: Duration = Duration::from_millis(50);
-/// How many bytes are much: more than is written, to the log and to the file, while a look holds.
+/// Much, in bytes: more than the writer writes to the log and to the file while a look is valid.
 const MUCH: u64 = 256 << 20;
 /// A page of the file.
 const PAGE: u64 = 4096;
 
-/// What may still be written.
+/// How much the writer may still write.
 #[derive(Default)]
 pub struct Room {
-    /// `None` where nothing is to be left free.
+    /// `None` if no reserve is to stay free.
     disk: Option<Disk>,
-    /// What a transaction may take, in bytes.
+    /// How many bytes a transaction may take.
     left: u64,
     looked: Option<Instant>,
 }
@@ -44,7 +44,7 @@ impl Room {
         let disk = match url {
             DatabaseUrl::Sqlite(path) if reserve != Reserve::Bytes(0) => Some(Disk {
                 folder: sqlite_file::folder_of(path).to_owned(),
-                log: sqlite_file::beside(path, "-wal"),
+                log: sqlite_file::sibling(path, "-wal"),
                 reserve,
             }),
             _ => None,
@@ -52,8 +52,8 @@ impl Room {
         Self { disk, left: u64::MAX, looked: None }
     }
 
-    /// Looks how much there is, at the beginning of a transaction: a look at the disk takes microseconds, and where much is free it
-    /// holds for some transactions.
+    /// Measures the room at the begin of a transaction. A look at the disk takes microseconds; if much is free, it
+    /// stays valid for some transactions.
     pub fn look(&mut self, conn: &mut AnyConnection) {
         let Some(disk) = &self.disk else { return };
         if self.left >= MUCH && self.looked.is_some_and(|looked| looked.elapsed() < HOLDS) {

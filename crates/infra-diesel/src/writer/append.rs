@@ -1,20 +1,19 @@
-//! Appending messages, many at once: look-ups are shared, counters are counted in memory and written once, and the
-//! rules are asked about what this transaction sees.
+//! Appends many messages at once. They share look-ups; the batch counts counters in memory and writes them once; the
+//! rules judge what this transaction sees.
 
-use super::{Heads, statements};
+use super::statements;
 use crate::connection::AnyConnection;
 use crate::error::DbResult;
-use crate::repositories::files::{check_room, find_readable, hold_usage, take_room};
-use crate::repositories::members::{NewMemberRow, insert_member};
-use crate::repositories::users::find_living;
-use crate::tables::rows::{
-    ConversationRow, FileRow, MessageRow, ProfileRow, find_profile, find_role, lock_conversation, lock_direct, pair,
-    user_role,
-};
+use crate::tables::queries::{find_profile, find_role, lock_conversation, lock_direct, pair};
+use crate::tables::rows::{ConversationRow, FileRow, MessageRow, ProfileRow, user_role};
 use crate::tables::schema::{conversations, files, messages};
 use crate::tables::sql_types::{Id, Time};
+use crate::transaction::accounts::find_living;
+use crate::transaction::file_usage::{add_usage, check_quota, find_readable, lock_usage};
+use crate::transaction::membership::{NewMemberRow, add_member, insert_member_row};
 use crate::transaction::quotas::{self, Counts};
 use crate::transaction::room::Room;
+use crate::transaction::tx::{Heads, membership_mark};
 use diesel::prelude::*;
 use domain::events::{Event, Head};
 use domain::files::Growth;
@@ -25,7 +24,7 @@ use domain::{ConversationId, NotFound, Unauthenticated, UserId};
 use std::collections::hash_map::Entry as Slot;
 use std::collections::{HashMap, HashSet};
 
-/// A conversation whose counter is counted here until [`AppendBatch::finish`].
+/// A conversation whose counter this batch counts in memory until [`AppendBatch::finish`].
 pub(super) struct Counted {
     pub(super) row: ConversationRow,
     dirty: bool,
@@ -62,9 +61,9 @@ pub struct AppendBatch<'a> {
 }
 
 impl<'a> AppendBatch<'a> {
-    /// Begins a batch inside the open transaction. `drafts` are what will be appended: on Postgres their conversations are
-    /// locked here, in one order for all writers, and what they need is read in few statements. `nth`: how many messages were
-    /// appended in the transaction before.
+    /// Begins a batch inside the open transaction. `drafts` are the messages to append: on Postgres this locks their
+    /// conversations, in one order for all writers, and reads ahead in a few statements. `nth` is the number of
+    /// messages that the transaction has appended before.
     pub fn begin<'d>(
         conn: &'a mut AnyConnection,
         (policy, room): (&'a ServerPolicy, &'a mut Room),
@@ -91,12 +90,12 @@ impl<'a> AppendBatch<'a> {
             batch.read_ahead(drafts.clone())?;
             let uploads =
                 drafts.filter(|draft| matches!(draft.body, DraftBody::Attachment(Attachment::Uploaded(_), _)));
-            hold_usage(batch.conn, uploads.map(|draft| Id::from(draft.sender)))?;
+            lock_usage(batch.conn, uploads.map(|draft| Id::from(draft.sender)))?;
         }
         Ok(batch)
     }
 
-    /// Locks and reads what the drafts need, in a fixed number of statements however many they are.
+    /// Locks and reads what the drafts need, in a fixed number of statements.
     fn read_ahead<'d>(&mut self, drafts: impl Iterator<Item = &'d Draft>) -> DbResult<()> {
         let AnyConnection::Postgres(conn) = &mut *self.conn else { return Ok(()) };
         let ahead = statements::read_ahead(conn, drafts)?;
@@ -120,8 +119,8 @@ impl<'a> AppendBatch<'a> {
         Ok(())
     }
 
-    /// Appends one message. The outer error fails the batch, the inner one only this draft, which then leaves no trace:
-    /// everything is checked before anything is written.
+    /// Appends one message. The outer error fails the batch. The inner one fails only this draft, which then leaves no
+    /// trace: the batch checks everything before it writes anything.
     pub fn append(&mut self, draft: &Draft) -> DbResult<domain::Result<Appended>> {
         match self.append_checked(draft) {
             Ok(appended) => Ok(Ok(appended)),
@@ -135,13 +134,13 @@ impl<'a> AppendBatch<'a> {
         if let Some(replayed) = self.replay(draft)? {
             return Ok(Appended::Replayed(replayed));
         }
-        // Existence, then right: the recipient, what is answered, what is carried, then who may.
+        // Existence before rights: the recipient, the answered message, the file, then whether the sender may.
         let (conversation, entry) = self.destination(draft)?;
         self.check_reply(draft, conversation)?;
         let body = self.body(draft)?;
         self.check_broadcast(draft)?;
         if let DraftBody::Attachment(Attachment::Uploaded(file), _) = &draft.body {
-            check_room(self.conn, self.policy.files, file)?;
+            check_quota(self.conn, self.policy.files, file)?;
         }
         if entry == Entry::Joins {
             quotas::may_join(self.conn, &self.counts, &self.policy.groups, draft.sender)?;
@@ -157,7 +156,7 @@ impl<'a> AppendBatch<'a> {
             self.join(conversation, draft)?;
         }
         if let DraftBody::Attachment(Attachment::Uploaded(file), _) = &draft.body {
-            take_room(self.conn, file)?;
+            add_usage(self.conn, file)?;
             diesel::insert_into(files::table).values(FileRow::from(file)).execute(self.conn)?;
         }
         self.push(draft, conversation, sender.profile, body).map(Appended::Stored)
@@ -172,7 +171,7 @@ impl<'a> AppendBatch<'a> {
         Ok(())
     }
 
-    /// The conversation the draft goes to (`None`: a direct one that is still to be made) and how the sender gets in.
+    /// The conversation of the draft (`None`: a direct one that does not exist yet), and how the sender gets in.
     pub(super) fn destination(&mut self, draft: &Draft) -> DbResult<(Option<ConversationId>, Entry)> {
         match draft.recipient {
             Recipient::User(receiver) => {
@@ -215,7 +214,7 @@ impl<'a> AppendBatch<'a> {
             }
             DraftBody::Attachment(Attachment::Stored { kind, file }, caption) => {
                 if let AnyConnection::Postgres(conn) = &mut *self.conn {
-                    // Retention may be about to withdraw it: one of the two waits, and sees what the other did.
+                    // Retention may be about to withdraw the file: one of the two waits, and sees what the other did.
                     let held = files::table.find(Id::from(*file)).select(files::id).for_share();
                     held.first::<Id>(conn).optional()?;
                 }
@@ -250,7 +249,7 @@ impl<'a> AppendBatch<'a> {
                     joined_revision: self.revision,
                     added_by: None,
                 };
-                insert_member(self.conn, &member)?;
+                insert_member_row(self.conn, &member)?;
             }
         }
         self.directs.insert((first, second), conversation);
@@ -264,21 +263,13 @@ impl<'a> AppendBatch<'a> {
         };
         let new = domain::groups::NewMember::new(domain::GroupId(conversation.0), draft.sender, Role::Member)
             .map_err(domain::Error::from)?;
-        let mark = super::roster_mark(self.conn, self.heads.get(&conversation), self.revision);
-        // Locked since it was asked whether they may; deleted, maybe, since the batch looked.
+        let mark = membership_mark(self.conn, self.heads.get(&conversation), self.revision);
+        // The quota check has locked the sender, who may have been deleted since the batch read it.
         let Some(user) = find_living(self.conn, draft.sender)? else {
             return Ok(Unauthenticated::InvalidToken.err()?);
         };
         let marks = (self.revision, mark);
-        let member = crate::repositories::members::admit(
-            self.conn,
-            new,
-            draft.sender,
-            user,
-            counted.row.update,
-            marks,
-            draft.at,
-        )?;
+        let member = add_member(self.conn, new, draft.sender, user, counted.row.update, marks, draft.at)?;
         self.counts.members(draft.sender.into(), Some(draft.sender.into()), 1);
         self.roles.insert((conversation, draft.sender), Some(Role::Member));
         self.events.push(Event::MemberAdded(member));
@@ -295,10 +286,10 @@ impl<'a> AppendBatch<'a> {
         counted.row.last_seq = counted.row.update;
         // On Postgres, a transaction that began earlier may have waited for one that began later.
         (counted.row.sent_revision, counted.row.sent_nth) = sent.max((counted.row.sent_revision, counted.row.sent_nth));
-        // The clock may jump back; what a conversation tells of itself must not.
+        // The clock may jump back; the time that a conversation shows must not.
         counted.row.active_at = counted.row.active_at.max(Some(at));
         counted.dirty = true;
-        let (writes_first, acquaints) = counted.row.writes(draft.sender.into());
+        let (writes_first, makes_contacts) = counted.row.record_writer(draft.sender.into());
         let written_by = counted.row.written_by;
         let (seq, place) = (counted.row.update, counted.row.place(draft.sender.into()));
         let row = MessageRow {
@@ -341,7 +332,7 @@ impl<'a> AppendBatch<'a> {
             edited_at: None,
         };
         self.events.push(Event::MessageCreated(message.clone()));
-        if let (true, Place::Direct { receiver }) = (acquaints, place) {
+        if let (true, Place::Direct { receiver }) = (makes_contacts, place) {
             self.events.push(Event::Acquainted([draft.sender, receiver]));
         }
         Ok(message)
@@ -352,8 +343,8 @@ impl<'a> AppendBatch<'a> {
         statements::insert_messages(self.conn, std::mem::take(&mut self.rows))
     }
 
-    /// Writes what is still only counted, and gives what happened, and where its conversations stood before. To be called once, before
-    /// the commit.
+    /// Flushes pending rows and counters. Returns the events and each conversation's version before this batch. Call it
+    /// once, before the commit.
     pub fn finish(self) -> DbResult<(Vec<Event>, Heads)> {
         let counted = self.conversations.into_values().flatten().filter(|counted| counted.dirty).map(|c| c.row);
         statements::store(self.conn, self.rows, counted.collect(), self.revision)?;
@@ -383,7 +374,7 @@ impl<'a> AppendBatch<'a> {
         Ok(match self.conversations.entry(id) {
             Slot::Occupied(known) => known.into_mut(),
             Slot::Vacant(unknown) => {
-                // Made since the drafts' conversations were locked, or it would be known.
+                // It was made after the batch had locked the conversations of its drafts.
                 let found = lock_conversation(self.conn, id)?;
                 self.heads.extend(found.iter().map(|row| (id, row.head())));
                 unknown.insert(found.map(|row| Counted { row, dirty: false }))
@@ -397,7 +388,7 @@ impl<'a> AppendBatch<'a> {
         if let Some(known) = self.directs.get(&pair) {
             return Ok(Some(*known));
         }
-        // One that another node made since the drafts' conversations were locked: its counter moves, too.
+        // Another node made it after this batch had locked the conversations of its drafts: its counter moves, too.
         let Some(row) = lock_direct(self.conn, one, other)? else { return Ok(None) };
         let id = ConversationId::from(row.id);
         self.directs.insert(pair, id);

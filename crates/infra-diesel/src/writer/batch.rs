@@ -1,13 +1,14 @@
-//! Batches: what waits, in one transaction.
+//! Runs waiting jobs in one transaction.
 
 use super::append::AppendBatch;
-use super::{BATCH, BatchFailed, Context, Heads, Job, Queued, Tx, Verdict, Work};
-use crate::connection::{AnyConnection, DatabaseUrl, Purpose, deadline, is_to_plan_anew};
+use super::job::{BatchFailed, Context, Job, Queued, Verdict, Work};
+use crate::connection::{AnyConnection, DatabaseUrl, Purpose, deadline, is_replan_due};
 use crate::error::{DbError, DbResult, damage, is_full, is_out_of_reach, is_undone, violates_unique};
 use crate::telemetry::METRICS;
 use crate::transaction::quotas::Counts;
-use crate::transaction::revisions::Place;
+use crate::transaction::revisions::TransactionStamp;
 use crate::transaction::room::Room;
+use crate::transaction::tx::{Heads, Tx};
 use domain::events::{Committed, Event, Revision};
 use domain::messages::{Appended, Draft};
 use domain::users::ServerPolicy;
@@ -15,13 +16,15 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 use tokio::sync::{mpsc, oneshot};
 
-/// How often a job is done again at the most: twice where another node was first with an idempotency key (the second time it is
-/// there), and as often where other transactions were in the way. A deadlock costs the writer a second each time.
-const AGAIN: usize = 2;
+/// One transaction takes at most so many jobs.
+pub const MAX_BATCH: usize = 512;
+/// How often the writer retries a job: twice if another node was first with an idempotency key (the second time the key
+/// is there), and as often if other transactions were in the way. A deadlock costs the writer a second each time.
+const MAX_RETRIES: usize = 2;
 
 type Answer = oneshot::Sender<domain::Result<Appended>>;
 
-/// Owns a writing connection; lives on a thread of its own.
+/// Owns a writing connection and runs on a thread of its own.
 pub(super) struct Writer {
     conn: Option<AnyConnection>,
     uses: u64,
@@ -30,23 +33,23 @@ pub(super) struct Writer {
     context: Context,
 }
 
-/// Jobs that share a transaction, and what they came to.
+/// The jobs of a transaction and their results.
 #[derive(Default)]
-struct Done {
+struct BatchResult {
     appends: Vec<(Answer, domain::Result<Appended>)>,
     /// Appends that were being done when the transaction failed.
     undecided: Vec<Answer>,
     finishes: Vec<Box<dyn Work>>,
     events: Vec<Event>,
     heads: Heads,
-    /// Whether the transaction was rolled back already: nothing is to be committed.
+    /// Whether the transaction is rolled back already, so that there is nothing to commit.
     rolled_back: bool,
-    /// What has to be done again, each in a transaction of its own.
-    again: Vec<Job>,
+    /// Jobs to retry, each in a transaction of its own.
+    retries: Vec<Job>,
 }
 
-impl Done {
-    /// Takes in what drafts came to, or gives them back where the reason that they failed lies in one of them.
+impl BatchResult {
+    /// Takes in the results of drafts, or returns the drafts if they failed because of one of them.
     fn take(&mut self, outcome: DbResult<Outcomes>, drafts: Drafts) -> DbResult<Option<(DbError, Drafts)>> {
         match outcome {
             Ok((outcomes, mut events, heads)) => {
@@ -57,7 +60,7 @@ impl Done {
                 self.appends.extend(drafts.into_iter().map(|(_, answer)| answer).zip(outcomes));
                 Ok(None)
             }
-            Err(failed) if lies_in_a_draft(&failed) => Ok(Some((failed, drafts))),
+            Err(failed) if is_fault_of_a_draft(&failed) => Ok(Some((failed, drafts))),
             Err(failed) => {
                 self.undecided.extend(drafts.into_iter().map(|(_, answer)| answer));
                 Err(failed)
@@ -68,7 +71,7 @@ impl Done {
     /// Tells the callers how it ended: the transaction has.
     fn answer(self) {
         for (answer, outcome) in self.appends {
-            // Who asked may be gone by now.
+            // The caller may be gone by now.
             let _ = answer.send(outcome);
         }
         self.finishes.into_iter().for_each(|work| work.finish(Ok(())));
@@ -82,24 +85,24 @@ impl Writer {
     }
 
     pub(super) fn run(mut self, mut jobs: mpsc::Receiver<Queued>) {
-        let mut waiting = Vec::with_capacity(BATCH);
-        let patience = self.context.url.patience();
-        while jobs.blocking_recv_many(&mut waiting, BATCH) > 0 {
+        let mut waiting = Vec::with_capacity(MAX_BATCH);
+        let timeout = self.context.url.answer_timeout();
+        while jobs.blocking_recv_many(&mut waiting, MAX_BATCH) > 0 {
             let taken = waiting.len() as f64;
             METRICS.write_queue.decrement(taken);
             METRICS.write_batch.record(taken);
-            // Who waited longer has been told that it failed: then it had better.
-            let awaited = |queued: &Queued| patience.is_none_or(|patience| queued.since.elapsed() < patience);
+            // The writer skips jobs whose caller has already been told that they failed, so that the report stays true.
+            let awaited = |queued: &Queued| timeout.is_none_or(|timeout| queued.since.elapsed() < timeout);
             let awaited = waiting.drain(..).filter(awaited).map(|queued| queued.job);
             match self.context.url {
                 DatabaseUrl::Sqlite(_) => drop(self.transaction(awaited.collect())),
                 DatabaseUrl::Postgres(_) => {
-                    for run in runs(awaited) {
+                    for run in split_by_kind(awaited) {
                         let begun = Instant::now();
                         let mut again = self.transaction(run);
-                        for _ in 0..AGAIN {
-                            // Once nobody waits any more, others have waited long enough for this.
-                            if patience.is_some_and(|patience| begun.elapsed() >= patience) {
+                        for _ in 0..MAX_RETRIES {
+                            // No caller waits for these jobs any more, and other jobs have waited long enough.
+                            if timeout.is_some_and(|timeout| begun.elapsed() >= timeout) {
                                 break;
                             }
                             again = again.into_iter().flat_map(|job| self.transaction(vec![job])).collect();
@@ -111,19 +114,20 @@ impl Writer {
         }
     }
 
-    /// All of `jobs` in one transaction, in their order. Gives what has to be done again one by one: on Postgres a
-    /// transaction is of one kind ([`runs`]) and keeps all or nothing, which saves the round trips of savepoints.
+    /// Runs all `jobs` in one transaction, in their order. Returns the jobs to retry one by one: on Postgres a
+    /// transaction has jobs of one kind ([`split_by_kind`]) and keeps all or nothing, which saves the round trips of
+    /// savepoints.
     fn transaction(&mut self, jobs: Vec<Job>) -> Vec<Job> {
         let shared = matches!(self.context.url, DatabaseUrl::Sqlite(_));
-        let mut done = Done::default();
+        let mut done = BatchResult::default();
         let mut jobs = jobs.into_iter();
         let policy = std::sync::Arc::clone(&self.context.policy);
         let health = std::sync::Arc::clone(&self.context.health);
-        let mut place = None;
+        let mut stamp = None;
         let mut lost = false;
         let mut room = std::mem::take(&mut self.room);
         let outcome = self.begin().and_then(|(conn, begun)| {
-            place = Some(begun);
+            stamp = Some(begun);
             room.look(conn);
             while let Some(job) = jobs.next() {
                 match job {
@@ -151,16 +155,16 @@ impl Writer {
                             revision: begun.revision,
                         });
                         if verdict == Verdict::Damaged {
-                            health.report(work.damage());
+                            health.record_damage(work.damage());
                             done.finishes.push(work);
                             return Err(domain::Error::from(domain::Unavailable::StorageOutOfReach).into());
                         }
                         match verdict {
-                            Verdict::Again if !shared => done.again.push(Job::Work(work)),
+                            Verdict::Retry if !shared => done.retries.push(Job::Work(work)),
                             _ => done.finishes.push(work),
                         }
                         if verdict != Verdict::Keep {
-                            // A session that was told to read only when it began would refuse whatever comes after this.
+                            // The session was read-only when it began, and would refuse every later job.
                             lost |= verdict == Verdict::Lost;
                             conn.rollback()?;
                             done.rolled_back = !shared;
@@ -177,37 +181,38 @@ impl Writer {
         });
         self.room = room;
         self.context.steps.store(deadline::steps(), Ordering::Relaxed);
-        let again = std::mem::take(&mut done.again);
+
+        let again = std::mem::take(&mut done.retries);
         match outcome {
             Ok(()) if done.rolled_back => done.answer(),
-            Ok(()) => self.commit(done, place),
+            Ok(()) => self.commit(done, stamp),
             Err(error) => self.fail(done, jobs, &error),
         }
         if lost {
             self.conn = None;
         }
-        if let Some(place) = place {
-            self.context.revisions.done(place);
+        if let Some(stamp) = stamp {
+            self.context.revisions.done(stamp);
         }
         again
     }
 
-    /// Begins a transaction. A connection that went while nobody used it is opened again: nothing was asked of it yet.
-    fn begin(&mut self) -> DbResult<(&mut AnyConnection, Place)> {
+    /// Begins a transaction. A connection that was lost while idle is replaced: no job has used it yet.
+    fn begin(&mut self) -> DbResult<(&mut AnyConnection, TransactionStamp)> {
         self.uses += 1;
         let plan = |mut conn: AnyConnection| {
-            if is_to_plan_anew(self.uses) {
-                conn.plan_anew()?;
+            if is_replan_due(self.uses) {
+                conn.replan()?;
             }
             begin_on(conn, &self.context)
         };
         let begun = self.conn.take().map(plan);
-        let (conn, place) = match begun {
+        let (conn, stamp) = match begun {
             Some(Err(DbError::Database(error))) if is_out_of_reach(&error) => begin_on(self.open()?, &self.context),
             None => begin_on(self.open()?, &self.context),
             Some(begun) => begun,
         }?;
-        Ok((self.conn.insert(conn), place))
+        Ok((self.conn.insert(conn), stamp))
     }
 
     fn open(&self) -> DbResult<AnyConnection> {
@@ -215,8 +220,8 @@ impl Writer {
         opened.map_err(|error| DbError::NoConnection(error.to_string()))
     }
 
-    fn commit(&mut self, mut done: Done, place: Option<Place>) {
-        let (Some(conn), Some(place)) = (&mut self.conn, place) else { return };
+    fn commit(&mut self, mut done: BatchResult, stamp: Option<TransactionStamp>) {
+        let (Some(conn), Some(stamp)) = (&mut self.conn, stamp) else { return };
         let begun = Instant::now();
         let outcome = conn.commit();
         METRICS.commit.record(begun.elapsed());
@@ -225,13 +230,13 @@ impl Writer {
                 let stored = |(_, outcome): &&_| matches!(outcome, Ok(Appended::Stored(_)));
                 METRICS.messages.increment(done.appends.iter().filter(stored).count() as u64);
                 if let DatabaseUrl::Sqlite(_) = self.context.url {
-                    self.context.revisions.committed(place.cursor);
+                    self.context.revisions.committed(stamp.cursor);
                 }
                 if !done.events.is_empty() {
-                    let cursor = self.context.revisions.cursor(place);
+                    let cursor = self.context.revisions.cursor(stamp);
                     let events = std::mem::take(&mut done.events);
                     let heads = std::mem::take(&mut done.heads);
-                    let revision = Revision(place.revision);
+                    let revision = Revision(stamp.revision);
                     self.context.events.publish(Committed { events, heads, revision, cursor });
                 }
                 done.answer();
@@ -239,7 +244,7 @@ impl Writer {
             Err(error) if is_full(&error) => self.fail(done, Vec::new().into_iter(), &error.into()),
             Err(error) => {
                 if let DatabaseUrl::Sqlite(_) = self.context.url {
-                    // After a failed fsync nobody knows what is on the disk but the disk.
+                    // After a failed fsync only the disk knows what is on the disk.
                     (self.context.fatal)(&format!("a commit failed, what it stored is unknown: {error}"));
                 }
                 // Postgres may have committed and not come to say so.
@@ -251,14 +256,14 @@ impl Writer {
         }
     }
 
-    /// Nothing of the transaction was kept, or it is unknown what. `rest` was not begun.
-    fn fail(&mut self, done: Done, rest: std::vec::IntoIter<Job>, error: &DbError) {
+    /// Fails every job: the transaction has kept nothing, or its outcome is unknown. The jobs of `rest` did not begin.
+    fn fail(&mut self, done: BatchResult, rest: std::vec::IntoIter<Job>, error: &DbError) {
         match error {
-            // Each caller is told, and says so in the log: one line is enough.
+            // Each caller gets an error and logs it: one line here is enough.
             DbError::Database(error) if is_full(error) => tracing::debug!(%error, "a batch of writes found no room"),
             _ => tracing::error!(%error, "a batch of writes failed"),
         }
-        self.context.health.note(error);
+        self.context.health.record_error(error);
         METRICS.write_failures.increment(1);
         // The connection is in an unknown state: rolled back by the database, or broken.
         self.conn = None;
@@ -276,26 +281,26 @@ impl Writer {
         for job in rest {
             match job {
                 Job::Append(_, answer) => drop(answer.send(Err(failed.into()))),
-                // Dropped unrun: the caller is told by the closed channel.
+                // Dropped without a run: the closed channel tells the caller.
                 Job::Work(work) => drop(work),
             }
         }
     }
 }
 
-fn begin_on(mut conn: AnyConnection, context: &Context) -> DbResult<(AnyConnection, Place)> {
+fn begin_on(mut conn: AnyConnection, context: &Context) -> DbResult<(AnyConnection, TransactionStamp)> {
     conn.begin_write()?;
-    let place = context.revisions.of_transaction(&mut conn)?;
-    Ok((conn, place))
+    let stamp = context.revisions.stamp(&mut conn)?;
+    Ok((conn, stamp))
 }
 
-/// Appends `drafts` together; where that fails for a reason that lies in one of them, one by one.
+/// Appends `drafts` together. If they fail because of one of them, appends them one by one.
 fn append_all(
     conn: &mut AnyConnection,
     (policy, room): (&ServerPolicy, &mut Room),
     revision: i64,
     drafts: Drafts,
-    done: &mut Done,
+    done: &mut BatchResult,
 ) -> DbResult<()> {
     let mark = (revision, done.appends.len() as i64);
     let together = conn.savepoint(|conn| append_together(conn, (policy, &mut *room), mark, &drafts));
@@ -311,21 +316,21 @@ fn append_all(
     Ok(())
 }
 
-/// Appends `drafts` in a transaction that has nothing else in it; where that fails for a reason that lies in one of them,
-/// they are to be done again, each in its own.
+/// Appends `drafts` in a transaction that has nothing else in it. If it fails because of one of them, they are retried
+/// one by one.
 fn append_alone(
     conn: &mut AnyConnection,
     (policy, room): (&ServerPolicy, &mut Room),
     revision: i64,
     drafts: Drafts,
-    done: &mut Done,
+    done: &mut BatchResult,
 ) -> DbResult<()> {
     let together = append_together(conn, (policy, room), (revision, 0), &drafts);
     let Some((failed, drafts)) = done.take(together, drafts)? else { return Ok(()) };
     conn.rollback()?;
     done.rolled_back = true;
-    // Another node has stored a message under the same key since this one looked for it: to another conversation, or to one that
-    // neither had yet to lock.
+    // Another node has stored a message under the same key since this node looked for it: to another conversation, or
+    // to one that neither node could lock yet, since it did not exist.
     let was_first = matches!(&failed, DbError::Database(error) if violates_unique(error, "client_id"));
     let was_undone = matches!(&failed, DbError::Database(error) if is_undone(error));
     if drafts.len() == 1 && !was_first && !was_undone {
@@ -334,7 +339,7 @@ fn append_alone(
         if !was_first {
             tracing::warn!(error = %failed, messages = drafts.len(), "a batch of messages failed, redoing it one by one");
         }
-        done.again.extend(drafts.into_iter().map(|(draft, answer)| Job::Append(draft, answer)));
+        done.retries.extend(drafts.into_iter().map(|(draft, answer)| Job::Append(draft, answer)));
     }
     Ok(())
 }
@@ -342,7 +347,7 @@ fn append_alone(
 type Drafts = Vec<(Box<Draft>, Answer)>;
 type Outcomes = (Vec<domain::Result<Appended>>, Vec<Event>, Heads);
 
-/// `mark`: the transaction's revision, and how many messages were appended in it before.
+/// `mark`: the transaction's revision, and the number of messages that it has appended before.
 fn append_together(
     conn: &mut AnyConnection,
     (policy, room): (&ServerPolicy, &mut Room),
@@ -356,19 +361,19 @@ fn append_together(
 }
 
 /// Whether another batch may fare better: not where the disk is full, or the database gone or damaged.
-fn lies_in_a_draft(error: &DbError) -> bool {
+fn is_fault_of_a_draft(error: &DbError) -> bool {
     matches!(error, DbError::Database(error) if !is_full(error) && !is_out_of_reach(error) && damage(error).is_none())
 }
 
 /// On Postgres, appends that follow each other share a transaction and everything else has its own: it holds row locks
 /// only for itself.
-fn runs(jobs: impl Iterator<Item = Job>) -> Vec<Vec<Job>> {
-    let mut runs: Vec<Vec<Job>> = Vec::new();
+fn split_by_kind(jobs: impl Iterator<Item = Job>) -> Vec<Vec<Job>> {
+    let mut split_by_kind: Vec<Vec<Job>> = Vec::new();
     for job in jobs {
-        match (&job, runs.last_mut()) {
+        match (&job, split_by_kind.last_mut()) {
             (Job::Append(..), Some(run)) if matches!(run[..], [Job::Append(..), ..]) => run.push(job),
-            _ => runs.push(vec![job]),
+            _ => split_by_kind.push(vec![job]),
         }
     }
-    runs
+    split_by_kind
 }

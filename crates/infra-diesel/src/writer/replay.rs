@@ -1,8 +1,8 @@
-//! Messages that are sent again under the same idempotency key.
+//! Retries of messages under the same idempotency key.
 
 use super::append::{AppendBatch, Counted};
 use crate::error::DbResult;
-use crate::tables::rows::{find_message, full_message};
+use crate::tables::queries::{find_message, load_message};
 use crate::tables::schema::messages;
 use crate::tables::sql_types::Id;
 use diesel::prelude::*;
@@ -10,7 +10,7 @@ use domain::messages::{Attachment, Body, Draft, DraftBody, Message, Recipient, S
 use domain::{ConversationId, MessageId};
 use sha2::{Digest, Sha256};
 
-/// The digest that stands for the content a message was sent with, once that is no longer stored.
+/// The digest of the content that a message was sent with. It stays when the content is replaced.
 pub fn content_digest(content: &str) -> [u8; 32] {
     Sha256::digest(content.as_bytes()).into()
 }
@@ -24,7 +24,7 @@ fn carried(draft: &Draft) -> Option<Id> {
 }
 
 impl AppendBatch<'_> {
-    /// The message that was sent under the draft's key before, if the draft is a retry of it.
+    /// The message that was stored under the draft's key, if the draft is a retry of it.
     pub(super) fn replay(&mut self, draft: &Draft) -> DbResult<Option<Message>> {
         let Some(key) = &draft.key else { return Ok(None) };
         if self.keys.contains(&(draft.sender, key.as_str().to_owned())) {
@@ -63,7 +63,7 @@ impl AppendBatch<'_> {
             reply_to: found.0.reply_to.map(Into::into),
             deleted: found.0.deleted_at.is_some(),
         };
-        // Of what was deleted, nobody may know any more what it carried: what it is asked to carry, then.
+        // A deleted message no longer tells which file it carried. The check takes it to be the file of the draft.
         let forgotten = stored.deleted && found.0.file_id.is_none() && found.0.message_type != "text";
         let file = if forgotten { carried(draft) } else { found.0.file_id };
         let reply_to = stored.reply_to;
@@ -72,7 +72,7 @@ impl AppendBatch<'_> {
             self.check_before_conflict(draft, file, reply_to)?;
             stored.is_retried_by(draft, goes_to)?;
         }
-        let message = full_message(&conversation, found)?;
+        let message = load_message(self.conn, &conversation, found)?;
         stored.attachment = match &message.body {
             Body::Text(_) => None,
             Body::Attachment { kind, file, .. } => Some((*kind, file)),
@@ -85,8 +85,8 @@ impl AppendBatch<'_> {
         Ok(Some(message))
     }
 
-    /// Whatever a draft under a used key names has to exist, and be allowed, before the key can be the wrong one. What the message
-    /// under that key carries or answers may be gone since.
+    /// Everything that a draft under a used key names has to exist, and be allowed, before the key can be a conflict.
+    /// The file and the answered message of the stored message may be gone since.
     fn check_before_conflict(&mut self, draft: &Draft, known: Option<Id>, answered: Option<MessageId>) -> DbResult<()> {
         let (conversation, _) = self.destination(draft)?;
         if draft.reply_to != answered {

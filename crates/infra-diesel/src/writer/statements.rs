@@ -3,7 +3,8 @@
 
 use crate::connection::AnyConnection;
 use crate::error::DbResult;
-use crate::tables::rows::{ConversationRow, MessageRow, ProfileRow, pair};
+use crate::tables::queries::pair;
+use crate::tables::rows::{ConversationRow, MessageRow, ProfileRow};
 use crate::tables::schema::{conversations, messages, users};
 use crate::tables::sql_types::{Id, SqlId, SqlTime, Time};
 use diesel::pg::{Pg, PgConnection};
@@ -22,15 +23,15 @@ pub struct Ahead {
     pub conversations: Vec<ConversationRow>,
     /// Senders and receivers.
     pub users: Vec<ProfileRow>,
-    /// (conversation, user, role) of those of `asked_roles` who are in.
+    /// (conversation, user, role) of those of `asked_roles` that are members.
     pub roles: Vec<(Id, Id, String)>,
     /// (conversation, user) that were looked up.
     pub asked_roles: Vec<(Id, Id)>,
 }
 
-/// Locks the conversations of the drafts in the order of their ids (groups and the broadcast first, then direct ones by
-/// pair: one order for all writers, so that none waits in a circle), then reads who sends to whom, so that what is read
-/// is what holds while the locks are held.
+/// Locks the conversations of the drafts in the order of their ids: groups and the broadcast first, then direct ones by
+/// pair. All writers use this order, so that they do not deadlock. Then reads who sends to whom, so that what was read
+/// stays true while the locks are held.
 pub fn read_ahead<'d>(conn: &mut PgConnection, drafts: impl Iterator<Item = &'d Draft>) -> DbResult<Ahead> {
     let (mut ids, mut pairs) = (BTreeSet::new(), BTreeSet::new());
     let (mut people, mut asked_roles) = (BTreeSet::new(), BTreeSet::new());
@@ -72,7 +73,7 @@ pub fn read_ahead<'d>(conn: &mut PgConnection, drafts: impl Iterator<Item = &'d 
         let joining = ahead.asked_roles.iter().filter(|asked| !inside.contains(asked)).map(|(_, user)| *user);
         let joining: Vec<Id> = joining.collect::<BTreeSet<_>>().into_iter().collect();
         if !joining.is_empty() {
-            // Who joins by sending is counted; all at once, in the order of all.
+            // A sender that joins counts against its quota. Locks all of them at once, in the order of their ids.
             let locked = users::table.filter(users::id.eq_any(joining)).order(users::id).select(users::id);
             locked.for_no_key_update().load::<Id>(conn)?;
         }
@@ -80,8 +81,9 @@ pub fn read_ahead<'d>(conn: &mut PgConnection, drafts: impl Iterator<Item = &'d 
     Ok(ahead)
 }
 
-/// Pair by pair: `= ANY` for both columns would be given every sender's membership in every conversation of the batch. The
-/// `LIMIT` keeps it one look at the index for each: of a join, Postgres makes a scan of the whole table while it is small.
+/// Pair by pair: `= ANY` on both columns would find every sender's membership in every conversation of the batch. The
+/// `LIMIT` keeps it one look into the index for each pair: Postgres would answer a join by a scan of the whole table
+/// while the table is small.
 #[derive(QueryId)]
 struct RolesOf {
     conversations: Vec<Id>,
@@ -136,7 +138,7 @@ impl diesel::query_builder::Query for LockDirects {
 }
 impl RunQueryDsl<PgConnection> for LockDirects {}
 
-/// Makes the direct conversation of an ordered pair, unless it is there. Says whether it did.
+/// Makes the direct conversation of an ordered pair, unless it exists. Returns whether it did.
 pub fn insert_direct(conn: &mut AnyConnection, id: Id, (first, second): (Id, Id), at: Time) -> DbResult<bool> {
     let made = diesel::sql_query(
         "INSERT INTO conversations (id, kind, first_user, second_user, created_at, updated_at) \
@@ -151,7 +153,7 @@ pub fn insert_direct(conn: &mut AnyConnection, id: Id, (first, second): (Id, Id)
     Ok(made == 1)
 }
 
-/// Stores the rest of a batch: messages, and the counters that were counted in memory.
+/// Stores the rest of a batch: messages, and the counters that the batch counted in memory.
 pub fn store(
     conn: &mut AnyConnection,
     rows: Vec<MessageRow>,

@@ -5,7 +5,7 @@ use crate::world::{Raw, World};
 use domain::files::FileRepository;
 use domain::messages::Recipient;
 use infra_diesel::backup::{self, BackupError};
-use infra_diesel::{Examined, Store};
+use infra_diesel::{Inspection, Store};
 use test_support::{Backend, TestDb};
 
 on_both!(
@@ -52,8 +52,8 @@ async fn what_a_newer_version_has_made_is_told_and_not_restored(db: TestDb) {
     saved_db.unwrap().run(later);
     assert!(matches!(backup::prepare(&saved), Err(BackupError::Newer(version)) if version == "20990101000000"));
     world.raw().run(later);
-    let examined = Store::examine(world.db.url()).await.unwrap().unwrap();
-    assert_eq!(examined.unknown, ["20990101000000"]);
+    let found = Store::inspect(world.db.url()).await.unwrap().unwrap();
+    assert_eq!(found.unknown, ["20990101000000"]);
 }
 
 async fn nothing_is_put_where_something_is(db: TestDb) {
@@ -82,9 +82,9 @@ async fn what_a_database_is_like_is_told(db: TestDb) {
     let ada = world.user("ada").await;
     let said = world.say(ada, Recipient::Everybody, "hello").await;
     let backend = world.db.backend();
-    let examined = Store::examine(world.db.url()).await.unwrap().unwrap();
-    assert!(examined.takes_writes);
-    let Examined {
+    let found = Store::inspect(world.db.url()).await.unwrap().unwrap();
+    assert!(found.takes_writes);
+    let Inspection {
         version,
         unsafe_settings,
         other_language,
@@ -95,7 +95,7 @@ async fn what_a_database_is_like_is_told(db: TestDb) {
         newest,
         believed,
         ..
-    } = examined;
+    } = found;
     assert!(version.starts_with(if backend == Backend::Sqlite { "SQLite 3." } else { "Postgres " }), "{version}");
     assert_eq!(other_language, None);
     assert_eq!((unsafe_settings, is_older, unknown, is_unfinished), (Vec::new(), false, Vec::new(), false));
@@ -105,10 +105,10 @@ async fn what_a_database_is_like_is_told(db: TestDb) {
     Raw::open(&db).run(
         "DELETE FROM __diesel_schema_migrations WHERE version = (SELECT max(version) FROM __diesel_schema_migrations)",
     );
-    assert!(Store::examine(db.url()).await.unwrap().unwrap().is_older);
+    assert!(Store::inspect(db.url()).await.unwrap().unwrap().is_older);
     let (_directory, empty) = place();
     std::fs::write(&empty, "").unwrap();
-    let examined = Store::examine(&format!("sqlite://{}", empty.display())).await.unwrap().unwrap();
-    assert!(examined.is_older && examined.unknown.is_empty());
-    assert_eq!(Store::examine("sqlite:///nowhere/at/all.db").await.unwrap(), None);
+    let found = Store::inspect(&format!("sqlite://{}", empty.display())).await.unwrap().unwrap();
+    assert!(found.is_older && found.unknown.is_empty());
+    assert_eq!(Store::inspect("sqlite:///nowhere/at/all.db").await.unwrap(), None);
 }

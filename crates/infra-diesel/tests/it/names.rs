@@ -70,7 +70,7 @@ async fn keys_of_another_form_are_made_anew(db: TestDb) {
     raw.run("UPDATE users SET email = 'ada@exämple.org', email_key = 'ada@exämple.org'");
     forget(&mut raw);
     // Until that is done the database is not one of this version: nothing else takes it.
-    assert!(Store::examine(world.db.url()).await.unwrap().unwrap().is_older);
+    assert!(Store::inspect(world.db.url()).await.unwrap().unwrap().is_older);
     drop(raw);
     let world = world.reopened().await;
     for (typed, id) in ["CAFÉ", "FISH", "tea"].into_iter().zip(&ids) {

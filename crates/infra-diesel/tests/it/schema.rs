@@ -19,7 +19,7 @@ struct Line {
 }
 
 /// The lines that a query of one column, `line`, gives.
-fn lines(conn: &mut Raw, sql: &str) -> Vec<String> {
+pub fn lines(conn: &mut Raw, sql: &str) -> Vec<String> {
     let lines: Vec<Line> = sql_query(sql).load(conn).unwrap();
     let mut lines: Vec<String> = lines.into_iter().map(|row| row.line).collect();
     lines.sort();

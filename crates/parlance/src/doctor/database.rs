@@ -5,7 +5,7 @@ use crate::clock::SystemClock;
 use crate::config::Config;
 use domain::upkeep::Evidence;
 use domain::{Clock as _, Timestamp};
-use infra_diesel::{Doubled, Examined, Store};
+use infra_diesel::{Doubled, Inspection, Store};
 
 /// How far clocks may be apart, in microseconds: tokens are given five seconds.
 const CLOCKS_APART: i64 = 5_000_000;
@@ -20,15 +20,15 @@ pub struct Database {
 pub async fn examine(config: &Config) -> Database {
     const CHECK: &str = "database";
     let url = &config.database_url;
-    let shown = Store::shown(url);
-    let examined = match Store::examine(url).await {
+    let shown = Store::redacted(url);
+    let examined = match Store::inspect(url).await {
         Ok(Some(examined)) => examined,
         Ok(None) => {
             let finding = Finding::ok(CHECK, format!("{shown} is not there yet: the first start makes it"));
             return Database { findings: vec![finding], is_readable: false };
         }
         Err(error) => {
-            let finding = Finding::wrong(CHECK, format!("{shown}: {error}"));
+            let finding = Finding::wrong(CHECK, format!("{shown}: {:#}", anyhow::Error::new(error)));
             return Database { findings: vec![finding], is_readable: false };
         }
     };
@@ -75,7 +75,7 @@ fn judge_language(lc_messages: &str) -> Finding {
     Finding::warning("language", format!("lc_messages is {lc_messages}: {advice}"))
 }
 
-fn judge_migrations(examined: &Examined) -> Finding {
+fn judge_migrations(examined: &Inspection) -> Finding {
     const CHECK: &str = "migrations";
     if examined.is_unfinished {
         return Finding::wrong(CHECK, "this is half a copy: run `parlance copy` again");
@@ -122,7 +122,7 @@ async fn contents(url: &str) -> Finding {
     match Store::check(url).await {
         Ok(faults) if faults.is_empty() => Finding::ok(CHECK, "counters, watermarks and memberships are right"),
         Ok(faults) => Finding::wrong(CHECK, format!("{}: restore a backup, and report this", faults.join("; "))),
-        Err(error) => Finding::wrong(CHECK, error.to_string()),
+        Err(error) => Finding::wrong(CHECK, format!("{:#}", anyhow::Error::new(error))),
     }
 }
 
@@ -130,7 +130,7 @@ async fn names(url: &str) -> Finding {
     const CHECK: &str = "names";
     match Store::doubled_names(url).await {
         Ok(doubled) => judge_names(&doubled),
-        Err(error) => Finding::wrong(CHECK, error.to_string()),
+        Err(error) => Finding::wrong(CHECK, format!("{:#}", anyhow::Error::new(error))),
     }
 }
 
@@ -186,7 +186,7 @@ mod tests {
 
     #[test]
     fn tables_of_another_version_are_told() {
-        let good = Examined {
+        let good = Inspection {
             version: String::new(),
             takes_writes: true,
             unsafe_settings: Vec::new(),
@@ -199,9 +199,9 @@ mod tests {
             believed: None,
         };
         assert_eq!(judge_migrations(&good).verdict, Fine);
-        assert_eq!(judge_migrations(&Examined { is_older: true, ..good.clone() }).verdict, Warning);
-        assert_eq!(judge_migrations(&Examined { is_unfinished: true, ..good.clone() }).verdict, Wrong);
-        assert_eq!(judge_migrations(&Examined { unknown: vec!["2099".to_owned()], ..good }).verdict, Wrong);
+        assert_eq!(judge_migrations(&Inspection { is_older: true, ..good.clone() }).verdict, Warning);
+        assert_eq!(judge_migrations(&Inspection { is_unfinished: true, ..good.clone() }).verdict, Wrong);
+        assert_eq!(judge_migrations(&Inspection { unknown: vec!["2099".to_owned()], ..good }).verdict, Wrong);
     }
 
     #[test]

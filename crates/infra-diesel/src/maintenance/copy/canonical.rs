@@ -3,7 +3,8 @@
 use crate::tables::sql_types::{Id, Time};
 use sha2::{Digest, Sha256};
 
-/// Puts itself into a hash so that no two different rows put in the same bytes: what varies in length says how long it is.
+/// Feeds a value into a hash so that no two different rows feed the same bytes: a value of variable length feeds its
+/// length first.
 pub trait Canonical {
     fn feed(&self, hash: &mut Sha256);
 }

@@ -1,11 +1,12 @@
 //! The two databases of a copy: opened, locked, and found fit to be read from and written to.
 
-use super::{CopyError, Side};
+use super::error::{CopyError, Side};
+use super::report::TargetState;
 use crate::connection::lock::DatabaseLock;
 use crate::connection::sqlite_file::is_half_restored;
-use crate::connection::{AnyConnection, DatabaseUrl, Purpose};
-use crate::connection::{pooler, postgres};
+use crate::connection::{AnyConnection, DatabaseUrl, Purpose, pooler, postgres};
 use crate::error::{DbError, DbResult};
+use crate::maintenance::catalog::{has_table, is_unfinished};
 use crate::maintenance::migrations;
 use crate::tables::schema::{conversations, users};
 use crate::tables::sql_types::Id;
@@ -15,46 +16,37 @@ use diesel::sql_types::{BigInt, Text};
 use domain::ConversationId;
 use std::time::{Duration, Instant};
 
-/// By what name Postgres knows the connections of a copy; servers go by another.
+/// The application name of a copy's connections to Postgres; servers have another.
 const APPLICATION: &str = "parlance-copy";
 
 /// How long others may take to leave: as long as the ends of busy processes do.
-const LEAVING: Duration = Duration::from_secs(10);
-/// How often they are asked after.
-const LOOK_AGAIN: Duration = Duration::from_millis(50);
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often a copy looks again whether they have left.
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// A database that nobody else works on, as far as can be told.
+/// A database that no server and no other copy works on, as far as the copy can see.
 pub struct Opened {
     pub conn: AnyConnection,
     /// Fit to be shown.
-    pub shown: String,
+    pub redacted: String,
     pub _lock: Option<DatabaseLock>,
-}
-
-/// What a target was found to be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TargetState {
-    /// Nothing is there, or only what the migrations make.
-    Empty,
-    /// A copy from the same source was begun before.
-    Begun,
 }
 
 /// What other connections servers and copies may have to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Others {
-    /// None: what they write would be in neither of the two.
-    MustBeGone,
-    /// Any: what is read is one moment.
-    MayGoOn,
+pub enum OtherConnections {
+    /// None: what they write would be in neither of the two databases.
+    Refused,
+    /// Any: the copy reads one moment.
+    Allowed,
 }
 
 pub fn parse(side: Side, url: &str) -> Result<DatabaseUrl, CopyError> {
     DatabaseUrl::parse_as(APPLICATION, url).ok_or(CopyError::Url(side))
 }
 
-/// Opens the database to read from, at one moment of it.
-pub fn open_source(url: &DatabaseUrl, others: Others) -> Result<Opened, CopyError> {
+/// Opens the database to read from, as a snapshot of one moment.
+pub fn open_source(url: &DatabaseUrl, others: OtherConnections) -> Result<Opened, CopyError> {
     let mut source = open(Side::From, url, Purpose::Read, others)?;
     let pending = migrations::pending(&mut source.conn).map_err(CopyError::Migrate)?;
     if pending {
@@ -69,9 +61,9 @@ pub fn open_source(url: &DatabaseUrl, others: Others) -> Result<Opened, CopyErro
 
 /// Opens the database to write to, and brings its tables up to date.
 pub fn open_target(url: &DatabaseUrl) -> Result<Opened, CopyError> {
-    let mut target = open(Side::To, url, Purpose::Write, Others::MustBeGone)?;
+    let mut target = open(Side::To, url, Purpose::Write, OtherConnections::Refused)?;
     migrations::run(&mut target.conn).map_err(CopyError::Migrate)?;
-    target.conn.take_time().map_err(DbError::from)?;
+    target.conn.disable_timeouts().map_err(DbError::from)?;
     Ok(target)
 }
 
@@ -82,11 +74,11 @@ pub fn look_at_target(url: &DatabaseUrl) -> Result<Option<Opened>, CopyError> {
     {
         return Ok(None);
     }
-    let mut target = open(Side::To, url, Purpose::Read, Others::MustBeGone)?;
+    let mut target = open(Side::To, url, Purpose::Read, OtherConnections::Refused)?;
     Ok(if has_table(&mut target.conn, "users")? { Some(target) } else { None })
 }
 
-fn open(side: Side, url: &DatabaseUrl, purpose: Purpose, allowed: Others) -> Result<Opened, CopyError> {
+fn open(side: Side, url: &DatabaseUrl, purpose: Purpose, allowed: OtherConnections) -> Result<Opened, CopyError> {
     let lock = match url {
         DatabaseUrl::Postgres(_) => None,
         DatabaseUrl::Sqlite(path) if is_half_restored(path) => return Err(CopyError::HalfRestored(side)),
@@ -96,20 +88,20 @@ fn open(side: Side, url: &DatabaseUrl, purpose: Purpose, allowed: Others) -> Res
     pooler::check(url)?;
     let mut conn = AnyConnection::open(url, purpose).map_err(|error| CopyError::Connect(side, error))?;
     postgres::check_fit(&mut conn)?;
-    conn.take_time().map_err(DbError::from)?;
+    conn.disable_timeouts().map_err(DbError::from)?;
     let unknown = migrations::unknown(&mut conn).map_err(|error| CopyError::Version(side, error))?;
     if let Some(unknown) = unknown.into_iter().next() {
         return Err(CopyError::Newer(side, unknown));
     }
     // What Postgres knows of a server that has just ended lags a little behind.
-    let patient_until = Instant::now() + LEAVING;
-    while allowed == Others::MustBeGone && others(&mut conn)? > 0 {
+    let patient_until = Instant::now() + LEAVE_TIMEOUT;
+    while allowed == OtherConnections::Refused && others(&mut conn)? > 0 {
         if Instant::now() > patient_until {
             return Err(CopyError::InUse(side));
         }
-        std::thread::sleep(LOOK_AGAIN);
+        std::thread::sleep(POLL_INTERVAL);
     }
-    Ok(Opened { conn, shown: url.shown(), _lock: lock })
+    Ok(Opened { conn, redacted: url.redacted(), _lock: lock })
 }
 
 #[derive(QueryableByName)]
@@ -118,7 +110,7 @@ struct Count {
     n: i64,
 }
 
-/// How many connections servers and other copies have to it (Postgres; a SQLite file is locked).
+/// How many connections servers and other copies have to the database (Postgres; a SQLite file is locked).
 fn others(conn: &mut AnyConnection) -> DbResult<i64> {
     let AnyConnection::Postgres(conn) = conn else { return Ok(0) };
     let count: Count = diesel::sql_query(
@@ -129,33 +121,13 @@ fn others(conn: &mut AnyConnection) -> DbResult<i64> {
     Ok(count.n)
 }
 
-/// The table that is there while a copy into the database is not finished; its one row says from where.
-const MARKER: &str = "parlance_copy";
-
-/// Whether there is a table of that name.
-pub fn has_table(conn: &mut AnyConnection, name: &str) -> DbResult<bool> {
-    let query = match conn {
-        AnyConnection::Sqlite(_) => "SELECT count(*) AS n FROM sqlite_master WHERE type = 'table' AND name = $1",
-        AnyConnection::Postgres(_) => {
-            "SELECT count(*) AS n FROM pg_tables WHERE schemaname = ANY (current_schemas(false)) AND tablename = $1"
-        }
-    };
-    let count: Count = diesel::sql_query(query).bind::<Text, _>(name).get_result(conn)?;
-    Ok(count.n > 0)
-}
-
-/// Whether a copy into the database was begun and not finished.
-pub fn is_unfinished(conn: &mut AnyConnection) -> DbResult<bool> {
-    has_table(conn, MARKER)
-}
-
 #[derive(QueryableByName)]
 struct Marker {
     #[diesel(sql_type = Text)]
     source: String,
 }
 
-/// Whether a copy from `source` may be made into the database.
+/// Whether the database may be the target of a copy from `source`.
 pub fn state_of_target(conn: &mut AnyConnection, source: &str) -> Result<TargetState, CopyError> {
     if is_unfinished(conn)? {
         let marker: Option<Marker> =
@@ -171,8 +143,8 @@ pub fn state_of_target(conn: &mut AnyConnection, source: &str) -> Result<TargetS
     if people == 0 { Ok(TargetState::Empty) } else { Err(CopyError::NotEmpty) }
 }
 
-/// Marks the database as a copy that is not finished, and removes what the migrations put there: the source has its own.
-pub fn mark(conn: &mut AnyConnection, source: &str) -> DbResult<()> {
+/// Marks the database as an unfinished copy, and removes the rows that migrations made: the source has its own.
+pub fn mark_unfinished(conn: &mut AnyConnection, source: &str) -> DbResult<()> {
     conn.begin_write()?;
     diesel::sql_query("CREATE TABLE parlance_copy (source TEXT NOT NULL)").execute(conn)?;
     diesel::sql_query("INSERT INTO parlance_copy (source) VALUES ($1)").bind::<Text, _>(source).execute(conn)?;
@@ -181,7 +153,7 @@ pub fn mark(conn: &mut AnyConnection, source: &str) -> DbResult<()> {
 }
 
 /// Takes the mark away: from here on a server may use it.
-pub fn unmark(conn: &mut AnyConnection) -> DbResult<()> {
+pub fn mark_finished(conn: &mut AnyConnection) -> DbResult<()> {
     diesel::sql_query("DROP TABLE parlance_copy").execute(conn)?;
     if let AnyConnection::Postgres(conn) = conn {
         // Its planner knows nothing of the new tables until it has looked at them.

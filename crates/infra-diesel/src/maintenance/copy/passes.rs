@@ -7,6 +7,7 @@ use super::tables::{
 };
 use crate::connection::AnyConnection;
 use crate::error::DbResult;
+use crate::tables::schema::all_tables;
 use crate::tables::sql_types::Id;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,20 +16,22 @@ trait EachTable {
     fn table<T: Copied>(&mut self) -> DbResult<()>;
 }
 
-/// In an order in which each table refers only to those before it.
-fn for_each_table(visitor: &mut impl EachTable) -> DbResult<()> {
-    visitor.table::<UserCopy>()?;
-    visitor.table::<SessionCopy>()?;
-    visitor.table::<ConversationCopy>()?;
-    visitor.table::<MemberCopy>()?;
-    visitor.table::<FileCopy>()?;
-    visitor.table::<FileUsageCopy>()?;
-    visitor.table::<GroupUsageCopy>()?;
-    visitor.table::<MessageCopy>()?;
-    visitor.table::<ReceiptCopy>()?;
-    visitor.table::<AuditCopy>()?;
-    visitor.table::<EndingCopy>()
+macro_rules! visit_each {
+    (copied: { $($table:ident: $Row:ident,)+ } own: { $($own:ident),+ }) => {
+        /// Visits every table that a copy holds, each after the tables that it refers to.
+        fn for_each_table(visitor: &mut impl EachTable) -> DbResult<()> {
+            $(visitor.table::<$Row>()?;)+
+            Ok(())
+        }
+
+        /// The tables that a copy holds, each after the tables that it refers to.
+        pub const TABLES: &[&str] = &[$($Row::TABLE),+];
+
+        /// The columns of the tables that a copy holds.
+        pub const COLUMNS: &[(&str, &[&str])] = &[$(($Row::TABLE, $Row::COLUMNS)),+];
+    };
 }
+all_tables!(visit_each);
 
 /// Tables and how many rows each has.
 pub fn count(conn: &mut AnyConnection) -> DbResult<Vec<(&'static str, u64)>> {
@@ -46,7 +49,7 @@ pub fn count(conn: &mut AnyConnection) -> DbResult<Vec<(&'static str, u64)>> {
     Ok(counting.1)
 }
 
-/// Copies what the target does not have yet.
+/// Copies the rows that the target does not have yet.
 pub fn fill(
     source: &mut AnyConnection,
     target: &mut AnyConnection,
@@ -80,7 +83,7 @@ pub fn fill(
     for_each_table(&mut Filling { source, target, progress })
 }
 
-/// Reads both sides whole and says where they differ.
+/// Reads both sides and reports where they differ.
 pub fn compare(
     source: &mut AnyConnection,
     target: &mut AnyConnection,

@@ -1,7 +1,15 @@
-//! What a copy would do, how far it is, and what it came to.
+//! The plan, the progress and the report of a copy.
 
-use super::TargetState;
 use domain::ConversationId;
+
+/// The state of a target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TargetState {
+    /// There is nothing, or only what the migrations make.
+    Empty,
+    /// A copy from the same source was begun before.
+    Begun,
+}
 
 /// How far it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,11 +45,11 @@ impl TableReport {
 /// What a copy came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
-    /// Every table that was compared.
+    /// All tables.
     pub tables: Vec<TableReport>,
-    /// How many conversations were compared, each by itself.
+    /// How many conversations the copy has compared one by one.
     pub conversations: usize,
-    /// Those whose members, messages or receipts differ.
+    /// Conversations whose members, messages or receipts differ.
     pub differing: Vec<ConversationId>,
 }
 

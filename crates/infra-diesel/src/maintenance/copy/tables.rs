@@ -20,6 +20,9 @@ pub trait Copied: Sized {
     /// The table.
     const TABLE: &'static str;
 
+    /// Its columns, as the databases call them.
+    const COLUMNS: &'static [&'static str];
+
     /// The rows behind one, by primary key.
     fn behind(conn: &mut AnyConnection, last: Option<&Self>) -> DbResult<Vec<Self>>;
 
@@ -62,7 +65,8 @@ macro_rules! is_behind {
     };
 }
 
-/// A struct with all the columns of a table in their order (one that lacks any does not compile), keyed by some of them.
+/// Makes a struct with all columns of a table in their order, keyed by some of them. A struct that lacks a column of
+/// the schema does not compile.
 macro_rules! copied {
     ($Row:ident of $table:ident by ($($key:ident: $Key:ty),+), in $conversation:expr; { $($column:ident: $Column:ty,)+ }) => {
         #[derive(Queryable, Insertable)]
@@ -73,6 +77,7 @@ macro_rules! copied {
 
         impl Copied for $Row {
             const TABLE: &'static str = stringify!($table);
+            const COLUMNS: &'static [&'static str] = &[$($table::$column::NAME),+];
 
             fn behind(conn: &mut AnyConnection, last: Option<&Self>) -> DbResult<Vec<Self>> {
                 let rows = $table::table.order(($($table::$key,)+)).limit(BATCH);
@@ -268,14 +273,14 @@ copied! {
     }
 }
 
-/// The digest of all rows of a table, and of those of each conversation, in the order of the primary key.
+/// The digest of all rows of a table, and of the rows of each conversation, in the order of the primary key.
 pub struct TableDigest {
     pub rows: u64,
     pub hash: [u8; 32],
     pub by_conversation: Vec<(Id, [u8; 32])>,
 }
 
-/// Reads a whole table; `progress` is told how many rows were read so far.
+/// Reads a whole table. `progress` is called with the number of rows read so far.
 pub fn digest<T: Copied>(conn: &mut AnyConnection, mut progress: impl FnMut(u64)) -> DbResult<TableDigest> {
     let (mut whole, mut rows) = (Sha256::new(), 0);
     let mut by_conversation: Vec<(Id, Sha256)> = Vec::new();

@@ -1,0 +1,54 @@
+//! Why a database could not be opened.
+
+use crate::connection::lock::LockError;
+use crate::connection::postgres::UnfitPostgres;
+
+/// Why a database could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Neither of the two.
+    #[error("the database URL must begin with sqlite:// or postgres://")]
+    Url,
+    /// Another server has the file.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// The database is not there, or not ours.
+    #[error("cannot open the database: {}", .0.to_string().trim_end())]
+    Connect(diesel::ConnectionError),
+    /// The Postgres is too old, or loses what it reports as stored.
+    #[error(transparent)]
+    Unfit(#[from] UnfitPostgres),
+    /// Half a database.
+    #[error("this database is a copy that was not finished: run `parlance copy` again")]
+    UnfinishedCopy,
+    /// It can only be read.
+    #[error("{0} takes no writes: its file is only to be read, or this Postgres is a standby, or told to read only")]
+    ReadOnly(String),
+    /// Half a restore.
+    #[error(
+        ".restoring is beside the database: a restore is under way or was cut off. Run `parlance restore` again, or remove it \
+         if there is nothing to restore"
+    )]
+    HalfRestored,
+    /// The tables are those of a later version.
+    #[error("the database was made by a newer parlance: it has {0}, which this one does not know; use that one")]
+    Newer(String),
+    /// Its pages don't hold together.
+    #[error("the database is damaged: {0}; look with `parlance doctor`, and restore a backup")]
+    Damaged(String),
+    /// A migration failed.
+    #[error("cannot migrate the database: {0}")]
+    Migrate(Box<dyn std::error::Error + Send + Sync>),
+    /// It is there, but cannot be read.
+    #[error("cannot read the database: {0}")]
+    Read(Box<dyn std::error::Error + Send + Sync>),
+    /// The system starts no thread.
+    #[error("cannot start the database threads")]
+    Threads(#[from] std::io::Error),
+}
+
+impl From<diesel::ConnectionError> for OpenError {
+    fn from(error: diesel::ConnectionError) -> Self {
+        Self::Connect(error)
+    }
+}

@@ -1,0 +1,66 @@
+//! What a job may use inside a transaction.
+
+use crate::connection::AnyConnection;
+use crate::error::DbResult;
+use crate::tables::rows::ConversationRow;
+use crate::transaction::quotas::Counts;
+use crate::transaction::room::Room;
+use domain::ConversationId;
+use domain::events::{Event, Head, Revision};
+use domain::files::Growth;
+use std::collections::HashMap;
+
+/// What a job may use: a connection inside the transaction of the batch, and the lists of what it made happen.
+pub struct Tx<'a> {
+    /// Inside a transaction that holds the write lock (SQLite), or its own (Postgres).
+    pub conn: &'a mut AnyConnection,
+    /// Published after the commit, in this order.
+    pub events: &'a mut Vec<Event>,
+    /// Where the conversations stood that it touches.
+    pub heads: &'a mut Heads,
+    /// How much may still be written to the disk.
+    pub room: &'a mut Room,
+    /// How the usage of the quotas of groups changes.
+    pub counts: &'a mut Counts,
+    /// The revision of the transaction. It goes into every row that live connections resume by.
+    pub revision: i64,
+}
+
+/// Where conversations stood before a transaction.
+pub type Heads = HashMap<ConversationId, Head>;
+
+impl Tx<'_> {
+    /// Records the version of a locked conversation. Call it before any change of the conversation. An event of a
+    /// conversation without a recorded version is published all the same, but other nodes have to ask the database what
+    /// came before it.
+    pub fn record_version(&mut self, row: &ConversationRow) {
+        self.heads.entry(row.id.into()).or_insert_with(|| row.head());
+    }
+
+    /// Records a conversation that this transaction makes.
+    pub fn record_new(&mut self, conversation: ConversationId) {
+        self.heads.entry(conversation).or_insert(Head::NEW);
+    }
+
+    /// Call it before writing anything that lets the database grow.
+    ///
+    /// # Errors
+    /// [`domain::Error::StorageFull`] if the disk has no room left for it.
+    pub fn grow(&mut self, what: Growth) -> DbResult<()> {
+        Ok(self.room.take(what)?)
+    }
+
+    /// The new version of the membership of a group whose version is recorded.
+    pub fn membership_mark(&self, of: ConversationId) -> i64 {
+        membership_mark(self.conn, self.heads.get(&of), self.revision)
+    }
+}
+
+/// The new version of the membership, in a transaction of that revision, of a group that had the version `before`.
+pub fn membership_mark(conn: &AnyConnection, before: Option<&Head>, revision: i64) -> i64 {
+    match conn {
+        // The one writer's revisions only grow.
+        AnyConnection::Sqlite(_) => revision,
+        AnyConnection::Postgres(_) => before.map_or(revision, |head| head.roster_after(Revision(revision)).0),
+    }
+}
