@@ -241,4 +241,17 @@ mod tests {
         registry.mark_online(USER);
         assert_eq!(registry.disconnect(USER, SESSION, audience(2)), Some((2, audience(2))));
     }
+
+    #[test]
+    fn of_several_connections_the_one_that_knows_least_counts() {
+        let mut registry = Registry::default();
+        for _ in 0..2 {
+            registry.admit(USER, SESSION, 9);
+        }
+        assert_eq!(registry.known_since(USER), Some(Revision(0)));
+        for (at, oldest) in [(7, 7), (5, 5), (9, 5)] {
+            registry.note_known_since(USER, Revision(at));
+            assert_eq!(registry.known_since(USER), Some(Revision(oldest)));
+        }
+    }
 }

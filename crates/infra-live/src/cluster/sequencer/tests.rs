@@ -308,3 +308,19 @@ fn members_who_may_have_been_added_are_looked_up_whoever_else_knows_the_group() 
     sequencer.offer(deltas[0].clone(), GROUP, Interest::Nobody, now);
     assert!(sequencer.may_have_missed_membership(&changed, Interest::Nobody));
 }
+
+#[test]
+fn a_client_that_begins_after_one_with_a_newer_roster_is_delivered_what_lies_between() {
+    let deltas = history();
+    let now = Instant::now();
+    let mut sequencer = Sequencer::new(Revision(100));
+    // The node takes the version over from a client that knows it.
+    let newer = Interest::Knows(deltas[1].after);
+    assert_eq!(numbers(&sequencer.offer(deltas[2].clone(), GROUP, newer, now)), [7]);
+    let changed = ChangedConversation { conversation: HERE, audience: GROUP, head: deltas[2].after };
+    assert!(!sequencer.is_behind(&changed, newer));
+    let older = Interest::Knows(deltas[0].after);
+    assert!(sequencer.is_behind(&changed, older));
+    sequencer.request_backfill(HERE, GROUP, older);
+    assert_eq!(sequencer.poll_gaps(|_| older, now), (vec![(HERE, Known::Head(deltas[0].after))], vec![]));
+}
