@@ -134,7 +134,7 @@ fn configured(config: Config, work: impl AsyncFnOnce(Config) -> anyhow::Result<(
 
 /// Does what needs the configuration, a log and a runtime.
 fn with_runtime(config: Config, work: impl AsyncFnOnce(Config) -> anyhow::Result<()>) -> anyhow::Result<()> {
-    logging::start(&config.log, config.log_format).context("there is no thread for the log")?;
+    logging::start(&config.log, config.log_format);
     let outcome = actix_web::rt::System::new().block_on(work(config));
     logging::flush();
     outcome

@@ -3,14 +3,12 @@
 
 use std::collections::HashMap;
 use std::io::{self, IsTerminal as _, Write};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 use tracing::callsite::Identifier;
 use tracing::{Event, Level, Subscriber};
+use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 
@@ -25,9 +23,6 @@ pub enum LogFormat {
 
 /// How many lines may wait to be written.
 const QUEUE: usize = 8192;
-/// How long [`flush`] waits for a reader of the log that has stalled.
-const FLUSH_DEADLINE: Duration = Duration::from_secs(1);
-
 /// How many warnings and errors of one place in the program are written in [`WINDOW`]: a fault that many requests meet is told,
 /// and does not drown what else there is, whoever makes it happen.
 const MOST_OF_A_PLACE: u32 = 20;
@@ -36,61 +31,36 @@ const WINDOW: Duration = Duration::from_secs(10);
 /// connections it has errors for what any stranger sends. (`parlance_http_malformed_total` counts that.)
 const QUIET: &str = "actix_server=warn,actix_http::h1=off,actix_http::ws=off";
 
-static LINES: OnceLock<SyncSender<Entry>> = OnceLock::new();
-static LOST: AtomicU64 = AtomicU64::new(0);
-
-enum Entry {
-    Line(Vec<u8>),
-    Flush(SyncSender<()>),
-}
-
-/// Where a line goes on its way to the thread. Whoever logs never waits for who reads the log: a line that finds the
-/// queue full is counted and lost.
-struct Line(SyncSender<Entry>);
-
-impl Write for Line {
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        if self.0.try_send(Entry::Line(line.to_vec())).is_err() {
-            LOST.fetch_add(1, Ordering::Relaxed);
-        }
-        Ok(line.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-struct Lines(SyncSender<Entry>);
-
-impl<'a> MakeWriter<'a> for Lines {
-    type Writer = Line;
-
-    fn make_writer(&'a self) -> Line {
-        Line(self.0.clone())
-    }
-}
+/// Where lines go on their way to the thread, and how many found its queue full. Whoever logs never waits for who reads the log.
+static LINES: OnceLock<(NonBlocking, ErrorCounter)> = OnceLock::new();
+/// Ends the thread when it is dropped, once that has written what waits.
+static THREAD: Mutex<Option<WorkerGuard>> = Mutex::new(None);
 
 /// Begins to log. A second call in one process changes nothing.
-///
-/// # Errors
-/// Where the system has no thread to give.
-pub fn start(directives: &str, form: LogFormat) -> io::Result<()> {
-    let (lines, queue) = sync_channel(QUEUE);
-    if LINES.set(lines.clone()).is_err() {
-        return Ok(());
+pub fn start(directives: &str, form: LogFormat) {
+    if LINES.get().is_some() {
+        return;
     }
-    std::thread::Builder::new().name("log".to_owned()).spawn(move || write(&queue, io::stderr()))?;
+    // Where many lines wait, they are written at once.
+    let to = io::BufWriter::new(io::stderr());
+    let builder = NonBlockingBuilder::default().lossy(true).buffered_lines_limit(QUEUE).thread_name("log");
+    let (lines, thread) = builder.finish(to);
+    let _ = LINES.set((lines.clone(), lines.error_counter()));
+    *THREAD.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
     let filter = EnvFilter::builder().parse_lossy(format!("{QUIET},{}", directives));
     let throttle = Throttle { format: form, places: Mutex::default() };
     let subscriber = tracing_subscriber::registry().with(filter).with(throttle);
-    let format = tracing_subscriber::fmt::layer().with_writer(Lines(lines)).with_ansi(io::stderr().is_terminal());
+    let format = tracing_subscriber::fmt::layer().with_writer(lines).with_ansi(io::stderr().is_terminal());
     // An error means that a subscriber is in place already.
     let _ = match form {
         LogFormat::Text => subscriber.with(format).try_init(),
         LogFormat::Json => subscriber.with(format.json()).try_init(),
     };
-    Ok(())
+}
+
+/// How many lines were lost, because nobody read the log as fast as they came.
+pub fn lost() -> u64 {
+    LINES.get().map_or(0, |(_, lost)| lost.dropped_lines() as u64)
 }
 
 /// Leaves out warnings and errors of a place that says too many, and says how many it left out.
@@ -130,8 +100,9 @@ impl Throttle {
                 )
             }
         };
-        if let Some(lines) = LINES.get() {
-            let _ = Line(lines.clone()).write(line.as_bytes());
+        if let Some((lines, _)) = LINES.get() {
+            // Nobody could be told that the log cannot be written.
+            let _ = lines.clone().write(line.as_bytes());
         }
     }
 }
@@ -151,44 +122,9 @@ impl<S: Subscriber> Layer<S> for Throttle {
     }
 }
 
-/// Waits until what was logged so far is written, but not for long. For the end of the process.
+/// Waits until what was logged so far is written, but not for long. For the end of the process: what is logged later is lost.
 pub fn flush() {
-    let Some(lines) = LINES.get() else { return };
-    let (done, wait) = sync_channel(1);
-    if lines.try_send(Entry::Flush(done)).is_ok() {
-        // Too late is as good as never: the process ends.
-        let _ = wait.recv_timeout(FLUSH_DEADLINE);
-    }
-}
-
-/// Writes what comes until nobody is left to log, many lines at once where many wait.
-fn write(queue: &Receiver<Entry>, to: impl Write) {
-    let mut to = io::BufWriter::new(to);
-    loop {
-        let entry = match queue.try_recv() {
-            Err(TryRecvError::Empty) => {
-                // Nobody could be told that the log cannot be written.
-                let _ = to.flush();
-                queue.recv().ok()
-            }
-            Err(TryRecvError::Disconnected) => None,
-            Ok(entry) => Some(entry),
-        };
-        let lost = LOST.swap(0, Ordering::Relaxed);
-        if lost > 0 {
-            let _ = writeln!(to, "{lost} lines of the log were lost");
-        }
-        match entry {
-            Some(Entry::Line(line)) => {
-                let _ = to.write_all(&line);
-            }
-            Some(Entry::Flush(done)) => {
-                let _ = to.flush();
-                let _ = done.send(());
-            }
-            None => return,
-        }
-    }
+    drop(THREAD.lock().unwrap_or_else(PoisonError::into_inner).take());
 }
 
 #[cfg(test)]
@@ -222,21 +158,5 @@ mod tests {
         let later = begun + WINDOW;
         assert_eq!(throttle.admits(here(), later), (true, 1_000 - MOST_OF_A_PLACE));
         assert_eq!(throttle.admits(here(), later), (true, 0));
-    }
-
-    #[test]
-    fn lines_come_out_whole_and_in_order_and_the_lost_ones_are_counted() {
-        let (lines, queue) = sync_channel(3);
-        let writer = Lines(lines);
-        for n in 0..5 {
-            writer.make_writer().write_all(format!("line {n}\n").as_bytes()).unwrap();
-        }
-        drop(writer);
-        let mut written = Vec::new();
-        write(&queue, &mut written);
-        let written = String::from_utf8(written).unwrap();
-        let told: Vec<_> = written.lines().filter(|line| !line.contains("lost")).collect();
-        assert_eq!(told, ["line 0", "line 1", "line 2"]);
-        assert!(written.starts_with("2 lines of the log were lost\n"), "{written}");
     }
 }

@@ -29,6 +29,8 @@ pub static METRICS: LazyLock<Metrics> = LazyLock::new(Metrics::register);
 pub struct Metrics {
     /// The size of the database.
     pub database_bytes: Gauge,
+    /// Lines of the log that nobody read in time.
+    pub log_lines_lost: Gauge,
     /// 1 while the clock is not believed.
     pub clock_doubted: Gauge,
 }
@@ -39,7 +41,15 @@ impl Metrics {
         describe_gauge!("parlance_clock_doubted", "1 while the clock is too far ahead to delete what is too old");
         describe_gauge!("parlance_disk_free_bytes", Unit::Bytes, "Room on the disks of database and uploads, by place");
         describe_gauge!("parlance_disk_reserve_bytes", Unit::Bytes, "What uploads leave free there, by place");
-        Self { database_bytes: gauge!("parlance_database_bytes"), clock_doubted: gauge!("parlance_clock_doubted") }
+        describe_gauge!(
+            "parlance_log_lines_lost",
+            "Lines of the log that were lost, since nobody read it as fast as they came"
+        );
+        Self {
+            database_bytes: gauge!("parlance_database_bytes"),
+            log_lines_lost: gauge!("parlance_log_lines_lost"),
+            clock_doubted: gauge!("parlance_clock_doubted"),
+        }
     }
 }
 

@@ -7,6 +7,8 @@ use super::ranges::Wanted;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, EntityTag};
 use actix_web::{HttpRequest, HttpResponse};
+use include_dir::{Dir, include_dir};
+use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::LazyLock;
 
@@ -18,14 +20,13 @@ const POLICY: &str = "default-src 'none'; script-src 'self' 'sha256-FpevjYbgKOb4
 
 /// A file of the client.
 struct Asset {
-    path: &'static str,
     media_type: &'static str,
     bytes: &'static [u8],
     tag: EntityTag,
 }
 
 impl Asset {
-    fn new(path: &'static str, bytes: &'static [u8]) -> Self {
+    fn new(path: &str, bytes: &'static [u8]) -> Self {
         let mut hash = DefaultHasher::new();
         bytes.hash(&mut hash);
         let media_type = match path.rsplit('.').next() {
@@ -35,7 +36,7 @@ impl Asset {
             Some("svg") => "image/svg+xml",
             _ => "application/octet-stream",
         };
-        Self { path, media_type, bytes, tag: EntityTag::new_strong(format!("{:016x}", hash.finish())) }
+        Self { media_type, bytes, tag: EntityTag::new_strong(format!("{:016x}", hash.finish())) }
     }
 
     /// With its tag, so that a browser asks each time and is given it once.
@@ -57,48 +58,33 @@ impl Asset {
     }
 }
 
-macro_rules! asset {
-    ($path:literal) => {
-        Asset::new($path, include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../web/", $path)))
-    };
-}
+/// The client as it lies in the repository, its tests too.
+static WEB: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../web");
+/// What of it is served, beside the page.
+const SERVED: [&str; 3] = ["css/", "js/", "favicon.svg"];
 
-/// The page itself.
-static PAGE: LazyLock<Asset> = LazyLock::new(|| asset!("index.html"));
-
-/// What the page is made of. A test holds this against the directory `web/`.
-static ASSETS: LazyLock<Vec<Asset>> = LazyLock::new(|| {
-    macro_rules! assets {
-        ($($path:literal),* $(,)?) => { vec![$(asset!($path)),*] };
+/// All that is served, by its path.
+static ASSETS: LazyLock<BTreeMap<&'static str, Asset>> = LazyLock::new(|| {
+    let mut assets = BTreeMap::new();
+    let mut folders = vec![&WEB];
+    while let Some(folder) = folders.pop() {
+        folders.extend(folder.dirs());
+        for file in folder.files() {
+            let path = file.path().to_str().unwrap_or_default();
+            if path == PAGE || SERVED.iter().any(|served| path.starts_with(served)) {
+                assets.insert(path, Asset::new(path, file.contents()));
+            }
+        }
     }
-    assets![
-        "favicon.svg",
-        "css/base.css",
-        "css/chat.css",
-        "js/api.js",
-        "js/format.js",
-        "js/live.js",
-        "js/login.js",
-        "js/main.js",
-        "js/media.js",
-        "js/outbox.js",
-        "js/reader.js",
-        "js/store.js",
-        "js/sync.js",
-        "js/views/auth.js",
-        "js/views/chat.js",
-        "js/views/composer.js",
-        "js/views/dialogs.js",
-        "js/views/dom.js",
-        "js/views/group.js",
-        "js/views/icons.js",
-        "js/views/message.js",
-        "js/views/people.js",
-        "js/views/profile.js",
-        "js/views/sidebar.js",
-        "js/views/timeline.js",
-    ]
+    assets
 });
+
+/// The page itself, which has an address of its own.
+const PAGE: &str = "index.html";
+
+fn give(path: &str, request: &HttpRequest) -> Result<HttpResponse, ApiError> {
+    ASSETS.get(path).ok_or(ApiError::Framework(StatusCode::NOT_FOUND))?.give(request)
+}
 
 /// Gives the web client's page.
 #[utoipa::path(
@@ -107,7 +93,7 @@ static ASSETS: LazyLock<Vec<Asset>> = LazyLock::new(|| {
     security(()),
 )]
 pub async fn page(request: HttpRequest, Open(()): Open) -> Result<HttpResponse, ApiError> {
-    PAGE.give(&request)
+    give(PAGE, &request)
 }
 
 /// Gives a file of the web client.
@@ -119,6 +105,6 @@ pub async fn page(request: HttpRequest, Open(()): Open) -> Result<HttpResponse, 
 )]
 pub async fn asset(request: HttpRequest, Open(()): Open) -> Result<HttpResponse, ApiError> {
     let path = request.match_info().query("path");
-    let asset = ASSETS.iter().find(|asset| asset.path == path);
-    asset.ok_or(ApiError::Framework(StatusCode::NOT_FOUND))?.give(&request)
+    // The page is not to be had by another address: what it names is relative to its own.
+    if path == PAGE { Err(ApiError::Framework(StatusCode::NOT_FOUND)) } else { give(path, &request) }
 }

@@ -1,5 +1,6 @@
 //! What operators ask of a running server.
 
+use crate::logging;
 use crate::telemetry::{self, METRICS, Telemetry};
 use api_actix::operations::Operations;
 use async_trait::async_trait;
@@ -34,6 +35,7 @@ impl Operations for Backing {
         if let Ok(bytes) = self.store.size().await {
             METRICS.database_bytes.set(bytes as f64);
         }
+        METRICS.log_lines_lost.set(logging::lost() as f64);
         let disks = self.disks.clone();
         let look = move || disks.into_iter().filter_map(|(place, path)| space_of(&path).map(|space| (place, space)));
         let looked = tokio::task::spawn_blocking(move || look().collect::<Vec<_>>()).await;

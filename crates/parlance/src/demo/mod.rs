@@ -182,7 +182,7 @@ impl Stage<'_> {
     async fn say(&self, line: &Line, place: Where, said: &[Message]) -> anyhow::Result<Message> {
         let (caller, recipient) = (self.caller(line.who), self.recipient(place, line.who));
         let sent = if let Some(name) = &line.picture {
-            let source = Box::new(Bytes(Some(picture::png(name))));
+            let source = Box::new(Bytes(Some(picture::png(name).context("a picture cannot be drawn")?)));
             let begun = self.app.stage_upload.begin(&caller, None).await?;
             let staged = self.app.stage_upload.execute(&caller, begun, FileName::clean(name), source).await?;
             self.app.store_upload.send(&caller, staged, recipient, Caption::parse(&line.text)?, None).await?
