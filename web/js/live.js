@@ -3,7 +3,7 @@
 const LONGEST_PAUSE = 30_000;
 /** How long an answer to a ping may take. */
 const PATIENCE = 10_000;
-/** Close codes of the server (API.md, Live): the session ended, and events may be missing. */
+/** Close codes of the server (docs/api.md, Live): the session ended, and events may be missing. */
 const SIGNED_OUT = 4401;
 const TOO_SLOW = 4408;
 

@@ -1,7 +1,7 @@
 //! HTTP, WebSocket and event streams over the domain's use cases.
 //!
-//! Sees the domain, the shapes that clients read ([`wire`]) and the fan-out ([`infra_live`]); neither where anything is kept nor how
-//! the server is configured. [`server::bind`] makes the server of what the composition root gives it.
+//! Sees the domain, the shapes that clients read ([`wire`]) and the fan-out ([`infra_live`]); neither where anything is
+//! kept nor how the server is configured. [`server::bind`] makes the server of what the composition root gives it.
 
 pub mod connection;
 pub mod document;

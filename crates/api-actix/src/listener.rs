@@ -9,8 +9,8 @@ use std::time::Duration;
 
 /// How long a client may take nothing of what was sent to it.
 const WRITE_DEADLINE: Duration = Duration::from_secs(15);
-/// How many connections may wait to be taken: when thousands come back at once, as after a restart, none is turned away.
-/// The system has the last word (`net.core.somaxconn`).
+/// How many connections may wait to be taken: when thousands come back at once, as after a restart, none is turned
+/// away. The system has the last word (`net.core.somaxconn`).
 const BACKLOG: i32 = 4096;
 
 /// Binds the port; connections wait there from now on.
@@ -25,8 +25,8 @@ pub fn bind(listen: &str) -> io::Result<TcpListener> {
     Ok(listener)
 }
 
-/// Sets up a new connection: what is written goes at once, and the system ends a connection whose client takes none of what
-/// was sent to it for so long. Nobody else can, since whoever writes waits for the client.
+/// Sets up a new connection: what is written goes at once, and the system ends a connection whose client takes none of
+/// what was sent to it for so long. Nobody else can, since whoever writes waits for the client.
 pub fn set_up(stream: &TcpStream) {
     // It may be gone already.
     let _ = stream.set_nodelay(true);
@@ -34,8 +34,8 @@ pub fn set_up(stream: &TcpStream) {
     let _ = socket2::SockRef::from(stream).set_tcp_user_timeout(Some(WRITE_DEADLINE));
 }
 
-/// Answers a connection that is not taken, before its client has asked for anything, and waits for nothing: whoever has too
-/// many must not hold more by being refused.
+/// Answers a connection that is not taken, before its client has asked for anything, and waits for nothing: whoever has
+/// too many must not hold more by being refused.
 pub fn refuse(stream: &TcpStream) {
     let body = ApiError::TooManyOfNetwork.body();
     let answer = format!(
@@ -43,8 +43,8 @@ pub fn refuse(stream: &TcpStream) {
          content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()
     );
-    // What came already is taken, or the system would throw the answer away together with it. A new connection has room for
-    // the answer.
+    // What came already is taken, or the system would throw the answer away together with it. A new connection has room
+    // for the answer.
     let socket = socket2::SockRef::from(stream);
     let _ = socket.recv(&mut [MaybeUninit::uninit(); 16 * 1024]);
     let _ = socket.send(answer.as_bytes());

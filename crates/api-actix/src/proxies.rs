@@ -47,9 +47,9 @@ impl Proxies {
         self.0.iter().any(|network| network.contains(&address))
     }
 
-    /// The client's address: of those in `X-Forwarded-For`, read from the end, the first that is no trusted proxy's, since
-    /// only what those wrote can be believed. Where all are trusted ones, the first of the list; where the peer is not
-    /// trusted, or what has to be read is no address, the peer's. An IPv4 address is one, however it is written.
+    /// The client's address: of those in `X-Forwarded-For`, read from the end, the first that is no trusted proxy's,
+    /// since only what those wrote can be believed. Where all are trusted ones, the first of the list; where the peer
+    /// is not trusted, or what has to be read is no address, the peer's. An IPv4 address is one, however it is written.
     pub fn client(&self, request: &HttpRequest) -> Option<IpAddr> {
         let peer = request.peer_addr()?.ip().to_canonical();
         if !self.trust(peer) {
@@ -91,11 +91,11 @@ fn warn_of_a_stranger(peer: IpAddr, headers: &HeaderMap) {
     }
 }
 
-/// Whether a request comes from this machine itself, and not through a proxy on it, nor from a page that a browser on it was
-/// lured to.
+/// Whether a request comes from this machine itself, and not through a proxy on it, nor from a page that a browser on
+/// it was lured to.
 ///
-/// A proxy leaves a trace, or asks for another host than this machine, or speaks HTTP/1.0, as nginx does unless it is told
-/// otherwise. The name of a page that only claims to be here (DNS rebinding) is in `Host`.
+/// A proxy leaves a trace, or asks for another host than this machine, or speaks HTTP/1.0, as nginx does unless it is
+/// told otherwise. The name of a page that only claims to be here (DNS rebinding) is in `Host`.
 pub fn is_near(request: &HttpRequest) -> bool {
     let headers = request.headers();
     let forwarded = TRACES.iter().any(|name| headers.contains_key(*name)) || request.version() < Version::HTTP_11;

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::{Mutex, Notify};
 
-/// How long an answer of the database holds. Who asks whether the server is ready meets no rate limit: however many ask, the
-/// database is asked forty times a second at the most, and once at a time.
+/// How long an answer of the database holds. Who asks whether the server is ready meets no rate limit: however many
+/// ask, the database is asked forty times a second at the most, and once at a time.
 const HOLDS: Duration = Duration::from_millis(25);
 
 /// What `GET /ready` tells.

@@ -51,7 +51,8 @@ impl Crowd {
         &self.users[connection % self.users.len()]
     }
 
-    /// Where the same sends its message of this number: to all its groups in turn, and each connection begins with another.
+    /// Where the same sends its message of this number: to all its groups in turn, and each connection begins with
+    /// another.
     pub fn group(&self, connection: usize, message: usize) -> &Group {
         let first = connection % self.users.len() % EVERY;
         let own = (self.groups.len() - first).div_ceil(EVERY);
@@ -74,7 +75,8 @@ impl Crowd {
         let http = Client::new();
         for group in &self.groups {
             let stored = group.stored.load(Ordering::Relaxed);
-            // The last, and what would be one too many: no number is left out, and nothing was changed after it was sent.
+            // The last, and what would be one too many: no number is left out, and nothing was changed after it was
+            // sent.
             let path = format!("/conversations/{}/changes?after={}&limit=2", group.id, stored.saturating_sub(1));
             let page = server.get(&http, &self.users[group.first].token, &path).await?;
             let last = page["update"].as_u64().context("no counter")?;

@@ -1,9 +1,9 @@
 //! The load generator: how many deliveries a second, how much memory a socket, what a stalled reader costs, how many
 //! messages are stored a second by one node or several.
 //!
-//! Each command starts the `parlance` beside this binary (`cargo build --release` makes both) on a fresh directory, does its
-//! work, prints one line a figure, and fails if anything was lost, doubled or out of order. `sends` starts its own Postgres and
-//! NATS as well, of the programs installed here.
+//! Each command starts the `parlance` beside this binary (`cargo build --release` makes both) on a fresh directory,
+//! does its work, prints one line a figure, and fails if anything was lost, doubled or out of order. `sends` starts its
+//! own Postgres and NATS as well, of the programs installed here.
 
 mod cpu;
 mod crowd;

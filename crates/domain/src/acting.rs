@@ -74,8 +74,8 @@ pub struct ActAs {
 }
 
 impl ActAs {
-    /// Asks for nothing where nobody else is named. Otherwise what does not exist is told first (`API.md`, Conventions:
-    /// existence before right).
+    /// Asks for nothing where nobody else is named. Otherwise what does not exist is told first (`docs/api.md`,
+    /// Conventions: existence before right).
     ///
     /// # Errors
     /// [`NotFound`] for the first of the targets that is not there, [`Invalid`](crate::Invalid) where a target does not
@@ -154,8 +154,8 @@ mod tests {
     const GROUP: GroupId = GroupId(Uuid::from_u128(4));
     const NO_GROUP: GroupId = GroupId(Uuid::from_u128(5));
 
-    /// There are user 2 (user 3 is deleted), message 1 from user 1 to user 2, a group that all see and user 2 is not in,
-    /// and files 1 (a picture) and 2 (none).
+    /// There are user 2 (user 3 is deleted), message 1 from user 1 to user 2, a group that all see and user 2 is not
+    /// in, and files 1 (a picture) and 2 (none).
     fn act_as() -> ActAs {
         let (mut users, mut groups) = (MockUserRepository::new(), MockGroupRepository::new());
         let (mut messages, mut files) = (MockMessageReader::new(), MockFileRepository::new());

@@ -1,7 +1,8 @@
 //! What accounts and groups leave behind when they end: memberships, which are removed a few at a time.
 //!
-//! An account or a group ends in one small transaction, however many groups or members it has, and counts as gone from then on.
-//! What is left is tidied up in steps, so that no other write waits long; a server that starts goes on where one was stopped.
+//! An account or a group ends in one small transaction, however many groups or members it has, and counts as gone from
+//! then on. What is left is tidied up in steps, so that no other write waits long; a server that starts goes on where
+//! one was stopped.
 
 use crate::context::{Clock, Timestamp};
 use crate::error::Result;
@@ -25,9 +26,9 @@ pub trait EndingRepository: Send + Sync {
     /// What has ended and may have left something, a bounded number of them; none once all is tidied up.
     async fn unfinished(&self) -> Result<Vec<Ended>>;
 
-    /// Tidies up a bounded part, and says whether there may be more. An account's group MUST pass to the oldest admin, else to
-    /// the oldest member, by [`crate::groups::heir`]; without others it MUST end. Whoever loses a group MUST be told so on
-    /// resuming a live connection.
+    /// Tidies up a bounded part, and says whether there may be more. An account's group MUST pass to the oldest admin,
+    /// else to the oldest member, by [`crate::groups::heir`]; without others it MUST end. Whoever loses a group MUST be
+    /// told so on resuming a live connection.
     async fn tidy(&self, ended: Ended, at: Timestamp) -> Result<bool>;
 }
 
@@ -60,8 +61,8 @@ impl FinishEndings {
         }
     }
 
-    /// As far as an answer may wait for it, so that who asks finds it done where there was little to do. The rest, and what a
-    /// fault kept from being done, is left to [`FinishEndings::execute`].
+    /// As far as an answer may wait for it, so that who asks finds it done where there was little to do. The rest, and
+    /// what a fault kept from being done, is left to [`FinishEndings::execute`].
     pub async fn begin(&self, ended: Ended) {
         for _ in 0..Self::STEPS_AT_ONCE {
             if !matches!(self.endings.tidy(ended, self.clock.now()).await, Ok(true)) {

@@ -1,6 +1,6 @@
 //! What can go wrong, told without reference to any transport.
 //!
-//! The sentences are part of the contract with clients where `API.md` quotes them; the outermost layer turns the
+//! The sentences are part of the contract with clients where `docs/api.md` quotes them; the outermost layer turns the
 //! variant into a status and a code and nothing else.
 
 use std::borrow::Cow;
@@ -216,8 +216,8 @@ pub enum Unavailable {
     /// A bounded queue is full.
     #[error("the server is busy, try again")]
     Overloaded,
-    /// The database, or where files are kept, is out of reach; a write may or may not have happened (its idempotency key
-    /// settles it).
+    /// The database, or where files are kept, is out of reach; a write may or may not have happened (its idempotency
+    /// key settles it).
     #[error("the server's storage is out of reach, try again")]
     StorageOutOfReach,
     /// The server is stopping.

@@ -38,8 +38,8 @@ pub enum Event {
         /// When.
         seen_at: Timestamp,
     },
-    /// All up to a message was seen: of interest to the reader's other devices, and to who sent something of it, each told by
-    /// an event of one's own.
+    /// All up to a message was seen: of interest to the reader's other devices, and to who sent something of it, each
+    /// told by an event of one's own.
     ConversationRead {
         /// Which.
         conversation: ConversationId,
@@ -71,8 +71,8 @@ pub enum Event {
     },
     /// An account was deleted; its sessions have ended.
     UserDeleted(UserId),
-    /// Each of the two has written to the other now: from here on they are told of each other's coming and going. Like that, it
-    /// reaches other nodes at most once.
+    /// Each of the two has written to the other now: from here on they are told of each other's coming and going. Like
+    /// that, it reaches other nodes at most once.
     Acquainted([UserId; 2]),
 }
 
@@ -196,14 +196,14 @@ impl Event {
 
 /// A place in the order of everything that was ever committed to one database. Opaque: only compared.
 ///
-/// What was committed after a revision was taken has that revision or a greater one. So who has been given everything up
-/// to [`Committed::cursor`] misses nothing by asking for all from it on, and at worst is given something once more.
+/// What was committed after a revision was taken has that revision or a greater one. So who has been given everything
+/// up to [`Committed::cursor`] misses nothing by asking for all from it on, and at worst is given something once more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "replication", derive(serde::Serialize, serde::Deserialize))]
 pub struct Revision(pub i64);
 
-/// Where a conversation stands. Whoever knows it as it stands at one head, and is given what leads from that head to another,
-/// knows it as it stands at the other: so a node tells whether it missed something that another one committed.
+/// Where a conversation stands. Whoever knows it as it stands at one head, and is given what leads from that head to
+/// another, knows it as it stands at the other: so a node tells whether it missed something that another one committed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "replication", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 pub struct Head {
@@ -235,8 +235,9 @@ impl Head {
         self
     }
 
-    /// What a transaction of that revision marks a change of the group or its members with. Never less than before, though of two
-    /// transactions the one with the smaller revision may be the second to change the group: who knows a greater mark knows all.
+    /// What a transaction of that revision marks a change of the group or its members with. Never less than before,
+    /// though of two transactions the one with the smaller revision may be the second to change the group: who knows a
+    /// greater mark knows all.
     pub fn roster_after(&self, revision: Revision) -> Revision {
         revision.max(Revision(self.roster.0 + 1))
     }
@@ -268,12 +269,12 @@ pub struct Committed {
 /// Where committed events go.
 #[cfg_attr(feature = "mocks", mockall::automock)]
 pub trait EventPublisher: Send + Sync {
-    /// Called after the commit, for one conversation in the order of its commits. MUST NOT block or fail: a slow listener
-    /// is the publisher's concern.
+    /// Called after the commit, for one conversation in the order of its commits. MUST NOT block or fail: a slow
+    /// listener is the publisher's concern.
     fn publish(&self, committed: Committed);
 
-    /// Something may have been committed that is not going to be published: nobody knows. Called before anything later is
-    /// published; whoever was given what came before has to look for themselves. MUST NOT block or fail.
+    /// Something may have been committed that is not going to be published: nobody knows. Called before anything later
+    /// is published; whoever was given what came before has to look for themselves. MUST NOT block or fail.
     fn lost(&self);
 }
 

@@ -1,8 +1,8 @@
 //! All of one's own data, for whoever wants to have it or to take it elsewhere.
 //!
-//! One's own is what one gave: the account, logins, memberships, the messages one sent (also to groups that one has left),
-//! what one has marked as seen, uploads. What others wrote is theirs, and is read by the other calls as long as one may.
-//! It is read part by part as it is asked for, each part at a moment of its own.
+//! One's own is what one gave: the account, logins, memberships, the messages one sent (also to groups that one has
+//! left), what one has marked as seen, uploads. What others wrote is theirs, and is read by the other calls as long as
+//! one may. It is read part by part as it is asked for, each part at a moment of its own.
 
 use crate::context::{Caller, Clock, Timestamp};
 use crate::error::{NotFound, Result};

@@ -7,6 +7,8 @@
 //! One module a concept, each with its `model` (types that are valid once they exist), its `ports`, a `policy`
 //! where several use cases share a rule, and one file per use case or family of reads.
 
+#![deny(missing_docs)]
+
 pub mod acting;
 pub mod admin;
 pub mod context;

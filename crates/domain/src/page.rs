@@ -7,7 +7,7 @@ use crate::error::Invalid;
 pub struct Limit(u16);
 
 impl Limit {
-    /// The most entries of a list (`API.md`, Conventions).
+    /// The most entries of a list (`docs/api.md`, Conventions).
     pub const MOST: u16 = 200;
     /// The most entries of a history on the gochat surface.
     pub const MOST_HISTORY: u16 = 1000;

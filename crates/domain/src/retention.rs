@@ -50,19 +50,19 @@ pub struct Due {
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait RetentionRepository: Send + Sync {
-    /// Conversations, by id, that have live messages sent before `cutoff`, deleted groups too. The work for an answer MUST
-    /// be bounded. A message that a wrong clock dated into the future MAY keep some behind it from being found until it is
-    /// too old itself, if there are many of its kind.
+    /// Conversations, by id, that have live messages sent before `cutoff`, deleted groups too. The work for an answer
+    /// MUST be bounded. A message that a wrong clock dated into the future MAY keep some behind it from being found
+    /// until it is too old itself, if there are many of its kind.
     async fn due(&self, cutoff: Timestamp, after: Option<ConversationId>) -> Result<Due>;
 
-    /// Deletes the oldest live messages of the conversation that were sent before `cutoff`, a small number at a time, each
-    /// as by [`MessageLog::delete`](crate::messages::MessageLog::delete), in one transaction. Says how many; 0 once there
-    /// are no more.
+    /// Deletes the oldest live messages of the conversation that were sent before `cutoff`, a small number at a time,
+    /// each as by [`MessageLog::delete`](crate::messages::MessageLog::delete), in one transaction. Says how many; 0
+    /// once there are no more.
     async fn expire(&self, of: ConversationId, cutoff: Timestamp, at: Timestamp) -> Result<usize>;
 
-    /// Takes files that were uploaded before `cutoff` and that no live message carries out of everybody's reach, a small
-    /// number at a time, and gives them; also those that were withdrawn and not forgotten. MUST NOT withdraw a file that a
-    /// message is about to carry.
+    /// Takes files that were uploaded before `cutoff` and that no live message carries out of everybody's reach, a
+    /// small number at a time, and gives them; also those that were withdrawn and not forgotten. MUST NOT withdraw a
+    /// file that a message is about to carry.
     async fn withdraw_files(&self, cutoff: Timestamp, at: Timestamp) -> Result<Vec<FileId>>;
 
     /// Forgets withdrawn files, whose blobs are gone.
@@ -91,8 +91,8 @@ pub struct EnforceRetention {
 }
 
 impl EnforceRetention {
-    /// One step after the other, so that whoever sends meanwhile waits for one small step at the most. What was done before
-    /// a fault stays done; the next time goes on from there.
+    /// One step after the other, so that whoever sends meanwhile waits for one small step at the most. What was done
+    /// before a fault stays done; the next time goes on from there.
     ///
     /// # Errors
     /// Faults of storage, and [`Unavailable`](crate::Unavailable) where it is busy.

@@ -1,7 +1,7 @@
 //! What a server has to do now and then without being asked: delete what is too old, and what nobody needs.
 //!
-//! All of it goes by the clock, and what is deleted is gone for good. So a clock that is far ahead of when a server last ran is
-//! not believed at first: it may have jumped, and then all would seem to be too old.
+//! All of it goes by the clock, and what is deleted is gone for good. So a clock that is far ahead of when a server
+//! last ran is not believed at first: it may have jumped, and then all would seem to be too old.
 
 use crate::context::{Clock, Timestamp};
 use crate::error::{Error, Result};
@@ -18,8 +18,9 @@ const DAY: i64 = 86_400 * 1_000_000;
 
 /// How far the clock may be ahead of the evidence, in microseconds.
 pub const AHEAD: i64 = DAY;
-/// For how many pauses between two upkeeps the clock is doubted before it is believed: a day, where upkeep is every hour. Only the
-/// time that servers run counts, so that somebody can see a jump before anything is deleted; pauses of theirs do not undo it.
+/// For how many pauses between two upkeeps the clock is doubted before it is believed: a day, where upkeep is every
+/// hour. Only the time that servers run counts, so that somebody can see a jump before anything is deleted; pauses of
+/// theirs do not undo it.
 pub const DOUBTS: u64 = 24;
 /// For how long a file may be carried by no message, in microseconds: as long as one may be about to be sent.
 pub const LOOSE_FOR: i64 = DAY;
@@ -40,8 +41,8 @@ pub struct Evidence {
 }
 
 impl Evidence {
-    /// How far a clock is ahead, in microseconds, if that is too far to be believed. Messages count only where no server has
-    /// believed a clock yet: after a jump, the first one to be sent would bear witness to the wrong time.
+    /// How far a clock is ahead, in microseconds, if that is too far to be believed. Messages count only where no
+    /// server has believed a clock yet: after a jump, the first one to be sent would bear witness to the wrong time.
     pub fn contradicts(self, now: Timestamp) -> Option<i64> {
         let known = self.believed.or(self.newest)?;
         let ahead = now.as_micros().saturating_sub(known.as_micros());
@@ -49,9 +50,9 @@ impl Evidence {
     }
 }
 
-/// Whether so many blobs that no file knows speak of another database than the one that they belong to, beside so many that files
-/// know. Crashes and lost commits leave a few behind. A new database over the uploads of an old one knows none at all, and whoever
-/// brings the old one back wants its files.
+/// Whether so many blobs that no file knows speak of another database than the one that they belong to, beside so many
+/// that files know. Crashes and lost commits leave a few behind. A new database over the uploads of an old one knows
+/// none at all, and whoever brings the old one back wants its files.
 pub fn are_strange(lost: u64, known: u64) -> bool {
     lost > FEW && lost > known
 }
@@ -72,20 +73,20 @@ pub trait UpkeepRepository: Send + Sync {
     /// What the database knows of the time.
     async fn evidence(&self) -> Result<Evidence>;
 
-    /// Takes note that a server believes its clock. Of several servers over one database only one MUST be told `true` in
-    /// three quarters of `every`, in microseconds: it has the work to do.
+    /// Takes note that a server believes its clock. Of several servers over one database only one MUST be told `true`
+    /// in three quarters of `every`, in microseconds: it has the work to do.
     async fn believe(&self, now: Timestamp, every: i64) -> Result<bool>;
 
-    /// Takes note that a server has run from one upkeep to the next with a clock that it doubts. Gives how often that was since a
-    /// clock was last believed, which [`UpkeepRepository::believe`] begins anew.
+    /// Takes note that a server has run from one upkeep to the next with a clock that it doubts. Gives how often that
+    /// was since a clock was last believed, which [`UpkeepRepository::believe`] begins anew.
     async fn doubt(&self) -> Result<u64>;
 
-    /// Files, by id, that were uploaded before `cutoff` and that no live message carries, those of deleted users too, and those
-    /// that were withdrawn and not forgotten. The work for an answer MUST be bounded.
+    /// Files, by id, that were uploaded before `cutoff` and that no live message carries, those of deleted users too,
+    /// and those that were withdrawn and not forgotten. The work for an answer MUST be bounded.
     async fn loose(&self, cutoff: Timestamp, after: Option<FileId>) -> Result<Loose>;
 
-    /// Takes those of the files out of everybody's reach that are still loose, and gives them. MUST NOT withdraw a file that a
-    /// message is about to carry.
+    /// Takes those of the files out of everybody's reach that are still loose, and gives them. MUST NOT withdraw a file
+    /// that a message is about to carry.
     async fn withdraw(&self, files: Vec<FileId>, at: Timestamp) -> Result<Vec<FileId>>;
 
     /// Those of the ids that no file has, be it withdrawn or not.
@@ -172,9 +173,10 @@ impl KeepUp {
         Ok(Kept::Done { sessions, expired, loose, unfinished, lost, strange })
     }
 
-    /// Removes blobs that no file knows: a blob is stored before its file, and a crash or an unknown outcome of the commit in
-    /// between leaves it to nobody. Only those whose file can come no more: no request lasts as long as [`LOOSE_FOR`] once its
-    /// blob is stored. Gives how many were removed, or how many were not because they are strange.
+    /// Removes blobs that no file knows: a blob is stored before its file, and a crash or an unknown outcome of the
+    /// commit in between leaves it to nobody. Only those whose file can come no more: no request lasts as long as
+    /// [`LOOSE_FOR`] once its blob is stored. Gives how many were removed, or how many were not because they are
+    /// strange.
     async fn remove_lost(&self, cutoff: Timestamp) -> Result<(usize, u64)> {
         let (mut unknown, mut found, mut known, mut after) = (Vec::new(), 0_u64, 0_u64, None);
         loop {
@@ -353,8 +355,8 @@ mod tests {
         }
     }
 
-    /// What becomes of blobs that come in pages of 100 and of which files know the first `known`; of the others every second one
-    /// is old.
+    /// What becomes of blobs that come in pages of 100 and of which files know the first `known`; of the others every
+    /// second one is old.
     fn lost_of(known: u128, unknown: u128) -> (usize, u64) {
         let (mut repository, mut blobs) = (MockUpkeepRepository::new(), MockBlobStore::new());
         let believed = Evidence { believed: Some(at(NOW)), ..Evidence::default() };

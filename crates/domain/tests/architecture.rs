@@ -288,7 +288,8 @@ fn the_documents_name_what_exists() {
     }
 }
 
-/// `module::test` in the guide to what is promised is a function `test` in a file `module.rs`, or in a folder of that name.
+/// `module::test` in the guide to what is promised is a function `test` in a file `module.rs`, or in a folder of that
+/// name.
 #[test]
 fn the_tests_that_are_cited_exist() {
     let root = root();

@@ -12,7 +12,8 @@ use tokio::sync::oneshot;
 
 /// How many may wait for each thread; none for longer than [`PATIENCE`].
 const QUEUE_PER_THREAD: usize = 128;
-/// How long one may wait for a thread: whoever logs in tries again after a while, and what nobody waits for is not hashed.
+/// How long one may wait for a thread: whoever logs in tries again after a while, and what nobody waits for is not
+/// hashed.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// On this many cores a thread that hashes stands back behind those that serve; on more there is a core left for them.
 const FEW_CORES: usize = 2;
@@ -41,8 +42,8 @@ pub enum StartError {
     Thread(#[from] std::io::Error),
 }
 
-/// bcrypt on threads of its own, on all cores but one, behind a queue that is bounded in length and time. The threads end with the
-/// pool.
+/// bcrypt on threads of its own, on all cores but one, behind a queue that is bounded in length and time. The threads
+/// end with the pool.
 pub struct BcryptPool {
     jobs: SyncSender<Job>,
     patience: Duration,
@@ -68,8 +69,8 @@ fn stand_back() {
 }
 
 impl BcryptPool {
-    /// Starts the threads, for a machine with so many cores, and makes the hash that a password of nobody is compared with, at the
-    /// same cost as all others.
+    /// Starts the threads, for a machine with so many cores, and makes the hash that a password of nobody is compared
+    /// with, at the same cost as all others.
     ///
     /// # Errors
     /// Where bcrypt refuses the cost or the system has no threads to give.

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 /// How far the clocks of two nodes may be apart, in seconds.
 const LEEWAY_SECONDS: u64 = 5;
 
-/// What a token says (`API.md`, Conventions).
+/// What a token says (`docs/api.md`, Conventions).
 #[derive(Debug, Serialize, Deserialize)]
 struct Claims {
     sub: String,

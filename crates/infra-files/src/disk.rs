@@ -30,8 +30,8 @@ impl Root {
         Ok(Self { path, opened, is_missed: AtomicBool::new(false) })
     }
 
-    /// Whether it still is where it was. One that was removed or renamed, or whose disk is no longer mounted, would be made
-    /// anew by the next upload, and nobody would find what was in it. Says so once.
+    /// Whether it still is where it was. One that was removed or renamed, or whose disk is no longer mounted, would be
+    /// made anew by the next upload, and nobody would find what was in it. Says so once.
     pub(crate) fn is_there(&self) -> bool {
         let found = std::fs::metadata(&self.path);
         let is_there = found.as_ref().is_ok_and(|found| found.is_dir() && identity(found) == self.opened);
@@ -61,8 +61,8 @@ fn identity(_found: &std::fs::Metadata) -> Option<(u64, u64)> {
     None
 }
 
-/// Removes blobs that were being written, are not `under_way` here and were not written on after that moment, and says how
-/// many.
+/// Removes blobs that were being written, are not `under_way` here and were not written on after that moment, and says
+/// how many.
 pub(crate) fn clear_unfinished(
     root: &Path,
     before: SystemTime,

@@ -14,8 +14,8 @@ const SHORT_OF_FILES: [i32; 2] = [23, 24];
 #[error("{0}")]
 pub(crate) struct Refused(String);
 
-/// A full store is the operator's to know and the client's to be told; one out of reach is worth another try; everything
-/// else is internal.
+/// A full store is the operator's to know and the client's to be told; one out of reach is worth another try;
+/// everything else is internal.
 pub(crate) fn fault(error: object_store::Error) -> Error {
     if is_full(&error) {
         return Error::StorageFull;

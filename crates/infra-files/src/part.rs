@@ -11,14 +11,14 @@ use tokio::sync::Notify;
 const BLOCK_BYTES: usize = 64 * 1024;
 /// How long an upload waits for others to let go of theirs.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// One part in so many of the memory is an owner's share, and at least the part of one upload; of 128 MiB it is one and a half of
-/// those that S3 wants.
+/// One part in so many of the memory is an owner's share, and at least the part of one upload; of 128 MiB it is one and
+/// a half of those that S3 wants.
 const SHARES: usize = 16;
 
 /// The memory that all uploads hold together, which has an end.
 ///
-/// Half of it is for owners who hold no more than a share; whoever wants more has it of the other half. So who has many uploads
-/// is refused while there is still memory for all who have one.
+/// Half of it is for owners who hold no more than a share; whoever wants more has it of the other half. So who has many
+/// uploads is refused while there is still memory for all who have one.
 #[derive(Debug)]
 pub(crate) struct Memory {
     blocks: usize,
@@ -43,7 +43,8 @@ impl Memory {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether an owner who holds `own` of the `held` blocks may hold so many `more`, for an upload whose parts have `part`.
+    /// Whether an owner who holds `own` of the `held` blocks may hold so many `more`, for an upload whose parts have
+    /// `part`.
     fn admits(&self, held: usize, own: usize, more: usize, part: usize) -> bool {
         let share = (self.blocks / SHARES).max(part);
         held + more <= if own + more <= share { self.blocks } else { self.blocks / 2 }
@@ -60,8 +61,8 @@ impl Memory {
     }
 
     /// # Errors
-    /// [`Unavailable::Overloaded`] where the others hold on to theirs. Waiting longer would help nobody: each of them may
-    /// wait for more, too.
+    /// [`Unavailable::Overloaded`] where the others hold on to theirs. Waiting longer would help nobody: each of them
+    /// may wait for more, too.
     async fn have(&self, owner: UserId, more: usize, part: usize) -> Result<Blocks<'_>> {
         let having = async {
             loop {
@@ -101,7 +102,8 @@ impl Drop for Blocks<'_> {
     }
 }
 
-/// The part of a blob that is being gathered. Exactly `size` bytes when full: some stores want all parts to be of one size.
+/// The part of a blob that is being gathered. Exactly `size` bytes when full: some stores want all parts to be of one
+/// size.
 pub(crate) struct Part<'a> {
     memory: &'a Memory,
     owner: UserId,

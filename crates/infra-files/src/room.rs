@@ -37,7 +37,8 @@ impl Room {
         Self { uploads, others, reserve, promised: Mutex::new(0) }
     }
 
-    /// Whether an upload of so many bytes would fit now. Blocks for as long as the system takes to tell how much there is.
+    /// Whether an upload of so many bytes would fit now. Blocks for as long as the system takes to tell how much there
+    /// is.
     ///
     /// # Errors
     /// [`Error::StorageFull`].
@@ -71,8 +72,8 @@ impl Room {
     }
 }
 
-/// Room for what is being written, until it is dropped: then the system counts it. Only for bytes that have come: what a slow
-/// client merely announces would take the room of all others.
+/// Room for what is being written, until it is dropped: then the system counts it. Only for bytes that have come: what
+/// a slow client merely announces would take the room of all others.
 #[derive(Debug)]
 pub(crate) struct Promise {
     room: Arc<Room>,

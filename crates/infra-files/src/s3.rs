@@ -110,8 +110,8 @@ fn agree(builder: &AmazonS3Builder) -> Result<(), OpenError> {
     Ok(())
 }
 
-/// Writes, reads and removes as the server will have to. Where nobody answers it tries on for `patience`: a short outage is
-/// no reason not to start, a wrong address is.
+/// Writes, reads and removes as the server will have to. Where nobody answers it tries on for `patience`: a short
+/// outage is no reason not to start, a wrong address is.
 pub(crate) async fn try_out(store: &dyn ObjectStore, bucket: &Bucket, patience: Duration) -> Result<(), OpenError> {
     let begun = Instant::now();
     let mut told_once = false;

@@ -1,8 +1,8 @@
 //! Telling from its bytes what a file is.
 //!
-//! `infer` knows the signatures. Some of them are a few letters that any text may begin with (`BM`, `MZ`, `OTTO`, `ID3`)
-//! or look only at bytes that anything may have there, which is not enough where the answer decides how a browser is
-//! told to treat the file: those are held to their full signature here, and what reads as text is text.
+//! `infer` knows the signatures. Some of them are a few letters that any text may begin with (`BM`, `MZ`, `OTTO`,
+//! `ID3`) or look only at bytes that anything may have there, which is not enough where the answer decides how a
+//! browser is told to treat the file: those are held to their full signature here, and what reads as text is text.
 
 use domain::files::MediaType;
 

@@ -64,8 +64,8 @@ impl Blobs {
         Ok(Self { directory: Some(Arc::new(root)), ..Self::new(Arc::new(store), DISK_PART_BYTES) })
     }
 
-    /// In a bucket of S3 or of what speaks like it. `settings` are the `AWS_...` variables: where it is, who one is. Tries
-    /// out what it will need, for `patience` where it gets no answer.
+    /// In a bucket of S3 or of what speaks like it. `settings` are the `AWS_...` variables: where it is, who one is.
+    /// Tries out what it will need, for `patience` where it gets no answer.
     ///
     /// # Errors
     /// [`OpenError`] where it can't be reached or refuses, told in one sentence without anything secret.
@@ -98,8 +98,8 @@ impl Blobs {
         }
     }
 
-    /// Refuses what would not leave the reserve free, on the disk of the directory and on those of `others`, which need room
-    /// too.
+    /// Refuses what would not leave the reserve free, on the disk of the directory and on those of `others`, which need
+    /// room too.
     #[must_use]
     pub fn leaving(self, reserve: Reserve, others: Vec<PathBuf>) -> Self {
         let uploads = self.directory.as_ref().map(|root| root.path.clone());
@@ -168,8 +168,8 @@ impl Blobs {
         self.part_bytes.max(needed.min(MEMORY_BYTES / 4))
     }
 
-    /// Removes what a failed write has left. Tells only the log where that fails too, or takes too long: the first error
-    /// matters more.
+    /// Removes what a failed write has left. Tells only the log where that fails too, or takes too long: the first
+    /// error matters more.
     async fn clear(&self, id: FileId, upload: Upload) {
         let cleared = tokio::time::timeout(CLEARING, self.try_to_clear(id, upload)).await;
         let cleared = cleared.unwrap_or_else(|late| Err(Error::internal(late)));

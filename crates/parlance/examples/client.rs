@@ -96,7 +96,8 @@ impl Live {
         }
     }
 
-    /// Numbers only grow; a replay may leave out those that a later change made void. What is not greater was seen before.
+    /// Numbers only grow; a replay may leave out those that a later change made void. What is not greater was seen
+    /// before.
     fn is_new(&mut self, frame: &Value) -> bool {
         let (Some(conversation), Some(update)) = (frame["conversation_id"].as_str(), frame["update"].as_i64()) else {
             return true;

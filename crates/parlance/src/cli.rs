@@ -58,7 +58,8 @@ enum Command {
     Openapi,
 }
 
-/// The command line of this process. Where it cannot be followed, or asks for help or the version, the process ends here.
+/// The command line of this process. Where it cannot be followed, or asks for help or the version, the process ends
+/// here.
 pub fn parse() -> Cli {
     let matches = command().get_matches();
     Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())

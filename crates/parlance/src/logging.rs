@@ -23,15 +23,16 @@ pub enum LogFormat {
 
 /// How many lines may wait to be written.
 const QUEUE: usize = 8192;
-/// How many warnings and errors of one place in the program are written in [`WINDOW`]: a fault that many requests meet is told,
-/// and does not drown what else there is, whoever makes it happen.
+/// How many warnings and errors of one place in the program are written in [`WINDOW`]: a fault that many requests meet
+/// is told, and does not drown what else there is, whoever makes it happen.
 const MOST_OF_A_PLACE: u32 = 20;
 const WINDOW: Duration = Duration::from_secs(10);
-/// What the framework says is left out unless it is asked for: of its own threads it is of no use to an operator, and of
-/// connections it has errors for what any stranger sends. (`parlance_http_malformed_total` counts that.)
+/// What the framework says is left out unless it is asked for: of its own threads it is of no use to an operator, and
+/// of connections it has errors for what any stranger sends. (`parlance_http_malformed_total` counts that.)
 const QUIET: &str = "actix_server=warn,actix_http::h1=off,actix_http::ws=off";
 
-/// Where lines go on their way to the thread, and how many found its queue full. Whoever logs never waits for who reads the log.
+/// Where lines go on their way to the thread, and how many found its queue full. Whoever logs never waits for who reads
+/// the log.
 static LINES: OnceLock<(NonBlocking, ErrorCounter)> = OnceLock::new();
 /// Ends the thread when it is dropped, once that has written what waits.
 static THREAD: Mutex<Option<WorkerGuard>> = Mutex::new(None);
@@ -122,7 +123,8 @@ impl<S: Subscriber> Layer<S> for Throttle {
     }
 }
 
-/// Waits until what was logged so far is written, but not for long. For the end of the process: what is logged later is lost.
+/// Waits until what was logged so far is written, but not for long. For the end of the process: what is logged later is
+/// lost.
 pub fn flush() {
     drop(THREAD.lock().unwrap_or_else(PoisonError::into_inner).take());
 }

@@ -18,8 +18,8 @@ pub struct Said {
     pub text: String,
 }
 
-/// Asks at the address that a server is told to listen on. `None` where nobody takes the connection; what is answered in more
-/// than four seconds is not waited for.
+/// Asks at the address that a server is told to listen on. `None` where nobody takes the connection; what is answered
+/// in more than four seconds is not waited for.
 pub fn ask(listen: &str) -> Option<Said> {
     let deadline = Instant::now() + WITHIN;
     let addresses = listen.to_socket_addrs().ok()?.flat_map(reachable);

@@ -1,5 +1,5 @@
-//! An S3 server for tests: `s3s-fs`, which keeps objects in a directory and checks the signature of every request, on a free
-//! port, and with outages to order.
+//! An S3 server for tests: `s3s-fs`, which keeps objects in a directory and checks the signature of every request, on a
+//! free port, and with outages to order.
 #![expect(clippy::expect_used, reason = "a test fails where it is surprised")]
 
 use hyper::service::{Service, service_fn};

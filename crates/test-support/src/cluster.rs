@@ -11,7 +11,8 @@ use std::sync::Mutex;
 use tempfile::TempDir;
 
 /// A cluster in a temporary directory, reached through a socket in it (so that no port is needed), with `fsync` and
-/// `synchronous_commit` as they are by default: on. Stopped and removed when dropped, and also when the process is killed.
+/// `synchronous_commit` as they are by default: on. Stopped and removed when dropped, and also when the process is
+/// killed.
 #[derive(Debug)]
 pub struct Cluster {
     programs: PathBuf,
@@ -36,8 +37,8 @@ impl Cluster {
         Some(cluster)
     }
 
-    /// Listens on the loopback address too, and there to TLS only, with a certificate for `localhost` of a CA of its own.
-    /// `None` also where there is no `openssl` to make them.
+    /// Listens on the loopback address too, and there to TLS only, with a certificate for `localhost` of a CA of its
+    /// own. `None` also where there is no `openssl` to make them.
     pub fn with_tls() -> Option<(Self, Certificates)> {
         let mut cluster = Self::make()?;
         let certificates = Certificates::make(cluster.directory.path())?;
@@ -145,7 +146,8 @@ impl Cluster {
         self.control("start", &[]);
     }
 
-    /// Makes it the copy of another, which takes no writes, as a failover does to who was the first. Stops and starts it.
+    /// Makes it the copy of another, which takes no writes, as a failover does to who was the first. Stops and starts
+    /// it.
     pub fn become_standby(&self) {
         self.stop();
         self.configure("standby.signal", "");

@@ -1,8 +1,8 @@
 //! Databases for tests: a SQLite file each, or a Postgres database each.
 //!
 //! Postgres is the server that `TEST_POSTGRES_URL` names, else a cluster of the test binary's own, made of the programs
-//! installed here (see [`Cluster`]). Without either, tests on Postgres are left out and it is said so on standard error;
-//! where the environment has `CI`, that is a failure.
+//! installed here (see [`Cluster`]). Without either, tests on Postgres are left out and it is said so on standard
+//! error; where the environment has `CI`, that is a failure.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "only tests use this, and they want the panic")]
 
@@ -25,8 +25,8 @@ pub use nats::NatsServer;
 pub use pgbouncer::PgBouncer;
 pub use tls::Certificates;
 
-/// A port on 127.0.0.1 that is free, and outside the range that the system hands out by itself: for a server that has to have
-/// the same one after a restart, while other tests take theirs.
+/// A port on 127.0.0.1 that is free, and outside the range that the system hands out by itself: for a server that has
+/// to have the same one after a restart, while other tests take theirs.
 pub(crate) fn free_port() -> u16 {
     // Two processes' first are far from each other.
     static NEXT: AtomicU32 = AtomicU32::new(0);

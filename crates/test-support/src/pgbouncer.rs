@@ -56,7 +56,8 @@ impl PgBouncer {
         Some(Self { port, has_room, shell, _directory: directory })
     }
 
-    /// Lets it have so many sessions of the database `postgres` that nobody uses (one at the most where it may have but one).
+    /// Lets it have so many sessions of the database `postgres` that nobody uses (one at the most where it may have but
+    /// one).
     pub fn leave_idle(&self, sessions: usize) {
         let mut used = Vec::new();
         for _ in 0..sessions {

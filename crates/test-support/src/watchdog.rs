@@ -3,16 +3,16 @@
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-/// A child that outlives this process by the moment it needs to stop a cluster and remove its directory: it waits for the
-/// end of a pipe that only this process holds, so that it notices also a `kill -9`.
+/// A child that outlives this process by the moment it needs to stop a cluster and remove its directory: it waits for
+/// the end of a pipe that only this process holds, so that it notices also a `kill -9`.
 #[derive(Debug)]
 pub struct Watchdog(Child);
 
 impl Watchdog {
     /// Watches over the cluster in `root`, whose data is in `data`.
     pub fn start(root: &Path, data: &Path) -> Self {
-        // The postmaster's process id is the first line of its pid file; SIGQUIT is its immediate shutdown, after which the
-        // file is gone.
+        // The postmaster's process id is the first line of its pid file; SIGQUIT is its immediate shutdown, after which
+        // the file is gone.
         const SCRIPT: &str = r#"
             cat > /dev/null
             if pid=$(head -n 1 "$2/postmaster.pid" 2> /dev/null); then

@@ -72,8 +72,8 @@ events! {
     Resync = "resync": Resync;
 }
 
-/// A frame of a live connection, for the OpenAPI document: `data` depends on `event`. `GET /ws` sends the same frames, which
-/// OpenAPI has no words for.
+/// A frame of a live connection, for the OpenAPI document: `data` depends on `event`. `GET /ws` sends the same frames,
+/// which OpenAPI has no words for.
 #[derive(Debug)]
 pub struct EventFrame;
 

@@ -1,6 +1,8 @@
-//! What clients read, as JSON: one type for each shape that `API.md` names, made of what the domain answers.
+//! What clients read, as JSON: one type for each shape that `docs/api.md` names, made of what the domain answers.
 //!
 //! Nothing here knows how it travels: the WebSocket sends the same shapes as the HTTP handlers.
+
+#![deny(missing_docs)]
 
 mod admin;
 mod conversations;

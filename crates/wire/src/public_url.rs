@@ -1,4 +1,5 @@
-//! Where clients reach the server: behind a proxy perhaps, which takes a path away from the addresses that it passes on.
+//! Where clients reach the server: behind a proxy perhaps, which takes a path away from the addresses that it passes
+//! on.
 
 use crate::Origin;
 use std::sync::Arc;
@@ -46,8 +47,8 @@ impl PublicUrl {
     }
 }
 
-/// What may stand between the slashes of a path (RFC 3986, 3.3). An empty segment would make a host of what follows, and
-/// dots would lead elsewhere.
+/// What may stand between the slashes of a path (RFC 3986, 3.3). An empty segment would make a host of what follows,
+/// and dots would lead elsewhere.
 fn is_segment(text: &str) -> bool {
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@".contains(byte);
     let mut rest = text.as_bytes();

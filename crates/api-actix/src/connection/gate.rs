@@ -10,10 +10,11 @@ use std::io::Write as _;
 use std::task::Waker;
 use tokio::io::ReadBuf;
 
-/// A longer head is refused. Below the length of a header's name that the framework's decoder can take: it panics at one of
-/// more than 65,535 bytes.
+/// A longer head is refused. Below the length of a header's name that the framework's decoder can take: it panics at
+/// one of more than 65,535 bytes.
 const MOST_OF_A_HEAD: usize = 64 * 1024;
-/// More headers than the framework takes: such a head is passed on in place of one that is too long, and refused with 431.
+/// More headers than the framework takes: such a head is passed on in place of one that is too long, and refused with
+/// 431.
 const TOO_MANY_HEADERS: usize = 128;
 /// How much of a body that nobody reads is thrown away, where it does not say how long it is.
 pub const DISCARDED: u64 = 1024 * 1024;
@@ -72,7 +73,8 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// Of a new connection. A body whose declared length is at most this is thrown away to its end, where nobody reads it.
+    /// Of a new connection. A body whose declared length is at most this is thrown away to its end, where nobody reads
+    /// it.
     pub fn new(most_of_a_body: u64) -> Self {
         Self {
             place: Place::Head,
@@ -103,8 +105,8 @@ impl Gate {
         matches!(self.place, Place::Head) && !self.held.is_empty()
     }
 
-    /// Whether the next request waits for the answer before it, and nothing is to be read meanwhile. The gate wakes the reader
-    /// when that changes.
+    /// Whether the next request waits for the answer before it, and nothing is to be read meanwhile. The gate wakes the
+    /// reader when that changes.
     pub fn is_held(&mut self, waker: &Waker) -> bool {
         let held = self.mode == Mode::Passes && self.heads > self.answered && self.is_in_head();
         if held && !self.waiting.as_ref().is_some_and(|waiting| waiting.will_wake(waker)) {
@@ -327,8 +329,8 @@ impl Gate {
         self.feed(&held, &mut ReadBuf::new(&mut []));
     }
 
-    /// The server's side of the WebSocket is over: what the client may still send is nobody's, and nothing is written any
-    /// more.
+    /// The server's side of the WebSocket is over: what the client may still send is nobody's, and nothing is written
+    /// any more.
     pub fn end_socket(&mut self) {
         self.ends_writing = true;
         (self.mode, self.held) = (Mode::Discards(DISCARDED), Vec::new());
@@ -344,8 +346,8 @@ impl Gate {
         self.ends_writing
     }
 
-    /// That request was answered, and nobody reads the rest of its body: what comes of it is thrown away, within bounds,
-    /// and then the connection ends. Whether there is a rest at all.
+    /// That request was answered, and nobody reads the rest of its body: what comes of it is thrown away, within
+    /// bounds, and then the connection ends. Whether there is a rest at all.
     pub fn abandon(&mut self, number: u64) -> bool {
         let left = match self.place {
             _ if self.heads != number => return false,

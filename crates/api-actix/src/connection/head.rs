@@ -1,5 +1,5 @@
-//! The head of a request, as far as the connection has to know it: where it ends, what body follows, and whether it asks
-//! for another protocol. Who answers requests reads it once more, and refuses what is wrong in it.
+//! The head of a request, as far as the connection has to know it: where it ends, what body follows, and whether it
+//! asks for another protocol. Who answers requests reads it once more, and refuses what is wrong in it.
 
 use httparse::{EMPTY_HEADER, Header, Status};
 
@@ -75,8 +75,8 @@ pub fn read(bytes: &[u8]) -> Result<Option<Head>, Unreadable> {
     Ok(Some(Head { length, body, upgrade }))
 }
 
-/// The same head without its wish for another protocol. One that asks for a WebSocket keeps that, but is given a body in
-/// chunks: which ends at once where the socket is refused, and else is what the client sends over it.
+/// The same head without its wish for another protocol. One that asks for a WebSocket keeps that, but is given a body
+/// in chunks: which ends at once where the socket is refused, and else is what the client sends over it.
 pub fn rewritten(bytes: &[u8], upgrade: Upgrade) -> Vec<u8> {
     let mut headers = [EMPTY_HEADER; MOST_HEADERS];
     let mut request = httparse::Request::new(&mut headers);

@@ -6,8 +6,8 @@ use std::net::Shutdown;
 use std::time::Duration;
 use tokio::io::AsyncReadExt as _;
 
-/// Throws away what the client still sends, up to a bound and no longer than `patience`. A system that closes a connection with
-/// unread bytes sends a reset, and by it the client loses the answer that says why it was refused.
+/// Throws away what the client still sends, up to a bound and no longer than `patience`. A system that closes a
+/// connection with unread bytes sends a reset, and by it the client loses the answer that says why it was refused.
 pub async fn linger(left: Left, patience: Duration) {
     let Some((stream, _place)) = left.take() else { return };
     // The client hears at once that nothing more comes; one that is gone has no use for it.

@@ -1,11 +1,11 @@
 //! A client's connection, as actix-http sees it: bytes in, bytes out, but none that it would mishandle.
 //!
 //! actix-http has four faults with what odd clients send. It reads what is left of a chunked body after its request was
-//! answered for as long as somebody sends it. It takes what asks for another protocol for a stream without an end, and lets
-//! the connection die of it. It sends a second answer where a body turns out to be broken. And it decodes requests that come
-//! together before it answers the first, and answers that one by what it has read of the last. So [`gate::Gate`] follows the
-//! framing of requests below it: it passes on one request at a time, leaves out wishes for protocols that nobody speaks, and
-//! says where a body ends, or has to.
+//! answered for as long as somebody sends it. It takes what asks for another protocol for a stream without an end, and
+//! lets the connection die of it. It sends a second answer where a body turns out to be broken. And it decodes requests
+//! that come together before it answers the first, and answers that one by what it has read of the last. So
+//! [`gate::Gate`] follows the framing of requests below it: it passes on one request at a time, leaves out wishes for
+//! protocols that nobody speaks, and says where a body ends, or has to.
 
 mod chunks;
 mod gate;
@@ -39,7 +39,8 @@ pub type Left = Rc<Cell<Option<(TcpStream, Place)>>>;
 
 /// What holds for all connections of a worker.
 pub struct Rules {
-    /// How long a client may take for the head of a request that is not its first. (actix-http has a deadline for that.)
+    /// How long a client may take for the head of a request that is not its first. (actix-http has a deadline for
+    /// that.)
     pub head_deadline: Duration,
     /// How long what nobody reads is thrown away before the connection ends.
     pub linger: Duration,
@@ -174,8 +175,8 @@ impl AsyncWrite for Connection {
         open(&mut self.get_mut().stream).poll_write(cx, bytes)
     }
 
-    /// Called when all was handed to the system. What was to be the last is followed by the end at once: clients wait for
-    /// the server to close a WebSocket (RFC 6455, section 7.1.1), and many tell nobody of the end before that.
+    /// Called when all was handed to the system. What was to be the last is followed by the end at once: clients wait
+    /// for the server to close a WebSocket (RFC 6455, section 7.1.1), and many tell nobody of the end before that.
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         ready!(open(&mut this.stream).poll_flush(cx))?;

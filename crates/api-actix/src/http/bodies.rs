@@ -23,8 +23,9 @@ const MOST: usize = 64 * 1024;
 /// what a client sends together with its request is there in no time.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// Wraps the whole application. Where a body was not read to its end by who answers, and does not end soon, the answer is the
-/// connection's last; the gate throws the rest away, within bounds. Says to the gate, too, whether a WebSocket was taken.
+/// Wraps the whole application. Where a body was not read to its end by who answers, and does not end soon, the answer
+/// is the connection's last; the gate throws the rest away, within bounds. Says to the gate, too, whether a WebSocket
+/// was taken.
 ///
 /// # Errors
 /// Those of what it wraps.
@@ -68,8 +69,8 @@ fn is_last(connection: ConnectionType) -> bool {
     connection == ConnectionType::Close
 }
 
-/// Says to the gate, when it is dropped, that a request was answered, if another may follow. An answer without its body is
-/// written as soon as it is there; the body is dropped when it was written.
+/// Says to the gate, when it is dropped, that a request was answered, if another may follow. An answer without its body
+/// is written as soon as it is there; the body is dropped when it was written.
 struct Answering {
     gate: SharedGate,
     is_last: bool,
@@ -83,8 +84,8 @@ impl Answering {
     ) -> Result<ServiceResponse<Answer<B>>, actix_web::Error> {
         let mut response = outcome?;
         let head = response.response_mut().head_mut();
-        // actix-http takes heads from a pool, with the version of whom they last answered, by which it would say "close" here.
-        // It sets the right one when it writes them.
+        // actix-http takes heads from a pool, with the version of whom they last answered, by which it would say
+        // "close" here. It sets the right one when it writes them.
         head.version = Version::HTTP_11;
         self.is_last |= is_last(head.connection_type());
         Ok(response.map_body(|_, body| Answer { body, _answering: Some(self) }))

@@ -73,7 +73,8 @@ impl Marks {
     }
 }
 
-/// Answers browsers that ask before they send. [`Marks`] say that the page may read the answer, of this as of every other.
+/// Answers browsers that ask before they send. [`Marks`] say that the page may read the answer, of this as of every
+/// other.
 ///
 /// # Errors
 /// Those of what it wraps.

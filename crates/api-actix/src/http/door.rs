@@ -68,8 +68,8 @@ impl<'a> Door<'a> {
         self.take(cost, Key::User(user))
     }
 
-    /// The session of that token turned out to have ended. Who was logged out pays for itself, and not the user: a thief
-    /// must not use up what the owner needs.
+    /// The session of that token turned out to have ended. Who was logged out pays for itself, and not the user: a
+    /// thief must not use up what the owner needs.
     ///
     /// # Errors
     /// [`ApiError::RateLimited`].

@@ -79,7 +79,7 @@ impl ApiError {
         Self::Malformed { field: Some(field.into()), reason: reason.into() }
     }
 
-    /// The table of statuses and codes (`API.md`, Conventions).
+    /// The table of statuses and codes (`docs/api.md`, Conventions).
     fn status_and_code(&self) -> (StatusCode, &'static str) {
         let status = match self {
             Self::Domain(Error::Invalid(_)) | Self::Malformed { .. } => StatusCode::BAD_REQUEST,

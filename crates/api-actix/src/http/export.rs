@@ -15,8 +15,8 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tracing::error;
 
-/// How many parts of exports are read at once on a node, of however many that are under way: they walk over much, and are
-/// not to be in the way of those who chat.
+/// How many parts of exports are read at once on a node, of however many that are under way: they walk over much, and
+/// are not to be in the way of those who chat.
 const READ_AT_ONCE: usize = 1;
 
 /// Takes turns at reading.
@@ -31,9 +31,9 @@ impl Default for Turns {
 
 /// Gives all of one's own data, as one JSON object to be saved.
 ///
-/// What one gave: the account, logins, the conversations one is in, the messages one sent (also to groups that one has left),
-/// what one has seen, uploads with their URLs. What others wrote is not in it. It is read part by part while it is sent; one
-/// that was cut off is not whole JSON.
+/// What one gave: the account, logins, the conversations one is in, the messages one sent (also to groups that one has
+/// left), what one has seen, uploads with their URLs. What others wrote is not in it. It is read part by part while it
+/// is sent; one that was cut off is not whole JSON.
 #[utoipa::path(
     get, path = "/me/export", tag = "accounts",
     responses((status = 200, description = "One's own data", body = wire::Export, headers(

@@ -139,8 +139,8 @@ impl Covering {
     }
 }
 
-/// Runs what deals with an upload as a task of its own. The framework drops a handler whose client goes away, wherever it
-/// is; a task sees the body end instead, and leaves neither a blob without a file nor a message without its bytes.
+/// Runs what deals with an upload as a task of its own. The framework drops a handler whose client goes away, wherever
+/// it is; a task sees the body end instead, and leaves neither a blob without a file nor a message without its bytes.
 async fn to_the_end(
     handling: impl Future<Output = Result<HttpResponse, ApiError>> + 'static,
 ) -> Result<HttpResponse, ApiError> {
@@ -149,7 +149,8 @@ async fn to_the_end(
 
 /// Gives a file, or a part of it, to its uploader and to whoever may read a message that carries it.
 ///
-/// The id decides; the name is for people. Shown in place are only png, jpeg, gif and webp; everything else is an attachment.
+/// The id decides; the name is for people. Shown in place are only png, jpeg, gif and webp; everything else is an
+/// attachment.
 #[utoipa::path(
     get, path = "/uploads/{id}/{name}",
     params(
@@ -193,8 +194,8 @@ pub async fn download(
 }
 
 /// What holds for every answer about a file. A client may keep it, but has to ask each time whether it may still have
-/// it. Whatever it is, no browser runs it: its type is not guessed at, and what is opened has no rights. (Of a 304, too: its
-/// headers take the place of those that the client had kept.)
+/// it. Whatever it is, no browser runs it: its type is not guessed at, and what is opened has no rights. (Of a 304,
+/// too: its headers take the place of those that the client had kept.)
 fn about(mut response: HttpResponseBuilder, tag: EntityTag) -> HttpResponseBuilder {
     response
         .insert_header((header::CACHE_CONTROL, "private, no-cache"))

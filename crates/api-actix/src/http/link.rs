@@ -22,7 +22,8 @@ pub fn page<T: Serialize>(
     page_from(request, entries, next, None)
 }
 
-/// Like [`page`], where the request may have said by the parameter `begin` where the first page begins: the following ones do not.
+/// Like [`page`], where the request may have said by the parameter `begin` where the first page begins: the following
+/// ones do not.
 pub fn page_from<T: Serialize>(
     request: &HttpRequest,
     entries: impl Iterator<Item = T>,
@@ -36,8 +37,8 @@ pub fn page_from<T: Serialize>(
     response.json(entries.collect::<Vec<_>>())
 }
 
-/// The value of the header that leads to the following page: this request's path as clients know it, and its query without
-/// `begin`, but for the parameter `name`, which is `value`.
+/// The value of the header that leads to the following page: this request's path as clients know it, and its query
+/// without `begin`, but for the parameter `name`, which is `value`.
 fn following(request: &HttpRequest, name: &str, value: &str, begin: Option<&str>) -> String {
     let public = request.app_data::<web::Data<PublicUrl>>().map_or("", |public| public.path());
     let mut link = format!("<{public}{}", utf8_percent_encode(request.uri().path(), PATH));

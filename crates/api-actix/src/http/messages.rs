@@ -79,8 +79,8 @@ impl ListQuery {
 
 /// Lists messages with a user or in a group, oldest first.
 ///
-/// `offset` counts from the oldest. `before` gives the newest page before a message, `before=latest` the newest page of all.
-/// The `Link` goes on by message, so that nothing is left out where others are deleted meanwhile.
+/// `offset` counts from the oldest. `before` gives the newest page before a message, `before=latest` the newest page of
+/// all. The `Link` goes on by message, so that nothing is left out where others are deleted meanwhile.
 #[utoipa::path(
     get, path = "/messages",
     params(ListQuery),

@@ -9,9 +9,9 @@ use actix_web::{FromRequest as _, HttpRequest, HttpResponse, web};
 
 /// Gives numbers in Prometheus' text format, to loopback peers and admins.
 ///
-/// The peer is who opened the connection. It is not near where it says that it speaks for somebody else (`X-Forwarded-For`,
-/// `Forwarded`, `X-Real-IP`, `Via` and the like), asks for another `Host` than this machine, or speaks HTTP/1.0: that is a proxy
-/// on this machine, or the page of another host in a browser on it.
+/// The peer is who opened the connection. It is not near where it says that it speaks for somebody else
+/// (`X-Forwarded-For`, `Forwarded`, `X-Real-IP`, `Via` and the like), asks for another `Host` than this machine, or
+/// speaks HTTP/1.0: that is a proxy on this machine, or the page of another host in a browser on it.
 #[utoipa::path(
     get, path = "/metrics", tag = "operations", operation_id = "metrics",
     responses((status = 200, description = "All metrics", content_type = "text/plain", body = String), Refused<403>),

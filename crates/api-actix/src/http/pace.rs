@@ -11,11 +11,11 @@ use std::time::{Duration, Instant};
 /// now and then only holds a place.
 #[derive(Debug, Clone, Copy)]
 pub struct Pace {
-    /// How long the next bytes of an upload may be waited for, and how long its line may be slower than it should be; and how
-    /// long other bodies may take in all.
+    /// How long the next bytes of an upload may be waited for, and how long its line may be slower than it should be;
+    /// and how long other bodies may take in all.
     pub patience: Duration,
-    /// Bytes a second, while the client is waited for; 0 for any speed. Fast bytes pay for the slowness before them, and not for
-    /// any that follows: what has come fast may be held in memory, and is not to be held there for an hour.
+    /// Bytes a second, while the client is waited for; 0 for any speed. Fast bytes pay for the slowness before them,
+    /// and not for any that follows: what has come fast may be held in memory, and is not to be held there for an hour.
     pub least_a_second: u64,
 }
 

@@ -78,9 +78,9 @@ impl Mender {
     }
 }
 
-/// A head without breaks of lines and other control characters between quotes, where clients put whatever a file is called and
-/// the parser takes none. A NUL there becomes what is no UTF-8 either, so that it is told of
-/// which field it is. Where a quote is not closed nothing is touched.
+/// A head without breaks of lines and other control characters between quotes, where clients put whatever a file is
+/// called and the parser takes none. A NUL there becomes what is no UTF-8 either, so that it is told of which field it
+/// is. Where a quote is not closed nothing is touched.
 fn mend(head: &[u8]) -> Vec<u8> {
     let mut mended = Vec::with_capacity(head.len());
     let (mut left, mut quoted) = (head, false);

@@ -24,8 +24,8 @@ impl Wanted {
     /// What is wanted of something that is `size` bytes long and known under `tag`.
     ///
     /// One range is served; several are answered with the whole, as are ranges in other units or of no known form: a
-    /// server may always do so. Conditions are asked in the order of RFC 9110, 13.2.2. Those by dates hold for nothing, and a
-    /// date in `If-Range` never matches, since files are given no dates.
+    /// server may always do so. Conditions are asked in the order of RFC 9110, 13.2.2. Those by dates hold for nothing,
+    /// and a date in `If-Range` never matches, since files are given no dates.
     pub fn of(request: &HttpRequest, tag: &EntityTag, size: u64) -> Self {
         let is_what_is_meant = match IfMatch::parse(request) {
             Ok(IfMatch::Any) => true,

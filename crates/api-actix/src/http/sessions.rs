@@ -38,8 +38,9 @@ pub struct LoggedIn {
 
 /// Begins a session and gives its token, good for 24 hours.
 ///
-/// An unknown user and a wrong password get the same answer. Wrong passwords are limited for the name and for the address, right ones
-/// for the account. One has 100 sessions at most: a further login ends the one that was unused for longest.
+/// An unknown user and a wrong password get the same answer. Wrong passwords are limited for the name and for the
+/// address, right ones for the account. One has 100 sessions at most: a further login ends the one that was unused for
+/// longest.
 #[utoipa::path(
     post, path = "/login",
     request_body = LogInBody,

@@ -29,8 +29,8 @@ const FILE: &str = "file";
 const TEXT_LIMIT: usize = 64 * 1024;
 /// What a body may have beyond the largest file: texts, headers of parts, boundaries.
 const OVERHEAD: u64 = 1024 * 1024;
-/// How long what follows the file may take: nobody knows of the file meanwhile, and what nobody knows is removed after a day
-/// ([`domain::upkeep::LOOSE_FOR`]).
+/// How long what follows the file may take: nobody knows of the file meanwhile, and what nobody knows is removed after
+/// a day ([`domain::upkeep::LOOSE_FOR`]).
 const AFTER_FILE: Duration = Duration::from_secs(3600);
 
 /// An upload that has arrived. Its file has to be kept or discarded.
@@ -53,7 +53,8 @@ impl Texts {
     }
 }
 
-/// Reads an upload to its end. Parts come in any order; those that are neither the file nor named in `wanted` are ignored.
+/// Reads an upload to its end. Parts come in any order; those that are neither the file nor named in `wanted` are
+/// ignored.
 ///
 /// # Errors
 /// 415 where the body is no form; 413 for a file, text or body too large; 400 for a form that breaks off or has no file
@@ -96,7 +97,8 @@ pub async fn discard(stage: &StageUpload, file: StagedFile) {
     }
 }
 
-/// The parts of the body and how large it says that it is. It is refused before any of it is read where that is too large.
+/// The parts of the body and how large it says that it is. It is refused before any of it is read where that is too
+/// large.
 fn open(
     headers: &HeaderMap,
     payload: Payload,

@@ -12,8 +12,8 @@ use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::LazyLock;
 
-/// What the client's page may do: use what this server gives, and nothing else. No framing, no inline style, and of inline
-/// scripts only the one with this hash, which is in the page: nothing else could tell it where it is.
+/// What the client's page may do: use what this server gives, and nothing else. No framing, no inline style, and of
+/// inline scripts only the one with this hash, which is in the page: nothing else could tell it where it is.
 const POLICY: &str = "default-src 'none'; script-src 'self' 'sha256-FpevjYbgKOb4iISN2XHFyzmT4T6E3x6tfeWFiwRryZs='; \
                       style-src 'self'; img-src 'self' blob:; \
                       connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";

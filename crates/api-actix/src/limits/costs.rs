@@ -11,8 +11,8 @@ const SEND_AND_UPLOAD: &[Limit] = &[Limit::Sends, Limit::Uploads];
 const CONNECT: &[Limit] = &[Limit::Requests, Limit::Connects];
 const SIGN_UP: &[Limit] = &[Limit::SignUps];
 
-/// What every frame of a WebSocket costs, be it a text, a part of one, or of the protocol's own. It is paid before the frame is
-/// looked at.
+/// What every frame of a WebSocket costs, be it a text, a part of one, or of the protocol's own. It is paid before the
+/// frame is looked at.
 pub const FRAME: &[Limit] = &[Limit::Frames];
 /// What texts ask for, and what is paid for it besides the frame.
 pub const OPERATIONS: &[(&str, &[Limit])] =
@@ -43,7 +43,8 @@ impl Costs {
         Self { post, others }
     }
 
-    /// What a live connection costs beside its request, by the groups and contacts of its user, which are all looked up for it.
+    /// What a live connection costs beside its request, by the groups and contacts of its user, which are all looked up
+    /// for it.
     pub fn of_roster(size: usize) -> usize {
         size / ROSTER_A_TOKEN
     }

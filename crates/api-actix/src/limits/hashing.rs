@@ -1,7 +1,8 @@
-//! Who may have a password hashed now: a network at a time has as many hashes as there are cores, and its others wait for those.
+//! Who may have a password hashed now: a network at a time has as many hashes as there are cores, and its others wait
+//! for those.
 //!
-//! Hashing is slow on purpose, and the hashes of all wait in one queue. Without this, one network with enough accounts fills that
-//! queue, and everybody else's logins time out behind it.
+//! Hashing is slow on purpose, and the hashes of all wait in one queue. Without this, one network with enough accounts
+//! fills that queue, and everybody else's logins time out behind it.
 
 use super::Key;
 use std::collections::HashMap;

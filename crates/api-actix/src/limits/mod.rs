@@ -1,14 +1,16 @@
-//! How often a client may ask: policy of the edge, which no rule of the domain knows of (`API.md`, `PARLANCE_RATE_LIMITS`).
+//! How often a client may ask: policy of the edge, which no rule of the domain knows of (`docs/api.md`,
+//! `PARLANCE_RATE_LIMITS`).
 //!
-//! Token buckets, kept in memory by each process. Whoever has a good token pays for oneself, wherever one connects from;
-//! whoever has none pays for the network. What is refused has cost a look-up in a table, and neither a query nor a hash.
+//! Token buckets, kept in memory by each process. Whoever has a good token pays for oneself, wherever one connects
+//! from; whoever has none pays for the network. What is refused has cost a look-up in a table, and neither a query nor
+//! a hash.
 //!
 //! Failed logins are counted for the account *and* for the network. A stranger who guesses can so keep an account from
 //! being logged into, but not its owner from going on: sessions that are there are not touched. The answer is the same
 //! for names that nobody has.
 //!
-//! Logins with the right password are counted for the account once the password has been found right, and not before: nobody who
-//! does not know it takes anything from its owner.
+//! Logins with the right password are counted for the account once the password has been found right, and not before:
+//! nobody who does not know it takes anything from its owner.
 
 mod buckets;
 mod costs;
@@ -33,7 +35,8 @@ use std::sync::LazyLock;
 /// How many keys each limit remembers; some 4 MiB at most.
 const MOST_KEYS: usize = 65_536;
 
-/// What each limit refused, in the order of [`Limit::ALL`]; made when first used, of the recorder that is there by then.
+/// What each limit refused, in the order of [`Limit::ALL`]; made when first used, of the recorder that is there by
+/// then.
 static REFUSED: LazyLock<[Counter; Limit::ALL.len()]> =
     LazyLock::new(|| Limit::ALL.map(|limit| counter!("parlance_rate_limited_total", "limit" => limit.name())));
 
@@ -231,7 +234,8 @@ impl<C: Clock> Limits<C> {
         Ok(())
     }
 
-    /// Takes up to so many tokens of a limit, for what is under way already: who has not as many pays with what comes later.
+    /// Takes up to so many tokens of a limit, for what is under way already: who has not as many pays with what comes
+    /// later.
     pub fn charge(&self, limit: Limit, key: Key, tokens: usize) {
         let Some(limiter) = self.limiter(limit) else { return };
         for _ in 0..tokens {
@@ -263,8 +267,8 @@ impl<C: Clock> Limits<C> {
     /// `account` is the name as it was typed.
     ///
     /// # Errors
-    /// [`Refusal`] where too many failed, by the account or from the network, the same whether there is such an account; or where
-    /// somebody logged in to the account too often.
+    /// [`Refusal`] where too many failed, by the account or from the network, the same whether there is such an
+    /// account; or where somebody logged in to the account too often.
     pub fn try_login(&self, account: &str, network: Key) -> Result<Attempt<'_, C>, Refusal> {
         let account =
             Username::looked_up("username", account).map_or_else(|_| account.to_ascii_lowercase(), |name| name.key());

@@ -1,5 +1,5 @@
-//! The beginning of a connection: `hello`, what has to be loaded again, what was missed, who is there, and then everything as
-//! it happens.
+//! The beginning of a connection: `hello`, what has to be loaded again, what was missed, who is there, and then
+//! everything as it happens.
 
 use super::frames;
 use super::handshake::Visitor;
@@ -32,8 +32,8 @@ impl Step {
     }
 }
 
-/// Sends frames one behind: until the last one the client keeps the cursor it came with, so that it misses nothing if it
-/// is cut off in between.
+/// Sends frames one behind: until the last one the client keeps the cursor it came with, so that it misses nothing if
+/// it is cut off in between.
 struct Sequence<'a> {
     connection: &'a Connection,
     public: &'a PublicUrl,
@@ -72,8 +72,8 @@ pub async fn catch_up(
     let size = plan.roster.groups.len() + plan.roster.contacts.len();
     limits.charge(Limit::Connects, Key::User(caller.user), Costs::of_roster(size));
     shard.begin(connection, plan.roster).await;
-    // The session may have ended after it was looked up and before the shard knew the connection: nobody ended this one then.
-    // What the shard has known of since is told to it.
+    // The session may have ended after it was looked up and before the shard knew the connection: nobody ended this one
+    // then. What the shard has known of since is told to it.
     match app.authenticate.execute(caller.session, caller.user).await {
         Err(Error::Unauthenticated(_)) => {
             connection.outbox.end(End::SignedOut);

@@ -1,7 +1,7 @@
 //! What clients read, frame by frame: the one place where events get their wire form.
 //!
-//! A frame's bytes are a whole WebSocket text frame, since a server's frames are alike for all clients; the event stream
-//! takes the JSON out of it ([`json_of`]).
+//! A frame's bytes are a whole WebSocket text frame, since a server's frames are alike for all clients; the event
+//! stream takes the JSON out of it ([`json_of`]).
 
 use super::cursor::Cursor;
 use super::reference::Reference;
@@ -192,7 +192,8 @@ pub fn missed(
     }
 }
 
-/// The answer to an operation, which its `reference` names: what it gave, if anything, or why not, and when to try again.
+/// The answer to an operation, which its `reference` names: what it gave, if anything, or why not, and when to try
+/// again.
 pub fn reply(reference: &Reference, outcome: Result<Option<wire::Message>, &ApiError>, cursor: Revision) -> Bytes {
     #[derive(Serialize)]
     struct Refusal<'a> {

@@ -8,10 +8,10 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use tokio_util::codec::Decoder as _;
 
-/// The most bytes of a message, in one frame or several (`API.md`, Live).
+/// The most bytes of a message, in one frame or several (`docs/api.md`, Live).
 pub const LIMIT: usize = 64 * 1024;
-/// How many frames are given out without a break: a client that sends many small ones keeps its worker from others no longer
-/// than that.
+/// How many frames are given out without a break: a client that sends many small ones keeps its worker from others no
+/// longer than that.
 const WITHOUT_A_BREAK: u32 = 64;
 
 /// Something that the client sent.

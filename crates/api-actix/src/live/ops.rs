@@ -151,7 +151,8 @@ impl Operator {
             let typing = self.app.signal_typing.execute(&self.caller, to).await;
             match typing {
                 Ok(Some(typing)) => hub.signal_typing(typing),
-                // Strangers are told nothing, and who types is answered the same. Once they are none, the next is passed on.
+                // Strangers are told nothing, and who types is answered the same. Once they are none, the next is
+                // passed on.
                 Ok(None) => hub.withdraw_typing(self.caller.user, to),
                 Err(refused) => {
                     hub.withdraw_typing(self.caller.user, to);

@@ -3,8 +3,8 @@
 use super::members::Sent;
 use serde_json::Value;
 
-/// A string or an integer of the client's, or null where it gave none; returned as it was sent. No number type of ours holds
-/// every integer that a client may count with.
+/// A string or an integer of the client's, or null where it gave none; returned as it was sent. No number type of ours
+/// holds every integer that a client may count with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reference(String);
 

@@ -21,7 +21,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
-/// Why a connection is closed, as its close code says (`API.md`, Live; RFC 6455, section 7.4).
+/// Why a connection is closed, as its close code says (`docs/api.md`, Live; RFC 6455, section 7.4).
 const GOING_AWAY: u16 = 1001;
 const PROTOCOL: u16 = 1002;
 const TOO_MANY: u16 = 1008;
@@ -35,7 +35,8 @@ const LAGGING: u16 = 4408;
 /// The token comes in the header or, from a browser, in the list of subprotocols: `parlance.v1, bearer.<JWT>`.
 ///
 /// # Errors
-/// In this order: 426 without an upgrade, 403 for a foreign page, 401, 429, 400, and 429 or 503 where there are too many.
+/// In this order: 426 without an upgrade, 403 for a foreign page, 401, 429, 400, and 429 or 503 where there are too
+/// many.
 #[utoipa::path(
     get, path = "/ws", tag = "live",
     params(SinceQuery),

@@ -28,9 +28,10 @@ pub trait AdminRepository: Send + Sync {
     async fn account(&self, id: UserId) -> Result<Option<Account>>;
 
     /// Does it, and records it, both in one transaction, which MUST ask [`may_carry_out`](super::may_carry_out) first.
-    /// Where the measure changes nothing (the user is disabled already, has the role, or no session), nothing is recorded. A user who
-    /// is disabled or gets another password MUST lose all sessions in the same transaction, and MUST not begin one by a
-    /// login that was under way. A group ends as by [`GroupRepository::delete`](crate::groups::GroupRepository::delete).
+    /// Where the measure changes nothing (the user is disabled already, has the role, or no session), nothing is
+    /// recorded. A user who is disabled or gets another password MUST lose all sessions in the same transaction, and
+    /// MUST not begin one by a login that was under way. A group ends as by
+    /// [`GroupRepository::delete`](crate::groups::GroupRepository::delete).
     ///
     /// # Errors
     /// Those of [`may_carry_out`](super::may_carry_out); [`NotFound`](crate::NotFound) where there is no such living

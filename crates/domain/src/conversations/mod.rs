@@ -24,8 +24,8 @@ pub enum With {
 }
 
 /// When a conversation was last active, in the order in which messages were committed: the list's order, which no clock
-/// decides. Of two sends of which one was answered before the other began, the other comes later, on whatever nodes they were.
-/// Sends at once come in some order, the same for everybody.
+/// decides. Of two sends of which one was answered before the other began, the other comes later, on whatever nodes
+/// they were. Sends at once come in some order, the same for everybody.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Activity {
     /// Of the transaction in which the last message was sent (in a group without one: one joined).
@@ -49,8 +49,8 @@ pub struct Conversation {
     pub update: i64,
     /// Its place in the list.
     pub activity: Activity,
-    /// When the last message was sent (in a group without one: when one joined), by the clock, and not before any earlier one
-    /// of the conversation.
+    /// When the last message was sent (in a group without one: when one joined), by the clock, and not before any
+    /// earlier one of the conversation.
     pub active_at: Timestamp,
 }
 
@@ -69,8 +69,8 @@ impl ConversationCursor {
         Self { activity: conversation.activity, id: conversation.id }
     }
 
-    /// Reads what its `Display` writes: the two numbers and the id, with dots between. Carries the place, since a conversation
-    /// moves to the top while the list is read.
+    /// Reads what its `Display` writes: the two numbers and the id, with dots between. Carries the place, since a
+    /// conversation moves to the top while the list is read.
     ///
     /// # Errors
     /// [`Invalid`] naming `before`.
@@ -94,7 +94,8 @@ impl std::fmt::Display for ConversationCursor {
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait ConversationRepository: Send + Sync {
-    /// The conversations the user is in, latest [`Activity`] first: direct ones, groups, and the broadcast once it has a message.
+    /// The conversations the user is in, latest [`Activity`] first: direct ones, groups, and the broadcast once it has
+    /// a message.
     async fn list(&self, user: UserId, before: Option<ConversationCursor>, limit: Limit) -> Result<Page<Conversation>>;
 }
 

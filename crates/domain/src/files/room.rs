@@ -1,5 +1,5 @@
-//! How much of the disk uploads and messages may take, and no user takes all. A part of it stays free for messages; of that, a
-//! part for what must go on however full the disk is: logins, logouts, deletions.
+//! How much of the disk uploads and messages may take, and no user takes all. A part of it stays free for messages; of
+//! that, a part for what must go on however full the disk is: logins, logouts, deletions.
 
 use crate::error::{Error, Result};
 
@@ -15,8 +15,8 @@ pub struct Space {
 /// How much of a disk uploads leave free.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Reserve {
-    /// A share of the disk: [`Reserve::SHARE`] of it and at least [`Reserve::LEAST`], at most [`Reserve::MOST`], and of a small
-    /// disk a quarter.
+    /// A share of the disk: [`Reserve::SHARE`] of it and at least [`Reserve::LEAST`], at most [`Reserve::MOST`], and of
+    /// a small disk a quarter.
     #[default]
     Share,
     /// So many bytes.
@@ -39,8 +39,8 @@ impl Reserve {
         }
     }
 
-    /// How many bytes of a disk of that size what grows ([`Growth`]) leaves free for everything else: a quarter of what uploads
-    /// do. Who lets uploads leave more than a share of the disk wants it for messages.
+    /// How many bytes of a disk of that size what grows ([`Growth`]) leaves free for everything else: a quarter of what
+    /// uploads do. Who lets uploads leave more than a share of the disk wants it for messages.
     pub fn of_growth(self, whole: u64) -> u64 {
         self.of(whole).min(Self::Share.of(whole)) / 4
     }
@@ -55,9 +55,9 @@ impl Reserve {
     }
 }
 
-/// What lets a database grow, and is refused where a disk is nearly full. What is not named here goes on: logins, logouts, the ends
-/// of sessions and accounts, deletions, changed passwords and roles, marks of what was read, retention. It needs little room, or
-/// gives some back.
+/// What lets a database grow, and is refused where a disk is nearly full. What is not named here goes on: logins,
+/// logouts, the ends of sessions and accounts, deletions, changed passwords and roles, marks of what was read,
+/// retention. It needs little room, or gives some back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Growth {
     /// A message is sent, of so many bytes.
@@ -80,7 +80,8 @@ impl Growth {
     /// What the rows and their indexes take, in bytes.
     const ROWS: u64 = 8 << 10;
 
-    /// How many bytes of the disk it takes at the most: what it brings goes to the log of the database and to the database.
+    /// How many bytes of the disk it takes at the most: what it brings goes to the log of the database and to the
+    /// database.
     pub fn bytes(self) -> u64 {
         let brings = match self {
             Self::Message(bytes) | Self::Edit(bytes) => bytes as u64,

@@ -77,7 +77,8 @@ pub(super) struct UploadPlace {
 }
 
 impl UploadPlace {
-    /// Whether the user, whose files have `used` bytes, may bring `more`, given what all uploads of the user have brought.
+    /// Whether the user, whose files have `used` bytes, may bring `more`, given what all uploads of the user have
+    /// brought.
     ///
     /// # Errors
     /// [`Error::QuotaUsedUp`].
@@ -134,8 +135,8 @@ pub(super) struct Counted<'a> {
 }
 
 impl Counted<'_> {
-    /// How many bytes pass before the usage is looked up again: files of other uploads, here or at other nodes, may have been
-    /// stored or forgotten meanwhile.
+    /// How many bytes pass before the usage is looked up again: files of other uploads, here or at other nodes, may
+    /// have been stored or forgotten meanwhile.
     const LOOK_AFTER: u64 = 8 << 20;
 
     async fn look(&mut self) -> Result<()> {

@@ -38,7 +38,8 @@ pub struct BegunUpload {
     most: u64,
 }
 
-/// A file whose bytes are stored and that nobody knows of yet: it becomes a file of its own or a message's, or is dropped.
+/// A file whose bytes are stored and that nobody knows of yet: it becomes a file of its own or a message's, or is
+/// dropped.
 #[derive(Debug)]
 #[must_use = "a staged file that is neither kept nor discarded leaves its blob behind"]
 pub struct StagedFile {
@@ -50,8 +51,8 @@ impl StageUpload {
     /// Takes a place for an upload before any of it is read.
     ///
     /// # Errors
-    /// [`Error::TooManyUploads`](crate::Error::TooManyUploads); [`Error::QuotaUsedUp`](crate::Error::QuotaUsedUp) where the
-    /// user's quota has no room for what was announced beside the user's files and uploads under way;
+    /// [`Error::TooManyUploads`](crate::Error::TooManyUploads); [`Error::QuotaUsedUp`](crate::Error::QuotaUsedUp) where
+    /// the user's quota has no room for what was announced beside the user's files and uploads under way;
     /// [`Error::StorageFull`](crate::Error::StorageFull) where the store has none.
     pub async fn begin(&self, caller: &Caller, announced: Option<Announced>) -> Result<BegunUpload> {
         let place = self.under_way.begin(caller.user, self.policy.uploads)?;

@@ -143,9 +143,9 @@ impl Standing {
 
 /// How many groups users may make, join and take others into.
 ///
-/// Whoever makes a membership pays for it: what one is added to by others leaves one's own quota of joining alone, and of
-/// what others may add one to, each of them has a share only. So nobody can fill up another's groups, and no one alone keeps
-/// others from adding a user.
+/// Whoever makes a membership pays for it: what one is added to by others leaves one's own quota of joining alone, and
+/// of what others may add one to, each of them has a share only. So nobody can fill up another's groups, and no one
+/// alone keeps others from adding a user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GroupQuotas {
     /// Living groups that a user made and still owns.

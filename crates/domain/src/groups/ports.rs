@@ -14,12 +14,12 @@ use async_trait::async_trait;
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait GroupRepository: Send + Sync {
-    /// Stores a group with its owner as its one member, by [`GroupQuotas::may_make`](super::GroupQuotas::may_make). Of several at
-    /// once, on whatever nodes, none MUST be let in beyond a quota; so for members.
+    /// Stores a group with its owner as its one member, by [`GroupQuotas::may_make`](super::GroupQuotas::may_make). Of
+    /// several at once, on whatever nodes, none MUST be let in beyond a quota; so for members.
     ///
     /// # Errors
-    /// The quota's; [`Conflict::GroupNameTaken`](crate::Conflict::GroupNameTaken) where a live group has the name in any case;
-    /// [`Unauthenticated::InvalidToken`](crate::Unauthenticated::InvalidToken) where the owner is deleted.
+    /// The quota's; [`Conflict::GroupNameTaken`](crate::Conflict::GroupNameTaken) where a live group has the name in
+    /// any case; [`Unauthenticated::InvalidToken`](crate::Unauthenticated::InvalidToken) where the owner is deleted.
     async fn create(&self, group: NewGroup) -> Result<Group>;
 
     /// The live group, if the viewer may see it.
@@ -45,7 +45,8 @@ pub trait GroupRepository: Send + Sync {
     /// ([`GroupChange::of`]) MUST leave no trace: no event, and `updated_at` as it was.
     ///
     /// # Errors
-    /// The rule's; [`Conflict::GroupNameTaken`](crate::Conflict::GroupNameTaken), but its own name in another case is free.
+    /// The rule's; [`Conflict::GroupNameTaken`](crate::Conflict::GroupNameTaken), but its own name in another case is
+    /// free.
     async fn change(&self, actor: UserId, id: GroupId, change: GroupChange, at: Timestamp) -> Result<GroupView>;
 
     /// Deletes a group, by [`Standing::may_delete`](super::Standing::may_delete): it and its messages are gone for
@@ -62,12 +63,12 @@ pub trait GroupRepository: Send + Sync {
 pub trait MemberRepository: Send + Sync {
     /// Takes somebody in, by [`Standing::may_add`](super::Standing::may_add), then by
     /// [`GroupQuotas::may_join`](super::GroupQuotas::may_join) whoever joins oneself, and by
-    /// [`GroupQuotas::may_be_added`](super::GroupQuotas::may_be_added) whoever is added by another. What was said before MUST NOT count as
-    /// unseen for the new member.
+    /// [`GroupQuotas::may_be_added`](super::GroupQuotas::may_be_added) whoever is added by another. What was said
+    /// before MUST NOT count as unseen for the new member.
     ///
     /// # Errors
-    /// [`NotFound::Group`](crate::NotFound::Group), then [`NotFound::User`](crate::NotFound::User) where there is no such
-    /// living user, then the rules'.
+    /// [`NotFound::Group`](crate::NotFound::Group), then [`NotFound::User`](crate::NotFound::User) where there is no
+    /// such living user, then the rules'.
     async fn add(&self, actor: UserId, new: NewMember, at: Timestamp) -> Result<Member>;
 
     /// Gives a member another role, by [`Standing::may_change_role`](super::Standing::may_change_role); with
@@ -84,16 +85,18 @@ pub trait MemberRepository: Send + Sync {
         at: Timestamp,
     ) -> Result<Member>;
 
-    /// Takes a member out, by [`Standing::may_remove`](super::Standing::may_remove); the last one's going deletes the group.
+    /// Takes a member out, by [`Standing::may_remove`](super::Standing::may_remove); the last one's going deletes the
+    /// group.
     ///
     /// # Errors
     /// [`NotFound::Group`](crate::NotFound::Group), [`NotFound::Member`](crate::NotFound::Member), then the rule's.
     async fn remove(&self, actor: UserId, group: GroupId, target: UserId, at: Timestamp) -> Result<()>;
 
-    /// Members by id, those whose account has ended left out, from after the user `after` on, who may be in it or not, if the viewer
-    /// may see the group. MUST cost in proportion to the page, however large the group.
+    /// Members by id, those whose account has ended left out, from after the user `after` on, who may be in it or not,
+    /// if the viewer may see the group. MUST cost in proportion to the page, however large the group.
     ///
     /// # Errors
-    /// [`NotFound::Group`](crate::NotFound::Group); [`NotFound::User`](crate::NotFound::User) where `after` names nobody.
+    /// [`NotFound::Group`](crate::NotFound::Group); [`NotFound::User`](crate::NotFound::User) where `after` names
+    /// nobody.
     async fn list(&self, viewer: UserId, group: GroupId, after: Option<UserId>, limit: Limit) -> Result<Page<Member>>;
 }

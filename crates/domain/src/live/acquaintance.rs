@@ -14,8 +14,8 @@ pub struct Acquaintance {
 }
 
 impl Acquaintance {
-    /// Whether each may be told that the other is there, or typing: only whom one has answered, or meets in a group. What a
-    /// stranger writes gives that stranger nothing.
+    /// Whether each may be told that the other is there, or typing: only whom one has answered, or meets in a group.
+    /// What a stranger writes gives that stranger nothing.
     pub fn are_told_of_each_other(&self) -> bool {
         self.each_wrote || self.share_a_group
     }

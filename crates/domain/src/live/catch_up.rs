@@ -82,7 +82,8 @@ impl CatchUp {
         let missed = match since {
             Since::Now => return Ok(CatchUpPlan { roster, resyncs: Vec::new(), replay: Vec::new() }),
             Since::Revision(revision) => match self.live.missed(caller.user, revision).await {
-                // The roster was read a moment ago, so this read takes too long in itself: the next try would fail as well.
+                // The roster was read a moment ago, so this read takes too long in itself: the next try would fail as
+                // well.
                 Err(Error::Unavailable(Unavailable::Overloaded)) => {
                     let resyncs = vec![Resync { conversation: None, reason: ResyncReason::TooFarBehind }];
                     return Ok(CatchUpPlan { roster, resyncs, replay: Vec::new() });

@@ -1,4 +1,5 @@
-//! What a node reads to keep up with what other nodes commit to the same database, whatever became of the word that they sent.
+//! What a node reads to keep up with what other nodes commit to the same database, whatever became of the word that
+//! they sent.
 
 use crate::error::Result;
 use crate::events::{Audience, Event, Head, Revision};
@@ -59,12 +60,12 @@ pub struct Past {
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait NodeReader: Send + Sync {
-    /// In which conversations messages, the group or its members changed from `since` on. None may be left out; one that
-    /// changed before may be in.
+    /// In which conversations messages, the group or its members changed from `since` on. None may be left out; one
+    /// that changed before may be in.
     async fn changed(&self, since: Revision) -> Result<Changed>;
 
-    /// What happened in a conversation behind what is known, a page of it; of a group whose members changed, which of `among`
-    /// are in now. `None` where there is no such conversation.
+    /// What happened in a conversation behind what is known, a page of it; of a group whose members changed, which of
+    /// `among` are in now. `None` where there is no such conversation.
     async fn past(&self, of: ConversationId, known: Known, among: Vec<UserId>) -> Result<Option<Past>>;
 
     /// Takes note of what another node committed: an ended session MUST NOT be taken for a live one after that.

@@ -22,8 +22,8 @@ pub struct Roster {
 pub struct MissedIn {
     /// Which.
     pub conversation: ConversationId,
-    /// What was missed has numbers after this one: `ListChanges` gives it. An adapter looks for it no further back than is
-    /// replayed: where more was missed than [`MOST_IN_ONE`](super::MOST_IN_ONE), or than is left of
+    /// What was missed has numbers after this one: `ListChanges` gives it. An adapter looks for it no further back than
+    /// is replayed: where more was missed than [`MOST_IN_ONE`](super::MOST_IN_ONE), or than is left of
     /// [`MOST_IN_ALL`](super::MOST_IN_ALL), `after` is the number one further back than that.
     pub after: i64,
     /// The counter now: how many numbers were missed at most is `update - after`.
@@ -49,7 +49,8 @@ pub trait LiveReader: Send + Sync {
     /// How two users stand to each other.
     async fn acquaintance(&self, one: UserId, other: UserId) -> Result<Acquaintance>;
 
-    /// What the user missed from `since` on: nothing committed then or later may be left out, something older may be in.
-    /// `None` where `since` is no revision of this database: greater than any, or less (each begins to count somewhere else).
+    /// What the user missed from `since` on: nothing committed then or later may be left out, something older may be
+    /// in. `None` where `since` is no revision of this database: greater than any, or less (each begins to count
+    /// somewhere else).
     async fn missed(&self, user: UserId, since: Revision) -> Result<Option<Missed>>;
 }

@@ -37,8 +37,8 @@ pub struct SignalTyping {
 }
 
 impl SignalTyping {
-    /// `None` where nobody is to know: between strangers ([`Acquaintance`](super::Acquaintance)). Who types is not told that, as little as
-    /// whether the other is there.
+    /// `None` where nobody is to know: between strangers ([`Acquaintance`](super::Acquaintance)). Who types is not told
+    /// that, as little as whether the other is there.
     ///
     /// # Errors
     /// [`Recipient::not_found`] for a deleted user too, [`Forbidden::NotAMember`](crate::Forbidden::NotAMember) in a
@@ -68,8 +68,8 @@ impl SignalTyping {
 
 /// Lets a user's typing through at most every [`TypingThrottle::EVERY`] for each conversation.
 ///
-/// What it remembers is bounded, and asking costs the same whoever else types: two generations, of which the older is forgotten
-/// whole when the younger has become old or full.
+/// What it remembers is bounded, and asking costs the same whoever else types: two generations, of which the older is
+/// forgotten whole when the younger has become old or full.
 #[derive(Debug, Default)]
 pub struct TypingThrottle {
     young: HashMap<(UserId, uuid::Uuid), Instant>,
@@ -79,7 +79,7 @@ pub struct TypingThrottle {
 }
 
 impl TypingThrottle {
-    /// How often it is passed on at the most (`API.md`, Live).
+    /// How often it is passed on at the most (`docs/api.md`, Live).
     pub const EVERY: Duration = Duration::from_secs(3);
     /// Entries of a generation. Where more type at once, some are let through more often.
     const MANY: usize = 10_000;

@@ -9,11 +9,12 @@ use crate::text::{at_most, text_type, without_nul};
 use crate::unicode::is_blank;
 use crate::users::Profile;
 
-/// The most characters of a message (`API.md`, Messages).
+/// The most characters of a message (`docs/api.md`, Messages).
 const MOST_CHARACTERS: usize = 4096;
 
 text_type!(
-    /// The content of a text message: not blank (a reader sees something of it), at most 4096 characters, kept exactly as sent.
+    /// The content of a text message: not blank (a reader sees something of it), at most 4096 characters, kept exactly
+    /// as sent.
     Text
 );
 

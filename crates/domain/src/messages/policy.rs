@@ -105,8 +105,8 @@ impl StoredSend<'_> {
     }
 }
 
-/// When something happened to what was last changed at `last`: `now`, but never before that. The clock may have been set back
-/// since, and no message is edited, deleted or seen before it was sent.
+/// When something happened to what was last changed at `last`: `now`, but never before that. The clock may have been
+/// set back since, and no message is edited, deleted or seen before it was sent.
 pub fn not_before(last: Timestamp, now: Timestamp) -> Timestamp {
     last.max(now)
 }

@@ -25,8 +25,9 @@ pub enum Appended {
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait MessageLog: Send + Sync {
-    /// Appends a message to the conversation of its recipient, which for a direct one MUST be made if needed. A sender who
-    /// may see a public group joins it in the same transaction ([`Standing::may_send`](crate::groups::Standing::may_send)).
+    /// Appends a message to the conversation of its recipient, which for a direct one MUST be made if needed. A sender
+    /// who may see a public group joins it in the same transaction
+    /// ([`Standing::may_send`](crate::groups::Standing::may_send)).
     ///
     /// # Errors
     /// In this order: [`NotFound`](crate::NotFound) for a recipient, file or replied-to message that the sender may not
@@ -39,8 +40,8 @@ pub trait MessageLog: Send + Sync {
     /// Changes the words of a live message, by [`Access::may_edit`](super::Access::may_edit).
     ///
     /// # Errors
-    /// Where the message may not be read, that it is not there; then [`Content::for_type`]'s, since form comes before right (`API.md`,
-    /// Conventions); then the rule's.
+    /// Where the message may not be read, that it is not there; then [`Content::for_type`]'s, since form comes before
+    /// right (`docs/api.md`, Conventions); then the rule's.
     async fn edit(&self, actor: UserId, id: MessageId, content: Content, at: Timestamp) -> Result<Message>;
 
     /// Makes a live message a tombstone, its words forgotten, by [`Access::may_delete`](super::Access::may_delete).
@@ -54,11 +55,12 @@ pub trait MessageLog: Send + Sync {
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait MessageReader: Send + Sync {
-    /// Live messages of the conversation with the recipient, oldest first. Two users who have not talked have an empty one.
+    /// Live messages of the conversation with the recipient, oldest first. Two users who have not talked have an empty
+    /// one.
     ///
     /// # Errors
-    /// [`Recipient::not_found`] where the viewer may not read it; [`NotFound::Message`](crate::NotFound::Message) where a
-    /// cursor names no message, live or deleted, of this conversation.
+    /// [`Recipient::not_found`] where the viewer may not read it; [`NotFound::Message`](crate::NotFound::Message) where
+    /// a cursor names no message, live or deleted, of this conversation.
     async fn page(&self, viewer: UserId, of: Recipient, window: Window) -> Result<Page<Message>>;
 
     /// The live message, if the viewer may read it.

@@ -30,7 +30,8 @@ impl Outgoing {
 }
 
 impl DraftBody {
-    /// From the parts as clients give them: a text has content and no file, the others have a file and may have content.
+    /// From the parts as clients give them: a text has content and no file, the others have a file and may have
+    /// content.
     ///
     /// # Errors
     /// [`Invalid`] naming `content` or `file_id`.

@@ -29,14 +29,16 @@ pub struct UnseenCount {
 }
 
 impl UnseenCount {
-    /// Where counting stops: nobody reads a greater number, and to count on would cost in proportion to what one never read.
+    /// Where counting stops: nobody reads a greater number, and to count on would cost in proportion to what one never
+    /// read.
     pub const MOST: u64 = 1_000;
-    /// In how many places of a conversation, from the first unseen message on, unseen ones are looked for. Only where there are
-    /// that many with fewer than [`UnseenCount::MOST`] unseen among them, because one wrote nearly all oneself, it counts fewer.
+    /// In how many places of a conversation, from the first unseen message on, unseen ones are looked for. Only where
+    /// there are that many with fewer than [`UnseenCount::MOST`] unseen among them, because one wrote nearly all
+    /// oneself, it counts fewer.
     pub const PLACES: u32 = 100_000;
 
-    /// From up to one message more than [`UnseenCount::MOST`]: the extra one only tells that there are more. `looked_at_all`:
-    /// whether no place was left out.
+    /// From up to one message more than [`UnseenCount::MOST`]: the extra one only tells that there are more.
+    /// `looked_at_all`: whether no place was left out.
     pub fn from_surplus(found: u64, looked_at_all: bool) -> Self {
         Self { count: found.min(Self::MOST), more: found > Self::MOST || !looked_at_all }
     }
@@ -68,11 +70,12 @@ impl Unseen {
     }
 }
 
-/// How many of the places that are read at once are looked through for senders to be told of it: many more than are read by
-/// somebody who was not away for long, and few enough to hold nobody up.
+/// How many of the places that are read at once are looked through for senders to be told of it: many more than are
+/// read by somebody who was not away for long, and few enough to hold nobody up.
 pub const SENDERS_TOLD_OF: u32 = 1_000;
 
-/// Whether those whose messages are read by reading up to a place are told of it: not of the broadcast's, which everybody reads.
+/// Whether those whose messages are read by reading up to a place are told of it: not of the broadcast's, which
+/// everybody reads.
 pub fn tells_senders(place: Place) -> bool {
     match place {
         Place::Direct { .. } | Place::Group(_) => true,
@@ -82,8 +85,9 @@ pub fn tells_senders(place: Place) -> bool {
 
 /// Where receipts are kept.
 ///
-/// What may be marked is decided by [`Access::may_mark`](crate::messages::Access::may_mark) in the transaction that marks;
-/// marking is idempotent, publishes its event only where it changes something, and a message once seen stays seen.
+/// What may be marked is decided by [`Access::may_mark`](crate::messages::Access::may_mark) in the transaction that
+/// marks; marking is idempotent, publishes its event only where it changes something, and a message once seen stays
+/// seen.
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait ReceiptRepository: Send + Sync {
@@ -93,20 +97,21 @@ pub trait ReceiptRepository: Send + Sync {
     /// [`NotFound::Message`](crate::NotFound::Message), then the rule's.
     async fn mark_seen(&self, reader: UserId, message: MessageId, at: Timestamp) -> Result<()>;
 
-    /// Marks all messages of the conversation up to `up_to`, which may be a deleted one. MUST tell the reader, and, where
-    /// [`tells_senders`] says so, those whose messages are seen thereby: of the newest [`SENDERS_TOLD_OF`] of them.
+    /// Marks all messages of the conversation up to `up_to`, which may be a deleted one. MUST tell the reader, and,
+    /// where [`tells_senders`] says so, those whose messages are seen thereby: of the newest [`SENDERS_TOLD_OF`] of
+    /// them.
     ///
     /// # Errors
     /// [`NotFound::Conversation`](crate::NotFound::Conversation); [`NotFound::Message`](crate::NotFound::Message) where
     /// `up_to` is no message of it; then the rule's.
     async fn mark_read(&self, reader: UserId, of: ConversationId, up_to: MessageId, at: Timestamp) -> Result<()>;
 
-    /// Who has seen a live message (its sender and deleted users left out), by id; behind `after`, if given. MUST cost in
-    /// proportion to the readers that the page passes, wherever in the list it begins.
+    /// Who has seen a live message (its sender and deleted users left out), by id; behind `after`, if given. MUST cost
+    /// in proportion to the readers that the page passes, wherever in the list it begins.
     ///
     /// # Errors
-    /// [`NotFound::Message`](crate::NotFound::Message) where the viewer may not read it, [`NotFound::User`](crate::NotFound::User)
-    /// where `after` has not seen it.
+    /// [`NotFound::Message`](crate::NotFound::Message) where the viewer may not read it,
+    /// [`NotFound::User`](crate::NotFound::User) where `after` has not seen it.
     async fn of_message(
         &self,
         viewer: UserId,
@@ -115,7 +120,8 @@ pub trait ReceiptRepository: Send + Sync {
         limit: Limit,
     ) -> Result<Page<Receipt>>;
 
-    /// What the user has not seen. MUST cost in proportion to what is counted ([`UnseenCount`]), not to what was ever said.
+    /// What the user has not seen. MUST cost in proportion to what is counted ([`UnseenCount`]), not to what was ever
+    /// said.
     async fn unseen(&self, user: UserId) -> Result<Unseen>;
 }
 

@@ -44,7 +44,7 @@ pub struct Session {
 }
 
 impl Session {
-    /// How long a token, and with it the session, is good for, in seconds (`API.md`, Conventions).
+    /// How long a token, and with it the session, is good for, in seconds (`docs/api.md`, Conventions).
     pub const LIFETIME_SECONDS: i64 = 86_400;
     /// How often the last use is written down at the most, in seconds.
     pub const TOUCH_SECONDS: i64 = 60;
@@ -104,18 +104,19 @@ pub trait SessionRepository: Send + Sync {
     /// [`SessionRepository::touch`] and is not written yet MUST count.
     ///
     /// # Errors
-    /// MUST answer [`Unauthenticated::InvalidCredentials`] where the user was disabled or deleted before, or has another password
-    /// by now: an account that ends, or is taken back, while somebody logs in to it has no session left of that.
+    /// MUST answer [`Unauthenticated::InvalidCredentials`] where the user was disabled or deleted before, or has
+    /// another password by now: an account that ends, or is taken back, while somebody logs in to it has no session
+    /// left of that.
     async fn create(&self, session: Session, proven: Option<crate::users::PasswordHash>) -> Result<()>;
 
-    /// The session, unless it was ended or its user disabled or deleted. Asked on every request, so that it MUST answer from memory
-    /// once it knows a session, and MUST know of an end as soon as the call that ended it (of this port or of
-    /// [`UserRepository`](crate::users::UserRepository)) returns. However many sessions there are and have been, remembering one
-    /// MUST cost the same, and MUST NOT make others unknown that are in use.
+    /// The session, unless it was ended or its user disabled or deleted. Asked on every request, so that it MUST answer
+    /// from memory once it knows a session, and MUST know of an end as soon as the call that ended it (of this port or
+    /// of [`UserRepository`](crate::users::UserRepository)) returns. However many sessions there are and have been,
+    /// remembering one MUST cost the same, and MUST NOT make others unknown that are in use.
     async fn live(&self, id: SessionId) -> Result<Option<LiveSession>>;
 
-    /// The user's sessions that are not ended and began after `since`, newest first; behind `after`, if given, which may have
-    /// ended.
+    /// The user's sessions that are not ended and began after `since`, newest first; behind `after`, if given, which
+    /// may have ended.
     ///
     /// # Errors
     /// [`NotFound::Session`] where `after` is none of the user's.
@@ -130,12 +131,13 @@ pub trait SessionRepository: Send + Sync {
     /// Ends the user's session; `false` where the user has no such live session.
     async fn end(&self, user: UserId, id: SessionId, at: Timestamp) -> Result<bool>;
 
-    /// Notes that the user's session was used; may be written late or never, but is not later than what the user does next.
-    /// [`SessionRepository::list`] MUST tell of it at once.
+    /// Notes that the user's session was used; may be written late or never, but is not later than what the user does
+    /// next. [`SessionRepository::list`] MUST tell of it at once.
     async fn touch(&self, user: UserId, id: SessionId, at: Timestamp) -> Result<()>;
 
-    /// Forgets sessions that began before that moment, ended or not, a small number at a time in one transaction. Says how many;
-    /// 0 once there are no more. Whatever had not ended ends by it. When their users were last seen MUST stay known.
+    /// Forgets sessions that began before that moment, ended or not, a small number at a time in one transaction. Says
+    /// how many; 0 once there are no more. Whatever had not ended ends by it. When their users were last seen MUST stay
+    /// known.
     async fn forget(&self, before: Timestamp) -> Result<usize>;
 }
 
@@ -214,7 +216,8 @@ pub struct ForgetSessions {
 }
 
 impl ForgetSessions {
-    /// One step after the other, so that whoever writes meanwhile waits for one small step at the most. Says how many it forgot.
+    /// One step after the other, so that whoever writes meanwhile waits for one small step at the most. Says how many
+    /// it forgot.
     ///
     /// # Errors
     /// Faults of storage, and [`Unavailable`](crate::Unavailable) where it is busy: the next time goes on from there.

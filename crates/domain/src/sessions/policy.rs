@@ -19,8 +19,8 @@ pub struct Standing {
 impl Session {
     /// How many a user has at once.
     pub const MOST: usize = 100;
-    /// How long a session is remembered after its user has logged in, in seconds: twice as long as it can be used, so that whoever
-    /// walks through a list finds the place where a page ended.
+    /// How long a session is remembered after its user has logged in, in seconds: twice as long as it can be used, so
+    /// that whoever walks through a list finds the place where a page ended.
     pub const REMEMBERED_SECONDS: i64 = 2 * Self::LIFETIME_SECONDS;
 }
 
@@ -45,8 +45,8 @@ fn earlier(now: Timestamp, seconds: i64) -> Result<Timestamp> {
     then.ok_or_else(|| Error::internal("the clock is out of range"))
 }
 
-/// Which of a user's sessions end so that `most` are left: those that began at `oldest` ([`oldest_usable`]) or before, and of the
-/// others those that were unused for longest.
+/// Which of a user's sessions end so that `most` are left: those that began at `oldest` ([`oldest_usable`]) or before,
+/// and of the others those that were unused for longest.
 pub fn surplus(mut sessions: Vec<Standing>, most: usize, oldest: Timestamp) -> Vec<SessionId> {
     sessions.sort_unstable_by_key(|session| {
         (session.created_at > oldest, session.last_seen_at, session.created_at, session.id.0)

@@ -28,7 +28,8 @@ pub struct Proven {
     rehash: Option<TypedPassword>,
 }
 
-/// Proves to be a user and begins a session: two steps, so that the edge can refuse who knows the password, and only those.
+/// Proves to be a user and begins a session: two steps, so that the edge can refuse who knows the password, and only
+/// those.
 pub struct LogIn {
     /// Where users are kept.
     pub users: Arc<dyn UserRepository>,
@@ -74,7 +75,8 @@ impl LogIn {
         let session = Session::begin(SessionId(self.ids.next()), user.id, user_agent, self.clock.now());
         self.sessions.create(session.clone(), hash.clone()).await?;
         if let (Some(old), Some(password)) = (hash, rehash.and_then(|typed| typed.to_set())) {
-            // From now on any keyboard will do. Where it cannot be now, the next login does it: no reason to refuse this one.
+            // From now on any keyboard will do. Where it cannot be now, the next login does it: no reason to refuse
+            // this one.
             if let Ok(new) = self.hasher.hash(password).await {
                 let _ = self.users.rehash(user.id, old, new).await;
             }

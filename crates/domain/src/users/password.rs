@@ -7,8 +7,8 @@ use unicode_normalization::UnicodeNormalization as _;
 /// The most bytes: bcrypt looks at 72, its terminator included.
 const MOST_BYTES: usize = 71;
 
-/// A password fit to be set: in Unicode's normal form NFC, and in that form 8 characters or more, at most 71 bytes, no NUL. bcrypt looks
-/// at 72 bytes including its terminator and stops at a NUL: what is longer is refused, never cut.
+/// A password fit to be set: in Unicode's normal form NFC, and in that form 8 characters or more, at most 71 bytes, no
+/// NUL. bcrypt looks at 72 bytes including its terminator and stops at a NUL: what is longer is refused, never cut.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Password(String);
 
@@ -39,10 +39,11 @@ impl std::fmt::Debug for Password {
     }
 }
 
-/// What somebody types to prove to know a password. Any text: what could never have been set as one is the password of nobody.
+/// What somebody types to prove to know a password. Any text: what could never have been set as one is the password of
+/// nobody.
 ///
-/// Hashes that are older than the rule of the normal form were made of the bytes as they were typed. So there may be two spellings to
-/// compare with a hash; how many depends on what was typed alone, and not on whose hash it is.
+/// Hashes that are older than the rule of the normal form were made of the bytes as they were typed. So there may be
+/// two spellings to compare with a hash; how many depends on what was typed alone, and not on whose hash it is.
 #[derive(Clone, PartialEq, Eq)]
 pub struct TypedPassword {
     normal: Option<String>,

@@ -56,23 +56,23 @@ pub trait UserRepository: Send + Sync {
     ///
     /// # Errors
     /// [`Conflict::EmailTaken`](crate::Conflict::EmailTaken); [`NotFound::User`](crate::NotFound::User) where there is
-    /// no such living user. MUST answer [`Forbidden::WrongCurrentPassword`](crate::Forbidden::WrongCurrentPassword) to a new
-    /// password where the one that was proven is not the user's any more.
+    /// no such living user. MUST answer [`Forbidden::WrongCurrentPassword`](crate::Forbidden::WrongCurrentPassword) to
+    /// a new password where the one that was proven is not the user's any more.
     async fn change(&self, id: UserId, change: ProfileChange, keep: SessionId, at: Timestamp) -> Result<User>;
 
-    /// Keeps another hash of the password that the user has, unless the user has another password than that of `old` by now. Ends no
-    /// session and changes nothing that anybody is shown.
+    /// Keeps another hash of the password that the user has, unless the user has another password than that of `old` by
+    /// now. Ends no session and changes nothing that anybody is shown.
     async fn rehash(&self, id: UserId, old: PasswordHash, new: PasswordHash) -> Result<()>;
 
-    /// Ends the account in one transaction whose work MUST NOT grow with its groups: ends its sessions, frees the email, forgets
-    /// password and display name, keeps the username taken. From then on the user is in no group for anybody; what is left of
-    /// its memberships MUST be among [`EndingRepository::unfinished`](crate::endings::EndingRepository::unfinished). Messages
-    /// stay.
+    /// Ends the account in one transaction whose work MUST NOT grow with its groups: ends its sessions, frees the
+    /// email, forgets password and display name, keeps the username taken. From then on the user is in no group for
+    /// anybody; what is left of its memberships MUST be among
+    /// [`EndingRepository::unfinished`](crate::endings::EndingRepository::unfinished). Messages stay.
     ///
     /// # Errors
     /// [`NotFound::User`](crate::NotFound::User) where there is no such living user. MUST answer
-    /// [`Forbidden::WrongCurrentPassword`](crate::Forbidden::WrongCurrentPassword) where the password that was `proven`, by its
-    /// hash, is not the user's any more.
+    /// [`Forbidden::WrongCurrentPassword`](crate::Forbidden::WrongCurrentPassword) where the password that was
+    /// `proven`, by its hash, is not the user's any more.
     async fn delete(&self, id: UserId, proven: Option<PasswordHash>, at: Timestamp) -> Result<()>;
 }
 
@@ -86,9 +86,9 @@ pub trait PasswordHasher: Send + Sync {
     /// [`Unavailable::Overloaded`](crate::Unavailable::Overloaded) when it would have to wait too long.
     async fn hash(&self, password: Password) -> Result<PasswordHash>;
 
-    /// Whether the hash is that of the password, in one of its [spellings](TypedPassword::spellings), which are compared until one
-    /// fits. With `None` for the hash MUST take the time of comparing all of them with a hash, and answer [`Verdict::Wrong`]; so it
-    /// MUST, with the time of one, where there is no spelling.
+    /// Whether the hash is that of the password, in one of its [spellings](TypedPassword::spellings), which are
+    /// compared until one fits. With `None` for the hash MUST take the time of comparing all of them with a hash, and
+    /// answer [`Verdict::Wrong`]; so it MUST, with the time of one, where there is no spelling.
     ///
     /// # Errors
     /// [`Unavailable::Overloaded`](crate::Unavailable::Overloaded) when it would have to wait too long.

@@ -14,7 +14,8 @@ use std::sync::Arc;
 pub struct CurrentPassword(pub Option<String>);
 
 impl CurrentPassword {
-    /// Whoever has a password proves to know it before the account is taken over or ended. Gives the hash that it was proven by.
+    /// Whoever has a password proves to know it before the account is taken over or ended. Gives the hash that it was
+    /// proven by.
     async fn prove(
         self,
         users: &dyn UserRepository,

@@ -8,8 +8,8 @@ use infra_files::{Blobs, Bucket, OpenError};
 use std::time::{Duration, Instant};
 use test_s3::{Mood, S3};
 
-/// Nobody is to wait longer for an answer, whatever has become of the bucket: told where it was longer, and not asserted, since
-/// the machine may be busy.
+/// Nobody is to wait longer for an answer, whatever has become of the bucket: told where it was longer, and not
+/// asserted, since the machine may be busy.
 const LONGEST: Duration = Duration::from_secs(15);
 
 fn tell(what: &str, took: Duration) {

@@ -23,8 +23,8 @@ impl Room {
     }
 }
 
-/// Raises how many files may be open as far as `connections` need it and the system lets this process; what there is room for
-/// then. `None` where the system does not tell.
+/// Raises how many files may be open as far as `connections` need it and the system lets this process; what there is
+/// room for then. `None` where the system does not tell.
 #[cfg(unix)]
 pub fn raise(connections: usize) -> Option<Room> {
     use rustix::process::{Resource, getrlimit, setrlimit};
@@ -44,8 +44,8 @@ pub fn raise(_connections: usize) -> Option<Room> {
     None
 }
 
-/// Takes no more connections than there is room for, in all, for a network, and live ones; what there is room for, if that is
-/// less than was configured.
+/// Takes no more connections than there is room for, in all, for a network, and live ones; what there is room for, if
+/// that is less than was configured.
 pub fn fit(config: &mut Config) -> Option<Room> {
     let room = raise(config.http.max_connections)?;
     if room.connections >= config.http.max_connections {

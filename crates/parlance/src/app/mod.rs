@@ -43,9 +43,10 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use tracing::{error, info, warn};
 
-/// How long a server that is to stop still takes connections while requests are under way, so that whoever asks whether it is ready
-/// is told that it is not. With [`Deadlines::drain`](api_actix::server::Deadlines::drain), [`CLOSE_DEADLINE`], a second for the other
-/// nodes and one for the log it stays below the ten seconds that are promised.
+/// How long a server that is to stop still takes connections while requests are under way, so that whoever asks whether
+/// it is ready is told that it is not. With [`Deadlines::drain`](api_actix::server::Deadlines::drain),
+/// [`CLOSE_DEADLINE`], a second for the other nodes and one for the log it stays below the ten seconds that are
+/// promised.
 const NOTICE: Duration = Duration::from_secs(2);
 /// How long the store may take to write what it has taken.
 const CLOSE_DEADLINE: Duration = Duration::from_secs(2);

@@ -1,7 +1,7 @@
 //! Writing a tar file whose every byte is vouched for.
 //!
-//! Its last entry, the seal, holds the SHA-256 of all bytes before it, and what follows is fixed. So whatever bit is turned
-//! in the file, it shows; and `tar` reads it like any other.
+//! Its last entry, the seal, holds the SHA-256 of all bytes before it, and what follows is fixed. So whatever bit is
+//! turned in the file, it shows; and `tar` reads it like any other.
 
 use super::hex;
 use super::manifest::{Entry, Manifest, Name};

@@ -1,7 +1,7 @@
 //! What a restore that was cut off has left, by what it wrote down while it went on.
 //!
-//! No server starts beside it: it would find no database, and make an empty one. The next restore takes it up: what the one
-//! before put where database, uploads and secret belong is removed, and nothing else.
+//! No server starts beside it: it would find no database, and make an empty one. The next restore takes it up: what the
+//! one before put where database, uploads and secret belong is removed, and nothing else.
 
 use super::scratch::Scratch;
 use super::verify::Contents;

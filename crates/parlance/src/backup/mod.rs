@@ -1,7 +1,7 @@
 //! Backups: one tar file with a SQLite file of one moment, the blobs that it knows, and a manifest.
 //!
-//! The database is saved first and the blobs after it: a blob is stored before the row that knows it, and never changed,
-//! so that none is missing unless it was deleted meanwhile.
+//! The database is saved first and the blobs after it: a blob is stored before the row that knows it, and never
+//! changed, so that none is missing unless it was deleted meanwhile.
 
 mod archive;
 mod leftover;

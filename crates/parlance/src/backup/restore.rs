@@ -31,8 +31,8 @@ pub struct Restored {
     pub with_secret: bool,
 }
 
-/// Puts a backup where the configuration says that database, uploads and secret are, and where nothing is yet. The database
-/// comes last, and no server starts before. What an earlier one left that was cut off is taken up.
+/// Puts a backup where the configuration says that database, uploads and secret are, and where nothing is yet. The
+/// database comes last, and no server starts before. What an earlier one left that was cut off is taken up.
 ///
 /// # Errors
 /// In words for the operator. Nothing of the backup is left then, but for an empty directory; a Postgres that failed in

@@ -88,7 +88,8 @@ pub async fn save(
 
 /// Gives the finished backup its name, durably.
 fn name_it(part: &Path, file: &Path) -> std::io::Result<()> {
-    // Unlike a rename, a link never takes the place of a file that has appeared meanwhile; but not every disk has links.
+    // Unlike a rename, a link never takes the place of a file that has appeared meanwhile; but not every disk has
+    // links.
     match std::fs::hard_link(part, file) {
         Err(error) if error.kind() != ErrorKind::AlreadyExists => std::fs::rename(part, file)?,
         linked => linked?,

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 /// The file in it that is locked for as long as somebody works there.
 const LOCK: &str = "lock";
 
-/// A directory of its own, for this user only, gone with all that is in it when dropped. A killed process leaves it; that nobody
-/// holds it any more tells it from one in use.
+/// A directory of its own, for this user only, gone with all that is in it when dropped. A killed process leaves it;
+/// that nobody holds it any more tells it from one in use.
 #[derive(Debug)]
 pub struct Scratch {
     path: PathBuf,

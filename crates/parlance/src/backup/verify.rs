@@ -12,10 +12,10 @@ use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 use std::rc::Rc;
 
-/// How large a manifest may be behind so many bytes of an archive: no larger than those, since what it says of an entry is
-/// shorter than the entry's header, and what it says of a missing file is shorter than the file's row in the database.
-/// So a backup of however many files is read, and a made-up manifest takes no more memory than there is backup. A small one
-/// may always be there.
+/// How large a manifest may be behind so many bytes of an archive: no larger than those, since what it says of an entry
+/// is shorter than the entry's header, and what it says of a missing file is shorter than the file's row in the
+/// database. So a backup of however many files is read, and a made-up manifest takes no more memory than there is
+/// backup. A small one may always be there.
 fn most_manifest_bytes(before: u64) -> u64 {
     before.max(1 << 20)
 }
@@ -57,8 +57,8 @@ impl<R: Read> Read for Hashed<R> {
 /// Reads all of a backup and says what is in it. Writes nothing.
 ///
 /// # Errors
-/// Where a single bit is not what it was when the backup was made, something is in it that does not belong there, or it is
-/// of another form.
+/// Where a single bit is not what it was when the backup was made, something is in it that does not belong there, or it
+/// is of another form.
 pub fn verify(file: &Path, mut progress: impl FnMut(u64, u64)) -> anyhow::Result<Contents> {
     let mut open = File::open(file).with_context(|| format!("cannot read {}", file.display()))?;
     let body = open.metadata()?.len().checked_sub(SEAL_BYTES).context("this is no backup: it is too short")?;

@@ -14,8 +14,8 @@ use std::path::PathBuf;
 pub struct BackupArguments {
     /// The file to write, a tar archive; must not exist
     file: PathBuf,
-    /// Save the secret that tokens are signed with, too: nobody has to log in again after a restore, but whoever has the
-    /// backup can act as anybody
+    /// Save the secret that tokens are signed with, too: nobody has to log in again after a restore, but whoever has
+    /// the backup can act as anybody
     #[arg(long)]
     with_secret: bool,
 }

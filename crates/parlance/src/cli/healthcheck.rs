@@ -7,8 +7,8 @@ use anyhow::bail;
 
 /// Asks the server that runs with this configuration, and on this machine, whether it is ready.
 ///
-/// It is `/ready` and not `/health`, which says yes as long as the process lives: who waits for a container to be healthy wants to
-/// use it.
+/// It is `/ready` and not `/health`, which says yes as long as the process lives: who waits for a container to be
+/// healthy wants to use it.
 ///
 /// # Errors
 /// Where it is not, or nobody is there, in words for the operator.

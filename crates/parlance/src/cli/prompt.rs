@@ -11,7 +11,8 @@ const LONGEST_LINE: u64 = 1024;
 /// A secret as somebody types it, twice, or as a program writes it in a line.
 ///
 /// # Errors
-/// In words for the operator: where there is none, it is no text, what is typed the second time differs, or Ctrl-C is pressed.
+/// In words for the operator: where there is none, it is no text, what is typed the second time differs, or Ctrl-C is
+/// pressed.
 pub async fn secret(question: &str) -> anyhow::Result<String> {
     if !std::io::stdin().is_terminal() {
         return line();

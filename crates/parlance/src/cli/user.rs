@@ -1,8 +1,8 @@
 //! `parlance user`: accounts, by whoever may run the program on the server's database.
 //!
-//! It goes through the same rules as `/admin/...` and into the same record. On Postgres it works beside running servers,
-//! which notice within two seconds. A SQLite file has one server, which knows sessions and numbers from memory: while it
-//! runs, this refuses.
+//! It goes through the same rules as `/admin/...` and into the same record. On Postgres it works beside running
+//! servers, which notice within two seconds. A SQLite file has one server, which knows sessions and numbers from
+//! memory: while it runs, this refuses.
 
 use super::{prompt, say};
 use crate::clock::{SystemClock, UuidV7};

@@ -1,4 +1,4 @@
-//! What an operator sets: flags over environment over `parlance.toml` (`API.md`, Configuration).
+//! What an operator sets: flags over environment over `parlance.toml` (`docs/api.md`, Configuration).
 
 mod aws;
 mod keys;
@@ -97,8 +97,8 @@ impl Config {
         Ok(Self { aws: aws::variables(std::env::vars_os(), &here)?, unknown: unknown_variables(), ..config })
     }
 
-    /// For `parlance demo`, which must not come near anybody's data: it takes `--data-dir` or `./demo-data`, the file in it
-    /// if there is one, and of the environment nothing that says where data is.
+    /// For `parlance demo`, which must not come near anybody's data: it takes `--data-dir` or `./demo-data`, the file
+    /// in it if there is one, and of the environment nothing that says where data is.
     ///
     /// # Errors
     /// Those of [`Config::load`]; also where `--database-url` or `--config` is given.

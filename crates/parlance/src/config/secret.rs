@@ -77,8 +77,8 @@ impl Secret {
         Ok(Self(bytes.iter().map(|byte| format!("{byte:02x}")).collect()))
     }
 
-    /// Whole or not at all, also where the process is killed. Never over another: of two servers that start at once on one
-    /// directory, one has to start again.
+    /// Whole or not at all, also where the process is killed. Never over another: of two servers that start at once on
+    /// one directory, one has to start again.
     fn write(&self, path: &Path) -> std::io::Result<()> {
         let folder = folder_of(path);
         let part = folder.join(format!(".{FILE_NAME}.{}.part", std::process::id()));

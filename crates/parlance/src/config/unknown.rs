@@ -16,8 +16,8 @@ pub fn is_known(name: &str) -> bool {
     names().any(|known| known == name)
 }
 
-/// The known name that is the fewest changes of a letter away, whatever the case. The prefix does not count: the key may
-/// be the one that has none.
+/// The known name that is the fewest changes of a letter away, whatever the case. The prefix does not count: the key
+/// may be the one that has none.
 pub fn nearest(name: &str) -> String {
     let bare = |name: &str| {
         let name = name.to_ascii_uppercase();

@@ -1,7 +1,7 @@
 //! `parlance demo`: a server with people in it, for who wants to see something at once.
 //!
-//! What is said stands in `scenes.txt`; a seed decides who chats with whom, when, and who has read what. Everything goes
-//! through the use cases, with a clock that walks through the past days up to now.
+//! What is said stands in `scenes.txt`; a seed decides who chats with whom, when, and who has read what. Everything
+//! goes through the use cases, with a clock that walks through the past days up to now.
 
 mod picture;
 mod script;
@@ -114,7 +114,8 @@ impl Stage<'_> {
         Ok(())
     }
 
-    /// All scenes with the moments they begin at, in their order: the written ones, and the chats with people cast for them.
+    /// All scenes with the moments they begin at, in their order: the written ones, and the chats with people cast for
+    /// them.
     fn programme(&mut self, script: &Script) -> Vec<(i64, Scene)> {
         let mut programme: Vec<_> =
             script.scenes.iter().map(|scene| (self.begin(scene.start), scene.clone())).collect();

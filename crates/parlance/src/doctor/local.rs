@@ -61,8 +61,8 @@ pub fn half_restored(config: &Config) -> Option<Finding> {
     })
 }
 
-/// Whether the data directory, and the folders of database and uploads where they are elsewhere, can be written to, have
-/// room, and keep what they are told to.
+/// Whether the data directory, and the folders of database and uploads where they are elsewhere, can be written to,
+/// have room, and keep what they are told to.
 pub fn disks(config: &Config) -> Vec<Finding> {
     let mut places = vec![("data directory", config.data_dir.clone())];
     let database = config.database_url.strip_prefix("sqlite://");

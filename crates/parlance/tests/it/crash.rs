@@ -50,8 +50,8 @@ impl Round {
     }
 }
 
-/// Sends until the server is gone or the round is over. What is refused because the database is out of reach is sent again,
-/// under its key, until it is answered.
+/// Sends until the server is gone or the round is over. What is refused because the database is out of reach is sent
+/// again, under its key, until it is answered.
 async fn send(user: User, to: String, group: String, round: Arc<Round>) -> Told {
     let mut told = Told::default();
     for n in 0.. {

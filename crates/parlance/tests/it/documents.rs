@@ -126,7 +126,8 @@ fn the_compose_file_sets_only_keys_that_there_are() {
     }
 }
 
-/// Whatever is fetched when a file of ours is used, by the version that was tried. (The hosted workflow fetches all of it.)
+/// Whatever is fetched when a file of ours is used, by the version that was tried. (The hosted workflow fetches all of
+/// it.)
 #[test]
 fn images_are_named_with_a_version() {
     let mut images = Vec::new();

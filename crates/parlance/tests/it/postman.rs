@@ -1,5 +1,5 @@
-//! The Postman collection against the URL map. That the server answers as the collection says is `scripts/newman.sh`'s to
-//! find out.
+//! The Postman collection against the URL map. That the server answers as the collection says is `scripts/newman.sh`'s
+//! to find out.
 
 use api_actix::routes::ROUTES;
 use serde_json::Value;

@@ -72,8 +72,8 @@ async fn the_page_names_only_what_is_served() {
         preloaded += usize::from(reference.ends_with(".js"));
     }
     assert_eq!(preloaded, files(&directory().join("js")).len(), "a module is missing from the page's preloads");
-    // Nothing is asked of another place, or of the root of this one, and of scripts that are not files there is only the one
-    // that the policy names.
+    // Nothing is asked of another place, or of the root of this one, and of scripts that are not files there is only
+    // the one that the policy names.
     for inline in ["<style", " style=", " onclick=", "\"/", "//"] {
         assert!(!page.contains(inline), "{inline}");
     }

@@ -16,8 +16,8 @@ pub const LIMIT: usize = 64 * 1024;
 
 /// The JSON object of the body. The fields of `T` are `Option`s: what is `null` is absent, and an empty body is `{}`.
 ///
-/// Takes any content type but `multipart/form-data` (415), at most [`LIMIT`] bytes (413), and refuses with a 400 that names
-/// the field what is of a wrong type, given twice, broken UTF-8 or has a NUL in it, unknown fields included.
+/// Takes any content type but `multipart/form-data` (415), at most [`LIMIT`] bytes (413), and refuses with a 400 that
+/// names the field what is of a wrong type, given twice, broken UTF-8 or has a NUL in it, unknown fields included.
 #[derive(Debug)]
 pub struct Json<T>(pub T);
 

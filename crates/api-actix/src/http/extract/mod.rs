@@ -1,6 +1,6 @@
-//! What handlers are called with. The order of checks is part of the contract (`API.md`, Conventions): the token first,
-//! then the form of the request; so a route that needs a token takes [`Signed`] and everything else inside of it. Limits
-//! are in between; so a route that needs no token takes [`Open`].
+//! What handlers are called with. The order of checks is part of the contract (`docs/api.md`, Conventions): the token
+//! first, then the form of the request; so a route that needs a token takes [`Signed`] and everything else inside of
+//! it. Limits are in between; so a route that needs no token takes [`Open`].
 
 mod acting;
 mod json;

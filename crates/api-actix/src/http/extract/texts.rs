@@ -11,8 +11,8 @@ const MOST_STEPS: usize = 32;
 /// Looks at the strings of an object, the names of its fields among them.
 ///
 /// # Errors
-/// [`ApiError::Malformed`] for a string with a NUL, broken UTF-8 or half of a surrogate pair. It names the field, unless
-/// the string is a name itself.
+/// [`ApiError::Malformed`] for a string with a NUL, broken UTF-8 or half of a surrogate pair. It names the field,
+/// unless the string is a name itself.
 pub fn check_texts(object: &[u8]) -> Result<(), ApiError> {
     check(object, Vec::new())
 }

@@ -1,4 +1,5 @@
-//! What handlers say of themselves for the OpenAPI document, the rules that hold for all of them, and the route that serves it.
+//! What handlers say of themselves for the OpenAPI document, the rules that hold for all of them, and the route that
+//! serves it.
 
 mod params;
 mod refusals;

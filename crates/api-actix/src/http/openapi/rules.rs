@@ -9,7 +9,7 @@ use utoipa::openapi::path::{Operation, ParameterBuilder, ParameterIn, PathItem};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{Components, OpenApi, Ref, RefOr, Required};
 
-/// The rules that hold for all routes (`API.md`, Conventions).
+/// The rules that hold for all routes (`docs/api.md`, Conventions).
 pub struct Conventions;
 
 /// Asks nothing of anybody.

@@ -14,8 +14,8 @@ async fn until(socket: &mut Socket, event: &str) -> Value {
     }
 }
 
-/// The next event, which must be this one: its data. Or, where the node heard of it so late that it has looked it up itself: a
-/// resync without a conversation, and `None`.
+/// The next event, which must be this one: its data. Or, where the node heard of it so late that it has looked it up
+/// itself: a resync without a conversation, and `None`.
 async fn told(socket: &mut Socket, event: &str) -> Option<Value> {
     let mut frame = socket.next().await;
     if frame["event"] == "resync" && frame.get("conversation_id").is_none() {

@@ -81,8 +81,8 @@ async fn a_removed_member_gets_nothing_after_the_removal_from_any_node() {
     let mark = owner[0].post("/broadcast/send", json!({ "content": "mark" })).await.expect(200);
     for (member, socket) in members.iter().zip(&mut sockets) {
         let (mut last, mut removed, mut reload, mut marked) = (0, false, false, false);
-        // A node that hears of it too late says only that the list has changed; and another conversation's events may overtake
-        // the group's.
+        // A node that hears of it too late says only that the list has changed; and another conversation's events may
+        // overtake the group's.
         while !marked || !(removed || reload) {
             let frame = socket.next().await;
             if frame["event"] == "member.removed" && frame["data"]["user_id"] == json!(member[0].id) {

@@ -1,4 +1,5 @@
-//! How many files the process may have open: what is raised, what is fitted to it, and what happens where there are none left.
+//! How many files the process may have open: what is raised, what is fitted to it, and what happens where there are
+//! none left.
 #![cfg(target_os = "linux")]
 
 use super::raw::Raw;

@@ -98,7 +98,8 @@ fn setup(data_dir: &Path) -> Setup {
     Setup { config, clock, upkeep_every }
 }
 
-/// Where `PARLANCE_TEST_BACKEND` is `postgres`, a database there; else servers make a SQLite file in their data directory.
+/// Where `PARLANCE_TEST_BACKEND` is `postgres`, a database there; else servers make a SQLite file in their data
+/// directory.
 pub fn database() -> Option<TestDb> {
     let asked = std::env::var("PARLANCE_TEST_BACKEND").is_ok_and(|backend| backend == "postgres");
     asked.then(|| TestDb::postgres().expect("PARLANCE_TEST_BACKEND asks for Postgres, and there is none"))

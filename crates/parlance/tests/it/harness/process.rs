@@ -16,7 +16,8 @@ pub struct Process {
 }
 
 impl Process {
-    /// The command line, in an environment that holds nothing of ours but a data directory, a free port and cheap hashes.
+    /// The command line, in an environment that holds nothing of ours but a data directory, a free port and cheap
+    /// hashes.
     pub fn command(directory: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_parlance"));
         for (name, _) in std::env::vars() {

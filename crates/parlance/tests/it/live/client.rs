@@ -50,8 +50,8 @@ pub async fn refusal(request: Request) -> (u16, Value) {
     }
 }
 
-/// Reads all sockets, on a thread of its own: who does not read does not answer pings, and is cut after twelve seconds. A test
-/// may take longer than that to come to the next socket, or wait for something else meanwhile.
+/// Reads all sockets, on a thread of its own: who does not read does not answer pings, and is cut after twelve seconds.
+/// A test may take longer than that to come to the next socket, or wait for something else meanwhile.
 static READING: LazyLock<Runtime> =
     LazyLock::new(|| tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap());
 
@@ -185,8 +185,8 @@ impl Socket {
         }
     }
 
-    /// The next event that is not about who is in which group either: what was done before one came may be told late, by
-    /// another node, or once more, to who resumes.
+    /// The next event that is not about who is in which group either: what was done before one came may be told late,
+    /// by another node, or once more, to who resumes.
     pub async fn next_of_messages(&mut self) -> Value {
         loop {
             let frame = self.next().await;
@@ -196,9 +196,9 @@ impl Socket {
         }
     }
 
-    /// The next event of a conversation after the number `known`. Who resumes may be given what one knows once more, and drops
-    /// it, as clients do: a cursor may lie a little before the last that one saw. How far depends on what else commits in the
-    /// same Postgres, the making of a neighbour's database included.
+    /// The next event of a conversation after the number `known`. Who resumes may be given what one knows once more,
+    /// and drops it, as clients do: a cursor may lie a little before the last that one saw. How far depends on what
+    /// else commits in the same Postgres, the making of a neighbour's database included.
     pub async fn next_after(&mut self, known: i64) -> Value {
         loop {
             let frame = self.next_of_messages().await;
@@ -273,8 +273,8 @@ impl Socket {
         }
     }
 
-    /// Reads to the end of the TCP connection itself, without closing this side of it: a client's stream ends with that, and not
-    /// with the close frame.
+    /// Reads to the end of the TCP connection itself, without closing this side of it: a client's stream ends with
+    /// that, and not with the close frame.
     pub async fn end(mut self) {
         while self.read.recv().await.is_some() {}
     }
@@ -302,8 +302,8 @@ impl Socket {
     }
 }
 
-/// Whether it is about who is in which group, or about a group: told by the event itself or, to who resumes and by a node that
-/// did not hear of it in time, by a `resync` without a conversation.
+/// Whether it is about who is in which group, or about a group: told by the event itself or, to who resumes and by a
+/// node that did not hear of it in time, by a `resync` without a conversation.
 pub fn is_about_members(frame: &Value) -> bool {
     let event = frame["event"].as_str().unwrap();
     let resync = event == "resync" && frame.get("conversation_id").is_none();

@@ -14,8 +14,8 @@ const LISTENERS: usize = 20;
 /// How often a restless listener is cut off at the most: without an end it would be, again and again, in its replay.
 const CUTS: usize = 8;
 
-/// Listens until the conversation has come to `end`, cut off at random and resuming if `restless`: as the same user, at one
-/// server after another.
+/// Listens until the conversation has come to `end`, cut off at random and resuming if `restless`: as the same user, at
+/// one server after another.
 pub async fn listen(user: &[User], socket: &mut Socket, group: &str, end: i64, restless: Option<u64>) {
     let (mut chance, mut cuts) = (restless.map(StdRng::seed_from_u64), 0);
     let (mut seen, mut last, mut repeats) = (BTreeSet::new(), 0, 0);

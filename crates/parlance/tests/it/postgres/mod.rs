@@ -1,5 +1,5 @@
-//! What only a server over Postgres meets: a database that goes and comes back, one that is not fit, TLS, other servers,
-//! and being copied from or to.
+//! What only a server over Postgres meets: a database that goes and comes back, one that is not fit, TLS, other
+//! servers, and being copied from or to.
 
 mod copy;
 mod nodes;

@@ -8,8 +8,8 @@ use serde_json::json;
 use std::time::{Duration, Instant};
 use test_support::Cluster;
 
-/// Nobody is to wait longer for an answer, whatever has become of the database: told where it was longer, and not asserted,
-/// since the machine may be busy.
+/// Nobody is to wait longer for an answer, whatever has become of the database: told where it was longer, and not
+/// asserted, since the machine may be busy.
 const LONGEST: Duration = Duration::from_secs(3);
 /// All is to be well that long after the database is back: told as well.
 const RECOVERY: Duration = Duration::from_secs(5);
