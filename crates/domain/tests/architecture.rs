@@ -155,8 +155,8 @@ fn the_domain_needs_little() {
     }
 }
 
-/// What nodes send each other is no contract with clients. Whoever serialized a type of the domain to a client would tie
-/// the two together.
+/// What nodes send each other is no contract with clients. Whoever serialized a type of the domain to a client would
+/// tie the two together.
 #[test]
 fn only_nodes_serialize_the_domain() {
     let switches_on = |(name, _, features): &Dependency| name == "domain" && features.contains("replication");
@@ -196,7 +196,8 @@ fn each_technology_has_one_home() {
         ("parlance", &["anyhow", "clap", "tracing-subscriber"]),
         ("nobody", &["rusqlite", "sqlx"]),
     ];
-    // Clients read JSON, nodes what other nodes write, and tokens have claims. The domain has serde for the nodes alone.
+    // Clients read JSON, nodes what other nodes write, and tokens have claims. The domain has serde for the nodes
+    // alone.
     let serializing = shipped_crates().into_iter().filter(|(_, needs)| needs.contains("serde"));
     assert_eq!(
         serializing.map(|(name, _)| name).collect::<Vec<_>>(),

@@ -200,7 +200,8 @@ async fn messages_of_one_transaction_come_in_their_order(db: TestDb) {
     for n in 0..12 {
         others.push(world.user(&format!("u{n:02}")).await);
     }
-    // Asked for at once, they share transactions. To which conversation which goes first is turned around the second time.
+    // Asked for at once, they share transactions. To which conversation which goes first is turned around the second
+    // time.
     for round in 0..2 {
         let sends = (0..12).map(|n| {
             let n = if round == 0 { n } else { 11 - n };

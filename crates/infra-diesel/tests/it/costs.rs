@@ -1,5 +1,5 @@
-//! What reads cost, in steps of SQLite's virtual machine: no clock tells, and no other load disturbs. How Postgres goes about the
-//! same statements is looked at in `plans`.
+//! What reads cost, in steps of SQLite's virtual machine: no clock tells, and no other load disturbs. How Postgres goes
+//! about the same statements is looked at in `plans`.
 
 use crate::world::{World, limit, refused, text};
 use diesel::connection::SimpleConnection;

@@ -412,8 +412,8 @@ async fn messages_are_looked_for_behind_what_has_expired(db: TestDb) {
         looks += plan.iter().filter(begun).count();
         assert!(plan.iter().any(|step| begun(&step)), "{sql}\n{}", plan.join("\n"));
     }
-    // Where the newest page begins and the oldest, what is unchanged, the last live one and the first unseen one; that the count
-    // of the unseen begins at the latter is only to be seen of SQLite.
+    // Where the newest page begins and the oldest, what is unchanged, the last live one and the first unseen one; that
+    // the count of the unseen begins at the latter is only to be seen of SQLite.
     let expected = if world.db.backend() == Backend::Sqlite { 6 } else { 5 };
     assert_eq!(looks, expected, "{statements:#?}");
 }

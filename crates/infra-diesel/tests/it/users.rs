@@ -110,7 +110,8 @@ async fn of_many_at_once_one_gets_the_name_and_one_the_email(db: TestDb) {
 
 async fn lists_go_by_name_key_and_prefix(db: TestDb) {
     let world = World::new(db).await;
-    // By code point of the key: '-' and '.' before digits before '_' before letters, whatever the collation of the server.
+    // By code point of the key: '-' and '.' before digits before '_' before letters, whatever the collation of the
+    // server.
     for name in ["bob", "a_z", "Abe", "a-z", "ABC", "a.z", "a1", "zed", "abd"] {
         world.user(name).await;
     }
