@@ -5,7 +5,7 @@ use domain::admin::{AdminRepository, Administer, ListAccounts, ListAudit, Switch
 use domain::conversations::{ConversationRepository, ListConversations};
 use domain::endings::{EndingRepository, FinishEndings};
 use domain::export::{ExportOwnData, ExportReader};
-use domain::files::{BlobStore, DownloadFile, FileRepository, StageUpload, StoreUpload};
+use domain::files::{BlobStore, DownloadFile, FileRepository, StageUpload};
 use domain::groups::{
     AddMember, ChangeRole, CreateGroup, DeleteGroup, GroupRepository, ListGroups, ListMembers, MemberRepository,
     RemoveMember, ShowGroup, UpdateGroup,
@@ -13,12 +13,12 @@ use domain::groups::{
 use domain::live::{CatchUp, LiveReader, SignalTyping};
 use domain::messages::{
     DeleteMessage, EditMessage, ListChanges, ListMessages, MessageLog, MessageReader, SendMessage, ShowMessage,
+    StoreUpload,
 };
 use domain::receipts::{CountUnseen, ListReceipts, MarkRead, MarkSeen, ReceiptRepository};
-use domain::sessions::{Authenticate, EndSession, ListSessions, SessionRepository};
+use domain::sessions::{Authenticate, EndSession, ListSessions, LogIn, SessionRepository};
 use domain::users::{
-    ChangeProfile, DeleteAccount, ListUsers, LogIn, PasswordHasher, RegisterUser, ServerPolicy, ShowUser,
-    UserRepository,
+    ChangeProfile, DeleteAccount, ListUsers, PasswordHasher, RegisterUser, ServerPolicy, ShowUser, UserRepository,
 };
 use domain::{Clock, IdGenerator};
 use std::sync::Arc;
@@ -275,7 +275,8 @@ impl UseCases {
                 files: files.clone(),
                 clock: clock.clone(),
                 ids: ids.clone(),
-                policy: policy.clone(),
+                quota: policy.files,
+                at_once: policy.uploads,
                 under_way: Arc::default(),
                 most: most_file_bytes,
             },

@@ -9,10 +9,10 @@ mod upload;
 
 pub use crate::ids::FileId;
 pub use download::{Download, DownloadFile};
-pub use model::{ByteRange, File, FileName, MediaType, NewFile, Sha256};
+pub use model::{AttachmentKind, ByteRange, File, FileName, MediaType, NewFile, Sha256};
 pub use ports::{BlobPage, BlobStore, ByteSource, FileRepository, StoredBlob};
 #[cfg(feature = "mocks")]
 pub use ports::{MockBlobStore, MockByteSource, MockFileRepository};
 pub use room::{FileQuota, Growth, Reserve, Space};
 pub use under_way::{Announced, UnderWay, UploadQuota};
-pub use upload::{BegunUpload, StageUpload, StagedFile, StoreUpload};
+pub use upload::{BegunUpload, StageUpload, StagedFile};

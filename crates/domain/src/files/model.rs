@@ -1,8 +1,8 @@
 //! What is known of a file.
 
 use crate::context::Timestamp;
+use crate::error::Invalid;
 use crate::ids::{FileId, UserId};
-use crate::messages::AttachmentKind;
 use crate::text::text_type;
 use crate::unicode::{is_blank, reorders, shortened};
 
@@ -95,6 +95,29 @@ pub struct Sha256(pub [u8; 32]);
 impl std::fmt::Display for Sha256 {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// How a message carries its file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "replication", derive(serde::Serialize, serde::Deserialize))]
+pub enum AttachmentKind {
+    /// To be looked at; only a file that is an image.
+    Image,
+    /// To be downloaded.
+    File,
+}
+
+impl AttachmentKind {
+    /// Whether a file can be carried like this.
+    ///
+    /// # Errors
+    /// [`Invalid`] naming `file_id` for an image that is none.
+    pub fn fits(self, file: &File) -> Result<(), Invalid> {
+        match self {
+            Self::Image if !file.media_type.is_image() => Err(Invalid::new("file_id", "the file is not an image")),
+            _ => Ok(()),
+        }
     }
 }
 

@@ -2,12 +2,11 @@
 
 use super::model::{File, FileName};
 use super::ports::{BlobStore, ByteSource, FileRepository};
-use super::under_way::{Announced, Counted, UnderWay, UploadPlace};
+use super::room::FileQuota;
+use super::under_way::{Announced, Counted, UnderWay, UploadPlace, UploadQuota};
 use crate::context::{Caller, Clock, IdGenerator};
 use crate::error::Result;
 use crate::ids::FileId;
-use crate::messages::{Appended, Attachment, Caption, DraftBody, IdempotencyKey, Outgoing, Recipient, SendMessage};
-use crate::users::ServerPolicy;
 use std::sync::Arc;
 
 /// Takes the bytes of a file while they arrive, before it is known what will become of it.
@@ -20,8 +19,10 @@ pub struct StageUpload {
     pub clock: Arc<dyn Clock>,
     /// The new id.
     pub ids: Arc<dyn IdGenerator>,
-    /// How much users may have, and how many uploads at once.
-    pub policy: Arc<ServerPolicy>,
+    /// How much users may have.
+    pub quota: FileQuota,
+    /// How many uploads they may have under way.
+    pub at_once: UploadQuota,
     /// The uploads under way.
     pub under_way: Arc<UnderWay>,
     /// The largest file taken, in bytes (`PARLANCE_MAX_FILE_BYTES`).
@@ -55,10 +56,10 @@ impl StageUpload {
     /// the user's quota has no room for what was announced beside the user's files and uploads under way;
     /// [`Error::StorageFull`](crate::Error::StorageFull) where the store has none.
     pub async fn begin(&self, caller: &Caller, announced: Option<Announced>) -> Result<BegunUpload> {
-        let place = self.under_way.begin(caller.user, self.policy.uploads)?;
+        let place = self.under_way.begin(caller.user, self.at_once)?;
         let Announced { least, most } = announced.unwrap_or(Announced { least: 0, most: self.most });
         let used = self.files.usage(caller.user).await?;
-        place.admits(self.policy.files, used, least)?;
+        place.admits(self.quota, used, least)?;
         let most = most.min(self.most);
         self.blobs.has_room(announced.map_or(0, |_| most)).await?;
         Ok(BegunUpload { place, used, most })
@@ -77,7 +78,7 @@ impl StageUpload {
     ) -> Result<StagedFile> {
         let BegunUpload { mut place, used, most } = begun;
         let id = FileId(self.ids.next());
-        let quota = self.policy.files;
+        let quota = self.quota;
         let counted = Counted { source, place: &mut place, files: &*self.files, quota, used, passed: 0 };
         let blob = self.blobs.store(id, caller.user, Box::new(counted), most).await?;
         let file = File {
@@ -101,70 +102,28 @@ impl StageUpload {
     }
 }
 
-/// Makes of a staged file a file of its own, or a message.
-pub struct StoreUpload {
-    /// Where bytes are kept.
-    pub blobs: Arc<dyn BlobStore>,
-    /// Where files are known.
-    pub files: Arc<dyn FileRepository>,
-    /// Sends the message that carries it.
-    pub send: Arc<SendMessage>,
-}
-
-impl StoreUpload {
-    /// The file by itself, readable by its uploader.
-    ///
-    /// # Errors
-    /// Only faults of storage; the blob is gone then.
-    pub async fn keep(&self, staged: StagedFile) -> Result<File> {
-        let StagedFile { file, mut place } = staged;
+impl StagedFile {
+    /// What is known of the file. Its upload is no longer under way: from here on the quota counts it where it is stored.
+    pub fn release(self) -> File {
+        let Self { file, mut place } = self;
         place.give_back();
-        if let Err(error) = self.files.create(file.clone()).await {
-            // Why it was not stored matters more than what becomes of the blob.
-            let _ = self.blobs.remove(file.id).await;
-            return Err(error);
-        }
-        Ok(file)
+        file
     }
 
-    /// A message that carries the file, an image where its bytes are one.
-    ///
-    /// # Errors
-    /// Those of [`MessageLog::append`](crate::messages::MessageLog::append); the blob is gone then, and also where the
-    /// message had been sent before. It stays only where it is unknown whether the message was stored.
-    pub async fn send(
-        &self,
-        caller: &Caller,
-        staged: StagedFile,
-        recipient: Recipient,
-        caption: Caption,
-        key: Option<IdempotencyKey>,
-    ) -> Result<Appended> {
-        let StagedFile { file, mut place } = staged;
-        place.give_back();
-        let id = file.id;
-        let body = DraftBody::Attachment(Attachment::Uploaded(file), caption);
-        let outcome = self.send.execute(caller, Outgoing { recipient, body, reply_to: None, key }).await;
-        let unknown = matches!(
-            outcome,
-            Err(crate::Error::Internal(_) | crate::Error::Unavailable(crate::Unavailable::StorageOutOfReach))
-        );
-        if unknown || matches!(outcome, Ok(Appended::Stored(_))) {
-            return outcome;
-        }
-        // Why the message was refused matters more than what becomes of the blob.
-        let removed = self.blobs.remove(id).await;
-        outcome.and_then(|replayed| removed.map(|()| replayed))
+    /// Staged by its uploader, for tests.
+    #[cfg(test)]
+    pub(crate) fn of(file: File) -> Self {
+        let place = Arc::new(UnderWay::default()).begin(file.uploader, UploadQuota(1)).unwrap();
+        Self { file, place }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::{Conflict, Error, Invalid, NotFound, Unavailable};
-    use crate::files::{FileQuota, MockBlobStore, MockByteSource, MockFileRepository, StoredBlob, UploadQuota};
-    use crate::messages::MockMessageLog;
-    use crate::testing::{CountedIds, StoppedClock, caller, file, file_id, message, outcome, user};
+    use crate::error::Error;
+    use crate::files::{MockBlobStore, MockByteSource, MockFileRepository, StoredBlob};
+    use crate::testing::{CountedIds, StoppedClock, caller, file, file_id, outcome, user};
 
     const MOST: u64 = 1_000;
 
@@ -175,22 +134,16 @@ mod tests {
         let mut files = MockFileRepository::new();
         files.expect_usage().returning(move |_| Ok(used));
         blobs.expect_has_room().returning(move |_| if room { Ok(()) } else { Err(Error::StorageFull) });
-        let policy = ServerPolicy { files: FileQuota(QUOTA), uploads: UploadQuota(1), ..ServerPolicy::default() };
         StageUpload {
             blobs: Arc::new(blobs),
             files: Arc::new(files),
-            policy: Arc::new(policy),
+            quota: FileQuota(QUOTA),
+            at_once: UploadQuota(1),
             under_way: Arc::default(),
             clock: Arc::new(StoppedClock(7)),
             ids: Arc::new(CountedIds::default()),
             most: MOST,
         }
-    }
-
-    fn store_upload(blobs: MockBlobStore, files: MockFileRepository, log: MockMessageLog) -> StoreUpload {
-        let send =
-            SendMessage { log: Arc::new(log), clock: Arc::new(StoppedClock(7)), ids: Arc::new(CountedIds::default()) };
-        StoreUpload { blobs: Arc::new(blobs), files: Arc::new(files), send: Arc::new(send) }
     }
 
     /// Blobs of which one is removed, or none touched.
@@ -205,8 +158,7 @@ mod tests {
     const ANNOUNCED: Option<Announced> = Some(Announced { least: 0, most: MOST + 7 });
 
     fn staged() -> StagedFile {
-        let place = Arc::new(UnderWay::default()).begin(user(1), UploadQuota(1)).unwrap();
-        StagedFile { file: file(1), place }
+        StagedFile::of(file(1))
     }
 
     #[test]
@@ -270,82 +222,5 @@ mod tests {
     #[test]
     fn a_discarded_file_leaves_no_blob() {
         outcome(stage_upload(blobs(true), 0, true).discard(staged())).unwrap();
-    }
-
-    #[test]
-    fn a_kept_file_is_known() {
-        let mut files = MockFileRepository::new();
-        files.expect_create().once().withf(|created| *created == file(1)).returning(|_| Ok(()));
-        let kept = outcome(store_upload(blobs(false), files, MockMessageLog::new()).keep(staged()));
-        assert_eq!(kept.unwrap(), file(1));
-    }
-
-    #[test]
-    fn a_file_that_cannot_be_known_leaves_no_blob() {
-        let mut files = MockFileRepository::new();
-        files.expect_create().once().returning(|_| Unavailable::Overloaded.err());
-        let refused = outcome(store_upload(blobs(true), files, MockMessageLog::new()).keep(staged()));
-        assert!(matches!(refused, Err(Error::Unavailable(Unavailable::Overloaded))));
-    }
-
-    fn send(blobs: MockBlobStore, log: MockMessageLog) -> Result<Appended> {
-        let use_case = store_upload(blobs, MockFileRepository::new(), log);
-        let (recipient, caption) = (Recipient::User(user(2)), Caption::parse("see").unwrap());
-        let key = IdempotencyKey::parse("client_id", "k").ok();
-        outcome(use_case.send(&caller(1), staged(), recipient, caption, key))
-    }
-
-    #[test]
-    fn a_sent_file_goes_with_the_draft() {
-        let mut log = MockMessageLog::new();
-        log.expect_append()
-            .once()
-            .withf(|draft| {
-                let body = DraftBody::Attachment(Attachment::Uploaded(file(1)), Caption::parse("see").unwrap());
-                draft.sender == user(1)
-                    && draft.recipient == Recipient::User(user(2))
-                    && draft.body == body
-                    && draft.key == IdempotencyKey::parse("client_id", "k").ok()
-            })
-            .returning(|_| Ok(Appended::Stored(message(1))));
-        assert_eq!(send(blobs(false), log).unwrap(), Appended::Stored(message(1)));
-    }
-
-    #[test]
-    fn a_retry_has_no_need_of_its_blob() {
-        let mut log = MockMessageLog::new();
-        log.expect_append().once().returning(|_| Ok(Appended::Replayed(message(1))));
-        assert_eq!(send(blobs(true), log).unwrap(), Appended::Replayed(message(1)));
-    }
-
-    /// What the log answers, and whether it is known that no message carries the blob.
-    #[test]
-    fn a_blob_goes_unless_a_message_may_carry_it() {
-        type Answer = fn() -> Error;
-        let answers: [(Answer, bool); 8] = [
-            (|| NotFound::User.into(), true),
-            (|| Invalid::new("file_id", "no image").into(), true),
-            (|| Conflict::KeyReused.into(), true),
-            (|| Unavailable::Overloaded.into(), true),
-            (|| Unavailable::Stopping.into(), true),
-            (|| Error::StorageFull, true),
-            (|| Unavailable::StorageOutOfReach.into(), false),
-            (|| Error::internal("the disk is on fire"), false),
-        ];
-        for (answer, removed) in answers {
-            let mut log = MockMessageLog::new();
-            log.expect_append().once().returning(move |_| Err(answer()));
-            let refused = send(blobs(removed), log).unwrap_err();
-            assert_eq!(refused.to_string(), answer().to_string());
-        }
-    }
-
-    #[test]
-    fn a_blob_that_stays_does_not_hide_why_the_message_was_refused() {
-        let mut log = MockMessageLog::new();
-        log.expect_append().once().returning(|_| NotFound::Group.err());
-        let mut blobs = MockBlobStore::new();
-        blobs.expect_remove().once().returning(|_| Err(Error::internal("the disk is on fire")));
-        assert!(matches!(send(blobs, log), Err(Error::NotFound(NotFound::Group))));
     }
 }

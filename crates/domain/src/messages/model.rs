@@ -2,7 +2,7 @@
 
 use crate::context::Timestamp;
 use crate::error::{Invalid, NotFound};
-use crate::files::{File, NewFile};
+use crate::files::{AttachmentKind, File, NewFile};
 use crate::ids::{ConversationId, FileId, GroupId, MessageId, UserId};
 use crate::page::Limit;
 use crate::text::{at_most, text_type, without_nul};
@@ -98,16 +98,6 @@ impl MessageType {
             Self::File => "file",
         }
     }
-}
-
-/// How a message carries its file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[cfg_attr(feature = "replication", derive(serde::Serialize, serde::Deserialize))]
-pub enum AttachmentKind {
-    /// To be looked at; only a file that is an image.
-    Image,
-    /// To be downloaded.
-    File,
 }
 
 /// What a message says.

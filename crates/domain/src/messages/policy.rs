@@ -1,10 +1,10 @@
 //! Who may read and change messages, and when a send is a retry of another. Adapters call these inside the
 //! transaction that acts.
 
-use super::model::{Attachment, AttachmentKind, Draft, DraftBody, Message, Place, Recipient};
+use super::model::{Attachment, Draft, DraftBody, Message, Place, Recipient};
 use crate::context::Timestamp;
-use crate::error::{Conflict, Forbidden, Invalid, NotFound, Result};
-use crate::files::File;
+use crate::error::{Conflict, Forbidden, NotFound, Result};
+use crate::files::{AttachmentKind, File};
 use crate::groups::Standing;
 use crate::ids::{ConversationId, MessageId, UserId};
 
@@ -109,19 +109,6 @@ impl StoredSend<'_> {
 /// set back since, and no message is edited, deleted or seen before it was sent.
 pub fn not_before(last: Timestamp, now: Timestamp) -> Timestamp {
     last.max(now)
-}
-
-impl AttachmentKind {
-    /// Whether a file can be carried like this.
-    ///
-    /// # Errors
-    /// [`Invalid`] naming `file_id` for an image that is none.
-    pub fn fits(self, file: &File) -> Result<(), Invalid> {
-        match self {
-            Self::Image if !file.media_type.is_image() => Err(Invalid::new("file_id", "the file is not an image")),
-            _ => Ok(()),
-        }
-    }
 }
 
 impl Message {

@@ -1,7 +1,9 @@
 //! Sessions: logins that can be listed and ended. A token stands for one; revocation is checked on every request.
 
+mod login;
 mod policy;
 
+pub use login::{LogIn, LoggedIn, Proven};
 pub use policy::{Standing, oldest_remembered, oldest_usable, surplus};
 
 use crate::context::{Caller, Timestamp};

@@ -1,7 +1,6 @@
 //! Accounts: who there is, how one proves to be one of them, and how one leaves.
 
 mod accounts;
-mod login;
 mod model;
 mod password;
 mod policy;
@@ -9,7 +8,6 @@ mod ports;
 mod profile;
 
 pub use accounts::{ListUsers, RegisterUser, Registration, ShowUser};
-pub use login::{LogIn, LoggedIn, Proven};
 pub use model::{
     DELETED_USER, DisplayName, Email, NewUser, Profile, ProfileChange, User, UserRole, UserView, Username,
     UsernamePrefix,

@@ -1,12 +1,10 @@
 //! Logging in.
 
-use super::model::{User, Username};
-use super::password::{PasswordHash, TypedPassword, Verdict};
-use super::ports::{PasswordHasher, UserRepository};
+use super::{Session, SessionRepository, UserAgent};
 use crate::context::{Clock, IdGenerator};
 use crate::error::{Result, Unauthenticated};
 use crate::ids::SessionId;
-use crate::sessions::{Session, SessionRepository, UserAgent};
+use crate::users::{PasswordHash, PasswordHasher, TypedPassword, User, UserRepository, Username, Verdict};
 use std::sync::Arc;
 
 /// A login that succeeded.
