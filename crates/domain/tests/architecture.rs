@@ -263,14 +263,67 @@ fn no_file_is_longer_than_one_can_keep_in_mind() {
     }
 }
 
+/// What is wrapped can be read side by side, and a word that changes shows as one line. Tables and code are as wide as
+/// they are.
+#[test]
+fn prose_is_wrapped() {
+    let root = root();
+    let is_wide = |line: &str| line.chars().count() > 120;
+    let mut wide = Vec::new();
+    let mut sources = Vec::new();
+    files(&root.join("crates"), "rs", &mut sources);
+    for path in sources {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let comments = text.lines().enumerate().filter(|(_, line)| line.trim_start().starts_with("//"));
+        wide.extend(comments.filter(|(_, line)| is_wide(line)).map(|(n, _)| format!("{}:{}", path.display(), n + 1)));
+    }
+    for document in documents(&root) {
+        let text = std::fs::read_to_string(&document).unwrap();
+        let mut is_code = false;
+        for (n, line) in text.lines().enumerate() {
+            is_code ^= line.starts_with("```");
+            if !is_code && !line.trim_start().starts_with('|') && is_wide(line) {
+                wide.push(format!("{}:{}", document.display(), n + 1));
+            }
+        }
+    }
+    assert_eq!(wide, [""; 0]);
+}
+
+/// A comment sends nobody to what is not in the repository.
+#[test]
+fn sources_cite_documents_that_are_there() {
+    let root = root();
+    let mut sources = Vec::new();
+    files(&root.join("crates"), "rs", &mut sources);
+    files(&root.join("web"), "js", &mut sources);
+    let mut missing = Vec::new();
+    for path in sources {
+        let text = std::fs::read_to_string(&path).unwrap();
+        for comment in text.lines().map(str::trim_start).filter(|line| line.starts_with("//") || line.starts_with('*'))
+        {
+            let words = comment.split(|c: char| !c.is_alphanumeric() && !"/._-".contains(c));
+            let cited = words.map(|word| word.trim_matches('.')).filter(|word| word.ends_with(".md"));
+            missing.extend(
+                cited.filter(|cited| !root.join(cited).exists()).map(|cited| format!("{}: {cited}", path.display())),
+            );
+        }
+    }
+    assert_eq!(missing, [""; 0]);
+}
+
+fn documents(root: &Path) -> Vec<PathBuf> {
+    let names = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md"];
+    let mut documents = names.map(|name| root.join(name)).to_vec();
+    files(&root.join("docs"), "md", &mut documents);
+    documents
+}
+
 /// Guides name files; a file that moves takes them along.
 #[test]
 fn the_documents_name_what_exists() {
     let root = root();
-    let mut documents =
-        ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md"].map(|name| root.join(name)).to_vec();
-    files(&root.join("docs"), "md", &mut documents);
-    for document in documents {
+    for document in documents(&root) {
         let text = std::fs::read_to_string(&document).unwrap();
         // Every other part is a block of code.
         let text: String = text.split("\n```").step_by(2).collect();

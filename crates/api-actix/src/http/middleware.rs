@@ -21,7 +21,7 @@ use tracing::{error, info, warn};
 /// Names a request in the log and in its answer.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// The headers of every answer that does not set its own (`DESIGN.md`, section 6).
+/// The headers of every answer that does not set its own.
 const SECURITY: [(HeaderName, &str); 4] = [
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (header::CACHE_CONTROL, "no-store"),

@@ -103,7 +103,8 @@ impl StageUpload {
 }
 
 impl StagedFile {
-    /// What is known of the file. Its upload is no longer under way: from here on the quota counts it where it is stored.
+    /// What is known of the file. Its upload is no longer under way: from here on the quota counts it where it is
+    /// stored.
     pub fn release(self) -> File {
         let Self { file, mut place } = self;
         place.give_back();

@@ -302,6 +302,12 @@ impl Raw {
         diesel::sql_query(sql).execute(self).unwrap();
     }
 
+    /// Runs a statement that the database may refuse; whether it did not.
+    pub fn try_run(&mut self, sql: &str) -> bool {
+        use diesel::RunQueryDsl;
+        diesel::sql_query(sql).execute(self).is_ok()
+    }
+
     /// The one number that a query gives.
     pub fn number(&mut self, sql: &str) -> i64 {
         use diesel::RunQueryDsl;

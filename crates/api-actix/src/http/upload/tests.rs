@@ -4,6 +4,7 @@ use super::*;
 use actix_web::test::TestRequest;
 use actix_web::{FromRequest, ResponseError};
 use domain::events::NoListeners;
+use domain::files::{FileQuota, UploadQuota};
 use domain::{SessionId, UserId};
 use futures_util::stream::{self, LocalBoxStream};
 use infra_diesel::{Store, StoreOptions};
@@ -60,8 +61,17 @@ impl Bench {
         let url = format!("sqlite://{}", root.path().join("parlance.db").display());
         let files = Arc::new(Store::open(&url, options).await.unwrap());
         let (clock, ids) = (Arc::new(SystemClock), Arc::new(UuidV7));
-        let (policy, under_way) = Default::default();
-        let stage = StageUpload { blobs, files, clock, ids, policy, under_way, most: MOST };
+        let under_way = Arc::default();
+        let stage = StageUpload {
+            blobs,
+            files,
+            clock,
+            ids,
+            quota: FileQuota(MOST * 1000),
+            at_once: UploadQuota(8),
+            under_way,
+            most: MOST,
+        };
         Self { root, stage }
     }
 

@@ -1,5 +1,5 @@
-//! The model: `API.md` in plain collections, with no thought for cost. The tables of who may do what are the domain's
-//! own; what is modelled is what happens then.
+//! The model: `docs/api.md` in plain collections, with no thought for cost. The tables of who may do what are the
+//! domain's own; what is modelled is what happens then.
 
 use super::operation::{Call, in_order, shown};
 use domain::groups::{Entry, Group, Role};
