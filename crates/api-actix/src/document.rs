@@ -1,4 +1,4 @@
-//! The OpenAPI document: made of the handlers' own annotations and of the rules that hold for all of them.
+//! Builds the OpenAPI document from the handlers' annotations and from the rules for all routes.
 
 use crate::http::error::Body;
 use crate::http::gochat;
@@ -20,7 +20,7 @@ use wire::events::{self, EventFrame};
     ),
     components(schemas(
         Body, wire::Account, wire::AuditEntry, wire::Conversation, wire::Group, wire::Member, wire::Message, wire::Receipt, wire::Session, wire::User,
-        gochat::Line,
+        gochat::NamedMessage,
         EventFrame, events::Hello, events::MessageDeleted, events::MessageSeen, events::ConversationRead, events::GroupChanged,
         events::Typing, events::Presence, events::Resync,
     )),

@@ -1,7 +1,8 @@
 //! HTTP, WebSocket and event streams over the domain's use cases.
 //!
-//! Sees the domain, the shapes that clients read ([`wire`]) and the fan-out ([`infra_live`]); neither where anything is
-//! kept nor how the server is configured. [`server::bind`] makes the server of what the composition root gives it.
+//! This crate depends on the domain, the JSON shapes ([`wire`]) and the fan-out ([`infra_live`]). It does not know
+//! where data is kept or how the server is configured. [`server::bind`] builds the server from the parts that the
+//! composition root passes.
 
 pub mod connection;
 pub mod document;

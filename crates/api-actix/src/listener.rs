@@ -1,4 +1,4 @@
-//! The port.
+//! Opens the listening sockets.
 
 use crate::http::error::{ApiError, CONNECTIONS_RETRY_AFTER};
 use actix_web::rt::net::TcpStream;

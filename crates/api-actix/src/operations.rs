@@ -1,4 +1,4 @@
-//! What operators ask of a running server; the composition root answers.
+//! The port for operators' requests to a running server. The composition root implements it.
 
 use async_trait::async_trait;
 

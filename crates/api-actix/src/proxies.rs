@@ -1,4 +1,4 @@
-//! Who is asking, where proxies stand in between.
+//! Finds the client's address behind trusted proxies.
 
 use actix_web::HttpRequest;
 use actix_web::http::Version;

@@ -1,4 +1,4 @@
-//! Whether requests can be served.
+//! Reports whether the server can serve requests.
 
 use crate::operations::Operations;
 use domain::{Result, Unavailable};

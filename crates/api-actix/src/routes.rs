@@ -1,4 +1,4 @@
-//! The whole URL map.
+//! The URL map.
 
 use crate::http::extract::ActingField;
 use crate::http::web as web_client;

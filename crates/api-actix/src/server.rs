@@ -1,10 +1,10 @@
-//! What answers at the port: the routes, over the use cases.
+//! The HTTP server: the routes over the use cases.
 
-use crate::connection::{Connection, Places, Rules, linger};
+use crate::connection::{Connection, ConnectionLimits, Rules, linger};
 use crate::http::docs::Docs;
-use crate::http::export::Turns;
+use crate::http::export::ExportSemaphore;
 use crate::http::origin::Origins;
-use crate::http::pace::Pace;
+use crate::http::pace::MinUploadRate;
 use crate::http::{bodies, cors, middleware, openapi};
 use crate::limits::{Limits, Rates};
 use crate::listener;
@@ -111,13 +111,13 @@ pub fn bind(settings: Settings, services: Services) -> io::Result<(Server, Socke
     let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
     let document = web::Data::new(openapi::Served::new(document::text(&settings.public_url)?));
     let docs = web::Data::new(Docs::new());
-    let turns = web::Data::new(Turns::default());
+    let turns = web::Data::new(ExportSemaphore::default());
     let origins = web::Data::new(settings.origins.with_own(settings.public_url.origin().cloned()));
     let public = web::Data::new(settings.public_url);
-    let places = Arc::new(Places::new(settings.max_connections_per_address, settings.proxies.clone()));
+    let places = Arc::new(ConnectionLimits::new(settings.max_connections_per_address, settings.proxies.clone()));
     let edge = (web::Data::new(Limits::new(&settings.rates)), web::Data::new(settings.proxies), origins, public);
     let Deadlines { head, body, idle, linger: patience, drain } = settings.deadlines;
-    let pace = Pace { patience: body, least_a_second: settings.min_upload_speed };
+    let pace = MinUploadRate { patience: body, least_a_second: settings.min_upload_speed };
     let (app, tokens, operations) = (web::Data::new(use_cases), web::Data::from(tokens), web::Data::from(operations));
     let shared = (app, tokens, edge, readiness, document, docs, operations, turns);
 
@@ -147,7 +147,7 @@ pub fn bind(settings: Settings, services: Services) -> io::Result<(Server, Socke
             .app_data(operations)
             .app_data(turns)
             .wrap(from_fn(cors::preflight))
-            .wrap(from_fn(middleware::around))
+            .wrap(from_fn(middleware::request_context))
             .wrap(from_fn(bodies::settle))
             .configure(routes::routes);
         let app = map_config(app.into_factory(), |()| AppConfig::default());
@@ -192,7 +192,7 @@ pub fn bind(settings: Settings, services: Services) -> io::Result<(Server, Socke
 /// Takes a new connection, or refuses it where its network has too many.
 fn admit(
     stream: TcpStream,
-    places: &Arc<Places>,
+    places: &Arc<ConnectionLimits>,
     rules: &Rc<Rules>,
 ) -> Result<(Connection, Option<SocketAddr>), DispatchError> {
     let peer = stream.peer_addr().ok();

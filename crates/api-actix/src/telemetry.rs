@@ -1,4 +1,4 @@
-//! What operators see of requests, uploads and connections (`docs/observability.md`).
+//! Metrics of requests, uploads and connections (`docs/observability.md`).
 
 use actix_web::http::{Method, StatusCode};
 use metrics::{Counter, Gauge, Histogram, Unit, counter, gauge, histogram};

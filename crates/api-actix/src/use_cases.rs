@@ -1,4 +1,4 @@
-//! The domain's use cases over whatever adapters there are.
+//! The domain's use cases over any set of adapters.
 
 use domain::acting::ActAs;
 use domain::admin::{AdminRepository, Administer, ListAccounts, ListAudit, SwitchAccount};
@@ -101,7 +101,7 @@ impl<S> Storage for S where
 
 impl Adapters {
     /// All storage in one store.
-    pub fn over<S: Storage>(
+    pub fn from_store<S: Storage>(
         store: &Arc<S>,
         blobs: Arc<dyn BlobStore>,
         hasher: Arc<dyn PasswordHasher>,

@@ -1,4 +1,4 @@
-//! Who somebody is: passwords by bcrypt ([`BcryptPool`]), tokens by JWT ([`JwtTokens`]).
+//! Authentication: passwords by bcrypt ([`BcryptPool`]), tokens by JWT ([`JwtTokens`]).
 
 mod passwords;
 mod telemetry;

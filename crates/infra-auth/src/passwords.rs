@@ -1,4 +1,4 @@
-//! Slow hashes on threads of their own, so that who logs in stalls nobody who chats.
+//! Hashes passwords on threads of their own, so that slow hashes never delay chat requests.
 
 use crate::telemetry::METRICS;
 use async_trait::async_trait;
@@ -10,11 +10,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
-/// How many may wait for each thread; none for longer than [`PATIENCE`].
+/// How many may wait for each thread; none for longer than [`QUEUE_TIMEOUT`].
 const QUEUE_PER_THREAD: usize = 128;
 /// How long one may wait for a thread: whoever logs in tries again after a while, and what nobody waits for is not
 /// hashed.
-const PATIENCE: Duration = Duration::from_secs(2);
+const QUEUE_TIMEOUT: Duration = Duration::from_secs(2);
 /// On this many cores a thread that hashes stands back behind those that serve; on more there is a core left for them.
 const FEW_CORES: usize = 2;
 /// How far it stands back (`nice`): a third of what another thread gets.
@@ -91,7 +91,7 @@ impl BcryptPool {
             };
             thread.spawn(run)?;
         }
-        Ok(Self { jobs, patience: PATIENCE })
+        Ok(Self { jobs, patience: QUEUE_TIMEOUT })
     }
 
     async fn submit<T>(&self, work: impl FnOnce(oneshot::Sender<domain::Result<T>>) -> Work) -> domain::Result<T> {
@@ -234,7 +234,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_full_queue_is_told_at_once() {
-        let (pool, _queue) = idle(1, PATIENCE);
+        let (pool, _queue) = idle(1, QUEUE_TIMEOUT);
         let waiting = futures_util::future::poll_immediate(Box::pin(pool.hash(password("12345678")))).await;
         assert!(waiting.is_none());
         assert!(is_busy(&pool.hash(password("12345678")).await));

@@ -1,4 +1,4 @@
-//! What operators see of hashing (`docs/observability.md`).
+//! Metrics of password hashing (`docs/observability.md`).
 
 use metrics::{Gauge, Histogram, Unit, describe_gauge, describe_histogram, gauge, histogram};
 use std::sync::LazyLock;

@@ -1,4 +1,4 @@
-//! Bearer tokens: JWTs signed with HS256, good as long as their session and at most 24 hours.
+//! Bearer tokens: JWTs signed with HS256. A token is valid as long as its session, at most 24 hours.
 
 mod signing;
 

@@ -1,4 +1,4 @@
-//! The one place that reads the wall clock and makes ids; everybody else asks the domain's ports.
+//! Only this module reads the wall clock and generates ids. All other code uses the domain's ports.
 
 use domain::{Clock, IdGenerator, Timestamp};
 use uuid::Uuid;

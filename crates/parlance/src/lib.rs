@@ -1,6 +1,6 @@
 //! The `parlance` server: configuration, composition of the domain with its adapters, and the command line.
 //!
-//! [`app::Application`] is the whole program on a port; `main` and the tests run the same one.
+//! [`app::Application`] is the whole program on a port. `main` and the tests run the same one.
 
 pub mod app;
 pub mod backup;

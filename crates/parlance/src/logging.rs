@@ -1,5 +1,5 @@
-//! The log: lines on standard error, written by a thread of their own. Standard output carries only the line that says
-//! where the server listens.
+//! The log. A thread of its own writes lines to standard error. Standard output carries only the line with the server's
+//! address.
 
 use std::collections::HashMap;
 use std::io::{self, IsTerminal as _, Write};
@@ -25,7 +25,7 @@ pub enum LogFormat {
 const QUEUE: usize = 8192;
 /// How many warnings and errors of one place in the program are written in [`WINDOW`]: a fault that many requests meet
 /// is told, and does not drown what else there is, whoever makes it happen.
-const MOST_OF_A_PLACE: u32 = 20;
+const MAX_LINES_PER_CALLSITE: u32 = 20;
 const WINDOW: Duration = Duration::from_secs(10);
 /// What the framework says is left out unless it is asked for: of its own threads it is of no use to an operator, and
 /// of connections it has errors for what any stranger sends. (`parlance_http_malformed_total` counts that.)
@@ -67,11 +67,11 @@ pub fn lost() -> u64 {
 /// Leaves out warnings and errors of a place that says too many, and says how many it left out.
 struct Throttle {
     format: LogFormat,
-    places: Mutex<HashMap<Identifier, Place>>,
+    places: Mutex<HashMap<Identifier, CallsiteWindow>>,
 }
 
 /// What a place said since its window began.
-struct Place {
+struct CallsiteWindow {
     begun: Instant,
     lines: u32,
 }
@@ -81,15 +81,15 @@ impl Throttle {
     fn admits(&self, place: Identifier, now: Instant) -> (bool, u32) {
         // A panic elsewhere leaves numbers behind and nothing half done.
         let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
-        let said = places.entry(place).or_insert(Place { begun: now, lines: 0 });
+        let said = places.entry(place).or_insert(CallsiteWindow { begun: now, lines: 0 });
         let left_out = if now.duration_since(said.begun) >= WINDOW {
-            let before = std::mem::replace(said, Place { begun: now, lines: 0 });
-            before.lines.saturating_sub(MOST_OF_A_PLACE)
+            let before = std::mem::replace(said, CallsiteWindow { begun: now, lines: 0 });
+            before.lines.saturating_sub(MAX_LINES_PER_CALLSITE)
         } else {
             0
         };
         said.lines = said.lines.saturating_add(1);
-        (said.lines <= MOST_OF_A_PLACE, left_out)
+        (said.lines <= MAX_LINES_PER_CALLSITE, left_out)
     }
 
     fn tell(&self, left_out: u32, target: &str) {
@@ -155,10 +155,10 @@ mod tests {
         let throttle = Throttle { format: LogFormat::Text, places: Mutex::default() };
         let (here, begun) = (|| Identifier(&HERE), Instant::now());
         let written = (0..1_000).filter(|_| throttle.admits(here(), begun) == (true, 0)).count();
-        assert_eq!(written, MOST_OF_A_PLACE as usize);
+        assert_eq!(written, MAX_LINES_PER_CALLSITE as usize);
         assert_eq!(throttle.admits(Identifier(&THERE), begun), (true, 0));
         let later = begun + WINDOW;
-        assert_eq!(throttle.admits(here(), later), (true, 1_000 - MOST_OF_A_PLACE));
+        assert_eq!(throttle.admits(here(), later), (true, 1_000 - MAX_LINES_PER_CALLSITE));
         assert_eq!(throttle.admits(here(), later), (true, 0));
     }
 }

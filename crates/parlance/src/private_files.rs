@@ -1,4 +1,4 @@
-//! Files that are nobody else's business, and that are there after a power failure.
+//! Writes files that only the owner may read, and that survive a power failure.
 
 use std::fs::{File, OpenOptions};
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! Asking the server that runs here whether it is ready, for `doctor` and `healthcheck`.
+//! Asks the server on this machine whether it is ready, for `doctor` and `healthcheck`.
 
 use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs as _};
@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 /// How long all of it may take: a server whose database is silent says so after 2.5 s.
 const WITHIN: Duration = Duration::from_secs(4);
 /// More than an answer of ours has.
-const LONGEST: usize = 4096;
+const MAX_BYTES: usize = 4096;
 
 /// What whoever listens there says to `GET /ready`.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Said {
+pub struct ProbeAnswer {
     /// 200, if it is ready.
     pub status: Option<u16>,
     /// All of it, in lower case.
@@ -20,7 +20,7 @@ pub struct Said {
 
 /// Asks at the address that a server is told to listen on. `None` where nobody takes the connection; what is answered
 /// in more than four seconds is not waited for.
-pub fn ask(listen: &str) -> Option<Said> {
+pub fn ask(listen: &str) -> Option<ProbeAnswer> {
     let deadline = Instant::now() + WITHIN;
     let addresses = listen.to_socket_addrs().ok()?.flat_map(reachable);
     let mut stream =
@@ -29,7 +29,7 @@ pub fn ask(listen: &str) -> Option<Said> {
     stream.write_all(b"GET /ready HTTP/1.0\r\nHost: localhost\r\n\r\n").ok()?;
     let mut answer = Vec::new();
     let mut part = [0; 1024];
-    while answer.len() < LONGEST && stream.set_read_timeout(Some(left(deadline))).is_ok() {
+    while answer.len() < MAX_BYTES && stream.set_read_timeout(Some(left(deadline))).is_ok() {
         // What came before a failure tells enough.
         match stream.read(&mut part) {
             Ok(read) if read > 0 => answer.extend_from_slice(&part[..read]),
@@ -37,7 +37,7 @@ pub fn ask(listen: &str) -> Option<Said> {
         }
     }
     let text = String::from_utf8_lossy(&answer).to_lowercase();
-    Some(Said { status: status(&text), text })
+    Some(ProbeAnswer { status: status(&text), text })
 }
 
 fn status(text: &str) -> Option<u16> {
@@ -95,7 +95,7 @@ mod tests {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let silent = std::thread::spawn(move || drop(listener.accept()));
-        assert_eq!(ask(&address), Some(Said { status: None, text: String::new() }));
+        assert_eq!(ask(&address), Some(ProbeAnswer { status: None, text: String::new() }));
         silent.join().unwrap();
         assert_eq!(ask(&address), None);
     }

@@ -1,4 +1,4 @@
-//! How the database and the uploads are opened, by the server and by commands beside it.
+//! Opens the database and the store of uploads, for the server and for commands beside it.
 
 use crate::config::{Config, Uploads};
 use crate::logging;
@@ -12,7 +12,7 @@ use std::time::Duration;
 use tracing::error;
 
 /// How long a bucket may be out of reach when the server starts.
-const BUCKET_PATIENCE: Duration = Duration::from_secs(10);
+const BUCKET_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How the database is opened; a failed commit ends the process. `pool_size` as in [`StoreOptions`].
 pub fn store_options(config: &Config, events: Arc<dyn EventPublisher>, pool_size: Option<u32>) -> StoreOptions {
@@ -32,7 +32,7 @@ pub fn store_options(config: &Config, events: Arc<dyn EventPublisher>, pool_size
 pub async fn open_blobs(config: &Config) -> anyhow::Result<Blobs> {
     let opened = match &config.uploads {
         Uploads::Directory(directory) => Blobs::on_disk(directory),
-        Uploads::Bucket(bucket) => Blobs::in_bucket(bucket, config.aws.iter().cloned(), BUCKET_PATIENCE).await,
+        Uploads::Bucket(bucket) => Blobs::in_bucket(bucket, config.aws.iter().cloned(), BUCKET_TIMEOUT).await,
     };
     opened.context("PARLANCE_FILES cannot be used")
 }

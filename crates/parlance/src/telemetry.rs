@@ -1,4 +1,4 @@
-//! What operators see (`docs/observability.md`): the recorder of the process, and what only the whole server knows.
+//! Metrics (`docs/observability.md`): the process's recorder, and the metrics of the server as a whole.
 
 use anyhow::Context as _;
 use domain::files::{Reserve, Space};

@@ -1,4 +1,4 @@
-//! What admins read.
+//! JSON for admins.
 
 use crate::{Id, Time, User};
 use domain::admin::{self, Action, Target};

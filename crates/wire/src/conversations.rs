@@ -1,4 +1,4 @@
-//! Conversations as one sees them in a list, and who has seen what.
+//! JSON of conversations in a user's list, and of receipts.
 
 use crate::PublicUrl;
 use crate::{Group, Id, Message, Time, User};

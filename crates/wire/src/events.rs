@@ -1,4 +1,4 @@
-//! What live connections are told: each event by its name, with its payload.
+//! JSON of live events: the name of each event and its payload.
 
 use crate::{Group, Id, Member, Message, Time};
 use domain::live::Resync as Told;

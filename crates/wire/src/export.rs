@@ -1,4 +1,4 @@
-//! All of one's own data, as one JSON object that is written part by part.
+//! The export of a user's data: one JSON object, written part by part.
 
 use crate::PublicUrl;
 use crate::{File, Id, Message, Time, User};
@@ -7,7 +7,7 @@ use domain::{Timestamp, users};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// All of one's own data. What others wrote is not in it.
+/// All data of a user. It contains no messages that others wrote.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Export {
     /// When the export was begun; its parts are read one after the other.

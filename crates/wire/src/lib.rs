@@ -1,6 +1,6 @@
-//! What clients read, as JSON: one type for each shape that `docs/api.md` names, made of what the domain answers.
+//! The JSON that clients read: one type for each shape in `docs/api.md`, converted from the domain's types.
 //!
-//! Nothing here knows how it travels: the WebSocket sends the same shapes as the HTTP handlers.
+//! The types do not depend on the transport: WebSocket and HTTP handlers send the same shapes.
 
 #![deny(missing_docs)]
 

@@ -1,4 +1,4 @@
-//! Messages, their files, and the feed of their changes.
+//! JSON of messages, their files and the feed of changes.
 
 use crate::PublicUrl;
 use crate::{Id, Time};

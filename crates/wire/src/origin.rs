@@ -1,4 +1,4 @@
-//! Where a web page comes from.
+//! The origin of a web page.
 
 /// A web page's origin: scheme, host, port where it is not the scheme's own.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! Users, their logins, groups and members.
+//! JSON of users, sessions, groups and members.
 
 use crate::{Id, Time};
 use domain::{SessionId, groups, sessions, users};

@@ -1,5 +1,4 @@
-//! Where clients reach the server: behind a proxy perhaps, which takes a path away from the addresses that it passes
-//! on.
+//! The URL under which clients reach the server. A proxy may remove a path prefix from the URLs that it passes on.
 
 use crate::Origin;
 use std::sync::Arc;

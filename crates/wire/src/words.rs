@@ -1,4 +1,4 @@
-//! Fields that hold one word of a few, for the document.
+//! The possible values of JSON fields that hold one word of a few, for the OpenAPI document.
 
 use utoipa::openapi::schema::{Object, ObjectBuilder, SchemaType, Type};
 

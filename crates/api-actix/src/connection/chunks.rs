@@ -1,20 +1,20 @@
-//! The grammar of chunked bodies (RFC 9112, 7.1), within bounds: how far a body goes, and not what is in it.
+//! Finds the end of a chunked body (RFC 9112, 7.1), within bounds. It does not look at the data.
 
-/// The most bytes behind the size of one chunk: extensions, which nobody here understands.
-const MOST_OF_A_LINE: u32 = 256;
-/// The most of them in a body, trailers included.
-const MOST_OF_A_BODY: u32 = 8 * 1024;
+/// The most bytes behind the size of one chunk: extensions, which the server ignores.
+const MAX_EXTENSION_BYTES: u32 = 256;
+/// The most such bytes in a whole body, trailers included.
+const MAX_OVERHEAD_BYTES: u32 = 8 * 1024;
 
-/// What no chunked body has: a fault of the grammar, or more around the data than is taken.
+/// A fault of the grammar, or more bytes around the data than the limits allow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Malformed;
 
-/// Where in a chunked body the reading is.
+/// The parser's position in a chunked body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
-    /// At the first digit of a size.
+enum ChunkState {
+    /// Before the first digit of a size.
     FirstDigit,
-    /// At a further digit, or behind the last.
+    /// Before a further digit, or behind the last.
     Size,
     /// In blanks behind the size.
     Blanks,
@@ -23,99 +23,99 @@ enum Place {
     Data,
     DataCr,
     DataLf,
-    /// At the beginning of a trailer, or of the empty line that ends the body.
+    /// Before a trailer, or before the empty line that ends the body.
     TrailerOrEnd,
     Trailer,
     TrailerLf,
     EndLf,
 }
 
-/// A chunked body that is being read.
+/// A parser of one chunked body.
 #[derive(Debug, Clone)]
 pub struct Chunks {
-    place: Place,
-    /// What is left of the chunk.
+    state: ChunkState,
+    /// Bytes left in the current chunk.
     left: u64,
     line: u32,
     beside: u32,
 }
 
 impl Chunks {
-    /// At its beginning.
+    /// A parser at the beginning of a body.
     pub fn new() -> Self {
-        Self { place: Place::FirstDigit, left: 0, line: 0, beside: 0 }
+        Self { state: ChunkState::FirstDigit, left: 0, line: 0, beside: 0 }
     }
 
-    /// Goes on by these bytes: how many of them belong to the body, and whether it ends there.
+    /// Consumes bytes. Returns how many of them belong to the body, and whether the body ends there.
     ///
     /// # Errors
     /// [`Malformed`].
     pub fn advance(&mut self, bytes: &[u8]) -> Result<(usize, bool), Malformed> {
         let mut at = 0;
         while let Some(&byte) = bytes.get(at) {
-            if self.place == Place::Data {
+            if self.state == ChunkState::Data {
                 let rest = bytes.len() - at;
                 let taken = usize::try_from(self.left).map_or(rest, |left| left.min(rest));
                 self.left -= taken as u64;
                 at += taken;
                 if self.left == 0 {
-                    self.place = Place::DataCr;
+                    self.state = ChunkState::DataCr;
                 }
                 continue;
             }
             at += 1;
-            if self.place == Place::EndLf {
+            if self.state == ChunkState::EndLf {
                 return if byte == b'\n' { Ok((at, true)) } else { Err(Malformed) };
             }
-            self.place = self.step(byte)?;
+            self.state = self.step(byte)?;
         }
         Ok((at, false))
     }
 
-    fn step(&mut self, byte: u8) -> Result<Place, Malformed> {
-        match (self.place, byte) {
-            (Place::FirstDigit, _) => {
+    fn step(&mut self, byte: u8) -> Result<ChunkState, Malformed> {
+        match (self.state, byte) {
+            (ChunkState::FirstDigit, _) => {
                 (self.left, self.line) = (digit(byte)?, 0);
-                Ok(Place::Size)
+                Ok(ChunkState::Size)
             }
-            (Place::Size | Place::Blanks | Place::Extension, b'\r') => Ok(Place::SizeLf),
-            (Place::Size | Place::Blanks, b';') => Ok(Place::Extension),
-            (Place::Size | Place::Blanks, b' ' | b'\t') => {
+            (ChunkState::Size | ChunkState::Blanks | ChunkState::Extension, b'\r') => Ok(ChunkState::SizeLf),
+            (ChunkState::Size | ChunkState::Blanks, b';') => Ok(ChunkState::Extension),
+            (ChunkState::Size | ChunkState::Blanks, b' ' | b'\t') => {
                 self.aside()?;
-                Ok(Place::Blanks)
+                Ok(ChunkState::Blanks)
             }
-            (Place::Size, _) => {
+            (ChunkState::Size, _) => {
                 self.left = self.left.checked_mul(16).ok_or(Malformed)? + digit(byte)?;
-                // A size of nothing but zeros has no other end.
+                // This bounds a size that consists of zeros only.
                 self.aside()?;
-                Ok(Place::Size)
+                Ok(ChunkState::Size)
             }
-            (Place::Extension, 0x00..=0x08 | 0x0a..=0x1f | 0x7f) => Err(Malformed),
-            (Place::Extension, _) => {
+            (ChunkState::Extension, 0x00..=0x08 | 0x0a..=0x1f | 0x7f) => Err(Malformed),
+            (ChunkState::Extension, _) => {
                 self.aside()?;
-                Ok(Place::Extension)
+                Ok(ChunkState::Extension)
             }
-            (Place::SizeLf, b'\n') if self.left == 0 => Ok(Place::TrailerOrEnd),
-            (Place::SizeLf, b'\n') => Ok(Place::Data),
-            (Place::DataCr, b'\r') => Ok(Place::DataLf),
-            (Place::DataLf, b'\n') => Ok(Place::FirstDigit),
-            (Place::TrailerOrEnd, b'\r') => Ok(Place::EndLf),
-            (Place::Trailer, b'\r') => Ok(Place::TrailerLf),
-            (Place::TrailerOrEnd | Place::Trailer, _) => {
+            (ChunkState::SizeLf, b'\n') if self.left == 0 => Ok(ChunkState::TrailerOrEnd),
+            (ChunkState::SizeLf, b'\n') => Ok(ChunkState::Data),
+            (ChunkState::DataCr, b'\r') => Ok(ChunkState::DataLf),
+            (ChunkState::DataLf, b'\n') => Ok(ChunkState::FirstDigit),
+            (ChunkState::TrailerOrEnd, b'\r') => Ok(ChunkState::EndLf),
+            (ChunkState::Trailer, b'\r') => Ok(ChunkState::TrailerLf),
+            (ChunkState::TrailerOrEnd | ChunkState::Trailer, _) => {
                 self.line = 0;
                 self.aside()?;
-                Ok(Place::Trailer)
+                Ok(ChunkState::Trailer)
             }
-            (Place::TrailerLf, b'\n') => Ok(Place::TrailerOrEnd),
+            (ChunkState::TrailerLf, b'\n') => Ok(ChunkState::TrailerOrEnd),
             _ => Err(Malformed),
         }
     }
 
-    /// Counts a byte that is none of the data.
+    /// Counts a byte outside of the data.
     fn aside(&mut self) -> Result<(), Malformed> {
         self.line += 1;
         self.beside += 1;
-        if self.line > MOST_OF_A_LINE || self.beside > MOST_OF_A_BODY { Err(Malformed) } else { Ok(()) }
+        if self.line > MAX_EXTENSION_BYTES || self.beside > MAX_OVERHEAD_BYTES { Err(Malformed) } else { Ok(()) }
     }
 }
 

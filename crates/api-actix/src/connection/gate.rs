@@ -1,6 +1,6 @@
-//! What of a client's bytes is passed on to who answers requests, and when there is an end of it.
+//! Decides which bytes of a client reach actix-http, and when the input ends.
 //!
-//! Pure: [`super::Connection`] reads from the socket and keeps the time.
+//! No I/O happens here: [`super::Connection`] reads the socket and keeps the time.
 
 use super::chunks::Chunks;
 use super::head::{self, Body, Head, Upgrade};
@@ -12,7 +12,7 @@ use tokio::io::ReadBuf;
 
 /// A longer head is refused. Below the length of a header's name that the framework's decoder can take: it panics at
 /// one of more than 65,535 bytes.
-const MOST_OF_A_HEAD: usize = 64 * 1024;
+const MAX_HEAD_BYTES: usize = 64 * 1024;
 /// More headers than the framework takes: such a head is passed on in place of one that is too long, and refused with
 /// 431.
 const TOO_MANY_HEADERS: usize = 128;
@@ -21,7 +21,7 @@ pub const DISCARDED: u64 = 1024 * 1024;
 
 /// Where in the stream of requests the reading is.
 #[derive(Debug)]
-enum Place {
+enum FramingState {
     /// Between two requests, or in a head.
     Head,
     /// In a body of which so many bytes are left.
@@ -52,7 +52,7 @@ pub enum Mode {
 /// The way in of one connection.
 #[derive(Debug)]
 pub struct Gate {
-    place: Place,
+    state: FramingState,
     mode: Mode,
     /// What was read and cannot be passed on yet: a head that is not whole, or what follows a handshake.
     held: Vec<u8>,
@@ -77,7 +77,7 @@ impl Gate {
     /// it.
     pub fn new(most_of_a_body: u64) -> Self {
         Self {
-            place: Place::Head,
+            state: FramingState::Head,
             mode: Mode::Passes,
             held: Vec::new(),
             searched: 0,
@@ -102,7 +102,7 @@ impl Gate {
     }
 
     fn is_in_head(&self) -> bool {
-        matches!(self.place, Place::Head) && !self.held.is_empty()
+        matches!(self.state, FramingState::Head) && !self.held.is_empty()
     }
 
     /// Whether the next request waits for the answer before it, and nothing is to be read meanwhile. The gate wakes the
@@ -148,12 +148,12 @@ impl Gate {
     /// Throws away what the client sent.
     pub fn discard(&mut self, bytes: &[u8]) {
         let Mode::Discards(left) = self.mode else { return };
-        let ended = match &mut self.place {
-            Place::Length(length) => {
+        let ended = match &mut self.state {
+            FramingState::Length(length) => {
                 *length = length.saturating_sub(bytes.len() as u64);
                 *length == 0
             }
-            Place::Chunks(chunks) => chunks.advance(bytes).map_or(true, |(_, ended)| ended),
+            FramingState::Chunks(chunks) => chunks.advance(bytes).map_or(true, |(_, ended)| ended),
             _ => false,
         };
         self.mode = if ended { Mode::Over } else { Mode::Discards(left.saturating_sub(bytes.len() as u64)) };
@@ -176,31 +176,31 @@ impl Gate {
         let mut at = 0;
         while at < bytes.len() {
             let rest = &bytes[at..];
-            at += match &mut self.place {
+            at += match &mut self.state {
                 // Empty lines before a head say nothing (RFC 9112, 2.2).
-                Place::Head if matches!(rest, [b'\n', ..] | [b'\r', b'\n', ..]) => {
+                FramingState::Head if matches!(rest, [b'\n', ..] | [b'\r', b'\n', ..]) => {
                     self.searched = 0;
                     if rest[0] == b'\n' { 1 } else { 2 }
                 }
                 // actix-http answers by what it has read of the latest head, even where it answers an earlier request.
-                Place::Head if self.heads > self.answered => return at,
-                Place::Head => match self.pass_head(rest, to) {
+                FramingState::Head if self.heads > self.answered => return at,
+                FramingState::Head => match self.pass_head(rest, to) {
                     0 => return at,
                     passed => passed,
                 },
-                Place::Length(left) => {
+                FramingState::Length(left) => {
                     let passed = usize::try_from(*left).map_or(rest.len(), |left| left.min(rest.len()));
                     *left -= passed as u64;
                     if *left == 0 {
-                        self.place = Place::Head;
+                        self.state = FramingState::Head;
                     }
                     self.give(&rest[..passed], to);
                     passed
                 }
-                Place::Chunks(chunks) => match chunks.advance(rest) {
+                FramingState::Chunks(chunks) => match chunks.advance(rest) {
                     Ok((passed, ended)) => {
                         if ended {
-                            self.place = Place::Head;
+                            self.state = FramingState::Head;
                         }
                         self.give(&rest[..passed], to);
                         passed
@@ -212,8 +212,8 @@ impl Gate {
                         rest.len()
                     }
                 },
-                Place::Handshake => return at,
-                Place::Socket => {
+                FramingState::Handshake => return at,
+                FramingState::Socket => {
                     let mut size = [0; 18];
                     let mut unwritten = &mut size[..];
                     // Sixteen digits and a line end, at the most.
@@ -224,7 +224,7 @@ impl Gate {
                     self.give(b"\r\n", to);
                     rest.len()
                 }
-                Place::Endless => {
+                FramingState::Endless => {
                     self.give(rest, to);
                     rest.len()
                 }
@@ -242,30 +242,30 @@ impl Gate {
             || bytes[from..].windows(3).any(|three| three == b"\n\r\n");
         let read = if may_be_whole { head::read(bytes) } else { Ok(None) };
         match read {
-            Ok(None) if bytes.len() < MOST_OF_A_HEAD => {
+            Ok(None) if bytes.len() < MAX_HEAD_BYTES => {
                 self.searched = bytes.len();
                 0
             }
             Ok(None) => self.refuse_head(bytes, to),
-            Err(_) if bytes.len() > MOST_OF_A_HEAD => self.refuse_head(bytes, to),
-            Ok(Some(Head { length, .. })) if length > MOST_OF_A_HEAD => self.refuse_head(bytes, to),
+            Err(_) if bytes.len() > MAX_HEAD_BYTES => self.refuse_head(bytes, to),
+            Ok(Some(Head { length, .. })) if length > MAX_HEAD_BYTES => self.refuse_head(bytes, to),
             Err(_) => {
                 METRICS.malformed.increment(1);
-                (self.place, self.searched) = (Place::Endless, 0);
+                (self.state, self.searched) = (FramingState::Endless, 0);
                 self.give(bytes, to);
                 bytes.len()
             }
             Ok(Some(Head { length, body, upgrade })) => {
                 (self.heads, self.searched) = (self.heads + 1, 0);
-                self.place = match body {
+                self.state = match body {
                     _ if upgrade == Upgrade::Socket => {
                         self.mode = Mode::Waits;
-                        Place::Handshake
+                        FramingState::Handshake
                     }
-                    Body::None => Place::Head,
-                    Body::Length(length) => Place::Length(length),
-                    Body::Chunked => Place::Chunks(Chunks::new()),
-                    Body::Endless => Place::Endless,
+                    Body::None => FramingState::Head,
+                    Body::Length(length) => FramingState::Length(length),
+                    Body::Chunked => FramingState::Chunks(Chunks::new()),
+                    Body::Endless => FramingState::Endless,
                 };
                 match upgrade {
                     Upgrade::None => self.give(&bytes[..length], to),
@@ -281,7 +281,7 @@ impl Gate {
     /// Passes on, in place of a head that is too long, one that is refused for the same reason.
     fn refuse_head(&mut self, bytes: &[u8], to: &mut ReadBuf<'_>) -> usize {
         METRICS.malformed.increment(1);
-        (self.place, self.searched, self.mode) = (Place::Endless, 0, Mode::Discards(DISCARDED));
+        (self.state, self.searched, self.mode) = (FramingState::Endless, 0, Mode::Discards(DISCARDED));
         let head = format!("GET / HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(TOO_MANY_HEADERS));
         self.give(head.as_bytes(), to);
         bytes.len()
@@ -309,22 +309,22 @@ impl Gate {
 
     /// Whether that request asks for a WebSocket.
     pub fn asks_for_socket(&self, number: u64) -> bool {
-        matches!(self.place, Place::Handshake) && self.heads == number
+        matches!(self.state, FramingState::Handshake) && self.heads == number
     }
 
     /// The WebSocket that was asked for is taken: what follows are its frames.
     pub fn take_socket(&mut self) {
-        self.decide(Place::Socket);
+        self.decide(FramingState::Socket);
     }
 
     /// The WebSocket that was asked for is refused: what follows is the next request.
     pub fn refuse_socket(&mut self) {
         self.ready.extend_from_slice(b"0\r\n\r\n");
-        self.decide(Place::Head);
+        self.decide(FramingState::Head);
     }
 
-    fn decide(&mut self, place: Place) {
-        (self.place, self.mode) = (place, Mode::Passes);
+    fn decide(&mut self, state: FramingState) {
+        (self.state, self.mode) = (state, Mode::Passes);
         let held = std::mem::take(&mut self.held);
         self.feed(&held, &mut ReadBuf::new(&mut []));
     }
@@ -338,7 +338,7 @@ impl Gate {
 
     /// Whether the server refuses what the client sends, and reads none of it any more.
     pub fn is_refused(&self) -> bool {
-        matches!(self.place, Place::Endless)
+        matches!(self.state, FramingState::Endless)
     }
 
     /// Whether nothing is to be written behind what was.
@@ -349,11 +349,11 @@ impl Gate {
     /// That request was answered, and nobody reads the rest of its body: what comes of it is thrown away, within
     /// bounds, and then the connection ends. Whether there is a rest at all.
     pub fn abandon(&mut self, number: u64) -> bool {
-        let left = match self.place {
+        let left = match self.state {
             _ if self.heads != number => return false,
-            Place::Length(left) if left <= self.most_of_a_body => left,
-            Place::Length(_) | Place::Chunks(_) | Place::Endless => DISCARDED,
-            Place::Head | Place::Handshake | Place::Socket => return false,
+            FramingState::Length(left) if left <= self.most_of_a_body => left,
+            FramingState::Length(_) | FramingState::Chunks(_) | FramingState::Endless => DISCARDED,
+            FramingState::Head | FramingState::Handshake | FramingState::Socket => return false,
         };
         if self.mode == Mode::Passes {
             self.mode = Mode::Discards(left);

@@ -1,10 +1,10 @@
-//! The head of a request, as far as the connection has to know it: where it ends, what body follows, and whether it
-//! asks for another protocol. Who answers requests reads it once more, and refuses what is wrong in it.
+//! Parses as much of a request's head as the connection needs: its length, the body that follows, and whether it asks
+//! for another protocol. actix-http parses the head again and refuses what is malformed in it.
 
 use httparse::{EMPTY_HEADER, Header, Status};
 
 /// As many headers as are read by who answers.
-const MOST_HEADERS: usize = 96;
+const MAX_HEADERS: usize = 96;
 /// How the one path ends where another protocol is spoken; what stands before it, the routes judge.
 const SOCKETS: &str = "/ws";
 
@@ -52,7 +52,7 @@ pub struct Unreadable;
 /// # Errors
 /// [`Unreadable`].
 pub fn read(bytes: &[u8]) -> Result<Option<Head>, Unreadable> {
-    let mut headers = [EMPTY_HEADER; MOST_HEADERS];
+    let mut headers = [EMPTY_HEADER; MAX_HEADERS];
     let mut request = httparse::Request::new(&mut headers);
     let Status::Complete(length) = request.parse(bytes).map_err(|_| Unreadable)? else { return Ok(None) };
     let later = request.version == Some(1);
@@ -78,7 +78,7 @@ pub fn read(bytes: &[u8]) -> Result<Option<Head>, Unreadable> {
 /// The same head without its wish for another protocol. One that asks for a WebSocket keeps that, but is given a body
 /// in chunks: which ends at once where the socket is refused, and else is what the client sends over it.
 pub fn rewritten(bytes: &[u8], upgrade: Upgrade) -> Vec<u8> {
-    let mut headers = [EMPTY_HEADER; MOST_HEADERS];
+    let mut headers = [EMPTY_HEADER; MAX_HEADERS];
     let mut request = httparse::Request::new(&mut headers);
     // It was read before.
     if !matches!(request.parse(bytes), Ok(Status::Complete(_))) {

@@ -1,6 +1,6 @@
 //! The end of a connection on which the server refused what the client sent.
 
-use super::Left;
+use super::LingerSlot;
 use super::gate::DISCARDED;
 use std::net::Shutdown;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use tokio::io::AsyncReadExt as _;
 
 /// Throws away what the client still sends, up to a bound and no longer than `patience`. A system that closes a
 /// connection with unread bytes sends a reset, and by it the client loses the answer that says why it was refused.
-pub async fn linger(left: Left, patience: Duration) {
+pub async fn linger(left: LingerSlot, patience: Duration) {
     let Some((stream, _place)) = left.take() else { return };
     // The client hears at once that nothing more comes; one that is gone has no use for it.
     let _ = socket2::SockRef::from(&stream).shutdown(Shutdown::Write);

@@ -1,21 +1,25 @@
-//! A client's connection, as actix-http sees it: bytes in, bytes out, but none that it would mishandle.
+//! Shields actix-http from bytes that it would mishandle.
 //!
-//! actix-http has four faults with what odd clients send. It reads what is left of a chunked body after its request was
-//! answered for as long as somebody sends it. It takes what asks for another protocol for a stream without an end, and
-//! lets the connection die of it. It sends a second answer where a body turns out to be broken. And it decodes requests
-//! that come together before it answers the first, and answers that one by what it has read of the last. So
-//! [`gate::Gate`] follows the framing of requests below it: it passes on one request at a time, leaves out wishes for
-//! protocols that nobody speaks, and says where a body ends, or has to.
+//! actix-http has four faults with unusual clients.
+//!
+//! - After it has answered a request, it reads the rest of a chunked body for as long as the client sends it.
+//! - It takes a request for another protocol as a stream without an end, and the connection dies of it.
+//! - It sends a second answer when a body turns out to be malformed.
+//! - It decodes pipelined requests before it answers the first one, and then answers the first by what it has read of
+//!   the last.
+//!
+//! [`gate::Gate`] therefore follows the framing of requests below actix-http. It passes on one request at a time,
+//! removes upgrade headers that the server does not support, and decides where a body ends.
 
 mod chunks;
 mod gate;
 mod head;
+mod limits;
 mod linger;
-mod places;
 
 pub use gate::Gate;
+pub use limits::{ConnectionLimits, ConnectionPermit};
 pub use linger::linger;
-pub use places::{Place, Places};
 
 use actix_web::rt::net::TcpStream;
 use gate::Mode;
@@ -28,75 +32,75 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
-/// How much is read at once.
+/// The size of the read buffer in bytes.
 const SCRATCH: usize = 16 * 1024;
 
-/// The gate of a connection, as its requests find it (`HttpRequest::conn_data`).
+/// The gate of a connection. Handlers find it by `HttpRequest::conn_data`.
 pub type SharedGate = Rc<RefCell<Gate>>;
 
-/// A stream whose client may still be sending, and its place.
-pub type Left = Rc<Cell<Option<(TcpStream, Place)>>>;
+/// The stream and permit of a closed connection whose client may still be sending.
+pub type LingerSlot = Rc<Cell<Option<(TcpStream, ConnectionPermit)>>>;
 
-/// What holds for all connections of a worker.
+/// The rules for all connections of a worker.
 pub struct Rules {
-    /// How long a client may take for the head of a request that is not its first. (actix-http has a deadline for
-    /// that.)
+    /// How long a client may take for the head of a request after the first. (actix-http has its own deadline for the
+    /// first.)
     pub head_deadline: Duration,
-    /// How long what nobody reads is thrown away before the connection ends.
+    /// How long the server discards unread input before it ends the connection.
     pub linger: Duration,
-    /// The largest body that is taken anywhere.
+    /// The largest body that any route accepts, in bytes.
     pub most_of_a_body: u64,
     scratch: RefCell<Box<[u8]>>,
 }
 
 impl Rules {
-    /// Of one worker.
+    /// The rules of one worker.
     pub fn new(head_deadline: Duration, linger: Duration, most_of_a_body: u64) -> Self {
         let scratch = RefCell::new(vec![0; SCRATCH].into_boxed_slice());
         Self { head_deadline, linger, most_of_a_body, scratch }
     }
 }
 
-/// What is waited for, no longer than until then.
+/// The deadline that is running, if any.
 enum Deadline {
     None,
     Head(Pin<Box<Sleep>>),
     Linger(Pin<Box<Sleep>>),
 }
 
-/// One client's connection. Its place is given back when it is dropped.
+/// One client's connection. Dropping it frees its permit.
 pub struct Connection {
-    /// Only missing where it was dropped.
+    /// `None` only after `drop` took it.
     stream: Option<TcpStream>,
     gate: SharedGate,
     rules: Rc<Rules>,
     deadline: Deadline,
-    /// Nothing is written any more, as the client was told.
+    /// Whether the server has shut down its writing side.
     ended: bool,
-    place: Option<Place>,
-    left: Left,
+    place: Option<ConnectionPermit>,
+    left: LingerSlot,
 }
 
 impl Connection {
-    /// Over this stream.
-    pub fn new(stream: TcpStream, rules: &Rc<Rules>, place: Place) -> Self {
-        // Twice the largest, so that who is a little above it hears why it is refused.
+    /// A connection over this stream.
+    pub fn new(stream: TcpStream, rules: &Rc<Rules>, place: ConnectionPermit) -> Self {
+        // Twice the limit, so that a client slightly above it still reads the 413.
         let gate = Rc::new(RefCell::new(Gate::new(rules.most_of_a_body.saturating_mul(2))));
-        let (stream, place, left) = (Some(stream), Some(place), Left::default());
+        let (stream, place, left) = (Some(stream), Some(place), LingerSlot::default());
         Self { stream, gate, rules: Rc::clone(rules), deadline: Deadline::None, ended: false, place, left }
     }
 
-    /// Where its requests say what becomes of it.
+    /// The gate, by which requests decide what happens to the connection.
     pub fn gate(&self) -> &SharedGate {
         &self.gate
     }
 
-    /// Where it leaves its stream when it is dropped, if the client may still be sending what is refused.
-    pub fn left(&self) -> Left {
+    /// Where `drop` leaves the stream if the client may still be sending input that the server refused.
+    pub fn left(&self) -> LingerSlot {
         Rc::clone(&self.left)
     }
 
-    /// Whether what is waited for now has been waited for long enough.
+    /// Whether the current deadline has passed.
     fn is_late(&mut self, mode: Mode, cx: &mut Context<'_>) -> bool {
         let in_head = mode == Mode::Passes && self.gate.borrow().is_in_a_later_head();
         match (&self.deadline, mode) {
@@ -147,7 +151,7 @@ impl AsyncRead for Connection {
             }
             match mode {
                 Mode::Over => return Poll::Ready(Ok(())),
-                // Whoever decides wakes this task: it is the one that runs the request.
+                // The decision wakes this task, because the task runs the request.
                 Mode::Waits | Mode::Discards(0) => return Poll::Pending,
                 Mode::Passes | Mode::Discards(_) => {}
             }
@@ -175,14 +179,14 @@ impl AsyncWrite for Connection {
         open(&mut self.get_mut().stream).poll_write(cx, bytes)
     }
 
-    /// Called when all was handed to the system. What was to be the last is followed by the end at once: clients wait
-    /// for the server to close a WebSocket (RFC 6455, section 7.1.1), and many tell nobody of the end before that.
+    /// Runs when the kernel has taken all output. If that was the last output, the server shuts down its writing side
+    /// at once: clients wait for the server to close a WebSocket (RFC 6455, section 7.1.1).
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         ready!(open(&mut this.stream).poll_flush(cx))?;
         if !this.ended && this.gate.borrow().ends_writing() {
             this.ended = true;
-            // A client that is gone has no use for it.
+            // The shutdown fails only if the client is gone.
             let _ = socket2::SockRef::from(&*open(&mut this.stream)).shutdown(std::net::Shutdown::Write);
         }
         Poll::Ready(Ok(()))

@@ -1,10 +1,10 @@
-//! Signing up, and users.
+//! `/signup`, `/users` and `/me`.
 
-use super::door::Door;
 use super::error::ApiError;
-use super::extract::{Json, ListQuery, Open, PathIds, Query, Signed, required};
+use super::extract::{Anonymous, Authenticated, Json, ListQuery, PathIds, Query, required};
 use super::link;
-use super::openapi::{Page, Refused};
+use super::openapi::{ErrorResponse, Page};
+use super::rate_limit_gate::RateLimitGate;
 use crate::use_cases::UseCases;
 use actix_web::{HttpRequest, HttpResponse, web};
 use domain::Invalid;
@@ -57,20 +57,20 @@ pub struct SignedUp {
 #[utoipa::path(
     post, path = "/signup",
     request_body = RegistrationBody,
-    responses((status = 201, description = "Signed up", body = SignedUp), Refused<409>),
+    responses((status = 201, description = "Authenticated up", body = SignedUp), ErrorResponse<409>),
     security(()),
 )]
 pub async fn sign_up(
     app: web::Data<UseCases>,
     request: HttpRequest,
-    Open(Json(body)): Open<Json<RegistrationBody>>,
+    Anonymous(Json(body)): Anonymous<Json<RegistrationBody>>,
 ) -> Result<HttpResponse, ApiError> {
     let wish = Registration {
         username: body.username()?,
         email: body.email()?,
         password: Some(required("password", body.password()?)?),
     };
-    let user = Door::of(&request)?.hashed(app.register_user.execute(wish)).await?;
+    let user = RateLimitGate::of(&request)?.hashed(app.register_user.execute(wish)).await?;
     Ok(HttpResponse::Created().json(SignedUp { message: "user registered", user: app.policy.own_view(&user).into() }))
 }
 
@@ -80,20 +80,20 @@ pub async fn sign_up(
 #[utoipa::path(
     post, path = "/users",
     request_body = RegistrationBody,
-    responses((status = 201, description = "Made", body = wire::User), Refused<409>),
+    responses((status = 201, description = "Made", body = wire::User), ErrorResponse<409>),
     security(()),
 )]
 pub async fn create(
     app: web::Data<UseCases>,
     request: HttpRequest,
-    Open(Json(body)): Open<Json<RegistrationBody>>,
+    Anonymous(Json(body)): Anonymous<Json<RegistrationBody>>,
 ) -> Result<HttpResponse, ApiError> {
     let wish = Registration {
         username: body.username()?,
         email: Some(required("email", body.email()?)?),
         password: body.password()?,
     };
-    let user = Door::of(&request)?.hashed(app.register_user.execute(wish)).await?;
+    let user = RateLimitGate::of(&request)?.hashed(app.register_user.execute(wish)).await?;
     Ok(HttpResponse::Created().json(wire::User::from(app.policy.own_view(&user))))
 }
 
@@ -101,12 +101,12 @@ pub async fn create(
 #[utoipa::path(
     get, path = "/users",
     params(ListQuery),
-    responses(Page<wire::User>, Refused<404>),
+    responses(Page<wire::User>, ErrorResponse<404>),
 )]
 pub async fn list(
     app: web::Data<UseCases>,
     request: HttpRequest,
-    Signed { caller, input: Query(query) }: Signed<Query<ListQuery>>,
+    Authenticated { caller, input: Query(query) }: Authenticated<Query<ListQuery>>,
 ) -> Result<HttpResponse, ApiError> {
     let (prefix, after, limit) = query.read(UsernamePrefix::parse)?;
     let page = app.list_users.execute(&caller, prefix.as_ref(), after, limit).await?;
@@ -119,11 +119,11 @@ pub async fn list(
 /// A deleted one is shown as `deleted user`.
 #[utoipa::path(
     get, path = "/users/{id}",
-    responses((status = 200, description = "The user", body = wire::User), Refused<404>),
+    responses((status = 200, description = "The user", body = wire::User), ErrorResponse<404>),
 )]
 pub async fn show(
     app: web::Data<UseCases>,
-    Signed { caller, input: path }: Signed<PathIds>,
+    Authenticated { caller, input: path }: Authenticated<PathIds>,
 ) -> Result<HttpResponse, ApiError> {
     let user = app.show_user.execute(&caller, path.get("id")?).await?;
     Ok(HttpResponse::Ok().json(wire::User::from(user)))
@@ -134,7 +134,10 @@ pub async fn show(
     get, path = "/me",
     responses((status = 200, description = "Oneself", body = wire::User)),
 )]
-pub async fn show_own(app: web::Data<UseCases>, Signed { caller, .. }: Signed) -> Result<HttpResponse, ApiError> {
+pub async fn show_own(
+    app: web::Data<UseCases>,
+    Authenticated { caller, .. }: Authenticated,
+) -> Result<HttpResponse, ApiError> {
     let user = app.show_user.execute(&caller, caller.user).await?;
     Ok(HttpResponse::Ok().json(wire::User::from(user)))
 }
@@ -161,12 +164,12 @@ pub struct EditBody {
 #[utoipa::path(
     patch, path = "/me",
     request_body(content = Option<EditBody>, content_type = "application/json"),
-    responses((status = 200, description = "Changed", body = wire::User), Refused<403>, Refused<409>),
+    responses((status = 200, description = "Changed", body = wire::User), ErrorResponse<403>, ErrorResponse<409>),
 )]
 pub async fn edit_own(
     app: web::Data<UseCases>,
     request: HttpRequest,
-    Signed { caller, input: Json(body) }: Signed<Json<EditBody>>,
+    Authenticated { caller, input: Json(body) }: Authenticated<Json<EditBody>>,
 ) -> Result<HttpResponse, ApiError> {
     let edit = ProfileEdit {
         email: body.email.as_deref().map(Email::parse).transpose()?,
@@ -175,10 +178,10 @@ pub async fn edit_own(
         current_password: body.current_password,
     };
     let (given, new) = (edit.current_password.is_some(), edit.password.is_some());
-    let (door, change) = (Door::of(&request)?, app.change_profile.execute(&caller, edit));
+    let (gate, change) = (RateLimitGate::of(&request)?, app.change_profile.execute(&caller, edit));
     let user = match (given, new) {
-        (false, true) => door.hashed(change).await?,
-        _ => door.prove(caller.user, given, change).await?,
+        (false, true) => gate.hashed(change).await?,
+        _ => gate.prove(caller.user, given, change).await?,
     };
     Ok(HttpResponse::Ok().json(wire::User::from(user)))
 }
@@ -197,15 +200,15 @@ pub struct DeleteBody {
 #[utoipa::path(
     delete, path = "/me",
     request_body(content = Option<DeleteBody>, content_type = "application/json"),
-    responses((status = 204, description = "Ended"), Refused<403>),
+    responses((status = 204, description = "Ended"), ErrorResponse<403>),
 )]
 pub async fn delete_own(
     app: web::Data<UseCases>,
     request: HttpRequest,
-    Signed { caller, input: Json(body) }: Signed<Json<DeleteBody>>,
+    Authenticated { caller, input: Json(body) }: Authenticated<Json<DeleteBody>>,
 ) -> Result<HttpResponse, ApiError> {
     let given = body.current_password.is_some();
     let end = app.delete_account.execute(&caller, CurrentPassword(body.current_password));
-    Door::of(&request)?.prove(caller.user, given, end).await?;
+    RateLimitGate::of(&request)?.prove(caller.user, given, end).await?;
     Ok(HttpResponse::NoContent().finish())
 }

@@ -1,9 +1,9 @@
-//! `/admin/...`: accounts, groups and the record, for the server's admins. Nothing here reads a message.
+//! `/admin/...`: accounts, groups and the audit log, for the server's admins. No handler here reads a message.
 
 use super::error::ApiError;
-use super::extract::{ListQuery, PathIds, Query, Signed, number};
+use super::extract::{Authenticated, ListQuery, PathIds, Query, number};
 use super::link;
-use super::openapi::{Page, Refused};
+use super::openapi::{ErrorResponse, Page};
 use crate::use_cases::UseCases;
 use actix_web::{HttpRequest, HttpResponse, web};
 use domain::admin::{Actor, Measure};
@@ -15,12 +15,12 @@ use serde::Deserialize;
 #[utoipa::path(
     get, path = "/admin/users",
     params(ListQuery),
-    responses(Page<wire::Account>, Refused<403>, Refused<404>),
+    responses(Page<wire::Account>, ErrorResponse<403>, ErrorResponse<404>),
 )]
 pub async fn users(
     app: web::Data<UseCases>,
     request: HttpRequest,
-    Signed { caller, input: Query(query) }: Signed<Query<ListQuery>>,
+    Authenticated { caller, input: Query(query) }: Authenticated<Query<ListQuery>>,
 ) -> Result<HttpResponse, ApiError> {
     let (prefix, after, limit) = query.read(UsernamePrefix::parse)?;
     let page = app.list_accounts.execute(&Actor::Admin(caller), prefix.as_ref(), after, limit).await?;
@@ -35,12 +35,12 @@ pub async fn users(
 #[utoipa::path(
     post, path = "/admin/users/{id}/disable",
     responses(
-        (status = 200, description = "Disabled", body = wire::Account), Refused<403>, Refused<404>, Refused<409>,
+        (status = 200, description = "Disabled", body = wire::Account), ErrorResponse<403>, ErrorResponse<404>, ErrorResponse<409>,
     ),
 )]
 pub async fn disable(
     app: web::Data<UseCases>,
-    Signed { caller, input: path }: Signed<PathIds>,
+    Authenticated { caller, input: path }: Authenticated<PathIds>,
 ) -> Result<HttpResponse, ApiError> {
     let account = app.switch_account.execute(Actor::Admin(caller), path.get("id")?, false).await?;
     Ok(HttpResponse::Ok().json(wire::Account::from(account)))
@@ -51,11 +51,11 @@ pub async fn disable(
 /// Sessions that have ended stay ended.
 #[utoipa::path(
     post, path = "/admin/users/{id}/enable",
-    responses((status = 200, description = "Enabled", body = wire::Account), Refused<403>, Refused<404>),
+    responses((status = 200, description = "Enabled", body = wire::Account), ErrorResponse<403>, ErrorResponse<404>),
 )]
 pub async fn enable(
     app: web::Data<UseCases>,
-    Signed { caller, input: path }: Signed<PathIds>,
+    Authenticated { caller, input: path }: Authenticated<PathIds>,
 ) -> Result<HttpResponse, ApiError> {
     let account = app.switch_account.execute(Actor::Admin(caller), path.get("id")?, true).await?;
     Ok(HttpResponse::Ok().json(wire::Account::from(account)))
@@ -64,11 +64,11 @@ pub async fn enable(
 /// Ends all sessions of a user; for admins.
 #[utoipa::path(
     delete, path = "/admin/users/{id}/sessions",
-    responses((status = 204, description = "Ended"), Refused<403>, Refused<404>),
+    responses((status = 204, description = "Ended"), ErrorResponse<403>, ErrorResponse<404>),
 )]
 pub async fn end_sessions(
     app: web::Data<UseCases>,
-    Signed { caller, input: path }: Signed<PathIds>,
+    Authenticated { caller, input: path }: Authenticated<PathIds>,
 ) -> Result<HttpResponse, ApiError> {
     app.administer.execute(Actor::Admin(caller), Measure::EndSessions(path.get("id")?)).await?;
     Ok(HttpResponse::NoContent().finish())
@@ -77,11 +77,11 @@ pub async fn end_sessions(
 /// Deletes any group, as its owner could; for admins.
 #[utoipa::path(
     delete, path = "/admin/groups/{id}",
-    responses((status = 204, description = "Deleted; its name is free"), Refused<403>, Refused<404>),
+    responses((status = 204, description = "Deleted; its name is free"), ErrorResponse<403>, ErrorResponse<404>),
 )]
 pub async fn delete_group(
     app: web::Data<UseCases>,
-    Signed { caller, input: path }: Signed<PathIds>,
+    Authenticated { caller, input: path }: Authenticated<PathIds>,
 ) -> Result<HttpResponse, ApiError> {
     app.administer.execute(Actor::Admin(caller), Measure::DeleteGroup(path.get("id")?)).await?;
     Ok(HttpResponse::NoContent().finish())
@@ -103,12 +103,12 @@ pub struct AuditQuery {
 #[utoipa::path(
     get, path = "/admin/audit",
     params(AuditQuery),
-    responses(Page<wire::AuditEntry>, Refused<403>),
+    responses(Page<wire::AuditEntry>, ErrorResponse<403>),
 )]
 pub async fn audit(
     app: web::Data<UseCases>,
     request: HttpRequest,
-    Signed { caller, input: Query(query) }: Signed<Query<AuditQuery>>,
+    Authenticated { caller, input: Query(query) }: Authenticated<Query<AuditQuery>>,
 ) -> Result<HttpResponse, ApiError> {
     let before = number("before", query.before.as_deref())?.map(i64::try_from).transpose();
     let before = before.map_err(|_| Invalid::new("before", "before is too large"))?;

@@ -1,4 +1,4 @@
-//! What becomes of a request's body when its answer is there, read or not.
+//! Handles the unread rest of a request's body after the handler has answered.
 
 use crate::connection::SharedGate;
 use actix_web::HttpMessage as _;
@@ -18,17 +18,17 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-/// How much of a body that its handler did not read is read before the answer, so that the connection can be kept:
-const MOST: usize = 64 * 1024;
-/// what a client sends together with its request is there in no time.
-const PATIENCE: Duration = Duration::from_millis(500);
+/// How much of an unread body the middleware reads before the answer, in bytes, so that the connection can be kept.
+const MAX_DRAINED_BYTES: usize = 64 * 1024;
+/// How long the middleware waits for that rest. A client sends a small body together with its head.
+const DRAIN_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// Wraps the whole application. Where a body was not read to its end by who answers, and does not end soon, the answer
-/// is the connection's last; the gate throws the rest away, within bounds. Says to the gate, too, whether a WebSocket
-/// was taken.
+/// Wraps the whole application. If a handler did not read its body to the end, and the rest does not come soon, the
+/// answer is the last one on this connection, and the gate discards the rest, within bounds. The middleware also tells
+/// the gate whether a handler accepted a WebSocket.
 ///
 /// # Errors
-/// Those of what it wraps.
+/// The errors of the wrapped service.
 pub async fn settle(
     mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
@@ -37,7 +37,7 @@ pub async fn settle(
         return Ok(next.call(request).await?.map_body(|_, body| Answer { body, _answering: None }));
     };
     let number = gate.borrow_mut().begin();
-    let mut answering = Answering { gate: Rc::clone(&gate), is_last: is_last(request.head().connection_type()) };
+    let mut answering = AnswerGuard { gate: Rc::clone(&gate), is_last: is_last(request.head().connection_type()) };
     if gate.borrow().asks_for_socket(number) {
         request.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
         let outcome = next.call(request).await;
@@ -69,32 +69,32 @@ fn is_last(connection: ConnectionType) -> bool {
     connection == ConnectionType::Close
 }
 
-/// Says to the gate, when it is dropped, that a request was answered, if another may follow. An answer without its body
-/// is written as soon as it is there; the body is dropped when it was written.
-struct Answering {
+/// Tells the gate on drop that a request was answered, if another may follow. actix-http writes an answer without a
+/// body at once; it drops a body after writing it.
+struct AnswerGuard {
     gate: SharedGate,
     is_last: bool,
 }
 
-impl Answering {
-    /// Until the body is written.
+impl AnswerGuard {
+    /// Keeps the guard until the body is written.
     fn with<B>(
         mut self,
         outcome: Result<ServiceResponse<B>, actix_web::Error>,
     ) -> Result<ServiceResponse<Answer<B>>, actix_web::Error> {
         let mut response = outcome?;
         let head = response.response_mut().head_mut();
-        // actix-http takes heads from a pool, with the version of whom they last answered, by which it would say
-        // "close" here. It sets the right one when it writes them.
+        // actix-http reuses heads from a pool. A reused head has the version of an earlier answer, from which
+        // `connection_type` would derive "close". actix-http sets the right version when it writes the head.
         head.version = Version::HTTP_11;
         self.is_last |= is_last(head.connection_type());
         Ok(response.map_body(|_, body| Answer { body, _answering: Some(self) }))
     }
 }
 
-impl Drop for Answering {
+impl Drop for AnswerGuard {
     fn drop(&mut self) {
-        // It is borrowed only where a panic passes through who borrowed it, and then the connection ends.
+        // It is borrowed here only if a panic unwinds through the borrower; then the connection ends.
         if !self.is_last
             && let Ok(mut gate) = self.gate.try_borrow_mut()
         {
@@ -108,7 +108,7 @@ pin_project! {
     struct Answer<B> {
         #[pin]
         body: B,
-        _answering: Option<Answering>,
+        _answering: Option<AnswerGuard>,
     }
 }
 
@@ -124,7 +124,7 @@ impl<B: MessageBody> MessageBody for Answer<B> {
     }
 }
 
-/// Lets the connection, which runs this, see what was decided.
+/// Wakes the connection's task, so that the connection sees the decision.
 async fn look_again() {
     poll_fn(|cx| {
         cx.waker().wake_by_ref();
@@ -133,18 +133,18 @@ async fn look_again() {
     .await;
 }
 
-/// A body that whoever answers reads as far as needed, and this module as far as is left.
+/// A body that the handler reads as far as it needs; this module reads the rest.
 #[derive(Clone)]
 struct Body(Rc<RefCell<Read>>);
 
-/// A body, and how its reading ended, if it did: with its end or with a fault.
+/// A body, and how reading ended: `Some(true)` at its end, `Some(false)` with an error.
 struct Read {
     payload: Payload,
     ended: Option<bool>,
 }
 
 impl Body {
-    /// Of the request, if it has one.
+    /// Takes the body of the request, if it has one.
     fn of(request: &mut ServiceRequest) -> Option<Self> {
         let payload = request.take_payload();
         if matches!(payload, Payload::None) {
@@ -155,14 +155,14 @@ impl Body {
         Some(body)
     }
 
-    /// Reads what is left, if it is not much and comes soon; whether it was all.
+    /// Reads the rest if it is short and comes soon. Returns whether the body ended.
     async fn ends_soon(mut self) -> bool {
         let ended = self.0.borrow().ended;
         if let Some(whole) = ended {
             return whole;
         }
         let rest = async {
-            let mut left = MOST;
+            let mut left = MAX_DRAINED_BYTES;
             while let Some(bytes) = self.next().await {
                 match bytes.map(|bytes| left.checked_sub(bytes.len())) {
                     Ok(Some(less)) => left = less,
@@ -171,7 +171,7 @@ impl Body {
             }
             true
         };
-        tokio::time::timeout(PATIENCE, rest).await.unwrap_or(false)
+        tokio::time::timeout(DRAIN_TIMEOUT, rest).await.unwrap_or(false)
     }
 }
 

@@ -1,9 +1,9 @@
-//! `/conversations`: one's list of them, and the feed of each one's changes.
+//! `/conversations`: the user's conversations, and the changes of each.
 
 use super::error::ApiError;
-use super::extract::{Acting, PathIds, Query, Signed, number};
+use super::extract::{Acting, Authenticated, PathIds, Query, number};
 use super::link;
-use super::openapi::{Page, Refused};
+use super::openapi::{ErrorResponse, Page};
 use crate::use_cases::UseCases;
 use actix_web::{HttpRequest, HttpResponse, web};
 use domain::conversations::ConversationCursor;
@@ -26,13 +26,13 @@ pub struct ListQuery {
 #[utoipa::path(
     get, path = "/conversations",
     params(ListQuery),
-    responses(Page<wire::Conversation>, Refused<403>),
+    responses(Page<wire::Conversation>, ErrorResponse<403>),
 )]
 pub async fn list(
     app: web::Data<UseCases>,
     public: web::Data<PublicUrl>,
     request: HttpRequest,
-    Signed { caller, input: (acting, Query(query)) }: Signed<(Acting, Query<ListQuery>)>,
+    Authenticated { caller, input: (acting, Query(query)) }: Authenticated<(Acting, Query<ListQuery>)>,
 ) -> Result<HttpResponse, ApiError> {
     let limit = Limit::of_list(number("limit", query.limit.as_deref())?)?;
     let before = query.before.as_deref().map(ConversationCursor::parse).transpose()?;
@@ -61,12 +61,12 @@ pub struct ChangesQuery {
 #[utoipa::path(
     get, path = "/conversations/{id}/changes",
     params(ChangesQuery),
-    responses((status = 200, description = "A page of changes", body = wire::Changes), Refused<404>),
+    responses((status = 200, description = "A page of changes", body = wire::Changes), ErrorResponse<404>),
 )]
 pub async fn changes(
     app: web::Data<UseCases>,
     public: web::Data<PublicUrl>,
-    Signed { caller, input: (ids, Query(query)) }: Signed<(PathIds, Query<ChangesQuery>)>,
+    Authenticated { caller, input: (ids, Query(query)) }: Authenticated<(PathIds, Query<ChangesQuery>)>,
 ) -> Result<HttpResponse, ApiError> {
     let id = ids.get("id")?;
     let after = number("after", query.after.as_deref())?.unwrap_or(0);

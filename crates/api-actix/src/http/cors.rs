@@ -1,4 +1,4 @@
-//! What web pages of the origins in `PARLANCE_ALLOWED_ORIGINS` are allowed by their browsers (CORS).
+//! CORS: what browsers allow web pages of the origins in `PARLANCE_ALLOWED_ORIGINS`.
 
 use super::origin::Origins;
 use actix_web::body::{EitherBody, MessageBody};

@@ -1,12 +1,12 @@
-//! What a part of a form says of itself: `Content-Disposition` as clients really send it.
+//! Parses the `Content-Disposition` of a form's part as clients really send it.
 //!
-//! RFC 7578 has one way to write a file's name and clients have several. Browsers, curl and `requests` write `%22`,
-//! `%0D` and `%0A` for a quote and a break of a line, and decode nothing else; older ones escape quotes with a
-//! backslash, or send paths of Windows with bare backslashes; some send `filename*`, which RFC 7578 forbids.
+//! RFC 7578 defines one way to write a file's name, and clients use several. Browsers, curl and `requests` encode a
+//! quote and line breaks as `%22`, `%0D` and `%0A`, and nothing else. Older clients escape quotes with a backslash, or
+//! send Windows paths with bare backslashes. Some send `filename*`, which RFC 7578 forbids.
 
 use percent_encoding::percent_decode;
 
-/// What a part of a form is called.
+/// The names in the head of a form's part.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Disposition {
     /// The field's name.

@@ -1,8 +1,8 @@
-//! Swagger UI over the OpenAPI document, all of it from the binary.
+//! Serves Swagger UI for the OpenAPI document from the binary.
 
 use super::error::ApiError;
-use super::extract::Open;
-use super::openapi::Refused;
+use super::extract::Anonymous;
+use super::openapi::ErrorResponse;
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderValue};
@@ -41,7 +41,7 @@ impl Default for Docs {
     responses((status = 308, description = "It is at `/docs/index.html`", headers(("Location" = String)))),
     security(()),
 )]
-pub async fn index(public: web::Data<PublicUrl>, Open(()): Open) -> HttpResponse {
+pub async fn index(public: web::Data<PublicUrl>, Anonymous(()): Anonymous) -> HttpResponse {
     to_the_page(&public)
 }
 
@@ -51,7 +51,7 @@ pub async fn index(public: web::Data<PublicUrl>, Open(()): Open) -> HttpResponse
     responses((status = 308, description = "It is at `/docs/index.html`", headers(("Location" = String)))),
     security(()),
 )]
-pub async fn folder(public: web::Data<PublicUrl>, Open(()): Open) -> HttpResponse {
+pub async fn folder(public: web::Data<PublicUrl>, Anonymous(()): Anonymous) -> HttpResponse {
     to_the_page(&public)
 }
 
@@ -64,10 +64,13 @@ fn to_the_page(public: &PublicUrl) -> HttpResponse {
 #[utoipa::path(
     get, path = "/docs/{file}", tag = "operations", operation_id = "docs_file",
     params(("file" = String, Path, example = "index.html")),
-    responses((status = 200, description = "The file", content_type = "*/*", body = Vec<u8>), Refused<404>),
+    responses((status = 200, description = "The file", content_type = "*/*", body = Vec<u8>), ErrorResponse<404>),
     security(()),
 )]
-pub async fn file(docs: web::Data<Docs>, Open(name): Open<web::Path<String>>) -> Result<HttpResponse, ApiError> {
+pub async fn file(
+    docs: web::Data<Docs>,
+    Anonymous(name): Anonymous<web::Path<String>>,
+) -> Result<HttpResponse, ApiError> {
     let found = serve(&name, docs.0.clone()).map_err(|fault| Error::internal(fault.to_string()))?;
     let Some(file) = found else { return Err(ApiError::Framework(StatusCode::NOT_FOUND)) };
     Ok(HttpResponse::Ok()

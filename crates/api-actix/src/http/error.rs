@@ -1,6 +1,6 @@
-//! Every error as clients see it: `{"error", "code", "field"?}`. The one place where a status is chosen.
+//! Presents every error to clients: `{"error", "code", "field"?}`. Only this module chooses a status.
 
-use crate::limits::Refusal;
+use crate::limits::RateLimited;
 use actix_web::body::BoxBody;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderValue};
@@ -63,7 +63,7 @@ pub enum ApiError {
     /// A network that has as many connections as are allowed.
     TooManyOfNetwork,
     /// A client that asks too often.
-    RateLimited(Refusal),
+    RateLimited(RateLimited),
     /// What the framework refused by itself.
     Framework(StatusCode),
 }
@@ -219,7 +219,7 @@ impl<E: Into<Error>> From<E> for ApiError {
 }
 
 /// Not by way of the domain, which knows of no limits.
-impl Refusal {
+impl RateLimited {
     /// As it is answered.
     pub fn answer(self) -> ApiError {
         ApiError::RateLimited(self)

@@ -1,7 +1,7 @@
-//! `/me/export`: all of one's own data in one download.
+//! `/me/export`: all data of the user in one download.
 
 use super::error::{ApiError, mime_json};
-use super::extract::Signed;
+use super::extract::Authenticated;
 use wire::PublicUrl;
 
 use crate::use_cases::UseCases;
@@ -21,9 +21,9 @@ const READ_AT_ONCE: usize = 1;
 
 /// Takes turns at reading.
 #[derive(Clone)]
-pub struct Turns(Arc<Semaphore>);
+pub struct ExportSemaphore(Arc<Semaphore>);
 
-impl Default for Turns {
+impl Default for ExportSemaphore {
     fn default() -> Self {
         Self(Arc::new(Semaphore::new(READ_AT_ONCE)))
     }
@@ -42,9 +42,9 @@ impl Default for Turns {
 )]
 pub async fn export(
     app: web::Data<UseCases>,
-    turns: web::Data<Turns>,
+    turns: web::Data<ExportSemaphore>,
     public: web::Data<PublicUrl>,
-    Signed { caller, .. }: Signed,
+    Authenticated { caller, .. }: Authenticated,
 ) -> std::result::Result<HttpResponse, ApiError> {
     let export = app.export_own_data.execute(&caller).await?;
     // A username needs no quoting.
@@ -56,33 +56,33 @@ pub async fn export(
 }
 
 /// Where an export stands.
-enum Stage {
+enum WriterState {
     Begin,
     Parts,
     End,
 }
 
 /// The export in pieces, each read when the one before was taken.
-fn pieces(export: Export, writer: wire::ExportWriter, turns: Turns) -> impl Stream<Item = Result<Bytes>> {
-    let begun = (export, writer, Stage::Begin, turns);
+fn pieces(export: Export, writer: wire::ExportWriter, turns: ExportSemaphore) -> impl Stream<Item = Result<Bytes>> {
+    let begun = (export, writer, WriterState::Begin, turns);
     stream::try_unfold(begun, async |(mut export, mut writer, stage, turns)| {
         let piece = match stage {
-            Stage::Begin => {
+            WriterState::Begin => {
                 let begin = writer.begin(export.begun_at, export.account.clone()).map_err(Error::internal)?;
-                Some((begin, Stage::Parts))
+                Some((begin, WriterState::Parts))
             }
-            Stage::Parts => Some(match part(&mut export, &turns).await? {
-                Some(part) => (writer.part(part).map_err(Error::internal)?, Stage::Parts),
-                None => (writer.end(), Stage::End),
+            WriterState::Parts => Some(match part(&mut export, &turns).await? {
+                Some(part) => (writer.part(part).map_err(Error::internal)?, WriterState::Parts),
+                None => (writer.end(), WriterState::End),
             }),
-            Stage::End => None,
+            WriterState::End => None,
         };
         Ok(piece.map(|(bytes, next)| (Bytes::from(bytes), (export, writer, next, turns))))
     })
 }
 
 /// The next part, when it is its turn.
-async fn part(export: &mut Export, turns: &Turns) -> Result<Option<domain::export::ExportPart>> {
+async fn part(export: &mut Export, turns: &ExportSemaphore) -> Result<Option<domain::export::ExportPart>> {
     let _turn = turns.0.acquire().await.map_err(Error::internal)?;
     let part = export.next().await;
     if let Err(fault) = &part {
@@ -152,7 +152,7 @@ mod tests {
             policy: Arc::default(),
             clock: Arc::new(SystemClock),
         };
-        let turns = Turns::default();
+        let turns = ExportSemaphore::default();
         let (export, writer) = (begin.execute(&caller).await.unwrap(), wire::ExportWriter::default());
         let mut pieces = std::pin::pin!(pieces(export, writer, turns.clone()));
         let (mut whole, mut largest) = (Vec::new(), 0);

@@ -1,9 +1,9 @@
 //! `/upload`, `/messages/upload` and `/uploads/{id}/{name}`: files in and out.
 
 use super::error::ApiError;
-use super::extract::{Acting, PathIds, Signed};
-use super::openapi::{IdempotencyKeyHeader, Refused};
-use super::ranges::Wanted;
+use super::extract::{Acting, Authenticated, PathIds};
+use super::openapi::{ErrorResponse, IdempotencyKeyHeader};
+use super::ranges::RangeOutcome;
 use super::sending::{idempotency_key, recipient, sent};
 use super::upload::{self, Texts, Upload};
 use wire::PublicUrl;
@@ -44,7 +44,7 @@ pub async fn upload(
     app: web::Data<UseCases>,
     public: web::Data<PublicUrl>,
     request: HttpRequest,
-    Signed { caller, input: payload }: Signed<Payload>,
+    Authenticated { caller, input: payload }: Authenticated<Payload>,
 ) -> Result<HttpResponse, ApiError> {
     to_the_end(async move {
         let Upload { file, .. } = upload::receive(&request, payload, &app.stage_upload, &caller, &[]).await?;
@@ -86,14 +86,14 @@ pub struct MessageForm {
     responses(
         (status = 201, description = "Sent", body = wire::Message),
         (status = 200, description = "Was sent before, under the same key", body = wire::Message),
-        Refused<403>, Refused<404>, Refused<409>,
+        ErrorResponse<403>, ErrorResponse<404>, ErrorResponse<409>,
     ),
 )]
 pub async fn send(
     app: web::Data<UseCases>,
     public: web::Data<PublicUrl>,
     request: HttpRequest,
-    Signed { caller, input: (acting, payload) }: Signed<(Acting, Payload)>,
+    Authenticated { caller, input: (acting, payload) }: Authenticated<(Acting, Payload)>,
 ) -> Result<HttpResponse, ApiError> {
     to_the_end(async move {
         let Upload { file, texts } =
@@ -169,22 +169,22 @@ async fn to_the_end(
             ("Content-Range" = String, description = "Which part"),
         )),
         (status = 304, description = "What one has is still right"),
-        Refused<404>, Refused<412>, Refused<416>,
+        ErrorResponse<404>, ErrorResponse<412>, ErrorResponse<416>,
     ),
 )]
 pub async fn download(
     app: web::Data<UseCases>,
     request: HttpRequest,
-    Signed { caller, input: ids }: Signed<PathIds>,
+    Authenticated { caller, input: ids }: Authenticated<PathIds>,
 ) -> Result<HttpResponse, ApiError> {
     let file = app.download_file.describe(&caller, ids.get("id")?).await?;
     let tag = EntityTag::new_strong(file.sha256.to_string());
-    match Wanted::of(&request, &tag, file.size) {
-        Wanted::Another => Err(ApiError::PreconditionFailed),
-        Wanted::NotModified => Ok(about(HttpResponse::NotModified(), tag).finish()),
-        Wanted::Unsatisfiable => Err(ApiError::RangeNotSatisfiable { size: file.size }),
-        Wanted::Whole => give(&app, &request, about(HttpResponse::Ok(), tag), file, None).await,
-        Wanted::Part(range) => {
+    match RangeOutcome::of(&request, &tag, file.size) {
+        RangeOutcome::Another => Err(ApiError::PreconditionFailed),
+        RangeOutcome::NotModified => Ok(about(HttpResponse::NotModified(), tag).finish()),
+        RangeOutcome::Unsatisfiable => Err(ApiError::RangeNotSatisfiable { size: file.size }),
+        RangeOutcome::Whole => give(&app, &request, about(HttpResponse::Ok(), tag), file, None).await,
+        RangeOutcome::Part(range) => {
             let mut response = about(HttpResponse::PartialContent(), tag);
             let content_range = format!("bytes {}-{}/{}", range.start, range.end - 1, file.size);
             response.insert_header((header::CONTENT_RANGE, content_range));

@@ -1,9 +1,9 @@
-//! The gochat surface: the same use cases, addressed by name and shown in that API's own shapes.
+//! The gochat API: the same use cases, addressed by names, in that API's own JSON shapes.
 
 use super::error::ApiError;
-use super::extract::{Json, Query, Signed, number, required};
+use super::extract::{Authenticated, Json, Query, number, required};
 use super::link;
-use super::openapi::{IdempotencyKeyHeader, Page, Refused};
+use super::openapi::{ErrorResponse, IdempotencyKeyHeader, Page};
 use super::sending::idempotency_key;
 use crate::use_cases::UseCases;
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -16,8 +16,7 @@ use wire::{Id, Time, kind};
 
 /// A message in that API's shape.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(as = NamedMessage)]
-pub struct Line {
+pub struct NamedMessage {
     id: Id,
     #[schema(examples("ada"))]
     from: String,
@@ -34,7 +33,7 @@ pub struct Line {
     timestamp: Time,
 }
 
-impl Line {
+impl NamedMessage {
     /// `to` and `group` are the names of where it was said.
     fn new(message: Message, to: Option<String>, group: Option<String>) -> Self {
         Self {
@@ -61,9 +60,10 @@ fn content(given: Option<String>) -> Result<Text, Invalid> {
     Text::parse(&required("content", given)?)
 }
 
-/// What was done, and the id of what came of it.
+/// The answer to a send or a creation: what the server did, and the id of the result.
 #[derive(Serialize, ToSchema)]
-pub struct Said {
+#[schema(as = Said)]
+pub struct SendAck {
     #[schema(examples("sent"))]
     message: &'static str,
     id: Id,
@@ -72,7 +72,7 @@ pub struct Said {
 /// Sends words and says `done`, of a new message and of one that was sent before under the same key alike.
 async fn say(app: &UseCases, caller: &Caller, message: Outgoing, done: &'static str) -> Result<HttpResponse, ApiError> {
     let (Appended::Stored(message) | Appended::Replayed(message)) = app.send_message.execute(caller, message).await?;
-    Ok(HttpResponse::Ok().json(Said { message: done, id: Id(message.id.0) }))
+    Ok(HttpResponse::Ok().json(SendAck { message: done, id: Id(message.id.0) }))
 }
 
 /// The query of every history.
@@ -105,7 +105,7 @@ async fn history(
     request: &HttpRequest,
     caller: &Caller,
     (of, window): (Recipient, Window),
-    line: impl Fn(Message) -> Line,
+    line: impl Fn(Message) -> NamedMessage,
 ) -> Result<HttpResponse, ApiError> {
     let page = app.list_messages.execute(caller, of, window).await?;
     let next = page.items.first().filter(|_| page.more).map(|oldest| ("before", oldest.id.to_string()));
@@ -128,12 +128,12 @@ pub struct DirectBody {
     post, path = "/dm/send",
     params(IdempotencyKeyHeader),
     request_body = DirectBody,
-    responses((status = 200, description = "Sent", body = Said), Refused<404>, Refused<409>),
+    responses((status = 200, description = "Sent", body = SendAck), ErrorResponse<404>, ErrorResponse<409>),
 )]
 pub async fn send_direct(
     app: web::Data<UseCases>,
     request: HttpRequest,
-    Signed { caller, input: Json(body) }: Signed<Json<DirectBody>>,
+    Authenticated { caller, input: Json(body) }: Authenticated<Json<DirectBody>>,
 ) -> Result<HttpResponse, ApiError> {
     let key = idempotency_key(request.headers(), None)?;
     let to = name("to", body.to)?;
@@ -146,12 +146,12 @@ pub async fn send_direct(
 #[utoipa::path(
     get, path = "/dm/history",
     params(("user" = String, Query, min_length = 1, description = "The other user's name"), HistoryQuery),
-    responses(Page<Line>, Refused<404>),
+    responses(Page<NamedMessage>, ErrorResponse<404>),
 )]
 pub async fn direct_history(
     app: web::Data<UseCases>,
     request: HttpRequest,
-    Signed { caller, input: Query(query) }: Signed<Query<HistoryQuery>>,
+    Authenticated { caller, input: Query(query) }: Authenticated<Query<HistoryQuery>>,
 ) -> Result<HttpResponse, ApiError> {
     let window = query.window()?;
     let other = app.show_user.by_name(&name("user", query.user)?).await?;
@@ -159,7 +159,7 @@ pub async fn direct_history(
     let line = |message: Message| {
         let to_other = matches!(message.place, Place::Direct { receiver } if receiver == other.id);
         let to = if to_other { other.username.to_string() } else { oneself.clone() };
-        Line::new(message, Some(to), None)
+        NamedMessage::new(message, Some(to), None)
     };
     history(&app, &request, &caller, (Recipient::User(other.id), window), line).await
 }
@@ -179,11 +179,11 @@ pub struct CreateGroupBody {
 #[utoipa::path(
     post, path = "/group/create",
     request_body = CreateGroupBody,
-    responses((status = 201, description = "Made", body = Said), Refused<409>),
+    responses((status = 201, description = "Made", body = SendAck), ErrorResponse<409>),
 )]
 pub async fn create_group(
     app: web::Data<UseCases>,
-    Signed { caller, input: Json(body) }: Signed<Json<CreateGroupBody>>,
+    Authenticated { caller, input: Json(body) }: Authenticated<Json<CreateGroupBody>>,
 ) -> Result<HttpResponse, ApiError> {
     let given = name("group", body.group).map_err(|missing| Invalid::new(missing.field, "missing group name"))?;
     let name = GroupName::parse("group", &given)?;
@@ -192,7 +192,7 @@ pub async fn create_group(
         Error::Conflict(conflict @ Conflict::GroupNameTaken) => ApiError::Conflict { conflict, field: "group" },
         refused => refused.into(),
     })?;
-    Ok(HttpResponse::Created().json(Said { message: "group created", id: Id(made.group.id.0) }))
+    Ok(HttpResponse::Created().json(SendAck { message: "group created", id: Id(made.group.id.0) }))
 }
 
 /// The body of `POST /group/send`.
@@ -211,12 +211,12 @@ pub struct GroupBody {
     post, path = "/group/send",
     params(IdempotencyKeyHeader),
     request_body = GroupBody,
-    responses((status = 200, description = "Sent", body = Said), Refused<403>, Refused<404>, Refused<409>),
+    responses((status = 200, description = "Sent", body = SendAck), ErrorResponse<403>, ErrorResponse<404>, ErrorResponse<409>),
 )]
 pub async fn send_to_group(
     app: web::Data<UseCases>,
     request: HttpRequest,
-    Signed { caller, input: Json(body) }: Signed<Json<GroupBody>>,
+    Authenticated { caller, input: Json(body) }: Authenticated<Json<GroupBody>>,
 ) -> Result<HttpResponse, ApiError> {
     let key = idempotency_key(request.headers(), None)?;
     let group = name("group", body.group)?;
@@ -229,16 +229,16 @@ pub async fn send_to_group(
 #[utoipa::path(
     get, path = "/group/history",
     params(("group" = String, Query, min_length = 1, description = "The group's name"), HistoryQuery),
-    responses(Page<Line>, Refused<404>),
+    responses(Page<NamedMessage>, ErrorResponse<404>),
 )]
 pub async fn group_history(
     app: web::Data<UseCases>,
     request: HttpRequest,
-    Signed { caller, input: Query(query) }: Signed<Query<HistoryQuery>>,
+    Authenticated { caller, input: Query(query) }: Authenticated<Query<HistoryQuery>>,
 ) -> Result<HttpResponse, ApiError> {
     let window = query.window()?;
     let group = app.show_group.by_name(&caller, &name("group", query.group)?).await?.group;
-    let line = |message| Line::new(message, None, Some(group.name.to_string()));
+    let line = |message| NamedMessage::new(message, None, Some(group.name.to_string()));
     history(&app, &request, &caller, (Recipient::Group(group.id), window), line).await
 }
 
@@ -255,12 +255,12 @@ pub struct BroadcastBody {
     post, path = "/broadcast/send",
     params(IdempotencyKeyHeader),
     request_body = BroadcastBody,
-    responses((status = 200, description = "Sent", body = Said), Refused<403>, Refused<409>),
+    responses((status = 200, description = "Sent", body = SendAck), ErrorResponse<403>, ErrorResponse<409>),
 )]
 pub async fn broadcast(
     app: web::Data<UseCases>,
     request: HttpRequest,
-    Signed { caller, input: Json(body) }: Signed<Json<BroadcastBody>>,
+    Authenticated { caller, input: Json(body) }: Authenticated<Json<BroadcastBody>>,
 ) -> Result<HttpResponse, ApiError> {
     let key = idempotency_key(request.headers(), None)?;
     let content = content(body.content)?;
@@ -271,13 +271,14 @@ pub async fn broadcast(
 #[utoipa::path(
     get, path = "/broadcast/history",
     params(HistoryQuery),
-    responses(Page<Line>, Refused<404>),
+    responses(Page<NamedMessage>, ErrorResponse<404>),
 )]
 pub async fn broadcast_history(
     app: web::Data<UseCases>,
     request: HttpRequest,
-    Signed { caller, input: Query(query) }: Signed<Query<HistoryQuery>>,
+    Authenticated { caller, input: Query(query) }: Authenticated<Query<HistoryQuery>>,
 ) -> Result<HttpResponse, ApiError> {
     let window = query.window()?;
-    history(&app, &request, &caller, (Recipient::Everybody, window), |message| Line::new(message, None, None)).await
+    history(&app, &request, &caller, (Recipient::Everybody, window), |message| NamedMessage::new(message, None, None))
+        .await
 }

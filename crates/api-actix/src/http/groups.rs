@@ -1,9 +1,9 @@
-//! Groups.
+//! `/groups`.
 
 use super::error::ApiError;
-use super::extract::{Acting, Json, ListQuery, PathIds, Query, Signed, required};
+use super::extract::{Acting, Authenticated, Json, ListQuery, PathIds, Query, required};
 use super::link;
-use super::openapi::{Page, Refused};
+use super::openapi::{ErrorResponse, Page};
 use crate::use_cases::UseCases;
 use actix_web::{HttpRequest, HttpResponse, web};
 use domain::Invalid;
@@ -53,11 +53,11 @@ impl GroupBody {
 #[utoipa::path(
     post, path = "/groups",
     request_body = GroupBody,
-    responses((status = 201, description = "Made", body = wire::Group), Refused<403>, Refused<409>),
+    responses((status = 201, description = "Made", body = wire::Group), ErrorResponse<403>, ErrorResponse<409>),
 )]
 pub async fn create(
     app: web::Data<UseCases>,
-    Signed { caller, input: (acting, Json(body)) }: Signed<(Acting, Json<GroupBody>)>,
+    Authenticated { caller, input: (acting, Json(body)) }: Authenticated<(Acting, Json<GroupBody>)>,
 ) -> Result<HttpResponse, ApiError> {
     let GroupChange { name, description, visibility } = body.change()?;
     let name = required("name", name)?;
@@ -73,12 +73,12 @@ pub async fn create(
 #[utoipa::path(
     get, path = "/groups",
     params(ListQuery),
-    responses(Page<wire::Group>, Refused<404>),
+    responses(Page<wire::Group>, ErrorResponse<404>),
 )]
 pub async fn list(
     app: web::Data<UseCases>,
     request: HttpRequest,
-    Signed { caller, input: (acting, Query(query)) }: Signed<(Acting, Query<ListQuery>)>,
+    Authenticated { caller, input: (acting, Query(query)) }: Authenticated<(Acting, Query<ListQuery>)>,
 ) -> Result<HttpResponse, ApiError> {
     let (prefix, after, limit) = query.read(GroupNamePrefix::parse)?;
     let page = app.list_groups.execute(&caller, prefix.as_ref(), after, limit).await?;
@@ -90,11 +90,11 @@ pub async fn list(
 /// Shows a group.
 #[utoipa::path(
     get, path = "/groups/{id}",
-    responses((status = 200, description = "The group", body = wire::Group), Refused<404>),
+    responses((status = 200, description = "The group", body = wire::Group), ErrorResponse<404>),
 )]
 pub async fn show(
     app: web::Data<UseCases>,
-    Signed { caller, input: (acting, path) }: Signed<(Acting, PathIds)>,
+    Authenticated { caller, input: (acting, path) }: Authenticated<(Acting, PathIds)>,
 ) -> Result<HttpResponse, ApiError> {
     let group = app.show_group.execute(&caller, path.get("id")?).await?;
     app.act_as.execute(&caller, acting, None).await?;
@@ -107,11 +107,11 @@ pub async fn show(
 #[utoipa::path(
     put, path = "/groups/{id}",
     request_body(content = Option<GroupBody>, content_type = "application/json"),
-    responses((status = 200, description = "Changed", body = wire::Group), Refused<403>, Refused<404>, Refused<409>),
+    responses((status = 200, description = "Changed", body = wire::Group), ErrorResponse<403>, ErrorResponse<404>, ErrorResponse<409>),
 )]
 pub async fn edit(
     app: web::Data<UseCases>,
-    Signed { caller, input: (acting, path, Json(body)) }: Signed<(Acting, PathIds, Json<GroupBody>)>,
+    Authenticated { caller, input: (acting, path, Json(body)) }: Authenticated<(Acting, PathIds, Json<GroupBody>)>,
 ) -> Result<HttpResponse, ApiError> {
     let id = path.get("id")?;
     let change = body.change()?;
@@ -125,11 +125,11 @@ pub async fn edit(
 #[utoipa::path(
     delete, path = "/groups/{id}",
     request_body(content = Option<RequesterBody>, content_type = "application/json"),
-    responses((status = 204, description = "Deleted; its name is free"), Refused<403>, Refused<404>),
+    responses((status = 204, description = "Deleted; its name is free"), ErrorResponse<403>, ErrorResponse<404>),
 )]
 pub async fn delete(
     app: web::Data<UseCases>,
-    Signed { caller, input: (acting, path, Json(body)) }: Signed<(Acting, PathIds, Json<RequesterBody>)>,
+    Authenticated { caller, input: (acting, path, Json(body)) }: Authenticated<(Acting, PathIds, Json<RequesterBody>)>,
 ) -> Result<HttpResponse, ApiError> {
     let id = path.get("id")?;
     let acting = acting.and("requester_id", body.requester_id.as_deref())?;

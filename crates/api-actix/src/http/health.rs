@@ -1,4 +1,4 @@
-//! For whoever watches over the server.
+//! `/health` and `/ready`, for monitoring.
 
 use super::error::ApiError;
 use crate::readiness::Readiness;

@@ -1,4 +1,4 @@
-//! Lists over HTTP: a plain array, and `Link: <...>; rel="next"` while there is more.
+//! Pages of a list over HTTP: a plain array, and `Link: <...>; rel="next"` while there are more pages.
 
 use super::extract::pairs;
 use actix_web::http::header;

@@ -1,10 +1,10 @@
-//! Members of groups.
+//! `/groups/{id}/members` and `/groups/{id}/leave`.
 
 use super::error::ApiError;
-use super::extract::{Acting, Json, PageQuery, PathIds, Query, Signed, required};
+use super::extract::{Acting, Authenticated, Json, PageQuery, PathIds, Query, required};
 use super::groups::RequesterBody;
 use super::link;
-use super::openapi::{Page, Refused};
+use super::openapi::{ErrorResponse, Page};
 use crate::use_cases::UseCases;
 use actix_web::{HttpRequest, HttpResponse, web};
 use domain::UserId;
@@ -41,11 +41,11 @@ pub struct Added {
 #[utoipa::path(
     post, path = "/groups/{id}/members",
     request_body = AddBody,
-    responses((status = 200, description = "In", body = Added), Refused<403>, Refused<404>, Refused<409>),
+    responses((status = 200, description = "In", body = Added), ErrorResponse<403>, ErrorResponse<404>, ErrorResponse<409>),
 )]
 pub async fn add(
     app: web::Data<UseCases>,
-    Signed { caller, input: (acting, path, Json(body)) }: Signed<(Acting, PathIds, Json<AddBody>)>,
+    Authenticated { caller, input: (acting, path, Json(body)) }: Authenticated<(Acting, PathIds, Json<AddBody>)>,
 ) -> Result<HttpResponse, ApiError> {
     let user = UserId::parse("user_id", &required("user_id", body.user_id)?)?;
     let role = body.role.as_deref().map_or(Ok(Role::Member), Role::parse)?;
@@ -73,11 +73,11 @@ pub struct RoleBody {
 #[utoipa::path(
     patch, path = "/groups/{id}/members/{user_id}",
     request_body = RoleBody,
-    responses((status = 200, description = "Changed", body = wire::Member), Refused<403>, Refused<404>, Refused<409>),
+    responses((status = 200, description = "Changed", body = wire::Member), ErrorResponse<403>, ErrorResponse<404>, ErrorResponse<409>),
 )]
 pub async fn change_role(
     app: web::Data<UseCases>,
-    Signed { caller, input: (acting, path, Json(body)) }: Signed<(Acting, PathIds, Json<RoleBody>)>,
+    Authenticated { caller, input: (acting, path, Json(body)) }: Authenticated<(Acting, PathIds, Json<RoleBody>)>,
 ) -> Result<HttpResponse, ApiError> {
     let (group, user) = (path.get("id")?, path.get("user_id")?);
     let role = Role::parse(&required("role", body.role)?)?;
@@ -91,11 +91,11 @@ pub async fn change_role(
 #[utoipa::path(
     delete, path = "/groups/{id}/members/{user_id}",
     request_body(content = Option<RequesterBody>, content_type = "application/json"),
-    responses((status = 204, description = "Out"), Refused<403>, Refused<404>, Refused<409>),
+    responses((status = 204, description = "Out"), ErrorResponse<403>, ErrorResponse<404>, ErrorResponse<409>),
 )]
 pub async fn remove(
     app: web::Data<UseCases>,
-    Signed { caller, input: (acting, path, Json(body)) }: Signed<(Acting, PathIds, Json<RequesterBody>)>,
+    Authenticated { caller, input: (acting, path, Json(body)) }: Authenticated<(Acting, PathIds, Json<RequesterBody>)>,
 ) -> Result<HttpResponse, ApiError> {
     let (group, user) = (path.get("id")?, path.get("user_id")?);
     let acting = acting.and("requester_id", body.requester_id.as_deref())?;
@@ -120,11 +120,11 @@ pub struct LeaveBody {
 #[utoipa::path(
     post, path = "/groups/{id}/leave",
     request_body(content = Option<LeaveBody>, content_type = "application/json"),
-    responses((status = 204, description = "Out"), Refused<403>, Refused<404>, Refused<409>),
+    responses((status = 204, description = "Out"), ErrorResponse<403>, ErrorResponse<404>, ErrorResponse<409>),
 )]
 pub async fn leave(
     app: web::Data<UseCases>,
-    Signed { caller, input: (acting, path, Json(body)) }: Signed<(Acting, PathIds, Json<LeaveBody>)>,
+    Authenticated { caller, input: (acting, path, Json(body)) }: Authenticated<(Acting, PathIds, Json<LeaveBody>)>,
 ) -> Result<HttpResponse, ApiError> {
     let group = path.get("id")?;
     let acting = acting.and("user_id", body.user_id.as_deref())?.and("requester_id", body.requester_id.as_deref())?;
@@ -137,12 +137,12 @@ pub async fn leave(
 #[utoipa::path(
     get, path = "/groups/{id}/members",
     params(PageQuery),
-    responses(Page<wire::Member>, Refused<404>),
+    responses(Page<wire::Member>, ErrorResponse<404>),
 )]
 pub async fn list(
     app: web::Data<UseCases>,
     request: HttpRequest,
-    Signed { caller, input: (acting, path, Query(query)) }: Signed<(Acting, PathIds, Query<PageQuery>)>,
+    Authenticated { caller, input: (acting, path, Query(query)) }: Authenticated<(Acting, PathIds, Query<PageQuery>)>,
 ) -> Result<HttpResponse, ApiError> {
     let group = path.get("id")?;
     let (after, limit) = query.read()?;

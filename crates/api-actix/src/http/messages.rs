@@ -1,10 +1,10 @@
 //! `/messages`: sending, reading, editing and deleting.
 
 use super::error::ApiError;
-use super::extract::{Acting, Json, PathIds, Query, Signed, number, required};
+use super::extract::{Acting, Authenticated, Json, PathIds, Query, number, required};
 use super::link;
-use super::openapi::{IdempotencyKeyHeader, Page, Refused};
-use super::sending::{Order, SendBody, recipient, sent};
+use super::openapi::{ErrorResponse, IdempotencyKeyHeader, Page};
+use super::sending::{ParsedSend, SendBody, recipient, sent};
 use crate::use_cases::UseCases;
 use actix_web::{HttpRequest, HttpResponse, web};
 use domain::acting::Target;
@@ -24,16 +24,16 @@ use wire::PublicUrl;
     responses(
         (status = 201, description = "Sent", body = wire::Message),
         (status = 200, description = "Was sent before, under the same key", body = wire::Message),
-        Refused<403>, Refused<404>, Refused<409>,
+        ErrorResponse<403>, ErrorResponse<404>, ErrorResponse<409>,
     ),
 )]
 pub async fn send(
     app: web::Data<UseCases>,
     public: web::Data<PublicUrl>,
     request: HttpRequest,
-    Signed { caller, input: (acting, Json(body)) }: Signed<(Acting, Json<SendBody>)>,
+    Authenticated { caller, input: (acting, Json(body)) }: Authenticated<(Acting, Json<SendBody>)>,
 ) -> Result<HttpResponse, ApiError> {
-    let Order { acting, message } = body.order(acting, request.headers())?;
+    let ParsedSend { acting, message } = body.order(acting, request.headers())?;
     app.act_as.execute(&caller, acting, Target::of_message(&message)).await?;
     Ok(sent(&public, app.send_message.execute(&caller, message).await?))
 }
@@ -84,13 +84,13 @@ impl ListQuery {
 #[utoipa::path(
     get, path = "/messages",
     params(ListQuery),
-    responses(Page<wire::Message>, Refused<404>),
+    responses(Page<wire::Message>, ErrorResponse<404>),
 )]
 pub async fn list(
     app: web::Data<UseCases>,
     public: web::Data<PublicUrl>,
     request: HttpRequest,
-    Signed { caller, input: (acting, Query(query)) }: Signed<(Acting, Query<ListQuery>)>,
+    Authenticated { caller, input: (acting, Query(query)) }: Authenticated<(Acting, Query<ListQuery>)>,
 ) -> Result<HttpResponse, ApiError> {
     let of = recipient(query.receiver_id.as_deref(), query.group_id.as_deref())?;
     let window = query.window()?;
@@ -110,12 +110,12 @@ pub async fn list(
 /// Shows a message.
 #[utoipa::path(
     get, path = "/messages/{id}",
-    responses((status = 200, description = "The message", body = wire::Message), Refused<404>),
+    responses((status = 200, description = "The message", body = wire::Message), ErrorResponse<404>),
 )]
 pub async fn show(
     app: web::Data<UseCases>,
     public: web::Data<PublicUrl>,
-    Signed { caller, input: (acting, ids) }: Signed<(Acting, PathIds)>,
+    Authenticated { caller, input: (acting, ids) }: Authenticated<(Acting, PathIds)>,
 ) -> Result<HttpResponse, ApiError> {
     let message = app.show_message.execute(&caller, ids.get("id")?).await?;
     app.act_as.execute(&caller, acting, None).await?;
@@ -137,12 +137,12 @@ pub struct EditBody {
 #[utoipa::path(
     put, path = "/messages/{id}",
     request_body = EditBody,
-    responses((status = 200, description = "Changed", body = wire::Message), Refused<403>, Refused<404>),
+    responses((status = 200, description = "Changed", body = wire::Message), ErrorResponse<403>, ErrorResponse<404>),
 )]
 pub async fn edit(
     app: web::Data<UseCases>,
     public: web::Data<PublicUrl>,
-    Signed { caller, input: (acting, ids, Json(body)) }: Signed<(Acting, PathIds, Json<EditBody>)>,
+    Authenticated { caller, input: (acting, ids, Json(body)) }: Authenticated<(Acting, PathIds, Json<EditBody>)>,
 ) -> Result<HttpResponse, ApiError> {
     let id = ids.get("id")?;
     let acting = acting.and("sender_id", body.sender_id.as_deref())?;
@@ -165,11 +165,11 @@ pub struct DeleteBody {
 #[utoipa::path(
     delete, path = "/messages/{id}",
     request_body(content = Option<DeleteBody>, content_type = "application/json"),
-    responses((status = 204, description = "Deleted"), Refused<403>, Refused<404>),
+    responses((status = 204, description = "Deleted"), ErrorResponse<403>, ErrorResponse<404>),
 )]
 pub async fn delete(
     app: web::Data<UseCases>,
-    Signed { caller, input: (acting, ids, Json(body)) }: Signed<(Acting, PathIds, Json<DeleteBody>)>,
+    Authenticated { caller, input: (acting, ids, Json(body)) }: Authenticated<(Acting, PathIds, Json<DeleteBody>)>,
 ) -> Result<HttpResponse, ApiError> {
     let id = ids.get("id")?;
     let acting = acting.and("sender_id", body.sender_id.as_deref())?;

@@ -1,8 +1,8 @@
 //! `GET /metrics`.
 
 use super::error::ApiError;
-use super::extract::Signed;
-use super::openapi::Refused;
+use super::extract::Authenticated;
+use super::openapi::ErrorResponse;
 use crate::operations::Operations;
 use crate::proxies::is_near;
 use actix_web::{FromRequest as _, HttpRequest, HttpResponse, web};
@@ -14,7 +14,7 @@ use actix_web::{FromRequest as _, HttpRequest, HttpResponse, web};
 /// speaks HTTP/1.0: that is a proxy on this machine, or the page of another host in a browser on it.
 #[utoipa::path(
     get, path = "/metrics", tag = "operations", operation_id = "metrics",
-    responses((status = 200, description = "All metrics", content_type = "text/plain", body = String), Refused<403>),
+    responses((status = 200, description = "All metrics", content_type = "text/plain", body = String), ErrorResponse<403>),
     security((), ("bearer" = [])),
 )]
 pub async fn show(
@@ -22,7 +22,7 @@ pub async fn show(
     request: HttpRequest,
 ) -> Result<HttpResponse, actix_web::Error> {
     if !is_near(&request) {
-        let Signed { caller, .. } = Signed::<()>::extract(&request).await?;
+        let Authenticated { caller, .. } = Authenticated::<()>::extract(&request).await?;
         caller.must_be_admin().map_err(ApiError::from)?;
     }
     Ok(HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(operations.metrics().await))

@@ -1,4 +1,4 @@
-//! What happens around every request: its id, the headers of every answer, one line in the log.
+//! The middleware around every request: its id, the headers of its answer, its line in the log.
 
 use super::cors::Marks;
 use super::error::{ApiError, mime_json};
@@ -33,7 +33,7 @@ const SECURITY: [(HeaderName, &str); 4] = [
 ///
 /// # Errors
 /// Only with a response that is complete in itself.
-pub async fn around(
+pub async fn request_context(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
@@ -123,13 +123,13 @@ fn log_fault(fault: Option<&actix_web::Error>, id: &HeaderValue) {
     match fault.and_then(actix_web::Error::as_error::<ApiError>) {
         Some(ApiError::Domain(Error::Unavailable(reason))) => warn!(id, %reason, "request refused"),
         Some(ApiError::Domain(Error::StorageFull)) => warn!(id, "request refused: the storage is full"),
-        Some(ApiError::Domain(fault)) => error!(id, fault = chain(fault), "request failed"),
+        Some(ApiError::Domain(fault)) => error!(id, fault = error_chain(fault), "request failed"),
         _ => error!(id, fault = fault.map(ToString::to_string), "request failed"),
     }
 }
 
 /// An error and all its sources.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn error_chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |cause| cause.source());
     causes.fold(error.to_string(), |chain, cause| format!("{chain}: {cause}"))
 }
@@ -150,7 +150,7 @@ mod tests {
         let own = async || HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "private")).finish();
         let app = App::new()
             .app_data(web::Data::new(Origins::parse("https://app.example.org").unwrap()))
-            .wrap(from_fn(around))
+            .wrap(from_fn(request_context))
             .route("/panics", web::to(panics))
             .route("/fails", web::to(fails))
             .route("/foreign", web::to(foreign))
@@ -197,6 +197,6 @@ mod tests {
     #[test]
     fn a_fault_is_told_with_all_its_causes() {
         let io = std::io::Error::other("disk on fire");
-        assert_eq!(chain(&Error::internal(io)), "internal error: disk on fire");
+        assert_eq!(error_chain(&Error::internal(io)), "internal error: disk on fire");
     }
 }

@@ -1,5 +1,5 @@
-//! HTTP: routes, extractors, handlers and presenters. Each handler parses a request into the domain's types, calls one
-//! use case and presents what comes of it.
+//! HTTP: extractors, handlers and presenters. A handler parses a request into the domain's types, calls one use case
+//! and presents the result.
 
 pub mod accounts;
 pub mod admin;
@@ -8,7 +8,6 @@ pub mod conversations;
 pub mod cors;
 mod disposition;
 pub mod docs;
-pub mod door;
 pub mod error;
 pub mod export;
 pub mod extract;
@@ -26,6 +25,7 @@ pub mod origin;
 pub mod pace;
 mod part_heads;
 mod ranges;
+pub mod rate_limit_gate;
 pub mod receipts;
 pub(crate) mod sending;
 pub mod sessions;

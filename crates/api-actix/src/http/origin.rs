@@ -1,4 +1,4 @@
-//! Which web pages may use this server: a browser opens sockets for any page, and says which in `Origin`.
+//! Checks which web pages may use this server. A browser opens sockets for any page, and names the page in `Origin`.
 
 use super::error::ApiError;
 use actix_web::HttpRequest;

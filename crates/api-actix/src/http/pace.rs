@@ -1,4 +1,4 @@
-//! How slowly an upload may arrive.
+//! Ends uploads that arrive too slowly.
 
 use super::error::ApiError;
 use actix_web::HttpRequest;
@@ -7,29 +7,31 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-/// How fast an upload has to be. Not how long it may take: a slow line is no reason to be refused, but who sends a byte
-/// now and then only holds a place.
+/// The speed that an upload has to keep. Its total time is not limited: a slow network is no reason to refuse an
+/// upload, but a client that sends a byte now and then only occupies a slot.
 #[derive(Debug, Clone, Copy)]
-pub struct Pace {
-    /// How long the next bytes of an upload may be waited for, and how long its line may be slower than it should be;
-    /// and how long other bodies may take in all.
+pub struct MinUploadRate {
+    /// How long the server waits for the next bytes of an upload, and how far an upload may fall behind its minimum
+    /// speed. Other bodies have to arrive within this time as a whole.
     pub patience: Duration,
-    /// Bytes a second, while the client is waited for; 0 for any speed. Fast bytes pay for the slowness before them,
-    /// and not for any that follows: what has come fast may be held in memory, and is not to be held there for an hour.
+    /// Bytes per second, counted while the server waits for the client; 0 allows any speed. Fast bytes make up for
+    /// slowness before them, but not after them: a client that has sent many bytes fast may not keep the server holding
+    /// them for an hour.
     pub least_a_second: u64,
 }
 
-impl Pace {
-    /// Of the application that the request came to.
+impl MinUploadRate {
+    /// The rate that the application was composed with.
     ///
     /// # Errors
-    /// [`Error::Internal`] where it was not composed.
+    /// [`Error::Internal`] if it was composed without one.
     pub fn of(request: &HttpRequest) -> Result<Self, ApiError> {
         let pace = request.app_data::<Self>().copied();
         pace.ok_or_else(|| Error::internal("the application was not composed").into())
     }
 
-    /// How much a line is late that was so late, was waited for so long more, and has then brought so many bytes.
+    /// How far an upload is behind, given how far it was behind before, how long the server waited since, and how many
+    /// bytes arrived meanwhile.
     fn late(self, before: Duration, waited: Duration, brought: u64) -> Duration {
         if self.least_a_second == 0 {
             return Duration::ZERO;
@@ -40,30 +42,30 @@ impl Pace {
     }
 }
 
-/// What has arrived, and how long it was waited for.
-pub struct Line {
-    pace: Pace,
+/// Measures one upload: the bytes that arrived, and how long the server waited for them.
+pub struct UploadMeter {
+    pace: MinUploadRate,
     received: Rc<Cell<u64>>,
-    /// How much of it is paid for.
+    /// The bytes that [`Self::pay`] has counted.
     counted: Cell<u64>,
     late: Cell<Duration>,
 }
 
-impl Line {
-    /// Of an upload that begins.
-    pub fn new(pace: Pace) -> Self {
+impl UploadMeter {
+    /// A meter for an upload that begins.
+    pub fn new(pace: MinUploadRate) -> Self {
         Self { pace, received: Rc::default(), counted: Cell::default(), late: Cell::default() }
     }
 
-    /// Where the bytes that arrive are to be counted.
+    /// The counter to which the caller adds the bytes that arrive.
     pub fn received(&self) -> Rc<Cell<u64>> {
         Rc::clone(&self.received)
     }
 
-    /// What arrives, unless it takes too long.
+    /// Awaits `arriving` for as long as the upload may still be late.
     ///
     /// # Errors
-    /// 400.
+    /// 400 if the upload is too slow.
     pub async fn soon<T>(&self, arriving: impl Future<Output = T>) -> Result<T, ApiError> {
         let begun = Instant::now();
         let patience = self.pace.patience.saturating_sub(self.late.get());
@@ -73,8 +75,8 @@ impl Line {
     }
 }
 
-impl Line {
-    /// Takes note of a time of waiting, and of what has come in it.
+impl UploadMeter {
+    /// Records how long the server waited, and the bytes that arrived meanwhile.
     fn pay(&self, waited: Duration) {
         let received = self.received.get();
         let brought = received.saturating_sub(self.counted.replace(received));
@@ -89,8 +91,8 @@ mod tests {
 
     #[actix_web::test]
     async fn who_sends_a_byte_now_and_then_is_given_up() {
-        const PATIENCE: Duration = Duration::from_secs(30);
-        let pace = Pace { patience: PATIENCE, least_a_second: 1024 };
+        const TIMEOUT: Duration = Duration::from_secs(30);
+        let pace = MinUploadRate { patience: TIMEOUT, least_a_second: 1024 };
         let late = |before, waited, brought| {
             pace.late(Duration::from_secs(before), Duration::from_secs(waited), brought).as_secs()
         };
@@ -104,20 +106,20 @@ mod tests {
         ] {
             assert_eq!(late(before, waited, brought), after, "{before} {waited} {brought}");
         }
-        assert_eq!(Pace { patience: PATIENCE, least_a_second: 0 }.late(PATIENCE, PATIENCE, 0), Duration::ZERO);
+        assert_eq!(MinUploadRate { patience: TIMEOUT, least_a_second: 0 }.late(TIMEOUT, TIMEOUT, 0), Duration::ZERO);
 
-        let line = Line::new(pace);
-        line.pay(PATIENCE);
-        assert!(line.soon(future::pending::<()>()).await.is_err());
-        line.received.set(2048);
-        line.pay(Duration::ZERO);
-        assert_eq!(line.soon(future::ready(5)).await.unwrap(), 5);
+        let meter = UploadMeter::new(pace);
+        meter.pay(TIMEOUT);
+        assert!(meter.soon(future::pending::<()>()).await.is_err());
+        meter.received.set(2048);
+        meter.pay(Duration::ZERO);
+        assert_eq!(meter.soon(future::ready(5)).await.unwrap(), 5);
         // What came fast does not pay for a minute of bytes that come now and then.
-        line.received.set(10 << 20);
+        meter.received.set(10 << 20);
         for _ in 0..31 {
-            line.received.set(line.received.get() + 1);
-            line.pay(Duration::from_secs(1));
+            meter.received.set(meter.received.get() + 1);
+            meter.pay(Duration::from_secs(1));
         }
-        assert!(line.soon(future::pending::<()>()).await.is_err());
+        assert!(meter.soon(future::pending::<()>()).await.is_err());
     }
 }

@@ -1,8 +1,8 @@
-//! Heads of a form's parts, made fit for a parser of headers.
+//! Repairs the heads of a form's parts for a header parser.
 //!
-//! A file's name may have a break of a line in it, and old clients (curl before 7.81, for one) send it as it is: to a
-//! parser it is the end of the header. Here it is written as browsers write it, `%0D` and `%0A`. The files' bytes pass
-//! as they are.
+//! A file's name may contain line breaks, and old clients (curl before 7.81, for example) send them unencoded. A parser
+//! takes such a break for the end of the header. This module encodes it as browsers do, as `%0D` and `%0A`. It passes
+//! the files' bytes on unchanged.
 
 use actix_web::error::PayloadError;
 use actix_web::web::{Bytes, BytesMut};
@@ -10,7 +10,7 @@ use futures_util::{Stream, StreamExt, stream};
 use memchr::memmem;
 
 /// The most bytes of a head; a longer one passes as it is, for the parser to refuse.
-const MOST: usize = 16 * 1024;
+const MAX_HELD_BYTES: usize = 16 * 1024;
 
 /// The same form with mended heads.
 pub fn mended(
@@ -61,7 +61,7 @@ impl Mender {
             if self.in_head {
                 match memmem::find(&self.held, b"\r\n\r\n") {
                     Some(end) => passed.extend_from_slice(&mend(&self.held.split_to(end + 4))),
-                    None if self.held.len() > MOST => {}
+                    None if self.held.len() > MAX_HELD_BYTES => {}
                     None => break,
                 }
                 self.in_head = false;

@@ -1,36 +1,36 @@
-//! Whether a request is for the file as it is, and which part of it is asked for (RFC 9110, sections 13 and 14).
+//! Evaluates conditions and ranges of a request for a file (RFC 9110, sections 13 and 14).
 
 use actix_web::HttpRequest;
 use actix_web::http::Method;
 use actix_web::http::header::{self, EntityTag, Header, IfMatch, IfNoneMatch, IfRange};
 use domain::files::ByteRange;
 
-/// What to answer with.
+/// How the handler has to answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wanted {
-    /// Something else than what is there.
+pub enum RangeOutcome {
+    /// With 412: the condition names another version.
     Another,
-    /// Nothing: the client has it.
+    /// With 304: the client has this version.
     NotModified,
-    /// All of it.
+    /// With the whole file.
     Whole,
-    /// A part of it.
+    /// With a part of the file.
     Part(ByteRange),
-    /// A part that it does not have.
+    /// With 416: the file does not have the requested part.
     Unsatisfiable,
 }
 
-impl Wanted {
-    /// What is wanted of something that is `size` bytes long and known under `tag`.
+impl RangeOutcome {
+    /// Evaluates the request for a file of `size` bytes whose entity tag is `tag`.
     ///
-    /// One range is served; several are answered with the whole, as are ranges in other units or of no known form: a
-    /// server may always do so. Conditions are asked in the order of RFC 9110, 13.2.2. Those by dates hold for nothing,
-    /// and a date in `If-Range` never matches, since files are given no dates.
+    /// The server serves one range. It answers several ranges, other units and unknown forms with the whole file, as a
+    /// server may always do. It checks conditions in the order of RFC 9110, 13.2.2. It ignores conditions by date, and
+    /// a date in `If-Range` never matches, because files have no dates.
     pub fn of(request: &HttpRequest, tag: &EntityTag, size: u64) -> Self {
         let is_what_is_meant = match IfMatch::parse(request) {
             Ok(IfMatch::Any) => true,
             Ok(IfMatch::Items(tags)) => tags.iter().any(|known| known.strong_eq(tag)),
-            // What cannot be read names nothing.
+            // An `If-Match` that the parser does not understand matches nothing.
             Err(_) => false,
         };
         if !is_what_is_meant && request.headers().contains_key(header::IF_MATCH) {
@@ -53,20 +53,20 @@ impl Wanted {
     }
 }
 
-fn part(range: &str, size: u64) -> Wanted {
-    let Some((unit, ranges)) = range.split_once('=') else { return Wanted::Whole };
+fn part(range: &str, size: u64) -> RangeOutcome {
+    let Some((unit, ranges)) = range.split_once('=') else { return RangeOutcome::Whole };
     if !unit.trim().eq_ignore_ascii_case("bytes") {
-        return Wanted::Whole;
+        return RangeOutcome::Whole;
     }
     let mut ranges = ranges.split(',').map(str::trim).filter(|range| !range.is_empty());
-    let (Some(one), None) = (ranges.next(), ranges.next()) else { return Wanted::Whole };
+    let (Some(one), None) = (ranges.next(), ranges.next()) else { return RangeOutcome::Whole };
     let (start, end) = match one.split_once('-').map(|(first, last)| (number(first), number(last))) {
         Some((Number::Is(first), Number::Is(last))) if first <= last => (first, last.saturating_add(1).min(size)),
         Some((Number::Is(first), Number::Absent)) => (first, size),
         Some((Number::Absent, Number::Is(suffix))) => (size - suffix.min(size), size),
-        _ => return Wanted::Whole,
+        _ => return RangeOutcome::Whole,
     };
-    if start < end { Wanted::Part(ByteRange { start, end }) } else { Wanted::Unsatisfiable }
+    if start < end { RangeOutcome::Part(ByteRange { start, end }) } else { RangeOutcome::Unsatisfiable }
 }
 
 enum Number {
@@ -91,9 +91,9 @@ mod tests {
 
     const SIZE: u64 = 10;
 
-    fn wanted(headers: &[(&str, &str)]) -> Wanted {
+    fn wanted(headers: &[(&str, &str)]) -> RangeOutcome {
         let request = headers.iter().fold(TestRequest::get(), |request, header| request.append_header(*header));
-        Wanted::of(&request.to_http_request(), &EntityTag::new_strong("abc".to_owned()), SIZE)
+        RangeOutcome::of(&request.to_http_request(), &EntityTag::new_strong("abc".to_owned()), SIZE)
     }
 
     #[test]
@@ -111,17 +111,17 @@ mod tests {
             ("bytes=0-99999999999999999999999", 0, 10),
             ("bytes=-99999999999999999999999", 0, 10),
         ] {
-            assert_eq!(wanted(&[("range", range)]), Wanted::Part(ByteRange { start, end }), "{range}");
+            assert_eq!(wanted(&[("range", range)]), RangeOutcome::Part(ByteRange { start, end }), "{range}");
         }
     }
 
     #[test]
     fn what_is_not_there_cannot_be_had() {
         for range in ["bytes=10-", "bytes=10-20", "bytes=99999999999999999999999-", "bytes=-0"] {
-            assert_eq!(wanted(&[("range", range)]), Wanted::Unsatisfiable, "{range}");
+            assert_eq!(wanted(&[("range", range)]), RangeOutcome::Unsatisfiable, "{range}");
         }
         for range in ["bytes=0-", "bytes=0-0", "bytes=-1"] {
-            assert_eq!(part(range, 0), Wanted::Unsatisfiable, "{range}");
+            assert_eq!(part(range, 0), RangeOutcome::Unsatisfiable, "{range}");
         }
     }
 
@@ -144,21 +144,21 @@ mod tests {
             "items=0-1",
             "0-1",
         ] {
-            assert_eq!(wanted(&[("range", range)]), Wanted::Whole, "{range}");
+            assert_eq!(wanted(&[("range", range)]), RangeOutcome::Whole, "{range}");
         }
-        assert_eq!(wanted(&[("range", "bytes=0-1"), ("range", "bytes=3-4")]), Wanted::Whole);
-        assert_eq!(wanted(&[]), Wanted::Whole);
+        assert_eq!(wanted(&[("range", "bytes=0-1"), ("range", "bytes=3-4")]), RangeOutcome::Whole);
+        assert_eq!(wanted(&[]), RangeOutcome::Whole);
     }
 
     #[test]
     fn a_range_is_of_the_version_that_the_client_has() {
-        let part = Wanted::Part(ByteRange { start: 0, end: 2 });
+        let part = RangeOutcome::Part(ByteRange { start: 0, end: 2 });
         for (if_range, expected) in [
             ("\"abc\"", part),
-            ("\"abd\"", Wanted::Whole),
-            ("W/\"abc\"", Wanted::Whole),
-            ("abc", Wanted::Whole),
-            ("Sat, 29 Oct 1994 19:43:31 GMT", Wanted::Whole),
+            ("\"abd\"", RangeOutcome::Whole),
+            ("W/\"abc\"", RangeOutcome::Whole),
+            ("abc", RangeOutcome::Whole),
+            ("Sat, 29 Oct 1994 19:43:31 GMT", RangeOutcome::Whole),
         ] {
             assert_eq!(wanted(&[("range", "bytes=0-1"), ("if-range", if_range)]), expected, "{if_range}");
         }
@@ -167,9 +167,9 @@ mod tests {
     #[test]
     fn what_the_client_has_is_not_sent_again() {
         for tags in ["\"abc\"", "W/\"abc\"", "\"x\", \"abc\"", "*"] {
-            assert_eq!(wanted(&[("if-none-match", tags), ("range", "bytes=0-1")]), Wanted::NotModified, "{tags}");
+            assert_eq!(wanted(&[("if-none-match", tags), ("range", "bytes=0-1")]), RangeOutcome::NotModified, "{tags}");
         }
-        assert_eq!(wanted(&[("if-none-match", "\"x\"")]), Wanted::Whole);
+        assert_eq!(wanted(&[("if-none-match", "\"x\"")]), RangeOutcome::Whole);
     }
 
     #[test]
@@ -177,22 +177,26 @@ mod tests {
         let other = "\"x\"";
         for tags in [other, "W/\"abc\"", "abc", "", "\"x\", W/\"abc\"", "\u{e9}"] {
             for more in [("range", "bytes=0-1"), ("if-none-match", "*"), ("if-range", "\"abc\"")] {
-                assert_eq!(wanted(&[("if-match", tags), more]), Wanted::Another, "{tags} {more:?}");
+                assert_eq!(wanted(&[("if-match", tags), more]), RangeOutcome::Another, "{tags} {more:?}");
             }
         }
         for tags in ["\"abc\"", "*", "\"x\", \"abc\"", "\"x\",\"abc\","] {
-            assert_eq!(wanted(&[("if-match", tags)]), Wanted::Whole, "{tags}");
-            assert_eq!(wanted(&[("if-match", tags), ("if-none-match", "\"abc\"")]), Wanted::NotModified, "{tags}");
+            assert_eq!(wanted(&[("if-match", tags)]), RangeOutcome::Whole, "{tags}");
+            assert_eq!(
+                wanted(&[("if-match", tags), ("if-none-match", "\"abc\"")]),
+                RangeOutcome::NotModified,
+                "{tags}"
+            );
             let part = wanted(&[("if-match", tags), ("if-none-match", other), ("range", "bytes=0-1")]);
-            assert_eq!(part, Wanted::Part(ByteRange { start: 0, end: 2 }), "{tags}");
+            assert_eq!(part, RangeOutcome::Part(ByteRange { start: 0, end: 2 }), "{tags}");
         }
-        assert_eq!(wanted(&[("if-match", other), ("if-match", "\"abc\"")]), Wanted::Whole);
+        assert_eq!(wanted(&[("if-match", other), ("if-match", "\"abc\"")]), RangeOutcome::Whole);
     }
 
     #[test]
     fn only_get_has_ranges() {
         let request = TestRequest::default().method(Method::HEAD).append_header(("range", "bytes=0-1"));
         let tag = EntityTag::new_strong("abc".to_owned());
-        assert_eq!(Wanted::of(&request.to_http_request(), &tag, SIZE), Wanted::Whole);
+        assert_eq!(RangeOutcome::of(&request.to_http_request(), &tag, SIZE), RangeOutcome::Whole);
     }
 }

@@ -1,9 +1,9 @@
-//! What was seen and what was not: `/messages/{id}/seen`, `/messages/unseen/{user_id}`, `/conversations/{id}/read`.
+//! Receipts: `/messages/{id}/seen`, `/messages/unseen/{user_id}`, `/conversations/{id}/read`.
 
 use super::error::ApiError;
-use super::extract::{Acting, Json, PageQuery, PathIds, Query, Signed, required};
+use super::extract::{Acting, Authenticated, Json, PageQuery, PathIds, Query, required};
 use super::link;
-use super::openapi::{Page, Refused};
+use super::openapi::{ErrorResponse, Page};
 use crate::use_cases::UseCases;
 use actix_web::{HttpRequest, HttpResponse, web};
 use domain::MessageId;
@@ -29,11 +29,11 @@ pub struct SeenBody {
 #[utoipa::path(
     post, path = "/messages/{id}/seen",
     request_body(content = Option<SeenBody>, content_type = "application/json"),
-    responses((status = 200, description = "Seen", body = wire::Done), Refused<403>, Refused<404>),
+    responses((status = 200, description = "Seen", body = wire::Done), ErrorResponse<403>, ErrorResponse<404>),
 )]
 pub async fn mark_seen(
     app: web::Data<UseCases>,
-    Signed { caller, input: (acting, ids, Json(body)) }: Signed<(Acting, PathIds, Json<SeenBody>)>,
+    Authenticated { caller, input: (acting, ids, Json(body)) }: Authenticated<(Acting, PathIds, Json<SeenBody>)>,
 ) -> Result<HttpResponse, ApiError> {
     let id = ids.get("id")?;
     let acting = acting.and("user_id", body.user_id.as_deref())?.and("sender_id", body.sender_id.as_deref())?;
@@ -46,12 +46,12 @@ pub async fn mark_seen(
 #[utoipa::path(
     get, path = "/messages/{id}/seen",
     params(PageQuery),
-    responses(Page<wire::Receipt>, Refused<404>),
+    responses(Page<wire::Receipt>, ErrorResponse<404>),
 )]
 pub async fn list(
     app: web::Data<UseCases>,
     request: HttpRequest,
-    Signed { caller, input: (acting, ids, Query(query)) }: Signed<(Acting, PathIds, Query<PageQuery>)>,
+    Authenticated { caller, input: (acting, ids, Query(query)) }: Authenticated<(Acting, PathIds, Query<PageQuery>)>,
 ) -> Result<HttpResponse, ApiError> {
     let id = ids.get("id")?;
     let (after, limit) = query.read()?;
@@ -66,11 +66,11 @@ pub async fn list(
 /// For oneself only; without one's own messages, deleted ones and the broadcast. Counting stops at 1000 a conversation.
 #[utoipa::path(
     get, path = "/messages/unseen/{user_id}",
-    responses((status = 200, description = "The counts", body = wire::Unseen), Refused<403>, Refused<404>),
+    responses((status = 200, description = "The counts", body = wire::Unseen), ErrorResponse<403>, ErrorResponse<404>),
 )]
 pub async fn count_unseen(
     app: web::Data<UseCases>,
-    Signed { caller, input: (acting, ids) }: Signed<(Acting, PathIds)>,
+    Authenticated { caller, input: (acting, ids) }: Authenticated<(Acting, PathIds)>,
 ) -> Result<HttpResponse, ApiError> {
     let user = ids.get("user_id")?;
     let named = acting.into_iter().chain([Named { field: "user_id", user }]);
@@ -92,11 +92,11 @@ pub struct ReadBody {
 #[utoipa::path(
     post, path = "/conversations/{id}/read",
     request_body = ReadBody,
-    responses((status = 204, description = "Seen"), Refused<403>, Refused<404>),
+    responses((status = 204, description = "Seen"), ErrorResponse<403>, ErrorResponse<404>),
 )]
 pub async fn mark_read(
     app: web::Data<UseCases>,
-    Signed { caller, input: (ids, Json(body)) }: Signed<(PathIds, Json<ReadBody>)>,
+    Authenticated { caller, input: (ids, Json(body)) }: Authenticated<(PathIds, Json<ReadBody>)>,
 ) -> Result<HttpResponse, ApiError> {
     let id = ids.get("id")?;
     let up_to = MessageId::parse("up_to", &required("up_to", body.up_to)?)?;

@@ -1,4 +1,4 @@
-//! What all routes that send have in common: to whom, under which key, and what is answered.
+//! Parts that all sending routes share: the recipient, the idempotency key and the answer.
 
 use super::extract::Acting;
 use actix_web::HttpResponse;
@@ -43,7 +43,7 @@ pub struct SendBody {
 }
 
 /// A message to be sent, and all that the request names as its sender.
-pub struct Order {
+pub struct ParsedSend {
     pub acting: Acting,
     pub message: Outgoing,
 }
@@ -54,7 +54,7 @@ impl SendBody {
     ///
     /// # Errors
     /// [`Invalid`] naming what is missing or malformed.
-    pub fn order(&self, acting: Acting, headers: &HeaderMap) -> Result<Order, Invalid> {
+    pub fn order(&self, acting: Acting, headers: &HeaderMap) -> Result<ParsedSend, Invalid> {
         self.addressed(|| recipient(self.receiver_id.as_deref(), self.group_id.as_deref()), acting, headers)
     }
 
@@ -62,7 +62,7 @@ impl SendBody {
     ///
     /// # Errors
     /// [`Invalid`] naming what is missing, malformed or too much.
-    pub fn to_everybody(&self, acting: Acting, headers: &HeaderMap) -> Result<Order, Invalid> {
+    pub fn to_everybody(&self, acting: Acting, headers: &HeaderMap) -> Result<ParsedSend, Invalid> {
         let nobody_named = || match (&self.receiver_id, &self.group_id) {
             (None, None) => Ok(Recipient::Everybody),
             _ => Err(Invalid::new("broadcast", "a broadcast goes to everybody")),
@@ -75,7 +75,7 @@ impl SendBody {
         recipient: impl FnOnce() -> Result<Recipient, Invalid>,
         acting: Acting,
         headers: &HeaderMap,
-    ) -> Result<Order, Invalid> {
+    ) -> Result<ParsedSend, Invalid> {
         let acting = acting.and("sender_id", self.sender_id.as_deref())?;
         let key = idempotency_key(headers, self.client_id.as_deref())?;
         let message_type = self.message_type.as_deref().map_or(Ok(MessageType::Text), MessageType::parse)?;
@@ -86,7 +86,7 @@ impl SendBody {
             reply_to: self.reply_to.as_deref().map(|id| MessageId::parse("reply_to", id)).transpose()?,
             key,
         };
-        Ok(Order { acting, message })
+        Ok(ParsedSend { acting, message })
     }
 }
 

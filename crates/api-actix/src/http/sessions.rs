@@ -1,10 +1,10 @@
-//! Logging in and out, and one's logins.
+//! `/login`, `/logout` and `/sessions`.
 
-use super::door::Door;
 use super::error::ApiError;
-use super::extract::{Json, Open, PageQuery, PathIds, Query, Signed, required};
+use super::extract::{Anonymous, Authenticated, Json, PageQuery, PathIds, Query, required};
 use super::link;
-use super::openapi::{Page, Refused};
+use super::openapi::{ErrorResponse, Page};
+use super::rate_limit_gate::RateLimitGate;
 use crate::use_cases::UseCases;
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -44,14 +44,14 @@ pub struct LoggedIn {
 #[utoipa::path(
     post, path = "/login",
     request_body = LogInBody,
-    responses((status = 200, description = "Logged in", body = LoggedIn), Refused<401>),
+    responses((status = 200, description = "Logged in", body = LoggedIn), ErrorResponse<401>),
     security(()),
 )]
 pub async fn log_in(
     app: web::Data<UseCases>,
     tokens: web::Data<dyn TokenService>,
     request: HttpRequest,
-    Open(Json(body)): Open<Json<LogInBody>>,
+    Anonymous(Json(body)): Anonymous<Json<LogInBody>>,
 ) -> Result<HttpResponse, ApiError> {
     let username = required("username", body.username)?;
     let password = required("password", body.password)?;
@@ -59,7 +59,7 @@ pub async fn log_in(
     let agent = agent.map(|agent| UserAgent::clean(&String::from_utf8_lossy(agent.as_bytes())));
     let proof = app.log_in.prove(&username, &password);
     let begin = async |proven| app.log_in.begin(proven, agent).await;
-    let login = Door::of(&request)?.log_in(&username, proof, begin).await?;
+    let login = RateLimitGate::of(&request)?.log_in(&username, proof, begin).await?;
     Ok(HttpResponse::Ok().json(LoggedIn {
         token: tokens.issue(&login.session, &login.user.username)?,
         token_type: "Bearer",
@@ -73,7 +73,10 @@ pub async fn log_in(
     post, path = "/logout",
     responses((status = 204, description = "Ended; the token is refused from now on")),
 )]
-pub async fn log_out(app: web::Data<UseCases>, Signed { caller, .. }: Signed) -> Result<HttpResponse, ApiError> {
+pub async fn log_out(
+    app: web::Data<UseCases>,
+    Authenticated { caller, .. }: Authenticated,
+) -> Result<HttpResponse, ApiError> {
     app.end_session.execute(&caller, caller.session).await?;
     Ok(HttpResponse::NoContent().finish())
 }
@@ -82,12 +85,12 @@ pub async fn log_out(app: web::Data<UseCases>, Signed { caller, .. }: Signed) ->
 #[utoipa::path(
     get, path = "/sessions",
     params(PageQuery),
-    responses(Page<wire::Session>, Refused<404>),
+    responses(Page<wire::Session>, ErrorResponse<404>),
 )]
 pub async fn list(
     app: web::Data<UseCases>,
     request: HttpRequest,
-    Signed { caller, input: Query(query) }: Signed<Query<PageQuery>>,
+    Authenticated { caller, input: Query(query) }: Authenticated<Query<PageQuery>>,
 ) -> Result<HttpResponse, ApiError> {
     let (after, limit) = query.read()?;
     let page = app.list_sessions.execute(&caller, after, limit).await?;
@@ -99,11 +102,11 @@ pub async fn list(
 /// Ends one of one's own logins.
 #[utoipa::path(
     delete, path = "/sessions/{id}",
-    responses((status = 204, description = "Ended"), Refused<404>),
+    responses((status = 204, description = "Ended"), ErrorResponse<404>),
 )]
 pub async fn end(
     app: web::Data<UseCases>,
-    Signed { caller, input: path }: Signed<PathIds>,
+    Authenticated { caller, input: path }: Authenticated<PathIds>,
 ) -> Result<HttpResponse, ApiError> {
     app.end_session.execute(&caller, path.get("id")?).await?;
     Ok(HttpResponse::NoContent().finish())

@@ -1,8 +1,9 @@
-//! Reading an upload: a `multipart/form-data` body of one file, which goes to the store while it arrives, and texts.
+//! Reads an upload: a `multipart/form-data` body with text fields and one file. The handler streams the file into the
+//! store while it arrives.
 
 use super::disposition::{Disposition, NotText};
 use super::error::ApiError;
-use super::pace::{Line, Pace};
+use super::pace::{MinUploadRate, UploadMeter};
 use super::part_heads::mended;
 use crate::telemetry::METRICS;
 use actix_multipart::{Field, Multipart, MultipartError};
@@ -66,11 +67,12 @@ pub async fn receive(
     caller: &Caller,
     wanted: &[&'static str],
 ) -> Result<Upload, ApiError> {
-    let line = Line::new(Pace::of(request)?);
-    let (form, declared) = open(request.headers(), payload, stage.most, line.received())?;
+    let meter = UploadMeter::new(MinUploadRate::of(request)?);
+    let (form, declared) = open(request.headers(), payload, stage.most, meter.received())?;
     let announced = declared.map(|most| Announced { least: most.saturating_sub(OVERHEAD), most });
     let begun = stage.begin(caller, announced).await.inspect_err(count)?;
-    let mut reader = Reader { stage, caller, wanted, begun: Some(begun), line, file: None, texts: Texts::default() };
+    let mut reader =
+        FormReader { stage, caller, wanted, begun: Some(begun), meter, file: None, texts: Texts::default() };
     let read = reader.read(form).await;
     match (read, reader.file) {
         (Ok(()), Some(file)) => Ok(Upload { file, texts: reader.texts }),
@@ -136,18 +138,18 @@ fn limited(payload: Payload, limit: u64, received: Rc<Cell<u64>>) -> impl Stream
     })
 }
 
-struct Reader<'a> {
+struct FormReader<'a> {
     stage: &'a StageUpload,
     caller: &'a Caller,
     wanted: &'a [&'static str],
     /// Until the file comes.
     begun: Option<BegunUpload>,
-    line: Line,
+    meter: UploadMeter,
     file: Option<StagedFile>,
     texts: Texts,
 }
 
-impl Reader<'_> {
+impl FormReader<'_> {
     async fn read(&mut self, mut form: Multipart) -> Result<(), ApiError> {
         self.read_parts(&mut form).await?;
         if self.file.is_none() {
@@ -159,7 +161,7 @@ impl Reader<'_> {
 
     /// To the end of the file, or of the form where the file does not come.
     async fn read_parts(&mut self, form: &mut Multipart) -> Result<(), ApiError> {
-        while let Some(part) = self.line.soon(form.next()).await? {
+        while let Some(part) = self.meter.soon(form.next()).await? {
             let part = part.map_err(|error| self.fault(error))?;
             let said = part.headers().get(header::CONTENT_DISPOSITION).map(HeaderValue::as_bytes);
             let said = said.and_then(Disposition::parse);
@@ -184,7 +186,7 @@ impl Reader<'_> {
         let (sender, receiver) = mpsc::channel(1);
         let this = &*self;
         let arriving = async move {
-            while let Some(bytes) = this.line.soon(part.next()).await? {
+            while let Some(bytes) = this.meter.soon(part.next()).await? {
                 let bytes = bytes.map_err(|error| this.fault(error))?;
                 METRICS.uploaded_bytes.increment(bytes.len() as u64);
                 if sender.send(Arriving::Bytes(bytes)).await.is_err() {
@@ -214,7 +216,7 @@ impl Reader<'_> {
 
     async fn read_text(&mut self, name: String, mut part: Field) -> Result<(), ApiError> {
         let mut text = Vec::new();
-        while let Some(bytes) = self.line.soon(part.next()).await? {
+        while let Some(bytes) = self.meter.soon(part.next()).await? {
             let bytes = bytes.map_err(|error| self.fault(error))?;
             if text.len() + bytes.len() > TEXT_LIMIT {
                 return Err(ApiError::FieldTooLarge { field: name, limit: TEXT_LIMIT });

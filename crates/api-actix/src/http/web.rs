@@ -1,9 +1,9 @@
 //! `/` and `/assets/...`: the web client, embedded in the binary.
 
 use super::error::ApiError;
-use super::extract::Open;
-use super::openapi::Refused;
-use super::ranges::Wanted;
+use super::extract::Anonymous;
+use super::openapi::ErrorResponse;
+use super::ranges::RangeOutcome;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, EntityTag};
 use actix_web::{HttpRequest, HttpResponse};
@@ -41,9 +41,9 @@ impl Asset {
 
     /// With its tag, so that a browser asks each time and is given it once.
     fn give(&self, request: &HttpRequest) -> Result<HttpResponse, ApiError> {
-        let wanted = Wanted::of(request, &self.tag, self.bytes.len() as u64);
-        let known = wanted == Wanted::NotModified;
-        if wanted == Wanted::Another {
+        let wanted = RangeOutcome::of(request, &self.tag, self.bytes.len() as u64);
+        let known = wanted == RangeOutcome::NotModified;
+        if wanted == RangeOutcome::Another {
             return Err(ApiError::PreconditionFailed);
         }
         let mut response = if known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
@@ -89,10 +89,10 @@ fn give(path: &str, request: &HttpRequest) -> Result<HttpResponse, ApiError> {
 /// Gives the web client's page.
 #[utoipa::path(
     get, path = "/", tag = "operations",
-    responses((status = 200, description = "The page", content_type = "text/html", body = String), Refused<412>),
+    responses((status = 200, description = "The page", content_type = "text/html", body = String), ErrorResponse<412>),
     security(()),
 )]
-pub async fn page(request: HttpRequest, Open(()): Open) -> Result<HttpResponse, ApiError> {
+pub async fn page(request: HttpRequest, Anonymous(()): Anonymous) -> Result<HttpResponse, ApiError> {
     give(PAGE, &request)
 }
 
@@ -100,10 +100,10 @@ pub async fn page(request: HttpRequest, Open(()): Open) -> Result<HttpResponse, 
 #[utoipa::path(
     get, path = "/assets/{path}", tag = "operations",
     params(("path" = String, Path, description = "May hold slashes", example = "css/base.css")),
-    responses((status = 200, description = "The file", content_type = "*/*", body = Vec<u8>), Refused<404>, Refused<412>),
+    responses((status = 200, description = "The file", content_type = "*/*", body = Vec<u8>), ErrorResponse<404>, ErrorResponse<412>),
     security(()),
 )]
-pub async fn asset(request: HttpRequest, Open(()): Open) -> Result<HttpResponse, ApiError> {
+pub async fn asset(request: HttpRequest, Anonymous(()): Anonymous) -> Result<HttpResponse, ApiError> {
     let path = request.match_info().query("path");
     // The page is not to be had by another address: what it names is relative to its own.
     if path == PAGE { Err(ApiError::Framework(StatusCode::NOT_FOUND)) } else { give(path, &request) }

@@ -1,4 +1,4 @@
-//! The table of token buckets: bounded, whoever fills it.
+//! The table of token buckets. Its size is bounded, however many clients fill it.
 
 use super::Key;
 use governor::nanos::Nanos;
@@ -7,16 +7,16 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// How many locks the table has: requests of different keys seldom meet at one.
+/// The number of locks in the table. Requests with different keys seldom contend for one.
 const SHARDS: usize = 16;
 
-/// What is kept of a key: when its bucket is full again, in nanoseconds since the limiter began.
+/// Per key: when its bucket is full again, in nanoseconds since the limiter began.
 type Shard = HashMap<Key, u64>;
 
-/// The buckets of one limit, by key; clones share them.
+/// The buckets of one limit, by key. Clones share the table.
 ///
-/// A key that is not there has a full bucket. So where the table is full, the buckets that are nearest to full are
-/// forgotten first: those of the idle, and never of somebody who is being refused while others are not.
+/// A key that is not in the table has a full bucket. A full table therefore forgets the buckets that are nearest to
+/// full: those of idle clients. A client that is being refused stays in the table longest.
 #[derive(Clone)]
 pub struct Buckets(Arc<Table>);
 
@@ -27,7 +27,7 @@ struct Table {
 }
 
 impl Buckets {
-    /// An empty table for about so many keys.
+    /// An empty table for about `most` keys.
     pub fn new(most: usize) -> Self {
         let shards = std::array::from_fn(|_| Mutex::default());
         Self(Arc::new(Table { hasher: RandomState::new(), shards, most_a_shard: most.div_ceil(SHARDS).max(4) }))
@@ -39,12 +39,12 @@ impl Buckets {
         self.0.shards[number].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether anything was taken from the key's bucket that is remembered.
+    /// Whether the table remembers that a token was taken from the key's bucket.
     pub fn knows(&self, key: &Key) -> bool {
         self.shard(key).contains_key(key)
     }
 
-    /// Puts one token back, which takes so many nanoseconds to come by itself.
+    /// Returns one token, which would take `nanos` nanoseconds to come back by itself.
     pub fn give_back(&self, key: &Key, nanos: u64) {
         if let Some(full_at) = self.shard(key).get_mut(key) {
             *full_at = full_at.saturating_sub(nanos);
@@ -81,7 +81,7 @@ impl StateStore for Buckets {
     }
 }
 
-/// The same table to those who only look: what is decided by it is not written.
+/// The same table, read only: it stores no decision.
 pub struct LookedAt(pub Buckets);
 
 impl StateStore for LookedAt {
@@ -96,7 +96,7 @@ impl StateStore for LookedAt {
     }
 }
 
-/// Forgets the quarter that is nearest to full: many at once, so that the search is paid for by as many newcomers.
+/// Forgets the quarter of the keys that is nearest to full. One search then pays for as many new keys.
 fn forget_a_quarter(shard: &mut Shard) {
     let mut times: Vec<u64> = shard.values().copied().collect();
     let (_, last, _) = times.select_nth_unstable(shard.len() / 4);

@@ -1,4 +1,4 @@
-//! What each route costs.
+//! What each route and operation costs.
 
 use super::Limit;
 use actix_web::http::Method;
@@ -11,16 +11,16 @@ const SEND_AND_UPLOAD: &[Limit] = &[Limit::Sends, Limit::Uploads];
 const CONNECT: &[Limit] = &[Limit::Requests, Limit::Connects];
 const SIGN_UP: &[Limit] = &[Limit::SignUps];
 
-/// What every frame of a WebSocket costs, be it a text, a part of one, or of the protocol's own. It is paid before the
-/// frame is looked at.
+/// The cost of every WebSocket frame: a text, a fragment or a control frame. The server takes it before it parses the
+/// frame.
 pub const FRAME: &[Limit] = &[Limit::Frames];
-/// What texts ask for, and what is paid for it besides the frame.
+/// The operations of a WebSocket and their cost besides the frame's.
 pub const OPERATIONS: &[(&str, &[Limit])] =
     &[("send", SEND), ("seen", REQUEST), ("typing", REQUEST), ("ping", NOTHING)];
-/// How many groups and contacts a live connection may have for the price of one.
+/// Every so many groups and contacts of a live connection cost one token.
 const ROSTER_A_TOKEN: usize = 500;
 
-/// What a request to a resource is paid with, by its method.
+/// The cost of a request to a resource, by its method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Costs {
     post: &'static [Limit],
@@ -28,7 +28,7 @@ pub struct Costs {
 }
 
 impl Costs {
-    /// Of the resource at this place of the URL map.
+    /// The costs of the resource at this path of the URL map.
     pub fn of_path(path: &str) -> Self {
         let (post, others) = match path {
             "/messages" | "/dm/send" | "/group/send" | "/broadcast/send" => (SEND, REQUEST),
@@ -36,30 +36,30 @@ impl Costs {
             "/upload" => (UPLOAD, REQUEST),
             "/signup" | "/users" => (SIGN_UP, REQUEST),
             "/ws" | "/events" => (REQUEST, CONNECT),
-            // Asked by whoever watches over the server: no request is one too many.
+            // Monitoring may ask as often as it likes.
             "/health" | "/ready" | "/metrics" => (NOTHING, NOTHING),
             _ => (REQUEST, REQUEST),
         };
         Self { post, others }
     }
 
-    /// What a live connection costs beside its request, by the groups and contacts of its user, which are all looked up
-    /// for it.
+    /// The cost of a live connection besides its request. It grows with the groups and contacts of the user, which the
+    /// server loads for it.
     pub fn of_roster(size: usize) -> usize {
         size / ROSTER_A_TOKEN
     }
 
-    /// Of a request with this method.
+    /// The cost of a request with this method.
     pub fn of_method(self, method: &Method) -> &'static [Limit] {
         if method == Method::POST { self.post } else { self.others }
     }
 
-    /// Whether nothing there is limited.
+    /// Whether the resource is free for every method.
     pub fn are_none(self) -> bool {
         self.post.is_empty() && self.others.is_empty()
     }
 
-    /// Of an operation on a live connection; whatever is none costs as much as one.
+    /// The cost of an operation on a live connection. An unknown operation costs one request.
     pub fn of_operation(op: Option<&str>) -> &'static [Limit] {
         let known = OPERATIONS.iter().find(|(name, _)| Some(*name) == op);
         known.map_or(REQUEST, |(_, cost)| cost)

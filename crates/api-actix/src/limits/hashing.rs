@@ -1,8 +1,8 @@
-//! Who may have a password hashed now: a network at a time has as many hashes as there are cores, and its others wait
-//! for those.
+//! Shares password hashing between networks. A network runs as many hashes at once as there are cores; its other
+//! requests wait.
 //!
-//! Hashing is slow on purpose, and the hashes of all wait in one queue. Without this, one network with enough accounts
-//! fills that queue, and everybody else's logins time out behind it.
+//! Hashing is slow on purpose, and all hashes wait in one queue. Without this module, one network with enough accounts
+//! could fill the queue, and the logins of all others would time out behind it.
 
 use super::Key;
 use std::collections::HashMap;
@@ -12,24 +12,24 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// How long a request waits for its network's turn: as long as a hash waits for a thread.
-const PATIENCE: Duration = Duration::from_secs(2);
+const TURN_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The turns of a network, and how many requests have or want one.
+/// The permits of a network, and how many requests hold or await one.
 struct Network {
     turns: Arc<Semaphore>,
     requests: usize,
 }
 
-/// The networks that have passwords hashed at this moment.
+/// The networks that are hashing passwords at this moment.
 pub struct Hashing {
     at_once: usize,
     patience: Duration,
     networks: Mutex<HashMap<Key, Network>>,
 }
 
-/// Leave to have one password hashed, until it is dropped.
+/// A permit to hash one password, until it is dropped.
 pub struct Turn<'a> {
-    // Given back before the request is counted out.
+    // Dropped first, so that the permit returns before the request is counted out.
     _permit: OwnedSemaphorePermit,
     _request: Request<'a>,
 }
@@ -42,12 +42,12 @@ struct Request<'a> {
 
 impl Default for Hashing {
     fn default() -> Self {
-        Self::new(std::thread::available_parallelism().map_or(1, NonZero::get), PATIENCE)
+        Self::new(std::thread::available_parallelism().map_or(1, NonZero::get), TURN_TIMEOUT)
     }
 }
 
 impl Hashing {
-    /// So many hashes of one network at once; its other requests wait so long for a turn.
+    /// `at_once` hashes per network; its other requests wait for `patience` at most.
     fn new(at_once: usize, patience: Duration) -> Self {
         Self { at_once, patience, networks: Mutex::default() }
     }
@@ -57,7 +57,7 @@ impl Hashing {
         self.networks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for a turn of the network; `None` where that takes too long.
+    /// Waits for a turn of the network. `None` after the timeout.
     pub async fn turn(&self, network: Key) -> Option<Turn<'_>> {
         let turns = {
             let mut networks = self.networks();
@@ -67,7 +67,7 @@ impl Hashing {
             Arc::clone(&known.turns)
         };
         let request = Request { hashing: self, network };
-        // Nobody closes it.
+        // The semaphore is never closed.
         let permit = tokio::time::timeout(self.patience, turns.acquire_owned()).await.ok()?.ok()?;
         Some(Turn { _permit: permit, _request: request })
     }

@@ -1,16 +1,14 @@
-//! How often a client may ask: policy of the edge, which no rule of the domain knows of (`docs/api.md`,
-//! `PARLANCE_RATE_LIMITS`).
+//! Rate limits of the edge. No rule of the domain depends on them (`docs/api.md`, `PARLANCE_RATE_LIMITS`).
 //!
-//! Token buckets, kept in memory by each process. Whoever has a good token pays for oneself, wherever one connects
-//! from; whoever has none pays for the network. What is refused has cost a look-up in a table, and neither a query nor
-//! a hash.
+//! Each process keeps token buckets in memory. A client with a valid token pays from its user's bucket, whatever its
+//! address. A client without one pays from its network's bucket. A refused request costs one table look-up, no query
+//! and no hash.
 //!
-//! Failed logins are counted for the account *and* for the network. A stranger who guesses can so keep an account from
-//! being logged into, but not its owner from going on: sessions that are there are not touched. The answer is the same
-//! for names that nobody has.
+//! A failed login counts against the account *and* against the network. An attacker can therefore block new logins to
+//! an account, but existing sessions keep working. The answer is the same for names that no account has.
 //!
-//! Logins with the right password are counted for the account once the password has been found right, and not before:
-//! nobody who does not know it takes anything from its owner.
+//! A login with the right password counts against the account only after the password was verified. A client that does
+//! not know the password therefore takes nothing from the account's owner.
 
 mod buckets;
 mod costs;
@@ -32,39 +30,38 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::LazyLock;
 
-/// How many keys each limit remembers; some 4 MiB at most.
-const MOST_KEYS: usize = 65_536;
+/// The number of keys that each limit remembers; about 4 MiB at most.
+const MAX_KEYS: usize = 65_536;
 
-/// What each limit refused, in the order of [`Limit::ALL`]; made when first used, of the recorder that is there by
-/// then.
+/// Refusals per limit, in the order of [`Limit::ALL`]. Created on first use, when the metrics recorder is installed.
 static REFUSED: LazyLock<[Counter; Limit::ALL.len()]> =
     LazyLock::new(|| Limit::ALL.map(|limit| counter!("parlance_rate_limited_total", "limit" => limit.name())));
 
-/// What is limited.
+/// A limit, and what it counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Limit {
-    /// Passwords that were wrong, for the account that they were tried on.
+    /// Wrong passwords, per account that they were tried on.
     FailedLoginsOfAccount,
-    /// Passwords that were wrong, for the network that they came from.
+    /// Wrong passwords, per network that they came from.
     FailedLoginsOfAddress,
-    /// Logins with the right password, for the account.
+    /// Logins with the right password, per account.
     LoginsOfAccount,
-    /// New users, for the network.
+    /// New users, per network.
     SignUps,
-    /// Messages sent, by whatever door, for the user.
+    /// Messages sent over any route or operation, per user.
     Sends,
-    /// Files sent, for the user.
+    /// Files sent, per user.
     Uploads,
-    /// Everything else, for the user or the network.
+    /// All other requests, per user or network.
     Requests,
-    /// Frames of WebSockets, of whatever kind, for the user.
+    /// WebSocket frames of every kind, per user.
     Frames,
-    /// Live connections begun, for the user.
+    /// Live connections opened, per user.
     Connects,
 }
 
 impl Limit {
-    /// All of them.
+    /// Every limit.
     pub const ALL: [Self; 9] = [
         Self::FailedLoginsOfAccount,
         Self::FailedLoginsOfAddress,
@@ -77,7 +74,7 @@ impl Limit {
         Self::Connects,
     ];
 
-    /// Its name among the metrics.
+    /// The label of the limit in the metrics.
     pub fn name(self) -> &'static str {
         match self {
             Self::FailedLoginsOfAccount => "failed_logins_account",
@@ -92,7 +89,7 @@ impl Limit {
         }
     }
 
-    /// What there is too much of, for people. Whether it is the account's or the network's is not told.
+    /// The noun for the error message. It does not tell whether the account's or the network's limit was hit.
     fn what(self) -> &'static str {
         match self {
             Self::FailedLoginsOfAccount | Self::FailedLoginsOfAddress => "failed logins",
@@ -107,21 +104,21 @@ impl Limit {
     }
 }
 
-/// Who pays. Small whatever a client sends.
+/// The owner of a bucket. Its size does not depend on what a client sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Key {
-    /// Somebody with a good token.
+    /// A user with a valid token.
     User(UserId),
-    /// A session that has ended, whose token is still signed.
+    /// A revoked session whose token still has a valid signature.
     EndedSession(SessionId),
-    /// Where somebody without a token is.
+    /// The network of a client without a token.
     Network(IpAddr),
-    /// The name of an account, be there one or not: a hash that nobody outside can compute.
+    /// An account name, whether or not the account exists: a hash that no client can compute.
     Account(u64),
 }
 
 impl Key {
-    /// The network of an address: the address itself for IPv4, the /64 for IPv6, which is what one subscriber has.
+    /// The network of an address: the address itself for IPv4, the /64 for IPv6, which is what one subscriber gets.
     pub fn network(address: Option<IpAddr>) -> Self {
         Self::Network(match address.map(|address| address.to_canonical()) {
             Some(IpAddr::V6(address)) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),
@@ -131,16 +128,16 @@ impl Key {
     }
 }
 
-/// A no, and when to come back.
+/// A refusal, and when the client may try again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Refusal {
-    /// What there was too much of.
+pub struct RateLimited {
+    /// The limit that was hit.
     pub limit: Limit,
-    /// In how many seconds it may go on; at least 1.
+    /// Seconds until the client may try again; at least 1.
     pub seconds: u32,
 }
 
-impl std::fmt::Display for Refusal {
+impl std::fmt::Display for RateLimited {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "too many {}: try again in {} s", self.limit.what(), self.seconds)
     }
@@ -148,10 +145,10 @@ impl std::fmt::Display for Refusal {
 
 struct Limiter<C: Clock> {
     governor: RateLimiter<Key, Buckets, C, NoOpMiddleware<C::Instant>>,
-    /// The same, and takes nothing.
+    /// The same buckets, read without taking a token.
     looking: RateLimiter<Key, LookedAt, C, NoOpMiddleware<C::Instant>>,
     buckets: Buckets,
-    /// How long one token takes to come back.
+    /// Nanoseconds until one token comes back.
     nanos_a_token: u64,
 }
 
@@ -165,12 +162,12 @@ impl<C: Clock + Clone> Limiter<C> {
 }
 
 impl<C: Clock> Limiter<C> {
-    /// Takes a token, or says in how many seconds there is one.
+    /// Takes a token, or returns the seconds until there is one.
     fn take(&self, key: Key) -> Result<(), u32> {
         self.governor.check_key(&key).map_err(|until| self.seconds(until))
     }
 
-    /// Whether there is a token; says in how many seconds if there is none.
+    /// Checks for a token without taking it, or returns the seconds until there is one.
     fn look(&self, key: Key) -> Result<(), u32> {
         self.looking.check_key(&key).map_err(|until| self.seconds(until))
     }
@@ -185,7 +182,7 @@ impl<C: Clock> Limiter<C> {
     }
 }
 
-/// Every limit that holds, with its buckets.
+/// The active limits with their buckets.
 pub struct Limits<C: Clock = DefaultClock> {
     limiters: [Option<Limiter<C>>; Limit::ALL.len()],
     names: RandomState,
@@ -193,14 +190,14 @@ pub struct Limits<C: Clock = DefaultClock> {
 }
 
 impl Limits {
-    /// By the machine's clock.
+    /// Limits that use the machine's clock.
     pub fn new(rates: &Rates) -> Self {
-        Self::with_clock(rates, &DefaultClock::default(), MOST_KEYS)
+        Self::with_clock(rates, &DefaultClock::default(), MAX_KEYS)
     }
 }
 
 impl<C: Clock + Clone> Limits<C> {
-    /// By any clock, with tables of about so many keys each.
+    /// Limits that use the given clock, with tables of about `most_keys` keys each.
     pub fn with_clock(rates: &Rates, clock: &C, most_keys: usize) -> Self {
         LazyLock::force(&REFUSED);
         let limiter = |limit| rates.of(limit).map(|rate| Limiter::new(rate, clock.clone(), most_keys));
@@ -213,29 +210,29 @@ impl<C: Clock> Limits<C> {
         self.limiters[limit as usize].as_ref()
     }
 
-    /// Whose turn it is to have a password hashed.
+    /// Schedules password hashing between networks.
     pub fn hashing(&self) -> &Hashing {
         &self.hashing
     }
 
-    /// Takes one token of each limit: of all, or of none.
+    /// Takes one token of each limit, or none at all.
     ///
     /// # Errors
-    /// [`Refusal`] by the first limit that has none left.
-    pub fn take(&self, limits: &[Limit], key: Key) -> Result<(), Refusal> {
+    /// [`RateLimited`] from the first limit without a token.
+    pub fn take(&self, limits: &[Limit], key: Key) -> Result<(), RateLimited> {
         for (taken, &limit) in limits.iter().enumerate() {
             let Some(limiter) = self.limiter(limit) else { continue };
             if let Err(seconds) = limiter.take(key) {
                 self.give_back(&limits[..taken], key);
                 REFUSED[limit as usize].increment(1);
-                return Err(Refusal { limit, seconds });
+                return Err(RateLimited { limit, seconds });
             }
         }
         Ok(())
     }
 
-    /// Takes up to so many tokens of a limit, for what is under way already: who has not as many pays with what comes
-    /// later.
+    /// Takes up to `tokens` tokens for work that has already begun. If the bucket has fewer, it is emptied, and later
+    /// requests pay.
     pub fn charge(&self, limit: Limit, key: Key, tokens: usize) {
         let Some(limiter) = self.limiter(limit) else { return };
         for _ in 0..tokens {
@@ -250,11 +247,11 @@ impl<C: Clock> Limits<C> {
         limits.iter().filter_map(|&limit| self.limiter(limit)).for_each(|limiter| limiter.give_back(key));
     }
 
-    /// Whether a session that has ended comes too often. Takes nothing; one that lives is not in the table.
+    /// Checks whether a revoked session sends too often. It takes no token; live sessions are not in the table.
     ///
     /// # Errors
-    /// [`Refusal`] by [`Limit::Requests`].
-    pub fn check_ended(&self, session: SessionId) -> Result<(), Refusal> {
+    /// [`RateLimited`] from [`Limit::Requests`].
+    pub fn check_ended(&self, session: SessionId) -> Result<(), RateLimited> {
         let (key, limits) = (Key::EndedSession(session), [Limit::Requests]);
         if self.limiter(Limit::Requests).is_some_and(|limiter| limiter.buckets.knows(&key)) {
             self.take(&limits, key)?;
@@ -263,33 +260,33 @@ impl<C: Clock> Limits<C> {
         Ok(())
     }
 
-    /// Begins to try a password: paid for beforehand, so that many tries at once are not more than one after the other.
-    /// `account` is the name as it was typed.
+    /// Begins a login. The attempt is paid in advance, so that parallel attempts cannot exceed the limit. `account` is
+    /// the name as the client sent it.
     ///
     /// # Errors
-    /// [`Refusal`] where too many failed, by the account or from the network, the same whether there is such an
-    /// account; or where somebody logged in to the account too often.
-    pub fn try_login(&self, account: &str, network: Key) -> Result<Attempt<'_, C>, Refusal> {
+    /// [`RateLimited`] after too many failed logins on the account or from the network, whether or not the account
+    /// exists; or after too many logins to the account.
+    pub fn try_login(&self, account: &str, network: Key) -> Result<Attempt<'_, C>, RateLimited> {
         let account =
             Username::looked_up("username", account).map_or_else(|_| account.to_ascii_lowercase(), |name| name.key());
         let account = Key::Account(self.names.hash_one(account));
         let limit = Limit::LoginsOfAccount;
         if let Some(Err(seconds)) = self.limiter(limit).map(|limiter| limiter.look(account)) {
             REFUSED[limit as usize].increment(1);
-            return Err(Refusal { limit, seconds });
+            return Err(RateLimited { limit, seconds });
         }
         self.begin([(Limit::FailedLoginsOfAddress, network), (Limit::FailedLoginsOfAccount, account)])
     }
 
-    /// Begins to try the password of somebody who has a token: what a thief of the token would do.
+    /// Begins a password check for a user with a token. A thief of the token would try passwords here.
     ///
     /// # Errors
-    /// [`Refusal`] where too many failed.
-    pub fn try_password(&self, user: UserId, network: Key) -> Result<Attempt<'_, C>, Refusal> {
+    /// [`RateLimited`] after too many failed attempts.
+    pub fn try_password(&self, user: UserId, network: Key) -> Result<Attempt<'_, C>, RateLimited> {
         self.begin([(Limit::FailedLoginsOfAddress, network), (Limit::FailedLoginsOfAccount, Key::User(user))])
     }
 
-    fn begin(&self, paid: [(Limit, Key); 2]) -> Result<Attempt<'_, C>, Refusal> {
+    fn begin(&self, paid: [(Limit, Key); 2]) -> Result<Attempt<'_, C>, RateLimited> {
         let [(first, payer), (second, other)] = paid;
         self.take(&[first], payer)?;
         self.take(&[second], other).inspect_err(|_| self.give_back(&[first], payer))?;
@@ -297,7 +294,7 @@ impl<C: Clock> Limits<C> {
     }
 }
 
-/// A password that is being tried. Counts as failed unless it is said not to have; also where the client goes away.
+/// A password check in progress. It counts as failed unless the caller settles it, also when the client disconnects.
 #[must_use = "a try that nobody settles counts as failed"]
 pub struct Attempt<'a, C: Clock = DefaultClock> {
     limits: &'a Limits<C>,
@@ -305,18 +302,18 @@ pub struct Attempt<'a, C: Clock = DefaultClock> {
 }
 
 impl<C: Clock> Attempt<'_, C> {
-    /// The password was right, or was not looked at.
+    /// Reports that the password was right, or was not checked.
     pub fn did_not_fail(self) {
         for (limit, key) in self.paid {
             self.limits.give_back(&[limit], key);
         }
     }
 
-    /// The password was right: whoever typed it logs in by it, unless that was done too often.
+    /// Reports that the password was right and counts the login.
     ///
     /// # Errors
-    /// [`Refusal`] by [`Limit::LoginsOfAccount`].
-    pub fn was_right(self) -> Result<(), Refusal> {
+    /// [`RateLimited`] from [`Limit::LoginsOfAccount`].
+    pub fn was_right(self) -> Result<(), RateLimited> {
         let (limits, [_, (_, account)]) = (self.limits, self.paid);
         self.did_not_fail();
         limits.take(&[Limit::LoginsOfAccount], account)

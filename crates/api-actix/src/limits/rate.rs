@@ -1,20 +1,20 @@
-//! How often: the values of the keys `PARLANCE_RATE_...`.
+//! Rates: the values of the keys `PARLANCE_RATE_...`.
 
 use super::Limit;
 use governor::Quota;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-/// The most that a value may count: more is no limit.
-const MOST: u32 = 1_000_000;
+/// The largest number in a rate. A larger one would limit nothing.
+const MAX_NUMBER: u32 = 1_000_000;
 
-/// A token bucket: so many in so long, and how many at once.
+/// The size and refill rate of a token bucket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate(Quota);
 
 impl Rate {
-    /// `COUNT/UNIT` or `COUNT/UNIT:BURST`, the unit `s`, `min` or `h`, each number from 1 to 1,000,000; without a burst
-    /// the count may come at once. `off` is `None`: no limit.
+    /// Parses `COUNT/UNIT` or `COUNT/UNIT:BURST`. The unit is `s`, `min` or `h`; each number is from 1 to 1,000,000.
+    /// Without a burst, the whole count may come at once. `off` gives `None`: no limit.
     ///
     /// # Errors
     /// A sentence for the operator.
@@ -23,7 +23,9 @@ impl Rate {
             return Ok(None);
         }
         let rate = Self::parts(text).map(Some);
-        rate.ok_or_else(|| format!("must be off, or like 10/min or 20/s:60 (s, min or h; numbers from 1 to {MOST})"))
+        rate.ok_or_else(|| {
+            format!("must be off, or like 10/min or 20/s:60 (s, min or h; numbers from 1 to {MAX_NUMBER})")
+        })
     }
 
     fn parts(text: &str) -> Option<Self> {
@@ -45,14 +47,14 @@ impl Rate {
     }
 }
 
-/// Digits and nothing else.
+/// Parses digits only, without a sign.
 fn number(text: &str) -> Option<NonZeroU32> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let number = if digits { text.parse::<u32>().ok()? } else { return None };
-    NonZeroU32::new(number).filter(|number| number.get() <= MOST)
+    NonZeroU32::new(number).filter(|number| number.get() <= MAX_NUMBER)
 }
 
-/// The rate of each limit; `None` for one that does not hold.
+/// The rate of each limit; `None` switches a limit off.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Rates([Option<Rate>; Limit::ALL.len()]);
 
@@ -62,14 +64,14 @@ impl Rates {
         Self::default()
     }
 
-    /// The same with another rate for one limit.
+    /// Replaces the rate of one limit.
     #[must_use]
     pub fn with(mut self, limit: Limit, rate: Option<Rate>) -> Self {
         self.0[limit as usize] = rate;
         self
     }
 
-    /// How often this may happen.
+    /// The rate of a limit.
     pub fn of(&self, limit: Limit) -> Option<Rate> {
         self.0[limit as usize]
     }

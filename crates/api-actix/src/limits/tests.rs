@@ -26,7 +26,7 @@ fn burst(limits: &Limits<FakeRelativeClock>, limit: Limit, key: Key) -> usize {
 fn a_bucket_empties_and_fills_again_and_each_has_its_own() {
     let (limits, clock) = limits(&[(Limit::Sends, "20/s:60")]);
     assert_eq!(burst(&limits, Limit::Sends, Key::User(ADA)), 60);
-    assert_eq!(limits.take(&[Limit::Sends], Key::User(ADA)), Err(Refusal { limit: Limit::Sends, seconds: 1 }));
+    assert_eq!(limits.take(&[Limit::Sends], Key::User(ADA)), Err(RateLimited { limit: Limit::Sends, seconds: 1 }));
     assert_eq!(burst(&limits, Limit::Sends, Key::User(BOB)), 60);
     clock.advance(Duration::from_millis(500));
     assert_eq!(burst(&limits, Limit::Sends, Key::User(ADA)), 10);
@@ -82,7 +82,7 @@ fn only_failed_logins_count_and_for_an_account_whatever_its_spelling() {
         assert!(tried.is_ok());
     }
     let refusal = limits.try_login("ada", network("198.51.100.1")).err().unwrap();
-    assert_eq!(refusal, Refusal { limit: Limit::FailedLoginsOfAccount, seconds: 6 });
+    assert_eq!(refusal, RateLimited { limit: Limit::FailedLoginsOfAccount, seconds: 6 });
     assert_eq!(refusal.to_string(), "too many failed logins: try again in 6 s");
     assert!(limits.try_login("bob", network("192.0.2.1")).is_ok());
     clock.advance(Duration::from_secs(6));
@@ -99,7 +99,7 @@ fn right_logins_count_for_the_account_and_wrong_ones_take_nothing_from_them() {
         let attempt = limits.try_login(name, network("192.0.2.1"))?;
         attempt.was_right()
     };
-    let refusal = Refusal { limit: Limit::LoginsOfAccount, seconds: 20 };
+    let refusal = RateLimited { limit: Limit::LoginsOfAccount, seconds: 20 };
     // Who guesses takes nothing, however many there are at once.
     let guesses: Vec<_> = (0..50).map(|_| limits.try_login("ada", network("198.51.100.1")).unwrap()).collect();
     // Of those that are under way at once, too, so many are let in.

@@ -1,8 +1,8 @@
-//! The beginning of a connection: `hello`, what has to be loaded again, what was missed, who is there, and then
-//! everything as it happens.
+//! The first frames of a connection: `hello`, the conversations to reload, the missed events and who is online. Live
+//! events follow.
 
 use super::frames;
-use super::handshake::Visitor;
+use super::handshake::Handshake;
 use crate::limits::{Costs, Key, Limit, Limits};
 use crate::use_cases::UseCases;
 use domain::events::Revision;
@@ -63,7 +63,7 @@ pub async fn catch_up(
     (app, limits): (&UseCases, &Limits),
     shard: &Shard,
     connection: &Rc<Connection>,
-    Visitor { caller, since, public, .. }: &Visitor,
+    Handshake { caller, since, public, .. }: &Handshake,
 ) -> Result<()> {
     let since = *since;
     let plan = app.catch_up.execute(caller, since).await?;
@@ -137,7 +137,7 @@ mod tests {
         let runs = actix_web::rt::spawn(Rc::clone(&shard).run());
         let limits = Limits::new(&Rates::off());
         let (expires, public) = (std::time::Instant::now(), PublicUrl::default());
-        let visitor = Visitor { caller: world.caller, expires, since: Since::Now, public };
+        let visitor = Handshake { caller: world.caller, expires, since: Since::Now, public };
         catch_up((&world.app, &limits), &shard, guard.connection(), &visitor).await.unwrap();
         runs.abort();
         guard.connection().outbox.ended()

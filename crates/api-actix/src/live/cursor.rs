@@ -1,4 +1,4 @@
-//! Cursors as clients keep them. Opaque to them: only their own server reads them.
+//! Resume cursors as clients keep them. They are opaque: only the server that issued a cursor reads it.
 
 use domain::events::Revision;
 use domain::live::Since;

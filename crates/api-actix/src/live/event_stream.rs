@@ -1,10 +1,10 @@
-//! `GET /events`.
+//! `GET /events`: live events as Server-Sent Events.
 
 use super::catch_up::catch_up;
 use super::frames::json_of;
 use super::handshake::{self, SinceQuery};
 use crate::http::error::ApiError;
-use crate::http::openapi::Refused;
+use crate::http::openapi::ErrorResponse;
 use crate::limits::Limits;
 use crate::live::cursor::Cursor;
 use crate::use_cases::UseCases;
@@ -29,7 +29,7 @@ use std::task::{Context, Poll};
     ),
     responses(
         (status = 200, description = "One frame an event: `id` is its cursor", content_type = "text/event-stream", body = wire::events::EventFrame),
-        Refused<403>,
+        ErrorResponse<403>,
     ),
 )]
 pub async fn events(

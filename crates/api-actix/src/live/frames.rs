@@ -1,7 +1,7 @@
-//! What clients read, frame by frame: the one place where events get their wire form.
+//! Encodes events for clients. Only this module gives an event its JSON form.
 //!
-//! A frame's bytes are a whole WebSocket text frame, since a server's frames are alike for all clients; the event
-//! stream takes the JSON out of it ([`json_of`]).
+//! A frame holds a whole WebSocket text frame, because a server's frames are the same for all clients. The event stream
+//! takes the JSON out of it ([`json_of`]).
 
 use super::cursor::Cursor;
 use super::reference::Reference;
@@ -20,7 +20,7 @@ use serde_json::json;
 use std::time::Duration;
 
 /// The longest header of a WebSocket frame that is not masked.
-const LONGEST_HEADER: usize = 10;
+const MAX_HEADER_BYTES: usize = 10;
 /// A whole text frame: FIN and the opcode.
 const TEXT: u8 = 0x81;
 
@@ -46,9 +46,9 @@ fn text(value: &impl Serialize) -> Bytes {
 /// A WebSocket text frame of JSON that is written once: the header's place is left free and filled in.
 fn written(write: impl FnOnce(&mut Vec<u8>)) -> Bytes {
     let mut frame = Vec::with_capacity(640);
-    frame.resize(LONGEST_HEADER, 0);
+    frame.resize(MAX_HEADER_BYTES, 0);
     write(&mut frame);
-    let length = frame.len() - LONGEST_HEADER;
+    let length = frame.len() - MAX_HEADER_BYTES;
     let begin = match length {
         0..126 => {
             frame[8..10].copy_from_slice(&[TEXT, u8::try_from(length).unwrap_or(0)]);
@@ -196,7 +196,7 @@ pub fn missed(
 /// again.
 pub fn reply(reference: &Reference, outcome: Result<Option<wire::Message>, &ApiError>, cursor: Revision) -> Bytes {
     #[derive(Serialize)]
-    struct Refusal<'a> {
+    struct ReplyError<'a> {
         #[serde(flatten)]
         body: Body<'a>,
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -210,12 +210,12 @@ pub fn reply(reference: &Reference, outcome: Result<Option<wire::Message>, &ApiE
         #[serde(skip_serializing_if = "Option::is_none")]
         data: Option<wire::Message>,
         #[serde(skip_serializing_if = "Option::is_none")]
-        error: Option<Refusal<'a>>,
+        error: Option<ReplyError<'a>>,
     }
     let ok = outcome.is_ok();
     let (data, error) = match outcome {
         Ok(message) => (message, None),
-        Err(error) => (None, Some(Refusal { body: error.view(), retry_after: error.retry_after() })),
+        Err(error) => (None, Some(ReplyError { body: error.view(), retry_after: error.retry_after() })),
     };
     written(|json| {
         json.extend_from_slice(br#"{"ref":"#);

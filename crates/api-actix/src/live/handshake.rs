@@ -1,9 +1,9 @@
-//! What both kinds of connection check before they begin, in the order of the contract.
+//! Checks that WebSockets and event streams share before they begin, in the order of the contract.
 
 use super::cursor;
 use crate::http::error::ApiError;
 use crate::http::extract::{Query, authenticate_token, bearer};
-use crate::http::middleware::chain;
+use crate::http::middleware::error_chain;
 use crate::http::origin::Origins;
 use crate::telemetry::METRICS;
 use crate::use_cases::UseCases;
@@ -33,7 +33,7 @@ pub struct SinceQuery {
 }
 
 /// Somebody who may connect.
-pub struct Visitor {
+pub struct Handshake {
     pub caller: Caller,
     /// When the token expires.
     pub expires: Instant,
@@ -43,7 +43,7 @@ pub struct Visitor {
 }
 
 /// Checks origin, then token, then query.
-pub async fn receive(request: &HttpRequest, origins: &Origins) -> Result<Visitor, ApiError> {
+pub async fn receive(request: &HttpRequest, origins: &Origins) -> Result<Handshake, ApiError> {
     origins.check(request)?;
     let token = bearer(request).or_else(|refused| match refused {
         Unauthenticated::MissingToken => {
@@ -60,7 +60,7 @@ pub async fn receive(request: &HttpRequest, origins: &Origins) -> Result<Visitor
     let last = request.headers().get("last-event-id").map(|id| String::from_utf8_lossy(id.as_bytes()));
     let public = request.app_data::<web::Data<PublicUrl>>();
     let public = public.ok_or_else(|| Error::internal("the application was not composed"))?.get_ref().clone();
-    Ok(Visitor { caller, expires, since: cursor::since(last.as_deref().or(since.as_deref())), public })
+    Ok(Handshake { caller, expires, since: cursor::since(last.as_deref().or(since.as_deref())), public })
 }
 
 /// The subprotocols that the client offers.
@@ -70,7 +70,7 @@ pub fn offered(headers: &HeaderMap) -> impl Iterator<Item = &str> {
 }
 
 /// The worker's shard, and the visitor's place in it.
-pub fn attach(request: &HttpRequest, visitor: &Visitor, by: Transport) -> Result<(Rc<Shard>, AttachGuard), ApiError> {
+pub fn attach(request: &HttpRequest, visitor: &Handshake, by: Transport) -> Result<(Rc<Shard>, AttachGuard), ApiError> {
     let shard = request.app_data::<Rc<Shard>>().ok_or_else(|| Error::internal("the application was not composed"))?;
     match shard.attach(&visitor.caller, by, visitor.expires) {
         Ok(guard) => Ok((Rc::clone(shard), guard)),
@@ -87,7 +87,7 @@ pub fn attach(request: &HttpRequest, visitor: &Visitor, by: Transport) -> Result
 pub fn log(fault: &Error) {
     match fault {
         Error::Unavailable(reason) => warn!(%reason, "a connection could not begin"),
-        fault => error!(fault = chain(fault), "a connection could not begin"),
+        fault => error!(fault = error_chain(fault), "a connection could not begin"),
     }
 }
 

@@ -1,4 +1,4 @@
-//! What a WebSocket client sends: frames made whole again, within bounds.
+//! Assembles the frames that a WebSocket client sends into messages, within bounds.
 
 use actix_http::ws::{Codec, Frame as WsFrame, Item};
 use actix_web::dev::Payload;
@@ -45,7 +45,7 @@ impl Incoming {
 }
 
 /// Reads what the client sends.
-pub struct Reader<P = Payload> {
+pub struct FrameReader<P = Payload> {
     payload: P,
     codec: Codec,
     buffer: BytesMut,
@@ -55,7 +55,7 @@ pub struct Reader<P = Payload> {
     frames: u32,
 }
 
-impl<P, E> Reader<P>
+impl<P, E> FrameReader<P>
 where
     P: Stream<Item = Result<Bytes, E>> + Unpin,
 {
@@ -173,7 +173,7 @@ mod tests {
 
     fn read(chunks: Vec<Vec<u8>>) -> Vec<Incoming> {
         let chunks = chunks.into_iter().map(|chunk| Ok::<_, Infallible>(Bytes::from(chunk)));
-        let mut reader = Reader::new(stream::iter(chunks));
+        let mut reader = FrameReader::new(stream::iter(chunks));
         let mut read = Vec::new();
         loop {
             match reader.poll_next(&mut Context::from_waker(Waker::noop())) {
@@ -214,7 +214,7 @@ mod tests {
         for (begin, kind) in [(None, 0x89), (None, 0x8a), (None, 0x81), (None, 0x82), (Some(0x01), 0x00)] {
             let begin = begin.map(|first| frame(first, 0)).unwrap_or_default();
             let sent = [begin, frame(kind, 0).repeat(1_000)].concat();
-            let mut reader = Reader::new(stream::iter([Ok::<_, Infallible>(Bytes::from(sent))]));
+            let mut reader = FrameReader::new(stream::iter([Ok::<_, Infallible>(Bytes::from(sent))]));
             let (mut at_once, mut most, mut all) = (0, 0, 0);
             loop {
                 match reader.poll_next(&mut Context::from_waker(Waker::noop())) {

@@ -1,30 +1,30 @@
-//! A JSON object taken apart, its values left as they were sent.
+//! Splits a JSON object into its members and keeps each value as the client sent it.
 
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Deserializer;
 
-/// A value as it was sent: well-formed JSON, without blanks around it. What is in its strings is not looked at.
+/// A JSON value as the client sent it: well-formed, without surrounding blanks. Its strings are not checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Sent<'a>(pub &'a str);
+pub struct RawJson<'a>(pub &'a str);
 
-impl Sent<'_> {
+impl RawJson<'_> {
     /// # Errors
-    /// Where it is no `T`.
+    /// A JSON error if the value is no `T`.
     pub fn read<T: DeserializeOwned>(self) -> serde_json::Result<T> {
         serde_json::from_str(self.0)
     }
 }
 
-/// The members of an object in their order; `None` where the text is no object of well-formed JSON.
-pub fn members(text: &str) -> Option<Vec<(String, Sent<'_>)>> {
+/// The members of an object in their order; `None` if the text is not a well-formed JSON object.
+pub fn members(text: &str) -> Option<Vec<(String, RawJson<'_>)>> {
     serde_json::from_str::<IgnoredAny>(text).ok()?;
-    // From here on only the places of well-formed values are looked for.
+    // The text is well-formed, so the loop only has to find where values begin and end.
     let mut rest = text.trim_ascii().strip_prefix('{')?.trim_ascii_start();
     let mut members = Vec::new();
     while !rest.starts_with('}') {
         let (name, after) = split_value(rest)?;
         let (value, after) = split_value(after.trim_ascii_start().strip_prefix(':')?.trim_ascii_start())?;
-        members.push((Sent(name).read().ok()?, Sent(value)));
+        members.push((RawJson(name).read().ok()?, RawJson(value)));
         let after = after.trim_ascii_start();
         rest = after.strip_prefix(',').unwrap_or(after).trim_ascii_start();
     }

@@ -1,13 +1,13 @@
-//! What clients ask over a WebSocket: the same use cases as over HTTP, answered by a `reply`.
+//! Operations over a WebSocket: the same use cases as over HTTP, answered by a `reply`.
 
 use super::frames;
-use super::members::{Sent, members};
+use super::members::{RawJson, members};
 use super::reference::{NoReference, Reference};
 use crate::http::error::ApiError;
 use crate::http::extract::{Acting, check_texts, check_texts_of, parse_object, required};
-use crate::http::middleware::chain;
-use crate::http::sending::{Order, SendBody, recipient};
-use crate::limits::{Costs, FRAME, Key, Limits, Refusal};
+use crate::http::middleware::error_chain;
+use crate::http::sending::{ParsedSend, SendBody, recipient};
+use crate::limits::{Costs, FRAME, Key, Limits, RateLimited};
 use crate::use_cases::UseCases;
 use actix_web::http::header::HeaderMap;
 use actix_web::web;
@@ -23,7 +23,7 @@ use tracing::{error, warn};
 use wire::PublicUrl;
 
 /// Who asks, and what answers.
-pub struct Operator {
+pub struct SocketSession {
     pub app: web::Data<UseCases>,
     pub limits: web::Data<Limits>,
     pub shard: Rc<Shard>,
@@ -57,7 +57,7 @@ struct TypingBody {
     group_id: Option<String>,
 }
 
-impl Operator {
+impl SocketSession {
     /// Does what a text frame asks for, and answers it.
     pub async fn text(&self, text: &[u8]) {
         // As for every request; also notes that the session is used.
@@ -99,7 +99,7 @@ impl Operator {
 
     /// As for a request over HTTP, from the same buckets.
     fn pay(&self, op: Option<&str>) -> Result<(), ApiError> {
-        self.limits.take(Costs::of_operation(op), Key::User(self.caller.user)).map_err(Refusal::answer)
+        self.limits.take(Costs::of_operation(op), Key::User(self.caller.user)).map_err(RateLimited::answer)
     }
 
     async fn reply(&self, reference: &Reference, outcome: Result<Option<Message>, &ApiError>) {
@@ -126,7 +126,7 @@ impl Operator {
         let BroadcastBody { broadcast } = parse_object(data)?;
         let body: SendBody = parse_object(data)?;
         let headers = HeaderMap::new();
-        let Order { acting, message } = match broadcast {
+        let ParsedSend { acting, message } = match broadcast {
             Some(true) => body.to_everybody(Acting::nobody(), &headers)?,
             _ => body.order(Acting::nobody(), &headers)?,
         };
@@ -195,20 +195,20 @@ fn read(text: &[u8]) -> Result<Operation, (Reference, ApiError)> {
     if let Err(fault) = frame.iter().try_for_each(|(name, value)| check_member(name, *value)) {
         return Err((reference, fault));
     }
-    let op = match member("op").map(Sent::read).transpose() {
+    let op = match member("op").map(RawJson::read).transpose() {
         Ok(op) => op.flatten(),
         Err(_) => return Err((reference, wrong("op"))),
     };
     let data = match member("data") {
-        None | Some(Sent("null")) => Vec::new(),
-        Some(Sent(data)) if data.starts_with('{') => data.as_bytes().to_vec(),
+        None | Some(RawJson("null")) => Vec::new(),
+        Some(RawJson(data)) if data.starts_with('{') => data.as_bytes().to_vec(),
         Some(_) => return Err((reference, wrong("data"))),
     };
     Ok(Operation { op, reference, data })
 }
 
 /// Looks at texts also where no operation does. A fault in `data` is named as in the same body over HTTP.
-fn check_member(name: &str, Sent(value): Sent<'_>) -> Result<(), ApiError> {
+fn check_member(name: &str, RawJson(value): RawJson<'_>) -> Result<(), ApiError> {
     if name == "data" && value.starts_with('{') {
         check_texts(value.as_bytes())
     } else {
@@ -221,7 +221,7 @@ fn log(fault: &ApiError) {
     match fault {
         ApiError::Domain(Error::Unavailable(reason)) => warn!(%reason, "operation refused"),
         ApiError::Domain(Error::StorageFull) => warn!("operation refused: the storage is full"),
-        ApiError::Domain(fault @ Error::Internal(_)) => error!(fault = chain(fault), "operation failed"),
+        ApiError::Domain(fault @ Error::Internal(_)) => error!(fault = error_chain(fault), "operation failed"),
         _ => {}
     }
 }
@@ -289,7 +289,7 @@ mod tests {
         app.authenticate.sessions = Arc::new(Away);
         let (app, limits) = (web::Data::new(app), web::Data::new(Limits::new(&Rates::off())));
         let public = PublicUrl::default();
-        let operator = Operator { app, limits, shard, connection, caller: world.caller, public };
+        let operator = SocketSession { app, limits, shard, connection, caller: world.caller, public };
         for (text, reference) in [(r#"{"op":"ping","ref":"r1"}"#, json!("r1")), ("{", Value::Null)] {
             operator.text(text.as_bytes()).await;
             let next = poll_fn(|cx| guard.connection().outbox.poll_next(cx)).await;

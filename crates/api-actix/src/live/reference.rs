@@ -1,6 +1,6 @@
-//! What a client calls its operation by.
+//! The reference by which a client recognizes the reply to its operation.
 
-use super::members::Sent;
+use super::members::RawJson;
 use serde_json::Value;
 
 /// A string or an integer of the client's, or null where it gave none; returned as it was sent. No number type of ours
@@ -29,7 +29,7 @@ impl Reference {
     ///
     /// # Errors
     /// [`NoReference`].
-    pub fn parse(sent: Sent<'_>) -> Result<Self, NoReference> {
+    pub fn parse(sent: RawJson<'_>) -> Result<Self, NoReference> {
         let digits = sent.0.strip_prefix('-').unwrap_or(sent.0);
         // A value is well-formed: what has only digits is an integer.
         if digits.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     fn returned(sent: &str) -> Result<String, NoReference> {
-        Reference::parse(Sent(sent)).map(|reference| reference.as_json().to_owned())
+        Reference::parse(RawJson(sent)).map(|reference| reference.as_json().to_owned())
     }
 
     #[test]

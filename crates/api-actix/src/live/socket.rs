@@ -1,12 +1,12 @@
-//! `GET /ws`.
+//! `GET /ws`: live events and operations over a WebSocket.
 
 use super::catch_up::catch_up;
-use super::handshake::{self, SUBPROTOCOL, SinceQuery, Visitor};
-use super::incoming::{Incoming, Reader};
-use super::ops::Operator;
+use super::handshake::{self, Handshake, SUBPROTOCOL, SinceQuery};
+use super::incoming::{FrameReader, Incoming};
+use super::ops::SocketSession;
 use crate::connection::SharedGate;
 use crate::http::error::ApiError;
-use crate::http::openapi::Refused;
+use crate::http::openapi::ErrorResponse;
 use crate::limits::Limits;
 use crate::use_cases::UseCases;
 use actix_http::ws::{CloseCode, CloseReason, HandshakeError, Parser, handshake_response, verify_handshake};
@@ -40,7 +40,7 @@ const LAGGING: u16 = 4408;
 #[utoipa::path(
     get, path = "/ws", tag = "live",
     params(SinceQuery),
-    responses((status = 101, description = "Frames follow: one JSON object each"), Refused<403>, Refused<426>),
+    responses((status = 101, description = "Frames follow: one JSON object each"), ErrorResponse<403>, ErrorResponse<426>),
 )]
 pub async fn upgrade(
     app: web::Data<UseCases>,
@@ -60,8 +60,8 @@ pub async fn upgrade(
     let (shard, guard) = handshake::attach(&request, &visitor, Transport::WebSocket)?;
     let connection = guard.connection().clone();
     let (caller, public) = (visitor.caller, visitor.public.clone());
-    let operator = Operator { app, limits, shard, connection, caller, public };
-    actix_web::rt::spawn(converse(operator, Reader::new(payload.into_inner()), visitor));
+    let operator = SocketSession { app, limits, shard, connection, caller, public };
+    actix_web::rt::spawn(converse(operator, FrameReader::new(payload.into_inner()), visitor));
     let mut response = handshake_response(request.head());
     if handshake::offered(request.headers()).any(|name| name == SUBPROTOCOL) {
         response.insert_header((header::SEC_WEBSOCKET_PROTOCOL, SUBPROTOCOL));
@@ -75,7 +75,7 @@ pub async fn upgrade(
 }
 
 /// Lives as long as the connection: brings it up to now, then does what the client asks for.
-async fn converse(operator: Operator, mut reader: Reader, visitor: Visitor) {
+async fn converse(operator: SocketSession, mut reader: FrameReader, visitor: Handshake) {
     let connection = &operator.connection;
     // Boxed: what only the beginning needs is not kept by every idle connection.
     let limited = (&**operator.app, &**operator.limits);
@@ -105,7 +105,7 @@ async fn converse(operator: Operator, mut reader: Reader, visitor: Visitor) {
 }
 
 /// What the client sends next; `None` once the connection ends.
-async fn next(reader: &mut Reader, connection: &Connection) -> Option<Incoming> {
+async fn next(reader: &mut FrameReader, connection: &Connection) -> Option<Incoming> {
     poll_fn(|cx| match connection.outbox.poll_ended(cx) {
         Poll::Ready(_) => Poll::Ready(None),
         Poll::Pending => reader.poll_next(cx).map(Some),

@@ -1,4 +1,4 @@
-//! What the tests of live connections begin with.
+//! Fixtures for the tests of live connections.
 
 use super::frames::JsonFramer;
 use crate::use_cases::{Adapters, UseCases};
@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use test_support::{SystemClock, UuidV7};
 
-/// The use cases over a new database, of which no hub is told, and somebody who is signed in: not looked up yet.
+/// The use cases over a new database that notifies no hub, and a signed-in user.
 pub struct World {
     pub app: UseCases,
     pub caller: Caller,
@@ -42,7 +42,7 @@ impl World {
         SessionRepository::create(&*store, session.clone(), None).await.unwrap();
         let hasher = Arc::new(BcryptPool::start(4, 1).unwrap());
         let (clock, ids) = (Arc::new(SystemClock), Arc::new(UuidV7));
-        let adapters = Adapters::over(&store, Arc::new(Blobs::in_memory()), hasher, clock, ids);
+        let adapters = Adapters::from_store(&store, Arc::new(Blobs::in_memory()), hasher, clock, ids);
         let app = UseCases::new(adapters, Arc::default(), 1024);
         let caller = Caller { user: id, session: session.id, admin: false };
         Self { app, caller, _directory: directory }

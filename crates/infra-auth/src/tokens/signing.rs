@@ -1,7 +1,8 @@
-//! How tokens are signed: HMAC by `ring`, which TLS brings along anyway.
+//! Signs tokens by HMAC with `ring`, which TLS already brings along.
 //!
-//! `jsonwebtoken` leaves cryptography to a provider. Its own one in Rust needs the crate `rsa`, whose private-key
-//! operations leak by their timing (RUSTSEC-2023-0071, unfixed); its other one builds a second C library beside ring.
+//! `jsonwebtoken` leaves cryptography to a provider. Its Rust provider needs the crate `rsa`, whose private-key
+//! operations leak by their timing (RUSTSEC-2023-0071, unfixed). Its other provider builds a second C library beside
+//! ring.
 
 use jsonwebtoken::crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils};
 use jsonwebtoken::errors::{ErrorKind, Result};

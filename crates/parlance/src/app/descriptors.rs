@@ -1,10 +1,10 @@
-//! How many files this process may have open, and what follows for connections: each is a file to the system.
+//! Raises the limit of open files and derives the limit of connections from it: each connection is an open file.
 
 use crate::config::Config;
 
 /// What a limit leaves to database, uploads and downloads, threads and the log: a quarter, within these bounds.
-const LEAST_RESERVE: u64 = 64;
-const MOST_RESERVE: u64 = 1024;
+const MIN_RESERVE: u64 = 64;
+const MAX_RESERVE: u64 = 1024;
 
 /// How many files may be open, and how many connections that leaves room for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,7 +17,7 @@ pub struct Room {
 
 impl Room {
     fn of(files: u64) -> Self {
-        let reserve = (files / 4).clamp(LEAST_RESERVE, MOST_RESERVE);
+        let reserve = (files / 4).clamp(MIN_RESERVE, MAX_RESERVE);
         let connections = usize::try_from(files.saturating_sub(reserve)).unwrap_or(usize::MAX).max(1);
         Self { files, connections }
     }
@@ -29,7 +29,7 @@ impl Room {
 pub fn raise(connections: usize) -> Option<Room> {
     use rustix::process::{Resource, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
-    let wanted = (connections as u64).saturating_add(MOST_RESERVE);
+    let wanted = (connections as u64).saturating_add(MAX_RESERVE);
     // Without a limit there is none to fit to.
     let soft = limit.current?;
     let wanted = limit.maximum.map_or(wanted, |hard| hard.min(wanted));

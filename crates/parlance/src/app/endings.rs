@@ -1,4 +1,4 @@
-//! The task that tidies up after accounts and groups that have ended.
+//! The task that cleans up after ended accounts and groups.
 
 use domain::endings::FinishEndings;
 use std::time::Duration;

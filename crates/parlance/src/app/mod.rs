@@ -1,4 +1,4 @@
-//! The composition root: the only place where adapters meet.
+//! The composition root: only this module connects adapters.
 
 pub mod descriptors;
 mod endings;
@@ -207,7 +207,7 @@ fn serve(
     let disks = disks(&config);
     let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
     let hasher = Arc::new(BcryptPool::start(config.bcrypt_cost, cores)?);
-    let adapters = Adapters::over(&store, blobs.clone(), hasher, clock, Arc::new(UuidV7));
+    let adapters = Adapters::from_store(&store, blobs.clone(), hasher, clock, Arc::new(UuidV7));
     let use_cases = UseCases::new(adapters, Arc::new(config.policy), config.http.max_file_bytes);
     let operations = Arc::new(Backing { telemetry, store, blobs, disks, reserve: config.disk_reserve });
     let readiness = web::Data::new(Readiness::new(operations.clone()));

@@ -1,4 +1,4 @@
-//! The use cases without a server around them, for the command line.
+//! The use cases without a server, for the command line.
 
 use crate::backup;
 use crate::config::Config;
@@ -37,7 +37,7 @@ impl Offline {
         let blobs = open_blobs(config).await?;
         let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
         let hasher = Arc::new(BcryptPool::start(config.bcrypt_cost, cores)?);
-        let adapters = Adapters::over(&store, Arc::new(blobs), hasher, clock, ids);
+        let adapters = Adapters::from_store(&store, Arc::new(blobs), hasher, clock, ids);
         let use_cases = UseCases::new(adapters, Arc::new(config.policy.clone()), config.http.max_file_bytes);
         Ok(Self { store, use_cases })
     }

@@ -1,4 +1,4 @@
-//! What operators ask of a running server.
+//! Answers operators' requests to a running server.
 
 use crate::logging;
 use crate::telemetry::{self, METRICS, Telemetry};

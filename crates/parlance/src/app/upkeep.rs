@@ -1,4 +1,4 @@
-//! The task that does now and then what has to be done.
+//! The task for periodic maintenance.
 
 use crate::telemetry::METRICS;
 use domain::retention::Expired;

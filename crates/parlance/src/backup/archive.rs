@@ -1,7 +1,7 @@
-//! Writing a tar file whose every byte is vouched for.
+//! Writes a tar file that a checksum covers completely.
 //!
-//! Its last entry, the seal, holds the SHA-256 of all bytes before it, and what follows is fixed. So whatever bit is
-//! turned in the file, it shows; and `tar` reads it like any other.
+//! The last entry, the seal, holds the SHA-256 of all bytes before it. The bytes after it are fixed. A reader therefore
+//! detects every changed bit, and `tar` reads the file as usual.
 
 use super::hex;
 use super::manifest::{Entry, Manifest, Name};
@@ -65,10 +65,10 @@ impl Archive {
     ///
     /// # Errors
     /// Where it cannot be written.
-    pub fn begin(&mut self, name: Name, size: u64) -> anyhow::Result<Open<'_>> {
+    pub fn begin(&mut self, name: Name, size: u64) -> anyhow::Result<OpenEntry<'_>> {
         let header = header(&name.to_string(), size, self.made_at)?;
         self.write(header.as_bytes())?;
-        Ok(Open { archive: self, name, size, left: size, hash: Sha256::new() })
+        Ok(OpenEntry { archive: self, name, size, left: size, hash: Sha256::new() })
     }
 
     /// Adds all that a reader gives, which must be `size` bytes.
@@ -113,7 +113,7 @@ impl Archive {
 }
 
 /// An entry that is being written.
-pub struct Open<'a> {
+pub struct OpenEntry<'a> {
     archive: &'a mut Archive,
     name: Name,
     size: u64,
@@ -121,7 +121,7 @@ pub struct Open<'a> {
     hash: Sha256,
 }
 
-impl Open<'_> {
+impl OpenEntry<'_> {
     /// Adds bytes; what is more than was said at the beginning is left out.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
-//! What a restore that was cut off has left, by what it wrote down while it went on.
+//! Cleans up after an interrupted restore, by the journal that it wrote.
 //!
-//! No server starts beside it: it would find no database, and make an empty one. The next restore takes it up: what the
-//! one before put where database, uploads and secret belong is removed, and nothing else.
+//! No server starts while a journal is there: it would find no database and create an empty one. The next restore
+//! removes exactly what the interrupted one put in the places of database, uploads and secret.
 
 use super::scratch::Scratch;
 use super::verify::Contents;
@@ -65,7 +65,7 @@ impl std::fmt::Display for Step {
 
 /// The step of a backup that has this database in it.
 pub fn of(contents: &Contents) -> Step {
-    Step::Of(contents.places.get(&Name::Database).map(|place| place.sha256.clone()).unwrap_or_default())
+    Step::Of(contents.locations.get(&Name::Database).map(|location| location.sha256.clone()).unwrap_or_default())
 }
 
 /// The step of a secret.

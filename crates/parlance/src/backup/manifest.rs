@@ -1,4 +1,4 @@
-//! What a backup says of itself, and the names that may be in it.
+//! The manifest of a backup, and the names that its entries may have.
 
 use domain::FileId;
 use serde::{Deserialize, Serialize};
@@ -45,7 +45,7 @@ impl std::fmt::Display for Name {
     }
 }
 
-/// What a backup says of itself.
+/// The manifest of a backup.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {

@@ -1,7 +1,7 @@
-//! Backups: one tar file with a SQLite file of one moment, the blobs that it knows, and a manifest.
+//! A backup is one tar file: a SQLite file with a snapshot, the blobs that it refers to, and a manifest.
 //!
-//! The database is saved first and the blobs after it: a blob is stored before the row that knows it, and never
-//! changed, so that none is missing unless it was deleted meanwhile.
+//! `save` writes the database first and the blobs after it. The server stores a blob before the row that refers to it
+//! and never changes a blob, so the backup lacks only blobs that were deleted meanwhile.
 
 mod archive;
 mod leftover;

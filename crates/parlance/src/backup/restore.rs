@@ -1,9 +1,9 @@
-//! Putting a backup in place.
+//! Restores a backup.
 
 use super::leftover::{self, Leftover, Step};
 use super::manifest::{Manifest, Name};
 use super::scratch::Scratch;
-use super::verify::{Contents, Place, verify};
+use super::verify::{Contents, EntryLocation, verify};
 use super::{Progress, hex};
 use crate::config::{Config, Secret};
 use crate::private_files::{folder_of, private_file, sync_folder};
@@ -58,7 +58,7 @@ pub async fn restore(config: &Config, file: &Path, progress: Progress<'_>) -> an
     // Whoever starts a server after the power was gone has to find it.
     sync_folder(folder)?;
     let database = scratch.at(leftover::DATABASE);
-    take_out(file, &contents.places[&Name::Database], &database)?;
+    take_out(file, &contents.locations[&Name::Database], &database)?;
     check(&database, &contents).await?;
 
     let mut undo = Undo::default();
@@ -72,8 +72,8 @@ pub async fn restore(config: &Config, file: &Path, progress: Progress<'_>) -> an
 
 impl Restored {
     fn of(contents: Contents) -> Self {
-        let blobs = contents.places.keys().filter(|name| matches!(name, Name::Blob(_))).count();
-        Self { with_secret: contents.places.contains_key(&Name::Secret), manifest: contents.manifest, blobs }
+        let blobs = contents.locations.keys().filter(|name| matches!(name, Name::Blob(_))).count();
+        Self { with_secret: contents.locations.contains_key(&Name::Secret), manifest: contents.manifest, blobs }
     }
 }
 
@@ -108,24 +108,24 @@ async fn put_in_place(
     progress: Progress<'_>,
 ) -> anyhow::Result<()> {
     let blobs = &*undo.blobs.insert(open_blobs(config).await?);
-    let of = contents.places.len() as u64;
+    let of = contents.locations.len() as u64;
     // One file after the other: nobody has to share memory.
     let nobody = UserId(Uuid::nil());
-    for (at, (name, place)) in contents.places.iter().enumerate() {
+    for (at, (name, location)) in contents.locations.iter().enumerate() {
         progress("files", at as u64, of);
         let Name::Blob(id) = *name else { continue };
         if blobs.open(id, None).await?.is_none() {
             leftover::note(scratch, &Step::Blob(id))?;
             undo.stored.push(id);
         }
-        let source = Box::new(Part::open(file, place)?);
-        let stored = blobs.store(id, nobody, source, place.size).await.context("a file cannot be stored")?;
-        ensure!(hex(&stored.sha256.0) == place.sha256, "the backup was changed while it was read");
+        let source = Box::new(Part::open(file, location)?);
+        let stored = blobs.store(id, nobody, source, location.size).await.context("a file cannot be stored")?;
+        ensure!(hex(&stored.sha256.0) == location.sha256, "the backup was changed while it was read");
     }
-    if let Some(place) = contents.places.get(&Name::Secret)
+    if let Some(location) = contents.locations.get(&Name::Secret)
         && Secret::found_in(&config.data_dir)?.is_none()
     {
-        let secret = secret_in(file, place)?;
+        let secret = secret_in(file, location)?;
         leftover::note(scratch, &leftover::of_secret(&secret))?;
         secret.keep_in(&config.data_dir)?;
         undo.secret = Some(Secret::path_in(&config.data_dir));
@@ -139,7 +139,7 @@ async fn put_in_place(
 /// Whether nothing is in the way, but for what an earlier restore has copied from `begun_from`.
 fn must_be_empty(config: &Config, contents: &Contents, begun_from: Option<&Path>) -> anyhow::Result<()> {
     backup::must_be_empty(&config.database_url, begun_from).context("a backup is restored into an empty place only")?;
-    if contents.places.contains_key(&Name::Secret) && Secret::found_in(&config.data_dir)?.is_some() {
+    if contents.locations.contains_key(&Name::Secret) && Secret::found_in(&config.data_dir)?.is_some() {
         bail!("{} holds a secret already, and so does the backup: move it away first", config.data_dir.display());
     }
     Ok(())
@@ -151,7 +151,8 @@ async fn check(database: &Path, contents: &Contents) -> anyhow::Result<()> {
     let url = format!("sqlite://{}", database.display());
     let faults = Store::check(&url).await?;
     ensure!(faults.is_empty(), "the saved database is not sound: {}", faults.join("; "));
-    let mut blobs: BTreeMap<Name, &Place> = contents.places.iter().map(|(name, place)| (*name, place)).collect();
+    let mut blobs: BTreeMap<Name, &EntryLocation> =
+        contents.locations.iter().map(|(name, location)| (*name, location)).collect();
     for file in backup::files(&url)? {
         let found = blobs.remove(&Name::Blob(file.id));
         let excused = contents.manifest.missing.contains(&file.id.to_string());
@@ -163,16 +164,16 @@ async fn check(database: &Path, contents: &Contents) -> anyhow::Result<()> {
 }
 
 /// Writes an entry to a file.
-fn take_out(backup: &Path, place: &Place, to: &Path) -> anyhow::Result<()> {
-    let mut part = Part::open(backup, place)?;
+fn take_out(backup: &Path, location: &EntryLocation, to: &Path) -> anyhow::Result<()> {
+    let mut part = Part::open(backup, location)?;
     let mut file = private_file(to)?;
     std::io::copy(&mut part.0, &mut file).with_context(|| format!("cannot write {}", to.display()))?;
     Ok(file.sync_all()?)
 }
 
-fn secret_in(backup: &Path, place: &Place) -> anyhow::Result<Secret> {
+fn secret_in(backup: &Path, location: &EntryLocation) -> anyhow::Result<Secret> {
     let mut text = String::new();
-    Part::open(backup, place)?.0.read_to_string(&mut text)?;
+    Part::open(backup, location)?.0.read_to_string(&mut text)?;
     Secret::parse(&text).map_err(|reason| anyhow::anyhow!("the secret in the backup {reason}"))
 }
 
@@ -180,10 +181,10 @@ fn secret_in(backup: &Path, place: &Place) -> anyhow::Result<Secret> {
 struct Part(std::io::Take<File>);
 
 impl Part {
-    fn open(backup: &Path, place: &Place) -> std::io::Result<Self> {
+    fn open(backup: &Path, location: &EntryLocation) -> std::io::Result<Self> {
         let mut file = File::open(backup)?;
-        file.seek(SeekFrom::Start(place.offset))?;
-        Ok(Self(file.take(place.size)))
+        file.seek(SeekFrom::Start(location.offset))?;
+        Ok(Self(file.take(location.size)))
     }
 }
 

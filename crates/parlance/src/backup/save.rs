@@ -1,4 +1,4 @@
-//! Making a backup.
+//! Writes a backup.
 
 use super::Progress;
 use super::archive::Archive;

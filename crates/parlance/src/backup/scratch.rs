@@ -1,4 +1,4 @@
-//! A place for what is not finished, and what a killed process left there.
+//! A directory for unfinished files, and the removal of what a killed process left there.
 
 use anyhow::{Context as _, bail};
 use std::fs::{File, OpenOptions, TryLockError};

@@ -1,4 +1,4 @@
-//! Reading a backup without believing it.
+//! Verifies a backup without trusting any byte of it.
 
 use super::archive::{SEAL_BYTES, seal};
 use super::hex;
@@ -22,7 +22,7 @@ fn most_manifest_bytes(before: u64) -> u64 {
 
 /// Where an entry's bytes are.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
+pub struct EntryLocation {
     /// How far into the file.
     pub offset: u64,
     /// In bytes.
@@ -37,7 +37,7 @@ pub struct Contents {
     /// What it says of itself.
     pub manifest: Manifest,
     /// Where everything is but for the manifest.
-    pub places: BTreeMap<Name, Place>,
+    pub locations: BTreeMap<Name, EntryLocation>,
 }
 
 /// Hashes what passes.
@@ -73,17 +73,17 @@ pub fn verify(file: &Path, mut progress: impl FnMut(u64, u64)) -> anyhow::Result
     open.seek(SeekFrom::Start(body))?;
     open.read_to_end(&mut found)?;
     ensure!(found == expected, "this backup is damaged or cut off (or no backup): its seal does not fit");
-    let (manifest, places) = read?;
-    check(&manifest, &places)?;
-    Ok(Contents { manifest, places })
+    let (manifest, locations) = read?;
+    check(&manifest, &locations)?;
+    Ok(Contents { manifest, locations })
 }
 
 fn read_entries(
     from: impl Read,
     of: u64,
     progress: &mut impl FnMut(u64, u64),
-) -> anyhow::Result<(Manifest, BTreeMap<Name, Place>)> {
-    let (mut manifest, mut places) = (None, BTreeMap::new());
+) -> anyhow::Result<(Manifest, BTreeMap<Name, EntryLocation>)> {
+    let (mut manifest, mut locations) = (None, BTreeMap::new());
     let mut archive = tar::Archive::new(from);
     for entry in archive.entries()? {
         let mut entry = entry.context("this backup cannot be read")?;
@@ -111,27 +111,27 @@ fn read_entries(
             }
             hash.update(&bytes[..read]);
         }
-        let place = Place { offset, size, sha256: hex(&hash.finalize()) };
-        ensure!(places.insert(name, place).is_none(), "this backup holds {name} twice");
+        let location = EntryLocation { offset, size, sha256: hex(&hash.finalize()) };
+        ensure!(locations.insert(name, location).is_none(), "this backup holds {name} twice");
     }
-    Ok((manifest.context("this backup has no manifest")?, places))
+    Ok((manifest.context("this backup has no manifest")?, locations))
 }
 
 /// Whether what is there is what the manifest says.
-fn check(manifest: &Manifest, places: &BTreeMap<Name, Place>) -> anyhow::Result<()> {
+fn check(manifest: &Manifest, locations: &BTreeMap<Name, EntryLocation>) -> anyhow::Result<()> {
     ensure!(
         manifest.format == FORMAT,
         "this backup is of form {}, made by parlance {}; this parlance reads form {FORMAT}",
         manifest.format,
         manifest.parlance
     );
-    ensure!(places.contains_key(&Name::Database), "this backup has no database");
-    let described = |(name, place): (&Name, &Place)| Entry {
+    ensure!(locations.contains_key(&Name::Database), "this backup has no database");
+    let described = |(name, location): (&Name, &EntryLocation)| Entry {
         name: name.to_string(),
-        size: place.size,
-        sha256: place.sha256.clone(),
+        size: location.size,
+        sha256: location.sha256.clone(),
     };
-    let mut found: Vec<_> = places.iter().map(described).collect();
+    let mut found: Vec<_> = locations.iter().map(described).collect();
     let mut said = manifest.entries.clone();
     found.sort_by(|one, other| one.name.cmp(&other.name));
     said.sort_by(|one, other| one.name.cmp(&other.name));
@@ -165,7 +165,7 @@ mod tests {
         let file = dir.path().join("b.tar");
         backup(&file);
         let contents = verify(&file, |_, _| ()).unwrap();
-        let blob = &contents.places[&Name::parse(&format!("uploads/{ID}")).unwrap()];
+        let blob = &contents.locations[&Name::parse(&format!("uploads/{ID}")).unwrap()];
         let bytes = std::fs::read(&file).unwrap();
         let offset = usize::try_from(blob.offset).unwrap();
         assert_eq!(&bytes[offset..offset + 3], b"abc");
@@ -184,11 +184,11 @@ mod tests {
         let (file, bad) = (dir.path().join("b.tar"), dir.path().join("bad.tar"));
         backup(&file);
         let bytes = std::fs::read(&file).unwrap();
-        for place in 0..bytes.len() {
+        for location in 0..bytes.len() {
             let mut turned = bytes.clone();
-            turned[place] ^= 1 << (place % 8);
+            turned[location] ^= 1 << (location % 8);
             std::fs::write(&bad, turned).unwrap();
-            assert!(verify(&bad, |_, _| ()).is_err(), "byte {place}");
+            assert!(verify(&bad, |_, _| ()).is_err(), "byte {location}");
         }
         for length in [0, 1, 511, 512, 2048, bytes.len() / 2, bytes.len() - 512, bytes.len() - 1] {
             std::fs::write(&bad, &bytes[..length]).unwrap();
@@ -202,14 +202,14 @@ mod tests {
     fn a_manifest_of_any_number_of_files_is_shorter_than_the_archive_before_it() {
         const HEADER_BYTES: usize = 512;
         // Of a row: two ids, a hash, a size and a time.
-        const LEAST_ROW_BYTES: usize = 16 + 16 + 32;
+        const MIN_ROW_BYTES: usize = 16 + 16 + 32;
         let name = format!("uploads/{ID}");
         let large = Entry { name, size: u64::MAX, sha256: hex(&Sha256::digest(b"")) };
         let length = |manifest: &Manifest| serde_json::to_vec_pretty(manifest).unwrap().len();
         let (one, two) = (manifest(vec![large.clone()]), manifest(vec![large.clone(), large]));
         let missing = |count| Manifest { missing: vec![ID.to_owned(); count], ..manifest(Vec::new()) };
         assert!(length(&two) - length(&one) < HEADER_BYTES);
-        assert!(length(&missing(2)) - length(&missing(1)) < LEAST_ROW_BYTES);
+        assert!(length(&missing(2)) - length(&missing(1)) < MIN_ROW_BYTES);
         // More than half a million files.
         assert_eq!(most_manifest_bytes(1 << 30), 1 << 30);
     }

@@ -1,4 +1,4 @@
-//! How far something is, for who watches.
+//! A progress bar on the terminal.
 
 use std::io::{self, IsTerminal as _, Write as _};
 

@@ -1,4 +1,4 @@
-//! `parlance copy`: one database into another.
+//! `parlance copy`: copies one database into another.
 
 use super::bar::Bar;
 use super::say;

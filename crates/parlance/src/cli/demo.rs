@@ -1,4 +1,4 @@
-//! `parlance demo`: a server to look at.
+//! `parlance demo`: starts a server with sample data.
 
 use super::say;
 use crate::app::{Application, Offline, Overrides};

@@ -1,4 +1,4 @@
-//! `parlance healthcheck`: for containers and whatever else starts programs and looks at their exit code.
+//! `parlance healthcheck`: reports readiness by its exit code, for containers and supervisors.
 
 use super::say;
 use crate::config::Config;

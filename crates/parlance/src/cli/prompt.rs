@@ -1,4 +1,4 @@
-//! Reading a secret from standard input: asked for at a terminal, which shows nothing of it; else a line.
+//! Reads a secret from standard input: without echo from a terminal, else one line.
 
 use anyhow::{Context as _, anyhow, bail};
 use hidden::Hidden;
@@ -6,7 +6,7 @@ use std::io::{BufRead as _, IsTerminal as _, Read as _, Write as _};
 use tokio::sync::oneshot;
 
 /// The longest line that is read, in bytes: more than any password has.
-const LONGEST_LINE: u64 = 1024;
+const MAX_LINE_BYTES: u64 = 1024;
 
 /// A secret as somebody types it, twice, or as a program writes it in a line.
 ///
@@ -41,7 +41,7 @@ async fn ask(hidden: &mut Hidden, question: String) -> anyhow::Result<String> {
 
 fn line() -> anyhow::Result<String> {
     let mut bytes = Vec::new();
-    let read = std::io::stdin().lock().take(LONGEST_LINE).read_until(b'\n', &mut bytes);
+    let read = std::io::stdin().lock().take(MAX_LINE_BYTES).read_until(b'\n', &mut bytes);
     read.context("cannot read the password")?;
     let text = String::from_utf8(bytes).map_err(|_| anyhow!("the password is not UTF-8"))?;
     let line = text.strip_suffix('\n').unwrap_or(&text);

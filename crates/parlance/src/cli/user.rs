@@ -1,8 +1,8 @@
-//! `parlance user`: accounts, by whoever may run the program on the server's database.
+//! `parlance user`: manages accounts on the server's database, for anyone who may run the program.
 //!
-//! It goes through the same rules as `/admin/...` and into the same record. On Postgres it works beside running
-//! servers, which notice within two seconds. A SQLite file has one server, which knows sessions and numbers from
-//! memory: while it runs, this refuses.
+//! The command follows the same rules as `/admin/...` and writes the same audit log. On Postgres it works beside
+//! running servers, which notice its changes within two seconds. A server on a SQLite file keeps sessions and counters
+//! in memory, so the command refuses to run while that server does.
 
 use super::{prompt, say};
 use crate::clock::{SystemClock, UuidV7};

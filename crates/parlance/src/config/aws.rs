@@ -1,4 +1,5 @@
-//! The `AWS_...` variables, which say where a bucket is and who one is: of the environment alone, as everywhere.
+//! The `AWS_...` variables: where the bucket is, and the credentials. As in other programs, only the environment sets
+//! them.
 
 use super::source::held_in;
 use anyhow::{anyhow, ensure};

@@ -1,4 +1,4 @@
-//! Every key there is: from this table come the help, what is taken from environment and file, and the defaults.
+//! The table of all configuration keys. The help, the reading of environment and file, and the defaults follow from it.
 
 /// A key of the configuration, the same in the environment and in `parlance.toml`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

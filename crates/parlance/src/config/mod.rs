@@ -1,4 +1,4 @@
-//! What an operator sets: flags over environment over `parlance.toml` (`docs/api.md`, Configuration).
+//! The configuration: flags override the environment, which overrides `parlance.toml` (`docs/api.md`, Configuration).
 
 mod aws;
 mod keys;

@@ -1,4 +1,4 @@
-//! The way to other nodes.
+//! The connection to other nodes.
 
 use super::keys::{self, Key};
 use super::secret::Secret;

@@ -1,4 +1,4 @@
-//! The secret that tokens are signed with.
+//! The secret that signs tokens.
 
 use crate::private_files::{folder_of, private_file, sync_folder};
 use anyhow::{Context as _, bail};
@@ -7,7 +7,7 @@ use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
 /// What HS256 needs at least.
-const LEAST_BYTES: usize = 32;
+const MIN_BYTES: usize = 32;
 /// Its name in the data directory.
 const FILE_NAME: &str = "jwt-secret";
 
@@ -19,8 +19,8 @@ impl Secret {
     /// # Errors
     /// A sentence where it is too short.
     pub fn parse(text: &str) -> Result<Self, String> {
-        if text.len() < LEAST_BYTES {
-            return Err(format!("must have {LEAST_BYTES} bytes or more"));
+        if text.len() < MIN_BYTES {
+            return Err(format!("must have {MIN_BYTES} bytes or more"));
         }
         Ok(Self(text.to_owned()))
     }
@@ -72,7 +72,7 @@ impl Secret {
     }
 
     fn generate() -> anyhow::Result<Self> {
-        let mut bytes = [0; LEAST_BYTES];
+        let mut bytes = [0; MIN_BYTES];
         rand::rngs::OsRng.try_fill_bytes(&mut bytes).context("the system has no randomness to give")?;
         Ok(Self(bytes.iter().map(|byte| format!("{byte:02x}")).collect()))
     }
@@ -127,7 +127,7 @@ mod tests {
     fn it_is_made_once_and_for_nobody_else() {
         let dir = tempfile::tempdir().unwrap();
         let made = Secret::kept_in(dir.path()).unwrap();
-        assert!(made.expose().len() >= LEAST_BYTES);
+        assert!(made.expose().len() >= MIN_BYTES);
         assert_eq!(Secret::kept_in(dir.path()).unwrap(), made);
         assert_ne!(Secret::kept_in(tempfile::tempdir().unwrap().path()).unwrap(), made);
         #[cfg(unix)]

@@ -1,4 +1,4 @@
-//! Where values come from: flags, the environment, one file; in this order.
+//! The sources of values, in order of precedence: flags, the environment, one file.
 
 use super::keys::{ALLOW_UNSAFE_DURABILITY, DATA_DIR, DATABASE_URL, KEYS, Key, LISTEN};
 use super::unknown;
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 /// The file's name in the working and in the data directory.
 const FILE_NAME: &str = "parlance.toml";
 /// The most bytes of a file that holds one value.
-const LONGEST: u64 = 64 * 1024;
+const MAX_BYTES: u64 = 64 * 1024;
 
 /// The flags that win over environment and file.
 #[derive(Debug, Clone, Default, Args)]
@@ -175,9 +175,9 @@ impl Source {
 pub(super) fn held_in(name: &str, path: &Path) -> anyhow::Result<String> {
     let shown = path.display();
     let mut text = String::new();
-    let read = std::fs::File::open(path).and_then(|file| file.take(LONGEST + 1).read_to_string(&mut text));
+    let read = std::fs::File::open(path).and_then(|file| file.take(MAX_BYTES + 1).read_to_string(&mut text));
     let length = read.with_context(|| format!("{name}: cannot read {shown}"))?;
-    ensure!(length as u64 <= LONGEST, "{name}: {shown} has more than {LONGEST} bytes");
+    ensure!(length as u64 <= MAX_BYTES, "{name}: {shown} has more than {MAX_BYTES} bytes");
     if text.ends_with('\n') {
         text.pop();
         if text.ends_with('\r') {

@@ -1,13 +1,13 @@
 use super::*;
 use std::ffi::OsString;
 
-struct Place {
+struct ConfigDir {
     here: tempfile::TempDir,
     flags: Flags,
     environment: Vec<(&'static str, OsString)>,
 }
 
-impl Place {
+impl ConfigDir {
     fn new() -> Self {
         Self { here: tempfile::tempdir().unwrap(), flags: Flags::default(), environment: Vec::new() }
     }
@@ -45,7 +45,7 @@ impl Place {
 
 #[test]
 fn without_anything_set_the_defaults_hold() {
-    let config = Place::new().load().unwrap();
+    let config = ConfigDir::new().load().unwrap();
     assert_eq!(config.database_url, "sqlite://./data/parlance.db");
     assert_eq!(config.http.listen, "127.0.0.1:8080");
     assert_eq!(config.uploads, Uploads::Directory("./data/uploads".into()));
@@ -67,14 +67,14 @@ fn an_empty_flag_is_refused_with_its_keys_name() {
         (Flags { data_dir: empty(), ..Flags::default() }, "PARLANCE_DATA_DIR"),
         (Flags { listen: empty(), ..Flags::default() }, "PARLANCE_LISTEN"),
     ] {
-        let refusal = Place::new().set(key, "sqlite://other.db").flags(flags).refusal();
+        let refusal = ConfigDir::new().set(key, "sqlite://other.db").flags(flags).refusal();
         assert!(refusal.starts_with(key) && refusal.contains("empty"), "{refusal}");
     }
 }
 
 #[test]
 fn flags_win_over_the_environment_and_that_over_the_file() {
-    let place = Place::new().file("parlance.toml", "PARLANCE_LISTEN = '127.0.0.1:1'\nPARLANCE_BCRYPT_COST = 5\n");
+    let place = ConfigDir::new().file("parlance.toml", "PARLANCE_LISTEN = '127.0.0.1:1'\nPARLANCE_BCRYPT_COST = 5\n");
     assert_eq!(place.load().unwrap().http.listen, "127.0.0.1:1");
     let place = place.set("PARLANCE_LISTEN", "127.0.0.1:2");
     assert_eq!(place.load().unwrap().http.listen, "127.0.0.1:2");
@@ -82,13 +82,13 @@ fn flags_win_over_the_environment_and_that_over_the_file() {
     let config = place.load().unwrap();
     assert_eq!((config.http.listen.as_str(), config.bcrypt_cost), ("127.0.0.1:3", 5));
     // An empty value is none.
-    assert_eq!(Place::new().set("PARLANCE_BCRYPT_COST", "").load().unwrap().bcrypt_cost, 10);
+    assert_eq!(ConfigDir::new().set("PARLANCE_BCRYPT_COST", "").load().unwrap().bcrypt_cost, 10);
 }
 
 #[test]
 fn one_file_is_read_the_named_one_else_the_working_directorys_else_the_data_directorys() {
     let cost = |cost: u32| format!("PARLANCE_BCRYPT_COST = {cost}\n");
-    let place = Place::new().set("PARLANCE_DATA_DIR", "elsewhere").file("elsewhere/parlance.toml", &cost(6));
+    let place = ConfigDir::new().set("PARLANCE_DATA_DIR", "elsewhere").file("elsewhere/parlance.toml", &cost(6));
     assert_eq!(place.load().unwrap().bcrypt_cost, 6);
     let place = place.file("parlance.toml", &cost(7));
     assert_eq!(place.load().unwrap().bcrypt_cost, 7);
@@ -100,7 +100,8 @@ fn one_file_is_read_the_named_one_else_the_working_directorys_else_the_data_dire
 
 #[test]
 fn the_file_takes_numbers_and_lists_and_refuses_what_it_does_not_know() {
-    let admins = Place::new().file("parlance.toml", "PARLANCE_ADMINS = ['Ann', 'bob']").load().unwrap().policy.admins;
+    let admins =
+        ConfigDir::new().file("parlance.toml", "PARLANCE_ADMINS = ['Ann', 'bob']").load().unwrap().policy.admins;
     let mut keys: Vec<_> = admins.keys().collect();
     keys.sort_unstable();
     assert_eq!(keys, ["ann", "bob"]);
@@ -113,10 +114,10 @@ fn the_file_takes_numbers_and_lists_and_refuses_what_it_does_not_know() {
         ("PARLANCE_LISTEN = ':0'\n# more\n= 1\n", "line 3:"),
         ("PARLANCE_LISTEN = ':0'\n  ?\n", "line 2:"),
     ] {
-        let refusal = Place::new().file("parlance.toml", text).refusal();
+        let refusal = ConfigDir::new().file("parlance.toml", text).refusal();
         assert!(refusal.contains(named) && refusal.contains("parlance.toml"), "{refusal}");
     }
-    let refusal = Place::new().file("data/parlance.toml", "PARLANCE_DATA_DIR = 'x'").refusal();
+    let refusal = ConfigDir::new().file("data/parlance.toml", "PARLANCE_DATA_DIR = 'x'").refusal();
     assert!(refusal.contains("PARLANCE_DATA_DIR"), "{refusal}");
 }
 
@@ -163,7 +164,7 @@ fn a_bad_value_is_refused_with_its_keys_name_and_never_shown() {
         ("PARLANCE_LOG", "3"),
         ("PARLANCE_LOG_FORMAT", "xml"),
     ] {
-        let refusal = Place::new().set(name, value).refusal();
+        let refusal = ConfigDir::new().set(name, value).refusal();
         assert!(refusal.starts_with(name), "{refusal}");
         assert!(!refusal.contains("hush"), "{refusal}");
     }
@@ -172,7 +173,7 @@ fn a_bad_value_is_refused_with_its_keys_name_and_never_shown() {
 #[test]
 fn good_values_are_taken() {
     let secret = "0123456789abcdef0123456789abcdef";
-    let config = Place::new()
+    let config = ConfigDir::new()
         .set("DATABASE_URL", "sqlite:///var/lib/chat.db")
         .set("PARLANCE_LISTEN", ":0")
         .set("PARLANCE_DATA_DIR", "/srv/chat")
@@ -201,18 +202,23 @@ fn good_values_are_taken() {
     assert_eq!(config.jwt_secret.unwrap().expose(), secret.as_bytes());
     assert_eq!(config.data_dir, Path::new("/srv/chat"));
     assert_eq!(config.uploads, Uploads::Directory("/srv/files".into()));
-    let bucket = Place::new().set("PARLANCE_FILES", "s3://chat-files/a").load().unwrap().uploads;
+    let bucket = ConfigDir::new().set("PARLANCE_FILES", "s3://chat-files/a").load().unwrap().uploads;
     assert_eq!(bucket, Uploads::Bucket(Bucket::parse("s3://chat-files/a").unwrap()));
     assert_eq!((config.http.max_file_bytes, config.bcrypt_cost, config.http.rates), (1, 15, Rates::off()));
     assert_eq!((config.http.max_connections, config.live.max, config.live.max_per_user), (7, 6, 5));
     assert_eq!(config.policy.uploads, UploadQuota(4));
     assert_eq!((config.http.min_upload_speed, config.http.proxies), (0, Proxies::parse("10.0.0.0/8,::1").unwrap()));
-    let rates =
-        Place::new().set("PARLANCE_RATE_SENDS", "off").set("PARLANCE_RATE_UPLOADS", "1/h:2").load().unwrap().http.rates;
+    let rates = ConfigDir::new()
+        .set("PARLANCE_RATE_SENDS", "off")
+        .set("PARLANCE_RATE_UPLOADS", "1/h:2")
+        .load()
+        .unwrap()
+        .http
+        .rates;
     assert_eq!((rates.of(Limit::Sends), rates.of(Limit::Uploads)), (None, Rate::parse("1/h:2").unwrap()));
     assert_eq!((config.policy.broadcasters, config.policy.admins.keys().count()), (Broadcasters::Admins, 2));
     for listen in ["localhost:80", "[::1]:80", "0.0.0.0:0"] {
-        assert_eq!(Place::new().set("PARLANCE_LISTEN", listen).load().unwrap().http.listen, listen);
+        assert_eq!(ConfigDir::new().set("PARLANCE_LISTEN", listen).load().unwrap().http.listen, listen);
     }
 }
 

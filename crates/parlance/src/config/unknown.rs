@@ -1,4 +1,4 @@
-//! Names that look like keys and are none: a mistyped variable would be ignored without a word.
+//! Refuses unknown names that look like keys. Without this check, the server would silently ignore a mistyped variable.
 
 use super::keys::KEYS;
 use std::ffi::OsString;

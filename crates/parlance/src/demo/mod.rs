@@ -1,7 +1,7 @@
-//! `parlance demo`: a server with people in it, for who wants to see something at once.
+//! `parlance demo`: fills a server with sample users and messages.
 //!
-//! What is said stands in `scenes.txt`; a seed decides who chats with whom, when, and who has read what. Everything
-//! goes through the use cases, with a clock that walks through the past days up to now.
+//! `scenes.txt` holds the messages. A seed decides who chats with whom, when, and who has read what. The demo uses the
+//! use cases, with a clock that walks through the past days.
 
 mod picture;
 mod script;
@@ -20,7 +20,7 @@ use domain::{Caller, GroupId, SessionId, Timestamp, UserId};
 use rand::rngs::StdRng;
 use rand::seq::{IndexedRandom as _, IteratorRandom as _, SliceRandom as _};
 use rand::{Rng as _, SeedableRng as _};
-use script::{Line, Scene, Script, Start, Where, Who};
+use script::{DemoLine, Scene, Script, Start, Where, Who};
 use std::sync::Arc;
 
 /// Everybody's password. It guards nothing: whoever reads this may log in.
@@ -136,7 +136,7 @@ impl Stage<'_> {
     }
 
     /// A chat with its speakers, and with words in the places left open; the same word in all places of one name.
-    fn cast(&mut self, chat: &[Line], pair: [Who; 2], lists: &[(&String, &Vec<String>)]) -> Vec<Line> {
+    fn cast(&mut self, chat: &[DemoLine], pair: [Who; 2], lists: &[(&String, &Vec<String>)]) -> Vec<DemoLine> {
         let mut lists = lists.to_vec();
         // A map has no order, and the seed must find the same one every time.
         lists.sort_unstable();
@@ -145,7 +145,9 @@ impl Stage<'_> {
             .filter_map(|(name, words)| Some((format!("{{{name}}}"), words.choose(&mut self.random)?)))
             .collect();
         let fill = |text: &str| chosen.iter().fold(text.to_owned(), |text, (slot, word)| text.replace(slot, word));
-        chat.iter().map(|line| Line { who: pair[line.who], text: capital(&fill(&line.text)), ..line.clone() }).collect()
+        chat.iter()
+            .map(|line| DemoLine { who: pair[line.who], text: capital(&fill(&line.text)), ..line.clone() })
+            .collect()
     }
 
     /// The moment a scene begins.
@@ -180,7 +182,7 @@ impl Stage<'_> {
         Ok(())
     }
 
-    async fn say(&self, line: &Line, place: Where, said: &[Message]) -> anyhow::Result<Message> {
+    async fn say(&self, line: &DemoLine, place: Where, said: &[Message]) -> anyhow::Result<Message> {
         let (caller, recipient) = (self.caller(line.who), self.recipient(place, line.who));
         let sent = if let Some(name) = &line.picture {
             let source = Box::new(Bytes(Some(picture::png(name).context("a picture cannot be drawn")?)));

@@ -1,4 +1,4 @@
-//! Pictures made by code, as real PNGs: the demo ships no binary files.
+//! Draws the demo's pictures as PNGs, so that the demo ships no binary files.
 
 /// In pixels.
 const WIDTH: usize = 400;

@@ -1,6 +1,6 @@
-//! Reads the world of the demo: who there is, and what is said when.
+//! Reads the script of the demo: who takes part, and who writes what and when.
 //!
-//! A line of `scenes.txt` is one of these; `#` begins a comment.
+//! Each line of `scenes.txt` has one of these forms; `#` begins a comment.
 //!
 //! ```text
 //! person maya = Maya Lindqvist
@@ -36,7 +36,7 @@ pub struct Script {
     /// Scenes with a time and a place.
     pub scenes: Vec<Scene>,
     /// Scenes between any two: speaker 0 and speaker 1 are yet to be cast.
-    pub chats: Vec<Vec<Line>>,
+    pub chats: Vec<Vec<DemoLine>>,
     /// Words to choose from, by the name they are asked for with.
     pub lists: HashMap<String, Vec<String>>,
 }
@@ -82,12 +82,12 @@ pub struct Scene {
     /// Where.
     pub place: Where,
     /// What is said.
-    pub lines: Vec<Line>,
+    pub lines: Vec<DemoLine>,
 }
 
 /// One message.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Line {
+pub struct DemoLine {
     /// Who says it.
     pub who: Who,
     /// The words.
@@ -103,7 +103,7 @@ pub struct Line {
 }
 
 /// Where lines are being added.
-enum Open {
+enum OpenSection {
     Nothing,
     Scene,
     Chat,
@@ -120,7 +120,7 @@ impl Script {
 
     fn parse(text: &str) -> anyhow::Result<Self> {
         let mut script = Self::default();
-        let mut open = Open::Nothing;
+        let mut open = OpenSection::Nothing;
         let lines = text.lines().enumerate().map(|(number, line)| (number + 1, line.trim()));
         for (number, line) in lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#')) {
             script.take(line, &mut open).with_context(|| format!("line {number} of the demo's script"))?;
@@ -128,7 +128,7 @@ impl Script {
         Ok(script)
     }
 
-    fn take(&mut self, line: &str, open: &mut Open) -> anyhow::Result<()> {
+    fn take(&mut self, line: &str, open: &mut OpenSection) -> anyhow::Result<()> {
         if let Some(rest) = line.strip_prefix("person ") {
             let (name, called) = halves(rest, " = ")?;
             self.people.push((name.to_owned(), called.to_owned()));
@@ -141,20 +141,20 @@ impl Script {
         } else if let Some(rest) = line.strip_prefix("at ") {
             let scene = self.scene(rest)?;
             self.scenes.push(scene);
-            *open = Open::Scene;
+            *open = OpenSection::Scene;
         } else if line == "chat" {
             self.chats.push(Vec::new());
-            *open = Open::Chat;
+            *open = OpenSection::Chat;
         } else {
             match open {
-                Open::Nothing => bail!("words before the first scene"),
-                Open::Scene => {
+                OpenSection::Nothing => bail!("words before the first scene"),
+                OpenSection::Scene => {
                     let who = |name: &str| self.person(name);
                     let said = self.scenes.last().map_or(0, |scene| scene.lines.len());
                     let line = spoken(line, said, who)?;
                     self.scenes.last_mut().context("no scene")?.lines.push(line);
                 }
-                Open::Chat => {
+                OpenSection::Chat => {
                     let chat = self.chats.last_mut().context("no chat")?;
                     let who = |name: &str| match name {
                         "a" => Ok(0),
@@ -206,7 +206,7 @@ impl Script {
 }
 
 /// A line that somebody says as number `said` of a scene.
-fn spoken(line: &str, said: usize, who: impl Fn(&str) -> anyhow::Result<Who>) -> anyhow::Result<Line> {
+fn spoken(line: &str, said: usize, who: impl Fn(&str) -> anyhow::Result<Who>) -> anyhow::Result<DemoLine> {
     let (taken_back, line) = line.strip_prefix("~ ").map_or((false, line), |line| (true, line));
     let (name, rest) = halves(line, ": ")?;
     let carets = rest.bytes().take_while(|byte| *byte == b'^').count();
@@ -226,7 +226,7 @@ fn spoken(line: &str, said: usize, who: impl Fn(&str) -> anyhow::Result<Who>) ->
         None => (rest, None),
         Some((text, becomes)) => (text, Some(becomes.to_owned())),
     };
-    Ok(Line { who: who(name)?, text: text.to_owned(), answers, becomes, picture, taken_back })
+    Ok(DemoLine { who: who(name)?, text: text.to_owned(), answers, becomes, picture, taken_back })
 }
 
 fn halves<'a>(text: &'a str, at: &str) -> anyhow::Result<(&'a str, &'a str)> {
@@ -266,7 +266,7 @@ mod tests {
         let text = "person a1 = A\nperson b1 = B\ngroup G (public): b1 a1 = about\nat 48m in G\na1: x\n\
                     b1: ^ y => z\n~ a1: ^^ <p.png> c\n";
         let script = Script::parse(text).unwrap();
-        let line = |who, text: &str| Line {
+        let line = |who, text: &str| DemoLine {
             who,
             text: text.to_owned(),
             answers: None,
@@ -280,8 +280,8 @@ mod tests {
             scene.lines,
             [
                 line(0, "x"),
-                Line { answers: Some(0), becomes: Some("z".to_owned()), ..line(1, "y") },
-                Line { answers: Some(0), picture: Some("p.png".to_owned()), taken_back: true, ..line(0, "c") },
+                DemoLine { answers: Some(0), becomes: Some("z".to_owned()), ..line(1, "y") },
+                DemoLine { answers: Some(0), picture: Some("p.png".to_owned()), taken_back: true, ..line(0, "c") },
             ]
         );
         assert_eq!(script.groups[0].members, [1, 0]);

@@ -1,4 +1,4 @@
-//! A clock that is set, and ids that are drawn.
+//! A clock that the demo sets, and ids from a seeded generator.
 
 use domain::{Clock, IdGenerator, Timestamp};
 use rand::rngs::StdRng;

@@ -1,4 +1,4 @@
-//! The database: whether it is there, keeps what it is told, is of this version, and holds what it must.
+//! Checks the database: whether it is reachable, durable, of this version and complete.
 
 use super::Finding;
 use crate::clock::SystemClock;

@@ -1,4 +1,4 @@
-//! What is on this machine: the secret, the disks, the port.
+//! Checks this machine: the secret, the disks, the port.
 
 use super::Finding;
 use crate::app::descriptors::{Room, raise};
@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// Fewer different characters make no secret, however many there are.
-const LEAST_DIFFERENT: usize = 8;
+const MIN_DISTINCT: usize = 8;
 /// Below this there is soon none.
 const LITTLE_SPACE: u64 = 1 << 30;
 /// Below this a server will soon have to refuse messages.
@@ -38,7 +38,7 @@ pub fn secret(config: &Config) -> Finding {
         },
     };
     let different: std::collections::HashSet<_> = secret.expose().iter().collect();
-    if different.len() < LEAST_DIFFERENT {
+    if different.len() < MIN_DISTINCT {
         return Finding::wrong(CHECK, "PARLANCE_JWT_SECRET can be guessed: make one with `openssl rand -hex 32`");
     }
     #[cfg(unix)]

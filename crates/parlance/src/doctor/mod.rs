@@ -1,7 +1,7 @@
-//! Whether everything that a server needs is as it should be.
+//! Checks everything that a server needs.
 //!
-//! Each check is one line: that all is well, or what to do. Nothing is changed but for probes in the directories that
-//! are written to and in the store of uploads, all removed again; a server may run meanwhile.
+//! Each check prints one line: that all is well, or what the operator has to do. The doctor changes nothing except for
+//! probe files in the data directories and in the store of uploads, which it removes again. A server may run meanwhile.
 
 mod database;
 mod local;

@@ -1,4 +1,4 @@
-//! The store of uploads: whether it works, and whether it has what the database knows.
+//! Checks the store of uploads: whether it works, and whether it has the blobs that the database refers to.
 
 use super::Finding;
 use crate::clock::UuidV7;

@@ -5,11 +5,11 @@ use serde_json::{Map, Value, json};
 
 /// Who may call a route.
 #[derive(Clone, Copy, PartialEq)]
-enum Door {
-    Open,
+enum Access {
+    Anonymous,
     Token,
 }
-use Door::{Open, Token};
+use Access::{Anonymous, Token};
 
 /// What a route takes.
 enum Takes {
@@ -23,13 +23,13 @@ enum Takes {
 use Takes::{Form, Json, Query};
 
 /// Every route there is; `{id}` and `{user_id}` are ids.
-const ROUTES: &[(&str, &str, Door, Takes)] = &[
-    ("POST", "/signup", Open, Json(&["username", "password", "email"])),
-    ("POST", "/login", Open, Json(&["username", "password"])),
+const ROUTES: &[(&str, &str, Access, Takes)] = &[
+    ("POST", "/signup", Anonymous, Json(&["username", "password", "email"])),
+    ("POST", "/login", Anonymous, Json(&["username", "password"])),
     ("POST", "/logout", Token, Query(&[])),
     ("GET", "/sessions", Token, Query(&[])),
     ("DELETE", "/sessions/{id}", Token, Query(&[])),
-    ("POST", "/users", Open, Json(&["username", "password", "email"])),
+    ("POST", "/users", Anonymous, Json(&["username", "password", "email"])),
     ("GET", "/users", Token, Query(&["q", "after", "limit"])),
     ("GET", "/users/{id}", Token, Query(&[])),
     ("GET", "/me", Token, Query(&[])),
@@ -78,8 +78,8 @@ const ROUTES: &[(&str, &str, Door, Takes)] = &[
     ("DELETE", "/admin/users/{id}/sessions", Token, Query(&[])),
     ("DELETE", "/admin/groups/{id}", Token, Query(&[])),
     ("GET", "/admin/audit", Token, Query(&["before", "limit"])),
-    ("GET", "/health", Open, Query(&[])),
-    ("GET", "/ready", Open, Query(&[])),
+    ("GET", "/health", Anonymous, Query(&[])),
+    ("GET", "/ready", Anonymous, Query(&[])),
 ];
 
 /// The path with ids that name nothing.

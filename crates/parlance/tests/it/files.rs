@@ -1,7 +1,7 @@
 //! `/upload`, `/messages/upload` and `/uploads`: files in and out.
 
 use crate::harness::{Answer, NOWHERE, Server, User, ids};
-use crate::live::client::PATIENCE;
+use crate::live::client::TIMEOUT;
 use futures_util::future::join_all;
 use reqwest::Method;
 use reqwest::multipart::{Form, Part};
@@ -16,7 +16,7 @@ const PNG: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x01\x08\x06\0
 const HTML: &[u8] = b"<!DOCTYPE html><script>alert(document.cookie)</script>";
 const SVG: &[u8] = b"<svg xmlns=\"http://www.w3.org/2000/svg\" onload=\"alert(1)\"/>";
 /// The largest file that the test servers take.
-const MOST: usize = 1024 * 1024;
+const MAX_FILE_BYTES: usize = 1024 * 1024;
 
 fn file(name: &str, content: &[u8]) -> Form {
     Form::new().part("file", Part::bytes(content.to_vec()).file_name(name.to_owned()))
@@ -44,7 +44,7 @@ fn blobs(server: &Server) -> Vec<PathBuf> {
 async fn until_blobs(server: &Server, count: usize) {
     let begun = Instant::now();
     while blobs(server).len() != count {
-        assert!(begun.elapsed() < PATIENCE, "there are {:?}", blobs(server));
+        assert!(begun.elapsed() < TIMEOUT, "there are {:?}", blobs(server));
         // A directory tells nobody when it changes.
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
@@ -80,7 +80,7 @@ async fn an_uploaded_file_is_described_by_its_bytes() {
 async fn a_file_comes_back_as_it_was() {
     let server = Server::start().await;
     let ada = server.user("ada").await;
-    let largest = noise(MOST);
+    let largest = noise(MAX_FILE_BYTES);
     for content in [&b""[..], b"\r\n--", PNG, &largest] {
         let file = upload(&ada, "a.png", content).await;
         assert_eq!(file["size"], content.len());
@@ -296,10 +296,10 @@ async fn a_refused_upload_leaves_nothing() {
         // What is malformed is told before who one must be and who there is.
         (to_bob().text("sender_id", bob.id.clone()).text("content", "\0"), 400, Some("content")),
         (file("a", b"x").text("receiver_id", NOWHERE).text("sender_id", bob.id.clone()), 404, None),
-        (file("a", &noise(MOST)).text("receiver_id", NOWHERE), 404, None),
+        (file("a", &noise(MAX_FILE_BYTES)).text("receiver_id", NOWHERE), 404, None),
         (file("a", b"x").text("group_id", group.clone()), 404, None),
-        (file("a", &noise(MOST + 1)).text("receiver_id", bob.id.clone()), 413, None),
-        (file("a", &noise(5 * MOST)).text("receiver_id", bob.id.clone()), 413, None),
+        (file("a", &noise(MAX_FILE_BYTES + 1)).text("receiver_id", bob.id.clone()), 413, None),
+        (file("a", &noise(5 * MAX_FILE_BYTES)).text("receiver_id", bob.id.clone()), 413, None),
     ] {
         ada.form("/messages/upload", form).await.refused(status, field);
         assert!(blobs(&server).is_empty());
@@ -307,8 +307,8 @@ async fn a_refused_upload_leaves_nothing() {
     for (form, status, field) in [
         (Form::new().text("other", "x"), 400, Some("file")),
         (file("a", b"x").part("file", Part::bytes(b"y".to_vec())), 400, Some("file")),
-        (file("a", &noise(MOST + 1)), 413, None),
-        (file("a", &noise(5 * MOST)), 413, None),
+        (file("a", &noise(MAX_FILE_BYTES + 1)), 413, None),
+        (file("a", &noise(5 * MAX_FILE_BYTES)), 413, None),
     ] {
         ada.form("/upload", form).await.refused(status, field);
         assert!(blobs(&server).is_empty());

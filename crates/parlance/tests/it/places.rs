@@ -24,7 +24,7 @@ enum Ends {
 }
 
 /// A place with a database in it, a backup beside it, and the commands that may be tried there.
-struct Place {
+struct DataPlace {
     directory: tempfile::TempDir,
 }
 
@@ -41,7 +41,7 @@ const COMMANDS: [(&str, &[&str]); 8] = [
     ("copy to", &["copy", "--from", "sqlite://other/parlance.db", "--to", "sqlite://data/parlance.db"]),
 ];
 
-impl Place {
+impl DataPlace {
     async fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let place = Self { directory };
@@ -87,7 +87,7 @@ impl Place {
 
 #[actix_web::test]
 async fn each_command_does_what_it_may_beside_a_running_server() {
-    let place = Place::new().await;
+    let place = DataPlace::new().await;
     let server = Process::start(place.path(), &[], &[]);
     place.try_all("a server runs", |command| match command {
         "backup" | "doctor" => Ends::Well,
@@ -102,7 +102,7 @@ async fn each_command_does_what_it_may_beside_a_running_server() {
 
 #[actix_web::test]
 async fn each_command_refuses_half_a_restore_but_the_restore() {
-    let place = Place::new().await;
+    let place = DataPlace::new().await;
     for file in ["parlance.db", "parlance.db-wal", "parlance.db-shm", "parlance.db.lock"] {
         let _ = std::fs::remove_file(place.path().join("data").join(file));
     }
@@ -133,7 +133,7 @@ async fn each_command_refuses_half_a_restore_but_the_restore() {
 
 #[actix_web::test]
 async fn each_command_refuses_a_database_of_a_newer_version() {
-    let place = Place::new().await;
+    let place = DataPlace::new().await;
     run_sql(&place.url(), NEWER);
     place.try_all("a newer version", |command| match command {
         "restore" => Ends::Refused("already"),
@@ -172,7 +172,7 @@ async fn each_command_refuses_a_postgres_of_a_newer_version() {
 #[actix_web::test]
 async fn each_command_finds_the_server_by_whatever_name_the_file_has() {
     use std::os::unix::fs::symlink;
-    let place = Place::new().await;
+    let place = DataPlace::new().await;
     let at = |name: &str| place.path().join(name);
     symlink(at("data"), at("folder")).unwrap();
     symlink(at("data/parlance.db"), at("link.db")).unwrap();

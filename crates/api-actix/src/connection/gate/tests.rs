@@ -30,7 +30,7 @@ fn drained(gate: &mut Gate, room: usize) -> String {
 /// What comes out where every request is answered at once.
 fn one_by_one(gate: &mut Gate, bytes: &[u8], room: usize) -> String {
     let mut passed = fed(gate, str::from_utf8(bytes).unwrap(), room);
-    while gate.heads > gate.answered && matches!(gate.place, Place::Head) {
+    while gate.heads > gate.answered && matches!(gate.state, FramingState::Head) {
         gate.answered();
         passed += &drained(gate, room);
     }

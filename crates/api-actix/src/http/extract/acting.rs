@@ -1,4 +1,4 @@
-//! Whom a request names as its acting user, wherever it does.
+//! Reads the acting user that a request names, wherever it names one.
 
 use super::Query;
 use crate::http::error::ApiError;

@@ -2,7 +2,7 @@
 
 use super::texts::check_texts;
 use crate::http::error::ApiError;
-use crate::http::pace::Pace;
+use crate::http::pace::MinUploadRate;
 use actix_web::dev::Payload;
 use actix_web::http::header;
 use actix_web::{FromRequest, HttpRequest};
@@ -29,7 +29,7 @@ impl<T: DeserializeOwned + 'static> FromRequest for Json<T> {
         let (request, payload) = (request.clone(), payload.take());
         Box::pin(async move {
             // Who sends it byte by byte must not hold a connection for ever.
-            let pace = Pace::of(&request)?;
+            let pace = MinUploadRate::of(&request)?;
             let body = tokio::time::timeout(pace.patience, read(&request, payload)).await;
             let body = body.unwrap_or_else(|_| Err(ApiError::malformed("the body came too slowly")))?;
             Ok(Self(parse_object(&body)?))

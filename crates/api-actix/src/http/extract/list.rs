@@ -1,4 +1,4 @@
-//! Which part of a list is wanted, where lists go by name.
+//! Query parameters of lists that are sorted by name.
 
 use super::PathId;
 use super::query::number;
@@ -6,7 +6,7 @@ use super::query::number;
 use domain::{Invalid, Limit};
 use serde::Deserialize;
 
-/// Which part of a list that can be searched.
+/// The page of a searchable list.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct ListQuery {
@@ -35,7 +35,7 @@ impl ListQuery {
     }
 }
 
-/// Which part of a list that cannot be searched.
+/// The page of a list without search.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct PageQuery {

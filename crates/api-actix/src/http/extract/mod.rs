@@ -1,6 +1,6 @@
-//! What handlers are called with. The order of checks is part of the contract (`docs/api.md`, Conventions): the token
-//! first, then the form of the request; so a route that needs a token takes [`Signed`] and everything else inside of
-//! it. Limits are in between; so a route that needs no token takes [`Open`].
+//! Extractors of the handlers. The contract fixes the order of checks (`docs/api.md`, Conventions): the token first,
+//! then the form of the request. A handler that needs a token therefore takes [`Authenticated`] with all other
+//! extractors inside. The rate limits come between the two, so a handler that needs no token takes [`Anonymous`].
 
 mod acting;
 mod json;
@@ -14,8 +14,8 @@ pub use list::{ListQuery, PageQuery};
 pub use query::{Query, number, pairs};
 pub use texts::{check_texts, check_texts_of};
 
-use super::door::Door;
 use super::error::ApiError;
+use super::rate_limit_gate::RateLimitGate;
 use crate::use_cases::UseCases;
 use actix_web::dev::Payload;
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
@@ -30,16 +30,16 @@ use std::future::{Ready, ready};
 /// A request of anybody, unless there were too many from the same network, which is asked before `T` looks at path,
 /// query or body.
 #[derive(Debug)]
-pub struct Open<T = ()>(pub T);
+pub struct Anonymous<T = ()>(pub T);
 
-impl<T: FromRequest + 'static> FromRequest for Open<T> {
+impl<T: FromRequest + 'static> FromRequest for Anonymous<T> {
     type Error = actix_web::Error;
     type Future = LocalBoxFuture<'static, Result<Self, Self::Error>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let (request, mut payload) = (request.clone(), payload.take());
         Box::pin(async move {
-            Door::of(&request).and_then(|door| door.anybody())?;
+            RateLimitGate::of(&request).and_then(|gate| gate.anonymous())?;
             refuse_encoded_body(request.headers())?;
             Ok(Self(T::from_request(&request, &mut payload).await.map_err(Into::into)?))
         })
@@ -48,14 +48,14 @@ impl<T: FromRequest + 'static> FromRequest for Open<T> {
 
 /// A request of a known caller. Authenticates before `T` looks at path, query or body.
 #[derive(Debug)]
-pub struct Signed<T = ()> {
+pub struct Authenticated<T = ()> {
     /// Who asks.
     pub caller: Caller,
     /// The rest of the request; a tuple where it has several parts.
     pub input: T,
 }
 
-impl<T: FromRequest + 'static> FromRequest for Signed<T> {
+impl<T: FromRequest + 'static> FromRequest for Authenticated<T> {
     type Error = actix_web::Error;
     type Future = LocalBoxFuture<'static, Result<Self, Self::Error>>;
 
@@ -101,19 +101,19 @@ pub(crate) async fn authenticate_token(
     let composed = || domain::Error::internal("the application was not composed");
     let tokens = request.app_data::<web::Data<dyn TokenService>>().ok_or_else(composed)?;
     let app = request.app_data::<web::Data<UseCases>>().ok_or_else(composed)?;
-    let door = Door::of(request)?;
+    let gate = RateLimitGate::of(request)?;
     let claims = match token.and_then(|token| tokens.verify(token)) {
         Ok(claims) => claims,
         Err(refused) => {
-            door.stranger()?;
+            gate.unauthenticated()?;
             return Err(refused.into());
         }
     };
-    door.user(claims.user, claims.session)?;
+    gate.user(claims.user, claims.session)?;
     match app.authenticate.execute(claims.session, claims.user).await {
         Ok(caller) => Ok((caller, claims.expires_at)),
         Err(refused @ domain::Error::Unauthenticated(_)) => {
-            door.ended(claims.user, claims.session)?;
+            gate.revoked_session(claims.user, claims.session)?;
             Err(refused.into())
         }
         Err(fault) => Err(fault.into()),

@@ -1,12 +1,12 @@
-//! Whether every string of a JSON text is one that we take.
+//! Checks every string of a JSON text.
 //!
-//! The typed reading skips the fields that it does not know. What it lets pass there is found here, and nothing else is
-//! refused: whether the whole is JSON, and what its numbers are, the typed reading says.
+//! `serde` skips fields that it does not know. This check covers their strings too, and nothing else: the typed parser
+//! checks syntax and numbers.
 
 use crate::http::error::ApiError;
 
 /// The most steps by which a field is named: the way to it may be as long as the body.
-const MOST_STEPS: usize = 32;
+const MAX_STEPS: usize = 32;
 
 /// Looks at the strings of an object, the names of its fields among them.
 ///
@@ -119,7 +119,7 @@ impl Fault {
 
     fn at(self, way: &[Step]) -> ApiError {
         let mut path = String::new();
-        for step in way.iter().take(MOST_STEPS) {
+        for step in way.iter().take(MAX_STEPS) {
             match step {
                 Step::Name => {}
                 Step::Field(name) if path.is_empty() => path.push_str(name),

@@ -1,14 +1,14 @@
-//! What handlers say of themselves for the OpenAPI document, the rules that hold for all of them, and the route that
-//! serves it.
+//! Parts of the OpenAPI document that handlers share, the rules for all operations, and the route that serves the
+//! document.
 
 mod params;
 mod refusals;
 pub mod rules;
 
 pub use params::IdempotencyKeyHeader;
-pub use refusals::{Page, Refused};
+pub use refusals::{ErrorResponse, Page};
 
-use super::extract::Open;
+use super::extract::Anonymous;
 use actix_web::http::header;
 use actix_web::web::Bytes;
 use actix_web::{HttpResponse, web};
@@ -30,6 +30,6 @@ impl Served {
     responses((status = 200, description = "OpenAPI 3.1", content_type = "application/json", body = Object)),
     security(()),
 )]
-pub async fn show(document: web::Data<Served>, Open(()): Open) -> HttpResponse {
+pub async fn show(document: web::Data<Served>, Anonymous(()): Anonymous) -> HttpResponse {
     HttpResponse::Ok().content_type(header::ContentType::json()).body(document.0.clone())
 }

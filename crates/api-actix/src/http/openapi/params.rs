@@ -1,4 +1,4 @@
-//! Parameters that several routes take.
+//! Parameters that several routes accept.
 
 use utoipa::IntoParams;
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};

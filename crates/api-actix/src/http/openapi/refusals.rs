@@ -1,4 +1,4 @@
-//! Answers that many routes share.
+//! Responses that many routes share.
 
 use crate::http::error;
 use actix_web::http::StatusCode;
@@ -9,7 +9,7 @@ use utoipa::openapi::schema::{Array, ArrayBuilder, ObjectBuilder, Type};
 use utoipa::openapi::{ContentBuilder, HeaderBuilder, Ref, RefOr, Response, ResponseBuilder, ResponsesBuilder};
 use utoipa::{IntoResponses, ToSchema};
 
-/// Every refusal there is: its status, what it says, and an example of its sentence.
+/// Every error response: its status, its description and an example of its sentence.
 const REFUSALS: &[(u16, &str, &str)] = &[
     (400, "Malformed; `field` names what is at fault", "missing content"),
     (401, "No token, or one that is bad, expired, revoked or of a deleted user", "invalid token"),
@@ -27,22 +27,22 @@ const REFUSALS: &[(u16, &str, &str)] = &[
     (507, "The server's storage is full", "the server's storage is full"),
 ];
 
-/// The refusal with this status.
-pub struct Refused<const STATUS: u16>;
+/// The error response with this status.
+pub struct ErrorResponse<const STATUS: u16>;
 
-impl<const STATUS: u16> IntoResponses for Refused<STATUS> {
+impl<const STATUS: u16> IntoResponses for ErrorResponse<STATUS> {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
         BTreeMap::from([reference(STATUS)])
     }
 }
 
-/// A status, and where the document says what it means.
+/// A status, and the reference to its response in the document.
 pub(super) fn reference(status: u16) -> (String, RefOr<Response>) {
     let known = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);
     (status.to_string(), Ref::from_response_name(error::code(known)).into())
 }
 
-/// Every refusal by its code.
+/// Every error response by its code.
 pub(super) fn components() -> impl Iterator<Item = (&'static str, Response)> {
     REFUSALS.iter().map(|(status, description, sentence)| {
         let code = error::code(StatusCode::from_u16(*status).unwrap_or(StatusCode::BAD_REQUEST));

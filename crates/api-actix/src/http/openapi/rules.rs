@@ -1,4 +1,4 @@
-//! What follows from the form of an operation: nobody has to write it at a handler, and nobody can forget it.
+//! Adds to each operation what follows from its form, so that no handler has to state it.
 
 use super::refusals;
 use crate::http::extract::ActingField;

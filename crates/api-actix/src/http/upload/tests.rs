@@ -1,4 +1,4 @@
-//! Forms, whole and broken.
+//! Tests with complete and malformed forms.
 
 use super::*;
 use actix_web::test::TestRequest;
@@ -15,7 +15,7 @@ use test_support::{SystemClock, UuidV7};
 use uuid::Uuid;
 
 const FORM: &str = "multipart/form-data; boundary=b";
-const MOST: u64 = 100_000;
+const MAX_FILE_BYTES: u64 = 100_000;
 
 fn part(disposition: &str, content: &[u8]) -> Vec<u8> {
     [format!("--b\r\nContent-Disposition: form-data; {disposition}\r\n\r\n").as_bytes(), content, b"\r\n"].concat()
@@ -67,10 +67,10 @@ impl Bench {
             files,
             clock,
             ids,
-            quota: FileQuota(MOST * 1000),
+            quota: FileQuota(MAX_FILE_BYTES * 1000),
             at_once: UploadQuota(8),
             under_way,
-            most: MOST,
+            most: MAX_FILE_BYTES,
         };
         Self { root, stage }
     }
@@ -87,7 +87,8 @@ impl Bench {
     async fn receive(&self, body: &[u8], size: usize, headers: &[(&'static str, &str)]) -> Outcome {
         let pieces: Vec<_> = body.chunks(size).map(|piece| Ok(Bytes::copy_from_slice(piece))).collect();
         let pieces: LocalBoxStream<_> = Box::pin(stream::iter(pieces));
-        let request = TestRequest::default().app_data(Pace { patience: Duration::from_secs(30), least_a_second: 1024 });
+        let request =
+            TestRequest::default().app_data(MinUploadRate { patience: Duration::from_secs(30), least_a_second: 1024 });
         let request = headers.iter().fold(request, |request, header| request.insert_header(*header));
         let request = request.to_http_request();
         let payload = Payload::from_request(&request, &mut pieces.into()).await.unwrap();

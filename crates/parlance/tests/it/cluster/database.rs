@@ -3,7 +3,7 @@
 use super::Nodes;
 use super::failures::group_of;
 use crate::harness::User;
-use crate::live::client::{PATIENCE, Socket, is_about_members};
+use crate::live::client::{Socket, TIMEOUT, is_about_members};
 use serde_json::json;
 use std::time::Instant;
 use test_support::Cluster;
@@ -16,7 +16,7 @@ async fn send(user: &User, group: &str, number: i64) {
         let answer = user.post("/messages", body.clone()).await;
         match answer.status {
             200 | 201 => return,
-            503 => assert!(since.elapsed() < PATIENCE, "{answer}"),
+            503 => assert!(since.elapsed() < TIMEOUT, "{answer}"),
             _ => panic!("{answer}"),
         }
     }

@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
 
 /// How long something may take to show on a page, in milliseconds.
-const PATIENCE: u32 = 20_000;
+const TIMEOUT: u32 = 20_000;
 /// The key of an element in WebDriver's answers.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
@@ -51,7 +51,7 @@ impl Driver {
             "--disable-background-networking", "--disable-component-update", "--disable-sync", "--window-size=1100,800",
             format!("--user-data-dir={}", profile.path().display()),
         ] });
-        let wanted = json!({ "browserName": "chrome", "goog:chromeOptions": options, "timeouts": { "script": PATIENCE },
+        let wanted = json!({ "browserName": "chrome", "goog:chromeOptions": options, "timeouts": { "script": TIMEOUT },
             "goog:loggingPrefs": { "browser": "ALL" } });
         let base = format!("http://{}/session", self.address);
         let body = json!({ "capabilities": { "alwaysMatch": wanted } });

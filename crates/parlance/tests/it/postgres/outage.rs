@@ -1,7 +1,7 @@
 //! The database goes, and comes back.
 
 use crate::harness::{Answer, Process, Server, User};
-use crate::live::client::{PATIENCE, Socket, soon};
+use crate::live::client::{Socket, TIMEOUT, soon};
 use domain::retention::Retention;
 use futures_util::future::join_all;
 use serde_json::json;
@@ -10,7 +10,7 @@ use test_support::Cluster;
 
 /// Nobody is to wait longer for an answer, whatever has become of the database: told where it was longer, and not
 /// asserted, since the machine may be busy.
-const LONGEST: Duration = Duration::from_secs(3);
+const MAX_ANSWER_TIME: Duration = Duration::from_secs(3);
 /// All is to be well that long after the database is back: told as well.
 const RECOVERY: Duration = Duration::from_secs(5);
 
@@ -30,7 +30,7 @@ async fn send(user: &User, to: &User, key: &str) -> Answer {
 async fn told(answer: impl Future<Output = Answer>) {
     let asked = Instant::now();
     let answer = soon("an answer", answer).await;
-    tell("an answer", asked, LONGEST);
+    tell("an answer", asked, MAX_ANSWER_TIME);
     assert!(answer.header("retry-after").is_some(), "{answer}");
     assert_eq!(answer.refused(503, None)["code"], "unavailable");
 }
@@ -71,7 +71,7 @@ async fn all_is_well_soon(server: &Server, users: &[User], since: Instant, round
         if well.await.into_iter().all(|well| well) && ready {
             break;
         }
-        assert!(since.elapsed() < PATIENCE, "still refused after {:?}", since.elapsed());
+        assert!(since.elapsed() < TIMEOUT, "still refused after {:?}", since.elapsed());
     }
     tell("the recovery", since, RECOVERY);
 }

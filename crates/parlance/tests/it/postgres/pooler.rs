@@ -2,7 +2,7 @@
 
 use super::serve;
 use crate::harness::{Process, User};
-use crate::live::client::{PATIENCE, soon};
+use crate::live::client::{TIMEOUT, soon};
 use serde_json::json;
 use std::path::Path;
 use std::time::Instant;
@@ -96,7 +96,7 @@ async fn a_pooler_that_keeps_sessions_is_as_good_as_none() {
                 let status = answer.status;
                 break answer.expect(status)["id"].as_str().unwrap().to_owned();
             }
-            assert!(since.elapsed() < PATIENCE, "{answer} {ready}");
+            assert!(since.elapsed() < TIMEOUT, "{answer} {ready}");
         };
         sent.push(id);
     }

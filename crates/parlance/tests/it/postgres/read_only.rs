@@ -1,7 +1,7 @@
 //! The database takes no writes, and takes them again.
 
 use crate::harness::{Process, Server, User};
-use crate::live::client::PATIENCE;
+use crate::live::client::TIMEOUT;
 use serde_json::json;
 use std::time::Instant;
 use test_support::Cluster;
@@ -22,7 +22,7 @@ async fn until_not(status: u16, server: &Server, user: &User, what: &str) {
         if [sent, signed_up, ready].iter().all(|answer| answer.status != status) {
             return;
         }
-        assert!(since.elapsed() < PATIENCE, "{what}: still {status}");
+        assert!(since.elapsed() < TIMEOUT, "{what}: still {status}");
     }
 }
 
@@ -35,7 +35,7 @@ async fn until_signed_up(server: &Server, what: &str) {
         if signed_up.status == 201 {
             return;
         }
-        assert!(since.elapsed() < PATIENCE, "{what}: {signed_up}");
+        assert!(since.elapsed() < TIMEOUT, "{what}: {signed_up}");
     }
 }
 
@@ -81,7 +81,7 @@ async fn while_the_database_takes_no_writes_the_server_is_not_ready_and_reads_go
         for path in ["/conversations", "/users", "/groups"] {
             let since = Instant::now();
             while ada.get(path).await.status != 200 {
-                assert!(since.elapsed() < PATIENCE, "{what}: {path} is refused");
+                assert!(since.elapsed() < TIMEOUT, "{what}: {path} is refused");
             }
         }
         // It goes on to be refused, by every writer.

@@ -1,4 +1,4 @@
-//! How many connections a network may have.
+//! Limits the connections of each network.
 
 use crate::limits::Key;
 use crate::proxies::Proxies;
@@ -7,28 +7,28 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// The connections that there are, by network: an IPv4 address, or the /64 of an IPv6 one.
+/// Counts connections per network: per IPv4 address, or per /64 of IPv6.
 ///
-/// A proxy that is trusted to speak for others has as many as it likes: all of its clients are behind it.
-pub struct Places {
+/// A trusted proxy has no limit, because all of its clients share its address.
+pub struct ConnectionLimits {
     most: usize,
     proxies: Proxies,
     taken: Mutex<HashMap<Key, usize>>,
 }
 
-impl Places {
-    /// So many for a network.
+impl ConnectionLimits {
+    /// Allows `most` connections per network.
     pub fn new(most: usize, proxies: Proxies) -> Self {
         Self { most, proxies, taken: Mutex::default() }
     }
 
     fn taken(&self) -> MutexGuard<'_, HashMap<Key, usize>> {
-        // A panic elsewhere leaves numbers behind and nothing half done.
+        // The map holds only numbers: a panic elsewhere cannot leave it half changed.
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A place for a client there, if there is one.
-    pub fn take(self: &Arc<Self>, address: Option<IpAddr>) -> Option<Place> {
+    /// Takes a permit for a client at this address, or returns `None` if its network has too many.
+    pub fn take(self: &Arc<Self>, address: Option<IpAddr>) -> Option<ConnectionPermit> {
         let counted = !address.is_some_and(|address| self.proxies.trust(address.to_canonical()));
         let network = counted.then(|| Key::network(address));
         if let Some(network) = network {
@@ -41,17 +41,17 @@ impl Places {
             *number += 1;
         }
         METRICS.connections.increment(1);
-        Some(Place { places: Arc::clone(self), network })
+        Some(ConnectionPermit { places: Arc::clone(self), network })
     }
 }
 
-/// A connection's place; given back when it is dropped.
-pub struct Place {
-    places: Arc<Places>,
+/// The permit of one connection. Dropping it frees the place.
+pub struct ConnectionPermit {
+    places: Arc<ConnectionLimits>,
     network: Option<Key>,
 }
 
-impl Drop for Place {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         METRICS.connections.decrement(1);
         let Some(network) = self.network else { return };
@@ -71,7 +71,7 @@ mod tests {
 
     #[test]
     fn a_network_has_so_many_places_and_others_their_own() {
-        let places = Arc::new(Places::new(2, Proxies::parse("10.0.0.0/8").unwrap()));
+        let places = Arc::new(ConnectionLimits::new(2, Proxies::parse("10.0.0.0/8").unwrap()));
         let take = |address: &str| places.take(Some(address.parse().unwrap()));
         let (one, two) = (take("192.0.2.1"), take("::ffff:192.0.2.1"));
         assert!(one.is_some() && two.is_some() && take("192.0.2.1").is_none());

@@ -1,24 +1,24 @@
-//! Where a request is let in, or not.
+//! Applies the rate limits to a request.
 
 use super::error::ApiError;
-use crate::limits::{Attempt, Costs, Key, Limit, Limits, Refusal};
+use crate::limits::{Attempt, Costs, Key, Limit, Limits, RateLimited};
 use crate::proxies::Proxies;
 use actix_web::{HttpRequest, web};
 use domain::{Error, SessionId, Unavailable, UserId};
 
-/// The limits as one request meets them.
+/// The rate limits, seen from one request.
 #[derive(Clone, Copy)]
-pub struct Door<'a> {
+pub struct RateLimitGate<'a> {
     limits: &'a Limits,
     proxies: &'a Proxies,
     request: &'a HttpRequest,
 }
 
-impl<'a> Door<'a> {
-    /// Of the application that the request came to.
+impl<'a> RateLimitGate<'a> {
+    /// The limits of the application that received the request.
     ///
     /// # Errors
-    /// [`Error::Internal`] where it was not composed.
+    /// [`Error::Internal`] if the application was composed without limits.
     pub fn of(request: &'a HttpRequest) -> Result<Self, ApiError> {
         let composed = || Error::internal("the application was not composed");
         let limits: &web::Data<Limits> = request.app_data().ok_or_else(composed)?;
@@ -32,30 +32,31 @@ impl<'a> Door<'a> {
     }
 
     fn take(&self, limits: &[Limit], key: Key) -> Result<(), ApiError> {
-        self.limits.take(limits, key).map_err(Refusal::answer)
+        self.limits.take(limits, key).map_err(RateLimited::answer)
     }
 
     fn network(&self) -> Key {
         Key::network(self.proxies.client(self.request))
     }
 
-    /// Somebody who needs no token: the network pays.
+    /// Admits a request to a route that needs no token. The network pays.
     ///
     /// # Errors
     /// [`ApiError::RateLimited`].
-    pub fn anybody(&self) -> Result<(), ApiError> {
+    pub fn anonymous(&self) -> Result<(), ApiError> {
         self.take(self.cost(), self.network())
     }
 
-    /// Somebody who needs a token and has none that is good: the network pays, for a request like any other.
+    /// Admits a request without a valid token to a route that needs one. The network pays the price of one request.
     ///
     /// # Errors
     /// [`ApiError::RateLimited`].
-    pub fn stranger(&self) -> Result<(), ApiError> {
+    pub fn unauthenticated(&self) -> Result<(), ApiError> {
         if self.cost().is_empty() { Ok(()) } else { self.take(&[Limit::Requests], self.network()) }
     }
 
-    /// Somebody with a token of ours; whether its session lives is asked later, by a query perhaps.
+    /// Admits a request with a token that this server signed. The caller checks later whether the session lives,
+    /// perhaps by a query.
     ///
     /// # Errors
     /// [`ApiError::RateLimited`].
@@ -64,16 +65,16 @@ impl<'a> Door<'a> {
         if cost.is_empty() {
             return Ok(());
         }
-        self.limits.check_ended(session).map_err(Refusal::answer)?;
+        self.limits.check_ended(session).map_err(RateLimited::answer)?;
         self.take(cost, Key::User(user))
     }
 
-    /// The session of that token turned out to have ended. Who was logged out pays for itself, and not the user: a
-    /// thief must not use up what the owner needs.
+    /// Refunds the user after the session turned out to be revoked. The revoked session then pays from its own bucket:
+    /// a thief of a token must not use up what the owner needs.
     ///
     /// # Errors
     /// [`ApiError::RateLimited`].
-    pub fn ended(&self, user: UserId, session: SessionId) -> Result<(), ApiError> {
+    pub fn revoked_session(&self, user: UserId, session: SessionId) -> Result<(), ApiError> {
         let cost = self.cost();
         if cost.is_empty() {
             return Ok(());
@@ -82,30 +83,30 @@ impl<'a> Door<'a> {
         self.take(&[Limit::Requests], Key::EndedSession(session))
     }
 
-    /// Tries a name and a password, and counts what fails, and what is right before anything comes of it.
+    /// Verifies a name and a password. It counts a failure, and counts a success before it runs `login`.
     ///
     /// # Errors
-    /// [`ApiError::RateLimited`], and what `proof` and `login` fail with.
+    /// [`ApiError::RateLimited`], and the errors of `proof` and `login`.
     pub async fn log_in<P, T>(
         &self,
         account: &str,
         proof: impl Future<Output = domain::Result<P>>,
         login: impl AsyncFnOnce(P) -> domain::Result<T>,
     ) -> Result<T, ApiError> {
-        let attempt = self.limits.try_login(account, self.network()).map_err(Refusal::answer)?;
+        let attempt = self.limits.try_login(account, self.network()).map_err(RateLimited::answer)?;
         match self.hashed(proof).await {
             Ok(proven) => {
-                attempt.was_right().map_err(Refusal::answer)?;
+                attempt.was_right().map_err(RateLimited::answer)?;
                 Ok(login(proven).await?)
             }
             Err(error) => settle(attempt, Err(error)),
         }
     }
 
-    /// Does what hashes a password, when it is the network's turn.
+    /// Runs `work`, which hashes a password, when it is the network's turn.
     ///
     /// # Errors
-    /// [`Unavailable::Overloaded`] where the network has too many passwords hashed at once, and what `work` fails with.
+    /// [`Unavailable::Overloaded`] if the network is already hashing too many passwords, and the errors of `work`.
     pub async fn hashed<T>(&self, work: impl Future<Output = domain::Result<T>>) -> domain::Result<T> {
         let Some(_turn) = self.limits.hashing().turn(self.network()).await else {
             return Unavailable::Overloaded.err();
@@ -113,10 +114,10 @@ impl<'a> Door<'a> {
         work.await
     }
 
-    /// Tries the password of somebody with a token, where one is given, and counts what fails.
+    /// Verifies the password of a user with a token, if the request has one, and counts a failure.
     ///
     /// # Errors
-    /// [`ApiError::RateLimited`], and what `proof` fails with.
+    /// [`ApiError::RateLimited`], and the errors of `proof`.
     pub async fn prove<T>(
         &self,
         user: UserId,
@@ -126,12 +127,12 @@ impl<'a> Door<'a> {
         if !given {
             return Ok(proof.await?);
         }
-        let attempt = self.limits.try_password(user, self.network()).map_err(Refusal::answer)?;
+        let attempt = self.limits.try_password(user, self.network()).map_err(RateLimited::answer)?;
         settle(attempt, self.hashed(proof).await)
     }
 }
 
-/// Only a wrong password is a failed login.
+/// Counts only a wrong password as a failed login.
 fn settle<T>(attempt: Attempt<'_>, outcome: domain::Result<T>) -> Result<T, ApiError> {
     use domain::{Forbidden, Unauthenticated};
     let failed = matches!(
