@@ -148,50 +148,76 @@ impl Event {
         }
     }
 
-    /// What it does to who is in a group.
-    pub fn membership_change(&self) -> Option<MembershipChange> {
-        match self {
-            Self::MemberAdded(member) => Some(MembershipChange::Joins(member.group, member.user)),
-            Self::MemberRemoved(member) => Some(MembershipChange::Leaves(member.group, member.user)),
-            Self::GroupDeleted(group) => Some(MembershipChange::Ends(group.id)),
-            _ => None,
+    /// The conversation it belongs to, if it belongs to one.
+    pub fn conversation(&self) -> Option<ConversationId> {
+        match self.scope() {
+            Scope::Message { conversation, .. } | Scope::Receipt(conversation) => Some(conversation),
+            Scope::Group(group, _) => Some(group.conversation()),
+            Scope::Accounts => None,
         }
     }
 
-    /// The conversation it belongs to, if it belongs to one.
-    pub fn conversation(&self) -> Option<ConversationId> {
-        match self {
-            Self::MessageCreated(message) | Self::MessageUpdated(message) => Some(message.conversation),
-            Self::MessageDeleted { tombstone, .. } => Some(tombstone.conversation),
-            Self::MessageSeen { conversation, .. } | Self::ConversationRead { conversation, .. } => Some(*conversation),
-            Self::GroupUpdated(group) | Self::GroupDeleted(group) => Some(group.id.conversation()),
-            Self::MemberAdded(member) | Self::MemberUpdated(member) | Self::MemberRemoved(member) => {
-                Some(member.group.conversation())
-            }
-            Self::SessionEnded { .. } | Self::UserDeleted(_) | Self::Acquainted(_) => None,
+    /// The number it took of its conversation's counter, if it took one.
+    pub fn update(&self) -> Option<i64> {
+        match self.scope() {
+            Scope::Message { update, .. } => Some(update),
+            Scope::Receipt(_) | Scope::Group(..) | Scope::Accounts => None,
         }
     }
 
     /// Whether it changes the group or its members.
     pub fn changes_roster(&self) -> bool {
-        matches!(
-            self,
-            Self::GroupUpdated(_)
-                | Self::GroupDeleted(_)
-                | Self::MemberAdded(_)
-                | Self::MemberUpdated(_)
-                | Self::MemberRemoved(_)
-        )
-    }
-
-    /// The number it took of its conversation's counter, if it took one.
-    pub fn update(&self) -> Option<i64> {
-        match self {
-            Self::MessageCreated(message) | Self::MessageUpdated(message) => Some(message.update),
-            Self::MessageDeleted { tombstone, .. } => Some(tombstone.update),
-            _ => None,
+        match self.scope() {
+            Scope::Group(..) => true,
+            Scope::Message { .. } | Scope::Receipt(_) | Scope::Accounts => false,
         }
     }
+
+    /// What it does to who is in a group.
+    pub fn membership_change(&self) -> Option<MembershipChange> {
+        match self.scope() {
+            Scope::Group(_, change) => change,
+            Scope::Message { .. } | Scope::Receipt(_) | Scope::Accounts => None,
+        }
+    }
+
+    /// The one table of what the kinds of events change. A new kind has to be given its row.
+    fn scope(&self) -> Scope {
+        match self {
+            Self::MessageCreated(message) | Self::MessageUpdated(message) => {
+                Scope::Message { conversation: message.conversation, update: message.update }
+            }
+            Self::MessageDeleted { tombstone, .. } => {
+                Scope::Message { conversation: tombstone.conversation, update: tombstone.update }
+            }
+            Self::MessageSeen { conversation, .. } | Self::ConversationRead { conversation, .. } => {
+                Scope::Receipt(*conversation)
+            }
+            Self::GroupUpdated(group) => Scope::Group(group.id, None),
+            Self::GroupDeleted(group) => Scope::Group(group.id, Some(MembershipChange::Ends(group.id))),
+            Self::MemberAdded(member) => {
+                Scope::Group(member.group, Some(MembershipChange::Joins(member.group, member.user)))
+            }
+            Self::MemberUpdated(member) => Scope::Group(member.group, None),
+            Self::MemberRemoved(member) => {
+                Scope::Group(member.group, Some(MembershipChange::Leaves(member.group, member.user)))
+            }
+            Self::SessionEnded { .. } | Self::UserDeleted(_) | Self::Acquainted(_) => Scope::Accounts,
+        }
+    }
+}
+
+/// What an event changes.
+#[derive(Clone, Copy)]
+enum Scope {
+    /// A message. The change took the next number of the conversation's counter.
+    Message { conversation: ConversationId, update: i64 },
+    /// What somebody has read in a conversation. Takes no number.
+    Receipt(ConversationId),
+    /// A group or its members, with what that does to who is in it. Takes no number.
+    Group(GroupId, Option<MembershipChange>),
+    /// Accounts and sessions: no conversation.
+    Accounts,
 }
 
 /// A place in the order of everything that was ever committed to one database. Opaque: only compared.
@@ -293,6 +319,7 @@ mod tests {
     use super::*;
     use crate::groups::{Description, GroupName, Role, Visibility};
     use crate::testing::{at, conversation, message, message_id, user};
+    use std::collections::HashSet;
     use uuid::Uuid;
 
     const GROUP: GroupId = GroupId(Uuid::from_u128(9));
@@ -382,13 +409,74 @@ mod tests {
         }
     }
 
+    /// One event of every kind. A new kind does not compile until it has a name here: list it below too.
+    fn one_of_each() -> Vec<Event> {
+        let name = |event: &Event| match event {
+            Event::MessageCreated(_) => "created",
+            Event::MessageUpdated(_) => "updated",
+            Event::MessageDeleted { .. } => "deleted",
+            Event::MessageSeen { .. } => "seen",
+            Event::ConversationRead { .. } => "read",
+            Event::GroupUpdated(_) => "group updated",
+            Event::GroupDeleted(_) => "group deleted",
+            Event::MemberAdded(_) => "member added",
+            Event::MemberUpdated(_) => "member updated",
+            Event::MemberRemoved(_) => "member removed",
+            Event::SessionEnded { .. } => "session ended",
+            Event::UserDeleted(_) => "user deleted",
+            Event::Acquainted(_) => "acquainted",
+        };
+        let tombstone =
+            Tombstone { id: message_id(1), conversation: conversation(1), seq: 1, update: 3, deleted_at: at(1) };
+        let events = vec![
+            said(Place::Group(GROUP)),
+            Event::MessageUpdated(Message { update: 2, ..message(1) }),
+            Event::MessageDeleted { tombstone, sender: user(1), place: Place::Broadcast },
+            seen(Place::Group(GROUP)),
+            read(1, Place::Group(GROUP)),
+            Event::GroupUpdated(group()),
+            Event::GroupDeleted(group()),
+            Event::MemberAdded(member(2)),
+            Event::MemberUpdated(member(2)),
+            Event::MemberRemoved(member(2)),
+            Event::SessionEnded { user: user(1), session: SessionId(Uuid::from_u128(5)) },
+            Event::UserDeleted(user(1)),
+            Event::Acquainted([user(1), user(2)]),
+        ];
+        let names: HashSet<_> = events.iter().map(name).collect();
+        assert_eq!(names.len(), events.len(), "a kind is listed twice");
+        events
+    }
+
     #[test]
-    fn who_joins_leaves_or_loses_the_group() {
-        let change = |event: Event| event.membership_change();
-        assert_eq!(change(Event::MemberAdded(member(2))), Some(MembershipChange::Joins(GROUP, user(2))));
-        assert_eq!(change(Event::MemberRemoved(member(2))), Some(MembershipChange::Leaves(GROUP, user(2))));
-        assert_eq!(change(Event::GroupDeleted(group())), Some(MembershipChange::Ends(GROUP)));
-        assert_eq!(change(Event::MemberUpdated(member(2))), None);
-        assert_eq!(change(said(Place::Group(GROUP))), None);
+    fn every_kind_says_what_it_changes() {
+        let here = Some(conversation(1));
+        let group = Some(GROUP.conversation());
+        let (joins, leaves) = (MembershipChange::Joins(GROUP, user(2)), MembershipChange::Leaves(GROUP, user(2)));
+        // Conversation, number, whether it changes the group or its members, and who is in the group after it.
+        let expected = [
+            (here, Some(message(1).update), false, None),
+            (here, Some(2), false, None),
+            (here, Some(3), false, None),
+            (here, None, false, None),
+            (here, None, false, None),
+            (group, None, true, None),
+            (group, None, true, Some(MembershipChange::Ends(GROUP))),
+            (group, None, true, Some(joins)),
+            (group, None, true, None),
+            (group, None, true, Some(leaves)),
+            (None, None, false, None),
+            (None, None, false, None),
+            (None, None, false, None),
+        ];
+        let events = one_of_each();
+        assert_eq!(events.len(), expected.len());
+        for (event, expected) in events.iter().zip(expected) {
+            let found = (event.conversation(), event.update(), event.changes_roster(), event.membership_change());
+            assert_eq!(found, expected, "{event:?}");
+            // A node gives an event of a conversation on by that conversation, any other by its kind.
+            let reaches_nobody = event.audience() == Audience::Nobody;
+            assert_eq!(reaches_nobody, event.conversation().is_none(), "{event:?}");
+        }
     }
 }

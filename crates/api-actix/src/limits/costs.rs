@@ -1,6 +1,6 @@
 //! What each route and operation costs.
 
-use super::Limit;
+use super::{Limit, Op};
 use actix_web::http::Method;
 
 const NOTHING: &[Limit] = &[];
@@ -14,9 +14,6 @@ const SIGN_UP: &[Limit] = &[Limit::SignUps];
 /// The cost of every WebSocket frame: a text, a fragment or a control frame. The server takes it before it parses the
 /// frame.
 pub const FRAME: &[Limit] = &[Limit::Frames];
-/// The operations of a WebSocket and their cost besides the frame's.
-pub const OPERATIONS: &[(&str, &[Limit])] =
-    &[("send", SEND), ("seen", REQUEST), ("typing", REQUEST), ("ping", NOTHING)];
 /// Every so many groups and contacts of a live connection cost one token.
 const ROSTER_A_TOKEN: usize = 500;
 
@@ -59,10 +56,9 @@ impl Costs {
         self.post.is_empty() && self.others.is_empty()
     }
 
-    /// The cost of an operation on a live connection. An unknown operation costs one request.
-    pub fn of_operation(op: Option<&str>) -> &'static [Limit] {
-        let known = OPERATIONS.iter().find(|(name, _)| Some(*name) == op);
-        known.map_or(REQUEST, |(_, cost)| cost)
+    /// The cost of an operation over a WebSocket besides its frame. An unknown operation costs one request.
+    pub fn of_operation(op: Option<Op>) -> &'static [Limit] {
+        op.map_or(REQUEST, Op::cost)
     }
 }
 
@@ -105,10 +101,9 @@ mod tests {
             (Some("dance"), REQUEST),
             (None, REQUEST),
         ] {
-            assert_eq!(Costs::of_operation(op), expected, "{op:?}");
+            assert_eq!(Costs::of_operation(op.and_then(Op::parse)), expected, "{op:?}");
         }
-        // Answered at once, by a few bytes: the frame is what it costs.
-        let free: Vec<_> = OPERATIONS.iter().filter(|(_, cost)| cost.is_empty()).map(|(op, _)| *op).collect();
-        assert_eq!(free, ["ping"]);
+        let free: Vec<_> = Op::ALL.iter().copied().filter(|op| op.cost().is_empty()).collect();
+        assert_eq!(free, [Op::Ping]);
     }
 }

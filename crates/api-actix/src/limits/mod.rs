@@ -13,9 +13,11 @@
 mod buckets;
 mod costs;
 mod hashing;
+mod operation;
 mod rate;
 
-pub use costs::{Costs, FRAME, OPERATIONS};
+pub use costs::{Costs, FRAME};
+pub use operation::Op;
 pub use rate::{Rate, Rates};
 
 use buckets::{Buckets, LookedAt};

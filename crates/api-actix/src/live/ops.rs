@@ -7,7 +7,7 @@ use crate::http::error::ApiError;
 use crate::http::extract::{Acting, check_texts, check_texts_of, parse_object, required};
 use crate::http::middleware::error_chain;
 use crate::http::sending::{ParsedSend, SendBody, recipient};
-use crate::limits::{Costs, FRAME, Key, Limits, RateLimited};
+use crate::limits::{Costs, FRAME, Key, Limits, Op, RateLimited};
 use crate::use_cases::UseCases;
 use actix_web::http::header::HeaderMap;
 use actix_web::web;
@@ -99,7 +99,9 @@ impl SocketSession {
 
     /// As for a request over HTTP, from the same buckets.
     fn pay(&self, op: Option<&str>) -> Result<(), ApiError> {
-        self.limits.take(Costs::of_operation(op), Key::User(self.caller.user)).map_err(RateLimited::answer)
+        self.limits
+            .take(Costs::of_operation(op.and_then(Op::parse)), Key::User(self.caller.user))
+            .map_err(RateLimited::answer)
     }
 
     async fn reply(&self, reference: &Reference, outcome: Result<Option<Message>, &ApiError>) {
@@ -113,12 +115,14 @@ impl SocketSession {
     }
 
     async fn operate(&self, op: Option<&str>, data: &[u8]) -> Result<Done, ApiError> {
-        match required("op", op)? {
-            "send" => self.send(data).await,
-            "seen" => self.seen(data).await,
-            "typing" => self.typing(data).await,
-            "ping" => Ok(Done::Pong),
-            _ => Err(ApiError::malformed_field("op", "op must be send, seen, typing or ping")),
+        let Some(op) = Op::parse(required("op", op)?) else {
+            return Err(ApiError::malformed_field("op", Op::expected()));
+        };
+        match op {
+            Op::Send => self.send(data).await,
+            Op::Seen => self.seen(data).await,
+            Op::Typing => self.typing(data).await,
+            Op::Ping => Ok(Done::Pong),
         }
     }
 

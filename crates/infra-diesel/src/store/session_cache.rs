@@ -213,15 +213,32 @@ impl SessionCache {
     /// Records committed ends of sessions.
     pub fn observe(&self, events: &[Event]) {
         for event in events {
-            if let Event::SessionEnded { session, .. } = event {
-                let mut entries = self.write();
-                if entries.remove(*session) {
-                    entries.ended.put(*session);
-                }
-                if let Some(inquiry) = entries.looked_up.get_mut(session) {
-                    inquiry.ended = true;
-                }
+            match event {
+                Event::SessionEnded { session, .. } => self.end(*session),
+                // Whoever deletes a user ends the user's sessions one by one.
+                Event::UserDeleted(_)
+                | Event::MessageCreated(_)
+                | Event::MessageUpdated(_)
+                | Event::MessageDeleted { .. }
+                | Event::MessageSeen { .. }
+                | Event::ConversationRead { .. }
+                | Event::GroupUpdated(_)
+                | Event::GroupDeleted(_)
+                | Event::MemberAdded(_)
+                | Event::MemberUpdated(_)
+                | Event::MemberRemoved(_)
+                | Event::Acquainted(_) => {}
             }
+        }
+    }
+
+    fn end(&self, session: SessionId) {
+        let mut entries = self.write();
+        if entries.remove(session) {
+            entries.ended.put(session);
+        }
+        if let Some(inquiry) = entries.looked_up.get_mut(&session) {
+            inquiry.ended = true;
         }
     }
 }

@@ -1,0 +1,71 @@
+//! The operations that clients ask for over a WebSocket.
+
+use super::Limit;
+
+macro_rules! operations {
+    ($($(#[$doc:meta])* $name:ident = $word:literal, $cost:expr;)+) => {
+        /// What a client asks for in a text frame.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum Op {
+            $($(#[$doc])* $name,)+
+        }
+
+        impl Op {
+            /// Every operation there is.
+            pub const ALL: &[Self] = &[$(Self::$name),+];
+
+            /// The word that clients write in `op`.
+            pub const fn word(self) -> &'static str {
+                match self {
+                    $(Self::$name => $word,)+
+                }
+            }
+
+            /// What the operation costs besides its frame.
+            pub const fn cost(self) -> &'static [Limit] {
+                match self {
+                    $(Self::$name => $cost,)+
+                }
+            }
+        }
+    };
+}
+
+operations! {
+    /// Sends a message.
+    Send = "send", &[Limit::Sends];
+    /// Marks a message as seen.
+    Seen = "seen", &[Limit::Requests];
+    /// Tells others that the user is typing.
+    Typing = "typing", &[Limit::Requests];
+    /// Asks whether the server is there. The server answers at once with a few bytes: the frame is what that costs.
+    Ping = "ping", &[];
+}
+
+impl Op {
+    /// The operation of that word, if there is one.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|op| op.word() == word)
+    }
+
+    /// What a client reads that asks for none of them.
+    pub fn expected() -> String {
+        let words: Vec<_> = Self::ALL.iter().map(|op| op.word()).collect();
+        let (last, others) = words.split_last().map_or(("", &words[..]), |(last, others)| (*last, others));
+        format!("op must be {} or {last}", others.join(", "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_word_is_its_operation() {
+        for op in Op::ALL {
+            assert_eq!(Op::parse(op.word()), Some(*op));
+        }
+        assert_eq!((Op::parse("dance"), Op::parse("Send")), (None, None));
+        assert_eq!(Op::expected(), "op must be send, seen, typing or ping");
+    }
+}
