@@ -1,7 +1,7 @@
 //! The domain's use cases over any set of adapters.
 
-use domain::acting::ActAs;
-use domain::admin::{AdminRepository, Administer, ListAccounts, ListAudit, SwitchAccount};
+use domain::acting::CheckActingUser;
+use domain::admin::{AdminRepository, ExecuteAdminCommand, ListAccounts, ListAudit, SwitchAccount};
 use domain::conversations::{ConversationRepository, ListConversations};
 use domain::endings::{EndingRepository, FinishEndings};
 use domain::export::{ExportOwnData, ExportReader};
@@ -132,7 +132,7 @@ impl Adapters {
 
 /// Every use case, ready to be called.
 pub struct UseCases {
-    pub act_as: ActAs,
+    pub check_acting_user: CheckActingUser,
     pub register_user: RegisterUser,
     pub log_in: LogIn,
     pub show_user: ShowUser,
@@ -169,7 +169,7 @@ pub struct UseCases {
     pub signal_typing: SignalTyping,
     pub list_accounts: ListAccounts,
     pub switch_account: SwitchAccount,
-    pub administer: Administer,
+    pub administer: ExecuteAdminCommand,
     pub list_audit: ListAudit,
     pub export_own_data: ExportOwnData,
     /// Who sees and may what, for presenting what the use cases answer.
@@ -181,8 +181,8 @@ pub struct UseCases {
 }
 
 impl UseCases {
-    /// Over these adapters, by the operator's rules; uploads up to `most_file_bytes`.
-    pub fn new(adapters: Adapters, policy: Arc<ServerPolicy>, most_file_bytes: u64) -> Self {
+    /// Over these adapters, by the operator's rules; uploads up to `max_file_bytes`.
+    pub fn new(adapters: Adapters, policy: Arc<ServerPolicy>, max_file_bytes: u64) -> Self {
         let Adapters {
             users,
             sessions,
@@ -205,7 +205,7 @@ impl UseCases {
         let send_message = Arc::new(SendMessage { log: log.clone(), clock: clock.clone(), ids: ids.clone() });
         let signal_typing = SignalTyping { users: users.clone(), groups: groups.clone(), live: live.clone() };
         Self {
-            act_as: ActAs {
+            check_acting_user: CheckActingUser {
                 users: users.clone(),
                 groups: groups.clone(),
                 messages: messages.clone(),
@@ -268,7 +268,7 @@ impl UseCases {
             list_conversations: ListConversations { conversations },
             list_accounts: ListAccounts { admin: admin.clone(), policy: policy.clone() },
             switch_account: SwitchAccount { admin: admin.clone(), policy: policy.clone(), clock: clock.clone() },
-            administer: Administer { admin: admin.clone(), clock: clock.clone() },
+            administer: ExecuteAdminCommand { admin: admin.clone(), clock: clock.clone() },
             list_audit: ListAudit { admin },
             stage_upload: StageUpload {
                 blobs: blobs.clone(),
@@ -278,7 +278,7 @@ impl UseCases {
                 quota: policy.files,
                 at_once: policy.uploads,
                 under_way: Arc::default(),
-                most: most_file_bytes,
+                most: max_file_bytes,
             },
             store_upload: StoreUpload { blobs: blobs.clone(), files: files.clone(), send: send_message.clone() },
             download_file: DownloadFile { files, blobs },

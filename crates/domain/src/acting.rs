@@ -7,22 +7,22 @@ use crate::error::{Forbidden, NotFound, Result};
 use crate::files::FileRepository;
 use crate::groups::GroupRepository;
 use crate::ids::{FileId, GroupId, MessageId, UserId};
-use crate::messages::{Attachment, AttachmentKind, Content, DraftBody, MessageReader, Outgoing, Recipient};
+use crate::messages::{Attachment, AttachmentKind, Content, DraftBody, MessageReader, Recipient, SendCommand};
 use crate::users::UserRepository;
 use std::sync::Arc;
 
 /// Whom a request names as its acting user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Named {
+pub struct ClaimedActor {
     /// By which of its fields.
     pub field: &'static str,
-    /// Who.
+    /// The id of the user.
     pub user: UserId,
 }
 
 /// What else a request names, which is missed before anybody's right is looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Target {
+pub enum ReferencedEntity {
     /// A living user.
     User(UserId),
     /// A group that the caller sees.
@@ -39,7 +39,7 @@ pub enum Target {
     File(AttachmentKind, FileId),
 }
 
-impl Target {
+impl ReferencedEntity {
     /// To whom one writes; the broadcast is always there.
     pub fn of(recipient: Recipient) -> Option<Self> {
         match recipient {
@@ -51,7 +51,7 @@ impl Target {
 
     /// All that a message names, in the order in which
     /// [`MessageLog::append`](crate::messages::MessageLog::append) misses it.
-    pub fn of_message(message: &Outgoing) -> impl Iterator<Item = Self> + Send + use<> {
+    pub fn of_message(message: &SendCommand) -> impl Iterator<Item = Self> + Send + use<> {
         let file = match &message.body {
             DraftBody::Attachment(Attachment::Stored { kind, file }, _) => Some(Self::File(*kind, *file)),
             DraftBody::Attachment(Attachment::Uploaded(_), _) | DraftBody::Text(_) => None,
@@ -62,18 +62,18 @@ impl Target {
 }
 
 /// Lets the caller act as whom the request names, which can only be the caller.
-pub struct ActAs {
-    /// Where users are kept.
+pub struct CheckActingUser {
+    /// Stores users.
     pub users: Arc<dyn UserRepository>,
-    /// Where groups are kept.
+    /// Stores groups.
     pub groups: Arc<dyn GroupRepository>,
-    /// Where messages are read.
+    /// Reads messages.
     pub messages: Arc<dyn MessageReader>,
-    /// Where files are looked up.
+    /// Looks files up.
     pub files: Arc<dyn FileRepository>,
 }
 
-impl ActAs {
+impl CheckActingUser {
     /// Asks for nothing where nobody else is named. Otherwise what does not exist is told first (`docs/api.md`,
     /// Conventions: existence before right).
     ///
@@ -83,24 +83,24 @@ impl ActAs {
     pub async fn execute(
         &self,
         caller: &Caller,
-        named: impl IntoIterator<Item = Named> + Send,
-        targets: impl IntoIterator<Item = Target> + Send,
+        named: impl IntoIterator<Item = ClaimedActor> + Send,
+        targets: impl IntoIterator<Item = ReferencedEntity> + Send,
     ) -> Result<()> {
-        let Some(Named { field, .. }) = named.into_iter().find(|named| named.user != caller.user) else {
+        let Some(ClaimedActor { field, .. }) = named.into_iter().find(|named| named.user != caller.user) else {
             return Ok(());
         };
-        let targets: Vec<Target> = targets.into_iter().collect();
+        let targets: Vec<ReferencedEntity> = targets.into_iter().collect();
         for target in targets {
             self.look_for(caller, target).await?;
         }
         Forbidden::NotOneself { field }.err()
     }
 
-    async fn look_for(&self, caller: &Caller, target: Target) -> Result<()> {
+    async fn look_for(&self, caller: &Caller, target: ReferencedEntity) -> Result<()> {
         let (found, missing) = match target {
-            Target::User(id) => (self.lives(id).await?, NotFound::User),
-            Target::Group(id) => (self.sees(caller, id).await?, NotFound::Group),
-            Target::Member(group, user) => {
+            ReferencedEntity::User(id) => (self.lives(id).await?, NotFound::User),
+            ReferencedEntity::Group(id) => (self.sees(caller, id).await?, NotFound::Group),
+            ReferencedEntity::Member(group, user) => {
                 if !self.sees(caller, group).await? {
                     return NotFound::Group.err();
                 }
@@ -108,19 +108,19 @@ impl ActAs {
                 let view = self.groups.find(user, group).await?;
                 (view.is_some_and(|view| view.role.is_some()) && self.lives(user).await?, NotFound::Member)
             }
-            Target::Message(id) => (self.messages.find(caller.user, id).await?.is_some(), NotFound::Message),
-            Target::Words(id, content) => {
+            ReferencedEntity::Message(id) => (self.messages.find(caller.user, id).await?.is_some(), NotFound::Message),
+            ReferencedEntity::Words(id, content) => {
                 let found = self.messages.find(caller.user, id).await?;
                 if let Some(message) = &found {
                     content.for_type(message.body.message_type())?;
                 }
                 (found.is_some(), NotFound::Message)
             }
-            Target::Answered(recipient, id) => {
+            ReferencedEntity::Answered(recipient, id) => {
                 let found = self.messages.find(caller.user, id).await?;
                 (found.is_some_and(|message| message.is_with(caller.user, recipient)), NotFound::Message)
             }
-            Target::File(kind, id) => {
+            ReferencedEntity::File(kind, id) => {
                 let found = self.files.find(caller.user, id).await?;
                 if let Some(file) = &found {
                     kind.fits(file)?;
@@ -156,7 +156,7 @@ mod tests {
 
     /// There are user 2 (user 3 is deleted), message 1 from user 1 to user 2, a group that all see and user 2 is not
     /// in, and files 1 (a picture) and 2 (none).
-    fn act_as() -> ActAs {
+    fn check_acting_user() -> CheckActingUser {
         let (mut users, mut groups) = (MockUserRepository::new(), MockGroupRepository::new());
         let (mut messages, mut files) = (MockMessageReader::new(), MockFileRepository::new());
         users.expect_find().returning(|id| {
@@ -169,70 +169,71 @@ mod tests {
         });
         messages.expect_find().returning(|_, id| Ok((id == message_id(1)).then(|| message(1))));
         files.expect_find().returning(|_, id| {
-            let text = || File { media_type: MediaType::restored("text/plain".to_owned()), ..file(2) };
+            let text = || File { media_type: MediaType::from_stored("text/plain".to_owned()), ..file(2) };
             Ok(if id == file_id(1) { Some(file(1)) } else { (id == file_id(2)).then(text) })
         });
         let (users, groups) = (Arc::new(users), Arc::new(groups));
-        ActAs { users, groups, messages: Arc::new(messages), files: Arc::new(files) }
+        CheckActingUser { users, groups, messages: Arc::new(messages), files: Arc::new(files) }
     }
 
-    fn other(field: &'static str) -> Named {
-        Named { field, user: user(2) }
+    fn other(field: &'static str) -> ClaimedActor {
+        ClaimedActor { field, user: user(2) }
     }
 
     #[test]
     fn oneself_or_nobody_may_be_named() {
-        let nothing = ActAs {
+        let nothing = CheckActingUser {
             users: Arc::new(MockUserRepository::new()),
             groups: Arc::new(MockGroupRepository::new()),
             messages: Arc::new(MockMessageReader::new()),
             files: Arc::new(MockFileRepository::new()),
         };
-        let oneself = Named { field: "user_id", user: user(1) };
+        let oneself = ClaimedActor { field: "user_id", user: user(1) };
         for named in [vec![], vec![oneself], vec![oneself, oneself]] {
-            outcome(nothing.execute(&caller(1), named, [Target::Message(message_id(9))])).unwrap();
+            outcome(nothing.execute(&caller(1), named, [ReferencedEntity::Message(message_id(9))])).unwrap();
         }
     }
 
     #[test]
     fn of_several_all_must_be_the_caller() {
-        let oneself = Named { field: "user_id", user: user(1) };
+        let oneself = ClaimedActor { field: "user_id", user: user(1) };
         for (named, field) in [
             (vec![other("sender_id"), oneself], "sender_id"),
             (vec![oneself, other("sender_id")], "sender_id"),
             (vec![oneself, other("sender_id"), other("user_id")], "sender_id"),
         ] {
-            let refused = outcome(act_as().execute(&caller(1), named, [])).unwrap_err();
+            let refused = outcome(check_acting_user().execute(&caller(1), named, [])).unwrap_err();
             assert_eq!(refused.field(), Some(field), "{refused:?}");
         }
     }
 
     #[test]
     fn what_is_missing_is_told_before_who_may_not() {
-        let (no_group, there) = (Target::Group(NO_GROUP), Target::User(user(2)));
+        let (no_group, there) = (ReferencedEntity::Group(NO_GROUP), ReferencedEntity::User(user(2)));
         let (to_bob, to_group) = (Recipient::User(user(2)), Recipient::Group(GROUP));
-        let answered = |recipient| Target::Answered(recipient, message_id(1));
+        let answered = |recipient| ReferencedEntity::Answered(recipient, message_id(1));
         for (targets, missing) in [
             (vec![], None),
-            (vec![there.clone(), Target::Message(message_id(1)), Target::Group(GROUP)], None),
+            (vec![there.clone(), ReferencedEntity::Message(message_id(1)), ReferencedEntity::Group(GROUP)], None),
             (vec![there, no_group.clone()], Some(NotFound::Group)),
-            (vec![Target::User(user(3)), no_group], Some(NotFound::User)),
-            (vec![Target::Message(message_id(2))], Some(NotFound::Message)),
-            (vec![Target::Member(GROUP, user(1))], None),
-            (vec![Target::Member(NO_GROUP, user(1))], Some(NotFound::Group)),
-            (vec![Target::Member(GROUP, user(2))], Some(NotFound::Member)),
-            (vec![Target::Member(GROUP, user(3))], Some(NotFound::Member)),
+            (vec![ReferencedEntity::User(user(3)), no_group], Some(NotFound::User)),
+            (vec![ReferencedEntity::Message(message_id(2))], Some(NotFound::Message)),
+            (vec![ReferencedEntity::Member(GROUP, user(1))], None),
+            (vec![ReferencedEntity::Member(NO_GROUP, user(1))], Some(NotFound::Group)),
+            (vec![ReferencedEntity::Member(GROUP, user(2))], Some(NotFound::Member)),
+            (vec![ReferencedEntity::Member(GROUP, user(3))], Some(NotFound::Member)),
             (vec![answered(to_bob)], None),
             (vec![answered(to_group)], Some(NotFound::Message)),
             (vec![answered(Recipient::Everybody)], Some(NotFound::Message)),
-            (vec![Target::Answered(to_bob, message_id(2))], Some(NotFound::Message)),
-            (vec![Target::File(AttachmentKind::Image, file_id(1))], None),
-            (vec![Target::File(AttachmentKind::File, file_id(2))], None),
-            (vec![Target::File(AttachmentKind::File, file_id(3))], Some(NotFound::File)),
-            (vec![Target::Words(message_id(1), Content::parse("x").unwrap())], None),
-            (vec![Target::Words(message_id(2), Content::parse("").unwrap())], Some(NotFound::Message)),
+            (vec![ReferencedEntity::Answered(to_bob, message_id(2))], Some(NotFound::Message)),
+            (vec![ReferencedEntity::File(AttachmentKind::Image, file_id(1))], None),
+            (vec![ReferencedEntity::File(AttachmentKind::File, file_id(2))], None),
+            (vec![ReferencedEntity::File(AttachmentKind::File, file_id(3))], Some(NotFound::File)),
+            (vec![ReferencedEntity::Words(message_id(1), Content::parse("x").unwrap())], None),
+            (vec![ReferencedEntity::Words(message_id(2), Content::parse("").unwrap())], Some(NotFound::Message)),
         ] {
-            let refused = outcome(act_as().execute(&caller(1), [other("sender_id")], targets.clone())).unwrap_err();
+            let refused =
+                outcome(check_acting_user().execute(&caller(1), [other("sender_id")], targets.clone())).unwrap_err();
             match missing {
                 None => assert_eq!(refused.field(), Some("sender_id"), "{targets:?}: {refused:?}"),
                 Some(missing) => assert!(matches!(refused, Error::NotFound(which) if which == missing), "{targets:?}"),
@@ -243,30 +244,30 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_told_before_who_may_not() {
         for (target, field) in [
-            (Target::File(AttachmentKind::Image, file_id(2)), "file_id"),
-            (Target::Words(message_id(1), Content::parse(" ").unwrap()), "content"),
+            (ReferencedEntity::File(AttachmentKind::Image, file_id(2)), "file_id"),
+            (ReferencedEntity::Words(message_id(1), Content::parse(" ").unwrap()), "content"),
         ] {
-            let refused = outcome(act_as().execute(&caller(1), [other("sender_id")], [target])).unwrap_err();
+            let refused = outcome(check_acting_user().execute(&caller(1), [other("sender_id")], [target])).unwrap_err();
             assert!(matches!(&refused, Error::Invalid(Invalid { field: at, .. }) if at == field), "{refused:?}");
         }
     }
 
     #[test]
     fn all_that_a_message_names_is_looked_for_in_order() {
-        let targets = |message: &Outgoing| Target::of_message(message).collect::<Vec<_>>();
-        let plain = Outgoing::text(Recipient::Everybody, Text::parse("x").unwrap());
+        let targets = |message: &SendCommand| ReferencedEntity::of_message(message).collect::<Vec<_>>();
+        let plain = SendCommand::text(Recipient::Everybody, Text::parse("x").unwrap());
         assert_eq!(targets(&plain), []);
         let recipient = Recipient::User(user(2));
         let body = DraftBody::parse(crate::messages::MessageType::File, None, Some(file_id(1))).unwrap();
-        let whole = Outgoing { recipient, body, reply_to: Some(message_id(1)), ..plain };
-        let answered = Target::Answered(recipient, message_id(1));
-        let file = Target::File(AttachmentKind::File, file_id(1));
-        assert_eq!(targets(&whole), [Target::User(user(2)), answered, file]);
+        let whole = SendCommand { recipient, body, reply_to: Some(message_id(1)), ..plain };
+        let answered = ReferencedEntity::Answered(recipient, message_id(1));
+        let file = ReferencedEntity::File(AttachmentKind::File, file_id(1));
+        assert_eq!(targets(&whole), [ReferencedEntity::User(user(2)), answered, file]);
     }
 
     #[test]
     fn everybody_is_always_there() {
-        assert_eq!(Target::of(Recipient::Everybody), None);
-        assert_eq!(Target::of(Recipient::User(user(2))), Some(Target::User(user(2))));
+        assert_eq!(ReferencedEntity::of(Recipient::Everybody), None);
+        assert_eq!(ReferencedEntity::of(Recipient::User(user(2))), Some(ReferencedEntity::User(user(2))));
     }
 }

@@ -79,7 +79,7 @@ pub struct Caller {
 impl Caller {
     /// # Errors
     /// [`crate::Forbidden::NotAnAdmin`].
-    pub fn must_be_admin(&self) -> crate::Result<()> {
+    pub fn require_admin(&self) -> crate::Result<()> {
         if self.admin { Ok(()) } else { crate::Forbidden::NotAnAdmin.err() }
     }
 }

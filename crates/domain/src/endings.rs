@@ -13,7 +13,7 @@ use std::sync::Arc;
 /// What has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {
-    /// The account is still in groups, which nobody sees any more. One that it owned passes to its heir.
+    /// The account is still in groups, which nobody sees any more. One that it owned passes to its next owner.
     Account(UserId),
     /// The group still has members, who don't see it any more.
     Group(GroupId),
@@ -27,8 +27,8 @@ pub trait EndingRepository: Send + Sync {
     async fn unfinished(&self) -> Result<Vec<Ended>>;
 
     /// Tidies up a bounded part, and says whether there may be more. An account's group MUST pass to the oldest admin,
-    /// else to the oldest member, by [`crate::groups::heir`]; without others it MUST end. Whoever loses a group MUST be
-    /// told so on resuming a live connection.
+    /// else to the oldest member, by [`crate::groups::next_owner`]; without others it MUST end. Whoever loses a group
+    /// MUST be told so on resuming a live connection.
     async fn tidy(&self, ended: Ended, at: Timestamp) -> Result<bool>;
 }
 
@@ -37,7 +37,7 @@ pub trait EndingRepository: Send + Sync {
 pub struct FinishEndings {
     /// Where it is known.
     pub endings: Arc<dyn EndingRepository>,
-    /// When.
+    /// Dates what is done.
     pub clock: Arc<dyn Clock>,
 }
 

@@ -117,7 +117,7 @@ pub enum Forbidden {
     /// A request names another user as the acting one.
     #[error("one can act only as oneself")]
     NotOneself {
-        /// Where.
+        /// The field of the request that names the other user.
         field: &'static str,
     },
     /// The password given as the current one is not.
@@ -128,10 +128,10 @@ pub enum Forbidden {
     NotTheSender,
     /// Only the sender, or who runs the group, may delete a message.
     #[error("only the sender, or an owner or admin of the group, may delete a message")]
-    NotTheSenderNorInCharge,
+    NotTheSenderNorModerator,
     /// Needs to be the group's owner or one of its admins.
     #[error("only the group's owner or an admin may do this")]
-    NotInCharge,
+    NotAModerator,
     /// Needs to be the group's owner.
     #[error("only the group's owner may do this")]
     NotTheOwner,

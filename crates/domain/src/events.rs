@@ -1,99 +1,100 @@
-//! What happened, for whoever is connected.
+//! Events: what a transaction changed, for the clients that are connected.
 
 use crate::context::Timestamp;
 use crate::groups::{Group, Member};
 use crate::ids::{ConversationId, GroupId, MessageId, SessionId, UserId};
-use crate::messages::{Message, Place, Tombstone};
+use crate::messages::{Destination, Message, Tombstone};
 use std::collections::HashMap;
 
-/// Something that was committed.
+/// Something that a committed transaction changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "replication", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 pub enum Event {
-    /// A message was sent.
+    /// A user sent a message.
     MessageCreated(Message),
-    /// A message was edited.
+    /// The sender edited a message.
     MessageUpdated(Message),
-    /// A message was deleted. With its sender and place, which say to whom this is of interest.
+    /// Somebody deleted a message, or it grew too old. Its sender and destination give the audience.
     MessageDeleted {
-        /// What is left of it.
+        /// What remains of the message.
         tombstone: Tombstone,
-        /// Who had sent it.
+        /// The user who had sent it.
         sender: UserId,
-        /// Where.
-        place: Place,
+        /// Where the message had been sent.
+        destination: Destination,
     },
-    /// A message was seen: of interest to its sender and to the reader's other devices.
+    /// A user saw a message. The event is for the sender and for the reader's own devices.
     MessageSeen {
-        /// Of which conversation.
+        /// The id of the conversation.
         conversation: ConversationId,
-        /// Where it was said.
-        place: Place,
-        /// Which.
+        /// Where the message was sent.
+        destination: Destination,
+        /// The id of the message.
         message: MessageId,
-        /// Whose message.
+        /// The user who sent the message.
         sender: UserId,
-        /// Who has seen it.
+        /// The user who has seen it.
         reader: UserId,
-        /// When.
+        /// When the reader marked it as seen.
         seen_at: Timestamp,
     },
-    /// All up to a message was seen: of interest to the reader's other devices, and to who sent something of it, each
-    /// told by an event of one's own.
+    /// A user read a conversation up to a message. One event is published for the reader's own devices and one for
+    /// each affected sender (`recipient`).
     ConversationRead {
-        /// Which.
+        /// The id of the conversation.
         conversation: ConversationId,
-        /// Where it was said.
-        place: Place,
-        /// Whom this tells of it.
-        told: UserId,
-        /// Who read it.
+        /// Where the message was sent.
+        destination: Destination,
+        /// The user whose clients get this event: the reader, or a sender.
+        recipient: UserId,
+        /// The user who read it.
         reader: UserId,
-        /// Up to which message.
+        /// The last message that the reader has read.
         up_to: MessageId,
     },
-    /// Name, description or visibility changed.
+    /// The group's name, description or visibility changed.
     GroupUpdated(Group),
-    /// The group is gone. As it last was.
+    /// The group is gone. Carries its last state.
     GroupDeleted(Group),
-    /// Somebody joined or was added (also a new group's owner).
+    /// A user joined or was added. A new group's owner counts, too.
     MemberAdded(Member),
-    /// Somebody's role changed.
+    /// A member's role changed.
     MemberUpdated(Member),
-    /// Somebody left or was removed. As the member last was.
+    /// A member left or was removed. Carries the member's last state.
     MemberRemoved(Member),
     /// A session was ended.
     SessionEnded {
-        /// Whose.
+        /// The id of the user.
         user: UserId,
-        /// Which.
+        /// The id of the session.
         session: SessionId,
     },
     /// An account was deleted; its sessions have ended.
     UserDeleted(UserId),
-    /// Each of the two has written to the other now: from here on they are told of each other's coming and going. Like
-    /// that, it reaches other nodes at most once.
+    /// Each of the two users has written to the other now. From here on the server tells them of each other's presence.
+    /// Like presence, the event reaches other nodes at most once.
     Acquainted([UserId; 2]),
 }
 
-/// To whom an event is of interest, by what is known when it is given out.
+/// The users whose clients get an event, by the memberships at the time of delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "replication", derive(serde::Serialize, serde::Deserialize))]
 pub enum Audience {
-    /// These two, who may be the same.
+    /// These two users, who may be the same one.
     Users([UserId; 2]),
-    /// Who is in the group.
+    /// The members of the group.
     Members(GroupId),
-    /// These two, as far as they are in the group.
+    /// Those of the two users who are members of the group.
     MembersAmong(GroupId, [UserId; 2]),
-    /// Everybody who is connected.
+    /// Every connected user.
     Everybody,
-    /// Nobody is told: what it ends is cut off, or others are told something else because of it.
+    /// No client gets the event itself. The server closes the connections that it ends, or tells clients something else
+    /// because of it.
     Nobody,
 }
 
 impl Audience {
-    /// Whether `user` belongs to it, who is in the groups for which `is_in` holds.
+    /// Whether the audience includes `user`. `is_in` says whether this user is a member of a group.
     pub fn includes(self, user: UserId, is_in: impl Fn(GroupId) -> bool) -> bool {
         match self {
             Self::Users(users) => users.contains(&user),
@@ -104,42 +105,44 @@ impl Audience {
         }
     }
 
-    fn of_place(place: Place, sender: UserId) -> Self {
-        match place {
-            Place::Direct { receiver } => Self::Users([sender, receiver]),
-            Place::Group(group) => Self::Members(group),
-            Place::Broadcast => Self::Everybody,
+    fn of_destination(destination: Destination, sender: UserId) -> Self {
+        match destination {
+            Destination::Direct { receiver } => Self::Users([sender, receiver]),
+            Destination::Group(group) => Self::Members(group),
+            Destination::Broadcast => Self::Everybody,
         }
     }
 }
 
-/// What an event does to who is in a group.
+/// How an event changes the members of a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MembershipChange {
-    /// Takes effect before the event is given out: who joins is told.
+    /// The user joins. Takes effect before delivery: the new member gets the event.
     Joins(GroupId, UserId),
-    /// Takes effect after the event was given out: who leaves is told, and nothing after that.
+    /// The user leaves. Takes effect after delivery: the former member gets the event, and no later one.
     Leaves(GroupId, UserId),
-    /// All leave, and are told.
+    /// All members leave. Takes effect after delivery: all of them get the event.
     Ends(GroupId),
 }
 
 impl Event {
-    /// To whom it is of interest.
+    /// The users whose clients get the event.
     pub fn audience(&self) -> Audience {
         match self {
             Self::MessageCreated(message) | Self::MessageUpdated(message) => {
-                Audience::of_place(message.place, message.sender.id)
+                Audience::of_destination(message.destination, message.sender.id)
             }
-            Self::MessageDeleted { sender, place, .. } => Audience::of_place(*place, *sender),
-            Self::MessageSeen { place: Place::Group(group), sender, reader, .. } => {
+            Self::MessageDeleted { sender, destination, .. } => Audience::of_destination(*destination, *sender),
+            Self::MessageSeen { destination: Destination::Group(group), sender, reader, .. } => {
                 Audience::MembersAmong(*group, [*sender, *reader])
             }
             Self::MessageSeen { sender, reader, .. } => Audience::Users([*sender, *reader]),
-            Self::ConversationRead { place: Place::Group(group), told, reader, .. } if told != reader => {
-                Audience::MembersAmong(*group, [*told, *told])
+            Self::ConversationRead { destination: Destination::Group(group), recipient, reader, .. }
+                if recipient != reader =>
+            {
+                Audience::MembersAmong(*group, [*recipient, *recipient])
             }
-            Self::ConversationRead { told, .. } => Audience::Users([*told, *told]),
+            Self::ConversationRead { recipient, .. } => Audience::Users([*recipient, *recipient]),
             Self::GroupUpdated(group) | Self::GroupDeleted(group) => Audience::Members(group.id),
             Self::MemberAdded(member) | Self::MemberUpdated(member) | Self::MemberRemoved(member) => {
                 Audience::Members(member.group)
@@ -148,7 +151,7 @@ impl Event {
         }
     }
 
-    /// The conversation it belongs to, if it belongs to one.
+    /// The conversation that the event belongs to. `None` if it belongs to none.
     pub fn conversation(&self) -> Option<ConversationId> {
         match self.scope() {
             Scope::Message { conversation, .. } | Scope::Receipt(conversation) => Some(conversation),
@@ -157,7 +160,7 @@ impl Event {
         }
     }
 
-    /// The number it took of its conversation's counter, if it took one.
+    /// The number that the event took of its conversation's counter. `None` if it took none.
     pub fn update(&self) -> Option<i64> {
         match self.scope() {
             Scope::Message { update, .. } => Some(update),
@@ -165,15 +168,15 @@ impl Event {
         }
     }
 
-    /// Whether it changes the group or its members.
-    pub fn changes_roster(&self) -> bool {
+    /// Whether the event changes the group or its members.
+    pub fn changes_membership(&self) -> bool {
         match self.scope() {
             Scope::Group(..) => true,
             Scope::Message { .. } | Scope::Receipt(_) | Scope::Accounts => false,
         }
     }
 
-    /// What it does to who is in a group.
+    /// How the event changes the members of a group.
     pub fn membership_change(&self) -> Option<MembershipChange> {
         match self.scope() {
             Scope::Group(_, change) => change,
@@ -181,7 +184,7 @@ impl Event {
         }
     }
 
-    /// The one table of what the kinds of events change. A new kind has to be given its row.
+    /// The one table of what each kind of event changes. A new kind does not compile without a row here.
     fn scope(&self) -> Scope {
         match self {
             Self::MessageCreated(message) | Self::MessageUpdated(message) => {
@@ -212,9 +215,9 @@ impl Event {
 enum Scope {
     /// A message. The change took the next number of the conversation's counter.
     Message { conversation: ConversationId, update: i64 },
-    /// What somebody has read in a conversation. Takes no number.
+    /// What a user has read in a conversation. Takes no number.
     Receipt(ConversationId),
-    /// A group or its members, with what that does to who is in it. Takes no number.
+    /// A group or its members. Takes no number.
     Group(GroupId, Option<MembershipChange>),
     /// Accounts and sessions: no conversation.
     Accounts,
@@ -222,85 +225,85 @@ enum Scope {
 
 /// A place in the order of everything that was ever committed to one database. Opaque: only compared.
 ///
-/// What was committed after a revision was taken has that revision or a greater one. So who has been given everything
-/// up to [`Committed::cursor`] misses nothing by asking for all from it on, and at worst is given something once more.
+/// Whatever commits after a caller took a revision has that revision or a greater one. So a client that has everything
+/// up to [`Committed::cursor`] misses nothing if it asks for everything from there on. It may get something twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "replication", derive(serde::Serialize, serde::Deserialize))]
 pub struct Revision(pub i64);
 
-/// Where a conversation stands. Whoever knows it as it stands at one head, and is given what leads from that head to
-/// another, knows it as it stands at the other: so a node tells whether it missed something that another one committed.
+/// How far a conversation has come. A node that knows one version, and is given the events from that version to another
+/// one, knows the other one. So a node can tell whether it missed something that another node committed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "replication", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
-pub struct Head {
-    /// Its counter.
+pub struct ConversationVersion {
+    /// The message counter: the number of the last message that was sent, edited or deleted. From 1, dense.
     pub update: i64,
-    /// Of the last time a message was sent, edited or deleted.
-    pub changed: Revision,
-    /// Of the last time the group or its members changed.
-    pub roster: Revision,
+    /// The revision of the last transaction that sent, edited or deleted a message.
+    pub messages_revision: Revision,
+    /// The mark of the last change of the group or its members ([`Self::membership_after`]).
+    pub membership_revision: Revision,
 }
 
-impl Head {
-    /// Of what was just made.
-    pub const NEW: Self = Self { update: 0, changed: Revision(0), roster: Revision(0) };
+impl ConversationVersion {
+    /// The version of a conversation that was just made.
+    pub const NEW: Self = Self { update: 0, messages_revision: Revision(0), membership_revision: Revision(0) };
 
-    /// Where it stands after these events of a transaction of that revision.
+    /// The version after a transaction of that revision with these events.
     #[must_use]
     pub fn after<'a>(mut self, events: impl IntoIterator<Item = &'a Event>, revision: Revision) -> Self {
-        let roster = self.roster_after(revision);
+        let membership = self.membership_after(revision);
         for event in events {
             if let Some(update) = event.update() {
                 self.update = update;
-                self.changed = revision;
+                self.messages_revision = revision;
             }
-            if event.changes_roster() {
-                self.roster = roster;
+            if event.changes_membership() {
+                self.membership_revision = membership;
             }
         }
         self
     }
 
-    /// What a transaction of that revision marks a change of the group or its members with. Never less than before,
-    /// though of two transactions the one with the smaller revision may be the second to change the group: who knows a
-    /// greater mark knows all.
-    pub fn roster_after(&self, revision: Revision) -> Revision {
-        revision.max(Revision(self.roster.0 + 1))
+    /// The mark of a change of the group or its members by a transaction of that revision. Normally that revision. If
+    /// a transaction with a smaller revision gets the group's lock second, the previous mark plus 1: marks only grow.
+    pub fn membership_after(&self, revision: Revision) -> Revision {
+        revision.max(Revision(self.membership_revision.0 + 1))
     }
 
-    /// Whether who knows this head knows all that the other does.
-    pub fn covers(&self, other: &Self) -> bool {
-        self.update >= other.update && self.roster >= other.roster
+    /// Whether a node that knows this version knows everything that led to the other one.
+    pub fn is_at_least(&self, other: &Self) -> bool {
+        self.update >= other.update && self.membership_revision >= other.membership_revision
     }
 
-    /// The last time anything changed.
+    /// The revision of the last change of any kind.
     pub fn newest(&self) -> Revision {
-        self.changed.max(self.roster)
+        self.messages_revision.max(self.membership_revision)
     }
 }
 
 /// What one transaction made happen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Committed {
-    /// In the order in which it happened.
+    /// The events, in the order in which they happened.
     pub events: Vec<Event>,
-    /// Of every conversation that one of them belongs to: where it stood before.
-    pub heads: HashMap<ConversationId, Head>,
-    /// What its changes are marked with.
+    /// For every conversation that an event belongs to, its version before the transaction.
+    pub versions: HashMap<ConversationId, ConversationVersion>,
+    /// The revision of the transaction.
     pub revision: Revision,
-    /// From where to resume for who has been given all of it and all that was published before it.
+    /// Where a client resumes that has all of these events and all that were published before.
     pub cursor: Revision,
 }
 
-/// Where committed events go.
+/// Takes the events of committed transactions.
 #[cfg_attr(feature = "mocks", mockall::automock)]
 pub trait EventPublisher: Send + Sync {
-    /// Called after the commit, for one conversation in the order of its commits. MUST NOT block or fail: a slow
-    /// listener is the publisher's concern.
+    /// The writer calls this after each commit; calls for one conversation come in the order of its commits. MUST NOT
+    /// block or fail: a slow listener is the publisher's concern.
     fn publish(&self, committed: Committed);
 
-    /// Something may have been committed that is not going to be published: nobody knows. Called before anything later
-    /// is published; whoever was given what came before has to look for themselves. MUST NOT block or fail.
+    /// The database may have committed something that the writer cannot publish, because the outcome is unknown. The
+    /// writer calls this before it publishes anything later. Every listener has to look in the database. MUST NOT block
+    /// or fail.
     fn lost(&self);
 }
 
@@ -315,168 +318,4 @@ impl EventPublisher for NoListeners {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::groups::{Description, GroupName, Role, Visibility};
-    use crate::testing::{at, conversation, message, message_id, user};
-    use std::collections::HashSet;
-    use uuid::Uuid;
-
-    const GROUP: GroupId = GroupId(Uuid::from_u128(9));
-
-    fn member(n: u128) -> Member {
-        Member {
-            group: GROUP,
-            user: user(n),
-            username: String::new(),
-            role: Role::Member,
-            created_at: at(1),
-            updated_at: at(1),
-        }
-    }
-
-    fn group() -> Group {
-        Group {
-            id: GROUP,
-            name: GroupName::parse("name", "g").unwrap(),
-            description: Description::none(),
-            visibility: Visibility::Private,
-            member_count: 2,
-            created_at: at(1),
-            updated_at: at(1),
-        }
-    }
-
-    fn said(place: Place) -> Event {
-        Event::MessageCreated(Message { place, ..message(1) })
-    }
-
-    /// By user 2, told to a user.
-    fn read(told: u128, place: Place) -> Event {
-        let (conversation, up_to) = (conversation(1), message_id(1));
-        Event::ConversationRead { conversation, place, told: user(told), reader: user(2), up_to }
-    }
-
-    fn seen(place: Place) -> Event {
-        let (sender, reader) = (user(1), user(2));
-        Event::MessageSeen {
-            conversation: conversation(1),
-            place,
-            message: message_id(1),
-            sender,
-            reader,
-            seen_at: at(1),
-        }
-    }
-
-    #[test]
-    fn of_two_transactions_the_second_to_change_a_group_is_newer_whichever_began_first() {
-        let before = Head { update: 7, changed: Revision(90), roster: Revision(101) };
-        let change = [Event::MemberRemoved(member(2)), Event::MemberRemoved(member(3))];
-        let after = before.after(&change, Revision(100));
-        assert_eq!((after.update, after.roster), (7, Revision(102)));
-        assert!(after.covers(&before) && !before.covers(&after));
-        assert_eq!(before.after(&change, Revision(200)).roster, Revision(200));
-    }
-
-    /// Who of: the sender 1, the receiver or reader 2, another 3; each in the group and not.
-    #[test]
-    fn events_go_to_those_they_concern() {
-        let everybody = [true; 6];
-        let members = [true, true, true, false, false, false];
-        let the_two = [true, true, false, true, true, false];
-        for (event, expected) in [
-            (said(Place::Direct { receiver: user(2) }), the_two),
-            (said(Place::Group(GROUP)), members),
-            (said(Place::Broadcast), everybody),
-            (seen(Place::Direct { receiver: user(2) }), the_two),
-            // Who has left does not learn any more who reads.
-            (seen(Place::Group(GROUP)), [true, true, false, false, false, false]),
-            (read(2, Place::Group(GROUP)), [false, true, false, false, true, false]),
-            (read(1, Place::Direct { receiver: user(1) }), [true, false, false, true, false, false]),
-            (read(1, Place::Group(GROUP)), [true, false, false, false, false, false]),
-            (Event::GroupUpdated(group()), members),
-            (Event::GroupDeleted(group()), members),
-            (Event::MemberAdded(member(2)), members),
-            (Event::MemberRemoved(member(2)), members),
-            (Event::UserDeleted(user(1)), [false; 6]),
-            (Event::Acquainted([user(1), user(2)]), [false; 6]),
-        ] {
-            let audience = event.audience();
-            let who = [(1, true), (2, true), (3, true), (1, false), (2, false), (3, false)];
-            let told = who.map(|(n, inside)| audience.includes(user(n), |group| inside && group == GROUP));
-            assert_eq!(told, expected, "{event:?}");
-        }
-    }
-
-    /// One event of every kind. A new kind does not compile until it has a name here: list it below too.
-    fn one_of_each() -> Vec<Event> {
-        let name = |event: &Event| match event {
-            Event::MessageCreated(_) => "created",
-            Event::MessageUpdated(_) => "updated",
-            Event::MessageDeleted { .. } => "deleted",
-            Event::MessageSeen { .. } => "seen",
-            Event::ConversationRead { .. } => "read",
-            Event::GroupUpdated(_) => "group updated",
-            Event::GroupDeleted(_) => "group deleted",
-            Event::MemberAdded(_) => "member added",
-            Event::MemberUpdated(_) => "member updated",
-            Event::MemberRemoved(_) => "member removed",
-            Event::SessionEnded { .. } => "session ended",
-            Event::UserDeleted(_) => "user deleted",
-            Event::Acquainted(_) => "acquainted",
-        };
-        let tombstone =
-            Tombstone { id: message_id(1), conversation: conversation(1), seq: 1, update: 3, deleted_at: at(1) };
-        let events = vec![
-            said(Place::Group(GROUP)),
-            Event::MessageUpdated(Message { update: 2, ..message(1) }),
-            Event::MessageDeleted { tombstone, sender: user(1), place: Place::Broadcast },
-            seen(Place::Group(GROUP)),
-            read(1, Place::Group(GROUP)),
-            Event::GroupUpdated(group()),
-            Event::GroupDeleted(group()),
-            Event::MemberAdded(member(2)),
-            Event::MemberUpdated(member(2)),
-            Event::MemberRemoved(member(2)),
-            Event::SessionEnded { user: user(1), session: SessionId(Uuid::from_u128(5)) },
-            Event::UserDeleted(user(1)),
-            Event::Acquainted([user(1), user(2)]),
-        ];
-        let names: HashSet<_> = events.iter().map(name).collect();
-        assert_eq!(names.len(), events.len(), "a kind is listed twice");
-        events
-    }
-
-    #[test]
-    fn every_kind_says_what_it_changes() {
-        let here = Some(conversation(1));
-        let group = Some(GROUP.conversation());
-        let (joins, leaves) = (MembershipChange::Joins(GROUP, user(2)), MembershipChange::Leaves(GROUP, user(2)));
-        // Conversation, number, whether it changes the group or its members, and who is in the group after it.
-        let expected = [
-            (here, Some(message(1).update), false, None),
-            (here, Some(2), false, None),
-            (here, Some(3), false, None),
-            (here, None, false, None),
-            (here, None, false, None),
-            (group, None, true, None),
-            (group, None, true, Some(MembershipChange::Ends(GROUP))),
-            (group, None, true, Some(joins)),
-            (group, None, true, None),
-            (group, None, true, Some(leaves)),
-            (None, None, false, None),
-            (None, None, false, None),
-            (None, None, false, None),
-        ];
-        let events = one_of_each();
-        assert_eq!(events.len(), expected.len());
-        for (event, expected) in events.iter().zip(expected) {
-            let found = (event.conversation(), event.update(), event.changes_roster(), event.membership_change());
-            assert_eq!(found, expected, "{event:?}");
-            // A node gives an event of a conversation on by that conversation, any other by its kind.
-            let reaches_nobody = event.audience() == Audience::Nobody;
-            assert_eq!(reaches_nobody, event.conversation().is_none(), "{event:?}");
-        }
-    }
-}
+mod tests;

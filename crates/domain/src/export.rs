@@ -27,7 +27,7 @@ pub struct PastSession {
 
 /// With whom a conversation is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Company {
+pub enum Counterpart {
     /// Another user, as shown today.
     User(Profile),
     /// A group, and what one is in it.
@@ -39,10 +39,10 @@ pub enum Company {
 /// That one is in a conversation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Membership {
-    /// Which.
+    /// The id of the conversation.
     pub conversation: ConversationId,
     /// With whom.
-    pub with: Company,
+    pub with: Counterpart,
     /// Since when.
     pub joined_at: Timestamp,
     /// Up to this `seq` one has seen everything.
@@ -51,20 +51,20 @@ pub struct Membership {
 
 /// That one saw, at that moment, everything in a stretch of a conversation.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SeenStretch {
+pub struct ReadRange {
     /// Which conversation.
     pub conversation: ConversationId,
     /// Behind this `seq`.
     pub after: i64,
     /// Up to this `seq`.
     pub up_to: i64,
-    /// When.
+    /// When the reader marked it as seen.
     pub seen_at: Timestamp,
 }
 
 /// How far a walk over conversations has come: everything of it up to that `seq`, and all conversations before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Walked {
+pub struct ScanPosition {
     /// Which conversation it is in.
     pub conversation: ConversationId,
     /// Up to where in it.
@@ -73,11 +73,11 @@ pub struct Walked {
 
 /// Some of what a walk found; possibly nothing, since it looks at a bounded part at a time.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stage<T> {
+pub struct ScanPage<T> {
     /// A bounded number.
     pub items: Vec<T>,
     /// Where to go on; `None` at the end.
-    pub next: Option<Walked>,
+    pub next: Option<ScanPosition>,
 }
 
 /// Reads one's own data. Every answer MUST be bounded in size, and so MUST the work for it, however much there is.
@@ -91,10 +91,10 @@ pub trait ExportReader: Send + Sync {
     async fn memberships(&self, user: UserId, after: Option<ConversationId>) -> Result<Page<Membership>>;
 
     /// The live messages that the user sent to any conversation, in or out of it today.
-    async fn sent(&self, user: UserId, from: Option<Walked>) -> Result<Stage<Message>>;
+    async fn sent(&self, user: UserId, from: Option<ScanPosition>) -> Result<ScanPage<Message>>;
 
     /// What the user has marked as seen.
-    async fn seen(&self, user: UserId, from: Option<Walked>) -> Result<Stage<SeenStretch>>;
+    async fn seen(&self, user: UserId, from: Option<ScanPosition>) -> Result<ScanPage<ReadRange>>;
 
     /// What the user has uploaded, by id.
     async fn files(&self, user: UserId, after: Option<FileId>) -> Result<Page<File>>;
@@ -110,18 +110,18 @@ pub enum ExportPart {
     /// Messages one sent.
     Messages(Vec<Message>),
     /// What one has seen.
-    Seen(Vec<SeenStretch>),
+    Seen(Vec<ReadRange>),
     /// What one uploaded.
     Files(Vec<File>),
 }
 
 /// What is read next.
 #[derive(Debug, Clone, Copy)]
-enum Step {
+enum ExportSection {
     Sessions(Option<SessionId>),
     Conversations(Option<ConversationId>),
-    Messages(Option<Walked>),
-    Seen(Option<Walked>),
+    Messages(Option<ScanPosition>),
+    Seen(Option<ScanPosition>),
     Files(Option<FileId>),
     End,
 }
@@ -134,7 +134,7 @@ pub struct Export {
     pub begun_at: Timestamp,
     reader: Arc<dyn ExportReader>,
     user: UserId,
-    step: Step,
+    section: ExportSection,
 }
 
 impl Export {
@@ -144,51 +144,51 @@ impl Export {
     /// Only faults of storage. May be called again after one.
     pub async fn next(&mut self) -> Result<Option<ExportPart>> {
         let (reader, user) = (&self.reader, self.user);
-        let (part, step) = match self.step {
-            Step::Sessions(after) => {
+        let (part, step) = match self.section {
+            ExportSection::Sessions(after) => {
                 let page = reader.sessions(user, after).await?;
                 let last = page.items.last().filter(|_| page.more).map(|last| last.session.id);
-                let next = last.map_or(Step::Conversations(None), |last| Step::Sessions(Some(last)));
+                let next = last.map_or(ExportSection::Conversations(None), |last| ExportSection::Sessions(Some(last)));
                 (ExportPart::Sessions(page.items), next)
             }
-            Step::Conversations(after) => {
+            ExportSection::Conversations(after) => {
                 let page = reader.memberships(user, after).await?;
                 let last = page.items.last().filter(|_| page.more).map(|last| last.conversation);
-                let next = last.map_or(Step::Messages(None), |last| Step::Conversations(Some(last)));
+                let next = last.map_or(ExportSection::Messages(None), |last| ExportSection::Conversations(Some(last)));
                 (ExportPart::Conversations(page.items), next)
             }
-            Step::Messages(from) => {
+            ExportSection::Messages(from) => {
                 let stage = reader.sent(user, from).await?;
-                let next = stage.next.map_or(Step::Seen(None), |next| Step::Messages(Some(next)));
+                let next = stage.next.map_or(ExportSection::Seen(None), |next| ExportSection::Messages(Some(next)));
                 (ExportPart::Messages(stage.items), next)
             }
-            Step::Seen(from) => {
+            ExportSection::Seen(from) => {
                 let stage = reader.seen(user, from).await?;
-                let next = stage.next.map_or(Step::Files(None), |next| Step::Seen(Some(next)));
+                let next = stage.next.map_or(ExportSection::Files(None), |next| ExportSection::Seen(Some(next)));
                 (ExportPart::Seen(stage.items), next)
             }
-            Step::Files(after) => {
+            ExportSection::Files(after) => {
                 let page = reader.files(user, after).await?;
                 let last = page.items.last().filter(|_| page.more).map(|last| last.id);
-                let next = last.map_or(Step::End, |last| Step::Files(Some(last)));
+                let next = last.map_or(ExportSection::End, |last| ExportSection::Files(Some(last)));
                 (ExportPart::Files(page.items), next)
             }
-            Step::End => return Ok(None),
+            ExportSection::End => return Ok(None),
         };
-        self.step = step;
+        self.section = step;
         Ok(Some(part))
     }
 }
 
 /// Begins to give a user all of the user's own data.
 pub struct ExportOwnData {
-    /// Where users are kept.
+    /// Stores users.
     pub users: Arc<dyn UserRepository>,
     /// Reads the rest.
     pub reader: Arc<dyn ExportReader>,
-    /// Who sees what.
+    /// Says who sees what.
     pub policy: Arc<ServerPolicy>,
-    /// When.
+    /// Dates what is done.
     pub clock: Arc<dyn Clock>,
 }
 
@@ -203,7 +203,7 @@ impl ExportOwnData {
             begun_at: self.clock.now(),
             reader: Arc::clone(&self.reader),
             user: caller.user,
-            step: Step::Sessions(None),
+            section: ExportSection::Sessions(None),
         })
     }
 }
@@ -242,10 +242,10 @@ mod tests {
         reader.expect_sent().returning(move |_, from| {
             counted.fetch_add(1, Ordering::Relaxed);
             let seq = from.map_or(0, |walked| walked.seq) + 1;
-            let next = (seq < 100).then(|| Walked { conversation: conversation(1), seq });
-            Ok(Stage { items: vec![message(1), message(2)], next })
+            let next = (seq < 100).then(|| ScanPosition { conversation: conversation(1), seq });
+            Ok(ScanPage { items: vec![message(1), message(2)], next })
         });
-        reader.expect_seen().returning(|_, _| Ok(Stage { items: Vec::new(), next: None }));
+        reader.expect_seen().returning(|_, _| Ok(ScanPage { items: Vec::new(), next: None }));
         reader.expect_files().returning(|_, _| Ok(Page { items: vec![file(1)], more: false }));
         let mut export = begin(reader);
         assert!(export.account.email.is_some());
@@ -279,6 +279,6 @@ mod tests {
         for n in 1..=3 {
             assert_eq!(outcome(export.next()).unwrap(), Some(ExportPart::Sessions(vec![login(n)])));
         }
-        assert!(matches!(export.step, Step::Conversations(None)));
+        assert!(matches!(export.section, ExportSection::Conversations(None)));
     }
 }

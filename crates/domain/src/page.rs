@@ -8,16 +8,16 @@ pub struct Limit(u16);
 
 impl Limit {
     /// The most entries of a list (`docs/api.md`, Conventions).
-    pub const MOST: u16 = 200;
+    pub const MAX: u16 = 200;
     /// The most entries of a history on the gochat surface.
-    pub const MOST_HISTORY: u16 = 1000;
+    pub const MAX_HISTORY: u16 = 1000;
 
     /// A list's limit: 50 unless asked, 1 to 200.
     ///
     /// # Errors
     /// [`Invalid`] naming `limit`.
     pub fn of_list(asked: Option<u64>) -> Result<Self, Invalid> {
-        Self::within(asked.unwrap_or(50), Self::MOST)
+        Self::within(asked.unwrap_or(50), Self::MAX)
     }
 
     /// A gochat history's limit: 1000 unless asked, 1 to 1000.
@@ -25,7 +25,7 @@ impl Limit {
     /// # Errors
     /// [`Invalid`] naming `limit`.
     pub fn of_history(asked: Option<u64>) -> Result<Self, Invalid> {
-        Self::within(asked.unwrap_or(u64::from(Self::MOST_HISTORY)), Self::MOST_HISTORY)
+        Self::within(asked.unwrap_or(u64::from(Self::MAX_HISTORY)), Self::MAX_HISTORY)
     }
 
     fn within(asked: u64, most: u16) -> Result<Self, Invalid> {

@@ -15,15 +15,15 @@ pub struct Retention(u32);
 
 impl Retention {
     /// A hundred years.
-    pub const MOST_DAYS: u32 = 36_500;
+    pub const MAX_DAYS: u32 = 36_500;
 
     /// # Errors
-    /// [`Invalid`] naming `days`, outside 1 to [`Retention::MOST_DAYS`].
+    /// [`Invalid`] naming `days`, outside 1 to [`Retention::MAX_DAYS`].
     pub fn of_days(days: u32) -> Result<Self, Invalid> {
-        if (1..=Self::MOST_DAYS).contains(&days) {
+        if (1..=Self::MAX_DAYS).contains(&days) {
             return Ok(Self(days));
         }
-        Err(Invalid::new("days", format!("must be from 1 to {}", Self::MOST_DAYS)))
+        Err(Invalid::new("days", format!("must be from 1 to {}", Self::MAX_DAYS)))
     }
 
     /// What was sent before this moment is too old by now.
@@ -82,11 +82,11 @@ pub struct Expired {
 pub struct EnforceRetention {
     /// Where messages and files are known.
     pub repository: Arc<dyn RetentionRepository>,
-    /// Where the files' bytes are.
+    /// Stores the bytes of files.
     pub blobs: Arc<dyn BlobStore>,
     /// How old is too old.
     pub retention: Retention,
-    /// When.
+    /// Dates what is done.
     pub clock: Arc<dyn Clock>,
 }
 
@@ -151,8 +151,8 @@ mod tests {
 
     #[test]
     fn an_age_is_a_day_or_more() {
-        assert!(Retention::of_days(0).is_err() && Retention::of_days(Retention::MOST_DAYS + 1).is_err());
-        for (days, cutoff) in [(1, 99 * DAY), (Retention::MOST_DAYS, -36_400 * DAY)] {
+        assert!(Retention::of_days(0).is_err() && Retention::of_days(Retention::MAX_DAYS + 1).is_err());
+        for (days, cutoff) in [(1, 99 * DAY), (Retention::MAX_DAYS, -36_400 * DAY)] {
             assert_eq!(Retention::of_days(days).unwrap().cutoff(at(100 * DAY)).unwrap(), at(cutoff));
         }
     }

@@ -4,7 +4,7 @@ use crate::context::{Caller, Clock, IdGenerator, Timestamp};
 use crate::files::{File, FileName, MediaType, Sha256};
 use crate::groups::{Description, Group, GroupName, Visibility};
 use crate::ids::{ConversationId, FileId, GroupId, MessageId, SessionId, UserId};
-use crate::messages::{Body, Message, Place, Text};
+use crate::messages::{Body, Destination, Message, Text};
 use crate::users::{Email, Profile, User, UserRole, Username};
 use futures_util::FutureExt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -81,7 +81,7 @@ pub(crate) fn file(n: u128) -> File {
         uploader: user(1),
         name: FileName::clean("a.png"),
         size: 3,
-        media_type: MediaType::restored("image/png".to_owned()),
+        media_type: MediaType::from_stored("image/png".to_owned()),
         sha256: Sha256([7; 32]),
         created_at: at(7),
     }
@@ -105,7 +105,7 @@ pub(crate) fn message(n: u128) -> Message {
     Message {
         id: message_id(n),
         conversation: conversation(1),
-        place: Place::Direct { receiver: user(2) },
+        destination: Destination::Direct { receiver: user(2) },
         sender: Profile { id: user(1), username: "ada".to_owned(), display_name: "Ada".to_owned() },
         body: Body::Text(Text::parse("hello").unwrap()),
         reply_to: None,

@@ -28,7 +28,7 @@ macro_rules! text_type {
         impl $name {
             /// A value that was valid when it was stored. For adapters that read their own rows; everything that
             /// comes from outside is parsed.
-            pub fn restored(stored: String) -> Self {
+            pub fn from_stored(stored: String) -> Self {
                 Self(stored)
             }
 

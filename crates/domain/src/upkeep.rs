@@ -123,13 +123,13 @@ pub struct KeepUp {
     pub repository: Arc<dyn UpkeepRepository>,
     /// Forgets files.
     pub files: Arc<dyn RetentionRepository>,
-    /// Where the files' bytes are.
+    /// Stores the bytes of files.
     pub blobs: Arc<dyn BlobStore>,
     /// Forgets sessions.
     pub sessions: ForgetSessions,
     /// What goes by its age, if the operator wants that.
     pub retention: Option<EnforceRetention>,
-    /// When.
+    /// Dates what is done.
     pub clock: Arc<dyn Clock>,
     /// How often it is done, in microseconds.
     pub every: i64,

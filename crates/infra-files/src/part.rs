@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 /// Memory is counted and had in blocks of so many bytes.
 const BLOCK_BYTES: usize = 64 * 1024;
 /// How long an upload waits for others to let go of theirs.
-const PATIENCE: Duration = Duration::from_secs(5);
+const MEMORY_TIMEOUT: Duration = Duration::from_secs(5);
 /// One part in so many of the memory is an owner's share, and at least the part of one upload; of 128 MiB it is one and
 /// a half of those that S3 wants.
 const SHARES: usize = 16;
@@ -75,7 +75,7 @@ impl Memory {
                 let_go.await;
             }
         };
-        tokio::time::timeout(PATIENCE, having).await.map_err(|_| Unavailable::Overloaded.into())
+        tokio::time::timeout(MEMORY_TIMEOUT, having).await.map_err(|_| Unavailable::Overloaded.into())
     }
 }
 

@@ -21,15 +21,17 @@ const TEXTUAL_SIGNATURES: &[(&[u8], &str)] = &[
 /// The media type of a file that begins with `head`: all of it where `whole`, else its first [`HEAD_BYTES`].
 pub(crate) fn media_type(head: &[u8], whole: bool) -> MediaType {
     if let Some((_, known)) = TEXTUAL_SIGNATURES.iter().find(|(signature, _)| head.starts_with(signature)) {
-        return MediaType::restored((*known).to_owned());
+        return MediaType::from_stored((*known).to_owned());
     }
     let guess = infer::get(head).map(|kind| kind.mime_type());
     if reads_as_text(head, whole) {
         let text = guess.filter(|guess| guess.starts_with("text/")).unwrap_or("text/plain");
-        return MediaType::restored(text.to_owned());
+        return MediaType::from_stored(text.to_owned());
     }
     match guess {
-        Some(guess) if !guess.starts_with("text/") && bears_out(guess, head) => MediaType::restored(guess.to_owned()),
+        Some(guess) if !guess.starts_with("text/") && bears_out(guess, head) => {
+            MediaType::from_stored(guess.to_owned())
+        }
         _ => MediaType::unknown(),
     }
 }

@@ -28,7 +28,7 @@ const S3_PART_BYTES: usize = 5 * 1024 * 1024;
 /// How much memory all uploads hold together: 25 at once of the parts that S3 wants, or 500 of those for a disk.
 const MEMORY_BYTES: usize = 128 * 1024 * 1024;
 /// How many parts a blob can have; of S3.
-const MOST_PARTS: u64 = 10_000;
+const MAX_PARTS: u64 = 10_000;
 /// How long clearing up after a failed write may take: whoever uploads waits for it.
 const CLEARING: Duration = Duration::from_secs(3);
 
@@ -164,7 +164,7 @@ impl Blobs {
 
     /// Larger where the largest blob would not go into as many parts as there may be.
     fn part_bytes_for(&self, most: u64) -> usize {
-        let needed = usize::try_from(most.div_ceil(MOST_PARTS)).unwrap_or(usize::MAX);
+        let needed = usize::try_from(most.div_ceil(MAX_PARTS)).unwrap_or(usize::MAX);
         self.part_bytes.max(needed.min(MEMORY_BYTES / 4))
     }
 

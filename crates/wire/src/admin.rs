@@ -1,7 +1,7 @@
 //! JSON for admins.
 
 use crate::{Id, Time, User};
-use domain::admin::{self, Action, Target};
+use domain::admin::{self, Action, AuditTarget};
 use domain::users::Profile;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -85,8 +85,8 @@ pub struct AuditEntry {
 impl From<admin::AuditEntry> for AuditEntry {
     fn from(entry: admin::AuditEntry) -> Self {
         let (user, group) = match entry.target {
-            Target::User(profile) => (Some(profile.into()), None),
-            Target::Group(id, name) => (None, Some(AuditGroup { id: Id(id.0), name: name.into_string() })),
+            AuditTarget::User(profile) => (Some(profile.into()), None),
+            AuditTarget::Group(id, name) => (None, Some(AuditGroup { id: Id(id.0), name: name.into_string() })),
         };
         Self {
             number: entry.number,

@@ -2,7 +2,7 @@
 
 use crate::PublicUrl;
 use crate::{Group, Id, Message, Time, User};
-use domain::conversations::With;
+use domain::conversations::Counterpart;
 use domain::{conversations, receipts, users};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -125,9 +125,9 @@ impl Conversation {
         view: impl Fn(&users::User) -> users::UserView,
     ) -> Self {
         let (kind, user, group) = match conversation.with {
-            With::User(user) => ("direct", Some(view(&user).into()), None),
-            With::Group(group) => ("group", None, Some(group.into())),
-            With::Everybody => ("broadcast", None, None),
+            Counterpart::User(user) => ("direct", Some(view(&user).into()), None),
+            Counterpart::Group(group) => ("group", None, Some(group.into())),
+            Counterpart::Everybody => ("broadcast", None, None),
         };
         Self {
             id: Id(conversation.id.0),
@@ -183,7 +183,7 @@ mod tests {
     fn the_broadcast_has_neither_user_nor_group_and_an_empty_conversation_says_so() {
         let everybody = conversations::Conversation {
             id: ConversationId::BROADCAST,
-            with: With::Everybody,
+            with: Counterpart::Everybody,
             last_message: None,
             unseen: receipts::UnseenCount::default(),
             update: 4,

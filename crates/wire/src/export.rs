@@ -2,7 +2,7 @@
 
 use crate::PublicUrl;
 use crate::{File, Id, Message, Time, User};
-use domain::export::{Company, ExportPart, Membership, PastSession, SeenStretch};
+use domain::export::{Counterpart, ExportPart, Membership, PastSession, ReadRange};
 use domain::{Timestamp, users};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -88,14 +88,14 @@ pub struct ExportedConversation {
 impl From<Membership> for ExportedConversation {
     fn from(membership: Membership) -> Self {
         let (kind, user, group) = match membership.with {
-            Company::User(other) => {
+            Counterpart::User(other) => {
                 ("direct", Some(ExportedUser { id: Id(other.id.0), username: other.username }), None)
             }
-            Company::Group(id, name, role) => {
+            Counterpart::Group(id, name, role) => {
                 let group = ExportedGroup { id: Id(id.0), name: name.into_string(), role: role.as_str() };
                 ("group", None, Some(group))
             }
-            Company::Everybody => ("broadcast", None, None),
+            Counterpart::Everybody => ("broadcast", None, None),
         };
         Self {
             id: Id(membership.conversation.0),
@@ -117,8 +117,8 @@ pub struct ExportedReceipt {
     seen_at: Time,
 }
 
-impl From<SeenStretch> for ExportedReceipt {
-    fn from(seen: SeenStretch) -> Self {
+impl From<ReadRange> for ExportedReceipt {
+    fn from(seen: ReadRange) -> Self {
         Self {
             conversation_id: Id(seen.conversation.0),
             after_seq: seen.after,
@@ -238,8 +238,8 @@ mod tests {
         serde_json::from_slice(&text).unwrap()
     }
 
-    fn seen(up_to: i64) -> SeenStretch {
-        SeenStretch { conversation: ConversationId(Uuid::nil()), after: 0, up_to, seen_at: at(1) }
+    fn seen(up_to: i64) -> ReadRange {
+        ReadRange { conversation: ConversationId(Uuid::nil()), after: 0, up_to, seen_at: at(1) }
     }
 
     #[test]

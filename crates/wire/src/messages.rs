@@ -2,7 +2,7 @@
 
 use crate::PublicUrl;
 use crate::{Id, Time};
-use domain::messages::{ChangeEntry, Place};
+use domain::messages::{ChangeEntry, Destination};
 use domain::{files, messages, users};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
@@ -61,11 +61,11 @@ impl From<users::Profile> for Sender {
 }
 
 /// The word for where a message was said, on both surfaces.
-pub const fn kind(place: Place) -> &'static str {
-    match place {
-        Place::Direct { .. } => "direct",
-        Place::Group(_) => "group",
-        Place::Broadcast => "broadcast",
+pub const fn kind(destination: Destination) -> &'static str {
+    match destination {
+        Destination::Direct { .. } => "direct",
+        Destination::Group(_) => "group",
+        Destination::Broadcast => "broadcast",
     }
 }
 
@@ -112,10 +112,10 @@ pub struct Message {
 impl Message {
     /// With its file as it is found at this address.
     pub fn at(public: &PublicUrl, message: messages::Message) -> Self {
-        let (receiver_id, group_id) = match message.place {
-            Place::Direct { receiver } => (Some(Id(receiver.0)), None),
-            Place::Group(group) => (None, Some(Id(group.0))),
-            Place::Broadcast => (None, None),
+        let (receiver_id, group_id) = match message.destination {
+            Destination::Direct { receiver } => (Some(Id(receiver.0)), None),
+            Destination::Group(group) => (None, Some(Id(group.0))),
+            Destination::Broadcast => (None, None),
         };
         let message_type = message.body.message_type().as_str();
         let (content, file) = match message.body {
@@ -125,7 +125,7 @@ impl Message {
         Self {
             id: Id(message.id.0),
             conversation_id: Id(message.conversation.0),
-            kind: kind(message.place),
+            kind: kind(message.destination),
             sender_id: Id(message.sender.id.0),
             sender: message.sender.into(),
             receiver_id,
@@ -211,14 +211,14 @@ mod tests {
         Uuid::from_u128(n).to_string()
     }
 
-    fn message(place: Place, body: Body) -> messages::Message {
+    fn message(destination: Destination, body: Body) -> messages::Message {
         let at = Timestamp::from_micros(1).unwrap();
         let sender =
             Profile { id: UserId(Uuid::from_u128(3)), username: "ada".to_owned(), display_name: "Ada L.".to_owned() };
         messages::Message {
             id: MessageId(Uuid::from_u128(1)),
             conversation: ConversationId(Uuid::from_u128(2)),
-            place,
+            destination,
             sender,
             body,
             reply_to: None,
@@ -244,7 +244,7 @@ mod tests {
             uploader: UserId(Uuid::from_u128(3)),
             name: files::FileName::clean("ä b/..%?#.png"),
             size: 9,
-            media_type: files::MediaType::restored("image/png".to_owned()),
+            media_type: files::MediaType::from_stored("image/png".to_owned()),
             sha256: files::Sha256([0xab; 32]),
             created_at: Timestamp::from_micros(1).unwrap(),
         }
@@ -252,7 +252,7 @@ mod tests {
 
     #[test]
     fn a_message_shows_its_place_and_leaves_out_what_is_unset() {
-        let direct = message(Place::Direct { receiver: UserId(Uuid::from_u128(4)) }, text(" a|\"b\" 🙂 "));
+        let direct = message(Destination::Direct { receiver: UserId(Uuid::from_u128(4)) }, text(" a|\"b\" 🙂 "));
         assert_eq!(
             shown(direct),
             json!({
@@ -261,10 +261,10 @@ mod tests {
                 "type": "text", "content": " a|\"b\" 🙂 ", "seq": 7, "update": 7, "created_at": AT, "updated_at": AT,
             })
         );
-        let group = shown(message(Place::Group(GroupId(Uuid::from_u128(6))), text("x")));
+        let group = shown(message(Destination::Group(GroupId(Uuid::from_u128(6))), text("x")));
         assert_eq!((&group["kind"], &group["group_id"]), (&json!("group"), &json!(id(6))));
         assert!(group.get("receiver_id").is_none());
-        let broadcast = shown(message(Place::Broadcast, text("x")));
+        let broadcast = shown(message(Destination::Broadcast, text("x")));
         assert_eq!(broadcast["kind"], "broadcast");
         assert!(broadcast.get("receiver_id").is_none() && broadcast.get("group_id").is_none());
     }
@@ -272,7 +272,7 @@ mod tests {
     #[test]
     fn a_message_carries_its_file() {
         let body = Body::Attachment { kind: AttachmentKind::Image, file: file(), caption: Caption::none() };
-        let mut sent = message(Place::Broadcast, body);
+        let mut sent = message(Destination::Broadcast, body);
         sent.reply_to = Some(MessageId(Uuid::from_u128(8)));
         sent.edited_at = Some(sent.updated_at);
         let public = PublicUrl::parse("https://example.org/chat").unwrap();
@@ -302,7 +302,7 @@ mod tests {
             update: 8,
             deleted_at: Timestamp::from_micros(1).unwrap(),
         };
-        let live = ChangeEntry::Message(Box::new(message(Place::Broadcast, text("x"))));
+        let live = ChangeEntry::Message(Box::new(message(Destination::Broadcast, text("x"))));
         let changes = messages::Changes { update: 8, entries: vec![live, ChangeEntry::Deleted(deleted)], more: true };
         let shown = serde_json::to_value(Changes::at(&PublicUrl::default(), changes)).unwrap();
         assert_eq!(

@@ -68,14 +68,14 @@ pub struct Gate {
     /// Wakes the reader that waits until the next head may pass.
     waiting: Option<Waker>,
     /// The largest body that says its length and is thrown away whole.
-    most_of_a_body: u64,
+    max_body_bytes: u64,
     ends_writing: bool,
 }
 
 impl Gate {
     /// Of a new connection. A body whose declared length is at most this is thrown away to its end, where nobody reads
     /// it.
-    pub fn new(most_of_a_body: u64) -> Self {
+    pub fn new(max_body_bytes: u64) -> Self {
         Self {
             state: FramingState::Head,
             mode: Mode::Passes,
@@ -86,7 +86,7 @@ impl Gate {
             begun: 0,
             answered: 0,
             waiting: None,
-            most_of_a_body,
+            max_body_bytes,
             ends_writing: false,
         }
     }
@@ -351,7 +351,7 @@ impl Gate {
     pub fn abandon(&mut self, number: u64) -> bool {
         let left = match self.state {
             _ if self.heads != number => return false,
-            FramingState::Length(left) if left <= self.most_of_a_body => left,
+            FramingState::Length(left) if left <= self.max_body_bytes => left,
             FramingState::Length(_) | FramingState::Chunks(_) | FramingState::Endless => DISCARDED,
             FramingState::Head | FramingState::Handshake | FramingState::Socket => return false,
         };

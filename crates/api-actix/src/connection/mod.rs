@@ -49,15 +49,15 @@ pub struct Rules {
     /// How long the server discards unread input before it ends the connection.
     pub linger: Duration,
     /// The largest body that any route accepts, in bytes.
-    pub most_of_a_body: u64,
+    pub max_body_bytes: u64,
     scratch: RefCell<Box<[u8]>>,
 }
 
 impl Rules {
     /// The rules of one worker.
-    pub fn new(head_deadline: Duration, linger: Duration, most_of_a_body: u64) -> Self {
+    pub fn new(head_deadline: Duration, linger: Duration, max_body_bytes: u64) -> Self {
         let scratch = RefCell::new(vec![0; SCRATCH].into_boxed_slice());
-        Self { head_deadline, linger, most_of_a_body, scratch }
+        Self { head_deadline, linger, max_body_bytes, scratch }
     }
 }
 
@@ -85,7 +85,7 @@ impl Connection {
     /// A connection over this stream.
     pub fn new(stream: TcpStream, rules: &Rc<Rules>, place: ConnectionPermit) -> Self {
         // Twice the limit, so that a client slightly above it still reads the 413.
-        let gate = Rc::new(RefCell::new(Gate::new(rules.most_of_a_body.saturating_mul(2))));
+        let gate = Rc::new(RefCell::new(Gate::new(rules.max_body_bytes.saturating_mul(2))));
         let (stream, place, left) = (Some(stream), Some(place), LingerSlot::default());
         Self { stream, gate, rules: Rc::clone(rules), deadline: Deadline::None, ended: false, place, left }
     }

@@ -6,7 +6,7 @@ use super::link;
 use super::openapi::{ErrorResponse, Page};
 use crate::use_cases::UseCases;
 use actix_web::{HttpRequest, HttpResponse, web};
-use domain::admin::{Actor, Measure};
+use domain::admin::{Actor, AdminCommand};
 use domain::users::UsernamePrefix;
 use domain::{Invalid, Limit};
 use serde::Deserialize;
@@ -70,7 +70,7 @@ pub async fn end_sessions(
     app: web::Data<UseCases>,
     Authenticated { caller, input: path }: Authenticated<PathIds>,
 ) -> Result<HttpResponse, ApiError> {
-    app.administer.execute(Actor::Admin(caller), Measure::EndSessions(path.get("id")?)).await?;
+    app.administer.execute(Actor::Admin(caller), AdminCommand::EndSessions(path.get("id")?)).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -83,7 +83,7 @@ pub async fn delete_group(
     app: web::Data<UseCases>,
     Authenticated { caller, input: path }: Authenticated<PathIds>,
 ) -> Result<HttpResponse, ApiError> {
-    app.administer.execute(Actor::Admin(caller), Measure::DeleteGroup(path.get("id")?)).await?;
+    app.administer.execute(Actor::Admin(caller), AdminCommand::DeleteGroup(path.get("id")?)).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 

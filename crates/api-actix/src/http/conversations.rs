@@ -37,7 +37,7 @@ pub async fn list(
     let limit = Limit::of_list(number("limit", query.limit.as_deref())?)?;
     let before = query.before.as_deref().map(ConversationCursor::parse).transpose()?;
     let page = app.list_conversations.execute(&caller, before, limit).await?;
-    app.act_as.execute(&caller, acting, None).await?;
+    app.check_acting_user.execute(&caller, acting, None).await?;
     let next = page.items.last().filter(|_| page.more);
     let next = next.map(|last| ("before", ConversationCursor::behind(last).to_string()));
     let view = |user: &_| app.policy.view(&caller, user);

@@ -14,7 +14,7 @@ use actix_web::http::Method;
 use actix_web::http::header::{self, EntityTag, HeaderMap, HeaderValue};
 use actix_web::web::{self, Bytes, Payload};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, rt};
-use domain::acting::Target;
+use domain::acting::ReferencedEntity;
 use domain::files::{ByteRange, ByteSource, File};
 use domain::messages::{Caption, IdempotencyKey, Recipient};
 use domain::{Caller, Error, FileId};
@@ -134,7 +134,7 @@ impl Covering {
             caption: texts.get("content").map_or_else(|| Ok(Caption::none()), Caption::parse)?,
             key: idempotency_key(headers, texts.get("client_id"))?,
         };
-        app.act_as.execute(caller, acting, Target::of(covering.recipient)).await?;
+        app.check_acting_user.execute(caller, acting, ReferencedEntity::of(covering.recipient)).await?;
         Ok(covering)
     }
 }
@@ -282,7 +282,7 @@ mod tests {
             uploader: UserId(Uuid::nil()),
             name: FileName::clean(name),
             size: 0,
-            media_type: MediaType::restored(media_type.to_owned()),
+            media_type: MediaType::from_stored(media_type.to_owned()),
             sha256: Sha256([0; 32]),
             created_at: Timestamp::from_micros(0).unwrap(),
         }

@@ -8,7 +8,7 @@ use super::sending::idempotency_key;
 use crate::use_cases::UseCases;
 use actix_web::{HttpRequest, HttpResponse, web};
 use domain::groups::{Description, GroupName, Visibility};
-use domain::messages::{Appended, Body, Cursor, Message, Outgoing, Place, Recipient, Text, Window};
+use domain::messages::{Appended, Body, Cursor, Destination, Message, Recipient, SendCommand, Text, Window};
 use domain::{Caller, Conflict, Error, Invalid, Limit, MessageId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -41,7 +41,7 @@ impl NamedMessage {
             from: message.sender.username,
             to,
             group,
-            kind: kind(message.place),
+            kind: kind(message.destination),
             timestamp: Time(message.created_at),
             content: match message.body {
                 Body::Text(text) => text.into_string(),
@@ -70,8 +70,13 @@ pub struct SendAck {
 }
 
 /// Sends words and says `done`, of a new message and of one that was sent before under the same key alike.
-async fn say(app: &UseCases, caller: &Caller, message: Outgoing, done: &'static str) -> Result<HttpResponse, ApiError> {
-    let (Appended::Stored(message) | Appended::Replayed(message)) = app.send_message.execute(caller, message).await?;
+async fn say(
+    app: &UseCases,
+    caller: &Caller,
+    message: SendCommand,
+    done: &'static str,
+) -> Result<HttpResponse, ApiError> {
+    let (Appended::Stored(message) | Appended::Duplicate(message)) = app.send_message.execute(caller, message).await?;
     Ok(HttpResponse::Ok().json(SendAck { message: done, id: Id(message.id.0) }))
 }
 
@@ -139,7 +144,7 @@ pub async fn send_direct(
     let to = name("to", body.to)?;
     let content = content(body.content)?;
     let to = app.show_user.by_name(&to).await?;
-    say(&app, &caller, Outgoing { key, ..Outgoing::text(Recipient::User(to.id), content) }, "sent").await
+    say(&app, &caller, SendCommand { key, ..SendCommand::text(Recipient::User(to.id), content) }, "sent").await
 }
 
 /// Lists the newest messages with a user, oldest first.
@@ -157,7 +162,7 @@ pub async fn direct_history(
     let other = app.show_user.by_name(&name("user", query.user)?).await?;
     let oneself = app.show_user.execute(&caller, caller.user).await?.profile.username;
     let line = |message: Message| {
-        let to_other = matches!(message.place, Place::Direct { receiver } if receiver == other.id);
+        let to_other = matches!(message.destination, Destination::Direct { receiver } if receiver == other.id);
         let to = if to_other { other.username.to_string() } else { oneself.clone() };
         NamedMessage::new(message, Some(to), None)
     };
@@ -222,7 +227,7 @@ pub async fn send_to_group(
     let group = name("group", body.group)?;
     let content = content(body.content)?;
     let group = app.show_group.by_name(&caller, &group).await?.group;
-    say(&app, &caller, Outgoing { key, ..Outgoing::text(Recipient::Group(group.id), content) }, "sent").await
+    say(&app, &caller, SendCommand { key, ..SendCommand::text(Recipient::Group(group.id), content) }, "sent").await
 }
 
 /// Lists the newest messages of a group, oldest first.
@@ -264,7 +269,7 @@ pub async fn broadcast(
 ) -> Result<HttpResponse, ApiError> {
     let key = idempotency_key(request.headers(), None)?;
     let content = content(body.content)?;
-    say(&app, &caller, Outgoing { key, ..Outgoing::text(Recipient::Everybody, content) }, "broadcasted").await
+    say(&app, &caller, SendCommand { key, ..SendCommand::text(Recipient::Everybody, content) }, "broadcasted").await
 }
 
 /// Lists the newest messages to everybody, oldest first.

@@ -7,7 +7,7 @@ use super::openapi::{ErrorResponse, Page};
 use crate::use_cases::UseCases;
 use actix_web::{HttpRequest, HttpResponse, web};
 use domain::Invalid;
-use domain::acting::Target;
+use domain::acting::ReferencedEntity;
 use domain::groups::{Description, GroupChange, GroupName, GroupNamePrefix, Visibility};
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -62,7 +62,7 @@ pub async fn create(
     let GroupChange { name, description, visibility } = body.change()?;
     let name = required("name", name)?;
     let acting = acting.and("requester_id", body.requester_id.as_deref())?;
-    app.act_as.execute(&caller, acting, None).await?;
+    app.check_acting_user.execute(&caller, acting, None).await?;
     let visibility = visibility.unwrap_or(Visibility::Private);
     let description = description.unwrap_or_else(Description::none);
     let group = app.create_group.execute(&caller, name, visibility, description).await?;
@@ -82,7 +82,7 @@ pub async fn list(
 ) -> Result<HttpResponse, ApiError> {
     let (prefix, after, limit) = query.read(GroupNamePrefix::parse)?;
     let page = app.list_groups.execute(&caller, prefix.as_ref(), after, limit).await?;
-    app.act_as.execute(&caller, acting, None).await?;
+    app.check_acting_user.execute(&caller, acting, None).await?;
     let next = page.items.last().filter(|_| page.more).map(|last| ("after", last.group.id.to_string()));
     Ok(link::page(&request, page.items.into_iter().map(wire::Group::from), next))
 }
@@ -97,7 +97,7 @@ pub async fn show(
     Authenticated { caller, input: (acting, path) }: Authenticated<(Acting, PathIds)>,
 ) -> Result<HttpResponse, ApiError> {
     let group = app.show_group.execute(&caller, path.get("id")?).await?;
-    app.act_as.execute(&caller, acting, None).await?;
+    app.check_acting_user.execute(&caller, acting, None).await?;
     Ok(HttpResponse::Ok().json(wire::Group::from(group)))
 }
 
@@ -116,7 +116,7 @@ pub async fn edit(
     let id = path.get("id")?;
     let change = body.change()?;
     let acting = acting.and("requester_id", body.requester_id.as_deref())?;
-    app.act_as.execute(&caller, acting, [Target::Group(id)]).await?;
+    app.check_acting_user.execute(&caller, acting, [ReferencedEntity::Group(id)]).await?;
     let group = app.update_group.execute(&caller, id, change).await?;
     Ok(HttpResponse::Ok().json(wire::Group::from(group)))
 }
@@ -133,7 +133,7 @@ pub async fn delete(
 ) -> Result<HttpResponse, ApiError> {
     let id = path.get("id")?;
     let acting = acting.and("requester_id", body.requester_id.as_deref())?;
-    app.act_as.execute(&caller, acting, [Target::Group(id)]).await?;
+    app.check_acting_user.execute(&caller, acting, [ReferencedEntity::Group(id)]).await?;
     app.delete_group.execute(&caller, id).await?;
     Ok(HttpResponse::NoContent().finish())
 }

@@ -8,7 +8,7 @@ use super::openapi::{ErrorResponse, Page};
 use crate::use_cases::UseCases;
 use actix_web::{HttpRequest, HttpResponse, web};
 use domain::UserId;
-use domain::acting::Target;
+use domain::acting::ReferencedEntity;
 use domain::groups::{NewMember, Role};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -51,7 +51,9 @@ pub async fn add(
     let role = body.role.as_deref().map_or(Ok(Role::Member), Role::parse)?;
     let new = NewMember::new(path.get("id")?, user, role)?;
     let acting = acting.and("requester_id", body.requester_id.as_deref())?;
-    app.act_as.execute(&caller, acting, [Target::Group(new.group), Target::User(user)]).await?;
+    app.check_acting_user
+        .execute(&caller, acting, [ReferencedEntity::Group(new.group), ReferencedEntity::User(user)])
+        .await?;
     let member = app.add_member.execute(&caller, new).await?;
     Ok(HttpResponse::Ok().json(Added { message: "member added", member: member.into() }))
 }
@@ -82,7 +84,7 @@ pub async fn change_role(
     let (group, user) = (path.get("id")?, path.get("user_id")?);
     let role = Role::parse(&required("role", body.role)?)?;
     let acting = acting.and("requester_id", body.requester_id.as_deref())?;
-    app.act_as.execute(&caller, acting, [Target::Member(group, user)]).await?;
+    app.check_acting_user.execute(&caller, acting, [ReferencedEntity::Member(group, user)]).await?;
     let member = app.change_role.execute(&caller, group, user, role).await?;
     Ok(HttpResponse::Ok().json(wire::Member::from(member)))
 }
@@ -99,7 +101,7 @@ pub async fn remove(
 ) -> Result<HttpResponse, ApiError> {
     let (group, user) = (path.get("id")?, path.get("user_id")?);
     let acting = acting.and("requester_id", body.requester_id.as_deref())?;
-    app.act_as.execute(&caller, acting, [Target::Member(group, user)]).await?;
+    app.check_acting_user.execute(&caller, acting, [ReferencedEntity::Member(group, user)]).await?;
     app.remove_member.execute(&caller, group, user).await?;
     Ok(HttpResponse::NoContent().finish())
 }
@@ -128,7 +130,7 @@ pub async fn leave(
 ) -> Result<HttpResponse, ApiError> {
     let group = path.get("id")?;
     let acting = acting.and("user_id", body.user_id.as_deref())?.and("requester_id", body.requester_id.as_deref())?;
-    app.act_as.execute(&caller, acting, [Target::Member(group, caller.user)]).await?;
+    app.check_acting_user.execute(&caller, acting, [ReferencedEntity::Member(group, caller.user)]).await?;
     app.remove_member.execute(&caller, group, caller.user).await?;
     Ok(HttpResponse::NoContent().finish())
 }
@@ -147,7 +149,7 @@ pub async fn list(
     let group = path.get("id")?;
     let (after, limit) = query.read()?;
     let page = app.list_members.execute(&caller, group, after, limit).await?;
-    app.act_as.execute(&caller, acting, None).await?;
+    app.check_acting_user.execute(&caller, acting, None).await?;
     let next = page.items.last().filter(|_| page.more).map(|last| ("after", last.user.to_string()));
     Ok(link::page(&request, page.items.into_iter().map(wire::Member::from), next))
 }

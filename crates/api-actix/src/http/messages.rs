@@ -7,7 +7,7 @@ use super::openapi::{ErrorResponse, IdempotencyKeyHeader, Page};
 use super::sending::{ParsedSend, SendBody, recipient, sent};
 use crate::use_cases::UseCases;
 use actix_web::{HttpRequest, HttpResponse, web};
-use domain::acting::Target;
+use domain::acting::ReferencedEntity;
 use domain::messages::{Content, Cursor, Window};
 use domain::{Invalid, Limit, MessageId};
 use serde::Deserialize;
@@ -34,7 +34,7 @@ pub async fn send(
     Authenticated { caller, input: (acting, Json(body)) }: Authenticated<(Acting, Json<SendBody>)>,
 ) -> Result<HttpResponse, ApiError> {
     let ParsedSend { acting, message } = body.order(acting, request.headers())?;
-    app.act_as.execute(&caller, acting, Target::of_message(&message)).await?;
+    app.check_acting_user.execute(&caller, acting, ReferencedEntity::of_message(&message)).await?;
     Ok(sent(&public, app.send_message.execute(&caller, message).await?))
 }
 
@@ -95,7 +95,7 @@ pub async fn list(
     let of = recipient(query.receiver_id.as_deref(), query.group_id.as_deref())?;
     let window = query.window()?;
     let page = app.list_messages.execute(&caller, of, window).await?;
-    app.act_as.execute(&caller, acting, None).await?;
+    app.check_acting_user.execute(&caller, acting, None).await?;
     let next = match window {
         Window::Before { .. } => page.items.first().map(|oldest| ("before", oldest.id.to_string())),
         Window::Offset { .. } | Window::After { .. } => {
@@ -118,7 +118,7 @@ pub async fn show(
     Authenticated { caller, input: (acting, ids) }: Authenticated<(Acting, PathIds)>,
 ) -> Result<HttpResponse, ApiError> {
     let message = app.show_message.execute(&caller, ids.get("id")?).await?;
-    app.act_as.execute(&caller, acting, None).await?;
+    app.check_acting_user.execute(&caller, acting, None).await?;
     Ok(HttpResponse::Ok().json(wire::Message::at(&public, message)))
 }
 
@@ -147,7 +147,7 @@ pub async fn edit(
     let id = ids.get("id")?;
     let acting = acting.and("sender_id", body.sender_id.as_deref())?;
     let content = Content::parse(&required("content", body.content)?)?;
-    app.act_as.execute(&caller, acting, [Target::Words(id, content.clone())]).await?;
+    app.check_acting_user.execute(&caller, acting, [ReferencedEntity::Words(id, content.clone())]).await?;
     let message = app.edit_message.execute(&caller, id, content).await?;
     Ok(HttpResponse::Ok().json(wire::Message::at(&public, message)))
 }
@@ -173,7 +173,7 @@ pub async fn delete(
 ) -> Result<HttpResponse, ApiError> {
     let id = ids.get("id")?;
     let acting = acting.and("sender_id", body.sender_id.as_deref())?;
-    app.act_as.execute(&caller, acting, [Target::Message(id)]).await?;
+    app.check_acting_user.execute(&caller, acting, [ReferencedEntity::Message(id)]).await?;
     app.delete_message.execute(&caller, id).await?;
     Ok(HttpResponse::NoContent().finish())
 }

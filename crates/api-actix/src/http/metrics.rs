@@ -23,7 +23,7 @@ pub async fn show(
 ) -> Result<HttpResponse, actix_web::Error> {
     if !is_near(&request) {
         let Authenticated { caller, .. } = Authenticated::<()>::extract(&request).await?;
-        caller.must_be_admin().map_err(ApiError::from)?;
+        caller.require_admin().map_err(ApiError::from)?;
     }
     Ok(HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(operations.metrics().await))
 }

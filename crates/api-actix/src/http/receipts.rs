@@ -7,7 +7,7 @@ use super::openapi::{ErrorResponse, Page};
 use crate::use_cases::UseCases;
 use actix_web::{HttpRequest, HttpResponse, web};
 use domain::MessageId;
-use domain::acting::{Named, Target};
+use domain::acting::{ClaimedActor, ReferencedEntity};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -37,7 +37,7 @@ pub async fn mark_seen(
 ) -> Result<HttpResponse, ApiError> {
     let id = ids.get("id")?;
     let acting = acting.and("user_id", body.user_id.as_deref())?.and("sender_id", body.sender_id.as_deref())?;
-    app.act_as.execute(&caller, acting, [Target::Message(id)]).await?;
+    app.check_acting_user.execute(&caller, acting, [ReferencedEntity::Message(id)]).await?;
     app.mark_seen.execute(&caller, id).await?;
     Ok(HttpResponse::Ok().json(wire::Done { message: "marked as seen" }))
 }
@@ -56,7 +56,7 @@ pub async fn list(
     let id = ids.get("id")?;
     let (after, limit) = query.read()?;
     let page = app.list_receipts.execute(&caller, id, after, limit).await?;
-    app.act_as.execute(&caller, acting, None).await?;
+    app.check_acting_user.execute(&caller, acting, None).await?;
     let next = page.items.last().filter(|_| page.more).map(|last| ("after", last.user.to_string()));
     Ok(link::page(&request, page.items.into_iter().map(wire::Receipt::from), next))
 }
@@ -73,8 +73,8 @@ pub async fn count_unseen(
     Authenticated { caller, input: (acting, ids) }: Authenticated<(Acting, PathIds)>,
 ) -> Result<HttpResponse, ApiError> {
     let user = ids.get("user_id")?;
-    let named = acting.into_iter().chain([Named { field: "user_id", user }]);
-    app.act_as.execute(&caller, named, [Target::User(user)]).await?;
+    let named = acting.into_iter().chain([ClaimedActor { field: "user_id", user }]);
+    app.check_acting_user.execute(&caller, named, [ReferencedEntity::User(user)]).await?;
     let unseen = app.count_unseen.execute(&caller).await?;
     Ok(HttpResponse::Ok().json(wire::Unseen::from(unseen)))
 }

@@ -3,7 +3,7 @@
 use super::extract::Acting;
 use actix_web::HttpResponse;
 use actix_web::http::header::HeaderMap;
-use domain::messages::{Appended, DraftBody, IdempotencyKey, MessageType, Outgoing, Recipient};
+use domain::messages::{Appended, DraftBody, IdempotencyKey, MessageType, Recipient, SendCommand};
 use domain::{FileId, GroupId, Invalid, MessageId, UserId};
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -45,7 +45,7 @@ pub struct SendBody {
 /// A message to be sent, and all that the request names as its sender.
 pub struct ParsedSend {
     pub acting: Acting,
-    pub message: Outgoing,
+    pub message: SendCommand,
 }
 
 impl SendBody {
@@ -80,7 +80,7 @@ impl SendBody {
         let key = idempotency_key(headers, self.client_id.as_deref())?;
         let message_type = self.message_type.as_deref().map_or(Ok(MessageType::Text), MessageType::parse)?;
         let file = self.file_id.as_deref().map(|id| FileId::parse("file_id", id)).transpose()?;
-        let message = Outgoing {
+        let message = SendCommand {
             recipient: recipient()?,
             body: DraftBody::parse(message_type, self.content.as_deref(), file)?,
             reply_to: self.reply_to.as_deref().map(|id| MessageId::parse("reply_to", id)).transpose()?,
@@ -130,7 +130,7 @@ pub fn idempotency_key(headers: &HeaderMap, client_id: Option<&str>) -> Result<O
 pub fn sent(public: &PublicUrl, outcome: Appended) -> HttpResponse {
     match outcome {
         Appended::Stored(message) => HttpResponse::Created().json(wire::Message::at(public, message)),
-        Appended::Replayed(message) => HttpResponse::Ok().json(wire::Message::at(public, message)),
+        Appended::Duplicate(message) => HttpResponse::Ok().json(wire::Message::at(public, message)),
     }
 }
 

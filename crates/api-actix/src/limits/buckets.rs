@@ -23,14 +23,14 @@ pub struct Buckets(Arc<Table>);
 struct Table {
     hasher: RandomState,
     shards: [Mutex<Shard>; SHARDS],
-    most_a_shard: usize,
+    max_per_shard: usize,
 }
 
 impl Buckets {
     /// An empty table for about `most` keys.
     pub fn new(most: usize) -> Self {
         let shards = std::array::from_fn(|_| Mutex::default());
-        Self(Arc::new(Table { hasher: RandomState::new(), shards, most_a_shard: most.div_ceil(SHARDS).max(4) }))
+        Self(Arc::new(Table { hasher: RandomState::new(), shards, max_per_shard: most.div_ceil(SHARDS).max(4) }))
     }
 
     fn shard(&self, key: &Key) -> MutexGuard<'_, Shard> {
@@ -71,7 +71,7 @@ impl StateStore for Buckets {
         match known {
             Some(known) => *known = full_at.as_u64(),
             None => {
-                if shard.len() >= self.0.most_a_shard {
+                if shard.len() >= self.0.max_per_shard {
                     forget_a_quarter(&mut shard);
                 }
                 shard.insert(*key, full_at.as_u64());

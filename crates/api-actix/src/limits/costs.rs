@@ -15,7 +15,7 @@ const SIGN_UP: &[Limit] = &[Limit::SignUps];
 /// frame.
 pub const FRAME: &[Limit] = &[Limit::Frames];
 /// Every so many groups and contacts of a live connection cost one token.
-const ROSTER_A_TOKEN: usize = 500;
+const SUBSCRIPTIONS_PER_TOKEN: usize = 500;
 
 /// The cost of a request to a resource, by its method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,8 +42,8 @@ impl Costs {
 
     /// The cost of a live connection besides its request. It grows with the groups and contacts of the user, which the
     /// server loads for it.
-    pub fn of_roster(size: usize) -> usize {
-        size / ROSTER_A_TOKEN
+    pub fn of_subscriptions(size: usize) -> usize {
+        size / SUBSCRIPTIONS_PER_TOKEN
     }
 
     /// The cost of a request with this method.

@@ -155,8 +155,8 @@ struct Limiter<C: Clock> {
 }
 
 impl<C: Clock + Clone> Limiter<C> {
-    fn new(rate: Rate, clock: C, most_keys: usize) -> Self {
-        let (quota, buckets) = (rate.quota(), Buckets::new(most_keys));
+    fn new(rate: Rate, clock: C, max_keys: usize) -> Self {
+        let (quota, buckets) = (rate.quota(), Buckets::new(max_keys));
         let nanos_a_token = u64::try_from(quota.replenish_interval().as_nanos()).unwrap_or(u64::MAX);
         let looking = RateLimiter::new(quota, LookedAt(buckets.clone()), clock.clone());
         Self { governor: RateLimiter::new(quota, buckets.clone(), clock), looking, buckets, nanos_a_token }
@@ -199,10 +199,10 @@ impl Limits {
 }
 
 impl<C: Clock + Clone> Limits<C> {
-    /// Limits that use the given clock, with tables of about `most_keys` keys each.
-    pub fn with_clock(rates: &Rates, clock: &C, most_keys: usize) -> Self {
+    /// Limits that use the given clock, with tables of about `max_keys` keys each.
+    pub fn with_clock(rates: &Rates, clock: &C, max_keys: usize) -> Self {
         LazyLock::force(&REFUSED);
-        let limiter = |limit| rates.of(limit).map(|rate| Limiter::new(rate, clock.clone(), most_keys));
+        let limiter = |limit| rates.of(limit).map(|rate| Limiter::new(rate, clock.clone(), max_keys));
         Self { limiters: Limit::ALL.map(limiter), names: RandomState::new(), hashing: Hashing::default() }
     }
 }

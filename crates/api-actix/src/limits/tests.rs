@@ -174,11 +174,11 @@ fn what_is_charged_afterwards_is_paid_for_by_what_comes_later() {
     let (limits, clock) = limits(&[(Limit::Connects, "1/s:10")]);
     let key = Key::User(ADA);
     limits.take(&[Limit::Connects], key).unwrap();
-    limits.charge(Limit::Connects, key, Costs::of_roster(2_600));
+    limits.charge(Limit::Connects, key, Costs::of_subscriptions(2_600));
     assert_eq!(burst(&limits, Limit::Connects, key), 4);
     // Never more than there is: nobody is in debt for hours.
-    limits.charge(Limit::Connects, key, Costs::of_roster(1_000_000));
+    limits.charge(Limit::Connects, key, Costs::of_subscriptions(1_000_000));
     clock.advance(Duration::from_secs(1));
     assert_eq!(burst(&limits, Limit::Connects, key), 1);
-    assert_eq!(Costs::of_roster(499), 0);
+    assert_eq!(Costs::of_subscriptions(499), 0);
 }

@@ -67,11 +67,11 @@ pub async fn catch_up(
 ) -> Result<()> {
     let since = *since;
     let plan = app.catch_up.execute(caller, since).await?;
-    let now = plan.roster.at;
+    let now = plan.subscriptions.at;
     // Only now it is known what the connection costs: whoever connects again and again pays for it beforehand then.
-    let size = plan.roster.groups.len() + plan.roster.contacts.len();
-    limits.charge(Limit::Connects, Key::User(caller.user), Costs::of_roster(size));
-    shard.begin(connection, plan.roster).await;
+    let size = plan.subscriptions.groups.len() + plan.subscriptions.contacts.len();
+    limits.charge(Limit::Connects, Key::User(caller.user), Costs::of_subscriptions(size));
+    shard.begin(connection, plan.subscriptions).await;
     // The session may have ended after it was looked up and before the shard knew the connection: nobody ended this one
     // then. What the shard has known of since is told to it.
     match app.authenticate.execute(caller.session, caller.user).await {
@@ -107,7 +107,7 @@ pub async fn catch_up(
 
 /// Replays a conversation to its end, and gives the last number; `None` where the caller may not read it any more.
 async fn replay(app: &UseCases, caller: &Caller, missed: MissedIn, sequence: &mut Sequence<'_>) -> Result<Option<i64>> {
-    let page = domain::Limit::of_list(Some(u64::from(domain::Limit::MOST)))?;
+    let page = domain::Limit::of_list(Some(u64::from(domain::Limit::MAX)))?;
     let mut after = missed.after;
     loop {
         let changes = match app.list_changes.execute(caller, missed.conversation, after, page).await {

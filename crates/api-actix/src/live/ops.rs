@@ -11,7 +11,7 @@ use crate::limits::{Costs, FRAME, Key, Limits, Op, RateLimited};
 use crate::use_cases::UseCases;
 use actix_web::http::header::HeaderMap;
 use actix_web::web;
-use domain::acting::Target;
+use domain::acting::ReferencedEntity;
 use domain::messages::{Appended, Message};
 use domain::{Caller, Error, MessageId};
 use infra_live::{Connection, End, Shard};
@@ -134,8 +134,8 @@ impl SocketSession {
             Some(true) => body.to_everybody(Acting::nobody(), &headers)?,
             _ => body.order(Acting::nobody(), &headers)?,
         };
-        self.app.act_as.execute(&self.caller, acting, Target::of_message(&message)).await?;
-        let (Appended::Stored(message) | Appended::Replayed(message)) =
+        self.app.check_acting_user.execute(&self.caller, acting, ReferencedEntity::of_message(&message)).await?;
+        let (Appended::Stored(message) | Appended::Duplicate(message)) =
             self.app.send_message.execute(&self.caller, message).await?;
         Ok(Done::Reply(Some(Box::new(message))))
     }

@@ -42,9 +42,9 @@ impl Account {
 
 /// Lists the accounts there are by name.
 pub struct ListAccounts {
-    /// Where accounts are administered.
+    /// Stores accounts.
     pub admin: Arc<dyn AdminRepository>,
-    /// Who is an admin.
+    /// Says who is an admin.
     pub policy: Arc<ServerPolicy>,
 }
 
@@ -59,7 +59,7 @@ impl ListAccounts {
         after: Option<UserId>,
         limit: Limit,
     ) -> Result<Page<AccountView>> {
-        actor.must_be_in_charge()?;
+        actor.require_admin()?;
         let page = self.admin.accounts(prefix, after, limit).await?;
         Ok(Page { items: page.items.iter().map(|account| account.view(&self.policy)).collect(), more: page.more })
     }

@@ -2,15 +2,15 @@
 //! message and no conversation.
 
 mod accounts;
-mod measures;
+mod commands;
 mod model;
 mod policy;
 mod ports;
 
 pub use accounts::{Account, AccountView, ListAccounts};
-pub use measures::{Administer, CreateAccount, ListAudit, SetPassword, SwitchAccount};
-pub use model::{Action, Actor, AuditEntry, Measure, Target};
-pub use policy::may_carry_out;
+pub use commands::{CreateAccount, ExecuteAdminCommand, ListAudit, SetPassword, SwitchAccount};
+pub use model::{Action, Actor, AdminCommand, AuditEntry, AuditTarget};
+pub use policy::may_execute;
 pub use ports::AdminRepository;
 #[cfg(feature = "mocks")]
 pub use ports::MockAdminRepository;

@@ -1,4 +1,4 @@
-//! What can be done, by whom, to what; and how it is recorded.
+//! The commands of admins, and the entries that record them.
 
 use crate::context::{Caller, Timestamp};
 use crate::error::Result;
@@ -6,7 +6,7 @@ use crate::groups::GroupName;
 use crate::ids::{GroupId, UserId};
 use crate::users::{NewUser, PasswordHash, Profile, UserRole};
 
-/// Who runs the server at this moment.
+/// On whose behalf a command runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Actor {
     /// A user over the API, who has to be an admin.
@@ -24,21 +24,21 @@ impl Actor {
         }
     }
 
-    /// What is known of the actor before the database is asked.
+    /// Refuses an actor who is no admin, without asking the database.
     ///
     /// # Errors
     /// [`Forbidden::NotAnAdmin`](crate::Forbidden::NotAnAdmin).
-    pub fn must_be_in_charge(&self) -> Result<()> {
+    pub fn require_admin(&self) -> Result<()> {
         match self {
-            Self::Admin(caller) => caller.must_be_admin(),
+            Self::Admin(caller) => caller.require_admin(),
             Self::CommandLine => Ok(()),
         }
     }
 }
 
-/// Something to do to an account or a group.
+/// What an admin can do to an account or a group.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Measure {
+pub enum AdminCommand {
     /// Makes a user, with a role on the server.
     CreateUser(NewUser, UserRole),
     /// Gives the user another role on the server.
@@ -55,7 +55,7 @@ pub enum Measure {
     DeleteGroup(GroupId),
 }
 
-impl Measure {
+impl AdminCommand {
     /// What the record says was done.
     pub fn action(&self) -> Action {
         match self {
@@ -121,28 +121,28 @@ actions! {
     GroupRenamed = "group.renamed",
 }
 
-/// To what something was done.
+/// The user or group of an entry in the audit log.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Target {
+pub enum AuditTarget {
     /// To a user, as shown today: one deleted since is shown as such.
     User(Profile),
     /// To a group, as it was last called.
     Group(GroupId, GroupName),
 }
 
-/// One line of the record.
+/// One entry of the audit log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuditEntry {
-    /// Its place: the record is numbered from 1, in the order of commits, with no number left out.
+    /// The number of the entry: from 1, dense, in the order of commits.
     pub number: i64,
-    /// When.
+    /// The time of the transaction. Nothing is ordered by it.
     pub at: Timestamp,
-    /// Who did it; `None`: the command line.
+    /// The admin who did it. `None` for the command line.
     pub actor: Option<Profile>,
-    /// What.
+    /// What the actor did.
     pub action: Action,
-    /// To what.
-    pub target: Target,
+    /// The user or group that it was done to.
+    pub target: AuditTarget,
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Who may do what to whom.
 
-use super::model::{Actor, Measure};
+use super::model::{Actor, AdminCommand};
 use crate::error::{Conflict, Forbidden, Result};
 use crate::users::{ServerPolicy, User};
 
@@ -9,15 +9,15 @@ use crate::users::{ServerPolicy, User};
 ///
 /// # Errors
 /// [`Forbidden::NotAnAdmin`], also for an admin disabled or deleted meanwhile; [`Conflict::OwnAccount`].
-pub fn may_carry_out(policy: &ServerPolicy, actor: &Actor, user: Option<&User>, measure: &Measure) -> Result<()> {
+pub fn may_execute(policy: &ServerPolicy, actor: &Actor, user: Option<&User>, command: &AdminCommand) -> Result<()> {
     let Actor::Admin(caller) = actor else { return Ok(()) };
-    let in_charge = user.is_some_and(|user| {
+    let is_admin = user.is_some_and(|user| {
         user.deleted_at.is_none() && user.disabled_at.is_none() && policy.is_admin(&user.username, user.role)
     });
-    match measure {
-        _ if !in_charge => Forbidden::NotAnAdmin.err(),
+    match command {
+        _ if !is_admin => Forbidden::NotAnAdmin.err(),
         // Nobody could undo it but another admin, or the command line.
-        Measure::Disable(target) if *target == caller.user => Conflict::OwnAccount.err(),
+        AdminCommand::Disable(target) if *target == caller.user => Conflict::OwnAccount.err(),
         _ => Ok(()),
     }
 }
@@ -34,7 +34,7 @@ mod tests {
         let policy = ServerPolicy { admins: AdminNames::parse(["boss"]).unwrap(), ..ServerPolicy::default() };
         // What the token said does not count any more.
         let actor = Actor::Admin(caller(1));
-        let disable = Measure::Disable(user(2));
+        let disable = AdminCommand::Disable(user(2));
         let plain = account(1, "ada");
         for (known, allowed) in [
             (None, false),
@@ -45,20 +45,20 @@ mod tests {
             (Some(User { disabled_at: Some(at(2)), ..account(1, "boss") }), false),
             (Some(User { deleted_at: Some(at(2)), ..account(1, "boss") }), false),
         ] {
-            let outcome = may_carry_out(&policy, &actor, known.as_ref(), &disable);
+            let outcome = may_execute(&policy, &actor, known.as_ref(), &disable);
             assert_eq!(outcome.is_ok(), allowed, "{known:?}");
             assert!(allowed || matches!(outcome, Err(Error::Forbidden(Forbidden::NotAnAdmin))));
         }
-        assert!(may_carry_out(&policy, &Actor::CommandLine, None, &disable).is_ok());
+        assert!(may_execute(&policy, &Actor::CommandLine, None, &disable).is_ok());
     }
 
     #[test]
     fn nobody_disables_oneself() {
         let policy = ServerPolicy { admins: AdminNames::parse(["ada"]).unwrap(), ..ServerPolicy::default() };
         let (actor, ada) = (Actor::Admin(caller(1)), account(1, "ada"));
-        let may = |measure| may_carry_out(&policy, &actor, Some(&ada), &measure);
-        assert!(matches!(may(Measure::Disable(user(1))), Err(Error::Conflict(Conflict::OwnAccount))));
-        assert!(may(Measure::Disable(user(2))).is_ok());
-        assert!(may(Measure::EndSessions(user(1))).is_ok());
+        let may = |command| may_execute(&policy, &actor, Some(&ada), &command);
+        assert!(matches!(may(AdminCommand::Disable(user(1))), Err(Error::Conflict(Conflict::OwnAccount))));
+        assert!(may(AdminCommand::Disable(user(2))).is_ok());
+        assert!(may(AdminCommand::EndSessions(user(1))).is_ok());
     }
 }

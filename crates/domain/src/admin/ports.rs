@@ -1,7 +1,7 @@
 //! What running the server needs of the outside.
 
 use super::accounts::Account;
-use super::model::{Actor, AuditEntry, Measure};
+use super::model::{Actor, AdminCommand, AuditEntry};
 use crate::context::Timestamp;
 use crate::error::Result;
 use crate::ids::UserId;
@@ -27,16 +27,16 @@ pub trait AdminRepository: Send + Sync {
     /// The living user of that id.
     async fn account(&self, id: UserId) -> Result<Option<Account>>;
 
-    /// Does it, and records it, both in one transaction, which MUST ask [`may_carry_out`](super::may_carry_out) first.
-    /// Where the measure changes nothing (the user is disabled already, has the role, or no session), nothing is
+    /// Does it, and records it, both in one transaction, which MUST ask [`may_execute`](super::may_execute) first.
+    /// Where the command changes nothing (the user is disabled already, has the role, or no session), nothing is
     /// recorded. A user who is disabled or gets another password MUST lose all sessions in the same transaction, and
     /// MUST not begin one by a login that was under way. A group ends as by
     /// [`GroupRepository::delete`](crate::groups::GroupRepository::delete).
     ///
     /// # Errors
-    /// Those of [`may_carry_out`](super::may_carry_out); [`NotFound`](crate::NotFound) where there is no such living
+    /// Those of [`may_execute`](super::may_execute); [`NotFound`](crate::NotFound) where there is no such living
     /// user or group; those of [`UserRepository::create`](crate::users::UserRepository::create) for a new user.
-    async fn carry_out(&self, actor: Actor, measure: Measure, at: Timestamp) -> Result<()>;
+    async fn execute(&self, actor: Actor, command: AdminCommand, at: Timestamp) -> Result<()>;
 
     /// What was recorded, newest first, from before the entry of that number on.
     async fn audit(&self, before: Option<i64>, limit: Limit) -> Result<Page<AuditEntry>>;

@@ -12,9 +12,9 @@ use crate::users::User;
 use async_trait::async_trait;
 use std::sync::Arc;
 
-/// With whom.
+/// Counterpart whom.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum With {
+pub enum Counterpart {
     /// The other user, possibly deleted, possibly oneself.
     User(User),
     /// A group.
@@ -37,10 +37,10 @@ pub struct Activity {
 /// A conversation one is in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Conversation {
-    /// Which.
+    /// The id of the conversation.
     pub id: ConversationId,
-    /// With whom.
-    pub with: With,
+    /// Counterpart whom.
+    pub with: Counterpart,
     /// The newest live message.
     pub last_message: Option<Message>,
     /// How many live messages of others one has not seen; 0 for the broadcast.
@@ -59,7 +59,7 @@ pub struct Conversation {
 pub struct ConversationCursor {
     /// When it was active.
     pub activity: Activity,
-    /// Which.
+    /// The id of the conversation.
     pub id: ConversationId,
 }
 
@@ -90,7 +90,7 @@ impl std::fmt::Display for ConversationCursor {
     }
 }
 
-/// Where conversations are kept.
+/// Stores conversations.
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait ConversationRepository: Send + Sync {
@@ -101,7 +101,7 @@ pub trait ConversationRepository: Send + Sync {
 
 /// Lists one's conversations.
 pub struct ListConversations {
-    /// Where conversations are kept.
+    /// Stores conversations.
     pub conversations: Arc<dyn ConversationRepository>,
 }
 
@@ -128,7 +128,7 @@ mod tests {
     fn ones_own_conversations_are_listed_and_the_last_one_tells_where_to_go_on() {
         let last = Conversation {
             id: conversation(5),
-            with: With::Everybody,
+            with: Counterpart::Everybody,
             last_message: Some(message(1)),
             unseen: UnseenCount::default(),
             update: 1,

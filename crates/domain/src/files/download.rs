@@ -17,9 +17,9 @@ pub struct Download {
 
 /// Gives a file to who may read it.
 pub struct DownloadFile {
-    /// Where files are known.
+    /// Stores what is known of files.
     pub files: Arc<dyn FileRepository>,
-    /// Where bytes are kept.
+    /// Stores the bytes of files.
     pub blobs: Arc<dyn BlobStore>,
 }
 

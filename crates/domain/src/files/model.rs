@@ -14,7 +14,7 @@ text_type!(
 
 impl FileName {
     /// The most bytes, as file systems have it.
-    const MOST_BYTES: usize = 255;
+    const MAX_BYTES: usize = 255;
     /// What is called otherwise has no name that anybody sees.
     const NAMELESS: &str = "file";
 
@@ -29,11 +29,11 @@ impl FileName {
         if is_blank(name) || matches!(name, "." | "..") {
             return Self(Self::NAMELESS.to_owned());
         }
-        if name.len() <= Self::MOST_BYTES {
+        if name.len() <= Self::MAX_BYTES {
             return Self(name.to_owned());
         }
         let (stem, extension) = name.split_at(name.len() - extension(name).len());
-        let room = Self::MOST_BYTES - extension.len();
+        let room = Self::MAX_BYTES - extension.len();
         let stem = shortened(stem, |stem| stem.len() <= room).trim_end();
         let stem = if is_blank(stem) { Self::NAMELESS } else { stem };
         Self(format!("{stem}{extension}"))
@@ -48,12 +48,12 @@ fn is_line_break(c: char) -> bool {
 /// nothing.
 fn extension(name: &str) -> &str {
     /// The most bytes of what can be one: beside it there is room for [`FileName::NAMELESS`].
-    const MOST_BYTES: usize = FileName::MOST_BYTES - FileName::NAMELESS.len() - 1;
+    const MAX_BYTES: usize = FileName::MAX_BYTES - FileName::NAMELESS.len() - 1;
     const PACKED: &[&str] = &["gz", "bz2", "xz", "zst", "lz", "lz4", "lzma", "br", "z", "gpg", "asc", "sig"];
     let last = |name: &str| {
         let dot = name.rfind('.').filter(|&dot| dot > 0)?;
         let word = &name[dot + 1..];
-        let fits = !word.is_empty() && word.len() <= MOST_BYTES && !word.contains(char::is_whitespace);
+        let fits = !word.is_empty() && word.len() <= MAX_BYTES && !word.contains(char::is_whitespace);
         fits.then_some(dot)
     };
     let Some(dot) = last(name) else { return "" };

@@ -15,7 +15,7 @@ pub struct Space {
 /// How much of a disk uploads leave free.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Reserve {
-    /// A share of the disk: [`Reserve::SHARE`] of it and at least [`Reserve::LEAST`], at most [`Reserve::MOST`], and of
+    /// A share of the disk: [`Reserve::SHARE`] of it and at least [`Reserve::LEAST`], at most [`Reserve::MAX`], and of
     /// a small disk a quarter.
     #[default]
     Share,
@@ -29,12 +29,12 @@ impl Reserve {
     /// What a database needs for some time, in bytes.
     pub const LEAST: u64 = 64 << 20;
     /// More is of no use to anybody, in bytes.
-    pub const MOST: u64 = 1 << 30;
+    pub const MAX: u64 = 1 << 30;
 
     /// How many bytes of a disk of that size.
     pub fn of(self, whole: u64) -> u64 {
         match self {
-            Self::Share => (whole / Self::SHARE).max(Self::LEAST.min(whole / 4)).min(Self::MOST),
+            Self::Share => (whole / Self::SHARE).max(Self::LEAST.min(whole / 4)).min(Self::MAX),
             Self::Bytes(bytes) => bytes,
         }
     }

@@ -11,11 +11,11 @@ use std::sync::Arc;
 
 /// Takes the bytes of a file while they arrive, before it is known what will become of it.
 pub struct StageUpload {
-    /// Where bytes are kept.
+    /// Stores the bytes of files.
     pub blobs: Arc<dyn BlobStore>,
-    /// Where files are known.
+    /// Stores what is known of files.
     pub files: Arc<dyn FileRepository>,
-    /// When.
+    /// Dates what is done.
     pub clock: Arc<dyn Clock>,
     /// The new id.
     pub ids: Arc<dyn IdGenerator>,
@@ -126,7 +126,7 @@ mod tests {
     use crate::files::{MockBlobStore, MockByteSource, MockFileRepository, StoredBlob};
     use crate::testing::{CountedIds, StoppedClock, caller, file, file_id, outcome, user};
 
-    const MOST: u64 = 1_000;
+    const MAX: u64 = 1_000;
 
     const QUOTA: u64 = 10_000;
 
@@ -143,7 +143,7 @@ mod tests {
             under_way: Arc::default(),
             clock: Arc::new(StoppedClock(7)),
             ids: Arc::new(CountedIds::default()),
-            most: MOST,
+            most: MAX,
         }
     }
 
@@ -156,7 +156,7 @@ mod tests {
         blobs
     }
 
-    const ANNOUNCED: Option<Announced> = Some(Announced { least: 0, most: MOST + 7 });
+    const ANNOUNCED: Option<Announced> = Some(Announced { least: 0, most: MAX + 7 });
 
     fn staged() -> StagedFile {
         StagedFile::of(file(1))
@@ -166,7 +166,7 @@ mod tests {
     fn a_staged_file_is_what_its_bytes_say() {
         let mut blobs = MockBlobStore::new();
         let store = blobs.expect_store().once();
-        store.withf(|id, of, _, most| (*id, *of, *most) == (file_id(1), user(1), MOST)).returning(|_, _, _, _| {
+        store.withf(|id, of, _, most| (*id, *of, *most) == (file_id(1), user(1), MAX)).returning(|_, _, _, _| {
             let File { size, media_type, sha256, .. } = file(1);
             Ok(StoredBlob { size, media_type, sha256 })
         });
@@ -190,7 +190,7 @@ mod tests {
         let stage = stage_upload(blobs, 0, true);
         let begun = outcome(stage.begin(&caller(1), ANNOUNCED)).unwrap();
         let refused = outcome(stage.execute(&caller(1), begun, FileName::clean("a.png"), source));
-        assert!(matches!(refused, Err(Error::FileTooLarge { limit: MOST })));
+        assert!(matches!(refused, Err(Error::FileTooLarge { limit: MAX })));
         outcome(stage.begin(&caller(1), None)).unwrap();
     }
 

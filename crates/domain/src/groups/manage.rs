@@ -12,9 +12,9 @@ use std::sync::Arc;
 
 /// Makes a group.
 pub struct CreateGroup {
-    /// Where groups are kept.
+    /// Stores groups.
     pub groups: Arc<dyn GroupRepository>,
-    /// When.
+    /// Dates what is done.
     pub clock: Arc<dyn Clock>,
     /// The new id.
     pub ids: Arc<dyn IdGenerator>,
@@ -46,7 +46,7 @@ impl CreateGroup {
 
 /// Shows a group.
 pub struct ShowGroup {
-    /// Where groups are kept.
+    /// Stores groups.
     pub groups: Arc<dyn GroupRepository>,
 }
 
@@ -69,7 +69,7 @@ impl ShowGroup {
 
 /// Lists the groups the caller is in and the public ones.
 pub struct ListGroups {
-    /// Where groups are kept.
+    /// Stores groups.
     pub groups: Arc<dyn GroupRepository>,
 }
 
@@ -89,9 +89,9 @@ impl ListGroups {
 
 /// Changes a group.
 pub struct UpdateGroup {
-    /// Where groups are kept.
+    /// Stores groups.
     pub groups: Arc<dyn GroupRepository>,
-    /// When.
+    /// Dates what is done.
     pub clock: Arc<dyn Clock>,
 }
 
@@ -105,9 +105,9 @@ impl UpdateGroup {
 
 /// Deletes a group.
 pub struct DeleteGroup {
-    /// Where groups are kept.
+    /// Stores groups.
     pub groups: Arc<dyn GroupRepository>,
-    /// When.
+    /// Dates what is done.
     pub clock: Arc<dyn Clock>,
 }
 

@@ -10,9 +10,9 @@ use std::sync::Arc;
 
 /// Takes somebody, or oneself, into a group.
 pub struct AddMember {
-    /// Where members are kept.
+    /// Stores members.
     pub members: Arc<dyn MemberRepository>,
-    /// When.
+    /// Dates what is done.
     pub clock: Arc<dyn Clock>,
 }
 
@@ -26,9 +26,9 @@ impl AddMember {
 
 /// Gives a member another role, or hands the group over.
 pub struct ChangeRole {
-    /// Where members are kept.
+    /// Stores members.
     pub members: Arc<dyn MemberRepository>,
-    /// When.
+    /// Dates what is done.
     pub clock: Arc<dyn Clock>,
 }
 
@@ -42,9 +42,9 @@ impl ChangeRole {
 
 /// Takes a member out; leaving is removing oneself.
 pub struct RemoveMember {
-    /// Where members are kept.
+    /// Stores members.
     pub members: Arc<dyn MemberRepository>,
-    /// When.
+    /// Dates what is done.
     pub clock: Arc<dyn Clock>,
 }
 
@@ -58,7 +58,7 @@ impl RemoveMember {
 
 /// Lists who is in a group.
 pub struct ListMembers {
-    /// Where members are kept.
+    /// Stores members.
     pub members: Arc<dyn MemberRepository>,
 }
 

@@ -12,7 +12,7 @@ pub use model::{
     Description, Group, GroupChange, GroupName, GroupNameKey, GroupNamePrefix, GroupView, Member, NewGroup, NewMember,
     Role, Visibility,
 };
-pub use policy::{AddedSoFar, Admission, Departure, Entry, GroupQuotas, Standing, heir};
+pub use policy::{AddedSoFar, Admission, Departure, Entry, GroupAccess, GroupQuotas, next_owner};
 pub use ports::{GroupRepository, MemberRepository};
 #[cfg(feature = "mocks")]
 pub use ports::{MockGroupRepository, MockMemberRepository};

@@ -7,7 +7,7 @@ use crate::text::{at_most, text_type, without_nul};
 use crate::unicode::{comparable_without_joiners, prefix_key, shortened, shown_name};
 
 /// The most characters of a group's name.
-const MOST: usize = 64;
+const MAX: usize = 64;
 
 text_type!(
     /// A group's name: 1 to 64 characters after trimming, none of them a control or hidden, unique among live groups
@@ -19,7 +19,7 @@ impl GroupName {
     /// # Errors
     /// [`Invalid`] naming `field`.
     pub fn parse(field: &'static str, text: &str) -> Result<Self, Invalid> {
-        Ok(Self(shown_name(field, text, MOST)?.to_owned()))
+        Ok(Self(shown_name(field, text, MAX)?.to_owned()))
     }
 
     /// The form that is unique and that lookups compare.
@@ -31,7 +31,7 @@ impl GroupName {
     #[must_use]
     pub fn numbered(&self, number: u32) -> Self {
         let number = format!(" ({number})");
-        let stem = shortened(&self.0, |stem| stem.chars().count() + number.len() <= MOST);
+        let stem = shortened(&self.0, |stem| stem.chars().count() + number.len() <= MAX);
         Self(format!("{}{number}", stem.trim_end()))
     }
 }
@@ -42,13 +42,13 @@ pub struct GroupNameKey(String);
 
 impl GroupNameKey {
     /// The most bytes of a name that is looked up: more than any name has, however it is spelled.
-    const MOST_BYTES: usize = 8 * 1024;
+    const MAX_BYTES: usize = 8 * 1024;
 
     /// The key of the name that is meant by what somebody typed, whatever its case and its normal form; `None` where no
     /// group can be called that.
     pub fn looked_up(text: &str) -> Option<Self> {
         let name = text.trim();
-        let fits = !name.is_empty() && name.len() <= Self::MOST_BYTES && !name.contains(char::is_control);
+        let fits = !name.is_empty() && name.len() <= Self::MAX_BYTES && !name.contains(char::is_control);
         fits.then(|| Self(comparable_without_joiners(name)))
     }
 
@@ -201,7 +201,7 @@ pub struct GroupView {
 /// A group to be stored, with its owner as first member.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewGroup {
-    /// Fresh.
+    /// A new id, which nothing else has.
     pub id: GroupId,
     /// To be unique among live groups.
     pub name: GroupName,
@@ -211,7 +211,7 @@ pub struct NewGroup {
     pub visibility: Visibility,
     /// The creator.
     pub owner: UserId,
-    /// Now.
+    /// The time of the transaction. Nothing is ordered by it.
     pub at: Timestamp,
 }
 
@@ -242,9 +242,9 @@ impl GroupChange {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "replication", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 pub struct Member {
-    /// Which group.
+    /// The id of the group.
     pub group: GroupId,
-    /// Who.
+    /// The id of the user.
     pub user: UserId,
     /// The user's name as shown.
     pub username: String,
@@ -259,9 +259,9 @@ pub struct Member {
 /// Somebody to be taken into a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NewMember {
-    /// Which group.
+    /// The id of the group.
     pub group: GroupId,
-    /// Who.
+    /// The id of the user.
     pub user: UserId,
     /// As what: never owner, see [`NewMember::new`].
     role: Role,

@@ -21,7 +21,7 @@ use crate::ids::UserId;
 
 /// How a user stands to a live group: all that the rules look at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Standing {
+pub struct GroupAccess {
     /// Of the group.
     pub visibility: Visibility,
     /// The user's role, if in it.
@@ -55,7 +55,7 @@ pub enum Departure {
     EndsGroup,
 }
 
-impl Standing {
+impl GroupAccess {
     /// # Errors
     /// [`NotFound::Group`] for who is neither in it nor may see it.
     pub fn may_read(self) -> Result<()> {
@@ -77,15 +77,15 @@ impl Standing {
     }
 
     /// Owner or admin.
-    pub fn in_charge(self) -> bool {
+    pub fn is_moderator(self) -> bool {
         matches!(self.role, Some(Role::Owner | Role::Admin))
     }
 
     /// # Errors
-    /// [`NotFound::Group`], [`Forbidden::NotInCharge`].
+    /// [`NotFound::Group`], [`Forbidden::NotAModerator`].
     pub fn may_change(self) -> Result<()> {
         self.may_read()?;
-        if self.in_charge() { Ok(()) } else { Forbidden::NotInCharge.err() }
+        if self.is_moderator() { Ok(()) } else { Forbidden::NotAModerator.err() }
     }
 
     /// # Errors
@@ -98,14 +98,14 @@ impl Standing {
     /// Whether `actor`, who stands like this, may add `new`, who has the role `present` already or is not in.
     ///
     /// # Errors
-    /// [`NotFound::Group`], [`Forbidden::NotInCharge`], [`Forbidden::NotTheOwner`].
+    /// [`NotFound::Group`], [`Forbidden::NotAModerator`], [`Forbidden::NotTheOwner`].
     pub fn may_add(self, actor: UserId, new: &NewMember, present: Option<Role>) -> Result<Admission> {
         self.may_read()?;
         let allowed = match (self.role, new.role()) {
             (Some(Role::Owner), _) | (Some(Role::Admin), Role::Member) => Ok(()),
             (Some(Role::Admin), _) => Forbidden::NotTheOwner.err(),
             (_, Role::Member) if new.user == actor && self.visibility == Visibility::Public => Ok(()),
-            _ => Forbidden::NotInCharge.err(),
+            _ => Forbidden::NotAModerator.err(),
         };
         allowed?;
         Ok(if present.is_some() { Admission::Unchanged } else { Admission::Joins(new.role()) })
@@ -123,7 +123,7 @@ impl Standing {
     /// Whether `actor` may take out `target`, who has `target_role` in a group of `member_count`.
     ///
     /// # Errors
-    /// [`NotFound::Group`], [`Forbidden::NotInCharge`], [`Forbidden::NotTheOwner`], [`Conflict::OwnerMustHandOver`].
+    /// [`NotFound::Group`], [`Forbidden::NotAModerator`], [`Forbidden::NotTheOwner`], [`Conflict::OwnerMustHandOver`].
     pub fn may_remove(self, actor: UserId, target: UserId, target_role: Role, member_count: u64) -> Result<Departure> {
         self.may_read()?;
         if actor == target {
@@ -136,7 +136,7 @@ impl Standing {
         match (self.role, target_role) {
             (Some(Role::Owner), _) | (Some(Role::Admin), Role::Member) => Ok(Departure::Leaves),
             (Some(Role::Admin), _) => Forbidden::NotTheOwner.err(),
-            _ => Forbidden::NotInCharge.err(),
+            _ => Forbidden::NotAModerator.err(),
         }
     }
 }
@@ -207,7 +207,7 @@ impl GroupQuotas {
 
 /// Who inherits a group whose owner's account ends: the oldest admin, else the oldest member (by joining, then by id).
 /// `None` where nobody is left.
-pub fn heir<'a>(others: impl IntoIterator<Item = &'a Member>) -> Option<&'a Member> {
+pub fn next_owner<'a>(others: impl IntoIterator<Item = &'a Member>) -> Option<&'a Member> {
     others.into_iter().min_by_key(|member| (member.role != Role::Admin, member.created_at, member.user))
 }
 
@@ -222,8 +222,8 @@ mod tests {
     const OTHER: UserId = UserId(Uuid::from_u128(2));
     const GROUP: GroupId = GroupId(Uuid::from_u128(9));
 
-    fn stand(visibility: Visibility, role: Option<Role>) -> Standing {
-        Standing { visibility, role }
+    fn stand(visibility: Visibility, role: Option<Role>) -> GroupAccess {
+        GroupAccess { visibility, role }
     }
 
     fn kind<T>(outcome: Result<T>) -> &'static str {
@@ -247,7 +247,7 @@ mod tests {
             stand(Visibility::Public, None),
             stand(Visibility::Private, None),
         ];
-        let row = |f: &dyn Fn(Standing) -> &'static str| columns.map(f);
+        let row = |f: &dyn Fn(GroupAccess) -> &'static str| columns.map(f);
         let adding = |user, role| NewMember::new(GROUP, user, role).unwrap();
         assert_eq!(row(&|s| kind(s.may_read())), ["yes", "yes", "yes", "yes", "404"]);
         assert_eq!(row(&|s| kind(s.may_send())), ["yes", "yes", "yes", "yes", "404"]);
@@ -312,8 +312,8 @@ mod tests {
             updated_at: Timestamp::from_micros(at).unwrap(),
         };
         let members = [member(1, Role::Member, 1), member(2, Role::Admin, 9), member(3, Role::Admin, 5)];
-        assert_eq!(heir(&members).unwrap().user.0.as_u128(), 3);
-        assert_eq!(heir(&members[..1]).unwrap().user.0.as_u128(), 1);
-        assert!(heir(&[]).is_none());
+        assert_eq!(next_owner(&members).unwrap().user.0.as_u128(), 3);
+        assert_eq!(next_owner(&members[..1]).unwrap().user.0.as_u128(), 1);
+        assert!(next_owner(&[]).is_none());
     }
 }

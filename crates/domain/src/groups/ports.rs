@@ -1,7 +1,7 @@
 //! Where groups and members are kept.
 //!
-//! Every call that acts decides by [`Standing`](super::Standing) inside its own transaction, and publishes its event
-//! after the commit, in the order of the commits of that conversation.
+//! Every call that acts decides by [`GroupAccess`](super::GroupAccess) inside its own transaction, and publishes its
+//! event after the commit, in the order of the commits of that conversation.
 
 use super::model::{Group, GroupChange, GroupNameKey, GroupNamePrefix, GroupView, Member, NewGroup, NewMember, Role};
 use crate::context::Timestamp;
@@ -41,7 +41,7 @@ pub trait GroupRepository: Send + Sync {
         limit: Limit,
     ) -> Result<Page<GroupView>>;
 
-    /// Changes a group, by [`Standing::may_change`](super::Standing::may_change). What it has already
+    /// Changes a group, by [`GroupAccess::may_change`](super::GroupAccess::may_change). What it has already
     /// ([`GroupChange::of`]) MUST leave no trace: no event, and `updated_at` as it was.
     ///
     /// # Errors
@@ -49,8 +49,8 @@ pub trait GroupRepository: Send + Sync {
     /// free.
     async fn change(&self, actor: UserId, id: GroupId, change: GroupChange, at: Timestamp) -> Result<GroupView>;
 
-    /// Deletes a group, by [`Standing::may_delete`](super::Standing::may_delete): it and its messages are gone for
-    /// everybody, its name is free.
+    /// Deletes a group, by [`GroupAccess::may_delete`](super::GroupAccess::may_delete): it and its messages are gone
+    /// for everybody, its name is free.
     ///
     /// # Errors
     /// The rule's.
@@ -61,7 +61,7 @@ pub trait GroupRepository: Send + Sync {
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait MemberRepository: Send + Sync {
-    /// Takes somebody in, by [`Standing::may_add`](super::Standing::may_add), then by
+    /// Takes somebody in, by [`GroupAccess::may_add`](super::GroupAccess::may_add), then by
     /// [`GroupQuotas::may_join`](super::GroupQuotas::may_join) whoever joins oneself, and by
     /// [`GroupQuotas::may_be_added`](super::GroupQuotas::may_be_added) whoever is added by another. What was said
     /// before MUST NOT count as unseen for the new member.
@@ -71,7 +71,7 @@ pub trait MemberRepository: Send + Sync {
     /// such living user, then the rules'.
     async fn add(&self, actor: UserId, new: NewMember, at: Timestamp) -> Result<Member>;
 
-    /// Gives a member another role, by [`Standing::may_change_role`](super::Standing::may_change_role); with
+    /// Gives a member another role, by [`GroupAccess::may_change_role`](super::GroupAccess::may_change_role); with
     /// [`Role::Owner`] the actor becomes admin in the same transaction.
     ///
     /// # Errors
@@ -85,8 +85,8 @@ pub trait MemberRepository: Send + Sync {
         at: Timestamp,
     ) -> Result<Member>;
 
-    /// Takes a member out, by [`Standing::may_remove`](super::Standing::may_remove); the last one's going deletes the
-    /// group.
+    /// Takes a member out, by [`GroupAccess::may_remove`](super::GroupAccess::may_remove); the last one's going deletes
+    /// the group.
     ///
     /// # Errors
     /// [`NotFound::Group`](crate::NotFound::Group), [`NotFound::Member`](crate::NotFound::Member), then the rule's.

@@ -1,6 +1,6 @@
 //! Where a connection begins: what its user is in, and what is to be replayed first.
 
-use super::ports::{LiveReader, MissedIn, Roster};
+use super::ports::{LiveReader, MissedIn, Subscriptions};
 use crate::context::Caller;
 use crate::error::{Error, Result, Unavailable};
 use crate::events::Revision;
@@ -8,9 +8,9 @@ use crate::ids::ConversationId;
 use std::sync::Arc;
 
 /// How many numbers of one conversation are replayed at the most; whoever missed more reloads it.
-pub const MOST_IN_ONE: i64 = 5_000;
+pub const MAX_MISSED_IN_ONE: i64 = 5_000;
 /// How many numbers are replayed at the most over all conversations.
-pub const MOST_IN_ALL: i64 = 20_000;
+pub const MAX_MISSED_IN_ALL: i64 = 20_000;
 
 /// From where a client asks to go on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,7 +58,7 @@ pub struct Resync {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CatchUpPlan {
     /// What its user is in, and from when on it gets everything as it happens.
-    pub roster: Roster,
+    pub subscriptions: Subscriptions,
     /// What it is told to load again.
     pub resyncs: Vec<Resync>,
     /// What it is given first, by [`ListChanges`](crate::messages::ListChanges).
@@ -78,15 +78,15 @@ impl CatchUp {
     /// # Errors
     /// Only faults of storage.
     pub async fn execute(&self, caller: &Caller, since: Since) -> Result<CatchUpPlan> {
-        let roster = self.live.roster(caller.user).await?;
+        let subscriptions = self.live.subscriptions(caller.user).await?;
         let missed = match since {
-            Since::Now => return Ok(CatchUpPlan { roster, resyncs: Vec::new(), replay: Vec::new() }),
+            Since::Now => return Ok(CatchUpPlan { subscriptions, resyncs: Vec::new(), replay: Vec::new() }),
             Since::Revision(revision) => match self.live.missed(caller.user, revision).await {
-                // The roster was read a moment ago, so this read takes too long in itself: the next try would fail as
-                // well.
+                // The subscriptions were read a moment ago, so this read takes too long in itself: the next try would
+                // fail as well.
                 Err(Error::Unavailable(Unavailable::Overloaded)) => {
                     let resyncs = vec![Resync { conversation: None, reason: ResyncReason::TooFarBehind }];
-                    return Ok(CatchUpPlan { roster, resyncs, replay: Vec::new() });
+                    return Ok(CatchUpPlan { subscriptions, resyncs, replay: Vec::new() });
                 }
                 missed => missed?,
             },
@@ -94,7 +94,7 @@ impl CatchUp {
         };
         let Some(missed) = missed else {
             let resyncs = vec![Resync { conversation: None, reason: ResyncReason::UnknownCursor }];
-            return Ok(CatchUpPlan { roster, resyncs, replay: Vec::new() });
+            return Ok(CatchUpPlan { subscriptions, resyncs, replay: Vec::new() });
         };
         let mut resyncs = Vec::new();
         if missed.roster_changed {
@@ -103,7 +103,7 @@ impl CatchUp {
         let (mut replay, mut total) = (Vec::new(), 0);
         for part in missed.conversations {
             let numbers = part.update - part.after;
-            if numbers > MOST_IN_ONE || total + numbers > MOST_IN_ALL {
+            if numbers > MAX_MISSED_IN_ONE || total + numbers > MAX_MISSED_IN_ALL {
                 let conversation = Some(part.conversation);
                 resyncs.push(Resync { conversation, reason: ResyncReason::TooFarBehind });
             } else if numbers > 0 {
@@ -111,7 +111,7 @@ impl CatchUp {
                 replay.push(part);
             }
         }
-        Ok(CatchUpPlan { roster, resyncs, replay })
+        Ok(CatchUpPlan { subscriptions, resyncs, replay })
     }
 }
 
@@ -122,8 +122,8 @@ mod tests {
     use crate::testing::{caller, conversation, outcome, user};
     use mockall::predicate::eq;
 
-    fn roster() -> Roster {
-        Roster { groups: Vec::new(), contacts: vec![user(2)], at: Revision(9) }
+    fn subscriptions() -> Subscriptions {
+        Subscriptions { groups: Vec::new(), contacts: vec![user(2)], at: Revision(9) }
     }
 
     fn part(n: u128, numbers: i64) -> MissedIn {
@@ -136,14 +136,17 @@ mod tests {
 
     fn plan_of(since: Since, missed: Result<Option<Missed>>) -> CatchUpPlan {
         let mut live = MockLiveReader::new();
-        live.expect_roster().once().with(eq(user(1))).return_once(|_| Ok(roster()));
+        live.expect_subscriptions().once().with(eq(user(1))).return_once(|_| Ok(subscriptions()));
         live.expect_missed().with(eq(user(1)), eq(Revision(5))).return_once(|_, _| missed);
         outcome(CatchUp { live: Arc::new(live) }.execute(&caller(1), since)).unwrap()
     }
 
     #[test]
     fn who_brings_no_cursor_begins_now() {
-        assert_eq!(plan(Since::Now, None), CatchUpPlan { roster: roster(), resyncs: vec![], replay: vec![] });
+        assert_eq!(
+            plan(Since::Now, None),
+            CatchUpPlan { subscriptions: subscriptions(), resyncs: vec![], replay: vec![] }
+        );
     }
 
     #[test]

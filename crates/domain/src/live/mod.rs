@@ -7,11 +7,11 @@ mod ports;
 mod typing;
 
 pub use acquaintance::Acquaintance;
-pub use catch_up::{CatchUp, CatchUpPlan, MOST_IN_ALL, MOST_IN_ONE, Resync, ResyncReason, Since};
+pub use catch_up::{CatchUp, CatchUpPlan, MAX_MISSED_IN_ALL, MAX_MISSED_IN_ONE, Resync, ResyncReason, Since};
 #[cfg(feature = "mocks")]
 pub use nodes::MockNodeReader;
 pub use nodes::{Changed, ChangedConversation, Known, NodeReader, Past};
 #[cfg(feature = "mocks")]
 pub use ports::MockLiveReader;
-pub use ports::{LiveReader, Missed, MissedIn, Roster};
+pub use ports::{LiveReader, Missed, MissedIn, Subscriptions};
 pub use typing::{SignalTyping, Typing, TypingThrottle};

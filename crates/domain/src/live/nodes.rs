@@ -1,56 +1,55 @@
-//! What a node reads to keep up with what other nodes commit to the same database, whatever became of the word that
-//! they sent.
+//! What a node reads from the database to keep up with other nodes, even if it lost their packets.
 
 use crate::error::Result;
-use crate::events::{Audience, Event, Head, Revision};
+use crate::events::{Audience, ConversationVersion, Event, Revision};
 use crate::ids::{ConversationId, SessionId, UserId};
 use async_trait::async_trait;
 
-/// A conversation in which something happened.
+/// A conversation that changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ChangedConversation {
-    /// Which.
+    /// The id of the conversation.
     pub conversation: ConversationId,
-    /// To whom it is of interest.
+    /// The users to whom the conversation is of interest.
     pub audience: Audience,
-    /// Where it stands.
-    pub head: Head,
+    /// The version of the conversation at the time of the query.
+    pub version: ConversationVersion,
 }
 
-/// What happened anywhere from a revision on.
+/// Every conversation that changed from a revision on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Changed {
-    /// Where.
+    /// The conversations in which something changed.
     pub conversations: Vec<ChangedConversation>,
-    /// All that was committed before this revision is told of; what commits later has it or a greater one.
+    /// The answer covers everything that was committed before this revision. Later commits have it or a greater one.
     pub at: Revision,
 }
 
 /// What a node knows of a conversation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Known {
-    /// All up to here.
-    Head(Head),
-    /// All that was committed before this revision.
+    /// Everything that led to this version.
+    Version(ConversationVersion),
+    /// Everything that was committed before this revision.
     Before(Revision),
 }
 
-/// What happened in a conversation behind what a node knows.
+/// What happened in a conversation after what a node knows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Past {
-    /// To whom it is of interest.
+    /// The users to whom the conversation is of interest.
     pub audience: Audience,
     /// Messages sent, edited and deleted, each as it is now, in the order of their numbers; who is given them knows the
-    /// conversation's messages up to `head`.
+    /// conversation's messages up to `version`.
     pub events: Vec<Event>,
-    /// Where that leads to.
-    pub head: Head,
-    /// Where the conversation stands.
-    pub stands: Head,
-    /// Whether there is more behind it.
+    /// The version that these events lead to.
+    pub version: ConversationVersion,
+    /// The version of the conversation at the time of the query.
+    pub stands: ConversationVersion,
+    /// Whether more events follow.
     pub more: bool,
     /// How many numbers lie between what is known and where the conversation stands; where they are more than
-    /// [`MOST_IN_ONE`](super::MOST_IN_ONE), any number greater than that.
+    /// [`MAX_MISSED_IN_ONE`](super::MAX_MISSED_IN_ONE), any number greater than that.
     pub missed: i64,
     /// Of those asked about, who is in the group now; `None` where nothing of the group or its members changed.
     pub members: Option<Vec<UserId>>,

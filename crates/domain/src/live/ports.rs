@@ -2,15 +2,15 @@
 
 use super::acquaintance::Acquaintance;
 use crate::error::Result;
-use crate::events::{Head, Revision};
+use crate::events::{ConversationVersion, Revision};
 use crate::ids::{ConversationId, GroupId, UserId};
 use async_trait::async_trait;
 
 /// In which groups somebody is, at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Roster {
+pub struct Subscriptions {
     /// The groups, and where each stands.
-    pub groups: Vec<(GroupId, Head)>,
+    pub groups: Vec<(GroupId, ConversationVersion)>,
     /// Living users who have written to this one and been written to ([`Acquaintance::each_wrote`]).
     pub contacts: Vec<UserId>,
     /// The moment: everything committed later has this revision or a greater one.
@@ -20,11 +20,11 @@ pub struct Roster {
 /// Where something was missed in a conversation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MissedIn {
-    /// Which.
+    /// The id of the conversation.
     pub conversation: ConversationId,
     /// What was missed has numbers after this one: `ListChanges` gives it. An adapter looks for it no further back than
-    /// is replayed: where more was missed than [`MOST_IN_ONE`](super::MOST_IN_ONE), or than is left of
-    /// [`MOST_IN_ALL`](super::MOST_IN_ALL), `after` is the number one further back than that.
+    /// is replayed: where more was missed than [`MAX_MISSED_IN_ONE`](super::MAX_MISSED_IN_ONE), or than is left of
+    /// [`MAX_MISSED_IN_ALL`](super::MAX_MISSED_IN_ALL), `after` is the number one further back than that.
     pub after: i64,
     /// The counter now: how many numbers were missed at most is `update - after`.
     pub update: i64,
@@ -44,7 +44,7 @@ pub struct Missed {
 #[async_trait]
 pub trait LiveReader: Send + Sync {
     /// The user's groups and contacts, and the moment that this was so.
-    async fn roster(&self, user: UserId) -> Result<Roster>;
+    async fn subscriptions(&self, user: UserId) -> Result<Subscriptions>;
 
     /// How two users stand to each other.
     async fn acquaintance(&self, one: UserId, other: UserId) -> Result<Acquaintance>;

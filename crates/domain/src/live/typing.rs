@@ -4,7 +4,7 @@ use super::ports::LiveReader;
 use crate::context::Caller;
 use crate::error::{Error, NotFound, Result};
 use crate::events::Audience;
-use crate::groups::{GroupRepository, Standing};
+use crate::groups::{GroupAccess, GroupRepository};
 use crate::ids::{ConversationId, UserId};
 use crate::messages::Recipient;
 use crate::users::UserRepository;
@@ -56,7 +56,7 @@ impl SignalTyping {
             }
             Recipient::Group(group) => {
                 let view = self.groups.find(caller.user, group).await?.ok_or(NotFound::Group)?;
-                Standing { visibility: view.group.visibility, role: view.role }.may_mark()?;
+                GroupAccess { visibility: view.group.visibility, role: view.role }.may_mark()?;
                 (Some(group.conversation()), Audience::Members(group))
             }
             Recipient::Everybody => return Err(Error::from(to.not_found())),

@@ -9,9 +9,9 @@ use std::sync::Arc;
 
 /// Changes what a message says.
 pub struct EditMessage {
-    /// Where messages are kept.
+    /// Stores messages.
     pub log: Arc<dyn MessageLog>,
-    /// When.
+    /// Dates what is done.
     pub clock: Arc<dyn Clock>,
 }
 
@@ -25,9 +25,9 @@ impl EditMessage {
 
 /// Takes a message back.
 pub struct DeleteMessage {
-    /// Where messages are kept.
+    /// Stores messages.
     pub log: Arc<dyn MessageLog>,
-    /// When.
+    /// Dates what is done.
     pub clock: Arc<dyn Clock>,
 }
 

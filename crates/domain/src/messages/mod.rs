@@ -11,13 +11,13 @@ mod upload;
 pub use crate::files::AttachmentKind;
 pub use change::{DeleteMessage, EditMessage};
 pub use model::{
-    Attachment, Body, Caption, ChangeEntry, Changes, Content, Cursor, Draft, DraftBody, IdempotencyKey, MOST_OFFSET,
-    Message, MessageType, Place, Recipient, Text, Tombstone, Window,
+    Attachment, Body, Caption, ChangeEntry, Changes, Content, Cursor, Destination, Draft, DraftBody, IdempotencyKey,
+    MAX_OFFSET, Message, MessageType, Recipient, Text, Tombstone, Window,
 };
-pub use policy::{Access, StoredSend, not_before};
+pub use policy::{Access, IdempotencyRecord, not_before};
 pub use ports::{Appended, MessageLog, MessageReader};
 #[cfg(feature = "mocks")]
 pub use ports::{MockMessageLog, MockMessageReader};
 pub use read::{ListChanges, ListMessages, ShowMessage};
-pub use send::{Outgoing, SendMessage};
+pub use send::{SendCommand, SendMessage};
 pub use upload::StoreUpload;

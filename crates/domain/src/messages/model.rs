@@ -10,7 +10,7 @@ use crate::unicode::is_blank;
 use crate::users::Profile;
 
 /// The most characters of a message (`docs/api.md`, Messages).
-const MOST_CHARACTERS: usize = 4096;
+const MAX_CHARACTERS: usize = 4096;
 
 text_type!(
     /// The content of a text message: not blank (a reader sees something of it), at most 4096 characters, kept exactly
@@ -39,7 +39,7 @@ impl Caption {
     /// [`Invalid`] naming `content`.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         without_nul("content", text)?;
-        at_most("content", text, MOST_CHARACTERS)?;
+        at_most("content", text, MAX_CHARACTERS)?;
         Ok(Self(text.to_owned()))
     }
 
@@ -139,9 +139,9 @@ impl Body {
     #[must_use]
     pub fn with_content(self, words: &str) -> Self {
         match self {
-            Self::Text(_) => Self::Text(Text::restored(words.to_owned())),
+            Self::Text(_) => Self::Text(Text::from_stored(words.to_owned())),
             Self::Attachment { kind, file, .. } => {
-                Self::Attachment { kind, file, caption: Caption::restored(words.to_owned()) }
+                Self::Attachment { kind, file, caption: Caption::from_stored(words.to_owned()) }
             }
         }
     }
@@ -178,10 +178,10 @@ impl Content {
     }
 }
 
-/// Where a message was said.
+/// Where a message was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "replication", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
-pub enum Place {
+pub enum Destination {
     /// To one user (possibly oneself).
     Direct {
         /// The one it was sent to.
@@ -197,15 +197,15 @@ pub enum Place {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "replication", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 pub struct Message {
-    /// Which.
+    /// The id of the message.
     pub id: MessageId,
     /// Of which conversation.
     pub conversation: ConversationId,
-    /// Where it was said.
-    pub place: Place,
-    /// Who said it, as shown.
+    /// Where it was sent.
+    pub destination: Destination,
+    /// The sender, as shown to others.
     pub sender: Profile,
-    /// What.
+    /// What the message says or carries.
     pub body: Body,
     /// Which message of the same conversation it answers.
     pub reply_to: Option<MessageId>,
@@ -225,7 +225,7 @@ pub struct Message {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "replication", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 pub struct Tombstone {
-    /// Which.
+    /// The id of the message.
     pub id: MessageId,
     /// Of which conversation.
     pub conversation: ConversationId,
@@ -266,7 +266,7 @@ pub enum Attachment {
     Stored {
         /// How it is to be carried.
         kind: AttachmentKind,
-        /// Which.
+        /// The id of a file that the sender may read.
         file: FileId,
     },
     /// One that came with the message, to be stored with it; an image where its bytes are one.
@@ -301,15 +301,15 @@ pub struct Draft {
     pub new_conversation: ConversationId,
     /// The caller.
     pub sender: UserId,
-    /// To whom.
+    /// The user, the group or everybody.
     pub recipient: Recipient,
-    /// What.
+    /// What the message is to say or carry.
     pub body: DraftBody,
     /// Which message of the same conversation it answers.
     pub reply_to: Option<MessageId>,
-    /// What makes a retry one.
+    /// A retry carries the same key.
     pub key: Option<IdempotencyKey>,
-    /// Now.
+    /// The time of the transaction. Nothing is ordered by it.
     pub at: Timestamp,
 }
 
@@ -323,7 +323,7 @@ pub enum Cursor {
 }
 
 /// How many messages an offset may pass over: passing over one costs as much as giving it. Cursors reach everything.
-pub const MOST_OFFSET: u64 = 10_000;
+pub const MAX_OFFSET: u64 = 10_000;
 
 /// Which part of a conversation to list; always given oldest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -355,11 +355,10 @@ impl Window {
     /// The page behind the `offset` oldest messages.
     ///
     /// # Errors
-    /// [`Invalid`] naming `offset` where it is more than [`MOST_OFFSET`].
+    /// [`Invalid`] naming `offset` where it is more than [`MAX_OFFSET`].
     pub fn from_oldest(offset: u64, limit: Limit) -> Result<Self, Invalid> {
-        if offset > MOST_OFFSET {
-            let sentence =
-                format!("offset must be at most {MOST_OFFSET}: page by the cursors before and after instead");
+        if offset > MAX_OFFSET {
+            let sentence = format!("offset must be at most {MAX_OFFSET}: page by the cursors before and after instead");
             return Err(Invalid::new("offset", sentence));
         }
         Ok(Self::Offset { offset, limit })

@@ -1,11 +1,11 @@
 //! Who may read and change messages, and when a send is a retry of another. Adapters call these inside the
 //! transaction that acts.
 
-use super::model::{Attachment, Draft, DraftBody, Message, Place, Recipient};
+use super::model::{Attachment, Destination, Draft, DraftBody, Message, Recipient};
 use crate::context::Timestamp;
 use crate::error::{Conflict, Forbidden, NotFound, Result};
 use crate::files::{AttachmentKind, File};
-use crate::groups::Standing;
+use crate::groups::GroupAccess;
 use crate::ids::{ConversationId, MessageId, UserId};
 
 /// How a user stands to a conversation that exists.
@@ -16,7 +16,7 @@ pub enum Access {
     /// Not one of the two.
     Stranger,
     /// As one stands to its group.
-    Group(Standing),
+    Group(GroupAccess),
     /// Everybody is in the broadcast.
     Broadcast,
 }
@@ -28,7 +28,7 @@ impl Access {
         match self {
             Self::Participant | Self::Broadcast => Ok(()),
             Self::Stranger => NotFound::Conversation.err(),
-            Self::Group(standing) => standing.may_read().or(NotFound::Conversation.err()),
+            Self::Group(group_access) => group_access.may_read().or(NotFound::Conversation.err()),
         }
     }
 
@@ -39,7 +39,7 @@ impl Access {
     pub fn may_mark(self) -> Result<()> {
         self.may_read()?;
         match self {
-            Self::Group(standing) => standing.may_mark(),
+            Self::Group(group_access) => group_access.may_mark(),
             _ => Ok(()),
         }
     }
@@ -56,17 +56,17 @@ impl Access {
     /// Whether `actor` may delete a live message of `sender`.
     ///
     /// # Errors
-    /// [`NotFound::Message`], [`Forbidden::NotTheSenderNorInCharge`].
+    /// [`NotFound::Message`], [`Forbidden::NotTheSenderNorModerator`].
     pub fn may_delete(self, actor: UserId, sender: UserId) -> Result<()> {
         self.may_read().or(NotFound::Message.err())?;
-        let in_charge = matches!(self, Self::Group(standing) if standing.in_charge());
-        if actor == sender || in_charge { Ok(()) } else { Forbidden::NotTheSenderNorInCharge.err() }
+        let is_moderator = matches!(self, Self::Group(group_access) if group_access.is_moderator());
+        if actor == sender || is_moderator { Ok(()) } else { Forbidden::NotTheSenderNorModerator.err() }
     }
 }
 
 /// A message that was sent under an idempotency key, as far as a retry is compared with it.
 #[derive(Debug, Clone)]
-pub struct StoredSend<'a> {
+pub struct IdempotencyRecord<'a> {
     /// Where it was sent.
     pub conversation: ConversationId,
     /// Whether the draft's words are the ones it was sent with (it may have been edited since).
@@ -79,7 +79,7 @@ pub struct StoredSend<'a> {
     pub deleted: bool,
 }
 
-impl StoredSend<'_> {
+impl IdempotencyRecord<'_> {
     /// Whether `draft`, which would go to `conversation` (`None`: a direct one that does not exist yet), is a retry of
     /// this message. A file that comes with the message is compared by its hash.
     ///
@@ -114,13 +114,13 @@ pub fn not_before(last: Timestamp, now: Timestamp) -> Timestamp {
 impl Message {
     /// Whether it belongs to what `reader`, who may read it, and the recipient say to each other.
     pub fn is_with(&self, reader: UserId, recipient: Recipient) -> bool {
-        match (self.place, recipient) {
-            (Place::Direct { receiver }, Recipient::User(other)) => {
+        match (self.destination, recipient) {
+            (Destination::Direct { receiver }, Recipient::User(other)) => {
                 let ends = (self.sender.id, receiver);
                 ends == (reader, other) || ends == (other, reader)
             }
-            (Place::Group(group), Recipient::Group(asked)) => group == asked,
-            (Place::Broadcast, Recipient::Everybody) => true,
+            (Destination::Group(group), Recipient::Group(asked)) => group == asked,
+            (Destination::Broadcast, Recipient::Everybody) => true,
             _ => false,
         }
     }
@@ -141,7 +141,7 @@ mod tests {
     const OTHER: UserId = UserId(Uuid::from_u128(2));
 
     fn group(visibility: Visibility, role: Option<Role>) -> Access {
-        Access::Group(Standing { visibility, role })
+        Access::Group(GroupAccess { visibility, role })
     }
 
     #[test]
@@ -190,7 +190,7 @@ mod tests {
             uploader: SENDER,
             name: FileName::clean("a"),
             size: 1,
-            media_type: MediaType::restored(media_type.to_owned()),
+            media_type: MediaType::from_stored(media_type.to_owned()),
             sha256: Sha256([1; 32]),
             created_at: at(1),
         }
@@ -209,8 +209,14 @@ mod tests {
         }
     }
 
-    fn stored(attachment: Option<(AttachmentKind, &File)>) -> StoredSend<'_> {
-        StoredSend { conversation: conversation(3), same_content: true, attachment, reply_to: None, deleted: false }
+    fn stored(attachment: Option<(AttachmentKind, &File)>) -> IdempotencyRecord<'_> {
+        IdempotencyRecord {
+            conversation: conversation(3),
+            same_content: true,
+            attachment,
+            reply_to: None,
+            deleted: false,
+        }
     }
 
     #[test]
@@ -218,19 +224,19 @@ mod tests {
         let text = || draft(DraftBody::Text(Text::parse("x").unwrap()), None);
         let answer = draft(DraftBody::Text(Text::parse("x").unwrap()), Some(message_id(4)));
         let here = Some(conversation(3));
-        for (sent, draft, place, same) in [
+        for (sent, draft, destination, same) in [
             (stored(None), text(), here, true),
             (stored(None), text(), Some(conversation(4)), false),
             (stored(None), text(), None, false),
-            (StoredSend { same_content: false, ..stored(None) }, text(), here, false),
-            (StoredSend { deleted: true, ..stored(None) }, text(), here, false),
+            (IdempotencyRecord { same_content: false, ..stored(None) }, text(), here, false),
+            (IdempotencyRecord { deleted: true, ..stored(None) }, text(), here, false),
             (stored(None), answer.clone(), here, false),
-            (StoredSend { reply_to: Some(message_id(4)), ..stored(None) }, answer.clone(), here, true),
-            (StoredSend { reply_to: Some(message_id(5)), ..stored(None) }, answer, here, false),
-            (StoredSend { reply_to: Some(message_id(4)), ..stored(None) }, text(), here, false),
+            (IdempotencyRecord { reply_to: Some(message_id(4)), ..stored(None) }, answer.clone(), here, true),
+            (IdempotencyRecord { reply_to: Some(message_id(5)), ..stored(None) }, answer, here, false),
+            (IdempotencyRecord { reply_to: Some(message_id(4)), ..stored(None) }, text(), here, false),
         ] {
-            let outcome = sent.is_retried_by(&draft, place);
-            assert_eq!(outcome.is_ok(), same, "{sent:?} {draft:?} {place:?}");
+            let outcome = sent.is_retried_by(&draft, destination);
+            assert_eq!(outcome.is_ok(), same, "{sent:?} {draft:?} {destination:?}");
             assert!(same || matches!(outcome, Err(Error::Conflict(Conflict::KeyReused))));
         }
     }
@@ -267,9 +273,9 @@ mod tests {
     fn a_message_belongs_to_one_conversation() {
         let (group, other_group) = (GroupId(Uuid::from_u128(7)), GroupId(Uuid::from_u128(8)));
         let (third, to) = (UserId(Uuid::from_u128(3)), Recipient::User);
-        let direct = |receiver| Place::Direct { receiver };
+        let direct = |receiver| Destination::Direct { receiver };
         // Sent by SENDER.
-        for (place, reader, recipient, is_with) in [
+        for (destination, reader, recipient, is_with) in [
             (direct(OTHER), SENDER, to(OTHER), true),
             (direct(OTHER), OTHER, to(SENDER), true),
             (direct(OTHER), SENDER, to(SENDER), false),
@@ -278,14 +284,14 @@ mod tests {
             (direct(SENDER), SENDER, to(SENDER), true),
             (direct(SENDER), SENDER, to(OTHER), false),
             (direct(OTHER), SENDER, Recipient::Group(group), false),
-            (Place::Group(group), OTHER, Recipient::Group(group), true),
-            (Place::Group(group), OTHER, Recipient::Group(other_group), false),
-            (Place::Group(group), OTHER, to(SENDER), false),
-            (Place::Broadcast, OTHER, Recipient::Everybody, true),
-            (Place::Broadcast, OTHER, to(SENDER), false),
+            (Destination::Group(group), OTHER, Recipient::Group(group), true),
+            (Destination::Group(group), OTHER, Recipient::Group(other_group), false),
+            (Destination::Group(group), OTHER, to(SENDER), false),
+            (Destination::Broadcast, OTHER, Recipient::Everybody, true),
+            (Destination::Broadcast, OTHER, to(SENDER), false),
         ] {
-            let message = Message { place, ..message(1) };
-            assert_eq!(message.is_with(reader, recipient), is_with, "{place:?} {reader} {recipient:?}");
+            let message = Message { destination, ..message(1) };
+            assert_eq!(message.is_with(reader, recipient), is_with, "{destination:?} {reader} {recipient:?}");
         }
     }
 

@@ -1,4 +1,4 @@
-//! Where messages are kept: a log per conversation.
+//! The ports that store and read messages: one log per conversation.
 
 use super::model::{Changes, Content, Draft, Message, Recipient, Window};
 use crate::context::Timestamp;
@@ -7,13 +7,14 @@ use crate::ids::{ConversationId, MessageId, UserId};
 use crate::page::{Limit, Page};
 use async_trait::async_trait;
 
-/// What came of a draft.
+/// The outcome of appending a draft.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Appended {
-    /// It is a message now.
+    /// The adapter stored it as this message.
     Stored(Message),
-    /// Its key had been used for the same before: that message, as it is now. Nothing was stored.
-    Replayed(Message),
+    /// The sender had used the key for the same message before. Carries that message as it is now; the adapter stored
+    /// nothing.
+    Duplicate(Message),
 }
 
 /// The writing side.
@@ -27,13 +28,13 @@ pub enum Appended {
 pub trait MessageLog: Send + Sync {
     /// Appends a message to the conversation of its recipient, which for a direct one MUST be made if needed. A sender
     /// who may see a public group joins it in the same transaction
-    /// ([`Standing::may_send`](crate::groups::Standing::may_send)).
+    /// ([`GroupAccess::may_send`](crate::groups::GroupAccess::may_send)).
     ///
     /// # Errors
     /// In this order: [`NotFound`](crate::NotFound) for a recipient, file or replied-to message that the sender may not
     /// see or that was deleted; [`Invalid`](crate::Invalid) for an image that is none; `Forbidden` by
     /// [`ServerPolicy::may_broadcast`](crate::users::ServerPolicy::may_broadcast);
-    /// [`Conflict::KeyReused`](crate::Conflict::KeyReused) by [`StoredSend`](super::StoredSend).
+    /// [`Conflict::KeyReused`](crate::Conflict::KeyReused) by [`IdempotencyRecord`](super::IdempotencyRecord).
     /// [`Unavailable::Overloaded`](crate::Unavailable::Overloaded) when the queue is full.
     async fn append(&self, draft: Draft) -> Result<Appended>;
 

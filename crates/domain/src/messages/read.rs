@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 /// Lists part of a conversation.
 pub struct ListMessages {
-    /// Where messages are kept.
+    /// Stores messages.
     pub messages: Arc<dyn MessageReader>,
 }
 
@@ -24,7 +24,7 @@ impl ListMessages {
 
 /// Shows one message.
 pub struct ShowMessage {
-    /// Where messages are kept.
+    /// Stores messages.
     pub messages: Arc<dyn MessageReader>,
 }
 
@@ -38,7 +38,7 @@ impl ShowMessage {
 
 /// Lists what changed in a conversation.
 pub struct ListChanges {
-    /// Where messages are kept.
+    /// Stores messages.
     pub messages: Arc<dyn MessageReader>,
 }
 

@@ -9,21 +9,21 @@ use crate::ids::{ConversationId, MessageId};
 use crate::messages::AttachmentKind;
 use std::sync::Arc;
 
-/// A wish to say something.
+/// A message that a client asks the server to send.
 #[derive(Debug, Clone)]
-pub struct Outgoing {
-    /// To whom.
+pub struct SendCommand {
+    /// The user, the group or everybody.
     pub recipient: Recipient,
-    /// What.
+    /// What the message is to say or carry.
     pub body: DraftBody,
-    /// Which message it answers.
+    /// The message that it answers.
     pub reply_to: Option<MessageId>,
-    /// What makes a retry one.
+    /// A retry carries the same key.
     pub key: Option<IdempotencyKey>,
 }
 
-impl Outgoing {
-    /// Words and nothing else.
+impl SendCommand {
+    /// A text message without an answered message or a key.
     pub fn text(recipient: Recipient, content: Text) -> Self {
         Self { recipient, body: DraftBody::Text(content), reply_to: None, key: None }
     }
@@ -52,20 +52,20 @@ impl DraftBody {
     }
 }
 
-/// Says something.
+/// Sends a message.
 pub struct SendMessage {
-    /// Where messages are kept.
+    /// Stores messages.
     pub log: Arc<dyn MessageLog>,
-    /// When.
+    /// Dates what is done.
     pub clock: Arc<dyn Clock>,
-    /// New ids.
+    /// Makes the ids of the message and of a new conversation.
     pub ids: Arc<dyn IdGenerator>,
 }
 
 impl SendMessage {
     /// # Errors
     /// Those of [`MessageLog::append`].
-    pub async fn execute(&self, caller: &Caller, send: Outgoing) -> Result<Appended> {
+    pub async fn execute(&self, caller: &Caller, send: SendCommand) -> Result<Appended> {
         let draft = Draft {
             id: MessageId(self.ids.next()),
             new_conversation: ConversationId(self.ids.next()),
@@ -112,10 +112,10 @@ mod tests {
                     }
             })
             .returning(|_| Ok(Appended::Stored(message(1))));
-        let outgoing = Outgoing {
+        let outgoing = SendCommand {
             reply_to: Some(message_id(5)),
             key: Some(IdempotencyKey::parse("client_id", "k").unwrap()),
-            ..Outgoing::text(Recipient::User(user(9)), Text::parse(" a|\"b\" 🙂 ").unwrap())
+            ..SendCommand::text(Recipient::User(user(9)), Text::parse(" a|\"b\" 🙂 ").unwrap())
         };
         let sent = outcome(send_message(log).execute(&caller(1), outgoing)).unwrap();
         assert_eq!(sent, Appended::Stored(message(1)));
@@ -125,7 +125,7 @@ mod tests {
     fn what_the_log_refuses_is_refused() {
         let mut log = MockMessageLog::new();
         log.expect_append().once().returning(|_| Conflict::KeyReused.err());
-        let outgoing = Outgoing::text(Recipient::Everybody, Text::parse("x").unwrap());
+        let outgoing = SendCommand::text(Recipient::Everybody, Text::parse("x").unwrap());
         let refused = outcome(send_message(log).execute(&caller(1), outgoing));
         assert!(matches!(refused, Err(Error::Conflict(Conflict::KeyReused))));
     }

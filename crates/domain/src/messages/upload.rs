@@ -2,7 +2,7 @@
 
 use super::model::{Attachment, Caption, DraftBody, IdempotencyKey, Recipient};
 use super::ports::Appended;
-use super::send::{Outgoing, SendMessage};
+use super::send::{SendCommand, SendMessage};
 use crate::context::Caller;
 use crate::error::Result;
 use crate::files::{BlobStore, File, FileRepository, StagedFile};
@@ -10,9 +10,9 @@ use std::sync::Arc;
 
 /// Makes of a staged file a file of its own, or a message.
 pub struct StoreUpload {
-    /// Where bytes are kept.
+    /// Stores the bytes of files.
     pub blobs: Arc<dyn BlobStore>,
-    /// Where files are known.
+    /// Stores what is known of files.
     pub files: Arc<dyn FileRepository>,
     /// Sends the message that carries it.
     pub send: Arc<SendMessage>,
@@ -49,7 +49,7 @@ impl StoreUpload {
         let file = staged.release();
         let id = file.id;
         let body = DraftBody::Attachment(Attachment::Uploaded(file), caption);
-        let outcome = self.send.execute(caller, Outgoing { recipient, body, reply_to: None, key }).await;
+        let outcome = self.send.execute(caller, SendCommand { recipient, body, reply_to: None, key }).await;
         let unknown = matches!(
             outcome,
             Err(crate::Error::Internal(_) | crate::Error::Unavailable(crate::Unavailable::StorageOutOfReach))
@@ -132,8 +132,8 @@ mod tests {
     #[test]
     fn a_retry_has_no_need_of_its_blob() {
         let mut log = MockMessageLog::new();
-        log.expect_append().once().returning(|_| Ok(Appended::Replayed(message(1))));
-        assert_eq!(send(blobs(true), log).unwrap(), Appended::Replayed(message(1)));
+        log.expect_append().once().returning(|_| Ok(Appended::Duplicate(message(1))));
+        assert_eq!(send(blobs(true), log).unwrap(), Appended::Duplicate(message(1)));
     }
 
     /// What the log answers, and whether it is known that no message carries the blob.

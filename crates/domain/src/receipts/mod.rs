@@ -1,46 +1,45 @@
-//! Who has seen what.
+//! Receipts: which user has seen which message.
 
 use crate::context::{Caller, Clock, Timestamp};
 use crate::error::Result;
 use crate::ids::{ConversationId, GroupId, MessageId, UserId};
-use crate::messages::Place;
+use crate::messages::Destination;
 use crate::page::{Limit, Page};
 use async_trait::async_trait;
 use std::sync::Arc;
 
-/// Somebody has seen a message.
+/// A user has seen a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Receipt {
-    /// Who.
+    /// The id of the user.
     pub user: UserId,
     /// The name as shown.
     pub username: String,
-    /// When.
+    /// When the reader marked it as seen.
     pub seen_at: Timestamp,
 }
 
-/// How many messages somebody has not seen: exact up to [`UnseenCount::MOST`].
+/// How many messages a user has not seen: exact up to [`UnseenCount::MAX`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct UnseenCount {
-    /// How many were counted.
+    /// The number of unseen messages, at most [`UnseenCount::MAX`].
     pub count: u64,
-    /// Whether there are more than were counted.
+    /// Whether there are more than `count`.
     pub more: bool,
 }
 
 impl UnseenCount {
-    /// Where counting stops: nobody reads a greater number, and to count on would cost in proportion to what one never
-    /// read.
-    pub const MOST: u64 = 1_000;
-    /// In how many places of a conversation, from the first unseen message on, unseen ones are looked for. Only where
-    /// there are that many with fewer than [`UnseenCount::MOST`] unseen among them, because one wrote nearly all
-    /// oneself, it counts fewer.
-    pub const PLACES: u32 = 100_000;
+    /// Where counting stops. No client shows a greater number, and counting on would cost in proportion to what the
+    /// user never read.
+    pub const MAX: u64 = 1_000;
+    /// How many positions (`seq`) of a conversation an adapter looks at, from the first unseen message on. The count is
+    /// too small only for a user who wrote nearly all of so many messages.
+    pub const MAX_POSITIONS: u32 = 100_000;
 
-    /// From up to one message more than [`UnseenCount::MOST`]: the extra one only tells that there are more.
-    /// `looked_at_all`: whether no place was left out.
+    /// From up to one message more than [`UnseenCount::MAX`]: the extra one only tells that there are more.
+    /// `looked_at_all`: whether the adapter looked at every position.
     pub fn from_surplus(found: u64, looked_at_all: bool) -> Self {
-        Self { count: found.min(Self::MOST), more: found > Self::MOST || !looked_at_all }
+        Self { count: found.min(Self::MAX), more: found > Self::MAX || !looked_at_all }
     }
 }
 
@@ -53,53 +52,51 @@ impl std::iter::Sum for UnseenCount {
     }
 }
 
-/// What somebody has not seen yet. Leaves out one's own messages, deleted ones and the broadcast.
+/// What a user has not seen yet. Leaves out the user's own messages, deleted ones and the broadcast.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Unseen {
-    /// By the other user: id, name as shown, how many. None with 0.
+    /// Direct conversations: id and shown name of the other user, count. Leaves out those with 0.
     pub direct: Vec<(UserId, String, UnseenCount)>,
-    /// By group: id, name, how many. None with 0.
+    /// Groups: id, name, count. Leaves out those with 0.
     pub groups: Vec<(GroupId, String, UnseenCount)>,
 }
 
 impl Unseen {
-    /// The sum of what is given: there are more where any of them has more.
+    /// The sum of all counts. There are more if any of them has more.
     pub fn total(&self) -> UnseenCount {
         let direct = self.direct.iter().map(|(.., count)| *count);
         direct.chain(self.groups.iter().map(|(.., count)| *count)).sum()
     }
 }
 
-/// How many of the places that are read at once are looked through for senders to be told of it: many more than are
-/// read by somebody who was not away for long, and few enough to hold nobody up.
-pub const SENDERS_TOLD_OF: u32 = 1_000;
+/// [`ReceiptRepository::mark_read`] notifies the senders of at most this many of the newest messages. Larger than a
+/// normal backlog, small enough to keep the transaction short.
+pub const MAX_SENDERS_NOTIFIED: u32 = 1_000;
 
-/// Whether those whose messages are read by reading up to a place are told of it: not of the broadcast's, which
-/// everybody reads.
-pub fn tells_senders(place: Place) -> bool {
-    match place {
-        Place::Direct { .. } | Place::Group(_) => true,
-        Place::Broadcast => false,
+/// Whether the server notifies senders when a user reads their messages. Broadcast senders are not notified.
+pub fn tells_senders(destination: Destination) -> bool {
+    match destination {
+        Destination::Direct { .. } | Destination::Group(_) => true,
+        Destination::Broadcast => false,
     }
 }
 
-/// Where receipts are kept.
+/// Stores receipts.
 ///
-/// What may be marked is decided by [`Access::may_mark`](crate::messages::Access::may_mark) in the transaction that
-/// marks; marking is idempotent, publishes its event only where it changes something, and a message once seen stays
-/// seen.
+/// The transaction that marks MUST ask [`Access::may_mark`](crate::messages::Access::may_mark). Marking is idempotent.
+/// It publishes an event only if it changes something. A message once seen stays seen.
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait ReceiptRepository: Send + Sync {
-    /// Marks one live message; the sender's own is a no-op.
+    /// Marks one live message. The sender's own message stays unmarked.
     ///
     /// # Errors
     /// [`NotFound::Message`](crate::NotFound::Message), then the rule's.
     async fn mark_seen(&self, reader: UserId, message: MessageId, at: Timestamp) -> Result<()>;
 
-    /// Marks all messages of the conversation up to `up_to`, which may be a deleted one. MUST tell the reader, and,
-    /// where [`tells_senders`] says so, those whose messages are seen thereby: of the newest [`SENDERS_TOLD_OF`] of
-    /// them.
+    /// Marks all messages of the conversation up to `up_to`, which may be a deleted one. MUST publish an event for the
+    /// reader. Where [`tells_senders`] says so, MUST publish one for each sender of the newest [`MAX_SENDERS_NOTIFIED`]
+    /// of these messages.
     ///
     /// # Errors
     /// [`NotFound::Conversation`](crate::NotFound::Conversation); [`NotFound::Message`](crate::NotFound::Message) where
@@ -127,9 +124,9 @@ pub trait ReceiptRepository: Send + Sync {
 
 /// Marks one message as seen.
 pub struct MarkSeen {
-    /// Where receipts are kept.
+    /// Stores receipts.
     pub receipts: Arc<dyn ReceiptRepository>,
-    /// When.
+    /// Dates what is done.
     pub clock: Arc<dyn Clock>,
 }
 
@@ -143,9 +140,9 @@ impl MarkSeen {
 
 /// Marks a conversation as read up to a message.
 pub struct MarkRead {
-    /// Where receipts are kept.
+    /// Stores receipts.
     pub receipts: Arc<dyn ReceiptRepository>,
-    /// When.
+    /// Dates what is done.
     pub clock: Arc<dyn Clock>,
 }
 
@@ -159,7 +156,7 @@ impl MarkRead {
 
 /// Lists who has seen a message.
 pub struct ListReceipts {
-    /// Where receipts are kept.
+    /// Stores receipts.
     pub receipts: Arc<dyn ReceiptRepository>,
 }
 
@@ -179,7 +176,7 @@ impl ListReceipts {
 
 /// Counts what one has not seen.
 pub struct CountUnseen {
-    /// Where receipts are kept.
+    /// Stores receipts.
     pub receipts: Arc<dyn ReceiptRepository>,
 }
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 /// A login that succeeded.
 #[derive(Debug, Clone)]
 pub struct LoggedIn {
-    /// Who.
+    /// The id of the user.
     pub user: User,
     /// What a token is to stand for.
     pub session: Session,
@@ -29,13 +29,13 @@ pub struct Proven {
 /// Proves to be a user and begins a session: two steps, so that the edge can refuse who knows the password, and only
 /// those.
 pub struct LogIn {
-    /// Where users are kept.
+    /// Stores users.
     pub users: Arc<dyn UserRepository>,
-    /// Where sessions are kept.
+    /// Stores sessions.
     pub sessions: Arc<dyn SessionRepository>,
     /// Compares the password.
     pub hasher: Arc<dyn PasswordHasher>,
-    /// When.
+    /// Dates what is done.
     pub clock: Arc<dyn Clock>,
     /// The session's id.
     pub ids: Arc<dyn IdGenerator>,

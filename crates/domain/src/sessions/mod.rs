@@ -35,11 +35,11 @@ impl UserAgent {
 pub struct Session {
     /// The token's `sid`.
     pub id: SessionId,
-    /// Whose.
+    /// The id of the user.
     pub user: UserId,
-    /// When logged in.
+    /// When the user logged in.
     pub created_at: Timestamp,
-    /// When last used, to about a minute.
+    /// When a request last used it, to about a minute.
     pub last_seen_at: Timestamp,
     /// The login's `User-Agent`.
     pub user_agent: Option<UserAgent>,
@@ -48,7 +48,7 @@ pub struct Session {
 impl Session {
     /// How long a token, and with it the session, is good for, in seconds (`docs/api.md`, Conventions).
     pub const LIFETIME_SECONDS: i64 = 86_400;
-    /// How often the last use is written down at the most, in seconds.
+    /// The least time between two writes of the last use, in seconds.
     pub const TOUCH_SECONDS: i64 = 60;
 
     /// A session that begins now.
@@ -60,24 +60,24 @@ impl Session {
 /// What authentication needs to know of a session, small enough to keep in memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LiveSession {
-    /// Whose.
+    /// The id of the user.
     pub user: UserId,
     /// For [`ServerPolicy::is_admin`].
     pub username: Username,
     /// For [`ServerPolicy::is_admin`].
     pub role: UserRole,
-    /// When last written down as used.
+    /// The last use that the database knows of.
     pub last_seen_at: Timestamp,
 }
 
 /// What a token whose signature and expiry hold stands for. Whether the session lives is another question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct VerifiedToken {
-    /// Whose it is.
+    /// The id of the user.
     pub user: UserId,
-    /// The login that it was given for.
+    /// The session that the server issued it for.
     pub session: SessionId,
-    /// From when on it is refused.
+    /// The server refuses it from then on.
     pub expires_at: Timestamp,
 }
 
@@ -97,18 +97,18 @@ pub trait TokenService: Send + Sync {
     fn verify(&self, token: &str) -> std::result::Result<VerifiedToken, Unauthenticated>;
 }
 
-/// Where sessions are kept.
+/// Stores sessions.
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait SessionRepository: Send + Sync {
-    /// Stores a session of who has proven to know the password of that hash. In the same transaction MUST end what is
-    /// [`surplus`] of the user's other sessions, so that there are [`Session::MOST`] of them; a use that was noted by
-    /// [`SessionRepository::touch`] and is not written yet MUST count.
+    /// Stores a session of a user who has proven to know the password of that hash. In the same transaction it MUST end
+    /// the [`surplus`] of the user's other sessions, so that at most [`Session::MAX`] remain. A use that
+    /// [`SessionRepository::touch`] noted and that is not written yet MUST count.
     ///
     /// # Errors
     /// MUST answer [`Unauthenticated::InvalidCredentials`] where the user was disabled or deleted before, or has
-    /// another password by now: an account that ends, or is taken back, while somebody logs in to it has no session
-    /// left of that.
+    /// another password by now, so that a login racing with account deletion or a password change cannot leave a live
+    /// session.
     async fn create(&self, session: Session, proven: Option<crate::users::PasswordHash>) -> Result<()>;
 
     /// The session, unless it was ended or its user disabled or deleted. Asked on every request, so that it MUST answer
@@ -133,23 +133,23 @@ pub trait SessionRepository: Send + Sync {
     /// Ends the user's session; `false` where the user has no such live session.
     async fn end(&self, user: UserId, id: SessionId, at: Timestamp) -> Result<bool>;
 
-    /// Notes that the user's session was used; may be written late or never, but is not later than what the user does
-    /// next. [`SessionRepository::list`] MUST tell of it at once.
+    /// Notes that the user's session was used. The adapter may write it late or never, but takes note of it before the
+    /// user's next request. [`SessionRepository::list`] MUST return it at once.
     async fn touch(&self, user: UserId, id: SessionId, at: Timestamp) -> Result<()>;
 
-    /// Forgets sessions that began before that moment, ended or not, a small number at a time in one transaction. Says
-    /// how many; 0 once there are no more. Whatever had not ended ends by it. When their users were last seen MUST stay
-    /// known.
+    /// Forgets sessions that began before that moment, ended or not: a small number in one transaction. Returns how
+    /// many, 0 once there are no more. A session that had not ended ends. The time when its user was last seen MUST
+    /// stay known.
     async fn forget(&self, before: Timestamp) -> Result<usize>;
 }
 
 /// Finds out who sends a request.
 pub struct Authenticate {
-    /// Where sessions are kept.
+    /// Stores sessions.
     pub sessions: Arc<dyn SessionRepository>,
-    /// Who is an admin.
+    /// Says who is an admin.
     pub policy: Arc<ServerPolicy>,
-    /// When.
+    /// Dates what is done.
     pub clock: Arc<dyn crate::Clock>,
 }
 
@@ -171,9 +171,9 @@ impl Authenticate {
 
 /// Lists one's own logins.
 pub struct ListSessions {
-    /// Where sessions are kept.
+    /// Stores sessions.
     pub sessions: Arc<dyn SessionRepository>,
-    /// When.
+    /// Dates what is done.
     pub clock: Arc<dyn crate::Clock>,
 }
 
@@ -190,9 +190,9 @@ impl ListSessions {
 
 /// Ends a login of one's own: this one (logging out) or another.
 pub struct EndSession {
-    /// Where sessions are kept.
+    /// Stores sessions.
     pub sessions: Arc<dyn SessionRepository>,
-    /// When.
+    /// Dates what is done.
     pub clock: Arc<dyn crate::Clock>,
 }
 
@@ -211,9 +211,9 @@ impl EndSession {
 
 /// Forgets the sessions that nobody can use any more.
 pub struct ForgetSessions {
-    /// Where sessions are kept.
+    /// Stores sessions.
     pub sessions: Arc<dyn SessionRepository>,
-    /// When.
+    /// Dates what is done.
     pub clock: Arc<dyn crate::Clock>,
 }
 

@@ -8,7 +8,7 @@ use crate::ids::SessionId;
 /// A session that nobody has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Standing {
-    /// Which.
+    /// The id of the session.
     pub id: SessionId,
     /// When its user logged in.
     pub created_at: Timestamp,
@@ -18,7 +18,7 @@ pub struct Standing {
 
 impl Session {
     /// How many a user has at once.
-    pub const MOST: usize = 100;
+    pub const MAX: usize = 100;
     /// How long a session is remembered after its user has logged in, in seconds: twice as long as it can be used, so
     /// that whoever walks through a list finds the place where a page ended.
     pub const REMEMBERED_SECONDS: i64 = 2 * Self::LIFETIME_SECONDS;

@@ -23,11 +23,11 @@ pub struct Registration {
 
 /// Makes a user.
 pub struct RegisterUser {
-    /// Where users are kept.
+    /// Stores users.
     pub users: Arc<dyn UserRepository>,
     /// Hashes the password.
     pub hasher: Arc<dyn PasswordHasher>,
-    /// When.
+    /// Dates what is done.
     pub clock: Arc<dyn Clock>,
     /// The new id.
     pub ids: Arc<dyn IdGenerator>,
@@ -54,9 +54,9 @@ impl RegisterUser {
 
 /// Shows one user, deleted ones under their common name.
 pub struct ShowUser {
-    /// Where users are kept.
+    /// Stores users.
     pub users: Arc<dyn UserRepository>,
-    /// Who sees what.
+    /// Says who sees what.
     pub policy: Arc<ServerPolicy>,
 }
 
@@ -80,9 +80,9 @@ impl ShowUser {
 
 /// Lists living users by name.
 pub struct ListUsers {
-    /// Where users are kept.
+    /// Stores users.
     pub users: Arc<dyn UserRepository>,
-    /// Who sees what.
+    /// Says who sees what.
     pub policy: Arc<ServerPolicy>,
 }
 

@@ -19,12 +19,12 @@ text_type!(
 
 impl Username {
     /// The most characters.
-    const MOST: usize = 32;
+    const MAX: usize = 32;
 
     /// # Errors
     /// [`Invalid`] naming `field`.
     pub fn parse(field: &'static str, text: &str) -> Result<Self, Invalid> {
-        let fits = (2..=Self::MOST).contains(&text.len())
+        let fits = (2..=Self::MAX).contains(&text.len())
             && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'));
         if !fits {
             return Err(Invalid::new(field, format!("{field} must be 2 to 32 of A-Z a-z 0-9 _ . -")));
@@ -38,7 +38,7 @@ impl Username {
     /// [`Invalid`] naming `field` where nobody can be called that.
     pub fn looked_up(field: &'static str, text: &str) -> Result<Self, Invalid> {
         // No longer than any name in characters of four bytes; normalizing what is longer would be for nothing.
-        if text.len() > 4 * Self::MOST {
+        if text.len() > 4 * Self::MAX {
             return Self::parse(field, text);
         }
         Self::parse(field, text).or_else(|_| Self::parse(field, &comparable(text)))
@@ -53,7 +53,7 @@ impl Username {
     #[must_use]
     pub fn numbered(&self, number: u32) -> Self {
         let number = format!("-{number}");
-        let stem: String = self.0.chars().take(Self::MOST.saturating_sub(number.len())).collect();
+        let stem: String = self.0.chars().take(Self::MAX.saturating_sub(number.len())).collect();
         Self(stem + &number)
     }
 }
@@ -152,7 +152,7 @@ pub enum UserRole {
 /// A user, living or deleted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {
-    /// Who.
+    /// The id of the user.
     pub id: UserId,
     /// Stays taken after deletion; shown only by [`User::profile`].
     pub username: Username,
@@ -183,7 +183,7 @@ impl User {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "replication", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 pub struct Profile {
-    /// Who.
+    /// The id of the user.
     pub id: UserId,
     /// The name, or [`DELETED_USER`].
     pub username: String,
@@ -223,7 +223,7 @@ pub struct UserView {
 /// A user to be stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewUser {
-    /// Fresh.
+    /// A new id, which nothing else has.
     pub id: UserId,
     /// To be unique whatever its case, also among deleted users.
     pub username: Username,
@@ -231,7 +231,7 @@ pub struct NewUser {
     pub email: Option<Email>,
     /// Without one nobody can log in.
     pub password: Option<PasswordHash>,
-    /// Now.
+    /// The time of the transaction. Nothing is ordered by it.
     pub at: Timestamp,
 }
 
@@ -299,7 +299,7 @@ mod tests {
                 assert_eq!(key(spelling), key(spellings[0]), "{spelling}");
             }
         }
-        let key = Email::restored("a@b.org".to_owned()).numbered_key(2);
+        let key = Email::from_stored("a@b.org".to_owned()).numbered_key(2);
         assert!(Email::parse(&key).is_err(), "nobody else can have it");
     }
 

@@ -5,7 +5,7 @@ use crate::text::without_nul;
 use unicode_normalization::UnicodeNormalization as _;
 
 /// The most bytes: bcrypt looks at 72, its terminator included.
-const MOST_BYTES: usize = 71;
+const MAX_BYTES: usize = 71;
 
 /// A password fit to be set: in Unicode's normal form NFC, and in that form 8 characters or more, at most 71 bytes, no
 /// NUL. bcrypt looks at 72 bytes including its terminator and stops at a NUL: what is longer is refused, never cut.
@@ -21,8 +21,8 @@ impl Password {
         if text.chars().count() < 8 {
             return Err(Invalid::new(field, format!("{field} must have 8 characters or more")));
         }
-        if text.len() > MOST_BYTES {
-            return Err(Invalid::new(field, format!("{field} must have at most {MOST_BYTES} bytes (in the form NFC)")));
+        if text.len() > MAX_BYTES {
+            return Err(Invalid::new(field, format!("{field} must have at most {MAX_BYTES} bytes (in the form NFC)")));
         }
         Ok(Self(text))
     }
@@ -64,7 +64,7 @@ pub enum Verdict {
 impl TypedPassword {
     /// Of any text.
     pub fn of(text: &str) -> Self {
-        let hashable = |text: &String| text.len() <= MOST_BYTES && !text.contains('\0');
+        let hashable = |text: &String| text.len() <= MAX_BYTES && !text.contains('\0');
         let (normal, as_typed) = (text.nfc().collect::<String>(), text.to_owned());
         let differs = as_typed != normal;
         Self {

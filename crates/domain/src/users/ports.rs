@@ -17,7 +17,7 @@ pub struct Credentials {
     pub password: Option<PasswordHash>,
 }
 
-/// Where users are kept.
+/// Stores users.
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait UserRepository: Send + Sync {

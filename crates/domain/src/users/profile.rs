@@ -47,13 +47,13 @@ pub struct ProfileEdit {
 
 /// Changes one's own account.
 pub struct ChangeProfile {
-    /// Where users are kept.
+    /// Stores users.
     pub users: Arc<dyn UserRepository>,
     /// Compares and hashes passwords.
     pub hasher: Arc<dyn PasswordHasher>,
-    /// When.
+    /// Dates what is done.
     pub clock: Arc<dyn Clock>,
-    /// Who sees what.
+    /// Says who sees what.
     pub policy: Arc<ServerPolicy>,
 }
 
@@ -81,11 +81,11 @@ impl ChangeProfile {
 
 /// Ends one's own account.
 pub struct DeleteAccount {
-    /// Where users are kept.
+    /// Stores users.
     pub users: Arc<dyn UserRepository>,
     /// Compares the password.
     pub hasher: Arc<dyn PasswordHasher>,
-    /// When.
+    /// Dates what is done.
     pub clock: Arc<dyn Clock>,
     /// Leaves its groups.
     pub endings: FinishEndings,

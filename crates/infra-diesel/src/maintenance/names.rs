@@ -96,9 +96,9 @@ impl Kind {
     fn key(self, name: &str) -> String {
         let name = name.to_owned();
         match self {
-            Self::Username => Username::restored(name).key(),
-            Self::Email => Email::restored(name).key(),
-            Self::Group => GroupName::restored(name).key().into_string(),
+            Self::Username => Username::from_stored(name).key(),
+            Self::Email => Email::from_stored(name).key(),
+            Self::Group => GroupName::from_stored(name).key().into_string(),
         }
     }
 
@@ -106,9 +106,9 @@ impl Kind {
     fn numbered(self, name: &str, number: u32) -> (String, String) {
         let text = name.to_owned();
         let name = match self {
-            Self::Username => Username::restored(text).numbered(number).into_string(),
-            Self::Email => return (text.clone(), Email::restored(text).numbered_key(number)),
-            Self::Group => GroupName::restored(text).numbered(number).into_string(),
+            Self::Username => Username::from_stored(text).numbered(number).into_string(),
+            Self::Email => return (text.clone(), Email::from_stored(text).numbered_key(number)),
+            Self::Group => GroupName::from_stored(text).numbered(number).into_string(),
         };
         let key = self.key(&name);
         (name, key)

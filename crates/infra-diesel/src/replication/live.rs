@@ -11,15 +11,22 @@ use crate::tables::sql_types::{Id, SqlId, Time};
 use async_trait::async_trait;
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
-use domain::events::{Head, Revision};
-use domain::live::{Acquaintance, LiveReader, MOST_IN_ALL, MOST_IN_ONE, Missed, MissedIn, Roster};
+use domain::events::{ConversationVersion, Revision};
+use domain::live::{Acquaintance, LiveReader, MAX_MISSED_IN_ALL, MAX_MISSED_IN_ONE, Missed, MissedIn, Subscriptions};
 use domain::{ConversationId, GroupId, Result, UserId};
 
-fn group_and_head((id, update, changed, roster): (Id, i64, i64, i64)) -> (GroupId, Head) {
-    (id.into(), Head { update, changed: Revision(changed), roster: Revision(roster) })
+fn group_and_version((id, update, messages, membership): (Id, i64, i64, i64)) -> (GroupId, ConversationVersion) {
+    (
+        id.into(),
+        ConversationVersion {
+            update,
+            messages_revision: Revision(messages),
+            membership_revision: Revision(membership),
+        },
+    )
 }
 
-fn roster(conn: &mut AnyConnection, user: UserId, at: Revision) -> DbResult<Roster> {
+fn subscriptions(conn: &mut AnyConnection, user: UserId, at: Revision) -> DbResult<Subscriptions> {
     let me = Id::from(user);
     let mine = || members::table.inner_join(conversations::table).filter(members::user_id.eq(me));
     let groups: Vec<(Id, i64, i64, i64)> = mine()
@@ -36,8 +43,8 @@ fn roster(conn: &mut AnyConnection, user: UserId, at: Revision) -> DbResult<Rost
         let living = users::table.filter(users::id.eq_any(others).and(users::deleted_at.is_null()));
         living.select(users::id).load(conn)?
     };
-    Ok(Roster {
-        groups: groups.into_iter().map(group_and_head).collect(),
+    Ok(Subscriptions {
+        groups: groups.into_iter().map(group_and_version).collect(),
         contacts: contacts.into_iter().map(Into::into).collect(),
         at,
     })
@@ -97,13 +104,13 @@ pub struct Walk {
 impl Walk {
     pub fn new() -> Self {
         // A scan that finds too many numbers to replay is rare; a client may provoke more of them.
-        Self { replayed: MOST_IN_ALL, looked_at: 2 * MOST_IN_ALL }
+        Self { replayed: MAX_MISSED_IN_ALL, looked_at: 2 * MAX_MISSED_IN_ALL }
     }
 
     /// The number of a conversation after which the client may have missed a change at `since` or later, at most one
     /// further back than a replay goes. The conversation stands at `update`.
     pub fn begins(&mut self, conn: &mut AnyConnection, of: Id, update: i64, since: Revision) -> DbResult<i64> {
-        let most = self.replayed.min(MOST_IN_ONE);
+        let most = self.replayed.min(MAX_MISSED_IN_ONE);
         let floor = update - most - 1;
         if self.looked_at <= 0 || (floor > 0 && reaches_behind(conn, of, floor, since)?) {
             return Ok(floor.max(0));
@@ -167,7 +174,7 @@ fn missed(conn: &mut AnyConnection, user: UserId, since: Revision, next: Revisio
     // An ended group has no members, though their rows may stay for a while.
     let (mine, ended): (Vec<_>, Vec<_>) = changed.into_iter().partition(|(_, deleted_at)| deleted_at.is_none());
     let removed = removed.is_some_and(|revision| revision >= since.0)
-        || ended.iter().any(|((_, _, _, roster), _)| *roster >= since.0);
+        || ended.iter().any(|((_, _, _, membership), _)| *membership >= since.0);
     let mut mine: Vec<ConversationState> = mine.into_iter().map(|(place, _)| place).collect();
     mine.push(conversations::table.find(Id::from(ConversationId::BROADCAST)).select(columns).first(conn)?);
     let mut missed = Missed { roster_changed: removed, conversations: Vec::new() };
@@ -184,8 +191,8 @@ fn missed(conn: &mut AnyConnection, user: UserId, since: Revision, next: Revisio
 
 #[async_trait]
 impl LiveReader for Store {
-    async fn roster(&self, user: UserId) -> Result<Roster> {
-        self.snapshot_with_watermarks(Some(user), move |conn, (at, _)| roster(conn, user, at)).await
+    async fn subscriptions(&self, user: UserId) -> Result<Subscriptions> {
+        self.snapshot_with_watermarks(Some(user), move |conn, (at, _)| subscriptions(conn, user, at)).await
     }
 
     async fn acquaintance(&self, one: UserId, other: UserId) -> Result<Acquaintance> {

@@ -11,7 +11,7 @@ use crate::tables::schema::{conversations, members, messages, sessions, users};
 use crate::tables::sql_types::Id;
 use async_trait::async_trait;
 use diesel::prelude::*;
-use domain::events::{Audience, Event, Head, Revision};
+use domain::events::{Audience, ConversationVersion, Event, Revision};
 use domain::live::{Changed, ChangedConversation, Known, NodeReader, Past};
 use domain::{ConversationId, GroupId, Limit, Result, SessionId, UserId};
 use std::collections::HashSet;
@@ -37,7 +37,7 @@ fn changed(conn: &mut AnyConnection, since: Revision, at: Revision) -> DbResult<
     let conversations = rows.iter().map(|row| ChangedConversation {
         conversation: row.id.into(),
         audience: row.audience(),
-        head: row.head(),
+        version: row.version(),
     });
     Ok(Changed { conversations: conversations.collect(), at })
 }
@@ -53,9 +53,10 @@ fn events(conn: &mut AnyConnection, of: &ConversationRow, found: Vec<FullMessage
         events.push((update, if is_new { Event::MessageCreated(message) } else { Event::MessageUpdated(message) }));
     }
     for (row, ..) in deleted {
-        let (sender, place) = (row.sender_id.into(), of.place(row.sender_id));
+        let (sender, destination) = (row.sender_id.into(), of.destination(row.sender_id));
         let tombstone = row.tombstone();
-        events.extend(tombstone.map(|tombstone| (row.update, Event::MessageDeleted { tombstone, sender, place })));
+        events
+            .extend(tombstone.map(|tombstone| (row.update, Event::MessageDeleted { tombstone, sender, destination })));
     }
     events.sort_by_key(|(update, _)| *update);
     Ok(events.into_iter().map(|(_, event)| event).collect())
@@ -66,11 +67,11 @@ fn past(conn: &mut AnyConnection, of: ConversationId, known: Known, among: &[Use
     let row = conversations::table.find(Id::from(of));
     let row = per_backend!(conn, |conn| row.select(ConversationRow::as_select()).first(conn)).optional()?;
     let Some(row) = row else { return Ok(None) };
-    let stands = row.head();
+    let stands = row.version();
     let (after, roster_changed) = match known {
-        Known::Head(head) => (head.update, head.roster < stands.roster),
+        Known::Version(version) => (version.update, version.membership_revision < stands.membership_revision),
         Known::Before(revision) => {
-            (Walk::new().begins(conn, row.id, stands.update, revision)?, stands.roster >= revision)
+            (Walk::new().begins(conn, row.id, stands.update, revision)?, stands.membership_revision >= revision)
         }
     };
     let members = match (row.audience(), roster_changed) {
@@ -92,7 +93,7 @@ fn past(conn: &mut AnyConnection, of: ConversationId, known: Known, among: &[Use
     Ok(Some(Past {
         audience: row.audience(),
         events,
-        head: Head { update: reached, ..stands },
+        version: ConversationVersion { update: reached, ..stands },
         stands,
         more: page.more,
         missed: stands.update - after,

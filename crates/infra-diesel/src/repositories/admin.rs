@@ -16,7 +16,7 @@ use async_trait::async_trait;
 use diesel::connection::SimpleConnection;
 use diesel::dsl::max;
 use diesel::prelude::*;
-use domain::admin::{Account, Action, Actor, AdminRepository, AuditEntry, Measure, Target, may_carry_out};
+use domain::admin::{Account, Action, Actor, AdminCommand, AdminRepository, AuditEntry, AuditTarget, may_execute};
 use domain::groups::GroupName;
 use domain::users::{ServerPolicy, User, UsernamePrefix};
 use domain::{GroupId, Limit, NotFound, Page, Result, Timestamp, UserId};
@@ -42,12 +42,12 @@ impl AuditRow {
         };
         let actor = self.actor_id.map(&mut profile).transpose()?;
         let target = match (self.user_id, self.group_id) {
-            (Some(user), _) => Target::User(profile(user)?),
+            (Some(user), _) => AuditTarget::User(profile(user)?),
             (None, Some(group)) => {
                 // Also of a deleted group: its row stays.
                 let name = conversations::table.find(group).select(conversations::name);
                 let name: Option<String> = name.first(conn)?;
-                Target::Group(group.into(), GroupName::restored(name.unwrap_or_default()))
+                AuditTarget::Group(group.into(), GroupName::from_stored(name.unwrap_or_default()))
             }
             (None, None) => return Err(corrupt("audit entry", "").into()),
         };
@@ -78,21 +78,25 @@ fn lock_living(conn: &mut AnyConnection, id: UserId) -> DbResult<User> {
 }
 
 /// Does it. `None` where nothing was to be done, else to what it was done.
-fn execute(tx: &mut Tx<'_>, measure: Measure, at: Timestamp) -> DbResult<Option<(Option<UserId>, Option<GroupId>)>> {
+fn execute(
+    tx: &mut Tx<'_>,
+    command: AdminCommand,
+    at: Timestamp,
+) -> DbResult<Option<(Option<UserId>, Option<GroupId>)>> {
     let at_row = Time::from(at);
-    let user = match measure {
-        Measure::CreateUser(user, role) => {
+    let user = match command {
+        AdminCommand::CreateUser(user, role) => {
             let id = user.id;
             insert_user(tx.conn, user, role)?;
             id
         }
-        Measure::DeleteGroup(group) => {
+        AdminCommand::DeleteGroup(group) => {
             lock_group(tx, group)?;
             let Some(whole) = find_group(tx.conn, group)? else { return Ok(NotFound::Group.err()?) };
             end_group(tx, whole, at)?;
             return Ok(Some((None, Some(group))));
         }
-        Measure::SetRole(user, role) => {
+        AdminCommand::SetRole(user, role) => {
             if lock_living(tx.conn, user)?.role == role {
                 return Ok(None);
             }
@@ -100,14 +104,14 @@ fn execute(tx: &mut Tx<'_>, measure: Measure, at: Timestamp) -> DbResult<Option<
             diesel::update(users::table.find(Id::from(user))).set(set).execute(tx.conn)?;
             user
         }
-        Measure::SetPassword(user, hash) => {
+        AdminCommand::SetPassword(user, hash) => {
             lock_living(tx.conn, user)?;
             let set = (users::password_hash.eq(hash.0), users::updated_at.eq(at_row));
             diesel::update(users::table.find(Id::from(user))).set(set).execute(tx.conn)?;
             end_sessions(tx, user, None, at)?;
             user
         }
-        Measure::Disable(user) => {
+        AdminCommand::Disable(user) => {
             if lock_living(tx.conn, user)?.disabled_at.is_some() {
                 return Ok(None);
             }
@@ -115,7 +119,7 @@ fn execute(tx: &mut Tx<'_>, measure: Measure, at: Timestamp) -> DbResult<Option<
             end_sessions(tx, user, None, at)?;
             user
         }
-        Measure::Enable(user) => {
+        AdminCommand::Enable(user) => {
             if lock_living(tx.conn, user)?.disabled_at.is_none() {
                 return Ok(None);
             }
@@ -123,7 +127,7 @@ fn execute(tx: &mut Tx<'_>, measure: Measure, at: Timestamp) -> DbResult<Option<
             diesel::update(users::table.find(Id::from(user))).set(nothing).execute(tx.conn)?;
             user
         }
-        Measure::EndSessions(user) => {
+        AdminCommand::EndSessions(user) => {
             lock_living(tx.conn, user)?;
             if !end_sessions(tx, user, None, at)? {
                 return Ok(None);
@@ -158,7 +162,7 @@ fn record_entry(
     Ok(())
 }
 
-fn check(conn: &mut AnyConnection, policy: &ServerPolicy, actor: &Actor, measure: &Measure) -> DbResult<()> {
+fn check(conn: &mut AnyConnection, policy: &ServerPolicy, actor: &Actor, command: &AdminCommand) -> DbResult<()> {
     let acting = match actor.user() {
         Some(id) => {
             let row: Option<UserRow> =
@@ -167,7 +171,7 @@ fn check(conn: &mut AnyConnection, policy: &ServerPolicy, actor: &Actor, measure
         }
         None => None,
     };
-    Ok(may_carry_out(policy, actor, acting.as_ref(), measure)?)
+    Ok(may_execute(policy, actor, acting.as_ref(), command)?)
 }
 
 #[async_trait]
@@ -196,24 +200,26 @@ impl AdminRepository for Store {
         .await
     }
 
-    async fn carry_out(&self, actor: Actor, measure: Measure, at: Timestamp) -> Result<()> {
+    async fn execute(&self, actor: Actor, command: AdminCommand, at: Timestamp) -> Result<()> {
         let policy = self.policy();
-        if let Measure::SetPassword(user, _) | Measure::Disable(user) | Measure::EndSessions(user) = &measure {
+        if let AdminCommand::SetPassword(user, _) | AdminCommand::Disable(user) | AdminCommand::EndSessions(user) =
+            &command
+        {
             self.thin_out_sessions(*user, None, at).await?;
         }
-        let shard = match &measure {
-            Measure::CreateUser(user, _) => user.id.0,
-            Measure::DeleteGroup(group) => group.0,
-            Measure::SetRole(user, _)
-            | Measure::SetPassword(user, _)
-            | Measure::Disable(user)
-            | Measure::Enable(user)
-            | Measure::EndSessions(user) => user.0,
+        let shard = match &command {
+            AdminCommand::CreateUser(user, _) => user.id.0,
+            AdminCommand::DeleteGroup(group) => group.0,
+            AdminCommand::SetRole(user, _)
+            | AdminCommand::SetPassword(user, _)
+            | AdminCommand::Disable(user)
+            | AdminCommand::Enable(user)
+            | AdminCommand::EndSessions(user) => user.0,
         };
         self.write(shard, move |tx| {
-            check(tx.conn, &policy, &actor, &measure)?;
-            let action = measure.action();
-            match execute(tx, measure.clone(), at)? {
+            check(tx.conn, &policy, &actor, &command)?;
+            let action = command.action();
+            match execute(tx, command.clone(), at)? {
                 Some(target) => record_entry(tx, &actor, action, target, at),
                 None => Ok(()),
             }

@@ -11,7 +11,7 @@ use crate::tables::sql_types::{Id, SqlId, SqlTime, Time};
 use async_trait::async_trait;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Text};
-use domain::conversations::{Activity, Conversation, ConversationCursor, ConversationRepository, With};
+use domain::conversations::{Activity, Conversation, ConversationCursor, ConversationRepository, Counterpart};
 use domain::events::Revision;
 use domain::groups::GroupView;
 use domain::messages::Message;
@@ -116,14 +116,14 @@ fn list(
         let Some((row, group)) = rows.remove(&listed.id) else { continue };
         let with = match other_of(&row, user) {
             Some(other) => match people.remove(&other) {
-                Some(other) => With::User(other.into_user()?),
+                Some(other) => Counterpart::User(other.into_user()?),
                 None => continue,
             },
             None if row.kind == "group" => {
                 let role = listed.role.as_deref().map(role).transpose()?;
-                With::Group(GroupView { group: group.into_group()?, role })
+                Counterpart::Group(GroupView { group: group.into_group()?, role })
             }
-            None => With::Everybody,
+            None => Counterpart::Everybody,
         };
         items.push(Conversation {
             id: row.id.into(),

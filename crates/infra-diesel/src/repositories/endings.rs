@@ -37,14 +37,14 @@ fn tidy_group(tx: &mut Tx<'_>, group: GroupId) -> DbResult<bool> {
     Ok(false)
 }
 
-/// Takes an ended account out of a group, which passes to the heir or ends.
+/// Takes an ended account out of a group, which passes to the next owner or ends.
 fn remove_departing_user(tx: &mut Tx<'_>, user: UserId, group: GroupId, at: Timestamp) -> DbResult<()> {
     let Some(row) = lock_conversation(tx.conn, group.conversation())? else { return Ok(()) };
     tx.record_version(&row);
     let Some(member) = any_member(tx.conn, group, user)? else { return Ok(()) };
     if member.role == Role::Owner {
         match next_owner_of(tx.conn, group, user)? {
-            Some(heir) => drop(set_role(tx, heir, Role::Owner, at)?),
+            Some(next_owner) => drop(set_role(tx, next_owner, Role::Owner, at)?),
             None => {
                 return match find_group(tx.conn, group)? {
                     Some(whole) => end_group(tx, whole, at),

@@ -13,7 +13,7 @@ use crate::tables::schema::{conversations, files, members, messages, receipts, s
 use crate::tables::sql_types::{Id, Time};
 use async_trait::async_trait;
 use diesel::prelude::*;
-use domain::export::{Company, ExportReader, Membership, PastSession, SeenStretch, Stage, Walked};
+use domain::export::{Counterpart, ExportReader, Membership, PastSession, ReadRange, ScanPage, ScanPosition};
 use domain::files::File;
 use domain::groups::GroupName;
 use domain::messages::Message;
@@ -25,11 +25,11 @@ const STRETCH: i64 = 2000;
 /// How many queries of a walk make one read.
 const STRETCHES: usize = 50;
 /// One read returns at most so many entries.
-const MAX_ENTRIES: usize = Limit::MOST as usize;
+const MAX_ENTRIES: usize = Limit::MAX as usize;
 
 /// The most entries of a page of an export.
 fn limit() -> DbResult<Limit> {
-    Ok(Limit::of_list(Some(u64::from(Limit::MOST))).map_err(domain::Error::from)?)
+    Ok(Limit::of_list(Some(u64::from(Limit::MAX))).map_err(domain::Error::from)?)
 }
 
 /// The next conversation by id that has messages and that the user can have written to.
@@ -63,16 +63,16 @@ fn find(conn: &mut AnyConnection, id: Id) -> DbResult<Option<ConversationRow>> {
 fn walk<T>(
     conn: &mut AnyConnection,
     me: Id,
-    from: Option<Walked>,
+    from: Option<ScanPosition>,
     mut look: impl FnMut(&mut AnyConnection, &ConversationRow, i64, i64) -> DbResult<(Vec<T>, i64)>,
-) -> DbResult<Stage<T>> {
+) -> DbResult<ScanPage<T>> {
     let mut items = Vec::new();
     let (mut current, mut seq) = match from {
         Some(walked) => (find(conn, walked.conversation.into())?, walked.seq),
         None => (following(conn, me, None)?, 0),
     };
     for _ in 0..STRETCHES {
-        let Some(row) = &current else { return Ok(Stage { items, next: None }) };
+        let Some(row) = &current else { return Ok(ScanPage { items, next: None }) };
         if seq >= row.last_seq {
             (current, seq) = (following(conn, me, Some(row.id))?, 0);
             continue;
@@ -85,8 +85,8 @@ fn walk<T>(
             break;
         }
     }
-    let next = current.map(|row| Walked { conversation: row.id.into(), seq });
-    Ok(Stage { items, next })
+    let next = current.map(|row| ScanPosition { conversation: row.id.into(), seq });
+    Ok(ScanPage { items, next })
 }
 
 fn sent(conn: &mut AnyConnection, me: Id, of: &ConversationRow, seq: i64, most: i64) -> DbResult<(Vec<Message>, i64)> {
@@ -111,7 +111,7 @@ fn seen(
     of: &ConversationRow,
     seq: i64,
     most: i64,
-) -> DbResult<(Vec<SeenStretch>, i64)> {
+) -> DbResult<(Vec<ReadRange>, i64)> {
     let found: Vec<(i64, i64, Time)> = receipts::table
         .filter(receipts::conversation_id.eq(of.id).and(receipts::user_id.eq(me)).and(receipts::seq.gt(seq)))
         .order(receipts::seq.asc())
@@ -122,7 +122,7 @@ fn seen(
         Some((_, last, _)) if found.len() as i64 == most => *last,
         _ => of.last_seq,
     };
-    let stretches = found.into_iter().map(|(after, up_to, seen_at)| SeenStretch {
+    let stretches = found.into_iter().map(|(after, up_to, seen_at)| ReadRange {
         conversation: of.id.into(),
         after,
         up_to,
@@ -139,10 +139,10 @@ fn membership(conn: &mut AnyConnection, user: UserId, row: MemberOf) -> DbResult
         (Some(first), Some(second), _) => {
             let other = if first == Id::from(user) { second } else { first };
             let other = find_profile(conn, other.into())?.ok_or(NotFound::User).map_err(domain::Error::from)?;
-            Company::User(other.profile())
+            Counterpart::User(other.profile())
         }
-        (_, _, Some(name)) => Company::Group(GroupId(id.0), GroupName::restored(name), role(&role_word)?),
-        _ => Company::Everybody,
+        (_, _, Some(name)) => Counterpart::Group(GroupId(id.0), GroupName::from_stored(name), role(&role_word)?),
+        _ => Counterpart::Everybody,
     };
     Ok(Membership { conversation: id.into(), with, joined_at: joined_at.into(), read_up_to })
 }
@@ -208,13 +208,13 @@ impl ExportReader for Store {
         .await
     }
 
-    async fn sent(&self, user: UserId, from: Option<Walked>) -> Result<Stage<Message>> {
+    async fn sent(&self, user: UserId, from: Option<ScanPosition>) -> Result<ScanPage<Message>> {
         let me = Id::from(user);
         self.snapshot_for(user, move |conn| walk(conn, me, from, |conn, of, seq, most| sent(conn, me, of, seq, most)))
             .await
     }
 
-    async fn seen(&self, user: UserId, from: Option<Walked>) -> Result<Stage<SeenStretch>> {
+    async fn seen(&self, user: UserId, from: Option<ScanPosition>) -> Result<ScanPage<ReadRange>> {
         let me = Id::from(user);
         self.snapshot_for(user, move |conn| walk(conn, me, from, |conn, of, seq, most| seen(conn, me, of, seq, most)))
             .await

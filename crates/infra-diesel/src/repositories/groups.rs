@@ -47,8 +47,8 @@ fn conflict(error: diesel::result::Error) -> DbError {
 fn visible(row: Option<(GroupRow, Option<String>)>) -> DbResult<Option<GroupView>> {
     let Some((group, viewer_role)) = row else { return Ok(None) };
     let view = GroupView { group: group.into_group()?, role: viewer_role.as_deref().map(role).transpose()? };
-    let standing = domain::groups::Standing { visibility: view.group.visibility, role: view.role };
-    Ok(standing.may_read().is_ok().then_some(view))
+    let group_access = domain::groups::GroupAccess { visibility: view.group.visibility, role: view.role };
+    Ok(group_access.may_read().is_ok().then_some(view))
 }
 
 #[diesel::dsl::auto_type]
@@ -256,7 +256,7 @@ impl GroupRepository for Store {
         self.write(id.0, move |tx| {
             let row = lock_group(tx, id)?;
             let role = find_role(tx.conn, id.conversation(), actor)?;
-            row.standing(role)?.may_change()?;
+            row.group_access(role)?.may_change()?;
             let Some(mut group) = find_group(tx.conn, id)? else { return Ok(NotFound::Group.err()?) };
             let here = conversations::table.find(Id::from(id));
             let change = change.clone().of(&group);
@@ -287,7 +287,7 @@ impl GroupRepository for Store {
     async fn delete(&self, actor: UserId, id: GroupId, at: Timestamp) -> Result<()> {
         self.write(id.0, move |tx| {
             let row = lock_group(tx, id)?;
-            row.standing(find_role(tx.conn, id.conversation(), actor)?)?.may_delete()?;
+            row.group_access(find_role(tx.conn, id.conversation(), actor)?)?.may_delete()?;
             match find_group(tx.conn, id)? {
                 Some(group) => end_group(tx, group, at),
                 None => Ok(NotFound::Group.err()?),

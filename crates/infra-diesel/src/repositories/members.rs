@@ -23,8 +23,8 @@ impl MemberRepository for Store {
         let policy = self.policy();
         self.write(new.group.0, move |tx| {
             let group = lock_group(tx, new.group)?;
-            let standing = group.standing(find_role(tx.conn, new.group.conversation(), actor)?)?;
-            standing.may_read()?;
+            let group_access = group.group_access(find_role(tx.conn, new.group.conversation(), actor)?)?;
+            group_access.may_read()?;
             lock_users(tx.conn, &[actor, new.user])?;
             let Some(user) = find_living(tx.conn, new.user)? else {
                 // The caller may have been deleted since the token was checked.
@@ -32,7 +32,7 @@ impl MemberRepository for Store {
                 return Ok(gone?);
             };
             let present = find_member(tx.conn, new.group, new.user)?;
-            match (standing.may_add(actor, &new, present.as_ref().map(|member| member.role))?, present) {
+            match (group_access.may_add(actor, &new, present.as_ref().map(|member| member.role))?, present) {
                 (Admission::Unchanged, Some(member)) => Ok(member),
                 (Admission::Joins(_), _) | (Admission::Unchanged, None) => {
                     if actor == new.user {
@@ -63,10 +63,10 @@ impl MemberRepository for Store {
         self.write(group.0, move |tx| {
             let row = lock_group(tx, group)?;
             let acting = find_member(tx.conn, group, actor)?;
-            let standing = row.standing(acting.as_ref().map(|member| member.role))?;
-            standing.may_read()?;
+            let group_access = row.group_access(acting.as_ref().map(|member| member.role))?;
+            group_access.may_read()?;
             let Some(member) = find_member(tx.conn, group, target)? else { return Ok(NotFound::Member.err()?) };
-            standing.may_change_role(actor, target)?;
+            group_access.may_change_role(actor, target)?;
             match acting {
                 // Never two owners, never none: both change in this transaction.
                 Some(owner) if role == Role::Owner => {
@@ -82,13 +82,13 @@ impl MemberRepository for Store {
     async fn remove(&self, actor: UserId, group: GroupId, target: UserId, at: Timestamp) -> Result<()> {
         self.write(group.0, move |tx| {
             let row = lock_group(tx, group)?;
-            let standing = row.standing(find_role(tx.conn, group.conversation(), actor)?)?;
-            standing.may_read()?;
+            let group_access = row.group_access(find_role(tx.conn, group.conversation(), actor)?)?;
+            group_access.may_read()?;
             let Some(member) = find_member(tx.conn, group, target)? else { return Ok(NotFound::Member.err()?) };
             let Some(whole) = find_group(tx.conn, group)? else { return Ok(NotFound::Group.err()?) };
             // Members whose account has ended may be counted for a moment longer.
             let alone = member.role == Role::Owner && next_owner_of(tx.conn, group, target)?.is_none();
-            match standing.may_remove(actor, target, member.role, if alone { 1 } else { whole.member_count })? {
+            match group_access.may_remove(actor, target, member.role, if alone { 1 } else { whole.member_count })? {
                 Departure::Leaves => remove_member(tx, member),
                 Departure::EndsGroup => end_group(tx, whole, at),
             }

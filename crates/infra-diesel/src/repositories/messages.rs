@@ -25,8 +25,8 @@ use uuid::Uuid;
 
 /// The conversation that a message, live or deleted, is in.
 pub fn conversation_of(conn: &mut AnyConnection, id: MessageId) -> DbResult<Option<ConversationId>> {
-    let place = messages::table.filter(messages::id.eq(Id::from(id))).select(messages::conversation_id);
-    Ok(place.first::<Id>(conn).optional()?.map(Into::into))
+    let position = messages::table.filter(messages::id.eq(Id::from(id))).select(messages::conversation_id);
+    Ok(position.first::<Id>(conn).optional()?.map(Into::into))
 }
 
 /// A live message in its conversation, both locked until the transaction ends.
@@ -124,7 +124,7 @@ pub fn tombstone_messages(
         tx.events.extend(row.tombstone().map(|tombstone| Event::MessageDeleted {
             tombstone,
             sender: row.sender_id.into(),
-            place: conversation.place(row.sender_id),
+            destination: conversation.destination(row.sender_id),
         }));
     }
     Ok(())
@@ -216,11 +216,11 @@ fn load_window(conn: &mut AnyConnection, of: &ConversationRow, window: Window) -
     /// The live messages behind a `seq`. This is the one lower bound: of two, SQLite would begin at the first and walk
     /// up to the other.
     macro_rules! live {
-        (behind $place:expr) => {
+        (behind $position:expr) => {
             full_messages!()
                 .filter(messages::conversation_id.eq(of.id))
                 .filter(messages::deleted_at.is_null())
-                .filter(messages::seq.gt($place))
+                .filter(messages::seq.gt($position))
         };
     }
     // Where only tombstones are, retention may have left a great many.
@@ -237,20 +237,20 @@ fn load_window(conn: &mut AnyConnection, of: &ConversationRow, window: Window) -
             Page::from_surplus(found?, limit)
         }
         Window::After { cursor, limit } => {
-            let place = seq_of(conn, Some(of), cursor)?.max(begin);
-            let found = per_backend!(conn, |conn| live!(behind place)
+            let position = seq_of(conn, Some(of), cursor)?.max(begin);
+            let found = per_backend!(conn, |conn| live!(behind position)
                 .order(messages::seq.asc())
                 .limit(surplus(limit))
                 .load(conn));
             Page::from_surplus(found?, limit)
         }
         Window::Before { cursor, limit } => {
-            let place = match cursor {
+            let position = match cursor {
                 Cursor::Latest => i64::MAX,
                 Cursor::Message(id) => seq_of(conn, Some(of), id)?,
             };
             let found = per_backend!(conn, |conn| live!(behind begin)
-                .filter(messages::seq.lt(place))
+                .filter(messages::seq.lt(position))
                 .order(messages::seq.desc())
                 .limit(surplus(limit))
                 .load(conn));

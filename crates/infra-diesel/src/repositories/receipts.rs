@@ -20,7 +20,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Text};
 use domain::events::Event;
 use domain::messages::not_before;
-use domain::receipts::{Receipt, ReceiptRepository, SENDERS_TOLD_OF, Unseen, tells_senders};
+use domain::receipts::{MAX_SENDERS_NOTIFIED, Receipt, ReceiptRepository, Unseen, tells_senders};
 use domain::{ConversationId, Limit, MessageId, NotFound, Page, Result, Timestamp, UserId};
 
 #[derive(Insertable)]
@@ -122,7 +122,7 @@ fn mark_seen(tx: &mut Tx<'_>, reader: UserId, id: MessageId, at: Timestamp) -> D
     raise_watermark(tx.conn, &conversation, me, read_up_to)?;
     tx.events.push(Event::MessageSeen {
         conversation: message.conversation,
-        place: message.place,
+        destination: message.destination,
         message: id,
         sender: message.sender.id,
         reader,
@@ -141,24 +141,24 @@ fn mark_read(tx: &mut Tx<'_>, reader: UserId, of: ConversationId, up_to: Message
         return Ok(NotFound::Conversation.err()?);
     };
     access.may_read()?;
-    let place = seq_of(tx.conn, Some(&conversation), up_to)?;
+    let position = seq_of(tx.conn, Some(&conversation), up_to)?;
     access.may_mark()?;
     let me = Id::from(reader);
-    let sent = messages::table.find((conversation.id, place)).select(messages::created_at);
+    let sent = messages::table.find((conversation.id, position)).select(messages::created_at);
     let at = not_before(sent.first::<Time>(tx.conn)?.into(), at);
     let read_up_to = watermark(tx, &conversation, me, at)?;
-    if place <= read_up_to {
+    if position <= read_up_to {
         return Ok(true);
     }
     let singles: Vec<i64> = receipts::table
         .filter(receipts::conversation_id.eq(conversation.id).and(receipts::user_id.eq(me)))
-        .filter(receipts::seq.gt(read_up_to).and(receipts::seq.le(place)))
+        .filter(receipts::seq.gt(read_up_to).and(receipts::seq.le(position)))
         .order(receipts::seq.asc())
         .limit(SINGLES_AT_ONCE as i64)
         .select(receipts::seq)
         .load(tx.conn)?;
     // Up to where this transaction comes.
-    let reached = singles.last().copied().filter(|_| singles.len() == SINGLES_AT_ONCE).unwrap_or(place);
+    let reached = singles.last().copied().filter(|_| singles.len() == SINGLES_AT_ONCE).unwrap_or(position);
     // Messages that were seen one by one keep their time; the stretches between them are seen now.
     let mut from_seq = read_up_to;
     for (seq, next_from) in singles.iter().map(|seq| (seq - 1, *seq)).chain([(reached, reached)]) {
@@ -169,14 +169,14 @@ fn mark_read(tx: &mut Tx<'_>, reader: UserId, of: ConversationId, up_to: Message
         from_seq = next_from;
     }
     set_watermark(tx.conn, conversation.id, me, reached)?;
-    if reached < place {
+    if reached < position {
         return Ok(false);
     }
-    raise_watermark(tx.conn, &conversation, me, place)?;
-    let told = senders_among(tx.conn, &conversation, me, read_up_to, place)?;
-    for told in std::iter::once(me).chain(told) {
-        let (told, place) = (told.into(), conversation.place(me));
-        tx.events.push(Event::ConversationRead { conversation: of, place, told, reader, up_to });
+    raise_watermark(tx.conn, &conversation, me, position)?;
+    let recipients = senders_among(tx.conn, &conversation, me, read_up_to, position)?;
+    for recipient in std::iter::once(me).chain(recipients) {
+        let (recipient, destination) = (recipient.into(), conversation.destination(me));
+        tx.events.push(Event::ConversationRead { conversation: of, destination, recipient, reader, up_to });
     }
     Ok(true)
 }
@@ -189,10 +189,10 @@ fn senders_among(
     after: i64,
     up_to: i64,
 ) -> DbResult<Vec<Id>> {
-    if !tells_senders(of.place(reader)) {
+    if !tells_senders(of.destination(reader)) {
         return Ok(Vec::new());
     }
-    let after = after.max(up_to - i64::from(SENDERS_TOLD_OF)).max(of.expired_up_to);
+    let after = after.max(up_to - i64::from(MAX_SENDERS_NOTIFIED)).max(of.expired_up_to);
     Ok(messages::table
         .filter(messages::conversation_id.eq(of.id).and(messages::seq.gt(after)).and(messages::seq.le(up_to)))
         .filter(messages::sender_id.ne(reader).and(messages::deleted_at.is_null()))

@@ -67,7 +67,7 @@ fn not_ended(user: Id) -> _ {
 fn standing(conn: &mut AnyConnection, known: &SessionCache, user: UserId) -> DbResult<Vec<Standing>> {
     let rows: Vec<(Id, Time, Time)> = not_ended(user.into())
         .order(sessions::last_seen_at.desc())
-        .limit((Session::MOST + ENDED_AT_ONCE) as i64)
+        .limit((Session::MAX + ENDED_AT_ONCE) as i64)
         .select((sessions::id, sessions::created_at, sessions::last_seen_at))
         .load(conn)?;
     let standing = rows.into_iter().map(|(id, created_at, written)| {
@@ -152,7 +152,7 @@ impl Store {
             let known = self.session_cache();
             self.write(user.0, move |tx| {
                 lock_user(tx.conn, user)?;
-                let mut ending = surplus(standing(tx.conn, &known, user)?, Session::MOST, oldest_usable(at)?);
+                let mut ending = surplus(standing(tx.conn, &known, user)?, Session::MAX, oldest_usable(at)?);
                 ending.retain(|session| Some(*session) != keep);
                 end_these(tx, user, ending, at)
             })
@@ -183,7 +183,7 @@ impl SessionRepository for Store {
                 return Ok(Unauthenticated::InvalidCredentials.err()?);
             }
             // Before the new one is there, which is not to end.
-            let ending = surplus(standing(tx.conn, &known, user)?, Session::MOST - 1, oldest_usable(at)?);
+            let ending = surplus(standing(tx.conn, &known, user)?, Session::MAX - 1, oldest_usable(at)?);
             end_these(tx, user, ending, at)?;
             diesel::insert_into(sessions::table).values(row).execute(tx.conn)?;
             Ok(())
@@ -206,7 +206,7 @@ impl SessionRepository for Store {
                     .first(conn)
                     .optional()?;
                 let Some((user, username, role, last_seen_at)) = found else { return Ok(None) };
-                let username = Username::restored(username);
+                let username = Username::from_stored(username);
                 let (user, last_seen_at) = (user.into(), last_seen_at.into());
                 Ok(Some(LiveSession { user, username, role: user_role(&role)?, last_seen_at }))
             })

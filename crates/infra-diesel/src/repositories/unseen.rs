@@ -50,7 +50,7 @@ impl UnseenColumns {
     /// How many are unseen.
     pub fn count(&self) -> UnseenCount {
         let looked_at_all =
-            self.first_unseen.is_none_or(|first| self.last_seq < first + i64::from(UnseenCount::PLACES));
+            self.first_unseen.is_none_or(|first| self.last_seq < first + i64::from(UnseenCount::MAX_POSITIONS));
         UnseenCount::from_surplus(count(self.unseen), looked_at_all)
     }
 
@@ -79,7 +79,7 @@ macro_rules! first_unseen {
 pub(crate) use first_unseen;
 
 /// The number of unseen messages of a conversation from the first one on, as a subquery, up to the limits of
-/// [`UnseenCount`]. The two numbers are [`UnseenCount::PLACES`] and one more than [`UnseenCount::MOST`]; a test
+/// [`UnseenCount`]. The two numbers are [`UnseenCount::MAX_POSITIONS`] and one more than [`UnseenCount::MAX`]; a test
 /// compares them.
 macro_rules! unseen_from {
     ($conversation:literal, $first:literal) => {
@@ -167,7 +167,7 @@ mod tests {
 
     #[test]
     fn counts_stop_where_the_domain_says() {
-        assert!(UNSEEN.contains(&format!(" + {} AND", UnseenCount::PLACES)));
-        assert!(UNSEEN.contains(&format!(" LIMIT {}) counted", UnseenCount::MOST + 1)));
+        assert!(UNSEEN.contains(&format!(" + {} AND", UnseenCount::MAX_POSITIONS)));
+        assert!(UNSEEN.contains(&format!(" LIMIT {}) counted", UnseenCount::MAX + 1)));
     }
 }

@@ -258,7 +258,7 @@ mod tests {
     fn live(last_seen_at: i64) -> LiveSession {
         LiveSession {
             user: USER,
-            username: Username::restored("ada".to_owned()),
+            username: Username::from_stored("ada".to_owned()),
             role: UserRole::Member,
             last_seen_at: Timestamp::from_micros(last_seen_at).unwrap(),
         }

@@ -32,8 +32,8 @@ pub fn load_messages<'a>(
     found: impl IntoIterator<Item = (&'a ConversationRow, FullMessage)>,
 ) -> DbResult<Vec<Message>> {
     let message = |(of, (row, sender, file)): (&ConversationRow, FullMessage)| -> DbResult<Message> {
-        let place = of.place(row.sender_id);
-        Ok(row.into_message(place, sender.profile(), file.map(FileRow::into_file).transpose()?)?)
+        let destination = of.destination(row.sender_id);
+        Ok(row.into_message(destination, sender.profile(), file.map(FileRow::into_file).transpose()?)?)
     };
     found.into_iter().map(message).collect()
 }

@@ -5,10 +5,10 @@ use crate::tables::schema::{conversations, files, members, messages, users};
 use crate::tables::sql_types::{Id, Time};
 use diesel::prelude::*;
 use domain::UserId;
-use domain::events::{Head, Revision};
+use domain::events::{ConversationVersion, Revision};
 use domain::files::{File, FileName, MediaType, Sha256};
-use domain::groups::{Description, Group, GroupName, Member, Role, Standing, Visibility};
-use domain::messages::{Access, AttachmentKind, Body, Caption, Message, MessageType, Place, Text, Tombstone};
+use domain::groups::{Description, Group, GroupAccess, GroupName, Member, Role, Visibility};
+use domain::messages::{Access, AttachmentKind, Body, Caption, Destination, Message, MessageType, Text, Tombstone};
 use domain::users::{DisplayName, Email, Profile, User, UserRole, Username};
 
 /// Reads a stored word with a parser of the domain.
@@ -56,9 +56,9 @@ impl UserRow {
     pub fn into_user(self) -> Result<User, Corrupt> {
         Ok(User {
             id: self.id.into(),
-            username: Username::restored(self.username),
-            display_name: self.display_name.map(DisplayName::restored),
-            email: self.email.map(Email::restored),
+            username: Username::from_stored(self.username),
+            display_name: self.display_name.map(DisplayName::from_stored),
+            email: self.email.map(Email::from_stored),
             role: user_role(&self.role)?,
             created_at: self.created_at.into(),
             updated_at: self.updated_at.into(),
@@ -82,8 +82,8 @@ pub struct ProfileRow {
 impl ProfileRow {
     /// The names as shown.
     pub fn profile(&self) -> Profile {
-        let username = Username::restored(self.username.clone());
-        let display_name = self.display_name.clone().map(DisplayName::restored);
+        let username = Username::from_stored(self.username.clone());
+        let display_name = self.display_name.clone().map(DisplayName::from_stored);
         Profile::of(self.id.into(), &username, display_name.as_ref(), self.deleted_at.is_some())
     }
 }
@@ -115,8 +115,12 @@ pub struct ConversationRow {
 
 impl ConversationRow {
     /// The version of the conversation.
-    pub fn head(&self) -> Head {
-        Head { update: self.update, changed: Revision(self.revision), roster: Revision(self.roster_revision) }
+    pub fn version(&self) -> ConversationVersion {
+        ConversationVersion {
+            update: self.update,
+            messages_revision: Revision(self.revision),
+            membership_revision: Revision(self.roster_revision),
+        }
     }
 
     /// How a user with that role in it stands to the conversation.
@@ -127,7 +131,7 @@ impl ConversationRow {
         Ok(match self.kind.as_str() {
             "direct" if [self.first_user, self.second_user].contains(&Some(user.into())) => Access::Participant,
             "direct" => Access::Stranger,
-            "group" => Access::Group(self.standing(role)?),
+            "group" => Access::Group(self.group_access(role)?),
             "broadcast" => Access::Broadcast,
             other => return Err(Corrupt { what: "conversation kind", value: other.to_owned() }),
         })
@@ -137,19 +141,19 @@ impl ConversationRow {
     ///
     /// # Errors
     /// [`Corrupt`].
-    pub fn standing(&self, role: Option<Role>) -> Result<Standing, Corrupt> {
+    pub fn group_access(&self, role: Option<Role>) -> Result<GroupAccess, Corrupt> {
         let visibility = word("visibility", self.visibility.as_deref().unwrap_or_default(), Visibility::parse)?;
-        Ok(Standing { visibility, role })
+        Ok(GroupAccess { visibility, role })
     }
 
     /// Where a message of that sender went.
-    pub fn place(&self, sender: Id) -> Place {
+    pub fn destination(&self, sender: Id) -> Destination {
         match (self.first_user, self.second_user) {
             (Some(first), Some(second)) => {
-                Place::Direct { receiver: if sender == first { second } else { first }.into() }
+                Destination::Direct { receiver: if sender == first { second } else { first }.into() }
             }
-            _ if self.kind == "group" => Place::Group(self.id.into()),
-            _ => Place::Broadcast,
+            _ if self.kind == "group" => Destination::Group(self.id.into()),
+            _ => Destination::Broadcast,
         }
     }
 }
@@ -173,8 +177,8 @@ impl GroupRow {
     pub fn into_group(self) -> Result<Group, Corrupt> {
         Ok(Group {
             id: self.id.into(),
-            name: GroupName::restored(self.name.unwrap_or_default()),
-            description: Description::restored(self.description.unwrap_or_default()),
+            name: GroupName::from_stored(self.name.unwrap_or_default()),
+            description: Description::from_stored(self.description.unwrap_or_default()),
             visibility: word("visibility", self.visibility.as_deref().unwrap_or_default(), Visibility::parse)?,
             member_count: count(self.member_count),
             created_at: self.created_at.into(),
@@ -231,9 +235,9 @@ impl FileRow {
         Ok(File {
             id: self.id.into(),
             uploader: self.uploader_id.into(),
-            name: FileName::restored(self.name),
+            name: FileName::from_stored(self.name),
             size: count(self.size),
-            media_type: MediaType::restored(self.media_type),
+            media_type: MediaType::from_stored(self.media_type),
             sha256: Sha256(sha256),
             created_at: self.created_at.into(),
         })
@@ -280,7 +284,12 @@ impl MessageRow {
     ///
     /// # Errors
     /// [`Corrupt`].
-    pub fn into_message(self, place: Place, sender: Profile, file: Option<File>) -> Result<Message, Corrupt> {
+    pub fn into_message(
+        self,
+        destination: Destination,
+        sender: Profile,
+        file: Option<File>,
+    ) -> Result<Message, Corrupt> {
         let message_type = word("message type", &self.message_type, MessageType::parse)?;
         let kind = match message_type {
             MessageType::Text => None,
@@ -288,14 +297,14 @@ impl MessageRow {
             MessageType::File => Some(AttachmentKind::File),
         };
         let body = match (kind, file) {
-            (None, _) => Body::Text(Text::restored(self.content)),
-            (Some(kind), Some(file)) => Body::Attachment { kind, file, caption: Caption::restored(self.content) },
+            (None, _) => Body::Text(Text::from_stored(self.content)),
+            (Some(kind), Some(file)) => Body::Attachment { kind, file, caption: Caption::from_stored(self.content) },
             (Some(_), None) => return Err(Corrupt { what: "message with a file", value: self.message_type }),
         };
         Ok(Message {
             id: self.id.into(),
             conversation: self.conversation_id.into(),
-            place,
+            destination,
             sender,
             body,
             reply_to: self.reply_to.map(Into::into),

@@ -12,7 +12,7 @@ use crate::transaction::quotas;
 use crate::transaction::tx::Tx;
 use diesel::prelude::*;
 use domain::events::Event;
-use domain::groups::{Group, Member, NewMember, Role, heir};
+use domain::groups::{Group, Member, NewMember, Role, next_owner};
 use domain::{GroupId, NotFound, Timestamp, UserId};
 
 /// A row of `members` to be.
@@ -112,7 +112,7 @@ fn oldest_others(conn: &mut AnyConnection, group: GroupId, user: UserId) -> DbRe
 
 /// The next owner of the group, after the owner `user` has left.
 pub fn next_owner_of(conn: &mut AnyConnection, group: GroupId, user: UserId) -> DbResult<Option<Member>> {
-    Ok(heir(&oldest_others(conn, group, user)?).cloned())
+    Ok(next_owner(&oldest_others(conn, group, user)?).cloned())
 }
 
 /// The member by the table, also one whose account has ended and who is not removed yet.

@@ -183,7 +183,7 @@ impl Revisions {
 
 /// The greatest revision of any row. A message's revision is never greater than its conversation's. No list may be
 /// ordered by a revision beyond the next one that is handed out. `roster_revision` of a group does not count: it may be
-/// greater than that of its transaction ([`domain::events::Head::roster_after`]).
+/// greater than that of its transaction ([`domain::events::ConversationVersion::membership_after`]).
 fn newest_stored(conn: &mut PgConnection) -> QueryResult<i64> {
     let changed: Option<i64> = conversations::table.select(max(conversations::revision)).first(conn)?;
     let removed: Option<i64> = users::table.select(max(users::roster_revision)).first(conn)?;

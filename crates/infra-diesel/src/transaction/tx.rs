@@ -6,7 +6,7 @@ use crate::tables::rows::ConversationRow;
 use crate::transaction::quotas::Counts;
 use crate::transaction::room::Room;
 use domain::ConversationId;
-use domain::events::{Event, Head, Revision};
+use domain::events::{ConversationVersion, Event, Revision};
 use domain::files::Growth;
 use std::collections::HashMap;
 
@@ -17,7 +17,7 @@ pub struct Tx<'a> {
     /// Published after the commit, in this order.
     pub events: &'a mut Vec<Event>,
     /// Where the conversations stood that it touches.
-    pub heads: &'a mut Heads,
+    pub versions: &'a mut ConversationVersions,
     /// How much may still be written to the disk.
     pub room: &'a mut Room,
     /// How the usage of the quotas of groups changes.
@@ -27,19 +27,19 @@ pub struct Tx<'a> {
 }
 
 /// Where conversations stood before a transaction.
-pub type Heads = HashMap<ConversationId, Head>;
+pub type ConversationVersions = HashMap<ConversationId, ConversationVersion>;
 
 impl Tx<'_> {
     /// Records the version of a locked conversation. Call it before any change of the conversation. An event of a
     /// conversation without a recorded version is published all the same, but other nodes have to ask the database what
     /// came before it.
     pub fn record_version(&mut self, row: &ConversationRow) {
-        self.heads.entry(row.id.into()).or_insert_with(|| row.head());
+        self.versions.entry(row.id.into()).or_insert_with(|| row.version());
     }
 
     /// Records a conversation that this transaction makes.
     pub fn record_new(&mut self, conversation: ConversationId) {
-        self.heads.entry(conversation).or_insert(Head::NEW);
+        self.versions.entry(conversation).or_insert(ConversationVersion::NEW);
     }
 
     /// Call it before writing anything that lets the database grow.
@@ -52,15 +52,15 @@ impl Tx<'_> {
 
     /// The new version of the membership of a group whose version is recorded.
     pub fn membership_mark(&self, of: ConversationId) -> i64 {
-        membership_mark(self.conn, self.heads.get(&of), self.revision)
+        membership_mark(self.conn, self.versions.get(&of), self.revision)
     }
 }
 
 /// The new version of the membership, in a transaction of that revision, of a group that had the version `before`.
-pub fn membership_mark(conn: &AnyConnection, before: Option<&Head>, revision: i64) -> i64 {
+pub fn membership_mark(conn: &AnyConnection, before: Option<&ConversationVersion>, revision: i64) -> i64 {
     match conn {
         // The one writer's revisions only grow.
         AnyConnection::Sqlite(_) => revision,
-        AnyConnection::Postgres(_) => before.map_or(revision, |head| head.roster_after(Revision(revision)).0),
+        AnyConnection::Postgres(_) => before.map_or(revision, |version| version.membership_after(Revision(revision)).0),
     }
 }

@@ -13,12 +13,12 @@ use crate::transaction::file_usage::{add_usage, check_quota, find_readable, lock
 use crate::transaction::membership::{NewMemberRow, add_member, insert_member_row};
 use crate::transaction::quotas::{self, Counts};
 use crate::transaction::room::Room;
-use crate::transaction::tx::{Heads, membership_mark};
+use crate::transaction::tx::{ConversationVersions, membership_mark};
 use diesel::prelude::*;
-use domain::events::{Event, Head};
+use domain::events::{ConversationVersion, Event};
 use domain::files::Growth;
 use domain::groups::{Entry, Role};
-use domain::messages::{Appended, Attachment, Body, Draft, DraftBody, Message, Place, Recipient};
+use domain::messages::{Appended, Attachment, Body, Destination, Draft, DraftBody, Message, Recipient};
 use domain::users::{Profile, ServerPolicy, UserRole, Username};
 use domain::{ConversationId, NotFound, Unauthenticated, UserId};
 use std::collections::hash_map::Entry as Slot;
@@ -48,7 +48,7 @@ pub struct AppendBatch<'a> {
     /// Which message of the transaction the next one is.
     nth: i64,
     conversations: HashMap<ConversationId, Option<Counted>>,
-    heads: Heads,
+    versions: ConversationVersions,
     directs: HashMap<(Id, Id), ConversationId>,
     /// Living users.
     users: HashMap<UserId, Option<Sender>>,
@@ -78,7 +78,7 @@ impl<'a> AppendBatch<'a> {
             revision,
             nth,
             conversations: HashMap::new(),
-            heads: Heads::new(),
+            versions: ConversationVersions::new(),
             directs: HashMap::new(),
             users: HashMap::new(),
             roles: HashMap::new(),
@@ -104,7 +104,7 @@ impl<'a> AppendBatch<'a> {
                 self.directs.insert((first, second), row.id.into());
             }
             let live = row.deleted_at.is_none();
-            self.heads.insert(row.id.into(), row.head());
+            self.versions.insert(row.id.into(), row.version());
             self.conversations.insert(row.id.into(), live.then_some(Counted { row, dirty: false }));
         }
         for user in ahead.users {
@@ -132,7 +132,7 @@ impl<'a> AppendBatch<'a> {
     fn append_checked(&mut self, draft: &Draft) -> DbResult<Appended> {
         let Some(sender) = self.user(draft.sender)? else { return Ok(Unauthenticated::InvalidToken.err()?) };
         if let Some(replayed) = self.replay(draft)? {
-            return Ok(Appended::Replayed(replayed));
+            return Ok(Appended::Duplicate(replayed));
         }
         // Existence before rights: the recipient, the answered message, the file, then whether the sender may.
         let (conversation, entry) = self.destination(draft)?;
@@ -184,7 +184,7 @@ impl<'a> AppendBatch<'a> {
                 let role = self.role(group.conversation(), draft.sender)?;
                 match self.conversation(group.conversation())? {
                     Some(counted) if counted.row.kind == "group" => {
-                        let entry = counted.row.standing(role)?.may_send()?;
+                        let entry = counted.row.group_access(role)?.may_send()?;
                         Ok((Some(group.conversation()), entry))
                     }
                     _ => Ok(NotFound::Group.err()?),
@@ -236,7 +236,9 @@ impl<'a> AppendBatch<'a> {
             return Ok(domain::Unavailable::Overloaded.err()?);
         };
         let conversation = ConversationId::from(row.id);
-        self.heads.entry(conversation).or_insert_with(|| if made { Head::NEW } else { row.head() });
+        self.versions
+            .entry(conversation)
+            .or_insert_with(|| if made { ConversationVersion::NEW } else { row.version() });
         if made {
             for user in if first == second { vec![first] } else { vec![first, second] } {
                 let member = NewMemberRow {
@@ -263,7 +265,7 @@ impl<'a> AppendBatch<'a> {
         };
         let new = domain::groups::NewMember::new(domain::GroupId(conversation.0), draft.sender, Role::Member)
             .map_err(domain::Error::from)?;
-        let mark = membership_mark(self.conn, self.heads.get(&conversation), self.revision);
+        let mark = membership_mark(self.conn, self.versions.get(&conversation), self.revision);
         // The quota check has locked the sender, who may have been deleted since the batch read it.
         let Some(user) = find_living(self.conn, draft.sender)? else {
             return Ok(Unauthenticated::InvalidToken.err()?);
@@ -291,7 +293,7 @@ impl<'a> AppendBatch<'a> {
         counted.dirty = true;
         let (writes_first, makes_contacts) = counted.row.record_writer(draft.sender.into());
         let written_by = counted.row.written_by;
-        let (seq, place) = (counted.row.update, counted.row.place(draft.sender.into()));
+        let (seq, destination) = (counted.row.update, counted.row.destination(draft.sender.into()));
         let row = MessageRow {
             conversation_id: conversation.into(),
             seq,
@@ -321,7 +323,7 @@ impl<'a> AppendBatch<'a> {
         let message = Message {
             id: draft.id,
             conversation,
-            place,
+            destination,
             sender,
             body,
             reply_to: draft.reply_to,
@@ -332,7 +334,7 @@ impl<'a> AppendBatch<'a> {
             edited_at: None,
         };
         self.events.push(Event::MessageCreated(message.clone()));
-        if let (true, Place::Direct { receiver }) = (makes_contacts, place) {
+        if let (true, Destination::Direct { receiver }) = (makes_contacts, destination) {
             self.events.push(Event::Acquainted([draft.sender, receiver]));
         }
         Ok(message)
@@ -345,11 +347,11 @@ impl<'a> AppendBatch<'a> {
 
     /// Flushes pending rows and counters. Returns the events and each conversation's version before this batch. Call it
     /// once, before the commit.
-    pub fn finish(self) -> DbResult<(Vec<Event>, Heads)> {
+    pub fn finish(self) -> DbResult<(Vec<Event>, ConversationVersions)> {
         let counted = self.conversations.into_values().flatten().filter(|counted| counted.dirty).map(|c| c.row);
         statements::store(self.conn, self.rows, counted.collect(), self.revision)?;
         self.counts.write(self.conn)?;
-        Ok((self.events, self.heads))
+        Ok((self.events, self.versions))
     }
 
     fn user(&mut self, id: UserId) -> DbResult<Option<Sender>> {
@@ -376,7 +378,7 @@ impl<'a> AppendBatch<'a> {
             Slot::Vacant(unknown) => {
                 // It was made after the batch had locked the conversations of its drafts.
                 let found = lock_conversation(self.conn, id)?;
-                self.heads.extend(found.iter().map(|row| (id, row.head())));
+                self.versions.extend(found.iter().map(|row| (id, row.version())));
                 unknown.insert(found.map(|row| Counted { row, dirty: false }))
             }
         }
@@ -392,7 +394,7 @@ impl<'a> AppendBatch<'a> {
         let Some(row) = lock_direct(self.conn, one, other)? else { return Ok(None) };
         let id = ConversationId::from(row.id);
         self.directs.insert(pair, id);
-        self.heads.entry(id).or_insert_with(|| row.head());
+        self.versions.entry(id).or_insert_with(|| row.version());
         self.conversations.entry(id).or_insert(Some(Counted { row, dirty: false }));
         Ok(Some(id))
     }
@@ -404,5 +406,5 @@ fn sender(row: ProfileRow) -> DbResult<Option<Sender>> {
         return Ok(None);
     }
     let role = user_role(&row.role)?;
-    Ok(Some(Sender { profile: row.profile(), username: Username::restored(row.username), role }))
+    Ok(Some(Sender { profile: row.profile(), username: Username::from_stored(row.username), role }))
 }

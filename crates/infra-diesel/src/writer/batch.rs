@@ -8,7 +8,7 @@ use crate::telemetry::METRICS;
 use crate::transaction::quotas::Counts;
 use crate::transaction::revisions::TransactionStamp;
 use crate::transaction::room::Room;
-use crate::transaction::tx::{Heads, Tx};
+use crate::transaction::tx::{ConversationVersions, Tx};
 use domain::events::{Committed, Event, Revision};
 use domain::messages::{Appended, Draft};
 use domain::users::ServerPolicy;
@@ -41,7 +41,7 @@ struct BatchResult {
     undecided: Vec<Answer>,
     finishes: Vec<Box<dyn Work>>,
     events: Vec<Event>,
-    heads: Heads,
+    versions: ConversationVersions,
     /// Whether the transaction is rolled back already, so that there is nothing to commit.
     rolled_back: bool,
     /// Jobs to retry, each in a transaction of its own.
@@ -52,10 +52,10 @@ impl BatchResult {
     /// Takes in the results of drafts, or returns the drafts if they failed because of one of them.
     fn take(&mut self, outcome: DbResult<Outcomes>, drafts: Drafts) -> DbResult<Option<(DbError, Drafts)>> {
         match outcome {
-            Ok((outcomes, mut events, heads)) => {
+            Ok((outcomes, mut events, versions)) => {
                 self.events.append(&mut events);
-                for (of, head) in heads {
-                    self.heads.entry(of).or_insert(head);
+                for (of, version) in versions {
+                    self.versions.entry(of).or_insert(version);
                 }
                 self.appends.extend(drafts.into_iter().map(|(_, answer)| answer).zip(outcomes));
                 Ok(None)
@@ -149,7 +149,7 @@ impl Writer {
                         let verdict = work.run(&mut Tx {
                             conn,
                             events: &mut events,
-                            heads: &mut done.heads,
+                            versions: &mut done.versions,
                             room: &mut room,
                             counts: &mut Counts::default(),
                             revision: begun.revision,
@@ -235,9 +235,9 @@ impl Writer {
                 if !done.events.is_empty() {
                     let cursor = self.context.revisions.cursor(stamp);
                     let events = std::mem::take(&mut done.events);
-                    let heads = std::mem::take(&mut done.heads);
+                    let versions = std::mem::take(&mut done.versions);
                     let revision = Revision(stamp.revision);
-                    self.context.events.publish(Committed { events, heads, revision, cursor });
+                    self.context.events.publish(Committed { events, versions, revision, cursor });
                 }
                 done.answer();
             }
@@ -345,7 +345,7 @@ fn append_alone(
 }
 
 type Drafts = Vec<(Box<Draft>, Answer)>;
-type Outcomes = (Vec<domain::Result<Appended>>, Vec<Event>, Heads);
+type Outcomes = (Vec<domain::Result<Appended>>, Vec<Event>, ConversationVersions);
 
 /// `mark`: the transaction's revision, and the number of messages that it has appended before.
 fn append_together(
@@ -356,8 +356,8 @@ fn append_together(
 ) -> DbResult<Outcomes> {
     let mut batch = AppendBatch::begin(conn, (policy, room), mark, drafts.iter().map(|(draft, _)| &**draft))?;
     let outcomes = drafts.iter().map(|(draft, _)| batch.append(draft)).collect::<DbResult<_>>()?;
-    let (events, heads) = batch.finish()?;
-    Ok((outcomes, events, heads))
+    let (events, versions) = batch.finish()?;
+    Ok((outcomes, events, versions))
 }
 
 /// Whether another batch may fare better: not where the disk is full, or the database gone or damaged.

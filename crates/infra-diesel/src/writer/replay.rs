@@ -6,7 +6,7 @@ use crate::tables::queries::{find_message, load_message};
 use crate::tables::schema::messages;
 use crate::tables::sql_types::Id;
 use diesel::prelude::*;
-use domain::messages::{Attachment, Body, Draft, DraftBody, Message, Recipient, StoredSend};
+use domain::messages::{Attachment, Body, Draft, DraftBody, IdempotencyRecord, Message, Recipient};
 use domain::{ConversationId, MessageId};
 use sha2::{Digest, Sha256};
 
@@ -56,7 +56,7 @@ impl AppendBatch<'_> {
             Some(digest) => digest[..] == content_digest(draft.body.content()),
             None => found.0.content == draft.body.content(),
         };
-        let mut stored = StoredSend {
+        let mut stored = IdempotencyRecord {
             conversation: stored_in.into(),
             same_content,
             attachment: None,

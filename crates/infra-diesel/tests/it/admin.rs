@@ -1,7 +1,7 @@
 //! `AdminRepository`.
 
 use crate::world::{World, fresh, limit, now, only_boss_broadcasts, refused};
-use domain::admin::{Action, Actor, AdminRepository, Measure, Target};
+use domain::admin::{Action, Actor, AdminCommand, AdminRepository, AuditTarget};
 use domain::events::Event;
 use domain::groups::{GroupRepository, Visibility};
 use domain::messages::Recipient;
@@ -50,7 +50,7 @@ async fn a_disabled_user_has_no_session_and_gets_none_until_enabled(db: TestDb) 
     let bobs = session(&world, bob).await.unwrap();
     world.live(sessions[0]).await.unwrap().unwrap();
     world.events.take();
-    world.carry_out(boss, Measure::Disable(ada), now()).await.unwrap();
+    world.execute(boss, AdminCommand::Disable(ada), now()).await.unwrap();
 
     let mut ended: Vec<_> = world.events.take();
     ended.sort_by_key(|event| format!("{event:?}"));
@@ -66,14 +66,14 @@ async fn a_disabled_user_has_no_session_and_gets_none_until_enabled(db: TestDb) 
     assert!(UserRepository::find(&*world, ada).await.unwrap().unwrap().disabled_at.is_some());
     assert_eq!(UserRepository::list(&*world, None, None, limit(9)).await.unwrap().items.len(), 3);
 
-    world.carry_out(boss, Measure::Enable(ada), now()).await.unwrap();
+    world.execute(boss, AdminCommand::Enable(ada), now()).await.unwrap();
     assert_eq!(world.live(sessions[1]).await.unwrap(), None, "what was ended stays ended");
     let again = session(&world, ada).await.unwrap();
     assert!(world.live(again).await.unwrap().is_some());
     assert_eq!(recorded(&world).await, [Action::UserEnabled, Action::UserDisabled]);
 
     world.events.take();
-    world.carry_out(boss, Measure::EndSessions(ada), now()).await.unwrap();
+    world.execute(boss, AdminCommand::EndSessions(ada), now()).await.unwrap();
     assert_eq!(world.events.take(), [Event::SessionEnded { user: ada, session: again }]);
     assert!(session(&world, ada).await.is_ok());
 }
@@ -81,36 +81,39 @@ async fn a_disabled_user_has_no_session_and_gets_none_until_enabled(db: TestDb) 
 async fn what_changes_nothing_is_not_recorded(db: TestDb) {
     let (world, boss) = world(db).await;
     let ada = world.user("ada").await;
-    for measure in [Measure::Enable(ada), Measure::SetRole(ada, UserRole::Member), Measure::EndSessions(ada)] {
-        world.carry_out(boss, measure, now()).await.unwrap();
+    for command in
+        [AdminCommand::Enable(ada), AdminCommand::SetRole(ada, UserRole::Member), AdminCommand::EndSessions(ada)]
+    {
+        world.execute(boss, command, now()).await.unwrap();
     }
     for _ in 0..2 {
-        world.carry_out(boss, Measure::Disable(ada), now()).await.unwrap();
+        world.execute(boss, AdminCommand::Disable(ada), now()).await.unwrap();
     }
     assert_eq!(recorded(&world).await, [Action::UserDisabled]);
     let gone = world.user("gone").await;
     world.delete_user(gone).await;
     for nobody in [gone, UserId(fresh())] {
-        for measure in [Measure::Disable(nobody), Measure::EndSessions(nobody), Measure::Enable(nobody)] {
-            refused!(world.carry_out(boss, measure, now()).await, "NotFound(User)");
+        for command in [AdminCommand::Disable(nobody), AdminCommand::EndSessions(nobody), AdminCommand::Enable(nobody)]
+        {
+            refused!(world.execute(boss, command, now()).await, "NotFound(User)");
         }
     }
-    refused!(world.carry_out(boss, Measure::DeleteGroup(GroupId(fresh())), now()).await, "NotFound(Group)");
+    refused!(world.execute(boss, AdminCommand::DeleteGroup(GroupId(fresh())), now()).await, "NotFound(Group)");
     assert_eq!(recorded(&world).await.len(), 1);
 }
 
 async fn only_an_admin_of_this_moment_acts(db: TestDb) {
     let (world, boss) = world(db).await;
     let (ada, bob) = (world.user("ada").await, world.user("bob").await);
-    let disable = || Measure::Disable(bob);
-    refused!(world.carry_out(admin(ada), disable(), now()).await, "Forbidden(NotAnAdmin)");
+    let disable = || AdminCommand::Disable(bob);
+    refused!(world.execute(admin(ada), disable(), now()).await, "Forbidden(NotAnAdmin)");
     // Who is no admin does not learn who exists.
-    refused!(world.carry_out(admin(ada), Measure::Disable(UserId(fresh())), now()).await, "Forbidden(NotAnAdmin)");
-    world.carry_out(Actor::CommandLine, Measure::SetRole(ada, UserRole::Admin), now()).await.unwrap();
-    world.carry_out(admin(ada), disable(), now()).await.unwrap();
-    refused!(world.carry_out(admin(ada), Measure::Disable(ada), now()).await, "Conflict(OwnAccount)");
-    world.carry_out(boss, Measure::Disable(ada), now()).await.unwrap();
-    refused!(world.carry_out(admin(ada), Measure::Enable(bob), now()).await, "Forbidden(NotAnAdmin)");
+    refused!(world.execute(admin(ada), AdminCommand::Disable(UserId(fresh())), now()).await, "Forbidden(NotAnAdmin)");
+    world.execute(Actor::CommandLine, AdminCommand::SetRole(ada, UserRole::Admin), now()).await.unwrap();
+    world.execute(admin(ada), disable(), now()).await.unwrap();
+    refused!(world.execute(admin(ada), AdminCommand::Disable(ada), now()).await, "Conflict(OwnAccount)");
+    world.execute(boss, AdminCommand::Disable(ada), now()).await.unwrap();
+    refused!(world.execute(admin(ada), AdminCommand::Enable(bob), now()).await, "Forbidden(NotAnAdmin)");
     let expected = [Action::UserDisabled, Action::UserDisabled, Action::UserMadeAdmin];
     assert_eq!(recorded(&world).await, expected);
 }
@@ -121,15 +124,15 @@ async fn a_group_ends_as_by_its_owner(db: TestDb) {
     let group = world.private_group("Secret", ada, [bob]).await;
     world.say(ada, Recipient::Group(group), "psst").await;
     world.events.take();
-    world.carry_out(boss, Measure::DeleteGroup(group), now()).await.unwrap();
+    world.execute(boss, AdminCommand::DeleteGroup(group), now()).await.unwrap();
     assert!(matches!(&world.events.take()[..], [Event::GroupDeleted(gone)] if gone.id == group));
     assert!(GroupRepository::find(&*world, ada, group).await.unwrap().is_none());
     assert!(world.conversations(bob).await.is_empty());
-    refused!(world.carry_out(boss, Measure::DeleteGroup(group), now()).await, "NotFound(Group)");
+    refused!(world.execute(boss, AdminCommand::DeleteGroup(group), now()).await, "NotFound(Group)");
     // Its name is free, and the record knows what it was called.
     world.group(bob, "secret", Visibility::Public).await;
     let entries = world.audit(None, limit(9)).await.unwrap().items;
-    let Target::Group(id, name) = &entries[0].target else { panic!("{entries:?}") };
+    let AuditTarget::Group(id, name) = &entries[0].target else { panic!("{entries:?}") };
     assert_eq!((*id, name.as_str(), entries.len()), (group, "Secret", 1));
 }
 
@@ -143,7 +146,7 @@ async fn accounts_are_listed_with_when_they_were_last_seen(db: TestDb) {
     session(&world, ada).await.unwrap();
     let used = now();
     world.touch(ada, first, used).await.unwrap();
-    world.carry_out(boss, Measure::Disable(ada), now()).await.unwrap();
+    world.execute(boss, AdminCommand::Disable(ada), now()).await.unwrap();
 
     let page = world.accounts(None, None, limit(2)).await.unwrap();
     let shown: Vec<_> =
@@ -164,9 +167,9 @@ async fn the_record_is_numbered_and_read_from_its_end(db: TestDb) {
     let ada = world.user("ada").await;
     let times: Vec<_> = (0..5).map(|_| now()).collect();
     for (n, at) in times.iter().enumerate() {
-        let measure = if n % 2 == 0 { Measure::Disable(ada) } else { Measure::Enable(ada) };
+        let command = if n % 2 == 0 { AdminCommand::Disable(ada) } else { AdminCommand::Enable(ada) };
         let actor = if n == 4 { Actor::CommandLine } else { boss };
-        world.carry_out(actor, measure, *at).await.unwrap();
+        world.execute(actor, command, *at).await.unwrap();
     }
     let newest = world.audit(None, limit(2)).await.unwrap();
     assert_eq!(newest.items.iter().map(|entry| entry.number).collect::<Vec<_>>(), [5, 4]);
@@ -174,13 +177,13 @@ async fn the_record_is_numbered_and_read_from_its_end(db: TestDb) {
     let (last, before) = (&newest.items[0], &newest.items[1]);
     assert_eq!((last.actor.as_ref(), last.action, last.at), (None, Action::UserDisabled, times[4]));
     assert_eq!(before.actor.as_ref().unwrap().username, "boss");
-    assert!(matches!(&before.target, Target::User(user) if user.username == "ada"));
+    assert!(matches!(&before.target, AuditTarget::User(user) if user.username == "ada"));
     let rest = world.audit(Some(4), limit(9)).await.unwrap();
     assert_eq!((rest.items.iter().map(|entry| entry.number).collect::<Vec<_>>(), rest.more), (vec![3, 2, 1], false));
     // Who leaves is shown as everywhere.
     world.delete_user(ada).await;
     let entry = world.audit(None, limit(1)).await.unwrap().items.remove(0);
-    assert!(matches!(entry.target, Target::User(user) if user.username == "deleted user"));
+    assert!(matches!(entry.target, AuditTarget::User(user) if user.username == "deleted user"));
 }
 
 async fn measures_at_once_are_numbered_without_a_gap(db: TestDb) {
@@ -190,7 +193,7 @@ async fn measures_at_once_are_numbered_without_a_gap(db: TestDb) {
         users.push(world.user(&format!("user{n}")).await);
     }
     let done = crate::concurrency::all(
-        users.iter().map(async |user| world.carry_out(boss, Measure::Disable(*user), now()).await),
+        users.iter().map(async |user| world.execute(boss, AdminCommand::Disable(*user), now()).await),
     );
     assert!(done.await.iter().all(Result::is_ok));
     let numbers: Vec<_> = world.audit(None, limit(50)).await.unwrap().items.iter().map(|entry| entry.number).collect();
@@ -208,17 +211,17 @@ async fn the_command_line_makes_admins_and_sets_passwords(db: TestDb) {
     };
     let ada = new("ada");
     let id = ada.id;
-    world.carry_out(Actor::CommandLine, Measure::CreateUser(ada, UserRole::Admin), now()).await.unwrap();
+    world.execute(Actor::CommandLine, AdminCommand::CreateUser(ada, UserRole::Admin), now()).await.unwrap();
     assert_eq!(UserRepository::find(&*world, id).await.unwrap().unwrap().role, UserRole::Admin);
-    let again = world.carry_out(Actor::CommandLine, Measure::CreateUser(new("ADA"), UserRole::Member), now()).await;
+    let again = world.execute(Actor::CommandLine, AdminCommand::CreateUser(new("ADA"), UserRole::Member), now()).await;
     refused!(again, "Conflict(UsernameTaken)");
 
     let open = session(&world, id).await.unwrap();
     let second = PasswordHash("second".to_owned());
-    world.carry_out(Actor::CommandLine, Measure::SetPassword(id, second.clone()), now()).await.unwrap();
+    world.execute(Actor::CommandLine, AdminCommand::SetPassword(id, second.clone()), now()).await.unwrap();
     assert_eq!(world.credentials(id).await.unwrap().unwrap().password, Some(second));
     assert_eq!(world.live(open).await.unwrap(), None);
-    world.carry_out(Actor::CommandLine, Measure::SetRole(id, UserRole::Member), now()).await.unwrap();
+    world.execute(Actor::CommandLine, AdminCommand::SetRole(id, UserRole::Member), now()).await.unwrap();
     assert_eq!(recorded(&world).await, [Action::UserMadeMember, Action::PasswordSet, Action::UserCreated]);
     assert!(world.audit(None, limit(9)).await.unwrap().items.iter().all(|entry| entry.actor.is_none()));
 }
@@ -231,9 +234,9 @@ async fn the_record_is_copied(db: TestDb) {
     let Some(target) = target else { return };
     let (world, boss) = world(db).await;
     let ada = world.user("ada").await;
-    world.carry_out(boss, Measure::Disable(ada), now()).await.unwrap();
+    world.execute(boss, AdminCommand::Disable(ada), now()).await.unwrap();
     let group = world.group(ada, "ours", Visibility::Private).await;
-    world.carry_out(boss, Measure::DeleteGroup(group), now()).await.unwrap();
+    world.execute(boss, AdminCommand::DeleteGroup(group), now()).await.unwrap();
     let before = world.audit(None, limit(9)).await.unwrap();
     let db = world.closed().await;
     assert!(infra_diesel::copy::copy(db.url(), target.url(), |_| ()).unwrap().is_same());

@@ -7,7 +7,8 @@ use domain::events::Event;
 use domain::files::{File, FileName, FileRepository, MediaType, Sha256};
 use domain::groups::{GroupRepository, Role, Visibility};
 use domain::messages::{
-    Attachment, AttachmentKind, Body, Caption, Draft, DraftBody, MessageLog, MessageReader, Place, Recipient, Window,
+    Attachment, AttachmentKind, Body, Caption, Destination, Draft, DraftBody, MessageLog, MessageReader, Recipient,
+    Window,
 };
 use domain::receipts::ReceiptRepository;
 use domain::{ConversationId, GroupId, MessageId, NotFound, Unavailable, UserId};
@@ -36,7 +37,7 @@ pub fn a_file(uploader: UserId, media_type: &str) -> File {
         uploader,
         name: FileName::clean("päper 1.pdf"),
         size: 1 << 40,
-        media_type: MediaType::restored(media_type.to_owned()),
+        media_type: MediaType::from_stored(media_type.to_owned()),
         sha256: Sha256([0xfe; 32]),
         created_at: now(),
     }
@@ -56,7 +57,7 @@ async fn a_message_is_stored_as_sent(db: TestDb) {
     let message = stored(world.append(sent.clone()).await);
     assert_eq!(message.body.content(), words);
     assert_eq!((message.id, message.conversation), (sent.id, sent.new_conversation));
-    assert_eq!((message.place, message.sender.id), (Place::Direct { receiver: bob }, ada));
+    assert_eq!((message.destination, message.sender.id), (Destination::Direct { receiver: bob }, ada));
     assert_eq!((message.sender.username.as_str(), message.sender.display_name.as_str()), ("ada", "ada"));
     assert_eq!((message.seq, message.update, message.edited_at, message.reply_to), (1, 1, None, None));
     assert_eq!((message.created_at, message.updated_at), (sent.at, sent.at));
@@ -72,9 +73,9 @@ async fn two_users_share_one_conversation_and_oneself_is_one(db: TestDb) {
     let there = world.say(ada, Recipient::User(bob), "there").await;
     let back = world.say(bob, Recipient::User(ada), "back").await;
     assert_eq!((there.conversation, back.seq), (back.conversation, 2));
-    assert_eq!(back.place, Place::Direct { receiver: ada });
+    assert_eq!(back.destination, Destination::Direct { receiver: ada });
     let note = world.say(ada, Recipient::User(ada), "note").await;
-    assert_eq!((note.seq, note.place), (1, Place::Direct { receiver: ada }));
+    assert_eq!((note.seq, note.destination), (1, Destination::Direct { receiver: ada }));
     assert_ne!(note.conversation, there.conversation);
     let window = Window::Offset { offset: 0, limit: limit(50) };
     let both = [(ada, bob), (bob, ada)];
@@ -230,7 +231,7 @@ async fn broadcasts_are_for_whom_the_policy_says(db: TestDb) {
     let (ada, boss) = (world.user("ada").await, world.user("Boss").await);
     refused!(world.append(text(ada, Recipient::Everybody, "x")).await, "Forbidden(BroadcastIsForAdmins)");
     let sent = world.say(boss, Recipient::Everybody, "news").await;
-    assert_eq!((sent.place, sent.conversation, sent.seq), (Place::Broadcast, ConversationId::BROADCAST, 1));
+    assert_eq!((sent.destination, sent.conversation, sent.seq), (Destination::Broadcast, ConversationId::BROADCAST, 1));
     let page = world.page(ada, Recipient::Everybody, Window::Offset { offset: 0, limit: limit(50) }).await.unwrap();
     assert_eq!(page.items, [sent]);
 }

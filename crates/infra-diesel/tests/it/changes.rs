@@ -5,7 +5,7 @@ use crate::world::{World, draft, fresh, limit, now, refused, stored};
 use domain::events::Event;
 use domain::groups::{MemberRepository, Role, Visibility};
 use domain::messages::{
-    Attachment, Caption, ChangeEntry, Content, DraftBody, Message, MessageLog, MessageReader, Place, Recipient,
+    Attachment, Caption, ChangeEntry, Content, Destination, DraftBody, Message, MessageLog, MessageReader, Recipient,
     Tombstone,
 };
 use domain::{ConversationId, MessageId};
@@ -87,8 +87,8 @@ async fn a_deleted_message_is_a_tombstone_without_words(db: TestDb) {
     world.delete(ada, sent.id, deleted_at).await.unwrap();
     let conversation = sent.conversation;
     let tombstone = Tombstone { id: sent.id, conversation, seq: 1, update: 3, deleted_at };
-    let place = Place::Direct { receiver: bob };
-    let event = Event::MessageDeleted { tombstone: tombstone.clone(), sender: ada, place };
+    let destination = Destination::Direct { receiver: bob };
+    let event = Event::MessageDeleted { tombstone: tombstone.clone(), sender: ada, destination };
     assert_eq!(world.events.take(), [event]);
     assert_eq!(MessageReader::find(&*world, bob, sent.id).await.unwrap(), None);
     let changes = world.changes(bob, conversation, 0, limit(50)).await.unwrap();
@@ -106,13 +106,13 @@ async fn the_sender_and_who_is_in_charge_delete(db: TestDb) {
     for _ in 0..3 {
         said.push(world.say(bob, to, "x").await.id);
     }
-    refused!(world.delete(eve, said[0], now()).await, "Forbidden(NotTheSenderNorInCharge)");
+    refused!(world.delete(eve, said[0], now()).await, "Forbidden(NotTheSenderNorModerator)");
     world.delete(ada, said[0], now()).await.unwrap();
     MemberRepository::change_role(&*world, ada, group, eve, Role::Admin, now()).await.unwrap();
     world.delete(eve, said[1], now()).await.unwrap();
     world.delete(bob, said[2], now()).await.unwrap();
     let direct = world.say(ada, Recipient::User(bob), "x").await.id;
-    refused!(world.delete(bob, direct, now()).await, "Forbidden(NotTheSenderNorInCharge)");
+    refused!(world.delete(bob, direct, now()).await, "Forbidden(NotTheSenderNorModerator)");
     refused!(world.delete(eve, direct, now()).await, "NotFound(Message)");
 }
 
@@ -123,7 +123,7 @@ async fn refused_changes_take_no_number(db: TestDb) {
     world.events.take();
     refused!(world.edit(bob, sent.id, words("y"), now()).await, "Forbidden(NotTheSender)");
     refused!(world.edit(ada, sent.id, words(""), now()).await, "Invalid(content)");
-    refused!(world.delete(bob, sent.id, now()).await, "Forbidden(NotTheSenderNorInCharge)");
+    refused!(world.delete(bob, sent.id, now()).await, "Forbidden(NotTheSenderNorModerator)");
     assert_eq!(world.events.take(), []);
     assert_eq!(world.say(ada, Recipient::User(bob), "y").await.seq, 2);
 }

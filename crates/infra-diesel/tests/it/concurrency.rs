@@ -90,7 +90,7 @@ async fn counters_are_dense_and_in_commit_order(db: TestDb) {
                 let draft = text(ada, to, &format!("{writer} {n}"));
                 match servers.any(writer).append(draft).await.unwrap() {
                     Appended::Stored(message) => sent.push(message),
-                    Appended::Replayed(message) => panic!("{message:?}"),
+                    Appended::Duplicate(message) => panic!("{message:?}"),
                 }
             }
             sent
@@ -148,7 +148,7 @@ async fn retries_from_everywhere_store_once(db: TestDb) {
                     stores += 1;
                     message
                 }
-                Appended::Replayed(message) => message,
+                Appended::Duplicate(message) => message,
             };
             ids.push((message.id, message.seq));
         }

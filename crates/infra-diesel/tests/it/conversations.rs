@@ -1,7 +1,7 @@
 //! `ConversationRepository`.
 
 use crate::world::{World, at, fresh, limit, now, text};
-use domain::conversations::{Activity, Conversation, ConversationCursor, ConversationRepository, With};
+use domain::conversations::{Activity, Conversation, ConversationCursor, ConversationRepository, Counterpart};
 use domain::events::Revision;
 use domain::groups::{GroupRepository, Role, Visibility};
 use domain::messages::{Draft, MessageLog, MessageReader, Recipient};
@@ -22,12 +22,12 @@ on_both!(
     every_cursor_is_a_place,
 );
 
-/// With whom, in short.
+/// Counterpart whom, in short.
 fn with(conversation: &Conversation) -> String {
     match &conversation.with {
-        With::User(user) => user.username.to_string(),
-        With::Group(view) => format!("#{}", view.group.name),
-        With::Everybody => "*".to_owned(),
+        Counterpart::User(user) => user.username.to_string(),
+        Counterpart::Group(view) => format!("#{}", view.group.name),
+        Counterpart::Everybody => "*".to_owned(),
     }
 }
 
@@ -50,7 +50,7 @@ async fn ones_conversations_latest_first(db: TestDb) {
     let said = world.say(ada, Recipient::Group(tea), "4").await;
     let all = world.conversations(ada).await;
     assert_eq!(all.iter().map(with).collect::<Vec<_>>(), ["#tea", "ada", "*", "bob"]);
-    let With::Group(view) = &all[0].with else { panic!("{:?}", all[0]) };
+    let Counterpart::Group(view) = &all[0].with else { panic!("{:?}", all[0]) };
     assert_eq!((view.role, view.group.member_count, view.group.id), (Some(Role::Owner), 2, tea));
     assert_eq!((all[0].update, all[0].active_at, all[0].unseen.count), (1, said.created_at, 0));
     assert_eq!(all[0].last_message, Some(said));
@@ -59,7 +59,7 @@ async fn ones_conversations_latest_first(db: TestDb) {
     assert_eq!(all[3].unseen.count, 1);
     world.delete_user(bob).await;
     let all = world.conversations(ada).await;
-    assert!(matches!(&all[3].with, With::User(user) if user.id == bob && user.deleted_at.is_some()));
+    assert!(matches!(&all[3].with, Counterpart::User(user) if user.id == bob && user.deleted_at.is_some()));
 }
 
 async fn the_last_message_is_the_newest_live_one(db: TestDb) {

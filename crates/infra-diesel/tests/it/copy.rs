@@ -102,7 +102,7 @@ async fn revisions_go_on_in_the_copy(db: TestDb) {
     let world = World::new(db).await;
     let (ada, bob) = (world.user("ada").await, world.user("bob").await);
     let of = world.say(ada, Recipient::User(bob), "1").await.conversation;
-    let all_seen = world.roster(bob).await.unwrap().at;
+    let all_seen = world.subscriptions(bob).await.unwrap().at;
     let db = world.closed().await;
     let Some(target) = other(&db) else { return };
     assert!(finish(&db, &target).is_same());
@@ -110,7 +110,7 @@ async fn revisions_go_on_in_the_copy(db: TestDb) {
     let missed = async || world.missed(bob, all_seen).await.unwrap().unwrap();
     // What happens elsewhere in a cluster may hold a cursor of Postgres back, and so tell more than was missed.
     assert!(missed().await.conversations.len() <= 1);
-    assert!(world.roster(bob).await.unwrap().at > all_seen);
+    assert!(world.subscriptions(bob).await.unwrap().at > all_seen);
     world.say(ada, Recipient::User(bob), "2").await;
     let missed = missed().await.conversations.pop().unwrap();
     assert_eq!((missed.conversation, missed.update), (of, 2));
@@ -128,7 +128,7 @@ async fn a_restored_dump_goes_on_behind_its_revisions() {
     raw.run("UPDATE conversations SET revision = 5000000000 WHERE revision > 0");
     raw.run("UPDATE messages SET revision = 5000000000");
     let world = world.reopened().await;
-    let restored = world.roster(bob).await.unwrap().at;
+    let restored = world.subscriptions(bob).await.unwrap().at;
     assert!(restored.0 > 5_000_000_000);
     assert!(world.missed(bob, restored).await.unwrap().unwrap().conversations.is_empty());
     // Once and for all: the next start changes nothing.

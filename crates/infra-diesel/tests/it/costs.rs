@@ -5,7 +5,7 @@ use crate::world::{World, limit, refused, text};
 use diesel::connection::SimpleConnection;
 use domain::conversations::ConversationRepository;
 use domain::groups::{GroupNamePrefix, GroupRepository, MemberRepository, Role, Visibility};
-use domain::live::{LiveReader, MOST_IN_ONE};
+use domain::live::{LiveReader, MAX_MISSED_IN_ONE};
 use domain::messages::{Cursor, MessageLog, MessageReader, Recipient, Window};
 use domain::receipts::{ReceiptRepository, UnseenCount};
 use domain::users::{UserRepository, UsernamePrefix};
@@ -84,7 +84,7 @@ async fn a_page_costs_what_it_gives_wherever_it_begins() {
         assert!(cost <= 3, "{cost} for the changes after {number}");
     }
     // Even the furthest offset is walked to once; beyond it, cursors lead.
-    let furthest = Window::from_oldest(domain::messages::MOST_OFFSET, limit(10)).unwrap();
+    let furthest = Window::from_oldest(domain::messages::MAX_OFFSET, limit(10)).unwrap();
     let cost = steps(&world, world.page(bob, Recipient::User(ada), furthest)).await;
     assert!(cost <= 500, "{cost} for {furthest:?}");
 }
@@ -162,7 +162,7 @@ async fn what_was_missed_is_looked_for_no_further_back_than_it_is_replayed() {
     let (ada, bob) = (world.user("ada").await, world.user("bob").await);
     let of = world.say(ada, Recipient::User(bob), "x").await.conversation;
     fill(&world, of, ada);
-    let since = world.roster(bob).await.unwrap().at;
+    let since = world.subscriptions(bob).await.unwrap().at;
     let begins = async |after: i64, update: i64| {
         let before = world.read_steps();
         let missed = world.missed(bob, since).await.unwrap().unwrap();
@@ -177,7 +177,7 @@ async fn what_was_missed_is_looked_for_no_further_back_than_it_is_replayed() {
         since = since.0
     );
     world.raw().batch_execute(&all).unwrap();
-    let cost = begins(MANY - MOST_IN_ONE - 1, MANY).await;
+    let cost = begins(MANY - MAX_MISSED_IN_ONE - 1, MANY).await;
     assert!(cost <= 3, "{cost} for everything sent");
     // All of it deleted since, but the last that was sent.
     let deleted = format!(
@@ -185,7 +185,7 @@ async fn what_was_missed_is_looked_for_no_further_back_than_it_is_replayed() {
          UPDATE messages SET revision = 1 WHERE seq = 1; UPDATE conversations SET \"update\" = 2 * {MANY} - 1"
     );
     world.raw().batch_execute(&deleted).unwrap();
-    let cost = begins(2 * MANY - MOST_IN_ONE - 2, 2 * MANY - 1).await;
+    let cost = begins(2 * MANY - MAX_MISSED_IN_ONE - 2, 2 * MANY - 1).await;
     assert!(cost <= 3, "{cost} for everything deleted");
     // What was deleted before is not walked over.
     let few = format!("UPDATE messages SET revision = 1 WHERE \"update\" < 2 * {MANY} - 10");

@@ -53,7 +53,7 @@ async fn an_account_that_ended_is_in_no_group_before_it_has_left_all(db: TestDb)
     // Who is left alone takes the group along.
     world.remove(ada, alone, ada).await.unwrap();
     assert_eq!(GroupRepository::find(&*world, ada, alone).await.unwrap(), None);
-    // What it owned passes to the heir, and goes on until then.
+    // What it owned passes to the next owner, and goes on until then.
     world.say(bob, Recipient::Group(owned), "still here").await;
     while world.tidy(Ended::Account(gone), now()).await.unwrap() {}
     let expected = [("ada".to_owned(), Role::Owner), ("bob".to_owned(), Role::Member)];
@@ -103,7 +103,7 @@ async fn a_large_group_ends_at_once_and_its_members_go_a_few_at_a_time(db: TestD
         world.add(ada, group, last, Role::Member).await.unwrap();
     }
     world.add(ada, other, last, Role::Member).await.unwrap();
-    let before = world.roster(last).await.unwrap();
+    let before = world.subscriptions(last).await.unwrap();
     assert_eq!(before.groups.len(), 2);
     world.events.take();
     GroupRepository::delete(&*world, ada, group, now()).await.unwrap();
@@ -113,7 +113,7 @@ async fn a_large_group_ends_at_once_and_its_members_go_a_few_at_a_time(db: TestD
     assert_eq!(world.unfinished().await.unwrap(), [Ended::Group(group)]);
     is_sound(&world).await;
     // Nobody sees what is left: the list, the roster, the page, the nodes.
-    let after = world.roster(last).await.unwrap();
+    let after = world.subscriptions(last).await.unwrap();
     assert_eq!(after.groups.iter().map(|(group, _)| *group).collect::<Vec<_>>(), [other]);
     let page = world.page(last, Recipient::Group(group), Window::Offset { offset: 0, limit: limit(50) }).await;
     refused!(page, "NotFound(Group)");
@@ -152,14 +152,15 @@ async fn what_was_unanswered_is_acquainted_once_answered_and_stays_so(db: TestDb
     world.say(ada, Recipient::User(bob), "anybody?").await;
     assert!(!told(ada, bob).await && acquainted() == 0, "what a stranger writes gives that stranger nothing");
     assert!(
-        world.roster(ada).await.unwrap().contacts.is_empty() && world.roster(bob).await.unwrap().contacts.is_empty()
+        world.subscriptions(ada).await.unwrap().contacts.is_empty()
+            && world.subscriptions(bob).await.unwrap().contacts.is_empty()
     );
     let answer = world.say(bob, Recipient::User(ada), "yes").await;
     assert_eq!(acquainted(), 1);
     assert!(told(ada, bob).await);
     assert_eq!(world.acquaintance(ada, bob).await.unwrap().conversation, Some(first.conversation));
     assert_eq!(
-        (world.roster(ada).await.unwrap().contacts, world.roster(bob).await.unwrap().contacts),
+        (world.subscriptions(ada).await.unwrap().contacts, world.subscriptions(bob).await.unwrap().contacts),
         (vec![bob], vec![ada])
     );
     // What was deleted since was written all the same.
@@ -177,5 +178,5 @@ async fn what_was_unanswered_is_acquainted_once_answered_and_stays_so(db: TestDb
     // Saved messages are no talk with oneself.
     world.say(eve, Recipient::User(eve), "note").await;
     assert_eq!(acquainted(), 0);
-    assert!(world.roster(eve).await.unwrap().contacts.is_empty());
+    assert!(world.subscriptions(eve).await.unwrap().contacts.is_empty());
 }

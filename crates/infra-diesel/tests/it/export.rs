@@ -3,7 +3,7 @@
 use crate::append::a_file;
 use crate::world::{World, contents, now, text};
 use domain::ConversationId;
-use domain::export::{Company, ExportReader, Walked};
+use domain::export::{Counterpart, ExportReader, ScanPosition};
 use domain::files::FileRepository;
 use domain::groups::{Role, Visibility};
 use domain::messages::{MessageLog, Recipient};
@@ -69,7 +69,7 @@ async fn a_walk_goes_on_where_it_stopped(db: TestDb) {
     assert_eq!(all, (0..450).map(|n| n.to_string()).collect::<Vec<_>>());
     assert!((3..=5).contains(&reads), "{reads}");
     // Into nowhere: the end.
-    let nowhere = Walked { conversation: ConversationId(uuid::Uuid::max()), seq: 0 };
+    let nowhere = ScanPosition { conversation: ConversationId(uuid::Uuid::max()), seq: 0 };
     assert_eq!(world.sent(ada, Some(nowhere)).await.unwrap().next, None);
 }
 
@@ -110,9 +110,9 @@ async fn memberships_sessions_and_files_are_ones_own(db: TestDb) {
     let memberships = world.memberships(ada, None).await.unwrap();
     assert!(!memberships.more);
     let mut with: Vec<_> = memberships.items.into_iter().map(|membership| membership.with).collect();
-    with.sort_by_key(|with| matches!(with, Company::Group(..)));
-    assert!(matches!(&with[0], Company::User(user) if user.username == "bob"));
-    assert!(matches!(&with[1], Company::Group(id, _, Role::Owner) if *id == group) && with.len() == 2);
+    with.sort_by_key(|with| matches!(with, Counterpart::Group(..)));
+    assert!(matches!(&with[0], Counterpart::User(user) if user.username == "bob"));
+    assert!(matches!(&with[1], Counterpart::Group(id, _, Role::Owner) if *id == group) && with.len() == 2);
     let sessions = world.sessions(ada, None).await.unwrap().items;
     let known: Vec<_> = sessions.iter().map(|past| (past.session.id, past.ended_at)).collect();
     assert_eq!(known, [(open, None), (ended, Some(end))]);

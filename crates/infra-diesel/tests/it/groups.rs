@@ -184,7 +184,7 @@ async fn who_is_in_charge_changes_the_group(db: TestDb) {
     let group = world.private_group("tea", ada, [bob]).await;
     world.events.take();
     let before = GroupRepository::find(&*world, ada, group).await.unwrap().unwrap();
-    refused!(GroupRepository::change(&*world, bob, group, rename("x"), now()).await, "Forbidden(NotInCharge)");
+    refused!(GroupRepository::change(&*world, bob, group, rename("x"), now()).await, "Forbidden(NotAModerator)");
     refused!(GroupRepository::change(&*world, eve, group, rename("x"), now()).await, "NotFound(Group)");
     refused!(GroupRepository::change(&*world, ada, GroupId(fresh()), rename("x"), now()).await, "NotFound(Group)");
     let nothing = GroupRepository::change(&*world, ada, group, GroupChange::default(), now()).await.unwrap();
@@ -202,7 +202,7 @@ async fn who_is_in_charge_changes_the_group(db: TestDb) {
     assert_eq!(GroupRepository::find(&*world, ada, group).await.unwrap().unwrap(), renamed);
     assert_eq!(world.events.take(), [Event::GroupUpdated(described.group), Event::GroupUpdated(expected)]);
     // A reader of what is public now may know that it exists.
-    refused!(GroupRepository::change(&*world, eve, group, rename("x"), now()).await, "Forbidden(NotInCharge)");
+    refused!(GroupRepository::change(&*world, eve, group, rename("x"), now()).await, "Forbidden(NotAModerator)");
 }
 
 async fn a_deleted_group_is_gone_with_all_that_was_said(db: TestDb) {

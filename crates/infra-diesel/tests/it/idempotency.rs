@@ -33,7 +33,7 @@ fn keyed(draft: Draft) -> Draft {
 
 fn replayed(outcome: domain::Result<Appended>) -> Message {
     match outcome.unwrap() {
-        Appended::Replayed(message) => message,
+        Appended::Duplicate(message) => message,
         Appended::Stored(message) => panic!("stored {message:?}"),
     }
 }
@@ -131,7 +131,7 @@ async fn many_retries_at_once_store_once(db: TestDb) {
                 stores += 1;
                 ids.push(message.id);
             }
-            Appended::Replayed(message) => ids.push(message.id),
+            Appended::Duplicate(message) => ids.push(message.id),
         }
     }
     ids.dedup();

@@ -2,7 +2,7 @@
 
 use crate::concurrency::all;
 use crate::world::{Raw, World, limit, now, open, text};
-use domain::events::{Committed, Event, EventPublisher, Head, Revision};
+use domain::events::{Committed, ConversationVersion, Event, EventPublisher, Revision};
 use domain::groups::{GroupChange, GroupRepository, MemberRepository, Role, Visibility};
 use domain::live::{Known, LiveReader, MissedIn, NodeReader};
 use domain::messages::{Content, MessageLog, MessageReader, Recipient};
@@ -46,7 +46,7 @@ fn assert_told(world: &World, mut missed: Vec<MissedIn>, mut expected: Vec<Misse
 }
 
 async fn here(world: &World, user: UserId) -> Revision {
-    world.roster(user).await.unwrap().at
+    world.subscriptions(user).await.unwrap().at
 }
 
 async fn a_roster_is_ones_groups_and_living_contacts(db: TestDb) {
@@ -66,10 +66,11 @@ async fn a_roster_is_ones_groups_and_living_contacts(db: TestDb) {
     GroupRepository::delete(&*world, ada, gone, now()).await.unwrap();
     world.remove(ada, left, ada).await.unwrap();
     world.delete_user(eve).await;
-    let roster = world.roster(ada).await.unwrap();
-    let stands = world.past(tea.conversation(), Known::Head(Head::NEW), vec![]).await.unwrap().unwrap().stands;
-    assert_eq!((roster.groups, roster.contacts), (vec![(tea, stands)], vec![bob]));
-    let nobody = world.roster(UserId(crate::world::fresh())).await.unwrap();
+    let subscriptions = world.subscriptions(ada).await.unwrap();
+    let stands =
+        world.past(tea.conversation(), Known::Version(ConversationVersion::NEW), vec![]).await.unwrap().unwrap().stands;
+    assert_eq!((subscriptions.groups, subscriptions.contacts), (vec![(tea, stands)], vec![bob]));
+    let nobody = world.subscriptions(UserId(crate::world::fresh())).await.unwrap();
     assert_eq!((nobody.groups, nobody.contacts), (vec![], vec![]));
 }
 
@@ -198,7 +199,7 @@ async fn a_revision_of_the_future_or_of_another_database_is_none(db: TestDb) {
     if let Some(other) = another(world.db.backend()) {
         let other = World::new(other).await;
         let user = other.user("ada").await;
-        let (here, there) = (world.roster(ada).await.unwrap().at, other.roster(user).await.unwrap().at);
+        let (here, there) = (world.subscriptions(ada).await.unwrap().at, other.subscriptions(user).await.unwrap().at);
         assert_eq!(world.missed(ada, there).await.unwrap(), None, "{here:?} {there:?}");
         assert_eq!(other.missed(user, here).await.unwrap(), None, "{here:?} {there:?}");
     }

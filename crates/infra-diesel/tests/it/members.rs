@@ -53,9 +53,9 @@ async fn what_does_not_exist_comes_before_what_one_may_not(db: TestDb) {
     refused!(world.add(ada, GroupId(fresh()), eve, Role::Member).await, "NotFound(Group)");
     refused!(world.add(bob, secret, nobody, Role::Member).await, "NotFound(User)");
     refused!(world.add(ada, secret, gone, Role::Member).await, "NotFound(User)");
-    refused!(world.add(bob, secret, eve, Role::Member).await, "Forbidden(NotInCharge)");
-    refused!(world.add(eve, open, bob, Role::Member).await, "Forbidden(NotInCharge)");
-    refused!(world.add(eve, open, eve, Role::Admin).await, "Forbidden(NotInCharge)");
+    refused!(world.add(bob, secret, eve, Role::Member).await, "Forbidden(NotAModerator)");
+    refused!(world.add(eve, open, bob, Role::Member).await, "Forbidden(NotAModerator)");
+    refused!(world.add(eve, open, eve, Role::Admin).await, "Forbidden(NotAModerator)");
     world.add(eve, open, eve, Role::Member).await.unwrap();
     let change =
         |actor, group, target| MemberRepository::change_role(&*world, actor, group, target, Role::Admin, now());
@@ -64,8 +64,8 @@ async fn what_does_not_exist_comes_before_what_one_may_not(db: TestDb) {
     refused!(change(bob, secret, ada).await, "Forbidden(NotTheOwner)");
     refused!(world.remove(eve, secret, nobody).await, "NotFound(Group)");
     refused!(world.remove(bob, secret, eve).await, "NotFound(Member)");
-    refused!(world.remove(bob, secret, ada).await, "Forbidden(NotInCharge)");
-    refused!(world.remove(bob, open, eve).await, "Forbidden(NotInCharge)");
+    refused!(world.remove(bob, secret, ada).await, "Forbidden(NotAModerator)");
+    refused!(world.remove(bob, open, eve).await, "Forbidden(NotAModerator)");
     // Nothing of all this happened.
     assert_eq!(roles(&world, ada, secret).await, [("ada".into(), Role::Owner), ("bob".into(), Role::Member)]);
     assert_eq!(roles(&world, ada, open).await, [("ada".into(), Role::Owner), ("eve".into(), Role::Member)]);

@@ -1,9 +1,9 @@
-//! `NodeReader`, and the heads that committed events come with: what several nodes over one database keep up by.
+//! `NodeReader`, and the versions that committed events come with: what several nodes over one database keep up by.
 
 use crate::concurrency::{Servers, all};
 use crate::sessions::begin;
 use crate::world::{World, limit, now, text};
-use domain::events::{Audience, Committed, Event, Head, Revision};
+use domain::events::{Audience, Committed, ConversationVersion, Event, Revision};
 use domain::groups::{GroupRepository, MemberRepository, Role, Visibility};
 use domain::live::{Known, LiveReader, NodeReader};
 use domain::messages::{Content, MessageLog, MessageReader, Recipient};
@@ -23,8 +23,8 @@ on_both!(
     ended_sessions_are_told,
 );
 
-/// What each commit did to one conversation: the head before, and after it.
-fn steps(published: &[Committed]) -> HashMap<ConversationId, Vec<(Head, Head)>> {
+/// What each commit did to one conversation: the version before, and after it.
+fn steps(published: &[Committed]) -> HashMap<ConversationId, Vec<(ConversationVersion, ConversationVersion)>> {
     let mut steps: HashMap<_, Vec<_>> = HashMap::new();
     for committed in published {
         let mut by_conversation: HashMap<_, Vec<&Event>> = HashMap::new();
@@ -34,7 +34,7 @@ fn steps(published: &[Committed]) -> HashMap<ConversationId, Vec<(Head, Head)>> 
             }
         }
         for (of, events) in by_conversation {
-            let before = committed.heads.get(&of).unwrap_or_else(|| panic!("no head for {events:?}"));
+            let before = committed.versions.get(&of).unwrap_or_else(|| panic!("no version for {events:?}"));
             steps.entry(of).or_default().push((*before, before.after(events, committed.revision)));
         }
     }
@@ -71,14 +71,16 @@ async fn heads_lead_from_one_to_the_next(db: TestDb) {
     assert_eq!(steps.len(), 2);
     for (of, mut steps) in steps {
         // What changes nothing has a place, too: right behind what led to it.
-        steps.sort_by_key(|(before, after)| (after.update, after.roster, before.update, before.roster));
-        let mut known = Head::NEW;
+        steps.sort_by_key(|(before, after)| {
+            (after.update, after.membership_revision, before.update, before.membership_revision)
+        });
+        let mut known = ConversationVersion::NEW;
         for (before, after) in steps {
             assert_eq!(before, known, "of {of}");
             known = after;
         }
-        let past = world.past(of, Known::Head(known), vec![]).await.unwrap().unwrap();
-        assert_eq!((past.head, past.events, past.members), (known, vec![], None), "the last one is where it stands");
+        let past = world.past(of, Known::Version(known), vec![]).await.unwrap().unwrap();
+        assert_eq!((past.version, past.events, past.members), (known, vec![], None), "the last one is where it stands");
     }
 }
 
@@ -97,13 +99,13 @@ async fn a_change_of_members_that_was_overtaken_is_newer_all_the_same(db: TestDb
     let published: Vec<_> = servers.committed().into_iter().flatten().collect();
     let (told_before, after) = steps(&published)[&tea.conversation()][0];
     assert_eq!(told_before, before);
-    assert!(after.covers(&before) && !before.covers(&after), "{before:?} {after:?}");
-    let past = world.past(tea.conversation(), Known::Head(before), vec![ada, bob]).await.unwrap().unwrap();
-    assert_eq!((past.head, past.members), (after, Some(vec![ada])));
+    assert!(after.is_at_least(&before) && !before.is_at_least(&after), "{before:?} {after:?}");
+    let past = world.past(tea.conversation(), Known::Version(before), vec![ada, bob]).await.unwrap().unwrap();
+    assert_eq!((past.version, past.members), (after, Some(vec![ada])));
 }
 
 async fn here(world: &World) -> Revision {
-    world.roster(UserId(uuid::Uuid::nil())).await.unwrap().at
+    world.subscriptions(UserId(uuid::Uuid::nil())).await.unwrap().at
 }
 
 async fn what_changed_is_told_with_where_it_stands(db: TestDb) {
@@ -119,19 +121,22 @@ async fn what_changed_is_told_with_where_it_stands(db: TestDb) {
     assert!(changed.at >= since);
     let told = |of: ConversationId| changed.conversations.iter().find(|changed| changed.conversation == of).unwrap();
     let direct = told(said.conversation);
-    assert_eq!((direct.head.update, direct.head.roster), (1, Revision(0)));
+    assert_eq!((direct.version.update, direct.version.membership_revision), (1, Revision(0)));
     let Audience::Users(pair) = direct.audience else { panic!("{direct:?}") };
     assert!(pair.contains(&ada) && pair.contains(&bob));
     assert_eq!(
-        (told(all_told.conversation).audience, told(all_told.conversation).head.update),
+        (told(all_told.conversation).audience, told(all_told.conversation).version.update),
         (Audience::Everybody, 1)
     );
     let group = told(tea.conversation());
     assert_eq!(group.audience, Audience::Members(tea));
-    assert!(group.head.roster >= since && group.head.changed < group.head.roster);
+    assert!(
+        group.version.membership_revision >= since
+            && group.version.messages_revision < group.version.membership_revision
+    );
     for changed in &changed.conversations {
-        let past = world.past(changed.conversation, Known::Head(changed.head), vec![]).await.unwrap().unwrap();
-        assert_eq!((past.head, past.audience), (changed.head, changed.audience));
+        let past = world.past(changed.conversation, Known::Version(changed.version), vec![]).await.unwrap().unwrap();
+        assert_eq!((past.version, past.audience), (changed.version, changed.audience));
     }
 }
 
@@ -141,14 +146,14 @@ async fn the_past_leads_to_the_head(db: TestDb) {
     let to = Recipient::User(bob);
     let (first, second) = (world.say(ada, to, "1").await, world.say(ada, to, "2").await);
     let of = first.conversation;
-    let known = world.past(of, Known::Head(Head::NEW), vec![]).await.unwrap().unwrap().head;
+    let known = world.past(of, Known::Version(ConversationVersion::NEW), vec![]).await.unwrap().unwrap().version;
     let since = here(&world).await;
     world.edit(ada, first.id, Content::parse("one").unwrap(), now()).await.unwrap();
     let third = world.say(bob, Recipient::User(ada), "3").await;
     world.delete(ada, second.id, now()).await.unwrap();
-    for known in [Known::Head(known), Known::Before(since)] {
+    for known in [Known::Version(known), Known::Before(since)] {
         let past = world.past(of, known, vec![]).await.unwrap().unwrap();
-        let Known::Head(Head { update: 2, .. }) = known else {
+        let Known::Version(ConversationVersion { update: 2, .. }) = known else {
             // May reach back further.
             assert!(past.missed >= 3 && past.events.len() >= 3);
             continue;
@@ -158,11 +163,11 @@ async fn the_past_leads_to_the_head(db: TestDb) {
         };
         assert_eq!((edited.id, edited.body.content()), (first.id, "one"));
         assert_eq!(*sent, third);
-        let Event::MessageDeleted { tombstone, sender, place } = deleted else { panic!("{deleted:?}") };
-        assert_eq!((tombstone.id, *sender, *place), (second.id, ada, second.place));
-        assert_eq!((past.head.update, past.missed, past.more), (5, 3, false));
+        let Event::MessageDeleted { tombstone, sender, destination } = deleted else { panic!("{deleted:?}") };
+        assert_eq!((tombstone.id, *sender, *destination), (second.id, ada, second.destination));
+        assert_eq!((past.version.update, past.missed, past.more), (5, 3, false));
     }
-    assert_eq!(world.past(ConversationId(crate::world::fresh()), Known::Head(known), vec![]).await.unwrap(), None);
+    assert_eq!(world.past(ConversationId(crate::world::fresh()), Known::Version(known), vec![]).await.unwrap(), None);
 }
 
 async fn a_long_past_comes_in_pages(db: TestDb) {
@@ -170,11 +175,11 @@ async fn a_long_past_comes_in_pages(db: TestDb) {
     let (ada, bob) = (world.user("ada").await, world.user("bob").await);
     let sent = all((0..1_250).map(|_| world.append(text(ada, Recipient::User(bob), "x")))).await;
     let of = crate::world::stored(sent.into_iter().next().unwrap()).conversation;
-    let (mut known, mut numbers) = (Head::NEW, Vec::new());
+    let (mut known, mut numbers) = (ConversationVersion::NEW, Vec::new());
     loop {
-        let past = world.past(of, Known::Head(known), vec![]).await.unwrap().unwrap();
+        let past = world.past(of, Known::Version(known), vec![]).await.unwrap().unwrap();
         numbers.extend(past.events.iter().filter_map(Event::update));
-        known = past.head;
+        known = past.version;
         if !past.more {
             break;
         }
@@ -188,12 +193,12 @@ async fn members_are_told_where_they_changed(db: TestDb) {
     let (ada, bob, eve) = (world.user("ada").await, world.user("bob").await, world.user("eve").await);
     let tea = world.private_group("tea", ada, [bob]).await;
     let of = tea.conversation();
-    let known = world.past(of, Known::Head(Head::NEW), vec![]).await.unwrap().unwrap().head;
+    let known = world.past(of, Known::Version(ConversationVersion::NEW), vec![]).await.unwrap().unwrap().version;
     let past = async |known| world.past(of, known, vec![ada, bob, eve]).await.unwrap().unwrap();
-    assert_eq!(past(Known::Head(known)).await.members, None);
+    assert_eq!(past(Known::Version(known)).await.members, None);
     world.add(ada, tea, eve, Role::Member).await.unwrap();
     world.remove(ada, tea, bob).await.unwrap();
-    let mut members = past(Known::Head(known)).await.members.unwrap();
+    let mut members = past(Known::Version(known)).await.members.unwrap();
     members.sort();
     assert_eq!(members, [ada, eve]);
     let since = here(&world).await;

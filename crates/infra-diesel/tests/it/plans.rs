@@ -7,7 +7,7 @@ use crate::world::{Raw, World, limit, now, text};
 use diesel::connection::{Instrumentation, InstrumentationEvent, SimpleConnection, set_default_instrumentation};
 use diesel::sql_types::Text;
 use diesel::{QueryableByName, RunQueryDsl, sql_query};
-use domain::admin::{Actor, AdminRepository, Measure};
+use domain::admin::{Actor, AdminCommand, AdminRepository};
 use domain::conversations::{ConversationCursor, ConversationRepository};
 use domain::export::ExportReader;
 use domain::files::FileRepository;
@@ -252,7 +252,7 @@ async fn use_everything(world: &World) {
     let listed = ConversationRepository::list(&**world, ada, None, limit(1)).await.unwrap();
     let before = listed.items.last().map(ConversationCursor::behind);
     ConversationRepository::list(&**world, ada, before, limit(10)).await.unwrap();
-    let since = world.roster(bob).await.unwrap().at;
+    let since = world.subscriptions(bob).await.unwrap().at;
     world.edit(ada, first.id, Content::parse("better").unwrap(), now()).await.unwrap();
     world.delete(ada, last.id, now()).await.unwrap();
     world.changes(bob, first.conversation, 0, limit(10)).await.unwrap();
@@ -261,7 +261,7 @@ async fn use_everything(world: &World) {
 
     world.accounts(None, Some(ada), limit(10)).await.unwrap();
     world.account(ada).await.unwrap();
-    world.carry_out(Actor::CommandLine, Measure::EndSessions(bob), now()).await.unwrap();
+    world.execute(Actor::CommandLine, AdminCommand::EndSessions(bob), now()).await.unwrap();
     world.audit(None, limit(10)).await.unwrap();
     world.sent(ada, None).await.unwrap();
     world.seen(bob, None).await.unwrap();

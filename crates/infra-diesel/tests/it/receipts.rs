@@ -3,7 +3,7 @@
 use crate::world::{World, fresh, limit, now, refused};
 use domain::events::Event;
 use domain::groups::{Role, Visibility};
-use domain::messages::{Message, Place, Recipient};
+use domain::messages::{Destination, Message, Recipient};
 use domain::receipts::{Receipt, ReceiptRepository};
 use domain::users::{DisplayName, ProfileChange, UserRepository};
 use domain::{ConversationId, MessageId, SessionId, Timestamp, UserId};
@@ -78,8 +78,14 @@ async fn reading_marks_all_up_to_a_place(db: TestDb) {
     world.events.take();
     let (first, second) = (now(), now());
     world.mark_read(bob, of, said[2].id, first).await.unwrap();
-    let place = Place::Direct { receiver: ada };
-    let read = |told| Event::ConversationRead { conversation: of, place, told, reader: bob, up_to: said[2].id };
+    let destination = Destination::Direct { receiver: ada };
+    let read = |recipient| Event::ConversationRead {
+        conversation: of,
+        destination,
+        recipient,
+        reader: bob,
+        up_to: said[2].id,
+    };
     assert_eq!(world.events.take(), [read(bob), read(ada)]);
     assert_eq!(world.unseen_in(bob, of).await, 2);
     // Not down, and not again.
@@ -111,9 +117,9 @@ async fn reading_is_told_to_who_sent_what_was_read(db: TestDb) {
     said(ada, "not read yet").await;
     world.events.take();
     world.mark_read(bob, of, own.id, now()).await.unwrap();
-    let read = |told, up_to: &Message| {
-        let place = Place::Group(group);
-        Event::ConversationRead { conversation: of, place, told, reader: bob, up_to: up_to.id }
+    let read = |recipient, up_to: &Message| {
+        let destination = Destination::Group(group);
+        Event::ConversationRead { conversation: of, destination, recipient, reader: bob, up_to: up_to.id }
     };
     assert_eq!(world.events.take(), [read(bob, &own), read(eve, &own)]);
     assert_eq!(seen_by(&world, ada, &of_eve).await.len(), 1);
@@ -122,7 +128,7 @@ async fn reading_is_told_to_who_sent_what_was_read(db: TestDb) {
     let all = world.say(ada, Recipient::Everybody, "all").await;
     world.events.take();
     world.mark_read(bob, all.conversation, all.id, now()).await.unwrap();
-    assert!(matches!(&world.events.take()[..], [Event::ConversationRead { told, .. }] if *told == bob));
+    assert!(matches!(&world.events.take()[..], [Event::ConversationRead { recipient, .. }] if *recipient == bob));
 }
 
 async fn reading_keeps_the_moment_of_what_was_seen_before(db: TestDb) {

@@ -1,7 +1,7 @@
 //! `SessionRepository`.
 
 use crate::world::{World, at, fresh, limit, now, refused};
-use domain::admin::{Actor, AdminRepository, Measure};
+use domain::admin::{Actor, AdminCommand, AdminRepository};
 use domain::events::Event;
 use domain::sessions::{LiveSession, Session, SessionRepository, UserAgent};
 use domain::users::{PasswordHash, ProfileChange, UserRepository, UserRole};
@@ -183,7 +183,7 @@ async fn a_further_login_ends_the_session_unused_for_longest(db: TestDb) {
     let world = World::new(db).await;
     let (ada, bob) = (world.user("ada").await, world.user("bob").await);
     let bobs = begin(&world, bob).await;
-    let sessions = begin_many(&world, ada, Session::MOST, NOON).await;
+    let sessions = begin_many(&world, ada, Session::MAX, NOON).await;
     // The first was used since.
     world.live(sessions[0].id).await.unwrap().unwrap();
     world.touch(ada, sessions[0].id, at(NOON + 3_600_000_000)).await.unwrap();
@@ -196,7 +196,7 @@ async fn a_further_login_ends_the_session_unused_for_longest(db: TestDb) {
         assert_eq!(world.events.take(), [Event::SessionEnded { user: ada, session: ends.id }]);
         assert_eq!(world.live(ends.id).await.unwrap(), None);
         let listed = listed(&world, ada).await;
-        assert!(listed.contains(&further.id) && !listed.contains(&ends.id) && listed.len() == Session::MOST);
+        assert!(listed.contains(&further.id) && !listed.contains(&ends.id) && listed.len() == Session::MAX);
     }
     assert!(world.live(sessions[0].id).await.unwrap().is_some());
     // A login that fails ends none.
@@ -209,7 +209,7 @@ async fn a_further_login_ends_the_session_unused_for_longest(db: TestDb) {
 async fn a_use_that_is_not_written_yet_counts(db: TestDb) {
     let world = World::new(db).await;
     let ada = world.user("ada").await;
-    let sessions = begin_many(&world, ada, Session::MOST, NOON).await;
+    let sessions = begin_many(&world, ada, Session::MAX, NOON).await;
     world.live(sessions[0].id).await.unwrap().unwrap();
     let used = at(NOON + 3_600_000_000);
     world.touch(ada, sessions[0].id, used).await.unwrap();
@@ -235,7 +235,7 @@ async fn what_has_expired_takes_no_place(db: TestDb) {
     let expired = begin_many(&world, ada, 3, NOON - DAY).await;
     // Used later than any other.
     world.touch(ada, expired[0].id, at(NOON + DAY / 2)).await.unwrap();
-    let sessions = begin_many(&world, ada, Session::MOST, NOON + DAY / 2).await;
+    let sessions = begin_many(&world, ada, Session::MAX, NOON + DAY / 2).await;
     let listed = listed(&world, ada).await;
     assert!(sessions.iter().all(|session| listed.contains(&session.id)), "{}", listed.len());
 }
@@ -243,9 +243,9 @@ async fn what_has_expired_takes_no_place(db: TestDb) {
 async fn many_logins_at_once_leave_as_many_as_there_may_be(db: TestDb) {
     let world = World::new(db).await;
     let ada = world.user("ada").await;
-    let logins = (0..Session::MOST + 30).map(|_| begin(&world, ada));
+    let logins = (0..Session::MAX + 30).map(|_| begin(&world, ada));
     futures_util::future::join_all(logins).await;
-    assert_eq!(listed(&world, ada).await.len(), Session::MOST);
+    assert_eq!(listed(&world, ada).await.len(), Session::MAX);
     let ended = world.events.take().into_iter().filter(|event| matches!(event, Event::SessionEnded { .. }));
     assert_eq!(ended.count(), 30);
 }
@@ -284,7 +284,7 @@ async fn too_many_sessions_of_old_are_ended_a_bounded_number_at_a_time(db: TestD
             Backend::Postgres => format!("'{ada}'"),
         }
     );
-    let carry_out = async |measure| world.carry_out(Actor::CommandLine, measure, at(NOON + 10_000_000)).await.unwrap();
+    let execute = async |command| world.execute(Actor::CommandLine, command, at(NOON + 10_000_000)).await.unwrap();
     let hash = || PasswordHash("hash of ada".to_owned());
     for way in 0..6 {
         seed(&world, ada, MANY, NOON + 1_000_000);
@@ -294,17 +294,17 @@ async fn too_many_sessions_of_old_are_ended_a_bounded_number_at_a_time(db: TestD
             0 => {
                 let login = Session::begin(SessionId(fresh()), ada, None, at(NOON + 10_000_000));
                 world.begin_session(login).await.unwrap();
-                left = Session::MOST;
+                left = Session::MAX;
             }
             1 => {
                 let change = ProfileChange { password: Some(hash()), proven: Some(hash()), ..ProfileChange::default() };
                 UserRepository::change(&*world, ada, change, mine.id, at(NOON + 10_000_000)).await.unwrap();
             }
-            2 => carry_out(Measure::EndSessions(ada)).await,
-            3 => carry_out(Measure::SetPassword(ada, hash())).await,
+            2 => execute(AdminCommand::EndSessions(ada)).await,
+            3 => execute(AdminCommand::SetPassword(ada, hash())).await,
             4 => {
-                carry_out(Measure::Disable(ada)).await;
-                carry_out(Measure::Enable(ada)).await;
+                execute(AdminCommand::Disable(ada)).await;
+                execute(AdminCommand::Enable(ada)).await;
             }
             _ => world.delete_user(ada).await,
         }

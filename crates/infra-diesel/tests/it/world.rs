@@ -213,7 +213,7 @@ impl World {
         let listed = listed.map(|found| (found.unseen, found.with));
         let unseen = self.store.unseen(user).await.unwrap();
         let counted = match &listed {
-            Some((_, domain::conversations::With::User(other))) => {
+            Some((_, domain::conversations::Counterpart::User(other))) => {
                 unseen.direct.iter().find(|(id, ..)| *id == other.id).map(|(.., count)| *count)
             }
             _ => unseen.groups.iter().find(|(id, ..)| id.conversation() == of).map(|(.., count)| *count),
@@ -250,7 +250,7 @@ pub fn draft(sender: UserId, recipient: Recipient, body: DraftBody) -> Draft {
 pub fn stored(outcome: Result<Appended>) -> Message {
     match outcome.unwrap() {
         Appended::Stored(message) => message,
-        Appended::Replayed(message) => panic!("replayed {message:?}"),
+        Appended::Duplicate(message) => panic!("replayed {message:?}"),
     }
 }
 

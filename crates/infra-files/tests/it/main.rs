@@ -16,7 +16,7 @@ mod s3;
 
 const ID: FileId = FileId(Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_00ab));
 const OWNER: UserId = UserId(Uuid::from_u128(1));
-const MOST: u64 = 16 * 1024 * 1024;
+const MAX: u64 = 16 * 1024 * 1024;
 
 /// Gives pieces, then ends or fails.
 struct Pieces {
@@ -114,24 +114,24 @@ contract! {
         let mib = 1024 * 1024;
         for length in [1, 64 * 1024, mib / 4 - 1, mib / 4, mib / 4 + 1, 1_500_000, 5 * mib, 5 * mib + 1, 10 * mib + 7] {
             let bytes = noise(length);
-            let stored = blobs.store(ID, OWNER, Pieces::of(&bytes, 100_003), MOST).await.unwrap();
+            let stored = blobs.store(ID, OWNER, Pieces::of(&bytes, 100_003), MAX).await.unwrap();
             assert_eq!(stored.size, length as u64);
             assert!(read(blobs, None).await.unwrap() == bytes, "{length} bytes");
         }
     }
 
     async fn it_is_described_by_its_bytes(blobs, _left) {
-        let stored = blobs.store(ID, OWNER, Pieces::of(b"abc", 1), MOST).await.unwrap();
+        let stored = blobs.store(ID, OWNER, Pieces::of(b"abc", 1), MAX).await.unwrap();
         assert_eq!(stored.sha256.to_string(), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
         assert_eq!(stored.media_type.as_str(), "text/plain");
         let picture = [&b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"[..], &noise(300_000)].concat();
-        let stored = blobs.store(ID, OWNER, Pieces::of(&picture, 3), MOST).await.unwrap();
+        let stored = blobs.store(ID, OWNER, Pieces::of(&picture, 3), MAX).await.unwrap();
         assert_eq!(stored.media_type.as_str(), "image/png");
     }
 
     async fn what_is_there_is_listed(blobs, _left) {
         assert_eq!(blobs.inventory().await.unwrap(), infra_files::Inventory::default());
-        blobs.store(ID, OWNER, Pieces::of(b"abc", 1), MOST).await.unwrap();
+        blobs.store(ID, OWNER, Pieces::of(b"abc", 1), MAX).await.unwrap();
         let inventory = blobs.inventory().await.unwrap();
         assert_eq!((inventory.blobs, inventory.strays), (vec![(ID, 3)], Vec::new()));
     }
@@ -142,7 +142,7 @@ contract! {
         // More than a page, several of a shelf.
         for n in 0..1_100_u128 {
             let id = FileId(Uuid::from_u128(ID.0.as_u128() - 37 * n));
-            blobs.store(id, OWNER, Pieces::of(b"x", 1), MOST).await.unwrap();
+            blobs.store(id, OWNER, Pieces::of(b"x", 1), MAX).await.unwrap();
             stored.insert(id);
         }
         let (mut listed, mut pages, mut after) = (Vec::new(), 0, None);
@@ -160,7 +160,7 @@ contract! {
     }
 
     async fn it_is_told_which_blobs_are_old(blobs, _left) {
-        blobs.store(ID, OWNER, Pieces::of(b"abc", 1), MOST).await.unwrap();
+        blobs.store(ID, OWNER, Pieces::of(b"abc", 1), MAX).await.unwrap();
         let absent = FileId(Uuid::from_u128(ID.0.as_u128() + 1));
         let asked = || vec![absent, ID];
         let at = |micros: i64| domain::Timestamp::from_micros(micros).unwrap();
@@ -169,14 +169,14 @@ contract! {
     }
 
     async fn an_empty_file_is_one(blobs, _left) {
-        let stored = blobs.store(ID, OWNER, Pieces::of(b"", 1), MOST).await.unwrap();
+        let stored = blobs.store(ID, OWNER, Pieces::of(b"", 1), MAX).await.unwrap();
         assert_eq!(stored.size, 0);
         assert_eq!(read(blobs, None).await.unwrap(), b"");
     }
 
     async fn parts_can_be_read(blobs, _left) {
         let bytes = noise(200_000);
-        blobs.store(ID, OWNER, Pieces::of(&bytes, 50_000), MOST).await.unwrap();
+        blobs.store(ID, OWNER, Pieces::of(&bytes, 50_000), MAX).await.unwrap();
         for (start, end) in [(0, 1), (0, 200_000), (199_999, 200_000), (65_535, 65_537), (1_000, 150_000)] {
             let part = read(blobs, Some(ByteRange { start, end })).await.unwrap();
             assert!(part == bytes[start as usize..end as usize], "{start}..{end}");
@@ -197,7 +197,7 @@ contract! {
 
     async fn a_source_that_fails_leaves_nothing(blobs, left) {
         for length in [0, 1_000, 600_000] {
-            let failed = blobs.store(ID, OWNER, Pieces::of_then_failing(&noise(length), 7_001), MOST).await;
+            let failed = blobs.store(ID, OWNER, Pieces::of_then_failing(&noise(length), 7_001), MAX).await;
             assert!(matches!(failed, Err(Error::Internal(error)) if error.to_string() == "the client went away"));
             assert_eq!(read(blobs, None).await, None);
             assert_eq!(left(), 0);
@@ -205,7 +205,7 @@ contract! {
     }
 
     async fn what_is_removed_is_gone(blobs, left) {
-        blobs.store(ID, OWNER, Pieces::of(b"abc", 3), MOST).await.unwrap();
+        blobs.store(ID, OWNER, Pieces::of(b"abc", 3), MAX).await.unwrap();
         for _ in 0..2 {
             blobs.remove(ID).await.unwrap();
             assert_eq!(read(blobs, None).await, None);
@@ -215,7 +215,7 @@ contract! {
 
     async fn what_is_being_read_outlives_its_removal(blobs, _left) {
         let bytes = noise(200_000);
-        blobs.store(ID, OWNER, Pieces::of(&bytes, 50_000), MOST).await.unwrap();
+        blobs.store(ID, OWNER, Pieces::of(&bytes, 50_000), MAX).await.unwrap();
         let mut source = blobs.open(ID, None).await.unwrap().unwrap();
         let mut all = source.next().await.unwrap().unwrap();
         blobs.remove(ID).await.unwrap();
@@ -230,7 +230,7 @@ contract! {
 async fn blobs_lie_on_the_shelf_of_their_random_tail_and_stay() {
     let root = tempfile::tempdir().unwrap();
     let blobs = Blobs::on_disk(root.path()).unwrap();
-    blobs.store(ID, OWNER, Pieces::of(b"abc", 3), MOST).await.unwrap();
+    blobs.store(ID, OWNER, Pieces::of(b"abc", 3), MAX).await.unwrap();
     assert_eq!(files_below(root.path()), [root.path().join("ab").join(ID.to_string())]);
     let reopened = Blobs::on_disk(root.path()).unwrap();
     assert_eq!(read(&reopened, None).await.unwrap(), b"abc");
@@ -240,7 +240,7 @@ async fn blobs_lie_on_the_shelf_of_their_random_tail_and_stay() {
 async fn what_was_cut_off_before_a_moment_is_cleared() {
     let root = tempfile::tempdir().unwrap();
     let blobs = Blobs::on_disk(root.path()).unwrap();
-    blobs.store(ID, OWNER, Pieces::of(b"abc", 3), MOST).await.unwrap();
+    blobs.store(ID, OWNER, Pieces::of(b"abc", 3), MAX).await.unwrap();
     let at = |seconds: i64| domain::Timestamp::from_micros(seconds * 1_000_000).unwrap();
     let shelf = root.path().join("ab");
     for (name, seconds) in [("#1", 100), ("#12", 200), ("#1x", 100), ("#", 100), ("x#1", 100)] {
@@ -261,7 +261,7 @@ async fn a_directory_that_goes_away_is_missed_and_not_made_again() {
     let root = tempfile::tempdir().unwrap();
     let (uploads, away) = (root.path().join("uploads"), root.path().join("away"));
     let blobs = Blobs::on_disk(&uploads).unwrap();
-    blobs.store(ID, OWNER, Pieces::of(b"abc", 3), MOST).await.unwrap();
+    blobs.store(ID, OWNER, Pieces::of(b"abc", 3), MAX).await.unwrap();
     std::fs::rename(&uploads, &away).unwrap();
     for another_in_its_place in [false, true] {
         if another_in_its_place {
@@ -271,7 +271,7 @@ async fn a_directory_that_goes_away_is_missed_and_not_made_again() {
             assert!(matches!(error, Some(Error::Unavailable(Unavailable::StorageOutOfReach))), "{error:?}");
         };
         assert!(!blobs.is_there().await);
-        out_of_reach(blobs.store(ID, OWNER, Pieces::of(b"xyz", 3), MOST).await.err());
+        out_of_reach(blobs.store(ID, OWNER, Pieces::of(b"xyz", 3), MAX).await.err());
         out_of_reach(blobs.open(ID, None).await.err());
         // Its bytes may be there all the same: whoever believed that they were gone would forget the file.
         out_of_reach(blobs.remove(ID).await.err());
@@ -305,7 +305,7 @@ async fn one_that_goes_away_during_an_upload_takes_it_along() {
     let root = tempfile::tempdir().unwrap();
     let uploads = root.path().join("uploads");
     let blobs = Blobs::on_disk(&uploads).unwrap();
-    let stored = blobs.store(ID, OWNER, Box::new(Leaving(uploads, 0)), MOST).await;
+    let stored = blobs.store(ID, OWNER, Box::new(Leaving(uploads, 0)), MAX).await;
     assert!(matches!(stored, Err(Error::Unavailable(Unavailable::StorageOutOfReach))), "{stored:?}");
 }
 
@@ -313,7 +313,7 @@ async fn one_that_goes_away_during_an_upload_takes_it_along() {
 async fn a_blob_that_was_cut_short_is_a_fault_and_no_end() {
     let root = tempfile::tempdir().unwrap();
     let blobs = Blobs::on_disk(root.path()).unwrap();
-    blobs.store(ID, OWNER, Pieces::of(&noise(200_000), 50_000), MOST).await.unwrap();
+    blobs.store(ID, OWNER, Pieces::of(&noise(200_000), 50_000), MAX).await.unwrap();
     let mut source = blobs.open(ID, None).await.unwrap().unwrap();
     let path = &files_below(root.path())[0];
     std::fs::OpenOptions::new().write(true).open(path).unwrap().set_len(10).unwrap();

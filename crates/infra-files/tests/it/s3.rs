@@ -1,6 +1,6 @@
 //! What only a bucket meets: parts, outages, refusals at the start.
 
-use crate::{ID, MOST, OWNER, Pieces, blobs_in, in_bucket, noise, read};
+use crate::{ID, MAX, OWNER, Pieces, blobs_in, in_bucket, noise, read};
 use async_trait::async_trait;
 use domain::files::{BlobStore, ByteSource};
 use domain::{Error, Result, Unavailable};
@@ -36,10 +36,10 @@ async fn refused(bucket: &Bucket, settings: Vec<(String, String)>) -> OpenError 
 async fn a_large_blob_is_sent_in_parts_and_a_small_one_at_once() {
     let s3 = S3::start();
     let blobs = in_bucket(&s3).await;
-    blobs.store(ID, OWNER, Pieces::of(&noise(5 * 1024 * 1024), 100_003), MOST).await.unwrap();
+    blobs.store(ID, OWNER, Pieces::of(&noise(5 * 1024 * 1024), 100_003), MAX).await.unwrap();
     assert_eq!(s3.parts_sent(), 0);
     let bytes = noise(12 * 1024 * 1024);
-    blobs.store(ID, OWNER, Pieces::of(&bytes, 100_003), MOST).await.unwrap();
+    blobs.store(ID, OWNER, Pieces::of(&bytes, 100_003), MAX).await.unwrap();
     assert_eq!(s3.parts_sent(), 3);
     assert!(read(&blobs, None).await.unwrap() == bytes);
     assert_eq!(blobs_in(&s3), [format!("some/prefix/ab/{ID}")]);
@@ -50,7 +50,7 @@ async fn no_parts_are_left_of_what_fails() {
     let s3 = S3::start();
     let blobs = in_bucket(&s3).await;
     let bytes = noise(12 * 1024 * 1024);
-    let failed = blobs.store(ID, OWNER, Pieces::of_then_failing(&bytes, 100_003), MOST).await;
+    let failed = blobs.store(ID, OWNER, Pieces::of_then_failing(&bytes, 100_003), MAX).await;
     assert!(matches!(failed, Err(Error::Internal(error)) if error.to_string() == "the client went away"));
     let refused = blobs.store(ID, OWNER, Pieces::of(&bytes, 100_003), 11 * 1024 * 1024).await;
     assert!(matches!(refused, Err(Error::FileTooLarge { .. })));
@@ -105,12 +105,12 @@ async fn while_the_bucket_is_away_everybody_is_told_in_time_and_all_is_well_afte
         s3.set(mood);
         let small = async {
             let asked = Instant::now();
-            let stored = blobs.store(ID, OWNER, Pieces::of(b"abc", 3), MOST).await.map(drop);
+            let stored = blobs.store(ID, OWNER, Pieces::of(b"abc", 3), MAX).await.map(drop);
             (stored, asked.elapsed())
         };
         let large = async {
             let asked = Instant::now();
-            let stored = blobs.store(ID, OWNER, Pieces::of(&bytes, 100_003), MOST).await.map(drop);
+            let stored = blobs.store(ID, OWNER, Pieces::of(&bytes, 100_003), MAX).await.map(drop);
             (stored, asked.elapsed())
         };
         let given = async {
@@ -124,7 +124,7 @@ async fn while_the_bucket_is_away_everybody_is_told_in_time_and_all_is_well_afte
             tell(&format!("an answer while it is {mood:?}"), took);
         }
         s3.set(Mood::Well);
-        blobs.store(ID, OWNER, Pieces::of(&bytes, 100_003), MOST).await.unwrap();
+        blobs.store(ID, OWNER, Pieces::of(&bytes, 100_003), MAX).await.unwrap();
         assert!(read(&blobs, None).await.unwrap() == bytes);
     }
 }
@@ -134,7 +134,7 @@ async fn a_blob_that_breaks_off_is_a_fault_and_no_end() {
     let s3 = S3::start();
     let blobs = in_bucket(&s3).await;
     let bytes = noise(12 * 1024 * 1024);
-    blobs.store(ID, OWNER, Pieces::of(&bytes, 100_003), MOST).await.unwrap();
+    blobs.store(ID, OWNER, Pieces::of(&bytes, 100_003), MAX).await.unwrap();
     let mut source = blobs.open(ID, None).await.unwrap().unwrap();
     source.next().await.unwrap().unwrap();
     s3.set(Mood::Gone);
@@ -168,14 +168,14 @@ async fn uploads_hold_no_more_memory_than_they_may() {
     let bytes = noise(15 * 1024 * 1024);
     // One after the other they all fit.
     for _ in 0..2 {
-        blobs.store(ID, OWNER, Pieces::of(&bytes, 100_003), MOST).await.unwrap();
+        blobs.store(ID, OWNER, Pieces::of(&bytes, 100_003), MAX).await.unwrap();
     }
     // Whoever holds what he has and does nothing does not hold the others up for ever.
-    let stalled = blobs.store(ID, OWNER, Box::new(Stalled(Some(noise(4 * 1024 * 1024)))), MOST);
+    let stalled = blobs.store(ID, OWNER, Box::new(Stalled(Some(noise(4 * 1024 * 1024)))), MAX);
     let other = async {
-        let refused = blobs.store(ID, OWNER, Pieces::of(&bytes, 100_003), MOST).await;
+        let refused = blobs.store(ID, OWNER, Pieces::of(&bytes, 100_003), MAX).await;
         assert!(matches!(refused, Err(Error::Unavailable(Unavailable::Overloaded))), "{refused:?}");
-        blobs.store(ID, OWNER, Pieces::of(&noise(1024 * 1024), 100_003), MOST).await.unwrap();
+        blobs.store(ID, OWNER, Pieces::of(&noise(1024 * 1024), 100_003), MAX).await.unwrap();
     };
     tokio::select! {
         biased;

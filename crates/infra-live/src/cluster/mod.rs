@@ -108,7 +108,7 @@ impl UnstartedNode {
         self,
         id: Uuid,
         reader: Arc<dyn NodeReader>,
-        rosters: Arc<dyn LiveReader>,
+        live: Arc<dyn LiveReader>,
         watermark: Revision,
         fatal: impl FnOnce(&str) + Send + 'static,
     ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
@@ -121,7 +121,7 @@ impl UnstartedNode {
             let running = async move {
                 match nats::Nats::connect(self.options).await {
                     Ok((bus, mut events)) => {
-                        let mut node = node::Node::new((id, bus), self.hub, reader, rosters, watermark, Instant::now());
+                        let mut node = node::Node::new((id, bus), self.hub, reader, live, watermark, Instant::now());
                         // A client that connects right after the start is told who is online at other nodes. The node
                         // starts without NATS, too.
                         if let Ok(Some(first)) = tokio::time::timeout(CONNECT_TIMEOUT, events.recv()).await {

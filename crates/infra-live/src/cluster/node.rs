@@ -69,7 +69,7 @@ impl<B: Bus> Node<B> {
         (id, bus): (Uuid, B),
         hub: Arc<Hub>,
         reader: Arc<dyn NodeReader>,
-        rosters: Arc<dyn LiveReader>,
+        live: Arc<dyn LiveReader>,
         watermark: Revision,
         now: Instant,
     ) -> Self {
@@ -80,7 +80,7 @@ impl<B: Bus> Node<B> {
             outbound,
             recent: RecentPackets::default(),
             reconciler: Reconciler::new(Arc::clone(&hub), Arc::clone(&reader), watermark, now),
-            presence: PeerPresence::new(Arc::clone(&hub), rosters, now),
+            presence: PeerPresence::new(Arc::clone(&hub), live, now),
             hub,
             reader,
         }
@@ -115,7 +115,7 @@ impl<B: Bus> Node<B> {
 
     /// This process committed a transaction.
     pub fn committed(&mut self, committed: Committed, now: Instant) {
-        let Committed { events, heads, revision, .. } = committed;
+        let Committed { events, versions, revision, .. } = committed;
         let mut order = Vec::new();
         let mut by_conversation: HashMap<ConversationId, Vec<Event>> = HashMap::new();
         for event in events {
@@ -134,7 +134,7 @@ impl<B: Bus> Node<B> {
         for of in order {
             let Some(events) = by_conversation.remove(&of) else { continue };
             let audience = events.first().map_or(Audience::Nobody, conversation_audience);
-            let Some(before) = heads.get(&of).copied() else {
+            let Some(before) = versions.get(&of).copied() else {
                 warn!(conversation = %of, "a commit came without the version of its conversation");
                 self.reconciler.request_backfill(of, audience);
                 continue;

@@ -8,7 +8,7 @@ use crate::local::hub::Hub;
 use crate::local::interest::Subject;
 use crate::local::presence::{Announcement, PresenceAudience};
 use domain::UserId;
-use domain::live::{LiveReader, Roster};
+use domain::live::{LiveReader, Subscriptions};
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use std::collections::VecDeque;
@@ -29,7 +29,7 @@ const MAX_ANSWERS: usize = 1_024;
 /// What the node waited for.
 pub enum Answer {
     /// The groups and contacts of a user who is to be announced as online or offline.
-    Lookup(UserId, bool, domain::Result<Roster>),
+    Lookup(UserId, bool, domain::Result<Subscriptions>),
     /// The users here whom another node's user is to be told of.
     Online { asked_by: UserId, users: Vec<UserId> },
 }
@@ -37,7 +37,7 @@ pub enum Answer {
 /// What a node knows of presence at others, and does about it.
 pub struct PeerPresence {
     hub: Arc<Hub>,
-    rosters: Arc<dyn LiveReader>,
+    live: Arc<dyn LiveReader>,
     directory: PeerDirectory,
     connected: bool,
     /// Users who have left this node. It announces them as offline then, unless another node says that they are
@@ -52,10 +52,10 @@ pub struct PeerPresence {
 
 impl PeerPresence {
     /// Of a node that knows no other yet.
-    pub fn new(hub: Arc<Hub>, rosters: Arc<dyn LiveReader>, now: Instant) -> Self {
+    pub fn new(hub: Arc<Hub>, live: Arc<dyn LiveReader>, now: Instant) -> Self {
         let (leaving, to_look_up) = (Vec::new(), VecDeque::new());
         let (directory, running) = (PeerDirectory::new(now), FuturesUnordered::new());
-        Self { hub, rosters, directory, connected: false, leaving, to_look_up, running, lookups: 0 }
+        Self { hub, live, directory, connected: false, leaving, to_look_up, running, lookups: 0 }
     }
 
     /// Does what is due: announces who is offline, says that this node is alive, and finds out which others are.
@@ -85,9 +85,10 @@ impl PeerPresence {
         {
             // Otherwise there is nobody to tell, or the user is back or gone again.
             if self.hub.connections() > 0 && self.is_online(user) == online {
-                let rosters = Arc::clone(&self.rosters);
+                let live = Arc::clone(&self.live);
                 self.lookups += 1;
-                self.running.push(Box::pin(async move { Answer::Lookup(user, online, rosters.roster(user).await) }));
+                self.running
+                    .push(Box::pin(async move { Answer::Lookup(user, online, live.subscriptions(user).await) }));
             }
         }
     }
@@ -103,10 +104,10 @@ impl PeerPresence {
     /// Takes an answer.
     pub fn complete(&mut self, answer: Answer, outbound: &mut Outbound<impl Bus>) {
         match answer {
-            Answer::Lookup(user, online, roster) => {
+            Answer::Lookup(user, online, subscriptions) => {
                 self.lookups -= 1;
-                match roster {
-                    Ok(Roster { groups, contacts, .. }) if self.is_online(user) == online => {
+                match subscriptions {
+                    Ok(Subscriptions { groups, contacts, .. }) if self.is_online(user) == online => {
                         let groups = groups.into_iter().map(|(group, _)| group).collect();
                         let audience = PresenceAudience { groups, contacts };
                         self.hub.announce(Announcement { user, online, audience });

@@ -7,8 +7,8 @@ use crate::local::frame::MembershipReload;
 use crate::local::hub::Hub;
 use crate::local::interest::Interest;
 use crate::telemetry::NODES;
-use domain::events::{Audience, Head, Revision};
-use domain::live::{Changed, Known, MOST_IN_ONE, NodeReader, Past, Resync, ResyncReason};
+use domain::events::{Audience, ConversationVersion, Revision};
+use domain::live::{Changed, Known, MAX_MISSED_IN_ONE, NodeReader, Past, Resync, ResyncReason};
 use domain::{ConversationId, Error};
 use futures_util::future::BoxFuture;
 use std::collections::HashSet;
@@ -185,18 +185,18 @@ impl Reconciler {
             },
         };
         self.backfills.forget_failures(of);
-        let known = self.sequencer.head(of);
+        let known = self.sequencer.version(of);
         // This node has delivered a change of members that the database did not know yet when it answered.
-        let outdated = known.is_some_and(|head| head.roster > past.stands.roster);
+        let outdated = known.is_some_and(|version| version.membership_revision > past.stands.membership_revision);
         if outdated {
             past.members = None;
         }
         let looked_up = past.members.is_some();
         if let (Audience::Members(group), Some(members)) = (past.audience, past.members.take()) {
             // Members who stay are told to reload only if something was missed.
-            let knows = |head: Head| head.roster >= past.head.roster;
+            let knows = |version: ConversationVersion| version.membership_revision >= past.version.membership_revision;
             let begun_with = match self.hub.interest(past.audience) {
-                Interest::Knows(head) => Some(head),
+                Interest::Knows(version) => Some(version),
                 Interest::Since(_) | Interest::Nobody => None,
             };
             if !members.is_empty() {
@@ -210,9 +210,9 @@ impl Reconciler {
                 tell_all: !known.is_some_and(knows) && !begun_with.is_some_and(knows),
             });
         }
-        if past.missed > MOST_IN_ONE {
+        if past.missed > MAX_MISSED_IN_ONE {
             past.events.clear();
-            (past.head, past.more) = (past.stands, false);
+            (past.version, past.more) = (past.stands, false);
             let resync = Resync { conversation: Some(of), reason: ResyncReason::TooFarBehind };
             self.hub.resync(past.audience, resync);
         }
@@ -246,10 +246,10 @@ impl Reconciler {
         if failures < MAX_FAILURES {
             return None;
         }
-        let (audience, head) = (behind.audience, behind.head);
+        let (audience, version) = (behind.audience, behind.version);
         let resync = Resync { conversation: Some(of), reason: ResyncReason::TooFarBehind };
         self.hub.resync(audience, resync);
-        Some(Past { audience, events: Vec::new(), head, stands: head, more: false, missed: 0, members: None })
+        Some(Past { audience, events: Vec::new(), version, stands: version, more: false, missed: 0, members: None })
     }
 }
 

@@ -3,7 +3,7 @@
 
 use crate::local::interest::Interest;
 use domain::ConversationId;
-use domain::events::{Audience, Event, Head, Revision};
+use domain::events::{Audience, ConversationVersion, Event, Revision};
 use domain::live::{ChangedConversation, Known, Past};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -21,9 +21,9 @@ const MAX_HELD: usize = 1024;
 pub struct ConversationDelta {
     pub conversation: ConversationId,
     /// The conversation's version before the commit.
-    pub before: Head,
+    pub before: ConversationVersion,
     /// Its version after the commit. Equal to `before` where the commit only marked something as read.
-    pub after: Head,
+    pub after: ConversationVersion,
     /// Empty although the version changed: the events were too long for a packet, and have to be read from the
     /// database.
     pub events: Vec<Event>,
@@ -48,7 +48,7 @@ impl ConversationDelta {
 struct Track {
     audience: Audience,
     /// The version up to which this node has delivered the conversation. `None` where the node does not know it.
-    head: Option<Head>,
+    version: Option<ConversationVersion>,
     /// Deltas that wait for the one before them.
     held: Vec<ConversationDelta>,
     /// Since when the oldest of them waits.
@@ -59,7 +59,7 @@ struct Track {
     backfilling: bool,
     /// Version assumed without a query because no local connection was interested, or all interested connections knew
     /// it. It must be checked again when another one becomes interested.
-    assumed: Option<Head>,
+    assumed: Option<ConversationVersion>,
     /// The node has taken over a version of the group from somebody instead of delivering what led to it. It may have
     /// missed that a local user was added.
     membership_unchecked: bool,
@@ -69,7 +69,7 @@ impl Track {
     fn new(audience: Audience) -> Self {
         Self {
             audience,
-            head: None,
+            version: None,
             held: Vec::new(),
             waiting_since: None,
             needs_backfill: false,
@@ -80,24 +80,25 @@ impl Track {
     }
 
     /// Takes over a version that this node has not delivered, because those who are interested know it.
-    fn take_over(&mut self, head: Head, watermark: Revision) {
-        let skips = self.head.is_none_or(|known| known.roster < head.roster);
-        self.membership_unchecked |= skips && head.roster >= watermark;
-        self.head = Some(head);
+    fn take_over(&mut self, version: ConversationVersion, watermark: Revision) {
+        let skips = self.version.is_none_or(|known| known.membership_revision < version.membership_revision);
+        self.membership_unchecked |= skips && version.membership_revision >= watermark;
+        self.version = Some(version);
     }
 
     /// Takes the held deltas that follow from what was delivered, and returns their events. Drops old deltas.
     fn advance(&mut self, now: Instant) -> Vec<Event> {
         let mut events = Vec::new();
         // The answer of a running backfill may be newer than the held deltas.
-        let Some(mut head) = self.head.filter(|_| !self.backfilling) else { return events };
+        let Some(mut version) = self.version.filter(|_| !self.backfilling) else { return events };
         loop {
-            self.held.retain(|delta| !(delta.changes() && head.covers(&delta.after)));
+            self.held.retain(|delta| !(delta.changes() && version.is_at_least(&delta.after)));
             let follows = |delta: &ConversationDelta| {
                 if delta.changes() {
-                    delta.before.update == head.update && delta.before.roster == head.roster
+                    delta.before.update == version.update
+                        && delta.before.membership_revision == version.membership_revision
                 } else {
-                    head.covers(&delta.before)
+                    version.is_at_least(&delta.before)
                 }
             };
             let Some(next) = self.held.iter().position(follows) else { break };
@@ -107,11 +108,11 @@ impl Track {
             }
             let delta = self.held.remove(next);
             if delta.changes() {
-                head = delta.after;
+                version = delta.after;
             }
             events.extend(delta.events);
         }
-        self.head = Some(head);
+        self.version = Some(version);
         self.waiting_since = (!self.held.is_empty()).then(|| self.waiting_since.unwrap_or(now));
         events
     }
@@ -153,9 +154,9 @@ impl Sequencer {
             return Vec::new();
         }
         let track = self.tracks.entry(delta.conversation).or_insert_with(|| Track::new(audience));
-        let jumps = track.head.is_none_or(|head| delta.before != head && delta.before.covers(&head));
+        let jumps = track.version.is_none_or(|version| delta.before != version && delta.before.is_at_least(&version));
         // The conversation did not change since the watermark, so its version is the one before this delta.
-        let quiet = track.head.is_none() && delta.before.newest() < watermark;
+        let quiet = track.version.is_none() && delta.before.newest() < watermark;
         if (delta.changes() && jumps || quiet) && !track.backfilling && interest.knows(&delta.before, watermark) {
             if delta.before.newest() >= watermark {
                 // A connection that knows less may be about to become interested.
@@ -193,22 +194,24 @@ impl Sequencer {
                 // A connection that becomes interested later makes the node read what is missing.
                 return false;
             }
-            if track.head.is_none() {
+            if track.version.is_none() {
                 let known = track.held.iter().filter(|delta| interest.knows(&delta.before, watermark));
-                if let Some(head) = known.map(|delta| delta.before).min_by_key(|head| (head.update, head.roster)) {
-                    track.take_over(head, watermark);
+                if let Some(version) =
+                    known.map(|delta| delta.before).min_by_key(|version| (version.update, version.membership_revision))
+                {
+                    track.take_over(version, watermark);
                 }
                 events.append(&mut track.advance(now));
-                if track.head.is_some() && track.held.is_empty() && !track.needs_backfill {
+                if track.version.is_some() && track.held.is_empty() && !track.needs_backfill {
                     return true;
                 }
             }
             track.backfilling = true;
             let known = interest.known(watermark);
-            if let (None, Known::Head(head)) = (track.head, known) {
-                track.take_over(head, watermark);
+            if let (None, Known::Version(version)) = (track.version, known) {
+                track.take_over(version, watermark);
             }
-            gaps.push((*of, track.head.map_or(known, Known::Head)));
+            gaps.push((*of, track.version.map_or(known, Known::Version)));
             true
         });
         (gaps, events)
@@ -220,12 +223,12 @@ impl Sequencer {
         track.backfilling = false;
         track.audience = past.audience;
         let mut events = past.events;
-        match track.head {
+        match track.version {
             // Another backfill was faster. A version never goes back.
-            Some(head) if head.covers(&past.head) => events.clear(),
+            Some(version) if version.is_at_least(&past.version) => events.clear(),
             known => {
-                events.retain(|event| event.update() > known.map(|head| head.update));
-                track.head = Some(past.head);
+                events.retain(|event| event.update() > known.map(|version| version.update));
+                track.version = Some(past.version);
                 track.needs_backfill = past.more;
                 (track.waiting_since, track.assumed) = (None, None);
             }
@@ -253,27 +256,31 @@ impl Sequencer {
     /// Whether the database has changes of the conversation that this node has not delivered to the interested
     /// connections.
     pub fn is_behind(&self, changed: &ChangedConversation, interest: Interest) -> bool {
-        let known = |head: &Head| interest.knows(head, self.watermark);
+        let known = |version: &ConversationVersion| interest.knows(version, self.watermark);
         match self.tracks.get(&changed.conversation) {
             _ if interest == Interest::Nobody => false,
             Some(track) => {
                 let unknown = track.assumed.is_some_and(|assumed| !known(&assumed));
-                unknown || track.head.is_none_or(|head| !head.covers(&changed.head))
+                unknown || track.version.is_none_or(|version| !version.is_at_least(&changed.version))
             }
-            None => !known(&changed.head),
+            None => !known(&changed.version),
         }
     }
 
     /// Whether a local user may have been added to the group without this node noticing. That other connections know
-    /// the group proves nothing: they know it from their own rosters.
+    /// the group proves nothing: they know it from their own subscriptions.
     pub fn may_have_missed_membership(&self, changed: &ChangedConversation, interest: Interest) -> bool {
         let missed = |track: &Track| {
             // Where somebody is interested, the node is behind.
             let nobody = interest == Interest::Nobody;
-            track.membership_unchecked || nobody && track.head.is_none_or(|head| head.roster < changed.head.roster)
+            track.membership_unchecked
+                || nobody
+                    && track
+                        .version
+                        .is_none_or(|version| version.membership_revision < changed.version.membership_revision)
         };
         matches!(changed.audience, Audience::Members(_))
-            && changed.head.roster >= self.watermark
+            && changed.version.membership_revision >= self.watermark
             && self.tracks.get(&changed.conversation).is_none_or(missed)
     }
 
@@ -291,13 +298,13 @@ impl Sequencer {
         let track = self.tracks.entry(of).or_insert_with(|| Track::new(audience));
         track.needs_backfill = true;
         if track.assumed.take().is_some_and(|assumed| !interest.knows(&assumed, watermark)) {
-            track.head = None;
+            track.version = None;
         }
     }
 
     /// The version up to which this node has delivered the conversation, where it knows it.
-    pub fn head(&self, of: ConversationId) -> Option<Head> {
-        self.tracks.get(&of)?.head
+    pub fn version(&self, of: ConversationId) -> Option<ConversationVersion> {
+        self.tracks.get(&of)?.version
     }
 
     /// Raises the low watermark: the node has delivered everything that was committed before `watermark`. Drops the
@@ -306,7 +313,7 @@ impl Sequencer {
         self.watermark = self.watermark.max(watermark);
         let watermark = self.watermark;
         self.tracks.retain(|_, track| {
-            let old = track.head.is_some_and(|head| head.newest() < watermark);
+            let old = track.version.is_some_and(|version| version.newest() < watermark);
             !old || track.backfilling || track.needs_backfill || !track.held.is_empty()
         });
     }

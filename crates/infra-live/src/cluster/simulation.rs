@@ -43,11 +43,11 @@ enum Action {
     Write(usize, ConversationId, Write, bool),
     /// A transaction begins that commits later.
     Begin,
-    /// A client connects, and reads its roster only later.
+    /// A client connects, and reads its subscriptions only later.
     Attach(usize, u128),
-    /// All clients that have connected read their rosters, and what they may read.
+    /// All clients that have connected read their subscriptions, and what they may read.
     ReadRosters,
-    /// The connections of these begin with the rosters.
+    /// The connections of these begin with the subscriptions.
     GoLive,
     /// A client goes.
     Disconnect(usize),
@@ -92,8 +92,8 @@ impl World {
             let cluster = Arc::new(Cluster(outlet));
             hub.set_peers(Arc::<Cluster>::clone(&cluster));
             let identity = (Uuid::from_u128(n as u128 + 1), network.bus(n));
-            let (reader, rosters) = (Arc::<Database>::clone(&database), Arc::<Database>::clone(&database));
-            let node = Node::new(identity, Arc::clone(&hub), reader, rosters, START, start);
+            let (reader, live) = (Arc::<Database>::clone(&database), Arc::<Database>::clone(&database));
+            let node = Node::new(identity, Arc::clone(&hub), reader, live, START, start);
             SimulatedNode { node, inbox, cluster, shard: Shard::new(hub), stalled_until: 0 }
         };
         let nodes = (0..NODES).map(node).collect();
@@ -140,16 +140,16 @@ impl World {
                 self.clients.push(Client::new(user(who), n, guard));
             }
             Action::ReadRosters => {
-                for client in self.clients.iter_mut().filter(|client| !client.has_roster) {
-                    client.roster = Some(self.database.roster_now(client.user));
-                    client.has_roster = true;
+                for client in self.clients.iter_mut().filter(|client| !client.has_subscriptions) {
+                    client.subscriptions = Some(self.database.subscriptions_now(client.user));
+                    client.has_subscriptions = true;
                     client.load(&self.database);
                 }
             }
             Action::GoLive => {
                 for client in &mut self.clients {
-                    if let Some(roster) = client.roster.take() {
-                        self.nodes[client.node].shard.begin(client.guard.connection(), roster).await;
+                    if let Some(subscriptions) = client.subscriptions.take() {
+                        self.nodes[client.node].shard.begin(client.guard.connection(), subscriptions).await;
                         client.guard.connection().go_live(HashMap::new()).await;
                     }
                 }

@@ -4,7 +4,7 @@
 use crate::local::interest::Subject;
 use domain::UserId;
 use domain::events::{Audience, Event};
-use domain::messages::Place;
+use domain::messages::Destination;
 
 impl Subject {
     /// The subject's name in NATS.
@@ -58,15 +58,17 @@ pub fn concerned<'a>(events: impl IntoIterator<Item = &'a Event>) -> Vec<Subject
 /// Everybody to whom the conversation of the event is of interest. That may be more than the audience of the event: a
 /// read receipt concerns one or two users of a group.
 pub fn conversation_audience(event: &Event) -> Audience {
-    let of = |place: Place, author: UserId| match place {
-        Place::Direct { receiver } => Audience::Users([author, receiver]),
-        Place::Group(group) => Audience::Members(group),
-        Place::Broadcast => Audience::Everybody,
+    let of = |destination: Destination, author: UserId| match destination {
+        Destination::Direct { receiver } => Audience::Users([author, receiver]),
+        Destination::Group(group) => Audience::Members(group),
+        Destination::Broadcast => Audience::Everybody,
     };
     match event {
-        Event::MessageCreated(message) | Event::MessageUpdated(message) => of(message.place, message.sender.id),
-        Event::MessageDeleted { sender, place, .. } | Event::MessageSeen { sender, place, .. } => of(*place, *sender),
-        Event::ConversationRead { reader, place, .. } => of(*place, *reader),
+        Event::MessageCreated(message) | Event::MessageUpdated(message) => of(message.destination, message.sender.id),
+        Event::MessageDeleted { sender, destination, .. } | Event::MessageSeen { sender, destination, .. } => {
+            of(*destination, *sender)
+        }
+        Event::ConversationRead { reader, destination, .. } => of(*destination, *reader),
         Event::GroupUpdated(group) | Event::GroupDeleted(group) => Audience::Members(group.id),
         Event::MemberAdded(member) | Event::MemberUpdated(member) | Event::MemberRemoved(member) => {
             Audience::Members(member.group)
@@ -88,24 +90,28 @@ mod tests {
     }
 
     /// User 1 read, and `recipient` is told.
-    fn read(recipient: u128, place: Place) -> Event {
+    fn read(recipient: u128, destination: Destination) -> Event {
         let (conversation, up_to) = (ConversationId(GROUP.0), MessageId(Uuid::from_u128(9)));
-        Event::ConversationRead { conversation, place, told: user(recipient), reader: user(1), up_to }
+        Event::ConversationRead { conversation, destination, recipient: user(recipient), reader: user(1), up_to }
     }
 
     #[test]
     fn a_read_receipt_that_one_user_is_told_of_has_the_whole_conversation_as_its_audience() {
-        let direct = Place::Direct { receiver: user(2) };
-        for (place, expected) in [
-            (Place::Group(GROUP), Audience::Members(GROUP)),
+        let direct = Destination::Direct { receiver: user(2) };
+        for (destination, expected) in [
+            (Destination::Group(GROUP), Audience::Members(GROUP)),
             (direct, Audience::Users([user(1), user(2)])),
-            (Place::Broadcast, Audience::Everybody),
+            (Destination::Broadcast, Audience::Everybody),
         ] {
             // The reader's own devices are told first.
             for recipient in [1, 2] {
-                assert_eq!(conversation_audience(&read(recipient, place)), expected, "{recipient} {place:?}");
+                assert_eq!(
+                    conversation_audience(&read(recipient, destination)),
+                    expected,
+                    "{recipient} {destination:?}"
+                );
             }
         }
-        assert_eq!(read(1, Place::Group(GROUP)).audience(), Audience::Users([user(1), user(1)]));
+        assert_eq!(read(1, Destination::Group(GROUP)).audience(), Audience::Users([user(1), user(1)]));
     }
 }

@@ -14,7 +14,7 @@ pub const MAX_QUEUED: usize = 65_536;
 #[derive(Debug, Default)]
 pub struct ShardState {
     /// How many connections the shard has. The broadcaster skips a shard without any. A shard counts a connection
-    /// before it reads the user's roster: so the roster has whatever the broadcaster skipped.
+    /// before it reads the user's subscriptions: so these have whatever the broadcaster skipped.
     pub connections: AtomicUsize,
     /// The queue was full, and an event was lost that must not be lost.
     pub overrun: AtomicBool,

@@ -30,7 +30,7 @@ pub enum Transport {
 
 #[derive(Debug)]
 pub(crate) enum ConnectionState {
-    /// The roster of its user is being read: the connection holds every dispatch.
+    /// The subscriptions of its user are being read: the connection holds every dispatch.
     Joining(VecDeque<(Arc<Dispatch>, usize)>),
     /// What the client missed is being replayed: the connection holds the frames for it.
     CatchingUp(VecDeque<Arc<Frame>>),
@@ -49,10 +49,11 @@ pub struct Connection {
     pub outbox: Outbox,
     transport: Transport,
     expires: Instant,
-    /// The revision of its roster: the connection gets every event from there on.
+    /// The revision of its subscriptions: the connection gets every event from there on.
     began: Cell<Revision>,
     pub(crate) state: RefCell<ConnectionState>,
-    /// The cursor that [`Hub::start_joining`](super::hub::Hub::start_joining) returned, until the roster is read.
+    /// The cursor that [`Hub::start_joining`](super::hub::Hub::start_joining) returned, until the subscriptions are
+    /// read.
     pub(crate) joining_since: Cell<Option<Revision>>,
     /// The last number that was replayed in each conversation. The shard may be behind the database: it may deliver
     /// older events later.
@@ -119,7 +120,8 @@ impl Connection {
         matches!(*self.state.borrow(), ConnectionState::Joining(_))
     }
 
-    /// Holds a dispatch while it is joining: until the roster is read, it cannot tell whether its user is concerned.
+    /// Holds a dispatch while it is joining: until the subscriptions are read, it cannot tell whether its user is
+    /// concerned.
     pub(crate) fn hold(&self, dispatch: &Arc<Dispatch>, index: usize) {
         if let ConnectionState::Joining(held) = &mut *self.state.borrow_mut() {
             if held.len() < MAX_HELD {

@@ -7,7 +7,7 @@ use super::limits::{AttachError, HubOptions};
 use super::peers::{PeerNotice, Peers};
 use super::presence::{Announcement, PresenceAudience, PresenceQuery, Registry};
 use crate::telemetry::METRICS;
-use domain::events::{Audience, Committed, Event, EventPublisher, Head, Revision};
+use domain::events::{Audience, Committed, ConversationVersion, Event, EventPublisher, Revision};
 use domain::live::{Resync, Typing, TypingThrottle};
 use domain::messages::Recipient;
 use domain::{GroupId, SessionId, UserId};
@@ -23,7 +23,7 @@ struct WatchedGroup {
     /// How many shards have members of it.
     shards: usize,
     /// The oldest version of the group that its members read. `None` where the member learned of the group by an event.
-    known: Option<Head>,
+    known: Option<ConversationVersion>,
 }
 
 /// Takes committed events and hands them to every shard.
@@ -149,7 +149,7 @@ impl Hub {
         Ok(())
     }
 
-    /// A connection of the user has read its roster. Announces the user as online, if that is new.
+    /// A connection of the user has read its subscriptions. Announces the user as online, if that is new.
     pub(crate) fn mark_online(&self, user: UserId, audience: PresenceAudience) {
         // The lock is held until all are told, so that going offline cannot overtake this.
         let mut registry = lock(&self.registry);
@@ -239,7 +239,7 @@ impl Hub {
     }
 
     /// A shard has its first connection of a member of the group. The member knows the group at version `known`.
-    pub(crate) fn watch_group(&self, group: GroupId, known: Option<Head>) {
+    pub(crate) fn watch_group(&self, group: GroupId, known: Option<ConversationVersion>) {
         let mut groups = lock(&self.groups);
         let watched = groups.entry(group).or_insert_with(|| {
             if let Some(peers) = self.peers.get() {
@@ -250,15 +250,15 @@ impl Hub {
         watched.shards += 1;
     }
 
-    /// One more connection of a member knows the group at version `known`. Connections that read their rosters at the
-    /// same time may begin in another order: the node has to know the oldest version.
-    pub(crate) fn lower_known(&self, group: GroupId, known: Head) {
+    /// One more connection of a member knows the group at version `known`. Connections that read their subscriptions at
+    /// the same time may begin in another order: the node has to know the oldest version.
+    pub(crate) fn lower_known(&self, group: GroupId, known: ConversationVersion) {
         // Without other nodes nobody asks.
         if self.peers.get().is_none() {
             return;
         }
         if let Some(WatchedGroup { known: Some(first), .. }) = lock(&self.groups).get_mut(&group)
-            && !known.covers(first)
+            && !known.is_at_least(first)
         {
             *first = known;
         }
@@ -277,7 +277,7 @@ impl Hub {
         }
     }
 
-    /// Registers a connection that is about to read its roster and returns the current cursor. Until
+    /// Registers a connection that is about to read its subscriptions and returns the current cursor. Until
     /// [`finish_joining`](Self::finish_joining) is called with it, the watermark does not pass this cursor.
     pub(crate) fn start_joining(&self) -> Revision {
         // The lock is held so that the cursor cannot move before it is noted.
@@ -286,7 +286,7 @@ impl Hub {
         broadcaster.cursor
     }
 
-    /// The connection has read its roster, or is gone.
+    /// The connection has read its subscriptions, or is gone.
     pub(crate) fn finish_joining(&self, since: Revision) {
         let mut joining = lock(&self.joining);
         if let Entry::Occupied(mut count) = joining.entry(since) {
@@ -302,7 +302,7 @@ impl Hub {
         lock(&self.joining).keys().next().copied()
     }
 
-    /// A connection of the user has read its roster at that revision.
+    /// A connection of the user has read its subscriptions at that revision.
     pub(crate) fn note_known_since(&self, user: UserId, at: Revision) {
         lock(&self.registry).note_known_since(user, at);
     }
@@ -329,7 +329,7 @@ impl Hub {
                 since(users.iter().filter_map(|user| registry.known_since(*user)).min())
             }
             Audience::Members(group) => match lock(&self.groups).get(&group) {
-                Some(WatchedGroup { known: Some(head), .. }) => Interest::Knows(*head),
+                Some(WatchedGroup { known: Some(version), .. }) => Interest::Knows(*version),
                 Some(WatchedGroup { known: None, .. }) => Interest::Since(Revision(0)),
                 // A joining connection may turn out to be of a member.
                 None if self.oldest_joining().is_some() => Interest::Since(Revision(0)),

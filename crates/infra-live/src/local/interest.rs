@@ -1,6 +1,6 @@
 //! Which conversations this process has clients for, and how much those clients know already.
 
-use domain::events::{Head, Revision};
+use domain::events::{ConversationVersion, Revision};
 use domain::live::Known;
 use domain::{GroupId, UserId};
 
@@ -24,26 +24,26 @@ pub enum Interest {
     Nobody,
     /// At least one connection does. All of them know what was committed before this revision.
     Since(Revision),
-    /// At least one connection does. The first of them read the conversation as it stood at this head.
-    Knows(Head),
+    /// At least one connection does. The first of them read the conversation as it stood at this version.
+    Knows(ConversationVersion),
 }
 
 impl Interest {
-    /// Whether these connections know everything that led to `head`, on a node that has delivered everything older than
-    /// `watermark`.
-    pub fn knows(self, head: &Head, watermark: Revision) -> bool {
-        head.newest() < watermark
+    /// Whether these connections know everything that led to `version`, on a node that has delivered everything older
+    /// than `watermark`.
+    pub fn knows(self, version: &ConversationVersion, watermark: Revision) -> bool {
+        version.newest() < watermark
             || match self {
                 Self::Nobody => true,
-                Self::Since(since) => head.newest() < since,
-                Self::Knows(known) => known.covers(head),
+                Self::Since(since) => version.newest() < since,
+                Self::Knows(known) => known.is_at_least(version),
             }
     }
 
     /// From where on the node has to read the conversation for these connections.
     pub fn known(self, watermark: Revision) -> Known {
         match self {
-            Self::Knows(head) if head.newest() >= watermark => Known::Head(head),
+            Self::Knows(version) if version.newest() >= watermark => Known::Version(version),
             Self::Since(since) => Known::Before(watermark.max(since)),
             Self::Knows(_) | Self::Nobody => Known::Before(watermark),
         }

@@ -57,13 +57,13 @@ pub struct PresenceQuery {
 struct Entry {
     /// The session of each connection.
     sessions: Vec<SessionId>,
-    /// The oldest revision at which a connection read its roster. `None` until then.
+    /// The oldest revision at which a connection read its subscriptions. `None` until then.
     known_since: Option<Revision>,
     /// Whether the user was announced as online.
     online: bool,
     /// How often the last connection has gone.
     departures: u64,
-    /// The audience of a connection that has gone. The remaining connections may never read their rosters.
+    /// The audience of a connection that has gone. The remaining connections may never read their subscriptions.
     audience: PresenceAudience,
 }
 
@@ -87,14 +87,14 @@ impl Registry {
         self.0.get(&user).is_some_and(|entry| !entry.sessions.is_empty())
     }
 
-    /// A connection of the user has read its roster at that revision.
+    /// A connection of the user has read its subscriptions at that revision.
     pub fn note_known_since(&mut self, user: UserId, at: Revision) {
         if let Some(entry) = self.0.get_mut(&user) {
             entry.known_since = Some(entry.known_since.map_or(at, |since| since.min(at)));
         }
     }
 
-    /// The revision from which on a connected user needs every event. 0 while no connection has read its roster.
+    /// The revision from which on a connected user needs every event. 0 while no connection has read its subscriptions.
     pub fn known_since(&self, user: UserId) -> Option<Revision> {
         let entry = self.0.get(&user).filter(|entry| !entry.sessions.is_empty())?;
         Some(entry.known_since.unwrap_or(Revision(0)))
@@ -140,7 +140,7 @@ impl Registry {
 
     /// Removes a connection. If it was the user's last and the user was announced online, returns a token for
     /// [`confirm_offline`](Self::confirm_offline) and the audience to notify. `audience` is empty for a connection that
-    /// has not read its roster.
+    /// has not read its subscriptions.
     pub fn disconnect(
         &mut self,
         user: UserId,
@@ -233,7 +233,7 @@ mod tests {
         registry.mark_online(USER);
         assert_eq!(registry.disconnect(USER, SESSION, audience(1)), None);
         assert_eq!(registry.disconnect(USER, SESSION, PresenceAudience::default()), Some((1, audience(1))));
-        // The audience of a connection that reads its roster is newer.
+        // The audience of a connection that reads its subscriptions is newer.
         for _ in 0..2 {
             registry.admit(USER, SESSION, 9);
         }

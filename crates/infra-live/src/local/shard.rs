@@ -9,8 +9,8 @@ use super::outbox::End;
 use super::presence::PresenceAudience;
 use super::subscribers::{PendingOffline, Subscribers, remove};
 use bytes::Bytes;
-use domain::events::{Event, Head, MembershipChange, Revision};
-use domain::live::Roster;
+use domain::events::{ConversationVersion, Event, MembershipChange, Revision};
+use domain::live::Subscriptions;
 use domain::{Caller, GroupId, SessionId, UserId};
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
@@ -132,23 +132,23 @@ impl Shard {
         Frame { name, cursor, bytes: bytes(cursor), position: None, transient: false }
     }
 
-    /// Makes the connection catch up: from now on it is told every event that concerns its user by the roster, and
-    /// every such event since it was attached. Its client receives them from [`Connection::go_live`] on. Costs in
-    /// proportion to the roster, and gives the worker's other connections their turn in between.
-    pub async fn begin(&self, connection: &Rc<Connection>, roster: Roster) {
+    /// Makes the connection catch up: from now on it is told every event that concerns its user by the subscriptions,
+    /// and every such event since it was attached. Its client receives them from [`Connection::go_live`] on. Costs in
+    /// proportion to the subscriptions, and gives the worker's other connections their turn in between.
+    pub async fn begin(&self, connection: &Rc<Connection>, subscriptions: Subscriptions) {
         if connection.outbox.ended().is_some() {
             return;
         }
-        self.hub.note_known_since(connection.user, roster.at);
-        // The connection goes on holding dispatches meanwhile: what they change comes after the roster.
-        for groups in roster.groups.chunks(GROUPS_PER_TURN) {
+        self.hub.note_known_since(connection.user, subscriptions.at);
+        // The connection goes on holding dispatches meanwhile: what they change comes after the subscriptions.
+        for groups in subscriptions.groups.chunks(GROUPS_PER_TURN) {
             self.join_all(connection, groups);
             if groups.len() == GROUPS_PER_TURN && !yield_to_others(connection).await {
                 return;
             }
         }
-        // Events may have added other contacts since the roster was read, so these are added to them.
-        for contacts in roster.contacts.chunks(GROUPS_PER_TURN) {
+        // Events may have added other contacts since the subscriptions were read, so these are added to them.
+        for contacts in subscriptions.contacts.chunks(GROUPS_PER_TURN) {
             connection.contacts.borrow_mut().extend(contacts);
             if contacts.len() == GROUPS_PER_TURN && !yield_to_others(connection).await {
                 return;
@@ -156,7 +156,7 @@ impl Shard {
         }
         let mut subscribers = self.subscribers.borrow_mut();
         subscribers.joining.remove(connection);
-        for (dispatch, index) in connection.catch_up(roster.at) {
+        for (dispatch, index) in connection.catch_up(subscriptions.at) {
             if let Some(item) = dispatch.items.get(index) {
                 self.deliver_held(&mut subscribers, connection, item);
             }
@@ -211,10 +211,10 @@ impl Shard {
         }
     }
 
-    fn join_all(&self, connection: &Rc<Connection>, groups: &[(GroupId, Head)]) {
+    fn join_all(&self, connection: &Rc<Connection>, groups: &[(GroupId, ConversationVersion)]) {
         let mut subscribers = self.subscribers.borrow_mut();
-        for (group, head) in groups {
-            subscribers.join(*group, connection, Some(*head));
+        for (group, version) in groups {
+            subscribers.join(*group, connection, Some(*version));
         }
     }
 
@@ -223,7 +223,7 @@ impl Shard {
         self.hub.who_is_online(connection.user, connection.presence_audience()).await
     }
 
-    /// The connection has read its roster, or is gone.
+    /// The connection has read its subscriptions, or is gone.
     fn finish_joining(&self, connection: &Connection) {
         if let Some(since) = connection.joining_since.take() {
             self.hub.finish_joining(since);

@@ -4,7 +4,7 @@ use super::connection::Connection;
 use super::connection_list::ConnectionList;
 use super::hub::Hub;
 use super::presence::PresenceAudience;
-use domain::events::{Audience, Head, MembershipChange};
+use domain::events::{Audience, ConversationVersion, MembershipChange};
 use domain::{GroupId, UserId};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -56,7 +56,7 @@ impl Subscribers {
     /// Makes the connection a member of the group. Returns `false` where it was one before. `known` is the version of
     /// the group that the connection knows; `None` where it learns of the group by an event. Costs the same however
     /// many groups the connection and members the group has.
-    pub fn join(&mut self, group: GroupId, connection: &Rc<Connection>, known: Option<Head>) -> bool {
+    pub fn join(&mut self, group: GroupId, connection: &Rc<Connection>, known: Option<ConversationVersion>) -> bool {
         let mut groups = connection.groups.borrow_mut();
         let Entry::Vacant(entry) = groups.entry(group) else { return false };
         let members = self.by_group.entry(group).or_default();

@@ -251,7 +251,7 @@ fn upkeep_of(
 /// Lets events begin where the database is, from other nodes too, and sessions that end elsewhere end here.
 async fn go_live(store: &Arc<Store>, hub: &Arc<Hub>, cluster: Option<UnstartedNode>) -> anyhow::Result<()> {
     let nobody = UserId(uuid::Uuid::nil());
-    let begin_at = store.roster(nobody).await.context("the database cannot be read")?.at;
+    let begin_at = store.subscriptions(nobody).await.context("the database cannot be read")?.at;
     hub.begin_at(begin_at);
     if let Some(cluster) = cluster {
         let started =

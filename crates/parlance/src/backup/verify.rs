@@ -16,7 +16,7 @@ use std::rc::Rc;
 /// is shorter than the entry's header, and what it says of a missing file is shorter than the file's row in the
 /// database. So a backup of however many files is read, and a made-up manifest takes no more memory than there is
 /// backup. A small one may always be there.
-fn most_manifest_bytes(before: u64) -> u64 {
+fn max_manifest_bytes(before: u64) -> u64 {
     before.max(1 << 20)
 }
 
@@ -95,7 +95,7 @@ fn read_entries(
         let (offset, size) = (entry.raw_file_position(), entry.size());
         progress(offset, of);
         if name == Name::Manifest {
-            let fits = size <= most_manifest_bytes(offset);
+            let fits = size <= max_manifest_bytes(offset);
             ensure!(manifest.is_none() && fits, "the manifest of this backup makes no sense");
             // Not held as text beside what it says.
             let read = serde_json::from_reader(BufReader::new(&mut entry));
@@ -211,7 +211,7 @@ mod tests {
         assert!(length(&two) - length(&one) < HEADER_BYTES);
         assert!(length(&missing(2)) - length(&missing(1)) < MIN_ROW_BYTES);
         // More than half a million files.
-        assert_eq!(most_manifest_bytes(1 << 30), 1 << 30);
+        assert_eq!(max_manifest_bytes(1 << 30), 1 << 30);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::config::Config;
 use crate::storage::store_options;
 use anyhow::{Context as _, anyhow};
 use clap::{Args, Subcommand, ValueEnum};
-use domain::admin::{AccountView, Actor, Administer, CreateAccount, ListAccounts, Measure, SetPassword};
+use domain::admin::{AccountView, Actor, AdminCommand, CreateAccount, ExecuteAdminCommand, ListAccounts, SetPassword};
 use domain::events::NoListeners;
 use domain::users::{Email, Password, Registration, ServerPolicy, ShowUser, UserRole, Username};
 use domain::{Limit, UserId};
@@ -125,7 +125,7 @@ pub async fn run(config: Config, arguments: UserArguments) -> anyhow::Result<()>
     let policy = Arc::new(config.policy.clone());
     let store = Arc::new(open(&config).await?);
     let desk = Desk { store: Arc::clone(&store), policy, bcrypt_cost: config.bcrypt_cost };
-    let outcome = desk.carry_out(arguments.command).await;
+    let outcome = desk.execute(arguments.command).await;
     store.close().await;
     outcome
 }
@@ -151,7 +151,7 @@ struct Desk {
 }
 
 impl Desk {
-    async fn carry_out(&self, command: UserCommand) -> anyhow::Result<()> {
+    async fn execute(&self, command: UserCommand) -> anyhow::Result<()> {
         match command {
             UserCommand::Create { name, email, admin, password } => self.create(name, email, admin, &password).await,
             UserCommand::List { json: true } => self.list_json().await,
@@ -198,7 +198,7 @@ impl Desk {
     }
 
     async fn set_role(&self, name: &Username, role: RoleWord) -> anyhow::Result<()> {
-        self.administer(Measure::SetRole(self.id_of(name).await?, role.into())).await?;
+        self.administer(AdminCommand::SetRole(self.id_of(name).await?, role.into())).await?;
         match role {
             RoleWord::Admin => say(format_args!("{name} is an admin")),
             RoleWord::Member if self.policy.is_admin(name, UserRole::Member) => {
@@ -210,13 +210,13 @@ impl Desk {
 
     async fn switch(&self, name: &Username, enabled: bool) -> anyhow::Result<()> {
         let user = self.id_of(name).await?;
-        self.administer(if enabled { Measure::Enable(user) } else { Measure::Disable(user) }).await?;
+        self.administer(if enabled { AdminCommand::Enable(user) } else { AdminCommand::Disable(user) }).await?;
         say(format_args!("{name} is {}", if enabled { "enabled" } else { "disabled" }))
     }
 
-    async fn administer(&self, measure: Measure) -> anyhow::Result<()> {
-        let administer = Administer { admin: self.store.clone(), clock: Arc::new(SystemClock) };
-        Ok(administer.execute(Actor::CommandLine, measure).await?)
+    async fn administer(&self, command: AdminCommand) -> anyhow::Result<()> {
+        let administer = ExecuteAdminCommand { admin: self.store.clone(), clock: Arc::new(SystemClock) };
+        Ok(administer.execute(Actor::CommandLine, command).await?)
     }
 
     async fn id_of(&self, name: &Username) -> anyhow::Result<UserId> {
@@ -228,7 +228,7 @@ impl Desk {
     /// All accounts, page by page.
     async fn each(&self, mut work: impl FnMut(AccountView) -> anyhow::Result<()>) -> anyhow::Result<()> {
         let list = ListAccounts { admin: self.store.clone(), policy: Arc::clone(&self.policy) };
-        let (limit, mut after) = (Limit::of_list(Some(u64::from(Limit::MOST)))?, None);
+        let (limit, mut after) = (Limit::of_list(Some(u64::from(Limit::MAX)))?, None);
         loop {
             let page = list.execute(&Actor::CommandLine, None, after, limit).await?;
             after = page.items.last().map(|account| account.user.profile.id);

@@ -259,7 +259,7 @@ fn retention(text: &str) -> Result<Option<Retention>, String> {
         "off" => Ok(None),
         days => {
             let days = days.parse().ok().and_then(|days| Retention::of_days(days).ok());
-            days.map(Some).ok_or_else(|| format!("must be off or a number of days from 1 to {}", Retention::MOST_DAYS))
+            days.map(Some).ok_or_else(|| format!("must be off or a number of days from 1 to {}", Retention::MAX_DAYS))
         }
     }
 }

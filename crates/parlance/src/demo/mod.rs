@@ -14,7 +14,7 @@ use api_actix::use_cases::UseCases;
 use async_trait::async_trait;
 use domain::files::{ByteSource, FileName};
 use domain::groups::{Description, GroupName, NewMember, Role, Visibility};
-use domain::messages::{Appended, Caption, Content, DraftBody, Message, Outgoing, Recipient, Text};
+use domain::messages::{Appended, Caption, Content, DraftBody, Message, Recipient, SendCommand, Text};
 use domain::users::{DisplayName, Email, Password, ProfileEdit, Registration, Username};
 use domain::{Caller, GroupId, SessionId, Timestamp, UserId};
 use rand::rngs::StdRng;
@@ -192,10 +192,10 @@ impl Stage<'_> {
         } else {
             let body = DraftBody::Text(Text::parse(&line.text)?);
             let reply_to = line.answers.and_then(|answered| said.get(answered)).map(|message| message.id);
-            self.app.send_message.execute(&caller, Outgoing { recipient, body, reply_to, key: None }).await?
+            self.app.send_message.execute(&caller, SendCommand { recipient, body, reply_to, key: None }).await?
         };
         Ok(match sent {
-            Appended::Stored(message) | Appended::Replayed(message) => message,
+            Appended::Stored(message) | Appended::Duplicate(message) => message,
         })
     }
 

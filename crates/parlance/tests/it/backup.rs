@@ -238,7 +238,7 @@ async fn revisions_go_on_behind_what_the_lost_server_handed_out() {
         };
         let url = format!("sqlite://{}", folder.join("data/parlance.db").display());
         let store = infra_diesel::Store::open(&url, options).await.unwrap();
-        let at = store.roster(domain::UserId(uuid::Uuid::nil())).await.unwrap().at;
+        let at = store.subscriptions(domain::UserId(uuid::Uuid::nil())).await.unwrap().at;
         store.close().await;
         at
     };

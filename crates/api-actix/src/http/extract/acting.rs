@@ -4,7 +4,7 @@ use super::Query;
 use crate::http::error::ApiError;
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest};
-use domain::acting::Named;
+use domain::acting::ClaimedActor;
 use domain::{Invalid, UserId};
 use serde::Deserialize;
 use std::future::{Ready, ready};
@@ -25,12 +25,13 @@ impl ActingField {
     }
 }
 
-/// All that a request names as the acting user, for [`ActAs`](domain::acting::ActAs): first whom its query names.
+/// All that a request names as the acting user, for [`CheckActingUser`](domain::acting::CheckActingUser): first whom
+/// its query names.
 ///
-/// A route that reads asks `ActAs` when it has read, and needs no targets: what is missing has been told by then. One
-/// that acts asks it before, and says what it will look for.
+/// A route that reads asks `CheckActingUser` when it has read, and needs no targets: what is missing has been told by
+/// then. One that acts asks it before, and says what it will look for.
 #[derive(Debug)]
-pub struct Acting(Vec<Named>);
+pub struct Acting(Vec<ClaimedActor>);
 
 /// What of the query is looked at; other parameters are the route's.
 #[derive(Deserialize)]
@@ -47,7 +48,7 @@ impl Acting {
     /// [`Invalid`] naming the field where it is no id.
     pub fn and(mut self, field: &'static str, id: Option<&str>) -> Result<Self, Invalid> {
         if let Some(id) = id {
-            self.0.push(Named { field, user: UserId::parse(field, id)? });
+            self.0.push(ClaimedActor { field, user: UserId::parse(field, id)? });
         }
         Ok(self)
     }
@@ -79,8 +80,8 @@ impl FromRequest for Acting {
 }
 
 impl IntoIterator for Acting {
-    type Item = Named;
-    type IntoIter = std::vec::IntoIter<Named>;
+    type Item = ClaimedActor;
+    type IntoIter = std::vec::IntoIter<ClaimedActor>;
 
     fn into_iter(self) -> Self::IntoIter {
         self.0.into_iter()
@@ -94,7 +95,7 @@ mod tests {
 
     const ID: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
 
-    fn acting(pattern: &str, query: &str) -> Result<Vec<Named>, ApiError> {
+    fn acting(pattern: &str, query: &str) -> Result<Vec<ClaimedActor>, ApiError> {
         let request = TestRequest::with_uri(&format!("/?{query}")).app_data(ActingField::of_path(pattern));
         Acting::of(&request.to_http_request()).map(|acting| acting.into_iter().collect())
     }
@@ -112,7 +113,7 @@ mod tests {
             ("/group/send", None),
             ("/", None),
         ] {
-            let expected: Vec<_> = field.map(|field| Named { field, user }).into_iter().collect();
+            let expected: Vec<_> = field.map(|field| ClaimedActor { field, user }).into_iter().collect();
             assert_eq!(acting(pattern, &query).unwrap(), expected, "{pattern}");
             assert_eq!(acting(pattern, "other=x").unwrap(), [], "{pattern}");
             let malformed = acting(pattern, "sender_id=x&requester_id=x&user_id=x");

@@ -4,7 +4,7 @@
 use super::operation::{Call, in_order, shown};
 use domain::groups::{Entry, Group, Role};
 use domain::messages::{
-    Access, Appended, Body, Content, Draft, IdempotencyKey, Message, MessageType, Place, Recipient, Text,
+    Access, Appended, Body, Content, Destination, Draft, IdempotencyKey, Message, MessageType, Recipient, Text,
 };
 use domain::users::User;
 use domain::{Conflict, ConversationId, GroupId, MessageId, NotFound, Result, Timestamp, UserId};
@@ -157,7 +157,7 @@ impl Model {
     /// Live ones.
     pub fn groups_seen_by(&self, user: UserId) -> Vec<GroupId> {
         let groups = self.conversations.keys().map(|id| GroupId(id.0));
-        groups.filter(|group| self.standing(user, *group).is_ok()).collect()
+        groups.filter(|group| self.group_access(user, *group).is_ok()).collect()
     }
 
     pub fn members_of(&self, group: GroupId) -> Vec<UserId> {
@@ -214,7 +214,7 @@ impl Model {
             Kind::Broadcast => Access::Broadcast,
             Kind::Group(group) => {
                 let role = in_.seats.get(&user).map(|seat| seat.role);
-                Access::Group(domain::groups::Standing { visibility: group.visibility, role })
+                Access::Group(domain::groups::GroupAccess { visibility: group.visibility, role })
             }
         })
     }
@@ -245,13 +245,13 @@ impl Model {
         Message {
             id: said.id,
             conversation: in_.id,
-            place: match &in_.kind {
-                Kind::Direct(a, b) => Place::Direct { receiver: if said.sender == *a { *b } else { *a } },
-                Kind::Group(group) => Place::Group(group.id),
-                Kind::Broadcast => Place::Broadcast,
+            destination: match &in_.kind {
+                Kind::Direct(a, b) => Destination::Direct { receiver: if said.sender == *a { *b } else { *a } },
+                Kind::Group(group) => Destination::Group(group.id),
+                Kind::Broadcast => Destination::Broadcast,
             },
             sender: self.users[&said.sender].profile(),
-            body: Body::Text(Text::restored(said.words.clone())),
+            body: Body::Text(Text::from_stored(said.words.clone())),
             reply_to: said.reply_to,
             seq: said.seq,
             update: said.update,
@@ -279,7 +279,7 @@ impl Model {
                     }
                     return Conflict::KeyReused.err();
                 }
-                return Ok(Appended::Replayed(self.message(in_, said)));
+                return Ok(Appended::Duplicate(self.message(in_, said)));
             }
         }
         let entry = self.may_send(&draft)?;
@@ -331,7 +331,7 @@ impl Model {
     fn may_send(&self, draft: &Draft) -> Result<Entry> {
         match draft.recipient {
             Recipient::User(other) => self.living_user(other).map(|_| Entry::Member),
-            Recipient::Group(group) => self.standing(draft.sender, group)?.1.may_send(),
+            Recipient::Group(group) => self.group_access(draft.sender, group)?.1.may_send(),
             Recipient::Everybody => Ok(Entry::Member),
         }
     }

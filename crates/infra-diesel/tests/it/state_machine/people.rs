@@ -2,8 +2,8 @@
 
 use super::model::{Conversation, Kind, Model, Seat};
 use domain::groups::{
-    Admission, Departure, Group, GroupChange, GroupName, GroupNamePrefix, GroupView, Member, NewGroup, NewMember, Role,
-    Standing, heir,
+    Admission, Departure, Group, GroupAccess, GroupChange, GroupName, GroupNamePrefix, GroupView, Member, NewGroup,
+    NewMember, Role, next_owner,
 };
 use domain::users::{NewUser, ProfileChange, User, UserRole, Username, UsernamePrefix};
 use domain::{Conflict, GroupId, Limit, NotFound, Page, Result, Timestamp, UserId};
@@ -62,13 +62,13 @@ impl Model {
             let others: Vec<Member> =
                 self.seats(group).keys().filter(|user| **user != id).map(|user| self.member(group, *user)).collect();
             let seat = self.seats(group)[&id].role;
-            let heir = heir(&others).map(|heir| heir.user);
-            match heir {
+            let next_owner = next_owner(&others).map(|next_owner| next_owner.user);
+            match next_owner {
                 None => self.end_group(group, at),
-                Some(heir) => {
+                Some(next_owner) => {
                     let seats = &mut self.conversation_mut(group).seats;
                     if seat == Role::Owner
-                        && let Some(seat) = seats.get_mut(&heir)
+                        && let Some(seat) = seats.get_mut(&next_owner)
                     {
                         (seat.role, seat.updated_at) = (Role::Owner, at);
                     }
@@ -124,12 +124,12 @@ impl Model {
     }
 
     /// The live group and how the user stands to it, if the user may see it.
-    pub fn standing(&self, user: UserId, id: GroupId) -> Result<(Group, Standing)> {
+    pub fn group_access(&self, user: UserId, id: GroupId) -> Result<(Group, GroupAccess)> {
         let group = self.group(id).ok_or(NotFound::Group)?;
         let role = self.seats(id).get(&user).map(|seat| seat.role);
-        let standing = Standing { visibility: group.visibility, role };
-        standing.may_read()?;
-        Ok((group, standing))
+        let group_access = GroupAccess { visibility: group.visibility, role };
+        group_access.may_read()?;
+        Ok((group, group_access))
     }
 
     fn name_taken(&self, name: &GroupName, but: Option<GroupId>) -> bool {
@@ -163,8 +163,8 @@ impl Model {
         change: GroupChange,
         at: Timestamp,
     ) -> Result<GroupView> {
-        let (_, standing) = self.standing(actor, id)?;
-        standing.may_change()?;
+        let (_, group_access) = self.group_access(actor, id)?;
+        group_access.may_change()?;
         if change.name.as_ref().is_some_and(|name| self.name_taken(name, Some(id))) {
             return Conflict::GroupNameTaken.err();
         }
@@ -176,20 +176,20 @@ impl Model {
             group.visibility = change.visibility.unwrap_or(group.visibility);
             group.updated_at = at;
         }
-        Ok(GroupView { group: self.group(id).ok_or(NotFound::Group)?, role: standing.role })
+        Ok(GroupView { group: self.group(id).ok_or(NotFound::Group)?, role: group_access.role })
     }
 
     pub fn delete_group(&mut self, actor: UserId, id: GroupId, at: Timestamp) -> Result<()> {
-        self.standing(actor, id)?.1.may_delete()?;
+        self.group_access(actor, id)?.1.may_delete()?;
         self.end_group(id, at);
         Ok(())
     }
 
     pub fn add(&mut self, actor: UserId, new: NewMember, at: Timestamp) -> Result<Member> {
-        let (_, standing) = self.standing(actor, new.group)?;
+        let (_, group_access) = self.group_access(actor, new.group)?;
         self.living_user(new.user)?;
         let present = self.seats(new.group).get(&new.user).map(|seat| seat.role);
-        if let Admission::Joins(role) = standing.may_add(actor, &new, present)? {
+        if let Admission::Joins(role) = group_access.may_add(actor, &new, present)? {
             self.join(new.group, new.user, role, at);
         }
         Ok(self.member(new.group, new.user))
@@ -209,9 +209,9 @@ impl Model {
         role: Role,
         at: Timestamp,
     ) -> Result<Member> {
-        let (_, standing) = self.standing(actor, group)?;
+        let (_, group_access) = self.group_access(actor, group)?;
         let present = self.seats(group).get(&user).map(|seat| seat.role).ok_or(NotFound::Member)?;
-        standing.may_change_role(actor, user)?;
+        group_access.may_change_role(actor, user)?;
         let seats = &mut self.conversation_mut(group).seats;
         let changed = [(actor, Role::Admin, role == Role::Owner), (user, role, present != role)];
         for (user, role, _) in changed.into_iter().filter(|(.., changes)| *changes) {
@@ -223,9 +223,9 @@ impl Model {
     }
 
     pub fn remove(&mut self, actor: UserId, group: GroupId, user: UserId, at: Timestamp) -> Result<()> {
-        let (whole, standing) = self.standing(actor, group)?;
+        let (whole, group_access) = self.group_access(actor, group)?;
         let role = self.seats(group).get(&user).map(|seat| seat.role).ok_or(NotFound::Member)?;
-        match standing.may_remove(actor, user, role, whole.member_count)? {
+        match group_access.may_remove(actor, user, role, whole.member_count)? {
             Departure::Leaves => drop(self.conversation_mut(group).seats.remove(&user)),
             Departure::EndsGroup => self.end_group(group, at),
         }
@@ -251,8 +251,8 @@ impl Model {
     }
 
     fn view(&self, viewer: UserId, id: GroupId) -> Option<GroupView> {
-        let (group, standing) = self.standing(viewer, id).ok()?;
-        Some(GroupView { group, role: standing.role })
+        let (group, group_access) = self.group_access(viewer, id).ok()?;
+        Some(GroupView { group, role: group_access.role })
     }
 
     pub fn find_group(&self, viewer: UserId, name: &GroupName) -> Option<GroupView> {
@@ -289,7 +289,7 @@ impl Model {
         after: Option<UserId>,
         limit: Limit,
     ) -> Result<Page<Member>> {
-        self.standing(viewer, group)?;
+        self.group_access(viewer, group)?;
         if let Some(after) = after {
             self.users.get(&after).ok_or(NotFound::User)?;
         }

@@ -3,7 +3,7 @@
 use super::model::{Conversation, Kind, Model, Said};
 use super::operation::SOMEWHEN;
 use super::people::page;
-use domain::conversations::{self, With};
+use domain::conversations::{self, Counterpart};
 use domain::groups::GroupView;
 use domain::messages::{ChangeEntry, Changes, Cursor, Message, Recipient, Tombstone, Window};
 use domain::receipts::{Receipt, Unseen, UnseenCount};
@@ -18,7 +18,7 @@ impl Model {
     pub fn page(&self, viewer: UserId, of: Recipient, window: Window) -> Result<Page<Message>> {
         match of {
             Recipient::User(other) => drop(self.users.get(&other).ok_or(NotFound::User)?),
-            Recipient::Group(group) => drop(self.standing(viewer, group)?),
+            Recipient::Group(group) => drop(self.group_access(viewer, group)?),
             Recipient::Everybody => {}
         }
         let begun = self.destination(viewer, of).and_then(|id| self.conversations.get(&id));
@@ -107,12 +107,12 @@ impl Model {
         let listed = mine.into_iter().map(|in_| conversations::Conversation {
             id: in_.id,
             with: match &in_.kind {
-                Kind::Direct(a, b) => With::User(self.users[if *a == user { b } else { a }].clone()),
-                Kind::Group(group) => With::Group(GroupView {
+                Kind::Direct(a, b) => Counterpart::User(self.users[if *a == user { b } else { a }].clone()),
+                Kind::Group(group) => Counterpart::Group(GroupView {
                     group: self.group(GroupId(group.id.0)).unwrap(),
                     role: in_.seats.get(&user).map(|seat| seat.role),
                 }),
-                Kind::Broadcast => With::Everybody,
+                Kind::Broadcast => Counterpart::Everybody,
             },
             last_message: in_.live().next_back().map(|said| self.message(in_, said)),
             unseen: if let Kind::Broadcast = in_.kind { UnseenCount::default() } else { counted(in_, user) },

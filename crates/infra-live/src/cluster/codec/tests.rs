@@ -1,8 +1,8 @@
 use super::*;
-use domain::events::{Head, Revision};
+use domain::events::{ConversationVersion, Revision};
 use domain::files::{File, FileName, MediaType, Sha256};
 use domain::groups::{Description, Group, GroupName, Member, Role, Visibility};
-use domain::messages::{AttachmentKind, Body, Caption, Message, Place, Text, Tombstone};
+use domain::messages::{AttachmentKind, Body, Caption, Destination, Message, Text, Tombstone};
 use domain::users::Profile;
 use domain::{ConversationId, FileId, GroupId, MessageId, SessionId, Timestamp};
 
@@ -14,11 +14,11 @@ fn at(micros: i64) -> Timestamp {
     Timestamp::from_micros(micros).unwrap()
 }
 
-fn message(body: Body, place: Place) -> Message {
+fn message(body: Body, destination: Destination) -> Message {
     Message {
         id: MessageId(id(1)),
         conversation: ConversationId(id(2)),
-        place,
+        destination,
         sender: Profile { id: UserId(id(3)), username: "ada".into(), display_name: "Ada \"|\" 🦀".into() },
         body,
         reply_to: Some(MessageId(id(4))),
@@ -35,20 +35,20 @@ fn events() -> Vec<Event> {
     let file = File {
         id: FileId(id(10)),
         uploader: UserId(id(3)),
-        name: FileName::restored("a b.png".into()),
+        name: FileName::from_stored("a b.png".into()),
         size: 11,
-        media_type: MediaType::restored("image/png".into()),
+        media_type: MediaType::from_stored("image/png".into()),
         sha256: Sha256([7; 32]),
         created_at: at(12),
     };
-    let caption = |words: &str| Caption::restored(words.into());
+    let caption = |words: &str| Caption::from_stored(words.into());
     let image = Body::Attachment { kind: AttachmentKind::Image, file: file.clone(), caption: caption("look") };
     let download = Body::Attachment { kind: AttachmentKind::File, file, caption: caption("") };
-    let words = Body::Text(Text::restored("a | \"b\"\n".into()));
+    let words = Body::Text(Text::from_stored("a | \"b\"\n".into()));
     let group = Group {
         id: GroupId(id(13)),
-        name: GroupName::restored("tea".into()),
-        description: Description::restored("hot".into()),
+        name: GroupName::from_stored("tea".into()),
+        description: Description::from_stored("hot".into()),
         visibility: Visibility::Private,
         member_count: 14,
         created_at: at(15),
@@ -62,18 +62,18 @@ fn events() -> Vec<Event> {
         created_at: at(18),
         updated_at: at(19),
     };
-    let (in_group, direct) = (Place::Group(group.id), Place::Direct { receiver: UserId(id(20)) });
+    let (in_group, direct) = (Destination::Group(group.id), Destination::Direct { receiver: UserId(id(20)) });
     let tombstone =
         Tombstone { id: MessageId(id(1)), conversation: ConversationId(id(2)), seq: 3, update: 4, deleted_at: at(5) };
     vec![
         Event::MessageCreated(message(words.clone(), direct)),
         Event::MessageCreated(Message { reply_to: None, edited_at: None, ..message(image, in_group) }),
         Event::MessageCreated(message(download, in_group)),
-        Event::MessageUpdated(message(words, Place::Broadcast)),
-        Event::MessageDeleted { tombstone, sender: UserId(id(3)), place: in_group },
+        Event::MessageUpdated(message(words, Destination::Broadcast)),
+        Event::MessageDeleted { tombstone, sender: UserId(id(3)), destination: in_group },
         Event::MessageSeen {
             conversation: ConversationId(id(2)),
-            place: direct,
+            destination: direct,
             message: MessageId(id(1)),
             sender: UserId(id(3)),
             reader: UserId(id(20)),
@@ -81,8 +81,8 @@ fn events() -> Vec<Event> {
         },
         Event::ConversationRead {
             conversation: ConversationId(id(2)),
-            place: in_group,
-            told: UserId(id(20)),
+            destination: in_group,
+            recipient: UserId(id(20)),
             reader: UserId(id(3)),
             up_to: MessageId(id(1)),
         },
@@ -100,8 +100,9 @@ fn events() -> Vec<Event> {
 fn messages() -> Vec<PeerMessage> {
     let users = || vec![UserId(id(3)), UserId(id(17))];
     let audience = PresenceAudience { groups: vec![GroupId(id(13))], contacts: users() };
-    let head = |update| Head { update, changed: Revision(30), roster: Revision(31) };
-    let (before, after) = (head(5), head(6));
+    let version =
+        |update| ConversationVersion { update, messages_revision: Revision(30), membership_revision: Revision(31) };
+    let (before, after) = (version(5), version(6));
     let delta = ConversationDelta { conversation: ConversationId(id(2)), before, after, events: events() };
     let typing = |conversation, audience| {
         PeerMessage::Typing(Typing { user: UserId(id(3)), username: "ada".into(), conversation, audience })
@@ -138,7 +139,7 @@ fn every_message_arrives_as_it_was_sent() {
 }
 
 /// FNV-1a of the JSON of all messages above.
-const FINGERPRINT: u64 = 0x7ba7_65e8_e3ef_7d99;
+const FINGERPRINT: u64 = 0xd854_0113_a0db_307e;
 
 #[test]
 fn the_version_changes_with_the_packets() {

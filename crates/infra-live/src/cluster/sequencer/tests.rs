@@ -1,6 +1,6 @@
 use super::*;
 use domain::groups::{Member, Role};
-use domain::messages::{Body, Message, Place, Text};
+use domain::messages::{Body, Destination, Message, Text};
 use domain::users::Profile;
 use domain::{GroupId, MessageId, Timestamp, UserId};
 use uuid::Uuid;
@@ -21,9 +21,9 @@ fn said(update: i64) -> Event {
     Event::MessageCreated(Message {
         id: MessageId(Uuid::from_u128(1)),
         conversation: HERE,
-        place: Place::Group(GroupId(HERE.0)),
+        destination: Destination::Group(GroupId(HERE.0)),
         sender: Profile { id: UserId(Uuid::nil()), username: String::new(), display_name: String::new() },
-        body: Body::Text(Text::restored("x".to_owned())),
+        body: Body::Text(Text::from_stored("x".to_owned())),
         reply_to: None,
         seq: update,
         update,
@@ -45,18 +45,18 @@ fn left() -> Event {
     })
 }
 
-fn head(update: i64, changed: i64, roster: i64) -> Head {
-    Head { update, changed: Revision(changed), roster: Revision(roster) }
+fn version(update: i64, messages: i64, membership: i64) -> ConversationVersion {
+    ConversationVersion { update, messages_revision: Revision(messages), membership_revision: Revision(membership) }
 }
 
 /// What a commit of that revision does.
-fn delta(before: Head, events: Vec<Event>, revision: i64) -> ConversationDelta {
+fn delta(before: ConversationVersion, events: Vec<Event>, revision: i64) -> ConversationDelta {
     let after = before.after(&events, Revision(revision));
     ConversationDelta { conversation: HERE, before, after, events }
 }
 
-fn past(head: Head, events: Vec<Event>, more: bool) -> Past {
-    Past { audience: GROUP, missed: events.len() as i64, events, head, stands: head, more, members: None }
+fn past(version: ConversationVersion, events: Vec<Event>, more: bool) -> Past {
+    Past { audience: GROUP, missed: events.len() as i64, events, version, stands: version, more, members: None }
 }
 
 fn numbers(events: &[Event]) -> Vec<i64> {
@@ -65,7 +65,7 @@ fn numbers(events: &[Event]) -> Vec<i64> {
 
 /// A history: three messages, a removal, two messages.
 fn history() -> Vec<ConversationDelta> {
-    let mut deltas = vec![delta(head(4, 90, 50), vec![said(5)], 101)];
+    let mut deltas = vec![delta(version(4, 90, 50), vec![said(5)], 101)];
     for (event, revision) in [(said(6), 102), (said(7), 103), (left(), 104), (said(8), 105), (said(9), 106)] {
         let before = deltas.last().unwrap().after;
         deltas.push(delta(before, vec![event], revision));
@@ -108,7 +108,7 @@ fn a_missing_delta_is_read_from_the_database() {
     assert!(sequencer.offer(deltas[2].clone(), GROUP, SINCE, now).is_empty());
     assert!(poll_gaps(&mut sequencer, now).is_empty(), "it may arrive yet");
     let later = now + GAP_TIMEOUT;
-    assert_eq!(poll_gaps(&mut sequencer, later), [(HERE, Known::Head(deltas[0].after))]);
+    assert_eq!(poll_gaps(&mut sequencer, later), [(HERE, Known::Version(deltas[0].after))]);
     assert!(poll_gaps(&mut sequencer, later).is_empty(), "it is being read");
     // Meanwhile the missing one arrives, and later ones.
     for late in [1, 3, 4] {
@@ -126,7 +126,7 @@ fn where_nothing_is_known_the_database_is_read_first() {
     // The watermark lies behind the first message: whether it was given out is not known.
     let mut sequencer = Sequencer::new(Revision(101));
     assert!(sequencer.offer(deltas[1].clone(), GROUP, SINCE, now).is_empty());
-    assert!(poll_gaps(&mut sequencer, now).is_empty(), "a client may be about to read its roster");
+    assert!(poll_gaps(&mut sequencer, now).is_empty(), "a client may be about to read its subscriptions");
     let later = now + GAP_TIMEOUT;
     assert_eq!(poll_gaps(&mut sequencer, later), [(HERE, Known::Before(Revision(101)))]);
     sequencer.backfill_failed(HERE, later);
@@ -143,8 +143,8 @@ fn a_delta_without_its_events_has_them_read_from_the_database() {
     let mut sequencer = Sequencer::new(Revision(100));
     let word = ConversationDelta { events: vec![], ..deltas[0].clone() };
     assert!(sequencer.offer(word, GROUP, SINCE, now).is_empty());
-    assert_eq!(poll_gaps(&mut sequencer, now), [(HERE, Known::Head(deltas[0].before))]);
-    let events = sequencer.apply_backfill(HERE, past(head(5, 101, 50), vec![said(5)], true), now);
+    assert_eq!(poll_gaps(&mut sequencer, now), [(HERE, Known::Version(deltas[0].before))]);
+    let events = sequencer.apply_backfill(HERE, past(version(5, 101, 50), vec![said(5)], true), now);
     assert_eq!(numbers(&events), [5]);
     assert_eq!(poll_gaps(&mut sequencer, now).len(), 1, "there is more");
 }
@@ -165,7 +165,7 @@ fn a_delta_that_changes_nothing_waits_for_what_it_is_about() {
 #[test]
 fn a_delta_that_changes_nothing_is_delivered_at_once_in_a_quiet_conversation() {
     let now = Instant::now();
-    let quiet = head(4, 90, 50);
+    let quiet = version(4, 90, 50);
     let seen = ConversationDelta { before: quiet, after: quiet, conversation: HERE, events: vec![left()] };
     let mut sequencer = Sequencer::new(Revision(100));
     assert_eq!(numbers(&sequencer.offer(seen.clone(), GROUP, SINCE, now)), [-1]);
@@ -182,9 +182,10 @@ fn a_delta_that_changes_nothing_is_delivered_at_once_in_a_quiet_conversation() {
 fn the_watermark_tells_what_is_behind_and_what_is_old() {
     let deltas = history();
     let now = Instant::now();
-    let changed = |head| ChangedConversation { conversation: HERE, audience: Audience::Members(GroupId(HERE.0)), head };
+    let changed =
+        |version| ChangedConversation { conversation: HERE, audience: Audience::Members(GroupId(HERE.0)), version };
     let mut sequencer = Sequencer::new(Revision(100));
-    assert!(!sequencer.is_behind(&changed(head(4, 99, 50)), SINCE), "old, and delivered");
+    assert!(!sequencer.is_behind(&changed(version(4, 99, 50)), SINCE), "old, and delivered");
     assert!(sequencer.is_behind(&changed(deltas[0].after), SINCE), "never heard of");
     sequencer.offer(deltas[0].clone(), GROUP, SINCE, now);
     assert!(!sequencer.is_behind(&changed(deltas[0].after), SINCE));
@@ -196,7 +197,7 @@ fn the_watermark_tells_what_is_behind_and_what_is_old() {
     // A delta follows from an old version.
     assert_eq!(numbers(&sequencer.offer(deltas[1].clone(), GROUP, SINCE, now)), [6]);
     sequencer.request_backfill(HERE, GROUP, SINCE);
-    assert_eq!(poll_gaps(&mut sequencer, now), [(HERE, Known::Head(deltas[1].after))]);
+    assert_eq!(poll_gaps(&mut sequencer, now), [(HERE, Known::Version(deltas[1].after))]);
 }
 
 #[test]
@@ -220,7 +221,7 @@ fn what_interests_nobody_is_not_read() {
     let now = Instant::now();
     let mut sequencer = Sequencer::new(Revision(100));
     assert_eq!(numbers(&sequencer.offer(deltas[3].clone(), GROUP, Interest::Nobody, now)), [-1]);
-    let changed = ChangedConversation { conversation: HERE, audience: GROUP, head: deltas[3].after };
+    let changed = ChangedConversation { conversation: HERE, audience: GROUP, version: deltas[3].after };
     assert!(!sequencer.is_behind(&changed, Interest::Nobody));
     assert!(
         sequencer.may_have_missed_membership(&changed, Interest::Nobody),
@@ -242,7 +243,7 @@ fn a_client_that_was_joining_is_delivered_what_the_node_had_assumed() {
     let mut sequencer = Sequencer::new(Revision(100));
     // A client knows everything before 103, and is still joining. 103 and 104 do not arrive.
     sequencer.offer(deltas[4].clone(), GROUP, Interest::Nobody, now);
-    let changed = ChangedConversation { conversation: HERE, audience: GROUP, head: deltas[4].after };
+    let changed = ChangedConversation { conversation: HERE, audience: GROUP, version: deltas[4].after };
     assert!(!sequencer.is_behind(&changed, Interest::Since(Revision(105))));
     let came = Interest::Since(Revision(103));
     assert!(sequencer.is_behind(&changed, came));
@@ -258,10 +259,10 @@ fn clients_that_know_a_version_are_delivered_what_follows_from_it() {
     let mut sequencer = Sequencer::new(Revision(100));
     assert!(sequencer.offer(deltas[4].clone(), GROUP, knows, now).is_empty(), "the removal is missing");
     let (ask, events) = sequencer.poll_gaps(|_| knows, now + GAP_TIMEOUT);
-    assert_eq!((ask, events), (vec![(HERE, Known::Head(deltas[2].after))], vec![]));
+    assert_eq!((ask, events), (vec![(HERE, Known::Version(deltas[2].after))], vec![]));
     let mut sequencer = Sequencer::new(Revision(100));
     assert_eq!(numbers(&sequencer.offer(deltas[3].clone(), GROUP, knows, now)), [-1]);
-    let changed = |head| ChangedConversation { conversation: HERE, audience: GROUP, head };
+    let changed = |version| ChangedConversation { conversation: HERE, audience: GROUP, version };
     let sequencer = Sequencer::new(Revision(100));
     assert!(
         !sequencer.is_behind(&changed(deltas[2].after), knows) && sequencer.is_behind(&changed(deltas[3].after), knows)
@@ -277,7 +278,7 @@ fn a_version_never_goes_back() {
     assert_eq!(numbers(&sequencer.offer(deltas[1].clone(), GROUP, SINCE, now)), [6]);
     // The database had answered before the second.
     assert!(sequencer.apply_backfill(HERE, past(deltas[0].after, vec![said(5)], false), now).is_empty());
-    assert_eq!(sequencer.head(HERE), Some(deltas[1].after));
+    assert_eq!(sequencer.version(HERE), Some(deltas[1].after));
     // Nor is anything delivered twice that a newer answer repeats.
     let newer = past(deltas[2].after, vec![said(5), said(6), said(7)], false);
     assert_eq!(numbers(&sequencer.apply_backfill(HERE, newer, now)), [7]);
@@ -287,8 +288,8 @@ fn a_version_never_goes_back() {
 fn members_who_may_have_been_added_are_looked_up_whoever_else_knows_the_group() {
     let deltas = history();
     let now = Instant::now();
-    let changed = ChangedConversation { conversation: HERE, audience: GROUP, head: deltas[3].after };
-    // Another client has read its roster after the change. It does not know who else was added.
+    let changed = ChangedConversation { conversation: HERE, audience: GROUP, version: deltas[3].after };
+    // Another client has read its subscriptions after the change. It does not know who else was added.
     let knows = Interest::Knows(deltas[3].after);
     let mut sequencer = Sequencer::new(Revision(100));
     assert!(!sequencer.is_behind(&changed, knows) && sequencer.may_have_missed_membership(&changed, knows));
@@ -317,10 +318,10 @@ fn a_client_that_begins_after_one_with_a_newer_roster_is_delivered_what_lies_bet
     // The node takes the version over from a client that knows it.
     let newer = Interest::Knows(deltas[1].after);
     assert_eq!(numbers(&sequencer.offer(deltas[2].clone(), GROUP, newer, now)), [7]);
-    let changed = ChangedConversation { conversation: HERE, audience: GROUP, head: deltas[2].after };
+    let changed = ChangedConversation { conversation: HERE, audience: GROUP, version: deltas[2].after };
     assert!(!sequencer.is_behind(&changed, newer));
     let older = Interest::Knows(deltas[0].after);
     assert!(sequencer.is_behind(&changed, older));
     sequencer.request_backfill(HERE, GROUP, older);
-    assert_eq!(sequencer.poll_gaps(|_| older, now), (vec![(HERE, Known::Head(deltas[0].after))], vec![]));
+    assert_eq!(sequencer.poll_gaps(|_| older, now), (vec![(HERE, Known::Version(deltas[0].after))], vec![]));
 }

@@ -6,7 +6,7 @@ use crate::local::outbox::OutboxItem;
 use crate::local::shard::AttachGuard;
 use bytes::Bytes;
 use domain::events::{Event, Revision};
-use domain::live::{Resync, Roster};
+use domain::live::{Resync, Subscriptions};
 use domain::{ConversationId, GroupId, MessageId, UserId};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -56,10 +56,10 @@ pub struct Client {
     pub user: UserId,
     pub node: usize,
     pub guard: AttachGuard,
-    /// Its roster, from when it was read to when the connection begins with it.
-    pub roster: Option<Roster>,
-    /// Whether it has read its roster.
-    pub has_roster: bool,
+    /// Its subscriptions, from when they were read to when the connection begins with them.
+    pub subscriptions: Option<Subscriptions>,
+    /// Whether it has read its subscriptions.
+    pub has_subscriptions: bool,
     /// Whom it was told to be online, or offline.
     pub online: HashMap<UserId, bool>,
     groups: BTreeSet<GroupId>,
@@ -83,8 +83,8 @@ impl Client {
             user,
             node,
             guard,
-            roster: None,
-            has_roster: false,
+            subscriptions: None,
+            has_subscriptions: false,
             online: HashMap::new(),
             groups: BTreeSet::new(),
             shown: BTreeMap::new(),
@@ -184,8 +184,8 @@ impl Client {
                 let shown = self.shown.entry(tombstone.conversation).or_default();
                 shown.insert(tombstone.seq, (tombstone.update, None));
             }
-            Event::ConversationRead { conversation, up_to, told, reader, .. } => {
-                let new = self.reads.insert((up_to, told, reader));
+            Event::ConversationRead { conversation, up_to, recipient, reader, .. } => {
+                let new = self.reads.insert((up_to, recipient, reader));
                 assert!(new, "{:?} was told of a read receipt twice", self.user);
                 // A message that was changed since comes once, as it is now: that may be later.
                 let must_know = self.settled.contains(&conversation) && !database.was_changed(conversation, up_to);

@@ -2,10 +2,12 @@
 
 use crate::cluster::memory::Random;
 use async_trait::async_trait;
-use domain::events::{Audience, Committed, Event, Head, Revision};
+use domain::events::{Audience, Committed, ConversationVersion, Event, Revision};
 use domain::groups::{Description, Group, GroupName, Member, Role, Visibility};
-use domain::live::{Acquaintance, Changed, ChangedConversation, Known, LiveReader, Missed, NodeReader, Past, Roster};
-use domain::messages::{Body, Message, Place, Text, Tombstone};
+use domain::live::{
+    Acquaintance, Changed, ChangedConversation, Known, LiveReader, Missed, NodeReader, Past, Subscriptions,
+};
+use domain::messages::{Body, Destination, Message, Text, Tombstone};
 use domain::users::Profile;
 use domain::{ConversationId, Error, GroupId, MessageId, SessionId, Timestamp, Unavailable, UserId};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -46,7 +48,7 @@ struct Stored {
 }
 
 struct Conversation {
-    head: Head,
+    version: ConversationVersion,
     /// None for the direct conversation and the broadcast.
     members: Option<BTreeSet<UserId>>,
     messages: Vec<Stored>,
@@ -88,10 +90,10 @@ impl State {
         Revision(self.open.first().copied().unwrap_or(self.next))
     }
 
-    fn groups(&self, user: UserId) -> Vec<(GroupId, Head)> {
+    fn groups(&self, user: UserId) -> Vec<(GroupId, ConversationVersion)> {
         let inside = |of: &Conversation| of.members.as_ref().is_some_and(|members| members.contains(&user));
         let groups = self.conversations.iter().filter(|(_, of)| inside(of));
-        groups.map(|(id, of)| (GroupId(id.0), of.head)).collect()
+        groups.map(|(id, of)| (GroupId(id.0), of.version)).collect()
     }
 }
 
@@ -99,9 +101,10 @@ pub struct Database(Mutex<State>);
 
 impl Conversation {
     fn new(members: Option<BTreeSet<UserId>>) -> Self {
-        let head = Head { update: 0, changed: Revision(1), roster: Revision(1) };
+        let version =
+            ConversationVersion { update: 0, messages_revision: Revision(1), membership_revision: Revision(1) };
         Self {
-            head,
+            version,
             members,
             messages: Vec::new(),
             changes: HashMap::new(),
@@ -118,11 +121,11 @@ impl Conversation {
         }
     }
 
-    fn place(&self, id: ConversationId, author: UserId) -> Place {
+    fn destination(&self, id: ConversationId, author: UserId) -> Destination {
         match self.audience(id) {
-            Audience::Members(group) => Place::Group(group),
-            Audience::Users([one, other]) => Place::Direct { receiver: if author == one { other } else { one } },
-            Audience::Everybody | Audience::MembersAmong(..) | Audience::Nobody => Place::Broadcast,
+            Audience::Members(group) => Destination::Group(group),
+            Audience::Users([one, other]) => Destination::Direct { receiver: if author == one { other } else { one } },
+            Audience::Everybody | Audience::MembersAmong(..) | Audience::Nobody => Destination::Broadcast,
         }
     }
 
@@ -134,12 +137,12 @@ impl Conversation {
         let Message { id: message, sender, seq, update, .. } = &stored.message;
         let (seq, update) = (*seq, *update);
         let tombstone = Tombstone { id: *message, conversation: id, seq, update, deleted_at: at() };
-        Event::MessageDeleted { tombstone, sender: sender.id, place: self.place(id, sender.id) }
+        Event::MessageDeleted { tombstone, sender: sender.id, destination: self.destination(id, sender.id) }
     }
 
     /// The events of a write; none where the rules forbid it.
     fn write(&mut self, id: ConversationId, write: Write, (revision, transaction): (Revision, usize)) -> Vec<Event> {
-        let update = self.head.update + 1;
+        let update = self.version.update + 1;
         let group_id = GroupId(id.0);
         let member = |user| {
             let (created_at, updated_at) = (at(), at());
@@ -150,9 +153,9 @@ impl Conversation {
                 let message = Message {
                     id: MessageId(Uuid::from_u128(u128::from(transaction as u64))),
                     conversation: id,
-                    place: self.place(id, sender),
+                    destination: self.destination(id, sender),
                     sender: Profile { id: sender, username: String::new(), display_name: String::new() },
-                    body: Body::Text(Text::restored(format!("sent {transaction}"))),
+                    body: Body::Text(Text::from_stored(format!("sent {transaction}"))),
                     reply_to: None,
                     seq: update,
                     update,
@@ -170,7 +173,7 @@ impl Conversation {
                 let stored = &mut self.messages[index];
                 (stored.message.update, stored.revision) = (update, revision);
                 if matches!(write, Write::Edit(_)) {
-                    stored.message.body = Body::Text(Text::restored(format!("edited {transaction}")));
+                    stored.message.body = Body::Text(Text::from_stored(format!("edited {transaction}")));
                     vec![Event::MessageUpdated(stored.message.clone())]
                 } else {
                     stored.deleted = true;
@@ -183,10 +186,11 @@ impl Conversation {
                 if !self.reads.insert((reader, up_to)) {
                     return Vec::new();
                 }
-                let place = self.place(id, reader);
-                let told = |told| Event::ConversationRead { conversation: id, place, told, reader, up_to };
-                let mut events = vec![told(reader)];
-                events.extend((last.message.sender.id != reader).then(|| told(last.message.sender.id)));
+                let destination = self.destination(id, reader);
+                let read =
+                    |recipient| Event::ConversationRead { conversation: id, destination, recipient, reader, up_to };
+                let mut events = vec![read(reader)];
+                events.extend((last.message.sender.id != reader).then(|| read(last.message.sender.id)));
                 events
             }
             Write::Add(user) if self.members.as_mut().is_some_and(|members| members.insert(user)) => {
@@ -199,7 +203,7 @@ impl Conversation {
             Write::Rename => match &self.members {
                 Some(members) => vec![Event::GroupUpdated(Group {
                     id: group_id,
-                    name: GroupName::restored("tea".to_owned()),
+                    name: GroupName::from_stored("tea".to_owned()),
                     description: Description::none(),
                     visibility: Visibility::Private,
                     member_count: members.len() as u64,
@@ -211,18 +215,18 @@ impl Conversation {
             Write::Send(_) | Write::Read(_) | Write::Add(_) | Write::Remove(_) => Vec::new(),
         };
         self.changes.extend(events.iter().filter_map(Event::update).map(|update| (update, transaction)));
-        self.head = self.head.after(&events, revision);
+        self.version = self.version.after(&events, revision);
         events
     }
 
     fn past(&self, id: ConversationId, known: Known, among: &[UserId]) -> Past {
-        let stands = self.head;
+        let stands = self.version;
         let older = |revision| self.messages.iter().filter(move |stored| stored.revision < revision);
         let (after, changed) = match known {
-            Known::Head(head) => (head.update, head.roster < stands.roster),
+            Known::Version(version) => (version.update, version.membership_revision < stands.membership_revision),
             Known::Before(revision) => {
                 let last = older(revision).map(|stored| stored.message.update).max();
-                (last.unwrap_or(0), stands.roster >= revision)
+                (last.unwrap_or(0), stands.membership_revision >= revision)
             }
         };
         let inside = |members: &BTreeSet<UserId>| among.iter().copied().filter(|user| members.contains(user)).collect();
@@ -240,7 +244,7 @@ impl Conversation {
         Past {
             audience: self.audience(id),
             events: found.iter().map(event).collect(),
-            head: Head { update: reached, ..stands },
+            version: ConversationVersion { update: reached, ..stands },
             stands,
             more,
             missed: stands.update - after,
@@ -308,7 +312,7 @@ impl Database {
         let revision = Revision(begun.unwrap_or(state.next));
         state.transactions += 1;
         let of = state.conversations.get_mut(&id)?;
-        let before = of.head;
+        let before = of.version;
         let events = of.write(id, write, (revision, state.transactions));
         if events.is_empty() {
             return None;
@@ -317,7 +321,7 @@ impl Database {
             state.next += 1;
         }
         state.open.remove(&revision.0);
-        Some(Committed { events, heads: HashMap::from([(id, before)]), revision, cursor: state.horizon() })
+        Some(Committed { events, versions: HashMap::from([(id, before)]), revision, cursor: state.horizon() })
     }
 
     /// What a client of the user shows after loading everything.
@@ -373,22 +377,23 @@ impl Database {
         answer.ok_or(Error::Unavailable(Unavailable::Overloaded))
     }
 
-    /// What [`LiveReader::roster`] answers, at once.
-    pub fn roster_now(&self, user: UserId) -> Roster {
+    /// What [`LiveReader::subscriptions`] answers, at once.
+    pub fn subscriptions_now(&self, user: UserId) -> Subscriptions {
         let state = self.state();
-        Roster { groups: state.groups(user), contacts: Vec::new(), at: state.horizon() }
+        Subscriptions { groups: state.groups(user), contacts: Vec::new(), at: state.horizon() }
     }
 }
 
 #[async_trait]
 impl NodeReader for Database {
     async fn changed(&self, since: Revision) -> domain::Result<Changed> {
-        let changed =
-            |of: &Conversation| of.head.roster >= since || of.messages.iter().any(|stored| stored.revision >= since);
+        let changed = |of: &Conversation| {
+            of.version.membership_revision >= since || of.messages.iter().any(|stored| stored.revision >= since)
+        };
         self.answer(|state| {
             let conversations = state.conversations.iter().filter(|(_, of)| changed(of)).map(|(id, of)| {
                 let (conversation, audience) = (*id, of.audience(*id));
-                ChangedConversation { conversation, audience, head: of.head }
+                ChangedConversation { conversation, audience, version: of.version }
             });
             Changed { conversations: conversations.collect(), at: state.horizon() }
         })
@@ -408,8 +413,9 @@ impl NodeReader for Database {
 
 #[async_trait]
 impl LiveReader for Database {
-    async fn roster(&self, user: UserId) -> domain::Result<Roster> {
-        self.answer(|state| Roster { groups: state.groups(user), contacts: Vec::new(), at: state.horizon() }).await
+    async fn subscriptions(&self, user: UserId) -> domain::Result<Subscriptions> {
+        self.answer(|state| Subscriptions { groups: state.groups(user), contacts: Vec::new(), at: state.horizon() })
+            .await
     }
 
     async fn acquaintance(&self, _: UserId, _: UserId) -> domain::Result<Acquaintance> {

@@ -9,7 +9,7 @@ use crate::local::presence::Announcement;
 use domain::events::{Committed, EventPublisher as _};
 use domain::groups::{Description, Group, GroupName, Member, Role, Visibility};
 use domain::live::Resync;
-use domain::messages::{Body, Message, Place, Text};
+use domain::messages::{Body, Destination, Message, Text};
 use domain::users::Profile;
 use domain::{ConversationId, MessageId, Timestamp};
 use std::collections::HashMap;
@@ -49,8 +49,8 @@ fn shard(frame: usize) -> Rc<Shard> {
     Shard::new(Arc::new(Hub::new(Arc::new(Plain(frame)), HubOptions::default())))
 }
 
-fn roster() -> Roster {
-    Roster { groups: Vec::new(), contacts: Vec::new(), at: Revision(0) }
+fn subscriptions() -> Subscriptions {
+    Subscriptions { groups: Vec::new(), contacts: Vec::new(), at: Revision(0) }
 }
 
 fn attach(shard: &Rc<Shard>, n: u128) -> AttachGuard {
@@ -61,7 +61,7 @@ fn attach(shard: &Rc<Shard>, n: u128) -> AttachGuard {
 
 async fn live(shard: &Rc<Shard>, n: u128) -> AttachGuard {
     let link = attach(shard, n);
-    shard.begin(link.connection(), roster()).await;
+    shard.begin(link.connection(), subscriptions()).await;
     link.connection().go_live(HashMap::new()).await;
     link
 }
@@ -72,9 +72,9 @@ fn said() -> Event {
     Event::MessageCreated(Message {
         id: MessageId(Uuid::from_u128(1)),
         conversation: ConversationId(Uuid::from_u128(1)),
-        place: Place::Broadcast,
+        destination: Destination::Broadcast,
         sender: Profile { id: user(0), username: String::new(), display_name: String::new() },
-        body: Body::Text(Text::restored("x".to_owned())),
+        body: Body::Text(Text::from_stored("x".to_owned())),
         reply_to: None,
         seq: 2,
         update: 2,
@@ -85,8 +85,8 @@ fn said() -> Event {
 }
 
 fn commit(hub: &Hub, events: Vec<Event>, at: i64) {
-    let (heads, revision) = (HashMap::new(), Revision(at));
-    hub.publish(Committed { events, heads, revision, cursor: revision });
+    let (versions, revision) = (HashMap::new(), Revision(at));
+    hub.publish(Committed { events, versions, revision, cursor: revision });
 }
 
 /// Reads whatever comes: up to the cursor, or to the end.
@@ -204,7 +204,12 @@ async fn members_of_a_group_that_has_grown_are_told_who_goes_offline_but_not_who
     let mut links = Vec::new();
     for n in 1..=MAX_FOR_PRESENCE as u128 + 1 {
         let link = attach(&shard, n);
-        shard.begin(link.connection(), Roster { groups: vec![(group, Head::NEW)], ..roster() }).await;
+        shard
+            .begin(
+                link.connection(),
+                Subscriptions { groups: vec![(group, ConversationVersion::NEW)], ..subscriptions() },
+            )
+            .await;
         links.push(link);
     }
     links[0].connection().go_live(HashMap::new()).await;
@@ -236,10 +241,10 @@ impl Peers for FullPeers {
 async fn clients_here_are_told_that_a_user_is_offline_even_if_the_node_takes_no_notice() {
     let shard = shard(10);
     shard.hub().set_peers(Arc::new(FullPeers));
-    let roster = || Roster { groups: vec![(group(1), Head::NEW)], ..roster() };
+    let subscriptions = || Subscriptions { groups: vec![(group(1), ConversationVersion::NEW)], ..subscriptions() };
     let guards = [attach(&shard, 1), attach(&shard, 2)];
     for guard in &guards {
-        shard.begin(guard.connection(), roster()).await;
+        shard.begin(guard.connection(), subscriptions()).await;
         guard.connection().go_live(HashMap::new()).await;
     }
     let [stays, goes] = guards;
@@ -262,8 +267,8 @@ fn group(n: u128) -> GroupId {
     GroupId(Uuid::from_u128(n))
 }
 
-fn groups(count: u128) -> Vec<(GroupId, Head)> {
-    (0..count).map(|n| (group(n), Head::NEW)).collect()
+fn groups(count: u128) -> Vec<(GroupId, ConversationVersion)> {
+    (0..count).map(|n| (group(n), ConversationVersion::NEW)).collect()
 }
 
 fn member(of: GroupId, n: u128) -> Member {
@@ -275,7 +280,7 @@ fn ended(id: GroupId) -> Event {
     let at = Timestamp::from_micros(0).unwrap();
     Event::GroupDeleted(Group {
         id,
-        name: GroupName::restored("g".to_owned()),
+        name: GroupName::from_stored("g".to_owned()),
         description: Description::none(),
         visibility: Visibility::Private,
         member_count: 1,
@@ -303,7 +308,7 @@ async fn a_member_of_many_groups_connects_and_leaves_in_time_proportional_to_the
             });
             let link = attach(&shard, 1);
             let contacts = (2..MANY).map(user).collect();
-            shard.begin(link.connection(), Roster { groups: groups(MANY), contacts, at: Revision(0) }).await;
+            shard.begin(link.connection(), Subscriptions { groups: groups(MANY), contacts, at: Revision(0) }).await;
             let expected = 2 * MANY as usize / GROUPS_PER_TURN;
             assert!(turns.get() + 10 >= expected, "{} turns for {expected}", turns.get());
             assert_eq!(link.connection().groups.borrow().len(), MANY as usize);
@@ -342,8 +347,8 @@ async fn a_group_with_many_connections_is_left_without_looking_for_each() {
 
 /// Begins with more groups than one turn takes; `meanwhile` happens after the first turn.
 async fn begins_while(shard: &Rc<Shard>, link: &AttachGuard, meanwhile: impl FnOnce()) {
-    let roster = Roster { groups: groups(3 * GROUPS_PER_TURN as u128), ..roster() };
-    let mut begins = std::pin::pin!(shard.begin(link.connection(), roster));
+    let subscriptions = Subscriptions { groups: groups(3 * GROUPS_PER_TURN as u128), ..subscriptions() };
+    let mut begins = std::pin::pin!(shard.begin(link.connection(), subscriptions));
     let first = poll_fn(|context| Poll::Ready(begins.as_mut().poll(context))).await;
     assert!(first.is_pending());
     meanwhile();
@@ -396,8 +401,8 @@ async fn a_client_that_goes_while_it_begins_leaves_nothing_behind() {
     let shard = shard(10);
     let link = attach(&shard, 1);
     let connection = Rc::clone(link.connection());
-    let roster = Roster { groups: groups(3 * GROUPS_PER_TURN as u128), ..roster() };
-    let mut begins = std::pin::pin!(shard.begin(&connection, roster));
+    let subscriptions = Subscriptions { groups: groups(3 * GROUPS_PER_TURN as u128), ..subscriptions() };
+    let mut begins = std::pin::pin!(shard.begin(&connection, subscriptions));
     assert!(poll_fn(|context| Poll::Ready(begins.as_mut().poll(context))).await.is_pending());
     drop(link);
     begins.await;
@@ -411,7 +416,9 @@ async fn two_users_are_told_of_each_other_once_each_has_written() {
     let links = [live(&shard, 1).await, live(&shard, 2).await];
     let contacts = |link: &AttachGuard| link.connection().contacts.borrow().len();
     let first = Event::MessageCreated(match said() {
-        Event::MessageCreated(message) => Message { seq: 1, place: Place::Direct { receiver: user(2) }, ..message },
+        Event::MessageCreated(message) => {
+            Message { seq: 1, destination: Destination::Direct { receiver: user(2) }, ..message }
+        }
         _ => unreachable!(),
     });
     for (event, known) in [(first, 0), (Event::Acquainted([user(1), user(2)]), 1)] {

@@ -1,7 +1,7 @@
 //! Doing something to accounts and groups, and reading what was done.
 
 use super::accounts::AccountView;
-use super::model::{Actor, AuditEntry, Measure};
+use super::model::{Actor, AdminCommand, AuditEntry};
 use super::ports::AdminRepository;
 use crate::context::{Clock, IdGenerator};
 use crate::error::{NotFound, Result};
@@ -10,30 +10,30 @@ use crate::page::{Limit, Page};
 use crate::users::{NewUser, Password, PasswordHasher, Registration, ServerPolicy, UserRole};
 use std::sync::Arc;
 
-/// Carries out a measure that needs nothing else.
-pub struct Administer {
-    /// Where accounts are administered.
+/// Executes a command that needs nothing else.
+pub struct ExecuteAdminCommand {
+    /// Stores accounts.
     pub admin: Arc<dyn AdminRepository>,
-    /// When.
+    /// Dates what is done.
     pub clock: Arc<dyn Clock>,
 }
 
-impl Administer {
+impl ExecuteAdminCommand {
     /// # Errors
-    /// Those of [`AdminRepository::carry_out`].
-    pub async fn execute(&self, actor: Actor, measure: Measure) -> Result<()> {
-        actor.must_be_in_charge()?;
-        self.admin.carry_out(actor, measure, self.clock.now()).await
+    /// Those of [`AdminRepository::execute`].
+    pub async fn execute(&self, actor: Actor, command: AdminCommand) -> Result<()> {
+        actor.require_admin()?;
+        self.admin.execute(actor, command, self.clock.now()).await
     }
 }
 
 /// Disables an account, or enables it again.
 pub struct SwitchAccount {
-    /// Where accounts are administered.
+    /// Stores accounts.
     pub admin: Arc<dyn AdminRepository>,
-    /// Who is an admin.
+    /// Says who is an admin.
     pub policy: Arc<ServerPolicy>,
-    /// When.
+    /// Dates what is done.
     pub clock: Arc<dyn Clock>,
 }
 
@@ -41,11 +41,11 @@ impl SwitchAccount {
     /// The account as it is then; also where it was so before.
     ///
     /// # Errors
-    /// Those of [`AdminRepository::carry_out`].
+    /// Those of [`AdminRepository::execute`].
     pub async fn execute(&self, actor: Actor, user: UserId, enabled: bool) -> Result<AccountView> {
-        actor.must_be_in_charge()?;
-        let measure = if enabled { Measure::Enable(user) } else { Measure::Disable(user) };
-        self.admin.carry_out(actor, measure, self.clock.now()).await?;
+        actor.require_admin()?;
+        let command = if enabled { AdminCommand::Enable(user) } else { AdminCommand::Disable(user) };
+        self.admin.execute(actor, command, self.clock.now()).await?;
         let account = self.admin.account(user).await?.ok_or(NotFound::User)?;
         Ok(account.view(&self.policy))
     }
@@ -53,11 +53,11 @@ impl SwitchAccount {
 
 /// Makes a user who may be an admin of the server.
 pub struct CreateAccount {
-    /// Where accounts are administered.
+    /// Stores accounts.
     pub admin: Arc<dyn AdminRepository>,
     /// Hashes the password.
     pub hasher: Arc<dyn PasswordHasher>,
-    /// When.
+    /// Dates what is done.
     pub clock: Arc<dyn Clock>,
     /// The new id.
     pub ids: Arc<dyn IdGenerator>,
@@ -67,25 +67,25 @@ impl CreateAccount {
     /// # Errors
     /// [`Conflict`](crate::Conflict) on a taken name or email; [`Unavailable`](crate::Unavailable).
     pub async fn execute(&self, actor: Actor, wish: Registration, role: UserRole) -> Result<UserId> {
-        actor.must_be_in_charge()?;
+        actor.require_admin()?;
         let password = match wish.password {
             Some(password) => Some(self.hasher.hash(password).await?),
             None => None,
         };
         let (id, at) = (UserId(self.ids.next()), self.clock.now());
         let user = NewUser { id, username: wish.username, email: wish.email, password, at };
-        self.admin.carry_out(actor, Measure::CreateUser(user, role), at).await?;
+        self.admin.execute(actor, AdminCommand::CreateUser(user, role), at).await?;
         Ok(id)
     }
 }
 
 /// Gives a user another password and ends the user's sessions.
 pub struct SetPassword {
-    /// Where accounts are administered.
+    /// Stores accounts.
     pub admin: Arc<dyn AdminRepository>,
     /// Hashes the password.
     pub hasher: Arc<dyn PasswordHasher>,
-    /// When.
+    /// Dates what is done.
     pub clock: Arc<dyn Clock>,
 }
 
@@ -93,15 +93,15 @@ impl SetPassword {
     /// # Errors
     /// [`NotFound::User`]; [`Unavailable`](crate::Unavailable).
     pub async fn execute(&self, actor: Actor, user: UserId, password: Password) -> Result<()> {
-        actor.must_be_in_charge()?;
+        actor.require_admin()?;
         let hash = self.hasher.hash(password).await?;
-        self.admin.carry_out(actor, Measure::SetPassword(user, hash), self.clock.now()).await
+        self.admin.execute(actor, AdminCommand::SetPassword(user, hash), self.clock.now()).await
     }
 }
 
 /// Reads the record of what was done.
 pub struct ListAudit {
-    /// Where it is recorded.
+    /// Stores the record.
     pub admin: Arc<dyn AdminRepository>,
 }
 
@@ -109,7 +109,7 @@ impl ListAudit {
     /// # Errors
     /// [`Forbidden::NotAnAdmin`](crate::Forbidden::NotAnAdmin).
     pub async fn execute(&self, actor: &Actor, before: Option<i64>, limit: Limit) -> Result<Page<AuditEntry>> {
-        actor.must_be_in_charge()?;
+        actor.require_admin()?;
         self.admin.audit(before, limit).await
     }
 }
@@ -133,13 +133,13 @@ mod tests {
         hasher
     }
 
-    /// Expects this one measure of this actor.
-    fn expecting(actor: Actor, expected: Measure) -> MockAdminRepository {
+    /// Expects this one command of this actor.
+    fn expecting(actor: Actor, expected: AdminCommand) -> MockAdminRepository {
         let mut repository = MockAdminRepository::new();
         repository
-            .expect_carry_out()
+            .expect_execute()
             .once()
-            .withf(move |by, measure, when| (by, measure, *when) == (&actor, &expected, at(7)))
+            .withf(move |by, command, when| (by, command, *when) == (&actor, &expected, at(7)))
             .returning(|_, _, _| Ok(()));
         repository
     }
@@ -147,12 +147,12 @@ mod tests {
     #[test]
     fn who_is_no_admin_does_nothing_and_learns_nothing() {
         let mut repository = MockAdminRepository::new();
-        repository.expect_carry_out().never();
+        repository.expect_execute().never();
         repository.expect_audit().never();
         let repository = Arc::new(repository);
         let actor = Actor::Admin(caller(1));
-        let administer = Administer { admin: repository.clone(), clock: Arc::new(StoppedClock(7)) };
-        let refused = outcome(administer.execute(actor, Measure::EndSessions(user(2))));
+        let administer = ExecuteAdminCommand { admin: repository.clone(), clock: Arc::new(StoppedClock(7)) };
+        let refused = outcome(administer.execute(actor, AdminCommand::EndSessions(user(2))));
         assert!(matches!(refused, Err(Error::Forbidden(Forbidden::NotAnAdmin))));
         let refused = outcome(ListAudit { admin: repository }.execute(&actor, None, Limit::of_list(None).unwrap()));
         assert!(matches!(refused, Err(Error::Forbidden(Forbidden::NotAnAdmin))));
@@ -161,8 +161,8 @@ mod tests {
     #[test]
     fn an_account_is_shown_as_it_is_after_the_switch() {
         for enabled in [false, true] {
-            let measure = if enabled { Measure::Enable(user(2)) } else { Measure::Disable(user(2)) };
-            let mut repository = expecting(admin(), measure);
+            let command = if enabled { AdminCommand::Enable(user(2)) } else { AdminCommand::Disable(user(2)) };
+            let mut repository = expecting(admin(), command);
             repository.expect_account().returning(move |_| {
                 let user = User { disabled_at: (!enabled).then(|| at(7)), ..account(2, "bob") };
                 Ok(Some(Account { user, last_seen_at: None }))
@@ -185,7 +185,7 @@ mod tests {
             at: at(7),
         };
         let create = CreateAccount {
-            admin: Arc::new(expecting(Actor::CommandLine, Measure::CreateUser(stored, UserRole::Admin))),
+            admin: Arc::new(expecting(Actor::CommandLine, AdminCommand::CreateUser(stored, UserRole::Admin))),
             hasher: Arc::new(hasher()),
             clock: Arc::new(StoppedClock(7)),
             ids: Arc::new(CountedIds::default()),
@@ -193,7 +193,7 @@ mod tests {
         let wish = Registration { username, email: None, password: Some(password()) };
         assert_eq!(outcome(create.execute(Actor::CommandLine, wish, UserRole::Admin)).unwrap(), user(1));
 
-        let set = Measure::SetPassword(user(1), PasswordHash("of 12345678".to_owned()));
+        let set = AdminCommand::SetPassword(user(1), PasswordHash("of 12345678".to_owned()));
         let set = SetPassword {
             admin: Arc::new(expecting(Actor::CommandLine, set)),
             hasher: Arc::new(hasher()),
