@@ -9,7 +9,7 @@ use utoipa::{Modify as _, OpenApi};
 use wire::PublicUrl;
 use wire::events::{self, EventFrame};
 
-/// What stands around the paths.
+/// The document without its paths.
 #[derive(OpenApi)]
 #[openapi(
     info(
@@ -42,7 +42,7 @@ use wire::events::{self, EventFrame};
 )]
 struct Frame;
 
-/// The whole document, of a server that clients reach at this address.
+/// The whole document of a server that clients reach under this URL.
 pub fn document(public: &PublicUrl) -> Document {
     let mut document = Frame::openapi();
     document.merge(routes::documented());
@@ -53,10 +53,10 @@ pub fn document(public: &PublicUrl) -> Document {
     document
 }
 
-/// The document as it is served and printed.
+/// The document as the server serves it and the command prints it.
 ///
 /// # Errors
-/// Never, as far as we know: all of it serializes.
+/// None is expected: every part of the document serializes.
 pub fn text(public: &PublicUrl) -> serde_json::Result<String> {
     document(public).to_pretty_json()
 }

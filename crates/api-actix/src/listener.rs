@@ -7,35 +7,35 @@ use std::mem::MaybeUninit;
 use std::net::TcpListener;
 use std::time::Duration;
 
-/// How long a client may take nothing of what was sent to it.
+/// How long a client may read nothing of what the server sent.
 const WRITE_DEADLINE: Duration = Duration::from_secs(15);
-/// How many connections may wait to be taken: when thousands come back at once, as after a restart, none is turned
-/// away. The system has the last word (`net.core.somaxconn`).
+/// How many connections may wait for `accept`. When thousands of clients reconnect at once, as after a restart, the
+/// server refuses none of them. The kernel may cap this value (`net.core.somaxconn`).
 const BACKLOG: i32 = 4096;
 
-/// Binds the port; connections wait there from now on.
+/// Binds the port. Connections queue there from now on.
 ///
 /// # Errors
-/// Where the system refuses it.
+/// An I/O error if the system refuses the port.
 pub fn bind(listen: &str) -> io::Result<TcpListener> {
     let listener = TcpListener::bind(listen)?;
     listener.set_nonblocking(true)?;
-    // The standard library asks for 128; the last call counts.
+    // The standard library calls `listen` with 128; the last call counts.
     socket2::SockRef::from(&listener).listen(BACKLOG)?;
     Ok(listener)
 }
 
-/// Sets up a new connection: what is written goes at once, and the system ends a connection whose client takes none of
-/// what was sent to it for so long. Nobody else can, since whoever writes waits for the client.
+/// Sets up a new connection. Small writes leave at once. The kernel ends a connection whose client reads nothing for
+/// [`WRITE_DEADLINE`]; nothing else could, because writers wait for the client.
 pub fn set_up(stream: &TcpStream) {
-    // It may be gone already.
+    // The client may already be gone.
     let _ = stream.set_nodelay(true);
     #[cfg(target_os = "linux")]
     let _ = socket2::SockRef::from(stream).set_tcp_user_timeout(Some(WRITE_DEADLINE));
 }
 
-/// Answers a connection that is not taken, before its client has asked for anything, and waits for nothing: whoever has
-/// too many must not hold more by being refused.
+/// Refuses a connection before its client has sent a request, without waiting: a client with too many connections must
+/// not hold more by being refused.
 pub fn refuse(stream: &TcpStream) {
     let body = ApiError::TooManyOfNetwork.body();
     let answer = format!(
@@ -43,8 +43,8 @@ pub fn refuse(stream: &TcpStream) {
          content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()
     );
-    // What came already is taken, or the system would throw the answer away together with it. A new connection has room
-    // for the answer.
+    // The server reads what has already arrived; otherwise the kernel would discard the answer too. The send buffer of
+    // a new connection has room for the answer.
     let socket = socket2::SockRef::from(stream);
     let _ = socket.recv(&mut [MaybeUninit::uninit(); 16 * 1024]);
     let _ = socket.send(answer.as_bytes());
@@ -66,7 +66,7 @@ mod tests {
         }
         let listener = bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        // Nobody takes them. Where the queue is full, connecting takes until it is given up.
+        // Nothing accepts these connections. If the queue is full, `connect` blocks until the timeout.
         let connect = |_| TcpStream::connect_timeout(&address, Duration::from_secs(30)).unwrap();
         assert_eq!((0..MANY).map(connect).collect::<Vec<_>>().len(), MANY);
     }

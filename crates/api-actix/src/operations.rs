@@ -2,13 +2,13 @@
 
 use async_trait::async_trait;
 
-/// The state of everything behind the use cases.
+/// Reports on everything behind the use cases.
 #[async_trait]
 pub trait Operations: Send + Sync {
-    /// Whether the database takes writes and uploads can be kept. MUST answer within a few seconds, whatever is out of
-    /// reach.
+    /// Whether the database accepts writes and the store accepts uploads. MUST answer within a few seconds, also if one
+    /// of them is out of reach.
     async fn is_ready(&self) -> bool;
 
-    /// Every metric of this process in Prometheus' text format.
+    /// All metrics of this process in Prometheus' text format.
     async fn metrics(&self) -> String;
 }

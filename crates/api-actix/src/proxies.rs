@@ -8,9 +8,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Once;
 use tracing::warn;
 
-/// Where proxies write whom they speak for, one behind the other: each appends whoever connected to it.
+/// The header to which each proxy appends the address of its client.
 const FORWARDED_FOR: &str = "x-forwarded-for";
-/// What a request has that came through some proxy.
+/// Headers of a request that passed through a proxy.
 const TRACES: [&str; 13] = [
     FORWARDED_FOR,
     "forwarded",
@@ -27,12 +27,12 @@ const TRACES: [&str; 13] = [
     "x-envoy-external-address",
 ];
 
-/// The proxies whose word is taken (`PARLANCE_TRUSTED_PROXIES`).
+/// The trusted proxies (`PARLANCE_TRUSTED_PROXIES`).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Proxies(Vec<IpNet>);
 
 impl Proxies {
-    /// Of a list of networks and addresses, with commas in between.
+    /// Parses a list of networks and addresses, separated by commas.
     ///
     /// # Errors
     /// A sentence for the operator.
@@ -42,29 +42,30 @@ impl Proxies {
         networks.map(Self).ok_or_else(|| "must be networks like 10.0.0.0/8 or ::1, comma-separated".to_owned())
     }
 
-    /// Whether somebody there speaks for others.
+    /// Whether the peer at this address is a trusted proxy.
     pub fn trust(&self, address: IpAddr) -> bool {
         self.0.iter().any(|network| network.contains(&address))
     }
 
-    /// The client's address: of those in `X-Forwarded-For`, read from the end, the first that is no trusted proxy's,
-    /// since only what those wrote can be believed. Where all are trusted ones, the first of the list; where the peer
-    /// is not trusted, or what has to be read is no address, the peer's. An IPv4 address is one, however it is written.
+    /// Returns the client's address. This is the last address in `X-Forwarded-For` that is no trusted proxy's, because
+    /// only trusted proxies' entries can be believed. If all are trusted, it is the first one. If the peer is not
+    /// trusted, or an entry that has to be read is no address, it is the peer's. IPv4 addresses mapped into IPv6 count
+    /// as IPv4.
     pub fn client(&self, request: &HttpRequest) -> Option<IpAddr> {
         let peer = request.peer_addr()?.ip().to_canonical();
         if !self.trust(peer) {
-            warn_of_a_stranger(peer, request.headers());
+            warn_about_unknown_proxy(peer, request.headers());
             return Some(peer);
         }
         Some(self.forwarded(request.headers()).unwrap_or(peer))
     }
 
     fn forwarded(&self, headers: &HeaderMap) -> Option<IpAddr> {
-        // All lines are one list. Not many are looked at, and none is kept.
+        // All header lines form one list. The reader stops at the first address that is not trusted and stores none.
         let lines: Vec<_> = headers.get_all(FORWARDED_FOR).collect();
         let mut furthest = None;
         for line in lines.into_iter().rev() {
-            // Only what is read has to be text: what stands left of it is the client's, and may be anything.
+            // Only the entries that the reader needs must be text: the client wrote the ones to the left of them.
             for entry in line.as_bytes().rsplit(|byte| *byte == b',') {
                 let address = address(str::from_utf8(entry).ok()?.trim())?;
                 if !self.trust(address) {
@@ -77,8 +78,8 @@ impl Proxies {
     }
 }
 
-/// A proxy in the same network that nobody told us of is likely one that was forgotten: said once.
-fn warn_of_a_stranger(peer: IpAddr, headers: &HeaderMap) {
+/// Warns once about an unknown proxy in a private network: the operator has probably forgotten to list it.
+fn warn_about_unknown_proxy(peer: IpAddr, headers: &HeaderMap) {
     static ONCE: Once = Once::new();
     let at_home = match peer {
         IpAddr::V4(address) => address.is_loopback() || address.is_private(),
@@ -86,16 +87,16 @@ fn warn_of_a_stranger(peer: IpAddr, headers: &HeaderMap) {
     };
     if !ONCE.is_completed() && at_home && headers.contains_key(FORWARDED_FOR) {
         ONCE.call_once(|| {
-            warn!(%peer, "a request came through a proxy that PARLANCE_TRUSTED_PROXIES does not name: all who come through it count as one address");
+            warn!(%peer, "PARLANCE_TRUSTED_PROXIES does not name this proxy: all of its clients count as one address");
         });
     }
 }
 
-/// Whether a request comes from this machine itself, and not through a proxy on it, nor from a page that a browser on
-/// it was lured to.
+/// Whether a request comes from this machine itself: not through a proxy on it, and not from a web page in a browser on
+/// it.
 ///
-/// A proxy leaves a trace, or asks for another host than this machine, or speaks HTTP/1.0, as nginx does unless it is
-/// told otherwise. The name of a page that only claims to be here (DNS rebinding) is in `Host`.
+/// A proxy adds a header, or asks for another host than this machine, or speaks HTTP/1.0, as nginx does by default. A
+/// page that uses DNS rebinding shows its own name in `Host`.
 pub fn is_near(request: &HttpRequest) -> bool {
     let headers = request.headers();
     let forwarded = TRACES.iter().any(|name| headers.contains_key(*name)) || request.version() < Version::HTTP_11;
@@ -106,7 +107,7 @@ pub fn is_near(request: &HttpRequest) -> bool {
         && request.peer_addr().is_some_and(|peer| peer.ip().to_canonical().is_loopback())
 }
 
-/// Whether a `Host`, with a port or without, names the machine that says it.
+/// Whether a `Host`, with or without a port, names the local machine.
 fn is_this_machine(host: &str) -> bool {
     let name = match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) && !name.ends_with(':') => name,
@@ -118,7 +119,7 @@ fn is_this_machine(host: &str) -> bool {
     name.eq_ignore_ascii_case("localhost") || name.parse::<Ipv4Addr>().is_ok_and(|address| address.is_loopback())
 }
 
-/// A network, or an address as the network that it is alone in.
+/// Parses a network, or one address as a network of its own.
 fn network(text: &str) -> Option<IpNet> {
     let network = text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from)).ok()?;
     if let IpNet::V6(mapped) = network
@@ -129,7 +130,7 @@ fn network(text: &str) -> Option<IpNet> {
     Some(network)
 }
 
-/// An address, with or without the port that some proxies write.
+/// Parses an address, with or without the port that some proxies add.
 fn address(text: &str) -> Option<IpAddr> {
     let address = text.parse().or_else(|_| text.parse::<SocketAddr>().map(|address| address.ip()));
     let bare = || text.strip_prefix('[')?.strip_suffix(']')?.parse().ok().map(IpAddr::V6);
@@ -167,20 +168,21 @@ mod tests {
             ("::ffff:10.0.0.1", &["192.0.2.1, ::ffff:10.0.0.2"], "192.0.2.1"),
             ("::1", &["192.0.2.1, 2001:db8:1:2::3"], "192.0.2.1"),
             ("10.0.0.1", &["10.0.0.3, 10.0.0.2"], "10.0.0.3"),
-            // Nothing there, or nothing that can be read: the peer.
+            // Nothing to read: the peer's address.
             ("10.0.0.1", &[], "10.0.0.1"),
             ("10.0.0.1", &[""], "10.0.0.1"),
             ("10.0.0.1", &["192.0.2.1, unknown"], "10.0.0.1"),
             ("10.0.0.1", &["192.0.2.1,"], "10.0.0.1"),
             ("10.0.0.1", &["192.0.2.1", "\"x\""], "10.0.0.1"),
             ("10.0.0.1", &["192.0.2.1 10.0.0.2"], "10.0.0.1"),
-            // Who is not trusted is not believed.
+            // An untrusted peer's header is ignored.
             ("192.0.2.7", &["203.0.113.9"], "192.0.2.7"),
             ("2001:db8:2::1", &["203.0.113.9"], "2001:db8:2::1"),
         ] {
             assert_eq!(client(trusted, peer, lines), expected, "{peer} {lines:?}");
         }
-        // nginx puts what the client wrote and what it appends into one line: no byte of the former hides the latter.
+        // nginx joins the client's header and its own entry in one line. The client's bytes must not hide nginx's
+        // entry.
         let lines: [&[u8]; 2] = [b"\xff, 192.0.2.1", b"10.0.0.2"];
         assert_eq!(client(trusted, "10.0.0.1", &lines[..1]), "192.0.2.1");
         assert_eq!(client(trusted, "10.0.0.1", &lines), "192.0.2.1");

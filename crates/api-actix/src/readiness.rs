@@ -7,11 +7,11 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::{Mutex, Notify};
 
-/// How long an answer of the database holds. Who asks whether the server is ready meets no rate limit: however many
-/// ask, the database is asked forty times a second at the most, and once at a time.
+/// How long the server reuses the database's answer. Readiness probes have no rate limit: however many clients ask, the
+/// server asks the database at most forty times per second, one query at a time.
 const HOLDS: Duration = Duration::from_millis(25);
 
-/// What `GET /ready` tells.
+/// The state behind `GET /ready`.
 pub struct Readiness {
     operations: Arc<dyn Operations>,
     known: Recent,
@@ -20,7 +20,7 @@ pub struct Readiness {
     idle: Notify,
 }
 
-/// A request under way, until it is dropped.
+/// A running request, until it is dropped.
 pub struct UnderWay<'a>(&'a Readiness);
 
 impl Drop for UnderWay<'_> {
@@ -32,7 +32,7 @@ impl Drop for UnderWay<'_> {
 }
 
 impl Readiness {
-    /// Ready as long as what is behind the use cases is.
+    /// Ready as long as the operations port reports ready.
     pub fn new(operations: Arc<dyn Operations>) -> Self {
         Self {
             operations,
@@ -43,13 +43,14 @@ impl Readiness {
         }
     }
 
-    /// A request begins.
+    /// Registers a running request.
     pub fn begins(&self) -> UnderWay<'_> {
         self.under_way.fetch_add(1, Ordering::SeqCst);
         UnderWay(self)
     }
 
-    /// Never ready again: the server is stopping. Who asks is told, until no request is under way.
+    /// Makes the server permanently not ready, because it is stopping. Probes are answered until the last running
+    /// request ends.
     pub async fn drain(&self) {
         self.draining.store(true, Ordering::SeqCst);
         while self.under_way.load(Ordering::SeqCst) > 0 {
@@ -67,7 +68,7 @@ impl Readiness {
     }
 }
 
-/// An answer that is asked for again once it is too old.
+/// A cached answer that the next caller refreshes when it is too old.
 struct Recent {
     known: Mutex<Option<(Instant, bool)>>,
     holds: Duration,
@@ -78,7 +79,7 @@ impl Recent {
         Self { known: Mutex::new(None), holds }
     }
 
-    /// Whoever comes while the question is asked waits for its answer. Where who asks it goes away, the next one does.
+    /// Callers that arrive during a query wait for its answer. If the asking caller disconnects, the next one asks.
     async fn or_ask(&self, question: impl Future<Output = bool>) -> bool {
         let mut known = self.known.lock().await;
         if let Some((since, answer)) = *known
@@ -104,7 +105,7 @@ mod tests {
             tokio::task::yield_now().await;
             true
         };
-        // One that goes away in the middle of its question keeps nobody from the next.
+        // A caller that disconnects during its query must not block the next one.
         let gone = recent.or_ask(question());
         assert!(futures_util::FutureExt::now_or_never(gone).is_none());
         assert!(join_all((0..1000).map(|_| recent.or_ask(question()))).await.into_iter().all(|ready| ready));

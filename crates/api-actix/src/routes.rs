@@ -12,7 +12,7 @@ use actix_web::web::{ServiceConfig, delete, patch, post, put, resource};
 use actix_web::{FromRequest, Handler, Responder, Route, guard, web};
 use utoipa::OpenApi as _;
 
-/// GET, and HEAD wherever GET is.
+/// Answers GET and HEAD.
 fn get<F, Args>(handler: F) -> Route
 where
     F: Handler<Args>,
@@ -22,11 +22,11 @@ where
     web::route().guard(guard::Any(guard::Get()).or(guard::Head())).to(handler)
 }
 
-/// Makes of one table what is served, what is listed and what is documented: a handler that is in it has to carry
-/// `#[utoipa::path]`, or this does not compile.
+/// Generates the served routes, their list and their documentation from one table. A handler in the table without
+/// `#[utoipa::path]` does not compile.
 macro_rules! routes {
     ($($path:literal: $($method:ident $module:ident::$handler:ident),+;)+) => {
-        /// Every route: its method as OpenAPI spells it, and its path. (HEAD is answered wherever GET is.)
+        /// Every route: its method as in OpenAPI, and its path. (Every GET route also answers HEAD.)
         pub const ROUTES: &[(&str, &str)] = &[$($((stringify!($method), $path)),+),+];
 
         /// Adds every route.
@@ -39,7 +39,7 @@ macro_rules! routes {
             ))+;
         }
 
-        /// What the handlers say of themselves.
+        /// The handlers' annotations.
         pub fn documented() -> utoipa::openapi::OpenApi {
             #[derive(utoipa::OpenApi)]
             #[openapi(paths($($($module::$handler),+),+))]
@@ -51,7 +51,7 @@ macro_rules! routes {
     (@route $method:ident $module:ident::$handler:ident) => { $method().to($module::$handler) };
 }
 
-// What is called most is found first.
+// The router tries routes in this order, so the busiest come first.
 routes! {
     // Messages
     "/messages": post messages::send, get messages::list;

@@ -36,18 +36,19 @@ use wire::PublicUrl;
 /// The name of the one service among those of a server.
 const NAME: &str = "http";
 
-/// How long clients may take, and the server for its end.
+/// Deadlines for clients, and for the server's shutdown.
 #[derive(Debug, Clone, Copy)]
 pub struct Deadlines {
-    /// For the head of a request.
+    /// The time for the head of a request.
     pub head: Duration,
-    /// For a body of JSON, or between the bytes of an upload.
+    /// The time for a JSON body, or between two pieces of an upload.
     pub body: Duration,
-    /// Between two requests.
+    /// The time between two requests.
     pub idle: Duration,
-    /// For hearing an answer that refuses a body; the server throws the rest of the body away meanwhile.
+    /// How long a client may take to read an answer that refuses its body; the server discards the rest of the body
+    /// meanwhile.
     pub linger: Duration,
-    /// For the requests under way once the server stops taking connections, in whole seconds.
+    /// How long running requests may take after the server stopped accepting connections, in whole seconds.
     pub drain: Duration,
 }
 
@@ -63,49 +64,49 @@ impl Default for Deadlines {
     }
 }
 
-/// What an operator says of the edge.
+/// The operator's settings for the edge.
 #[derive(Clone)]
 pub struct Settings {
     /// `HOST:PORT`.
     pub listen: String,
-    /// How often a client may do what.
+    /// The rate limits.
     pub rates: Rates,
-    /// Connections at once.
+    /// The most connections at once.
     pub max_connections: usize,
-    /// The same, of one network.
+    /// The most connections at once from one network.
     pub max_connections_per_address: usize,
-    /// The least bytes a second of an upload.
+    /// The minimum speed of an upload, in bytes per second.
     pub min_upload_speed: u64,
     /// The largest upload, in bytes.
     pub max_file_bytes: u64,
-    /// Whose `X-Forwarded-For` is believed.
+    /// The proxies whose `X-Forwarded-For` the server trusts.
     pub proxies: Proxies,
-    /// Where clients reach the server.
+    /// The URL under which clients reach the server.
     pub public_url: PublicUrl,
-    /// Web pages of these may use the server, beside its own.
+    /// Origins, besides the server's own, whose web pages may use the server.
     pub origins: Origins,
-    /// How long clients may take.
+    /// The deadlines for clients.
     pub deadlines: Deadlines,
 }
 
-/// Whom the server asks.
+/// The services behind the server.
 pub struct Services {
-    /// For everything that clients want.
+    /// The use cases.
     pub use_cases: UseCases,
-    /// For tokens.
+    /// Verifies tokens.
     pub tokens: Arc<dyn TokenService>,
-    /// For what operators want.
+    /// Answers operators.
     pub operations: Arc<dyn Operations>,
-    /// For live events.
+    /// The hub of live events.
     pub hub: Arc<Hub>,
-    /// For whether it stops.
+    /// Tells whether the server is ready or stopping.
     pub readiness: web::Data<Readiness>,
 }
 
-/// Binds the port, and makes the server that answers there once it is polled.
+/// Binds the port and builds the server. The server answers once the caller polls it.
 ///
 /// # Errors
-/// Where the system refuses the port.
+/// An I/O error if the system refuses the port.
 pub fn bind(settings: Settings, services: Services) -> io::Result<(Server, SocketAddr)> {
     let Services { use_cases, tokens, operations, hub, readiness } = services;
     let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
@@ -117,7 +118,7 @@ pub fn bind(settings: Settings, services: Services) -> io::Result<(Server, Socke
     let places = Arc::new(ConnectionLimits::new(settings.max_connections_per_address, settings.proxies.clone()));
     let edge = (web::Data::new(Limits::new(&settings.rates)), web::Data::new(settings.proxies), origins, public);
     let Deadlines { head, body, idle, linger: patience, drain } = settings.deadlines;
-    let pace = MinUploadRate { patience: body, least_a_second: settings.min_upload_speed };
+    let pace = MinUploadRate { patience: body, bytes_per_second: settings.min_upload_speed };
     let (app, tokens, operations) = (web::Data::new(use_cases), web::Data::from(tokens), web::Data::from(operations));
     let shared = (app, tokens, edge, readiness, document, docs, operations, turns);
 
@@ -129,7 +130,7 @@ pub fn bind(settings: Settings, services: Services) -> io::Result<(Server, Socke
     let service = move || {
         let (app, tokens, (limits, proxies, origins, public), readiness, document, docs, operations, turns) =
             shared.clone();
-        // One a worker, on the worker's thread.
+        // Each worker has its own, on its own thread.
         let shard = Shard::new(Arc::clone(&hub));
         actix_web::rt::spawn(Rc::clone(&shard).run());
         let app = App::new()
@@ -189,7 +190,7 @@ pub fn bind(settings: Settings, services: Services) -> io::Result<(Server, Socke
     Ok((server, address))
 }
 
-/// Takes a new connection, or refuses it where its network has too many.
+/// Accepts a new connection, or refuses it if its network has too many.
 fn admit(
     stream: TcpStream,
     places: &Arc<ConnectionLimits>,

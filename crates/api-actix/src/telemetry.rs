@@ -8,22 +8,22 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-/// Made when first used, of the recorder that is there by then.
+/// Created on first use, when the metrics recorder is installed.
 pub static METRICS: LazyLock<Metrics> = LazyLock::new(Metrics::register);
 
-/// What this crate counts besides requests.
+/// The metrics of this crate, except for requests.
 pub struct Metrics {
-    /// Bytes of files that arrived.
+    /// Bytes of files received.
     pub uploaded_bytes: Counter,
     /// Live connections refused because their user has too many.
     pub refused_sockets: Counter,
-    /// Uploads refused as too many of one user under way.
+    /// Uploads refused because their user has too many under way.
     pub refused_uploads: Counter,
-    /// Connections there are, of whatever kind.
+    /// Open connections of every kind.
     pub connections: Gauge,
     /// Connections refused because their network has too many.
     pub refused_connections: Counter,
-    /// Requests whose head or body is no HTTP.
+    /// Requests whose head or body is not valid HTTP.
     pub malformed: Counter,
 }
 
@@ -59,11 +59,11 @@ type Series = (Counter, Histogram);
 type Known = HashMap<String, HashMap<(&'static str, u16), Series>>;
 
 thread_local! {
-    /// What was counted before on this worker, so that a request costs a look-up and no allocation.
+    /// The counters that this worker already knows, so that a request costs a look-up and no allocation.
     static KNOWN: RefCell<Known> = RefCell::default();
 }
 
-/// Counts a request. `route` is a pattern of the URL map, never what a client wrote: so there are only so many series.
+/// Counts a request. `route` is a pattern of the URL map, never a client's text; this bounds the number of series.
 pub fn answered(method: &Method, route: Option<&str>, status: StatusCode, took: Duration) {
     let (method, route, status) = (label(method), route.unwrap_or("none"), status.as_u16());
     KNOWN.with_borrow_mut(|known| {
@@ -83,7 +83,7 @@ fn register(method: &'static str, route: &str, status: u16) -> Series {
     (requests, histogram!("parlance_http_request_seconds", "method" => method, "route" => route))
 }
 
-/// A client may send any word as its method.
+/// A client may send any word as its method, so unknown ones share a label.
 fn label(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",

@@ -26,43 +26,43 @@ use std::sync::Arc;
 /// One adapter for each port of the domain.
 #[derive(Clone)]
 pub struct Adapters {
-    /// Where users are kept.
+    /// Storage of users.
     pub users: Arc<dyn UserRepository>,
-    /// Where sessions are kept.
+    /// Storage of sessions.
     pub sessions: Arc<dyn SessionRepository>,
-    /// Where groups are kept.
+    /// Storage of groups.
     pub groups: Arc<dyn GroupRepository>,
-    /// Where members are kept.
+    /// Storage of memberships.
     pub members: Arc<dyn MemberRepository>,
-    /// Where messages are written.
+    /// Writes messages.
     pub log: Arc<dyn MessageLog>,
-    /// Where messages are read.
+    /// Reads messages.
     pub messages: Arc<dyn MessageReader>,
-    /// Where receipts are kept.
+    /// Storage of receipts.
     pub receipts: Arc<dyn ReceiptRepository>,
-    /// Where conversations are listed.
+    /// Lists conversations.
     pub conversations: Arc<dyn ConversationRepository>,
-    /// Where files are known.
+    /// Storage of files' metadata.
     pub files: Arc<dyn FileRepository>,
-    /// Where their bytes are.
+    /// Storage of files' bytes.
     pub blobs: Arc<dyn BlobStore>,
-    /// Where accounts are administered.
+    /// Administers accounts.
     pub admin: Arc<dyn AdminRepository>,
-    /// What an export reads.
+    /// Reads exports.
     pub export: Arc<dyn ExportReader>,
-    /// What live connections read.
+    /// Reads for live connections.
     pub live: Arc<dyn LiveReader>,
-    /// Where accounts and groups end.
+    /// Cleans up ended accounts and groups.
     pub endings: Arc<dyn EndingRepository>,
-    /// Slow hashes.
+    /// Hashes passwords.
     pub hasher: Arc<dyn PasswordHasher>,
-    /// The time.
+    /// The clock.
     pub clock: Arc<dyn Clock>,
-    /// New ids.
+    /// Generates ids.
     pub ids: Arc<dyn IdGenerator>,
 }
 
-/// All ports of storage, as one store has them.
+/// All storage ports, implemented by one store.
 pub trait Storage:
     UserRepository
     + SessionRepository
@@ -100,7 +100,7 @@ impl<S> Storage for S where
 }
 
 impl Adapters {
-    /// All storage in one store.
+    /// Uses one store for all storage ports.
     pub fn from_store<S: Storage>(
         store: &Arc<S>,
         blobs: Arc<dyn BlobStore>,
@@ -130,7 +130,7 @@ impl Adapters {
     }
 }
 
-/// Every use case, ready to be called.
+/// All use cases.
 pub struct UseCases {
     pub check_acting_user: CheckActingUser,
     pub register_user: RegisterUser,
@@ -172,16 +172,17 @@ pub struct UseCases {
     pub administer: ExecuteAdminCommand,
     pub list_audit: ListAudit,
     pub export_own_data: ExportOwnData,
-    /// Who sees and may what, for presenting what the use cases answer.
+    /// The operator's policy, for presenting results.
     pub policy: Arc<ServerPolicy>,
-    /// The time, for what the edge counts itself.
+    /// The clock, for the edge's own use.
     pub clock: Arc<dyn Clock>,
-    /// New ids, for requests.
+    /// Generates the ids of requests.
     pub ids: Arc<dyn IdGenerator>,
 }
 
 impl UseCases {
-    /// Over these adapters, by the operator's rules; uploads up to `max_file_bytes`.
+    /// Builds the use cases over these adapters with the operator's policy. An upload may have up to `max_file_bytes`
+    /// bytes.
     pub fn new(adapters: Adapters, policy: Arc<ServerPolicy>, max_file_bytes: u64) -> Self {
         let Adapters {
             users,

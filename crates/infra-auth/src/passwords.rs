@@ -10,14 +10,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
-/// How many may wait for each thread; none for longer than [`QUEUE_TIMEOUT`].
+/// How many jobs may queue per thread; none waits longer than [`QUEUE_TIMEOUT`].
 const QUEUE_PER_THREAD: usize = 128;
-/// How long one may wait for a thread: whoever logs in tries again after a while, and what nobody waits for is not
-/// hashed.
+/// How long a job may wait for a thread. The client then tries again later, and the pool skips jobs whose caller has
+/// given up.
 const QUEUE_TIMEOUT: Duration = Duration::from_secs(2);
-/// On this many cores a thread that hashes stands back behind those that serve; on more there is a core left for them.
+/// On up to so many cores, hashing threads have lower priority than serving threads; with more cores, one core stays
+/// free for serving.
 const FEW_CORES: usize = 2;
-/// How far it stands back (`nice`): a third of what another thread gets.
+/// The `nice` value of a hashing thread: it gets about a third of the time of another thread.
 const STANDS_BACK_BY: i32 = 5;
 
 enum Work {
@@ -27,39 +28,39 @@ enum Work {
 
 struct Job {
     work: Work,
-    /// Whoever sets it first decides: a thread that begins with the job, or its caller, who gives it up.
+    /// The first to set it wins: the thread that begins the job, or the caller that gives it up.
     decided: Arc<AtomicBool>,
 }
 
-/// Why passwords cannot be hashed.
+/// Why the pool cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// It refuses the cost.
+    /// bcrypt refuses the cost.
     #[error("bcrypt does not work")]
     Bcrypt(#[from] bcrypt::BcryptError),
-    /// The system has none to give.
+    /// The system refuses to start a thread.
     #[error("there is no thread for hashing passwords")]
     Thread(#[from] std::io::Error),
 }
 
-/// bcrypt on threads of its own, on all cores but one, behind a queue that is bounded in length and time. The threads
-/// end with the pool.
+/// Runs bcrypt on threads of its own, on all cores but one. The queue is bounded in length and waiting time. Dropping
+/// the pool ends the threads.
 pub struct BcryptPool {
     jobs: SyncSender<Job>,
     patience: Duration,
 }
 
-/// How many threads hash on so many cores: the last one is for those who chat.
+/// The number of hashing threads for so many cores; one core is left for serving.
 fn threads_on(cores: usize) -> usize {
     cores.saturating_sub(1).max(1)
 }
 
-/// Lets the threads that serve go first where there are few cores. Affects the calling thread only.
+/// Lowers the priority of the calling thread on machines with few cores.
 fn stand_back() {
     #[cfg(target_os = "linux")]
     {
         use rustix::process::{getpriority_process, setpriority_process};
-        // Of "this process" Linux understands the calling thread (setpriority(2), notes).
+        // Linux applies "this process" to the calling thread (setpriority(2), notes).
         let lowered =
             getpriority_process(None).and_then(|nice| setpriority_process(None, (nice + STANDS_BACK_BY).min(19)));
         if let Err(error) = lowered {
@@ -69,11 +70,11 @@ fn stand_back() {
 }
 
 impl BcryptPool {
-    /// Starts the threads, for a machine with so many cores, and makes the hash that a password of nobody is compared
-    /// with, at the same cost as all others.
+    /// Starts the threads for a machine with so many cores. It also makes a dummy hash of the same cost, which the pool
+    /// compares for users without a hash.
     ///
     /// # Errors
-    /// Where bcrypt refuses the cost or the system has no threads to give.
+    /// [`StartError`] if bcrypt refuses the cost or the system refuses to start threads.
     pub fn start(cost: u32, cores: usize) -> Result<Self, StartError> {
         let nobodys = bcrypt::non_truncating_hash("nobody has this password", cost)?;
         let nobodys = Arc::new(PasswordHash(nobodys));
@@ -109,7 +110,7 @@ impl BcryptPool {
         match tokio::time::timeout(self.patience, &mut answer).await {
             Ok(answered) => answered,
             Err(_) if !decided.swap(true, Ordering::SeqCst) => return Unavailable::Overloaded.err(),
-            // It is being hashed: the answer is near.
+            // A thread is hashing it: the result is near.
             Err(_) => answer.await,
         }
         .map_err(Error::internal)?
@@ -127,7 +128,8 @@ impl PasswordHasher for BcryptPool {
     }
 }
 
-/// Compares every spelling until one fits; those of who has no hash with nobody's.
+/// Compares each spelling until one matches. For a user without a hash, it compares with the dummy hash, so that the
+/// time is the same.
 fn compare(
     typed: &TypedPassword,
     hash: Option<&PasswordHash>,
@@ -149,14 +151,15 @@ fn compare(
 
 fn work(queue: &Mutex<Receiver<Job>>, nobodys: &PasswordHash, cost: u32) {
     loop {
-        // The lock is held while waiting: one thread waits for a job, the others for the lock. No job runs under it.
+        // The thread holds the lock while it waits: one thread waits for a job, the others for the lock. No job runs
+        // under the lock.
         let Ok(job) = queue.lock().unwrap_or_else(PoisonError::into_inner).recv() else { return };
         METRICS.hash_queue.decrement(1.0);
         if job.decided.swap(true, Ordering::SeqCst) {
             continue;
         }
         let begun = Instant::now();
-        // Nobody hears of a send that fails: the one who asked has gone away.
+        // The send fails only if the caller is gone.
         match job.work {
             Work::Hash(password, reply) if !reply.is_closed() => {
                 let hash = bcrypt::non_truncating_hash(password.expose(), cost);
@@ -215,14 +218,14 @@ mod tests {
         let verify = async |text: &str, hash| pool.verify(TypedPassword::of(text), hash).await;
         assert_eq!(verify("nobody has this password", None).await.unwrap(), Verdict::Wrong);
         let broken = PasswordHash("not a hash".to_owned());
-        // Also where there is nothing to compare it with.
+        // Also if there is nothing to compare with.
         for text in ["12345678", "a NUL\0", &"x".repeat(72)] {
             assert!(matches!(verify(text, Some(broken.clone())).await, Err(Error::Internal(_))), "{text:?}");
             assert_eq!(verify(text, None).await.unwrap(), Verdict::Wrong);
         }
     }
 
-    /// A pool without threads, whose queue the test works off.
+    /// A pool without threads; the test takes jobs from its queue.
     fn idle(most: usize, patience: Duration) -> (BcryptPool, Receiver<Job>) {
         let (jobs, queue) = sync_channel(most);
         (BcryptPool { jobs, patience }, queue)
@@ -256,7 +259,7 @@ mod tests {
         let (pool, queue) = idle(9, patience);
         let mut verifying = Box::pin(pool.verify(TypedPassword::of("12345678"), None));
         assert!(futures_util::future::poll_immediate(&mut verifying).await.is_none());
-        // A thread takes it; the caller, who is not polled meanwhile, finds that its time is over.
+        // A thread begins the job. The caller, which nothing polls meanwhile, then sees its timeout expired.
         let job = queue.recv().unwrap();
         assert!(!job.decided.swap(true, Ordering::SeqCst));
         assert!(tokio::time::timeout(3 * patience, &mut verifying).await.is_err());

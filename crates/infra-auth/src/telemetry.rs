@@ -3,21 +3,21 @@
 use metrics::{Gauge, Histogram, Unit, describe_gauge, describe_histogram, gauge, histogram};
 use std::sync::LazyLock;
 
-/// Made when first used, of the recorder that is there by then.
+/// Created on first use, when the metrics recorder is installed.
 pub static METRICS: LazyLock<Metrics> = LazyLock::new(|| Metrics {
     hash_queue: gauge!("parlance_password_queue_depth"),
     hashing: histogram!("parlance_password_hash_seconds"),
 });
 
-/// What this crate counts.
+/// The metrics of this crate.
 pub struct Metrics {
-    /// Passwords that wait to be hashed.
+    /// Passwords waiting to be hashed.
     pub hash_queue: Gauge,
-    /// How long hashing took.
+    /// The duration of hashing.
     pub hashing: Histogram,
 }
 
-/// Tells the recorder what the metrics of this crate mean, and makes them, so that they are there from the beginning.
+/// Describes the metrics of this crate to the recorder and registers them, so that they exist from the start.
 pub fn describe() {
     describe_gauge!("parlance_password_queue_depth", "Passwords that wait to be hashed or compared");
     describe_histogram!(

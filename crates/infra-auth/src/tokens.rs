@@ -8,10 +8,10 @@ use domain::{SessionId, Timestamp, Unauthenticated, UserId};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode};
 use serde::{Deserialize, Serialize};
 
-/// How far the clocks of two nodes may be apart, in seconds.
+/// How far the clocks of two nodes may differ, in seconds.
 const LEEWAY_SECONDS: u64 = 5;
 
-/// What a token says (`docs/api.md`, Conventions).
+/// The claims of a token (`docs/api.md`, Conventions).
 #[derive(Debug, Serialize, Deserialize)]
 struct Claims {
     sub: String,
@@ -29,10 +29,10 @@ pub struct JwtTokens {
 }
 
 impl JwtTokens {
-    /// By a secret, which should have 32 bytes or more (RFC 7518, 3.2).
+    /// Uses this secret, which should have 32 bytes or more (RFC 7518, 3.2).
     pub fn new(secret: &[u8]) -> Self {
         signing::prepare();
-        // HS256 and nothing else: a token does not choose how it is checked.
+        // Accepts HS256 only: a token must not choose the algorithm that verifies it.
         let mut validation = Validation::new(Algorithm::HS256);
         validation.leeway = LEEWAY_SECONDS;
         validation.set_required_spec_claims(&["exp", "sub"]);
@@ -90,7 +90,7 @@ mod tests {
         JwtTokens::new(secret).issue(&session, &Username::parse("username", "alice").unwrap()).unwrap()
     }
 
-    /// A token signed with our secret that says whatever it likes.
+    /// A token with arbitrary claims, signed with the right secret.
     fn forged(algorithm: Algorithm, claims: &Value) -> String {
         encode(&Header::new(algorithm), claims, &EncodingKey::from_secret(SECRET)).unwrap()
     }

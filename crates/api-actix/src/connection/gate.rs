@@ -10,71 +10,71 @@ use std::io::Write as _;
 use std::task::Waker;
 use tokio::io::ReadBuf;
 
-/// A longer head is refused. Below the length of a header's name that the framework's decoder can take: it panics at
-/// one of more than 65,535 bytes.
+/// The longest head in bytes; the gate refuses longer ones. It is below the length of a header name at which the
+/// framework's decoder panics (65,535 bytes).
 const MAX_HEAD_BYTES: usize = 64 * 1024;
-/// More headers than the framework takes: such a head is passed on in place of one that is too long, and refused with
-/// 431.
+/// More headers than the framework accepts. The gate passes on such a head in place of one that is too long, so that
+/// the framework answers 431.
 const TOO_MANY_HEADERS: usize = 128;
-/// How much of a body that nobody reads is thrown away, where it does not say how long it is.
+/// How much of an unread body of unknown length the gate discards, in bytes.
 pub const DISCARDED: u64 = 1024 * 1024;
 
-/// Where in the stream of requests the reading is.
+/// The parser's position in the stream of requests.
 #[derive(Debug)]
 enum FramingState {
     /// Between two requests, or in a head.
     Head,
-    /// In a body of which so many bytes are left.
+    /// In a body with so many bytes left.
     Length(u64),
-    /// In a body of chunks.
+    /// In a chunked body.
     Chunks(Chunks),
-    /// Behind a head that asks for a WebSocket, which nobody has taken or refused yet.
+    /// Behind a WebSocket request that no handler has accepted or refused yet.
     Handshake,
     /// Among the frames of a WebSocket.
     Socket,
-    /// Behind what has no end, or what will be refused.
+    /// Behind a request without an end, or one that the server will refuse.
     Endless,
 }
 
-/// What is done with what the client sends.
+/// What the gate does with the client's bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// It is passed on.
+    /// Passes them on.
     Passes,
-    /// It is not read until somebody has decided.
+    /// Does not read them until a handler has decided.
     Waits,
-    /// So many bytes of it are thrown away.
+    /// Discards up to so many bytes.
     Discards(u64),
-    /// There is no more.
+    /// Reports the end of input.
     Over,
 }
 
-/// The way in of one connection.
+/// The input filter of one connection.
 #[derive(Debug)]
 pub struct Gate {
     state: FramingState,
     mode: Mode,
-    /// What was read and cannot be passed on yet: a head that is not whole, or what follows a handshake.
+    /// Bytes that cannot be passed on yet: an incomplete head, or bytes behind a WebSocket request.
     held: Vec<u8>,
-    /// How far `held` was searched for the end of a head.
+    /// How far the gate has searched `held` for the end of a head.
     searched: usize,
-    /// What is passed on first.
+    /// Bytes to pass on first.
     ready: BytesMut,
-    /// How many heads were passed on, how many of their requests have begun to be answered, and how many answers are
-    /// written that are not the connection's last.
+    /// Counts of: heads passed on, requests that handlers have begun, and written answers after which the connection
+    /// continues.
     heads: u64,
     begun: u64,
     answered: u64,
-    /// Wakes the reader that waits until the next head may pass.
+    /// Wakes the reader when the next head may pass.
     waiting: Option<Waker>,
-    /// The largest body that says its length and is thrown away whole.
+    /// The largest body of known length that the gate discards completely.
     max_body_bytes: u64,
     ends_writing: bool,
 }
 
 impl Gate {
-    /// Of a new connection. A body whose declared length is at most this is thrown away to its end, where nobody reads
-    /// it.
+    /// The gate of a new connection. It discards an unread body completely if its declared length is at most `max_body_bytes`
+    /// bytes.
     pub fn new(max_body_bytes: u64) -> Self {
         Self {
             state: FramingState::Head,
@@ -91,12 +91,12 @@ impl Gate {
         }
     }
 
-    /// What is done with what comes next.
+    /// What the gate does with the next bytes.
     pub fn mode(&self) -> Mode {
         self.mode
     }
 
-    /// Whether the client is in the middle of a head that is not its first.
+    /// Whether the client is sending a head after its first.
     pub fn is_in_a_later_head(&self) -> bool {
         self.heads > 0 && self.heads == self.answered && self.is_in_head() && self.held != b"\r"
     }
@@ -105,8 +105,7 @@ impl Gate {
         matches!(self.state, FramingState::Head) && !self.held.is_empty()
     }
 
-    /// Whether the next request waits for the answer before it, and nothing is to be read meanwhile. The gate wakes the
-    /// reader when that changes.
+    /// Whether the next request has to wait for the previous answer. The gate wakes the reader when that changes.
     pub fn is_held(&mut self, waker: &Waker) -> bool {
         let held = self.mode == Mode::Passes && self.heads > self.answered && self.is_in_head();
         if held && !self.waiting.as_ref().is_some_and(|waiting| waiting.will_wake(waker)) {
@@ -115,7 +114,7 @@ impl Gate {
         held
     }
 
-    /// Passes on what waits; whether there was something.
+    /// Passes on waiting bytes. Returns whether there were any.
     pub fn drain(&mut self, to: &mut ReadBuf<'_>) -> bool {
         if self.ready.is_empty() {
             return false;
@@ -129,7 +128,7 @@ impl Gate {
         true
     }
 
-    /// Passes on what the client sent.
+    /// Filters new bytes of the client.
     pub fn feed(&mut self, bytes: &[u8], to: &mut ReadBuf<'_>) {
         if self.held.is_empty() {
             let passed = self.pass(bytes, to);
@@ -145,7 +144,7 @@ impl Gate {
         }
     }
 
-    /// Throws away what the client sent.
+    /// Discards new bytes of the client.
     pub fn discard(&mut self, bytes: &[u8]) {
         let Mode::Discards(left) = self.mode else { return };
         let ended = match &mut self.state {
@@ -159,7 +158,7 @@ impl Gate {
         self.mode = if ended { Mode::Over } else { Mode::Discards(left.saturating_sub(bytes.len() as u64)) };
     }
 
-    /// Lets nothing more through.
+    /// Ends the input.
     pub fn close(&mut self) {
         self.mode = Mode::Over;
         self.held = Vec::new();
@@ -171,18 +170,18 @@ impl Gate {
         self.ready.extend_from_slice(&bytes[now..]);
     }
 
-    /// Passes on as much as can be; how much of `bytes` is done with.
+    /// Passes on as much as it can. Returns how many of the `bytes` it has consumed.
     fn pass(&mut self, bytes: &[u8], to: &mut ReadBuf<'_>) -> usize {
         let mut at = 0;
         while at < bytes.len() {
             let rest = &bytes[at..];
             at += match &mut self.state {
-                // Empty lines before a head say nothing (RFC 9112, 2.2).
+                // Empty lines before a head have no meaning (RFC 9112, 2.2).
                 FramingState::Head if matches!(rest, [b'\n', ..] | [b'\r', b'\n', ..]) => {
                     self.searched = 0;
                     if rest[0] == b'\n' { 1 } else { 2 }
                 }
-                // actix-http answers by what it has read of the latest head, even where it answers an earlier request.
+                // actix-http answers by the latest head that it has read, even if it answers an earlier request.
                 FramingState::Head if self.heads > self.answered => return at,
                 FramingState::Head => match self.pass_head(rest, to) {
                     0 => return at,
@@ -206,7 +205,8 @@ impl Gate {
                         passed
                     }
                     Err(_) => {
-                        // For who reads it, the body broke off. Passed on, it would be refused beside the answer.
+                        // The handler sees a truncated body. If the gate passed it on, actix-http would send a second
+                        // answer.
                         METRICS.malformed.increment(1);
                         self.mode = Mode::Over;
                         rest.len()
@@ -216,7 +216,7 @@ impl Gate {
                 FramingState::Socket => {
                     let mut size = [0; 18];
                     let mut unwritten = &mut size[..];
-                    // Sixteen digits and a line end, at the most.
+                    // At most sixteen digits and a line end.
                     let _ = write!(unwritten, "{:x}\r\n", rest.len());
                     let left = unwritten.len();
                     self.give(&size[..size.len() - left], to);
@@ -233,10 +233,10 @@ impl Gate {
         at
     }
 
-    /// Passes on the head at the beginning of `bytes`; 0 where it is not whole.
+    /// Passes on the head at the beginning of `bytes`. Returns 0 if it is incomplete.
     fn pass_head(&mut self, bytes: &[u8], to: &mut ReadBuf<'_>) -> usize {
         let from = self.searched.saturating_sub(2);
-        // What is sent byte by byte is not parsed as often.
+        // A head that arrives byte by byte is not parsed at each byte.
         let may_be_whole = self.searched == 0
             || bytes[from..].windows(2).any(|pair| pair == b"\n\n")
             || bytes[from..].windows(3).any(|three| three == b"\n\r\n");
@@ -278,7 +278,7 @@ impl Gate {
 }
 
 impl Gate {
-    /// Passes on, in place of a head that is too long, one that is refused for the same reason.
+    /// Passes on a head with too many headers in place of a head that is too long: actix-http refuses both with 431.
     fn refuse_head(&mut self, bytes: &[u8], to: &mut ReadBuf<'_>) -> usize {
         METRICS.malformed.increment(1);
         (self.state, self.searched, self.mode) = (FramingState::Endless, 0, Mode::Discards(DISCARDED));
@@ -288,15 +288,15 @@ impl Gate {
     }
 }
 
-/// What requests say of it.
+/// Calls by the middleware and the handlers.
 impl Gate {
-    /// A request begins to be answered: its number.
+    /// Registers that a handler begins a request. Returns the request's number.
     pub fn begin(&mut self) -> u64 {
         self.begun += 1;
         self.begun
     }
 
-    /// An answer is written that is not the connection's last: the next request may pass.
+    /// Registers that an answer was written after which the connection continues: the next request may pass.
     pub fn answered(&mut self) {
         self.answered += 1;
         if self.mode == Mode::Passes && self.is_in_head() {
@@ -312,12 +312,12 @@ impl Gate {
         matches!(self.state, FramingState::Handshake) && self.heads == number
     }
 
-    /// The WebSocket that was asked for is taken: what follows are its frames.
+    /// The handler has accepted the WebSocket: frames follow.
     pub fn take_socket(&mut self) {
         self.decide(FramingState::Socket);
     }
 
-    /// The WebSocket that was asked for is refused: what follows is the next request.
+    /// The handler has refused the WebSocket: the next request follows.
     pub fn refuse_socket(&mut self) {
         self.ready.extend_from_slice(b"0\r\n\r\n");
         self.decide(FramingState::Head);
@@ -329,25 +329,24 @@ impl Gate {
         self.feed(&held, &mut ReadBuf::new(&mut []));
     }
 
-    /// The server's side of the WebSocket is over: what the client may still send is nobody's, and nothing is written
-    /// any more.
+    /// The server has closed the WebSocket: the gate ignores further input, and the connection writes nothing more.
     pub fn end_socket(&mut self) {
         self.ends_writing = true;
         (self.mode, self.held) = (Mode::Discards(DISCARDED), Vec::new());
     }
 
-    /// Whether the server refuses what the client sends, and reads none of it any more.
+    /// Whether the server refuses the client's input and no longer reads it.
     pub fn is_refused(&self) -> bool {
         matches!(self.state, FramingState::Endless)
     }
 
-    /// Whether nothing is to be written behind what was.
+    /// Whether the connection has to end after the bytes written so far.
     pub fn ends_writing(&self) -> bool {
         self.ends_writing
     }
 
-    /// That request was answered, and nobody reads the rest of its body: what comes of it is thrown away, within
-    /// bounds, and then the connection ends. Whether there is a rest at all.
+    /// The handler has answered that request without reading all of its body. The gate discards the rest, within
+    /// bounds, and then the connection ends. Returns whether there is a rest.
     pub fn abandon(&mut self, number: u64) -> bool {
         let left = match self.state {
             _ if self.heads != number => return false,

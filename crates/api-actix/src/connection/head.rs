@@ -3,51 +3,51 @@
 
 use httparse::{EMPTY_HEADER, Header, Status};
 
-/// As many headers as are read by who answers.
+/// As many headers as actix-http accepts.
 const MAX_HEADERS: usize = 96;
-/// How the one path ends where another protocol is spoken; what stands before it, the routes judge.
+/// The end of the one path that speaks another protocol. The routes check what precedes it.
 const SOCKETS: &str = "/ws";
 
-/// What follows a head.
+/// The body that follows a head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Body {
-    /// The next request.
+    /// No body.
     None,
-    /// So many bytes; at least one.
+    /// A body of so many bytes; at least one.
     Length(u64),
-    /// Chunks.
+    /// A chunked body.
     Chunked,
-    /// Whatever comes (`CONNECT`).
+    /// Everything that follows (`CONNECT`).
     Endless,
 }
 
-/// Which other protocol is asked for.
+/// The protocol that a request asks to upgrade to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Upgrade {
     /// None.
     None,
-    /// One that is not spoken here, or not there.
+    /// One that the server does not support, or not on this path.
     Foreign,
-    /// A WebSocket, where there are some.
+    /// A WebSocket, on the path that supports it.
     Socket,
 }
 
-/// What was read.
+/// A parsed head.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Head {
-    /// How many bytes it has.
+    /// Its length in bytes.
     pub length: usize,
-    /// What follows.
+    /// Its body.
     pub body: Body,
-    /// What else is asked for.
+    /// The protocol that it asks for.
     pub upgrade: Upgrade,
 }
 
-/// A head that will be refused by who answers.
+/// A head that actix-http will refuse.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Unreadable;
 
-/// Reads the head at the beginning of `bytes`; `None` where it is not whole.
+/// Parses the head at the beginning of `bytes`; `None` if it is incomplete.
 ///
 /// # Errors
 /// [`Unreadable`].
@@ -75,12 +75,12 @@ pub fn read(bytes: &[u8]) -> Result<Option<Head>, Unreadable> {
     Ok(Some(Head { length, body, upgrade }))
 }
 
-/// The same head without its wish for another protocol. One that asks for a WebSocket keeps that, but is given a body
-/// in chunks: which ends at once where the socket is refused, and else is what the client sends over it.
+/// Removes the upgrade from a head. A WebSocket request keeps it but gets a chunked body: the body ends at once if a
+/// handler refuses the WebSocket, and otherwise carries the client's frames.
 pub fn rewritten(bytes: &[u8], upgrade: Upgrade) -> Vec<u8> {
     let mut headers = [EMPTY_HEADER; MAX_HEADERS];
     let mut request = httparse::Request::new(&mut headers);
-    // It was read before.
+    // The same bytes were parsed before.
     if !matches!(request.parse(bytes), Ok(Status::Complete(_))) {
         return bytes.to_vec();
     }
@@ -94,7 +94,7 @@ pub fn rewritten(bytes: &[u8], upgrade: Upgrade) -> Vec<u8> {
     };
     for header in request.headers.iter() {
         if is(header, "connection") {
-            // To keep the connection is what is meant without it, and there may be no room for a header more.
+            // Keeping the connection is the default, and there may be no room for another header.
             let is_idle = |option: &[u8]| upgrade == Upgrade::Socket && option.eq_ignore_ascii_case(b"keep-alive");
             let says = |option: &&[u8]| !is_hop_of_upgrade(option) && !is_idle(option);
             let left: Vec<_> = options(header.value).filter(says).collect();
@@ -102,7 +102,7 @@ pub fn rewritten(bytes: &[u8], upgrade: Upgrade) -> Vec<u8> {
                 line(header.name, &left.join(&b", "[..]));
             }
         } else if upgrade == Upgrade::Socket && is(header, "content-length") {
-            // It says that there is no body.
+            // The header says that there is no body.
         } else if upgrade == Upgrade::Socket || !(is(header, "upgrade") || is(header, "http2-settings")) {
             line(header.name, header.value);
         }
@@ -122,7 +122,7 @@ fn options(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).filter(|option| !option.is_empty())
 }
 
-/// Whether it is a `Connection` with this option.
+/// Whether the header is `Connection` with this option.
 fn has_option(header: &Header<'_>, name: &str) -> bool {
     is(header, "connection") && options(header.value).any(|option| option.eq_ignore_ascii_case(name.as_bytes()))
 }
@@ -139,7 +139,7 @@ fn asks_for_socket(headers: &[Header<'_>]) -> bool {
     only && headers.iter().any(websocket) && headers.iter().any(|header| has_option(header, "upgrade"))
 }
 
-/// What follows these headers, by the same rules as for who answers: what could be read in two ways is refused.
+/// The body after these headers, by actix-http's rules. An ambiguous length is refused.
 fn body(headers: &[Header<'_>], later: bool) -> Result<Body, Unreadable> {
     let (mut length, mut chunked) = (None, false);
     for header in headers {

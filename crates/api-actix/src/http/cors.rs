@@ -8,7 +8,7 @@ use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::{HttpResponse, web};
 
-/// Every header of a request that some route looks at and that a page has to be allowed to send.
+/// Every request header that some route reads and that pages need permission to send.
 pub const READ: &[&str] = &[
     "authorization",
     "content-encoding",
@@ -23,7 +23,7 @@ pub const READ: &[&str] = &[
     "x-request-id",
 ];
 
-/// Every header of an answer that tells something beside its body, and that a page may not read unless it is told so.
+/// Every response header that carries information besides the body, and that pages need permission to read.
 pub const EXPOSED: &[&str] = &[
     "accept-encoding",
     "accept-ranges",
@@ -38,19 +38,19 @@ pub const EXPOSED: &[&str] = &[
     "x-request-id",
 ];
 
-/// What may be done. No credentials: tokens are sent by the page, not by the browser.
+/// The allowed methods. Credentials are not allowed: the page sends the token, not the browser.
 const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE";
-/// How long a browser need not ask again, in seconds.
+/// How long browsers may cache the permission, in seconds.
 const MAX_AGE: &str = "600";
 
-/// What the answer to a request says of who may read it: nothing, where no pages of others may.
+/// The CORS headers of an answer; none if no foreign page may use the server.
 pub struct Marks {
     origin: Option<HeaderValue>,
     depends: bool,
 }
 
 impl Marks {
-    /// Of the answer to this request.
+    /// The headers for the answer to this request.
     pub fn of(request: &ServiceRequest) -> Self {
         let origins = request.app_data::<web::Data<Origins>>();
         Self {
@@ -59,7 +59,7 @@ impl Marks {
         }
     }
 
-    /// Puts them on an answer, whatever became of the request.
+    /// Adds the headers to an answer, also to an error.
     pub fn put_on(&self, headers: &mut HeaderMap) {
         if self.depends {
             headers.append(header::VARY, HeaderValue::from_static("Origin"));
@@ -73,11 +73,10 @@ impl Marks {
     }
 }
 
-/// Answers browsers that ask before they send. [`Marks`] say that the page may read the answer, of this as of every
-/// other.
+/// Answers preflight requests. [`Marks`] allow the page to read the answer, as for every other request.
 ///
 /// # Errors
-/// Those of what it wraps.
+/// The errors of the wrapped service.
 pub async fn preflight<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,

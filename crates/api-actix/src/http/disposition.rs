@@ -9,18 +9,18 @@ use percent_encoding::percent_decode;
 /// The names in the head of a form's part.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Disposition {
-    /// The field's name.
+    /// The name of the field.
     pub name: String,
-    /// What the client calls the file, if it says so; as bytes it may be no UTF-8.
+    /// The file name that the client gave, if any. As bytes it may be invalid UTF-8.
     pub file_name: Result<Option<String>, NotText>,
 }
 
-/// A file's name that is broken UTF-8 or has a NUL in it.
+/// A file name with invalid UTF-8 or a NUL.
 #[derive(Debug, PartialEq, Eq)]
 pub struct NotText;
 
 impl Disposition {
-    /// Of the header's value; `None` where it is not that of a form's part, or gives it no readable name.
+    /// Parses the header's value. `None` if it is not that of a form's part, or has no readable name.
     pub fn parse(value: &[u8]) -> Option<Self> {
         let (kind, mut rest) = split_at(value, b';');
         if !kind.trim_ascii().eq_ignore_ascii_case(b"form-data") {
@@ -31,7 +31,7 @@ impl Disposition {
             let parameter = rest.iter().position(|byte| matches!(byte, b'=' | b';')).unwrap_or(rest.len());
             let (key, behind) = rest.split_at(parameter);
             let Some(behind) = behind.strip_prefix(b"=") else {
-                // A word without a value says nothing.
+                // A parameter without a value has no meaning.
                 rest = behind.get(1..).unwrap_or_default();
                 continue;
             };
@@ -57,13 +57,13 @@ impl Disposition {
     }
 }
 
-/// What is before the first of a byte, and behind it.
+/// Splits at the first occurrence of a byte.
 fn split_at(bytes: &[u8], at: u8) -> (&[u8], &[u8]) {
     let end = bytes.iter().position(|&byte| byte == at).unwrap_or(bytes.len());
     (&bytes[..end], bytes.get(end + 1..).unwrap_or_default())
 }
 
-/// A parameter's value, without its quotes if it has any, and what is behind it; `None` where a quote is not closed.
+/// A parameter's value without quotes, and the rest behind it; `None` if a quote is not closed.
 fn parameter_value(bytes: &[u8]) -> Option<(Vec<u8>, &[u8])> {
     let bytes = bytes.trim_ascii_start();
     let Some(quoted) = bytes.strip_prefix(b"\"") else {
@@ -75,7 +75,7 @@ fn parameter_value(bytes: &[u8]) -> Option<(Vec<u8>, &[u8])> {
     loop {
         left = match left {
             [] => return None,
-            // A path of Windows that ends in a backslash: there is no other quote to close it.
+            // A Windows path that ends in a backslash: no other quote closes it.
             [b'\\', b'"', rest @ ..] if rest.trim_ascii().is_empty() => {
                 value.push(b'\\');
                 return Some((value, b""));
@@ -87,7 +87,7 @@ fn parameter_value(bytes: &[u8]) -> Option<(Vec<u8>, &[u8])> {
             [b'"', rest @ ..] => match rest.trim_ascii_start() {
                 [] => return Some((value, b"")),
                 [b';', rest @ ..] => return Some((value, rest)),
-                // One that its sender forgot to escape.
+                // A quote that the client forgot to escape.
                 _ => {
                     value.push(b'"');
                     rest
@@ -101,7 +101,7 @@ fn parameter_value(bytes: &[u8]) -> Option<(Vec<u8>, &[u8])> {
     }
 }
 
-/// What browsers write otherwise in a file's name, as it was; any other percent sign is one.
+/// Undoes the encoding that browsers apply to file names. Every other percent sign stands for itself.
 fn unescaped(name: &[u8]) -> Vec<u8> {
     let mut plain = Vec::with_capacity(name.len());
     let mut left = name;
@@ -118,9 +118,9 @@ fn unescaped(name: &[u8]) -> Vec<u8> {
     plain
 }
 
-/// The bytes of an extended value (RFC 8187, `UTF-8'en'na%C3%AFve`), which some clients put into quotes; `None` where
-/// it is malformed. More characters are taken as they are than the RFC has: `encodeURIComponent` leaves brackets and
-/// stars.
+/// The bytes of an extended value (RFC 8187, `UTF-8'en'na%C3%AFve`), which some clients put into quotes; `None` if it
+/// is malformed. The parser accepts more literal characters than the RFC, because `encodeURIComponent` does not encode
+/// brackets and stars.
 fn extended_value(value: &[u8]) -> Option<Vec<u8>> {
     let (charset, rest) = value.split_at(value.iter().position(|&byte| byte == b'\'')?);
     let (language, encoded) = rest[1..].split_at(rest[1..].iter().position(|&byte| byte == b'\'')?);
@@ -148,7 +148,7 @@ mod tests {
     use domain::files::FileName;
     use proptest::prelude::*;
 
-    /// What the file of a part is called in the end.
+    /// The resulting file name of a part.
     fn called(parameters: &[u8]) -> Option<String> {
         let value = [b"form-data; name=\"file\"; ", parameters].concat();
         let disposition = Disposition::parse(&value).unwrap_or_else(|| panic!("{}", value.escape_ascii()));
@@ -169,7 +169,7 @@ mod tests {
             (b"filename=\"100%25 %41%2F.txt\"", "100%25 %41%2F.txt"),
             (b"filename=\"100%.txt\"", "100%.txt"),
             (b"filename=\"%2\"", "%2"),
-            // Older ones.
+            // Older clients.
             (b"filename=\"say \\\"hi\\\".txt\"", "say \"hi\".txt"),
             (b"filename=\"a\\\"\"", "a\""),
             (b"filename=\"C:\\dir\\a.txt\"", "a.txt"),
@@ -189,7 +189,7 @@ mod tests {
             (b"filename*=iso-8859-1''%A3.txt", "£.txt"),
             (b"filename*=UTF-8''..%2F..%5Ca%0D%0Ab.txt", "a b.txt"),
             (b"filename=\"\xff\"; filename*=UTF-8''a.txt", "a.txt"),
-            // A malformed one.
+            // A malformed value.
             (b"filename=\"x\"; filename*=UTF-8''%zz", "x"),
             (b"filename=\"x\"; filename*=UTF-8''a%2", "x"),
             (b"filename=\"x\"; filename*=UTF-8''%ff", "x"),

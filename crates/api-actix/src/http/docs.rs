@@ -13,17 +13,17 @@ use std::sync::Arc;
 use utoipa_swagger_ui::{Config, serve};
 use wire::PublicUrl;
 
-/// Scripts and styles of this server only, none of them inline. (Swagger UI draws its icons from `data:` URLs.)
+/// Allows scripts and styles from this server only, and no inline ones. (Swagger UI draws its icons from `data:` URLs.)
 const POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
      base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 );
 
-/// What Swagger UI is told: where the document is, and to ask nobody else whether it is valid.
+/// The configuration of Swagger UI: the URL of the document, and no external validator.
 pub struct Docs(Arc<Config<'static>>);
 
 impl Docs {
-    /// Over `/openapi.json`, as it is found from beside the page.
+    /// Uses `/openapi.json`, by its URL relative to the page.
     pub fn new() -> Self {
         Self(Arc::new(Config::from("../openapi.json").validator_url("none").persist_authorization(false)))
     }

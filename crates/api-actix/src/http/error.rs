@@ -9,72 +9,72 @@ use domain::{Conflict, Error, Unavailable};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// What a request can be answered with instead of what it asked for.
+/// Every error that a request can be answered with.
 #[derive(Debug)]
 pub enum ApiError {
     /// The domain refused or failed.
     Domain(Error),
-    /// A conflict over a field that the client knows by another name than the domain.
+    /// A conflict over a field whose name in the request differs from the domain's.
     Conflict {
-        /// Which.
+        /// The conflict.
         conflict: Conflict,
         /// The field at fault, as the client wrote it.
         field: &'static str,
     },
-    /// A body or query that cannot be read; with the field where one is at fault.
+    /// A malformed body or query, with the field at fault if there is one.
     Malformed {
         /// The field at fault, as the client wrote it.
         field: Option<String>,
-        /// A sentence that says what is wrong.
+        /// What is wrong, for people.
         reason: String,
     },
-    /// A body of more bytes than the route takes.
+    /// A body with more bytes than the route accepts.
     BodyTooLarge {
         /// The most that is taken, in bytes.
         limit: usize,
     },
-    /// A part of a form of more bytes than is taken.
+    /// A part of a form with more bytes than the route accepts.
     FieldTooLarge {
-        /// The part's name.
+        /// The name of the part.
         field: String,
         /// The most that is taken, in bytes.
         limit: usize,
     },
-    /// A content type that the route does not take.
+    /// A content type that the route does not accept.
     UnsupportedMediaType {
-        /// A sentence that says what is taken.
+        /// What the route accepts, for people.
         reason: &'static str,
     },
-    /// A body that is packed in a way that no route unpacks.
+    /// A body with a `Content-Encoding`; no route decodes one.
     UnsupportedEncoding,
-    /// Something that is not as the client's condition has it.
+    /// A failed `If-Match`.
     PreconditionFailed,
-    /// A part of a file that the file does not have.
+    /// A range that the file does not have.
     RangeNotSatisfiable {
         /// The file's size in bytes.
         size: u64,
     },
-    /// A request for a WebSocket that asks for no upgrade, or not for one that we speak.
+    /// A WebSocket request without an upgrade, or with an unsupported version.
     UpgradeRequired,
-    /// A live connection for a web page of another origin.
+    /// A live connection from a web page of a foreign origin.
     ForeignOrigin,
-    /// A user who has as many live connections as are allowed.
+    /// The user has too many live connections.
     TooManyConnections,
-    /// A network that has as many connections as are allowed.
+    /// The network has too many connections.
     TooManyOfNetwork,
-    /// A client that asks too often.
+    /// The client has exceeded a rate limit.
     RateLimited(RateLimited),
-    /// What the framework refused by itself.
+    /// An error of the framework itself.
     Framework(StatusCode),
 }
 
 impl ApiError {
-    /// A fault of the whole body or query.
+    /// An error that concerns the whole body or query.
     pub fn malformed(reason: impl Into<String>) -> Self {
         Self::Malformed { field: None, reason: reason.into() }
     }
 
-    /// A fault of one field.
+    /// An error in one field.
     pub fn malformed_field(field: impl Into<String>, reason: impl Into<String>) -> Self {
         Self::Malformed { field: Some(field.into()), reason: reason.into() }
     }
@@ -106,7 +106,7 @@ impl ApiError {
         (status, code(status))
     }
 
-    /// When the same may be tried again, in seconds, where that is known.
+    /// Seconds until the client may try again, if known.
     pub fn retry_after(&self) -> Option<u32> {
         match self {
             Self::Domain(Error::Unavailable(reason)) => Some(retry_after(*reason)),
@@ -117,13 +117,13 @@ impl ApiError {
         }
     }
 
-    /// The answer's body: fit for the client, whatever went wrong.
+    /// The body of the answer. It contains nothing that clients may not see.
     pub fn body(&self) -> String {
-        // Strings and a static code always serialize; an empty body would still carry the status.
+        // Strings and a static code always serialize; even an empty body would carry the status.
         serde_json::to_string(&self.view()).unwrap_or_default()
     }
 
-    /// What [`ApiError::body`] is made of, for answers that carry it inside of something else.
+    /// The content of [`ApiError::body`], for answers that embed it.
     pub fn view(&self) -> Body<'_> {
         let (error, field) = match self {
             Self::Domain(error) => (error.to_string(), error.field()),
@@ -162,7 +162,7 @@ pub struct Body<'a> {
     field: Option<&'a str>,
 }
 
-/// The machine's word for a status.
+/// The code of a status.
 pub(super) fn code(status: StatusCode) -> &'static str {
     match status.as_u16() {
         401 => "unauthenticated",
@@ -183,7 +183,7 @@ pub(super) fn code(status: StatusCode) -> &'static str {
     }
 }
 
-/// What to say where only the framework knows the reason.
+/// The sentence for an error that only the framework can explain.
 fn sentence(status: StatusCode) -> &'static str {
     match status.as_u16() {
         404 => "no such route",
@@ -196,10 +196,10 @@ fn sentence(status: StatusCode) -> &'static str {
     }
 }
 
-/// When to try again to connect, in seconds: about when a connection that was left without a word is noticed.
+/// When to reconnect, in seconds: about when the server notices that an abandoned connection is gone.
 pub const CONNECTIONS_RETRY_AFTER: u32 = 30;
 
-/// When to try again to upload, in seconds, where too many uploads are under way: most of them take no longer.
+/// When to retry an upload, in seconds, if too many are under way: most uploads take no longer.
 const UPLOADS_RETRY_AFTER: u32 = 5;
 
 /// When to try again, in seconds.
@@ -211,22 +211,22 @@ fn retry_after(unavailable: Unavailable) -> u32 {
     }
 }
 
-/// Whatever the domain says no with, `Invalid` and `NotFound` alone included, passes a `?` in a handler.
+/// Converts the domain's errors, `Invalid` and `NotFound` included, so that handlers can use `?`.
 impl<E: Into<Error>> From<E> for ApiError {
     fn from(error: E) -> Self {
         Self::Domain(error.into())
     }
 }
 
-/// Not by way of the domain, which knows of no limits.
+/// Rate limits belong to the edge: the domain has no error for them.
 impl RateLimited {
-    /// As it is answered.
+    /// The refusal as an API error.
     pub fn answer(self) -> ApiError {
         ApiError::RateLimited(self)
     }
 }
 
-/// The client's sentence; the log gets the source chain (see [`super::middleware`]).
+/// The sentence for the client. The log gets the source chain (see [`super::middleware`]).
 impl std::fmt::Display for ApiError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {

@@ -15,11 +15,11 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tracing::error;
 
-/// How many parts of exports are read at once on a node, of however many that are under way: they walk over much, and
-/// are not to be in the way of those who chat.
+/// How many export parts a node reads at once, however many exports are running. Exports read much data and must not
+/// slow down chat.
 const READ_AT_ONCE: usize = 1;
 
-/// Takes turns at reading.
+/// Limits how many exports read at the same time.
 #[derive(Clone)]
 pub struct ExportSemaphore(Arc<Semaphore>);
 
@@ -47,7 +47,7 @@ pub async fn export(
     Authenticated { caller, .. }: Authenticated,
 ) -> std::result::Result<HttpResponse, ApiError> {
     let export = app.export_own_data.execute(&caller).await?;
-    // A username needs no quoting.
+    // A username needs no quoting in a header.
     let name = format!("attachment; filename=\"parlance-export-{}.json\"", export.account.profile.username);
     Ok(HttpResponse::Ok()
         .content_type(mime_json())
@@ -55,14 +55,14 @@ pub async fn export(
         .streaming(pieces(export, wire::ExportWriter::at(public.get_ref().clone()), turns.get_ref().clone())))
 }
 
-/// Where an export stands.
+/// The progress of an export.
 enum WriterState {
     Begin,
     Parts,
     End,
 }
 
-/// The export in pieces, each read when the one before was taken.
+/// The export as a stream of pieces. The handler reads each piece after the client has taken the one before.
 fn pieces(export: Export, writer: wire::ExportWriter, turns: ExportSemaphore) -> impl Stream<Item = Result<Bytes>> {
     let begun = (export, writer, WriterState::Begin, turns);
     stream::try_unfold(begun, async |(mut export, mut writer, stage, turns)| {
@@ -81,12 +81,12 @@ fn pieces(export: Export, writer: wire::ExportWriter, turns: ExportSemaphore) ->
     })
 }
 
-/// The next part, when it is its turn.
+/// Waits for a permit and reads the next part.
 async fn part(export: &mut Export, turns: &ExportSemaphore) -> Result<Option<domain::export::ExportPart>> {
     let _turn = turns.0.acquire().await.map_err(Error::internal)?;
     let part = export.next().await;
     if let Err(fault) = &part {
-        // The client sees a download that breaks off.
+        // The status is already sent, so the handler aborts the download.
         error!(error = fault as &dyn std::error::Error, "an export was cut off");
     }
     part
@@ -106,10 +106,10 @@ mod tests {
     use domain::Clock as _;
     use test_support::{SystemClock, UuidV7};
 
-    /// More than a hundred pages.
+    /// This makes more than a hundred pages.
     const MESSAGES: usize = 20_000;
 
-    /// Somebody who has sent [`MESSAGES`] messages to oneself.
+    /// A user who has sent [`MESSAGES`] messages to himself or herself.
     async fn talkative(directory: &std::path::Path) -> (Arc<Store>, Caller) {
         let options = StoreOptions {
             policy: Arc::default(),
@@ -141,7 +141,8 @@ mod tests {
         (store, Caller { user: id, session: SessionId(id.0), admin: false })
     }
 
-    /// Twenty megabytes go out in pieces of bounded size, none of which is made before the one before was taken.
+    /// The export sends twenty megabytes in pieces of bounded size, and reads each piece after the one before was
+    /// taken.
     #[actix_web::test]
     async fn however_much_there_is_little_is_in_memory() {
         let directory = tempfile::tempdir().unwrap();
@@ -157,7 +158,7 @@ mod tests {
         let mut pieces = std::pin::pin!(pieces(export, writer, turns.clone()));
         let (mut whole, mut largest) = (Vec::new(), 0);
         while let Some(piece) = pieces.next().await {
-            // Nothing is read ahead: whoever waits for a slow client is in nobody's way.
+            // The handler reads nothing in advance, so a slow client does not block others.
             assert_eq!(turns.0.available_permits(), READ_AT_ONCE);
             let piece = piece.unwrap();
             largest = largest.max(piece.len());

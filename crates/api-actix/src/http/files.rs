@@ -111,7 +111,7 @@ pub async fn send(
     .await
 }
 
-/// What is said about a file that is sent as a message.
+/// The text fields of a file that is sent as a message.
 struct Covering {
     recipient: Recipient,
     caption: Caption,
@@ -139,8 +139,9 @@ impl Covering {
     }
 }
 
-/// Runs what deals with an upload as a task of its own. The framework drops a handler whose client goes away, wherever
-/// it is; a task sees the body end instead, and leaves neither a blob without a file nor a message without its bytes.
+/// Runs the processing of an upload as a task of its own. The framework drops a handler when its client disconnects, at
+/// any point. A task sees the body end instead, and leaves neither a blob without a file nor a message without its
+/// bytes.
 async fn to_the_end(
     handling: impl Future<Output = Result<HttpResponse, ApiError>> + 'static,
 ) -> Result<HttpResponse, ApiError> {
@@ -193,9 +194,9 @@ pub async fn download(
     }
 }
 
-/// What holds for every answer about a file. A client may keep it, but has to ask each time whether it may still have
-/// it. Whatever it is, no browser runs it: its type is not guessed at, and what is opened has no rights. (Of a 304,
-/// too: its headers take the place of those that the client had kept.)
+/// Headers of every answer about a file. A client may cache the file, but has to revalidate it each time. Browsers
+/// never guess the file's type, and an opened file has no rights. A 304 has the same headers, because they replace the
+/// cached ones.
 fn about(mut response: HttpResponseBuilder, tag: EntityTag) -> HttpResponseBuilder {
     response
         .insert_header((header::CACHE_CONTROL, "private, no-cache"))
@@ -205,7 +206,7 @@ fn about(mut response: HttpResponseBuilder, tag: EntityTag) -> HttpResponseBuild
     response
 }
 
-/// Answers with the file or a part of it. What might carry a script is not to be shown but saved.
+/// Answers with the file or a part of it. Types that could carry a script are sent as attachments.
 async fn give(
     app: &UseCases,
     request: &HttpRequest,
@@ -226,8 +227,8 @@ async fn give(
     Ok(response.body(SizedStream::new(size, pieces(id, download.bytes))))
 }
 
-/// The bytes, each piece read when the connection has taken the one before. There is no status left to tell an error
-/// with: it breaks the connection off.
+/// Streams the bytes. The stream reads each piece after the connection has taken the one before. An error aborts the
+/// connection, because the status is already sent.
 fn pieces(file: FileId, bytes: Box<dyn ByteSource>) -> impl Stream<Item = Result<Bytes, Error>> {
     stream::try_unfold(bytes, move |mut bytes| async move {
         match bytes.next().await {
@@ -240,11 +241,11 @@ fn pieces(file: FileId, bytes: Box<dyn ByteSource>) -> impl Stream<Item = Result
     })
 }
 
-/// RFC 6266: the name in ASCII, and where that is not all of it, as it is.
+/// RFC 6266: the name in ASCII and, if that loses characters, also encoded in full.
 fn disposition(file: &File) -> String {
     let how = if file.media_type.may_be_shown_inline() { "inline" } else { "attachment" };
     let name = file.name.as_str();
-    // Quotes and backslashes are escaped differently by different browsers, and some decode percent signs.
+    // Browsers escape quotes and backslashes differently, and some decode percent signs.
     let plain = |c: char| (c.is_ascii_graphic() || c == ' ') && !matches!(c, '"' | '\\' | '%');
     let fallback: String = name.chars().map(|c| if plain(c) { c } else { '_' }).collect();
     if fallback == name {
@@ -254,7 +255,7 @@ fn disposition(file: &File) -> String {
     }
 }
 
-/// All but RFC 8187's `attr-char`.
+/// All characters except RFC 8187's `attr-char`.
 const ATTR_CHAR: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'!')
     .remove(b'#')

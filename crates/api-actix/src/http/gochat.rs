@@ -34,7 +34,7 @@ pub struct NamedMessage {
 }
 
 impl NamedMessage {
-    /// `to` and `group` are the names of where it was said.
+    /// `to` and `group` name the recipient of the message.
     fn new(message: Message, to: Option<String>, group: Option<String>) -> Self {
         Self {
             id: Id(message.id.0),
@@ -51,7 +51,7 @@ impl NamedMessage {
     }
 }
 
-/// A name by which something is looked up: one that can't be a name is simply nobody's, but there has to be one.
+/// Parses a name for a look-up. A malformed name finds nothing, but a missing one is an error.
 fn name(field: &'static str, given: Option<String>) -> Result<String, Invalid> {
     given.filter(|name| !name.is_empty()).ok_or_else(|| Invalid::missing(field))
 }
@@ -69,7 +69,7 @@ pub struct SendAck {
     id: Id,
 }
 
-/// Sends words and says `done`, of a new message and of one that was sent before under the same key alike.
+/// Sends a text and answers with `done`, for a new message and for a retry under the same key alike.
 async fn say(
     app: &UseCases,
     caller: &Caller,
@@ -104,7 +104,7 @@ impl HistoryQuery {
     }
 }
 
-/// The newest messages of a window, oldest first, each made a line by `line`.
+/// The newest messages of a window, oldest first, each converted by `line`.
 async fn history(
     app: &UseCases,
     request: &HttpRequest,

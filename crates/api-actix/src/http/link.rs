@@ -8,12 +8,12 @@ use serde::Serialize;
 use std::fmt::Write;
 use wire::PublicUrl;
 
-/// What would end the reference, or is no part of one.
+/// Characters that would end the reference or may not be part of one.
 const PATH: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>').add(b'?').add(b'#');
-/// What stands for itself in a query (RFC 3986, unreserved).
+/// Characters that a query need not encode (RFC 3986, unreserved).
 const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// 200 with the entries of a page; `next` is the parameter that leads to the following one, if there is one.
+/// Answers 200 with the entries of a page. `next` is the query parameter for the following page, if there is one.
 pub fn page<T: Serialize>(
     request: &HttpRequest,
     entries: impl Iterator<Item = T>,
@@ -22,8 +22,8 @@ pub fn page<T: Serialize>(
     page_from(request, entries, next, None)
 }
 
-/// Like [`page`], where the request may have said by the parameter `begin` where the first page begins: the following
-/// ones do not.
+/// Like [`page`], for requests whose parameter `begin` may say where the first page begins. The following pages omit
+/// it.
 pub fn page_from<T: Serialize>(
     request: &HttpRequest,
     entries: impl Iterator<Item = T>,
@@ -37,12 +37,12 @@ pub fn page_from<T: Serialize>(
     response.json(entries.collect::<Vec<_>>())
 }
 
-/// The value of the header that leads to the following page: this request's path as clients know it, and its query
-/// without `begin`, but for the parameter `name`, which is `value`.
+/// The header's value: this request's path as clients know it, and its query without `begin`, with the parameter `name`
+/// set to `value`.
 fn following(request: &HttpRequest, name: &str, value: &str, begin: Option<&str>) -> String {
     let public = request.app_data::<web::Data<PublicUrl>>().map_or("", |public| public.path());
     let mut link = format!("<{public}{}", utf8_percent_encode(request.uri().path(), PATH));
-    // A query that cannot be read never comes to a page.
+    // A malformed query never gets this far.
     let asked = pairs(request.query_string()).unwrap_or_default();
     let kept = asked.iter().filter(|(other, _)| other != name && begin != Some(other));
     let kept = kept.map(|(name, value)| (name.as_str(), value.as_str()));

@@ -18,10 +18,10 @@ use std::panic::AssertUnwindSafe;
 use std::time::Instant;
 use tracing::{error, info, warn};
 
-/// Names a request in the log and in its answer.
+/// The header with the id of a request, in the answer and in the log.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// The headers of every answer that does not set its own.
+/// Default headers of every answer.
 const SECURITY: [(HeaderName, &str); 4] = [
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (header::CACHE_CONTROL, "no-store"),
@@ -32,7 +32,7 @@ const SECURITY: [(HeaderName, &str); 4] = [
 /// Wraps the whole application.
 ///
 /// # Errors
-/// Only with a response that is complete in itself.
+/// Returns an error only together with a complete response.
 pub async fn request_context(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
@@ -42,12 +42,12 @@ pub async fn request_context(
     let _under_way = readiness.as_ref().map(|readiness| readiness.begins());
     let (id, marks) = (request_id(&request), Marks::of(&request));
     let (method, version) = (request.method().clone(), request.version());
-    // A panic is a fault of ours; it must cost the one request and not the connections beside it.
+    // A panic is a bug of the server. It must fail this request only, and not the worker's other connections.
     let outcome = AssertUnwindSafe(next.call(request)).catch_unwind().await;
     let outcome = outcome.unwrap_or_else(|_| Err(ApiError::from(Error::internal("a handler panicked")).into()));
     let mut response = match outcome {
         Ok(response) => response.map_into_boxed_body(),
-        // There is no request to answer any more: the framework does it, with this response.
+        // The request is gone, so the framework sends this response itself.
         Err(fault) => {
             let mut response = fault.error_response();
             finish(&mut response, &id, &marks);
@@ -58,7 +58,7 @@ pub async fn request_context(
     };
     finish(response.response_mut(), &id, &marks);
     if version < Version::HTTP_11 && response.response().body().size() == BodySize::Stream {
-        // Which knows no chunks (RFC 9112, 6.1): what has no known length ends with the connection.
+        // HTTP/1.0 has no chunks (RFC 9112, 6.1): a body of unknown length ends with the connection.
         let head = response.response_mut().head_mut();
         head.no_chunking(true);
         head.set_connection_type(ConnectionType::Close);
@@ -82,7 +82,7 @@ pub async fn request_context(
     Ok(response)
 }
 
-/// The client's id of the request if it is fit for a log, else a new one.
+/// The client's request id if it is fit for a log, else a new one.
 fn request_id(request: &ServiceRequest) -> HeaderValue {
     let fit = |value: &&HeaderValue| {
         let bytes = value.as_bytes();
@@ -98,7 +98,7 @@ fn request_id(request: &ServiceRequest) -> HeaderValue {
     given.or_else(new).unwrap_or(HeaderValue::from_static("none"))
 }
 
-/// Gives the answer its headers, and the framework's own errors the shape of all others.
+/// Adds the default headers, and gives the framework's own errors the common shape.
 fn finish(response: &mut HttpResponse, id: &HeaderValue, marks: &Marks) {
     let status = response.status();
     let json = response.headers().get(header::CONTENT_TYPE) == Some(&mime_json());
@@ -117,7 +117,7 @@ fn finish(response: &mut HttpResponse, id: &HeaderValue, marks: &Marks) {
     }
 }
 
-/// Writes a fault of ours into the log, once, with all that led to it. The client sees none of it.
+/// Logs an internal error once, with its causes. The client sees none of it.
 fn log_fault(fault: Option<&actix_web::Error>, id: &HeaderValue) {
     let id = id.to_str().unwrap_or_default();
     match fault.and_then(actix_web::Error::as_error::<ApiError>) {
@@ -128,7 +128,7 @@ fn log_fault(fault: Option<&actix_web::Error>, id: &HeaderValue) {
     }
 }
 
-/// An error and all its sources.
+/// Formats an error with all of its sources.
 pub(crate) fn error_chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |cause| cause.source());
     causes.fold(error.to_string(), |chain, cause| format!("{chain}: {cause}"))
@@ -142,7 +142,7 @@ mod tests {
     use actix_web::test::{TestRequest, init_service, read_body, try_call_service};
     use actix_web::{App, web};
 
-    /// Status, headers and body of what the application answers, whether the service calls it an error or not.
+    /// Status, headers and body of the application's answer, whether the service returns it as an error or not.
     async fn ask(path: &str) -> (u16, header::HeaderMap, String) {
         let panics = async || -> HttpResponse { panic!("a bug") };
         let fails = async || -> Result<HttpResponse, ApiError> { Err(Error::internal("SELECT 1").into()) };

@@ -5,17 +5,17 @@ use actix_web::HttpRequest;
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use wire::Origin;
 
-/// The origins that may connect beside that of the host that was asked.
+/// The origins that may connect besides that of the requested host.
 #[derive(Debug, Clone, Default)]
 pub struct Origins {
-    /// Of others, which are told that they may read the answers.
+    /// Foreign origins, which may also read the answers.
     allowed: Vec<Origin>,
-    /// The server's own as clients know it: a proxy may ask for another host than they did.
+    /// The server's own origin as clients know it; a proxy may forward another host.
     own: Option<Origin>,
 }
 
 impl Origins {
-    /// Of a list with commas in between.
+    /// Parses a comma-separated list.
     ///
     /// # Errors
     /// A sentence for the operator.
@@ -27,17 +27,17 @@ impl Origins {
         Ok(Self { allowed: allowed?, own: None })
     }
 
-    /// The same with the server's own.
+    /// Adds the server's own origin.
     pub fn with_own(self, own: Option<Origin>) -> Self {
         Self { own, ..self }
     }
 
-    /// Whether pages of others may use the server: then an answer depends on who asks.
+    /// Whether foreign pages may use the server; if so, answers depend on `Origin`.
     pub fn are_any_allowed(&self) -> bool {
         !self.allowed.is_empty()
     }
 
-    /// The origin of a request that comes from one of these pages.
+    /// The origin of the request, if it is one of these.
     pub fn allowed<'a>(&self, headers: &'a HeaderMap) -> Option<&'a HeaderValue> {
         let origin = headers.get(header::ORIGIN)?;
         let known = origin.to_str().ok().and_then(Origin::parse).is_some_and(|origin| self.allowed.contains(&origin));
@@ -45,7 +45,7 @@ impl Origins {
     }
 
     /// # Errors
-    /// [`ApiError::ForeignOrigin`] where the request comes from another's page.
+    /// [`ApiError::ForeignOrigin`] if another page sent the request.
     pub fn check(&self, request: &HttpRequest) -> Result<(), ApiError> {
         let mut origins = request.headers().get_all(header::ORIGIN);
         let Some(origin) = origins.next() else { return Ok(()) };
@@ -114,7 +114,7 @@ mod tests {
         for foreign in ["http://example.org", "https://example.org:8443", "https://chat.example.org", "null"] {
             assert!(origins.check(&from(foreign)).is_err(), "{foreign}");
         }
-        // It is no other's: browsers need no leave for it.
+        // It is the server's own page; browsers need no permission for it.
         assert_eq!(origins.allowed(from("https://example.org").headers()), None);
     }
 

@@ -17,7 +17,7 @@ pub struct MinUploadRate {
     /// Bytes per second, counted while the server waits for the client; 0 allows any speed. Fast bytes make up for
     /// slowness before them, but not after them: a client that has sent many bytes fast may not keep the server holding
     /// them for an hour.
-    pub least_a_second: u64,
+    pub bytes_per_second: u64,
 }
 
 impl MinUploadRate {
@@ -33,10 +33,10 @@ impl MinUploadRate {
     /// How far an upload is behind, given how far it was behind before, how long the server waited since, and how many
     /// bytes arrived meanwhile.
     fn late(self, before: Duration, waited: Duration, brought: u64) -> Duration {
-        if self.least_a_second == 0 {
+        if self.bytes_per_second == 0 {
             return Duration::ZERO;
         }
-        let millis = u128::from(brought).saturating_mul(1000) / u128::from(self.least_a_second);
+        let millis = u128::from(brought).saturating_mul(1000) / u128::from(self.bytes_per_second);
         let earned = Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX));
         before.saturating_add(waited).saturating_sub(earned)
     }
@@ -66,7 +66,7 @@ impl UploadMeter {
     ///
     /// # Errors
     /// 400 if the upload is too slow.
-    pub async fn soon<T>(&self, arriving: impl Future<Output = T>) -> Result<T, ApiError> {
+    pub async fn within_deadline<T>(&self, arriving: impl Future<Output = T>) -> Result<T, ApiError> {
         let begun = Instant::now();
         let patience = self.pace.patience.saturating_sub(self.late.get());
         let arrived = tokio::time::timeout(patience, arriving).await;
@@ -92,7 +92,7 @@ mod tests {
     #[actix_web::test]
     async fn who_sends_a_byte_now_and_then_is_given_up() {
         const TIMEOUT: Duration = Duration::from_secs(30);
-        let pace = MinUploadRate { patience: TIMEOUT, least_a_second: 1024 };
+        let pace = MinUploadRate { patience: TIMEOUT, bytes_per_second: 1024 };
         let late = |before, waited, brought| {
             pace.late(Duration::from_secs(before), Duration::from_secs(waited), brought).as_secs()
         };
@@ -106,20 +106,20 @@ mod tests {
         ] {
             assert_eq!(late(before, waited, brought), after, "{before} {waited} {brought}");
         }
-        assert_eq!(MinUploadRate { patience: TIMEOUT, least_a_second: 0 }.late(TIMEOUT, TIMEOUT, 0), Duration::ZERO);
+        assert_eq!(MinUploadRate { patience: TIMEOUT, bytes_per_second: 0 }.late(TIMEOUT, TIMEOUT, 0), Duration::ZERO);
 
         let meter = UploadMeter::new(pace);
         meter.pay(TIMEOUT);
-        assert!(meter.soon(future::pending::<()>()).await.is_err());
+        assert!(meter.within_deadline(future::pending::<()>()).await.is_err());
         meter.received.set(2048);
         meter.pay(Duration::ZERO);
-        assert_eq!(meter.soon(future::ready(5)).await.unwrap(), 5);
+        assert_eq!(meter.within_deadline(future::ready(5)).await.unwrap(), 5);
         // What came fast does not pay for a minute of bytes that come now and then.
         meter.received.set(10 << 20);
         for _ in 0..31 {
             meter.received.set(meter.received.get() + 1);
             meter.pay(Duration::from_secs(1));
         }
-        assert!(meter.soon(future::pending::<()>()).await.is_err());
+        assert!(meter.within_deadline(future::pending::<()>()).await.is_err());
     }
 }

@@ -9,19 +9,19 @@ use actix_web::web::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt, stream};
 use memchr::memmem;
 
-/// The most bytes of a head; a longer one passes as it is, for the parser to refuse.
+/// The longest head in bytes. A longer one passes unchanged, and the parser refuses it.
 const MAX_HELD_BYTES: usize = 16 * 1024;
 
-/// The same form with mended heads.
+/// Returns the form with repaired heads.
 pub fn mended(
     body: impl Stream<Item = Result<Bytes, PayloadError>> + 'static,
     boundary: &str,
 ) -> impl Stream<Item = Result<Bytes, PayloadError>> + 'static {
     let reading = (Box::pin(body), Some(Mender::new(boundary)));
     stream::unfold(reading, |(mut body, mender)| async {
-        // Until the end has been passed on.
+        // Runs until the end has been passed on.
         let mut mender = mender?;
-        // The parser is not woken by pieces with nothing in them.
+        // An empty piece would not wake the parser.
         loop {
             match body.next().await {
                 Some(Ok(piece)) => {
@@ -35,25 +35,25 @@ pub fn mended(
             }
         }
     })
-    // The parser asks once more behind the end.
+    // The parser polls once more after the end.
     .fuse()
 }
 
 struct Mender {
-    /// What stands before a head.
+    /// The delimiter before a head.
     delimiter: Vec<u8>,
-    /// What has come and cannot be passed on yet.
+    /// Bytes that arrived and cannot be passed on yet.
     held: BytesMut,
     in_head: bool,
 }
 
 impl Mender {
     fn new(boundary: &str) -> Self {
-        // As if a line had ended before: the first delimiter is where the body begins.
+        // Starts with a line end, because the first delimiter is at the beginning of the body.
         Self { delimiter: format!("\r\n--{boundary}\r\n").into(), held: BytesMut::from(&b"\r\n"[..]), in_head: false }
     }
 
-    /// What can be passed on now.
+    /// The bytes that can be passed on now.
     fn take(&mut self, piece: &[u8]) -> Bytes {
         self.held.extend_from_slice(piece);
         let mut passed = BytesMut::with_capacity(self.held.len());
@@ -78,9 +78,9 @@ impl Mender {
     }
 }
 
-/// A head without breaks of lines and other control characters between quotes, where clients put whatever a file is
-/// called and the parser takes none. A NUL there becomes what is no UTF-8 either, so that it is told of which field it
-/// is. Where a quote is not closed nothing is touched.
+/// Encodes line breaks and removes other control characters between quotes, where clients put arbitrary file names that
+/// the parser refuses. A NUL becomes a byte that is invalid UTF-8, so that the error names the field. If a quote is not
+/// closed, the function changes nothing.
 fn mend(head: &[u8]) -> Vec<u8> {
     let mut mended = Vec::with_capacity(head.len());
     let (mut left, mut quoted) = (head, false);
@@ -122,7 +122,7 @@ fn ends_line(rest: &[u8]) -> bool {
     rest.starts_with(b"\r\n")
 }
 
-/// Whether a value in quotes ends before this.
+/// Whether a quoted value ends before this position.
 fn ends_value(rest: &[u8]) -> bool {
     let blanks = rest.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
     ends_line(&rest[blanks..]) || rest[blanks..].starts_with(b";")
@@ -133,7 +133,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// What comes of a body in pieces of that size, without the line that the mender puts before it.
+    /// Repairs a body in pieces of that size, and removes the line end that the repair puts before it.
     fn whole(body: &[u8], size: usize) -> Vec<u8> {
         let mut mender = Mender::new("b");
         let mut passed: Vec<u8> = body.chunks(size.max(1)).flat_map(|piece| mender.take(piece)).collect();
@@ -172,7 +172,7 @@ mod tests {
             size in 1usize..50,
         ) {
             let form = [b"--b\r\nx: \"y\"\r\n\r\n", &content[..], b"\r\n--b--\r\n"].concat();
-            // No other head begins in it.
+            // No further head begins in it.
             prop_assume!(!form[5..].windows(7).any(|window| window == b"\r\n--b\r\n"));
             prop_assert_eq!(whole(&form, size), form);
         }

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 use wire::PublicUrl;
 
-/// The header that makes a retry one.
+/// The header with the idempotency key.
 const KEY_HEADER: &str = "Idempotency-Key";
 
 /// The body of `POST /messages`, and the data of the operation `send`.
@@ -42,26 +42,26 @@ pub struct SendBody {
     client_id: Option<String>,
 }
 
-/// A message to be sent, and all that the request names as its sender.
+/// A parsed request to send: the message, and every acting user that the request names.
 pub struct ParsedSend {
     pub acting: Acting,
     pub message: SendCommand,
 }
 
 impl SendBody {
-    /// The message that is to go to whom the body names, under the key that it or one of the headers gives. The acting
-    /// user is looked for in the body as well.
+    /// Parses a message to the recipient that the body names, under the idempotency key of the header or the body. The
+    /// body may also name the acting user.
     ///
     /// # Errors
-    /// [`Invalid`] naming what is missing or malformed.
+    /// [`Invalid`] naming the field that is missing or malformed.
     pub fn order(&self, acting: Acting, headers: &HeaderMap) -> Result<ParsedSend, Invalid> {
         self.addressed(|| recipient(self.receiver_id.as_deref(), self.group_id.as_deref()), acting, headers)
     }
 
-    /// The same to everybody: the body names nobody.
+    /// Parses a broadcast: the body names no recipient.
     ///
     /// # Errors
-    /// [`Invalid`] naming what is missing, malformed or too much.
+    /// [`Invalid`] naming the field that is missing, malformed or not allowed.
     pub fn to_everybody(&self, acting: Acting, headers: &HeaderMap) -> Result<ParsedSend, Invalid> {
         let nobody_named = || match (&self.receiver_id, &self.group_id) {
             (None, None) => Ok(Recipient::Everybody),
@@ -90,10 +90,10 @@ impl SendBody {
     }
 }
 
-/// The user or the group that a request names.
+/// Parses the user or the group that a request names.
 ///
 /// # Errors
-/// [`Invalid`] unless exactly one of the two is given, and is an id.
+/// [`Invalid`] unless the request names exactly one of the two, by an id.
 pub fn recipient(receiver_id: Option<&str>, group_id: Option<&str>) -> Result<Recipient, Invalid> {
     match (receiver_id, group_id) {
         (Some(user), None) => UserId::parse("receiver_id", user).map(Recipient::User),
@@ -102,10 +102,10 @@ pub fn recipient(receiver_id: Option<&str>, group_id: Option<&str>) -> Result<Re
     }
 }
 
-/// The key of the header, or the `client_id` of the body where the route has one.
+/// Returns the key of the header, or the `client_id` of the body if the route has one.
 ///
 /// # Errors
-/// [`Invalid`] naming the one that is malformed, or the `client_id` where the two differ.
+/// [`Invalid`] naming the malformed one, or `client_id` if the two differ.
 pub fn idempotency_key(headers: &HeaderMap, client_id: Option<&str>) -> Result<Option<IdempotencyKey>, Invalid> {
     let in_body = client_id.map(|key| IdempotencyKey::parse("client_id", key)).transpose()?;
     let mut in_header = None;
@@ -126,7 +126,7 @@ pub fn idempotency_key(headers: &HeaderMap, client_id: Option<&str>) -> Result<O
     }
 }
 
-/// 201 with the new message, 200 with the one that was sent before under the same key.
+/// Answers 201 with the new message, or 200 with the one sent before under the same key.
 pub fn sent(public: &PublicUrl, outcome: Appended) -> HttpResponse {
     match outcome {
         Appended::Stored(message) => HttpResponse::Created().json(wire::Message::at(public, message)),

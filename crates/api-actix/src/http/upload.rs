@@ -24,42 +24,43 @@ use std::rc::Rc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
-/// The name of the part that is the file.
+/// The name of the file's part.
 const FILE: &str = "file";
-/// The most bytes of a text.
+/// The largest text field in bytes.
 const TEXT_LIMIT: usize = 64 * 1024;
-/// What a body may have beyond the largest file: texts, headers of parts, boundaries.
+/// How many bytes a body may have beyond the largest file: text fields, heads of parts, boundaries.
 const OVERHEAD: u64 = 1024 * 1024;
-/// How long what follows the file may take: nobody knows of the file meanwhile, and what nobody knows is removed after
-/// a day ([`domain::upkeep::LOOSE_FOR`]).
+/// How long the parts behind the file may take. Meanwhile no row refers to the blob, and the server removes such blobs
+/// after a day ([`domain::upkeep::LOOSE_FOR`]).
 const AFTER_FILE: Duration = Duration::from_secs(3600);
 
-/// An upload that has arrived. Its file has to be kept or discarded.
+/// A complete upload. The caller has to keep or discard its file.
 #[derive(Debug)]
 pub struct Upload {
     /// The file.
     pub file: StagedFile,
-    /// The texts that came with it.
+    /// The text fields.
     pub texts: Texts,
 }
 
-/// Texts by the names of their parts.
+/// Text fields by the names of their parts.
 #[derive(Debug, Default)]
 pub struct Texts(Vec<(&'static str, String)>);
 
 impl Texts {
-    /// The text of that name, if it was sent.
+    /// The text with this name, if the client sent it.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(known, _)| *known == name).map(|(_, text)| text.as_str())
     }
 }
 
-/// Reads an upload to its end. Parts come in any order; those that are neither the file nor named in `wanted` are
-/// ignored.
+/// Reads an upload to its end. Parts may come in any order. The reader ignores parts that are neither the file nor
+/// named in `wanted`.
 ///
 /// # Errors
-/// 415 where the body is no form; 413 for a file, text or body too large; 400 for a form that breaks off or has no file
-/// or two, and for a text given twice, with a NUL or broken UTF-8; those of [`StageUpload`]. Nothing stays stored.
+/// 415 if the body is no form; 413 if a file, a text or the body is too large; 400 if the form is incomplete or has no
+/// file or two, or a text occurs twice or has a NUL or invalid UTF-8; and the errors of [`StageUpload`]. After an
+/// error, nothing stays stored.
 pub async fn receive(
     request: &HttpRequest,
     payload: Payload,
@@ -85,22 +86,21 @@ pub async fn receive(
     }
 }
 
-/// Counts a refusal of one upload too many.
+/// Counts an upload refused because the user has too many.
 fn count(refused: &Error) {
     if matches!(refused, Error::TooManyUploads { .. }) {
         METRICS.refused_uploads.increment(1);
     }
 }
 
-/// Drops a file that came to nothing, for a reason that matters more than whether this succeeds.
+/// Discards the file of a failed upload. The caller reports the first error, so this function ignores its own.
 pub async fn discard(stage: &StageUpload, file: StagedFile) {
     if let Err(error) = stage.discard(file).await {
         tracing::warn!(error = &error as &dyn std::error::Error, "a refused upload left its blob behind");
     }
 }
 
-/// The parts of the body and how large it says that it is. It is refused before any of it is read where that is too
-/// large.
+/// Opens the form and returns its declared length. It refuses a body that declares too many bytes before it reads any.
 fn open(
     headers: &HeaderMap,
     payload: Payload,
@@ -121,14 +121,14 @@ fn open(
     let boundary = boundary.as_ref().and_then(|form| form.get_param(mime::BOUNDARY)).map_or("", |name| name.as_str());
     let mut parts = HeaderMap::with_capacity(1);
     if let Ok(mixed) = HeaderValue::from_str(&content_type.replacen(essence, "multipart/mixed", 1)) {
-        // The parser reads no names in what is not a form, so that we do: it refuses whole forms for names of files as
-        // clients write them, and loses backslashes.
+        // The module parses names itself, by declaring the form as another multipart type: the parser would refuse
+        // forms with file names as clients write them, and would lose backslashes.
         parts.insert(header::CONTENT_TYPE, mixed);
     }
     Ok((Multipart::new(&parts, mended(limited(payload, limit, received), boundary)), declared))
 }
 
-/// The body up to `limit` bytes, whatever it is made of: a form of a million small parts has an end, too.
+/// Limits the body to `limit` bytes, also for a form of a million small parts.
 fn limited(payload: Payload, limit: u64, received: Rc<Cell<u64>>) -> impl Stream<Item = Result<Bytes, PayloadError>> {
     payload.map(move |chunk| {
         let chunk = chunk?;
@@ -142,7 +142,7 @@ struct FormReader<'a> {
     stage: &'a StageUpload,
     caller: &'a Caller,
     wanted: &'a [&'static str],
-    /// Until the file comes.
+    /// `Some` until the file's part begins.
     begun: Option<BegunUpload>,
     meter: UploadMeter,
     file: Option<StagedFile>,
@@ -159,9 +159,9 @@ impl FormReader<'_> {
         rest.map_err(|_| ApiError::malformed("the body came too slowly"))?
     }
 
-    /// To the end of the file, or of the form where the file does not come.
+    /// Reads to the end of the file, or to the end of the form if there is no file.
     async fn read_parts(&mut self, form: &mut Multipart) -> Result<(), ApiError> {
-        while let Some(part) = self.meter.soon(form.next()).await? {
+        while let Some(part) = self.meter.within_deadline(form.next()).await? {
             let part = part.map_err(|error| self.fault(error))?;
             let said = part.headers().get(header::CONTENT_DISPOSITION).map(HeaderValue::as_bytes);
             let said = said.and_then(Disposition::parse);
@@ -178,7 +178,7 @@ impl FormReader<'_> {
         Ok(())
     }
 
-    /// Hands the file's bytes to the store one by one, so that a slow store slows the client down.
+    /// Passes the file's bytes to the store piece by piece, so that a slow store slows the client down.
     async fn read_file(&mut self, name: FileName, mut part: Field) -> Result<(), ApiError> {
         let Some(begun) = self.begun.take() else {
             return Err(Invalid::new(FILE, "only one file is taken").into());
@@ -186,11 +186,11 @@ impl FormReader<'_> {
         let (sender, receiver) = mpsc::channel(1);
         let this = &*self;
         let arriving = async move {
-            while let Some(bytes) = this.meter.soon(part.next()).await? {
+            while let Some(bytes) = this.meter.within_deadline(part.next()).await? {
                 let bytes = bytes.map_err(|error| this.fault(error))?;
                 METRICS.uploaded_bytes.increment(bytes.len() as u64);
                 if sender.send(Arriving::Bytes(bytes)).await.is_err() {
-                    // The store has given up, and says why.
+                    // The store has failed and returns the reason.
                     return Ok(());
                 }
             }
@@ -200,12 +200,12 @@ impl FormReader<'_> {
         let storing = this.stage.execute(this.caller, begun, name, Box::new(ArrivingFile(receiver)));
         let (arrived, stored) = match select(pin!(arriving), pin!(storing)).await {
             Either::Left((arrived, storing)) => (arrived, storing.await),
-            // Told at once, and not when the client sends more.
+            // Reports the error at once, without waiting for more input.
             Either::Right((Err(refused), _)) => (Ok(()), Err(refused)),
             Either::Right((stored, arriving)) => (arriving.await, stored),
         };
         match (arrived, stored) {
-            // Where both failed, the store only failed because the bytes did not arrive.
+            // If both failed, the store failed only because the bytes did not arrive.
             (Err(error), Err(_)) => Err(error),
             (arrived, stored) => {
                 self.file = Some(stored?);
@@ -216,7 +216,7 @@ impl FormReader<'_> {
 
     async fn read_text(&mut self, name: String, mut part: Field) -> Result<(), ApiError> {
         let mut text = Vec::new();
-        while let Some(bytes) = self.meter.soon(part.next()).await? {
+        while let Some(bytes) = self.meter.within_deadline(part.next()).await? {
             let bytes = bytes.map_err(|error| self.fault(error))?;
             if text.len() + bytes.len() > TEXT_LIMIT {
                 return Err(ApiError::FieldTooLarge { field: name, limit: TEXT_LIMIT });
@@ -249,13 +249,13 @@ impl FormReader<'_> {
     }
 }
 
-/// A file on its way from the request's task to the store, which may be read from any thread.
+/// Carries a file from the request's task to the store, which may read on any thread.
 enum Arriving {
     Bytes(Bytes),
     End,
 }
 
-/// The store's end.
+/// The store's end of the channel.
 struct ArrivingFile(mpsc::Receiver<Arriving>);
 
 #[async_trait]

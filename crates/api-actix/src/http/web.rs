@@ -12,13 +12,13 @@ use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::LazyLock;
 
-/// What the client's page may do: use what this server gives, and nothing else. No framing, no inline style, and of
-/// inline scripts only the one with this hash, which is in the page: nothing else could tell it where it is.
+/// The content security policy of the web client: only this server's resources, no framing, no inline style. The only
+/// inline script is the one with this hash, which tells the page its own base URL.
 const POLICY: &str = "default-src 'none'; script-src 'self' 'sha256-FpevjYbgKOb4iISN2XHFyzmT4T6E3x6tfeWFiwRryZs='; \
                       style-src 'self'; img-src 'self' blob:; \
                       connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// A file of the client.
+/// A file of the web client.
 struct Asset {
     media_type: &'static str,
     bytes: &'static [u8],
@@ -39,7 +39,7 @@ impl Asset {
         Self { media_type, bytes, tag: EntityTag::new_strong(format!("{:016x}", hash.finish())) }
     }
 
-    /// With its tag, so that a browser asks each time and is given it once.
+    /// Answers with an entity tag. A browser revalidates each time and downloads the file once.
     fn give(&self, request: &HttpRequest) -> Result<HttpResponse, ApiError> {
         let wanted = RangeOutcome::of(request, &self.tag, self.bytes.len() as u64);
         let known = wanted == RangeOutcome::NotModified;
@@ -58,12 +58,12 @@ impl Asset {
     }
 }
 
-/// The client as it lies in the repository, its tests too.
+/// The folder of the web client in the repository, tests included.
 static WEB: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../web");
-/// What of it is served, beside the page.
+/// The files that the server serves besides the page.
 const SERVED: [&str; 3] = ["css/", "js/", "favicon.svg"];
 
-/// All that is served, by its path.
+/// All served files by path.
 static ASSETS: LazyLock<BTreeMap<&'static str, Asset>> = LazyLock::new(|| {
     let mut assets = BTreeMap::new();
     let mut folders = vec![&WEB];
@@ -79,7 +79,7 @@ static ASSETS: LazyLock<BTreeMap<&'static str, Asset>> = LazyLock::new(|| {
     assets
 });
 
-/// The page itself, which has an address of its own.
+/// The page itself, which has its own URL.
 const PAGE: &str = "index.html";
 
 fn give(path: &str, request: &HttpRequest) -> Result<HttpResponse, ApiError> {
@@ -105,6 +105,6 @@ pub async fn page(request: HttpRequest, Anonymous(()): Anonymous) -> Result<Http
 )]
 pub async fn asset(request: HttpRequest, Anonymous(()): Anonymous) -> Result<HttpResponse, ApiError> {
     let path = request.match_info().query("path");
-    // The page is not to be had by another address: what it names is relative to its own.
+    // The page has only one URL, because its links are relative.
     if path == PAGE { Err(ApiError::Framework(StatusCode::NOT_FOUND)) } else { give(path, &request) }
 }

@@ -15,7 +15,7 @@ use std::rc::Rc;
 use std::time::Duration;
 use wire::PublicUrl;
 
-/// A frame that waits for its cursor.
+/// A frame whose cursor is not known yet.
 enum Step {
     Hello(UserId, Duration),
     Resync(Resync),
@@ -32,8 +32,8 @@ impl Step {
     }
 }
 
-/// Sends frames one behind: until the last one the client keeps the cursor it came with, so that it misses nothing if
-/// it is cut off in between.
+/// Sends each frame one step late. Until the last frame, the client keeps the cursor that it came with, so it misses
+/// nothing if the connection breaks in between.
 struct Sequence<'a> {
     connection: &'a Connection,
     public: &'a PublicUrl,
@@ -55,10 +55,10 @@ impl Sequence<'_> {
     }
 }
 
-/// Brings an attached connection up to now, and lets it go on live.
+/// Replays to an attached connection what its client missed, and then lets live events through.
 ///
 /// # Errors
-/// Faults of storage: the connection cannot go on.
+/// Storage errors: the connection has to end.
 pub async fn catch_up(
     (app, limits): (&UseCases, &Limits),
     shard: &Shard,
@@ -68,12 +68,13 @@ pub async fn catch_up(
     let since = *since;
     let plan = app.catch_up.execute(caller, since).await?;
     let now = plan.subscriptions.at;
-    // Only now it is known what the connection costs: whoever connects again and again pays for it beforehand then.
+    // Only now the server knows what the connection costs. A client that reconnects again and again pays in advance by
+    // this charge.
     let size = plan.subscriptions.groups.len() + plan.subscriptions.contacts.len();
     limits.charge(Limit::Connects, Key::User(caller.user), Costs::of_subscriptions(size));
     shard.begin(connection, plan.subscriptions).await;
-    // The session may have ended after it was looked up and before the shard knew the connection: nobody ended this one
-    // then. What the shard has known of since is told to it.
+    // The session may have ended after the token check and before the shard knew the connection, so that nothing ended
+    // this connection. The shard catches up here.
     match app.authenticate.execute(caller.session, caller.user).await {
         Err(Error::Unauthenticated(_)) => {
             connection.outbox.end(End::SignedOut);
@@ -105,7 +106,7 @@ pub async fn catch_up(
     Ok(())
 }
 
-/// Replays a conversation to its end, and gives the last number; `None` where the caller may not read it any more.
+/// Replays a conversation to its end and returns the last number; `None` if the caller may no longer read it.
 async fn replay(app: &UseCases, caller: &Caller, missed: MissedIn, sequence: &mut Sequence<'_>) -> Result<Option<i64>> {
     let page = domain::Limit::of_list(Some(u64::from(domain::Limit::MAX)))?;
     let mut after = missed.after;
@@ -131,7 +132,7 @@ mod tests {
     use crate::live::testing::World;
     use infra_live::End;
 
-    /// Why a connection that begins has ended then, if it has.
+    /// Starts a connection and returns why it ended, if it did.
     async fn end_of(world: &World) -> Option<End> {
         let (shard, guard) = world.attach();
         let runs = actix_web::rt::spawn(Rc::clone(&shard).run());
@@ -147,7 +148,7 @@ mod tests {
     async fn a_session_that_ended_before_the_connection_was_known_ends_it() {
         let world = World::new().await;
         assert_eq!(end_of(&world).await, None);
-        // Between the token's check and here, and nobody is told who could end it.
+        // The session ends between the token check and this point; no event can end the connection.
         world.app.end_session.execute(&world.caller, world.caller.session).await.unwrap();
         assert_eq!(end_of(&world).await, Some(End::SignedOut));
     }

@@ -3,11 +3,11 @@
 use domain::events::Revision;
 use domain::live::Since;
 
-/// Tells this form from others that may follow.
+/// The version of the cursor format.
 const FORM: &str = "r1.";
 const DIGITS: &[u8; 36] = b"0123456789abcdefghijklmnopqrstuvwxyz";
 
-/// A revision's text.
+/// A revision as text.
 #[derive(Debug, Clone, Copy)]
 pub struct Cursor(pub Revision);
 
@@ -35,7 +35,7 @@ impl serde::Serialize for Cursor {
     }
 }
 
-/// What a client asks to go on from. An empty text is what a browser sends that has had no event yet.
+/// Parses the cursor that a client resumes from. Browsers send an empty text before their first event.
 pub fn since(text: Option<&str>) -> Since {
     let Some(text) = text.filter(|text| !text.is_empty()) else { return Since::Now };
     let digits = text.strip_prefix(FORM).filter(|digits| !digits.starts_with('+'));

@@ -40,7 +40,7 @@ pub async fn events(
     let visitor = handshake::receive(&request, handshake::origins(&request)?).await?;
     let mut response = HttpResponse::build(StatusCode::OK);
     response.content_type("text/event-stream");
-    // Told to proxies that would wait for more.
+    // Tells proxies not to buffer the stream.
     response.insert_header(("x-accel-buffering", "no"));
     response.insert_header((header::CACHE_CONTROL, "no-store"));
     if request.method() == Method::HEAD {
@@ -57,7 +57,7 @@ pub async fn events(
     Ok(response.body(StreamBody { guard, begun: false }))
 }
 
-/// What is written to the client: whatever waits in the outbox.
+/// The response body: the frames in the outbox.
 struct StreamBody {
     guard: AttachGuard,
     begun: bool,
@@ -78,7 +78,7 @@ impl MessageBody for StreamBody {
         loop {
             let next = match std::task::ready!(this.guard.connection().outbox.poll_next(cx)) {
                 Some(OutboxItem::Frame(frame)) => event(&frame),
-                // A comment: shows that the stream lives, to both sides.
+                // A comment line keeps the stream alive and lets both sides notice a broken connection.
                 Some(OutboxItem::Ping) => Bytes::from_static(b":\n\n"),
                 Some(OutboxItem::Pong(_)) => continue,
                 Some(OutboxItem::End(End::Stopping)) => retry(),
@@ -89,7 +89,7 @@ impl MessageBody for StreamBody {
     }
 }
 
-/// How long to wait before connecting again.
+/// How long a client waits before it reconnects.
 fn retry() -> Bytes {
     Bytes::from(format!("retry: {}\n\n", handshake::retry_hint()))
 }

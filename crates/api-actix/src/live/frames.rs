@@ -19,9 +19,9 @@ use serde::Serialize;
 use serde_json::json;
 use std::time::Duration;
 
-/// The longest header of a WebSocket frame that is not masked.
+/// The longest header of an unmasked WebSocket frame, in bytes.
 const MAX_HEADER_BYTES: usize = 10;
-/// A whole text frame: FIN and the opcode.
+/// The first byte of a whole text frame: FIN and the opcode.
 const TEXT: u8 = 0x81;
 
 #[derive(Serialize)]
@@ -35,15 +35,16 @@ struct Envelope<'a, T> {
     data: T,
 }
 
-/// A WebSocket text frame of the value as JSON.
+/// Encodes a value as JSON in a WebSocket text frame.
 fn text(value: &impl Serialize) -> Bytes {
     written(|json| {
-        // Our own types always serialize; an empty frame would show as what it is.
+        // Our own types always serialize; an empty frame would reveal an error.
         let _ = serde_json::to_writer(json, value);
     })
 }
 
-/// A WebSocket text frame of JSON that is written once: the header's place is left free and filled in.
+/// Builds a WebSocket text frame. `write` appends the JSON once; the function reserves space for the header and fills
+/// it in afterwards.
 fn written(write: impl FnOnce(&mut Vec<u8>)) -> Bytes {
     let mut frame = Vec::with_capacity(640);
     frame.resize(MAX_HEADER_BYTES, 0);
@@ -68,7 +69,7 @@ fn written(write: impl FnOnce(&mut Vec<u8>)) -> Bytes {
     Bytes::from(frame).slice(begin..)
 }
 
-/// The JSON of a frame made here.
+/// The JSON of a frame that this module built.
 pub fn json_of(frame: &Bytes) -> &[u8] {
     let header = match frame.get(1) {
         Some(127) => 10,
@@ -78,7 +79,7 @@ pub fn json_of(frame: &Bytes) -> &[u8] {
     frame.get(header..).unwrap_or_default()
 }
 
-/// What a frame is of.
+/// The conversation that a frame belongs to.
 struct Of {
     conversation: Option<ConversationId>,
     update: Option<i64>,
@@ -86,7 +87,7 @@ struct Of {
 }
 
 impl Of {
-    /// No conversation.
+    /// The frame belongs to no conversation.
     fn none(cursor: Revision) -> Self {
         Self { conversation: None, update: None, cursor }
     }
@@ -99,14 +100,14 @@ impl Of {
     }
 }
 
-/// Makes frames of JSON.
+/// Encodes events as JSON frames.
 #[derive(Debug, Clone, Default)]
 pub struct JsonFramer {
     public: PublicUrl,
 }
 
 impl JsonFramer {
-    /// With files as they are found at this address.
+    /// Encodes files' URLs relative to this base URL.
     pub fn at(public: PublicUrl) -> Self {
         Self { public }
     }
@@ -156,23 +157,23 @@ impl Framer for JsonFramer {
     }
 }
 
-/// The first frame.
+/// Builds the first frame of a connection.
 pub fn hello(user: UserId, heartbeat: Duration, cursor: Revision) -> Frame {
     Of::none(cursor).frame(EventName::Hello, events::Hello::new(user, heartbeat))
 }
 
-/// Somebody came, is there, or went.
+/// Builds the frame for a user who comes online, is online, or goes offline.
 pub fn presence(user: UserId, online: bool, cursor: Revision) -> Frame {
     Of::none(cursor).frame(EventName::Presence, events::Presence::new(user, online))
 }
 
-/// What has to be loaded again.
+/// Builds the frame that names what the client has to reload.
 pub fn resync(resync: &Resync, cursor: Revision) -> Frame {
     let of = Of { conversation: resync.conversation, update: None, cursor };
     of.frame(EventName::Resync, events::Resync::from(resync))
 }
 
-/// A change that was missed by somebody who knows the conversation up to the number `known`.
+/// Builds the frame of a missed change for a client that knows the conversation up to the number `known`.
 pub fn missed(
     public: &PublicUrl,
     conversation: ConversationId,
@@ -192,8 +193,7 @@ pub fn missed(
     }
 }
 
-/// The answer to an operation, which its `reference` names: what it gave, if anything, or why not, and when to try
-/// again.
+/// Builds the reply to an operation with its `reference`: its result, or its error and when to try again.
 pub fn reply(reference: &Reference, outcome: Result<Option<wire::Message>, &ApiError>, cursor: Revision) -> Bytes {
     #[derive(Serialize)]
     struct ReplyError<'a> {
@@ -221,23 +221,23 @@ pub fn reply(reference: &Reference, outcome: Result<Option<wire::Message>, &ApiE
         json.extend_from_slice(br#"{"ref":"#);
         json.extend_from_slice(reference.as_json().as_bytes());
         let brace = json.len();
-        // Our own types always serialize; a broken frame would show as what it is.
+        // Our own types always serialize; a broken frame would reveal an error.
         let _ = serde_json::to_writer(&mut *json, &Reply { event: REPLY, cursor: Cursor(cursor), ok, data, error });
-        // The rest of the one object.
+        // The rest of the same object.
         if let Some(begin) = json.get_mut(brace) {
             *begin = b',';
         }
     })
 }
 
-/// The answer to a ping.
+/// Builds the reply to a ping.
 pub fn pong(cursor: Revision) -> Bytes {
     text(&json!({ "event": PONG, "cursor": Cursor(cursor) }))
 }
 
-/// The name of answers.
+/// The event name of replies.
 pub const REPLY: &str = "reply";
-/// The name of answers to pings.
+/// The event name of replies to pings.
 pub const PONG: &str = "pong";
 
 #[cfg(test)]

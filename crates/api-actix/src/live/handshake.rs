@@ -19,9 +19,9 @@ use tracing::{error, warn};
 use utoipa::IntoParams;
 use wire::PublicUrl;
 
-/// The subprotocol that we speak.
+/// The subprotocol of the server.
 pub const SUBPROTOCOL: &str = "parlance.v1";
-/// What precedes the token in the list of subprotocols: a browser's WebSocket can send it nowhere else.
+/// The prefix of the token in the list of subprotocols. A browser's WebSocket cannot send a token elsewhere.
 const BEARER: &str = "bearer.";
 
 /// Where to go on from.
@@ -32,17 +32,17 @@ pub struct SinceQuery {
     since: Option<String>,
 }
 
-/// Somebody who may connect.
+/// An accepted handshake.
 pub struct Handshake {
     pub caller: Caller,
     /// When the token expires.
     pub expires: Instant,
     pub since: Since,
-    /// Where files are found.
+    /// The base URL of files.
     pub public: PublicUrl,
 }
 
-/// Checks origin, then token, then query.
+/// Checks the origin, then the token, then the query.
 pub async fn receive(request: &HttpRequest, origins: &Origins) -> Result<Handshake, ApiError> {
     origins.check(request)?;
     let token = bearer(request).or_else(|refused| match refused {
@@ -69,7 +69,7 @@ pub fn offered(headers: &HeaderMap) -> impl Iterator<Item = &str> {
     lists.flat_map(|list| list.split(',')).map(str::trim)
 }
 
-/// The worker's shard, and the visitor's place in it.
+/// Attaches the connection to the worker's shard.
 pub fn attach(request: &HttpRequest, visitor: &Handshake, by: Transport) -> Result<(Rc<Shard>, AttachGuard), ApiError> {
     let shard = request.app_data::<Rc<Shard>>().ok_or_else(|| Error::internal("the application was not composed"))?;
     match shard.attach(&visitor.caller, by, visitor.expires) {
@@ -83,7 +83,7 @@ pub fn attach(request: &HttpRequest, visitor: &Handshake, by: Transport) -> Resu
     }
 }
 
-/// Says why a connection could not begin. What many clients at once can bring about is no fault.
+/// Logs why a connection could not begin. Conditions that many clients together can cause are no errors of the server.
 pub fn log(fault: &Error) {
     match fault {
         Error::Unavailable(reason) => warn!(%reason, "a connection could not begin"),
@@ -91,13 +91,14 @@ pub fn log(fault: &Error) {
     }
 }
 
-/// The origins that the server was composed with.
+/// The allowed origins that the application was composed with.
 pub fn origins(request: &HttpRequest) -> Result<&Origins, ApiError> {
     let origins = request.app_data::<web::Data<Origins>>();
     Ok(origins.ok_or_else(|| Error::internal("the application was not composed"))?)
 }
 
-/// How long a client whose connection ends with the server's should wait, in milliseconds: not all at once.
+/// How long a client should wait before it reconnects after a shutdown, in milliseconds; spread, so that not all
+/// reconnect at once.
 pub fn retry_hint() -> u32 {
     rand::random_range(500..5_000)
 }

@@ -8,50 +8,50 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use tokio_util::codec::Decoder as _;
 
-/// The most bytes of a message, in one frame or several (`docs/api.md`, Live).
+/// The largest message in bytes, in one frame or several (`docs/api.md`, Live).
 pub const LIMIT: usize = 64 * 1024;
-/// How many frames are given out without a break: a client that sends many small ones keeps its worker from others no
-/// longer than that.
+/// How many frames the reader returns before it yields: a client that sends many small frames must not keep its worker
+/// from the others for longer.
 const WITHOUT_A_BREAK: u32 = 64;
 
-/// Something that the client sent.
+/// What a client sent.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Incoming {
-    /// A text, not checked to be UTF-8.
+    /// A text message; its UTF-8 is not checked yet.
     Text(Bytes),
-    /// Binary data, which nothing is made of.
+    /// Binary data; the server ignores it.
     Binary,
-    /// A part of a text or of binary data that is not whole yet.
+    /// A fragment of an incomplete message.
     Part,
-    /// A question for a sign of life.
+    /// A ping.
     Ping(Bytes),
-    /// A sign of life.
+    /// A pong.
     Pong,
-    /// The client closes, with this code if it gave one.
+    /// A close frame, with the code if it has one.
     Close(Option<u16>),
-    /// More than [`LIMIT`].
+    /// A message larger than [`LIMIT`].
     TooBig,
-    /// What is no WebSocket frame.
+    /// Bytes that are no valid WebSocket frame.
     Broken,
-    /// The connection is gone.
+    /// The connection has ended.
     Gone,
 }
 
 impl Incoming {
-    /// Whether it is a frame of those that a connection may have many of.
+    /// Whether it counts against the limit of frames.
     pub fn is_a_frame(&self) -> bool {
         matches!(self, Self::Text(_) | Self::Binary | Self::Part | Self::Ping(_) | Self::Pong)
     }
 }
 
-/// Reads what the client sends.
+/// Reads and assembles the client's frames.
 pub struct FrameReader<P = Payload> {
     payload: P,
     codec: Codec,
     buffer: BytesMut,
-    /// What came of a message in several frames, and whether it is text.
+    /// The fragments of an incomplete message, and whether it is text.
     partial: Option<(BytesMut, bool)>,
-    /// Frames since the last break.
+    /// Frames since the reader last yielded.
     frames: u32,
 }
 
@@ -59,13 +59,13 @@ impl<P, E> FrameReader<P>
 where
     P: Stream<Item = Result<Bytes, E>> + Unpin,
 {
-    /// Of an upgraded request's payload.
+    /// A reader of an upgraded request's payload.
     pub fn new(payload: P) -> Self {
-        // Lengths are checked here, before the data is there; the codec would wait for all of it.
+        // The reader checks lengths before the data arrives; the codec would wait for all of it.
         Self { payload, codec: Codec::new().max_size(usize::MAX), buffer: BytesMut::new(), partial: None, frames: 0 }
     }
 
-    /// The next thing, once it is there.
+    /// Returns the next item once it has arrived.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Incoming> {
         loop {
             if self.frames >= WITHOUT_A_BREAK {
@@ -99,7 +99,7 @@ where
         }
     }
 
-    /// The message that the frame completes, or that it is a part of one.
+    /// The message that this frame completes, or a fragment.
     fn whole(&mut self, frame: WsFrame) -> Incoming {
         match frame {
             WsFrame::Text(text) => Incoming::Text(text),
@@ -136,7 +136,7 @@ where
     }
 }
 
-/// How long the frame at the beginning of the buffer says that it is.
+/// The length that the frame at the beginning of the buffer declares.
 fn declared_length(buffer: &[u8]) -> Option<u64> {
     match buffer.get(1)? & 0x7f {
         126 => Some(u64::from(u16::from_be_bytes(buffer.get(2..4)?.try_into().ok()?))),

@@ -31,7 +31,7 @@ pub fn members(text: &str) -> Option<Vec<(String, RawJson<'_>)>> {
     Some(members)
 }
 
-/// The value that a text begins with, and what follows it.
+/// Splits off the value at the beginning of a text.
 fn split_value(text: &str) -> Option<(&str, &str)> {
     let mut values = Deserializer::from_str(text).into_iter::<IgnoredAny>();
     values.next()?.ok()?;

@@ -22,7 +22,7 @@ use std::time::Instant;
 use tracing::{error, warn};
 use wire::PublicUrl;
 
-/// Who asks, and what answers.
+/// The session behind one WebSocket: its caller, and the services that answer.
 pub struct SocketSession {
     pub app: web::Data<UseCases>,
     pub limits: web::Data<Limits>,
@@ -32,11 +32,11 @@ pub struct SocketSession {
     pub public: PublicUrl,
 }
 
-/// What an operation gave.
+/// The result of an operation.
 enum Done {
-    /// A message, or nothing to tell but that it is done.
+    /// A message, or only the fact that it is done.
     Reply(Option<Box<Message>>),
-    /// Nothing that anybody waits for.
+    /// No reply: the client waits for none.
     Unanswered,
     Pong,
 }
@@ -58,9 +58,9 @@ struct TypingBody {
 }
 
 impl SocketSession {
-    /// Does what a text frame asks for, and answers it.
+    /// Executes the operation in a text frame and replies.
     pub async fn text(&self, text: &[u8]) {
-        // As for every request; also notes that the session is used.
+        // As for every request: checks the session, and records that it is in use.
         let admitted = match self.app.authenticate.execute(self.caller.session, self.caller.user).await {
             Err(Error::Unauthenticated(_)) => return self.connection.outbox.end(End::SignedOut),
             Err(fault) => Err(ApiError::from(fault)),
@@ -75,7 +75,7 @@ impl SocketSession {
         };
         match outcome {
             Ok(Done::Pong) => self.answer(frames::PONG, frames::pong).await,
-            // Who names the operation wants to hear of it.
+            // A client that gave a reference waits for a reply.
             Ok(Done::Unanswered) if reference.is_null() => {}
             Ok(Done::Unanswered) => self.reply(&reference, Ok(None)).await,
             Ok(Done::Reply(message)) => self.reply(&reference, Ok(message.map(|message| *message))).await,
@@ -86,18 +86,18 @@ impl SocketSession {
         }
     }
 
-    /// Refuses what is no text.
+    /// Refuses a frame that is no text.
     pub async fn binary(&self) {
         let fault = self.pay(None).err().unwrap_or_else(|| ApiError::malformed("frames are text"));
         self.reply(&Reference::default(), Err(&fault)).await;
     }
 
-    /// Pays for a frame of whatever kind, before it is looked at; whether there was enough left.
+    /// Charges a frame of any kind before the server looks at it. Returns whether the limit allowed it.
     pub fn pays_for_a_frame(&self) -> bool {
         self.limits.take(FRAME, Key::User(self.caller.user)).is_ok()
     }
 
-    /// As for a request over HTTP, from the same buckets.
+    /// Charges the operation to the same buckets as a request over HTTP.
     fn pay(&self, op: Option<&str>) -> Result<(), ApiError> {
         self.limits
             .take(Costs::of_operation(op.and_then(Op::parse)), Key::User(self.caller.user))
@@ -155,8 +155,8 @@ impl SocketSession {
             let typing = self.app.signal_typing.execute(&self.caller, to).await;
             match typing {
                 Ok(Some(typing)) => hub.signal_typing(typing),
-                // Strangers are told nothing, and who types is answered the same. Once they are none, the next is
-                // passed on.
+                // Users without a shared conversation receive no typing event, but the sender gets the same reply, so
+                // that it learns nothing. Once they share one, the next event reaches them.
                 Ok(None) => hub.withdraw_typing(self.caller.user, to),
                 Err(refused) => {
                     hub.withdraw_typing(self.caller.user, to);
@@ -168,24 +168,24 @@ impl SocketSession {
     }
 }
 
-/// A frame's parts.
+/// The members of an operation's frame.
 #[derive(Debug)]
 struct Operation {
     op: Option<String>,
-    /// What the answer is to carry.
+    /// The reference that the reply carries.
     reference: Reference,
-    /// An object, as JSON.
+    /// The operation's data: a JSON object.
     data: Vec<u8>,
 }
 
-/// Reads a frame; a fault comes with the reference as far as it can be read.
+/// Parses a frame. An error carries the reference if the parser could read it.
 fn read(text: &[u8]) -> Result<Operation, (Reference, ApiError)> {
     let Some(frame) = std::str::from_utf8(text).ok().and_then(members) else {
-        // Which looks closer, and says what is wrong.
+        // This parser looks closer and names the fault.
         let fault = parse_object::<Map<String, Value>>(text).err();
         return Err((Reference::default(), fault.unwrap_or_else(|| ApiError::malformed("the frame is not JSON"))));
     };
-    // Of what is given twice the last one counts.
+    // If a member occurs twice, the last one counts.
     let member = |name: &str| frame.iter().rfind(|(known, _)| known == name).map(|(_, value)| *value);
     let wrong = |field: &'static str| ApiError::malformed_field(field, format!("{field} has the wrong type"));
     let reference = member("ref").map(Reference::parse).transpose().map_err(|reason| {
@@ -211,7 +211,7 @@ fn read(text: &[u8]) -> Result<Operation, (Reference, ApiError)> {
     Ok(Operation { op, reference, data })
 }
 
-/// Looks at texts also where no operation does. A fault in `data` is named as in the same body over HTTP.
+/// Checks all strings, also those that no operation reads. It names a fault in `data` as in the same body over HTTP.
 fn check_member(name: &str, RawJson(value): RawJson<'_>) -> Result<(), ApiError> {
     if name == "data" && value.starts_with('{') {
         check_texts(value.as_bytes())
@@ -220,7 +220,7 @@ fn check_member(name: &str, RawJson(value): RawJson<'_>) -> Result<(), ApiError>
     }
 }
 
-/// Faults of ours are logged once, here; the client sees none of their inside.
+/// Logs an internal error once, here. The client sees no details.
 fn log(fault: &ApiError) {
     match fault {
         ApiError::Domain(Error::Unavailable(reason)) => warn!(%reason, "operation refused"),
@@ -244,7 +244,7 @@ mod tests {
     use std::future::poll_fn;
     use std::sync::Arc;
 
-    /// Sessions in a database that is out of reach.
+    /// A store of sessions that is out of reach.
     struct Away;
 
     fn away<T>() -> domain::Result<T> {

@@ -3,18 +3,18 @@
 use super::members::RawJson;
 use serde_json::Value;
 
-/// A string or an integer of the client's, or null where it gave none; returned as it was sent. No number type of ours
-/// holds every integer that a client may count with.
+/// A client's string or integer, or null if it gave none. The server returns it unchanged as text, because no Rust
+/// number type holds every integer that a client may use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reference(String);
 
-/// Why something is no reference.
+/// Why a value is no reference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NoReference {
-    /// It is an object, an array, a truth value, a number that is not written as an integer, or a string that is not
+    /// It is an object, an array, a boolean, a number that is not written as an integer, or a string with invalid
     /// Unicode.
     WrongType,
-    /// It is a string with a NUL in it.
+    /// It is a string with a NUL.
     HasNul,
 }
 
@@ -25,13 +25,13 @@ impl Default for Reference {
 }
 
 impl Reference {
-    /// Of the value as it was sent.
+    /// Parses the value as the client sent it.
     ///
     /// # Errors
     /// [`NoReference`].
     pub fn parse(sent: RawJson<'_>) -> Result<Self, NoReference> {
         let digits = sent.0.strip_prefix('-').unwrap_or(sent.0);
-        // A value is well-formed: what has only digits is an integer.
+        // The value is well-formed JSON, so one of digits only is an integer.
         if digits.bytes().all(|byte| byte.is_ascii_digit()) {
             return Ok(Self(sent.0.to_owned()));
         }
@@ -42,12 +42,12 @@ impl Reference {
         }
     }
 
-    /// Whether the client gave none.
+    /// Whether the client gave no reference.
     pub fn is_null(&self) -> bool {
         self.0 == "null"
     }
 
-    /// As JSON.
+    /// The reference as JSON.
     pub fn as_json(&self) -> &str {
         &self.0
     }

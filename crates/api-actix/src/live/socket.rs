@@ -21,7 +21,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
-/// Why a connection is closed, as its close code says (`docs/api.md`, Live; RFC 6455, section 7.4).
+/// The close code for the end of a connection (`docs/api.md`, Live; RFC 6455, section 7.4).
 const GOING_AWAY: u16 = 1001;
 const PROTOCOL: u16 = 1002;
 const TOO_MANY: u16 = 1008;
@@ -49,7 +49,7 @@ pub async fn upgrade(
     payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
     match verify_handshake(request.head()) {
-        // What is older has no way to another protocol.
+        // HTTP/1.0 has no upgrades.
         Ok(()) | Err(HandshakeError::BadWebsocketKey) if request.version() >= Version::HTTP_11 => {}
         _ => return Err(ApiError::UpgradeRequired),
     }
@@ -69,15 +69,15 @@ pub async fn upgrade(
     let response = response.message_body(SocketBody { guard, gate: request.conn_data().cloned() });
     let response = response.map_err(|fault| domain::Error::internal(fault.to_string()))?;
     let mut response = HttpResponse::from(response).map_into_boxed_body();
-    // What is written are frames, as they are.
+    // The body consists of ready WebSocket frames.
     response.head_mut().no_chunking(true);
     Ok(response)
 }
 
-/// Lives as long as the connection: brings it up to now, then does what the client asks for.
+/// Runs for the lifetime of the connection: replays what the client missed, then executes the client's operations.
 async fn converse(operator: SocketSession, mut reader: FrameReader, visitor: Handshake) {
     let connection = &operator.connection;
-    // Boxed: what only the beginning needs is not kept by every idle connection.
+    // Boxed, so that an idle connection does not keep the memory that only the replay needs.
     let limited = (&**operator.app, &**operator.limits);
     let begun = Box::pin(catch_up(limited, &operator.shard, connection, &visitor)).await;
     drop(visitor);
@@ -104,7 +104,7 @@ async fn converse(operator: SocketSession, mut reader: FrameReader, visitor: Han
     }
 }
 
-/// What the client sends next; `None` once the connection ends.
+/// The client's next frame; `None` when the connection ends.
 async fn next(reader: &mut FrameReader, connection: &Connection) -> Option<Incoming> {
     poll_fn(|cx| match connection.outbox.poll_ended(cx) {
         Poll::Ready(_) => Poll::Ready(None),
@@ -113,7 +113,7 @@ async fn next(reader: &mut FrameReader, connection: &Connection) -> Option<Incom
     .await
 }
 
-/// What is written to the socket: whatever waits in the outbox.
+/// The response body: the frames in the outbox.
 struct SocketBody {
     guard: AttachGuard,
     gate: Option<SharedGate>,
@@ -133,7 +133,7 @@ impl MessageBody for SocketBody {
         }
         if let Some(gate) = &self.gate {
             gate.borrow_mut().end_socket();
-            // The connection, which polls this, has another look at what it reads.
+            // The connection polls this body, so that it then checks the gate again.
             cx.waker().wake_by_ref();
         }
         Poll::Ready(None)
@@ -145,7 +145,7 @@ fn encode(outgoing: OutboxItem) -> Bytes {
         OutboxItem::Frame(frame) => frame.bytes.clone(),
         OutboxItem::Ping => Bytes::from_static(&[0x89, 0]),
         OutboxItem::Pong(payload) => {
-            // A ping's payload has at most 125 bytes, or it would not have come this far.
+            // The reader refuses pings with more than 125 bytes.
             let mut frame = BytesMut::with_capacity(payload.len() + 2);
             Parser::write_message(&mut frame, payload, actix_http::ws::OpCode::Pong, true, false);
             frame.freeze()

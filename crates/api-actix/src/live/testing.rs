@@ -48,7 +48,7 @@ impl World {
         Self { app, caller, _directory: directory }
     }
 
-    /// A place for the caller in a shard of its own.
+    /// Attaches the caller to a shard of its own.
     pub fn attach(&self) -> (Rc<Shard>, AttachGuard) {
         let shard = Shard::new(Arc::new(Hub::new(Arc::new(JsonFramer::default()), HubOptions::default())));
         let expires = Instant::now() + Duration::from_secs(3600);

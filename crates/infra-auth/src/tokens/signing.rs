@@ -13,17 +13,17 @@ use signature::{Error, Signer, Verifier};
 static PROVIDER: CryptoProvider = CryptoProvider {
     signer_factory: |algorithm, key| Ok(Box::new(Hmac::new(*algorithm, key.family(), || Ok(key.as_bytes()))?)),
     verifier_factory: |algorithm, key| Ok(Box::new(Hmac::new(*algorithm, key.family(), || key.try_get_as_bytes())?)),
-    // For sets of public keys, of which there are none.
+    // Needed for sets of public keys only, which the server does not use.
     key_utils: KeyUtils::new_unimplemented(),
 };
 
-/// Has to be called before the first token is signed or verified; more often does no harm.
+/// Installs the provider. Call it before the first token is signed or verified; repeated calls do no harm.
 pub fn prepare() {
-    // It fails where it was done before.
+    // It fails if a provider is already installed.
     let _ = PROVIDER.install_default();
 }
 
-/// A secret, and what for.
+/// An HMAC key and its algorithm.
 struct Hmac {
     algorithm: Algorithm,
     key: hmac::Key,
@@ -41,7 +41,7 @@ impl Hmac {
             Algorithm::HS512 => hmac::HMAC_SHA512,
             _ => return Err(ErrorKind::InvalidAlgorithm.into()),
         };
-        // A public key is no secret.
+        // A public key cannot serve as an HMAC secret.
         if family != AlgorithmFamily::Hmac {
             return Err(ErrorKind::InvalidKeyFormat.into());
         }
@@ -56,7 +56,7 @@ impl Signer<Vec<u8>> for Hmac {
 }
 
 impl Verifier<Vec<u8>> for Hmac {
-    /// In the same time whatever is wrong with the signature.
+    /// Compares in constant time.
     fn verify(&self, message: &[u8], signature: &Vec<u8>) -> std::result::Result<(), Error> {
         hmac::verify(&self.key, message, signature).map_err(|_| Error::new())
     }
@@ -79,7 +79,7 @@ mod tests {
     use super::*;
     use jsonwebtoken::{DecodingKey, EncodingKey};
 
-    /// RFC 7515, A.1: somebody else's token under a known key.
+    /// RFC 7515, A.1: a foreign token under a known key.
     #[test]
     fn it_signs_and_verifies_as_the_standard_has_it() {
         prepare();

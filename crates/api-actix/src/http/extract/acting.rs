@@ -9,12 +9,12 @@ use domain::{Invalid, UserId};
 use serde::Deserialize;
 use std::future::{Ready, ready};
 
-/// By which field requests of a route may name the acting user, in the query and, where there is one, in the body.
+/// The field by which requests of a route may name the acting user, in the query and, if there is one, in the body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ActingField(pub Option<&'static str>);
 
 impl ActingField {
-    /// Of the route with this pattern.
+    /// The field of the route with this pattern.
     pub fn of_path(pattern: &str) -> Self {
         Self(match pattern.split('/').nth(1) {
             Some("messages") => Some("sender_id"),
@@ -25,15 +25,14 @@ impl ActingField {
     }
 }
 
-/// All that a request names as the acting user, for [`CheckActingUser`](domain::acting::CheckActingUser): first whom
-/// its query names.
+/// Every acting user that a request names, for [`CheckActingUser`](domain::acting::CheckActingUser). The query's comes first.
 ///
-/// A route that reads asks `CheckActingUser` when it has read, and needs no targets: what is missing has been told by
-/// then. One that acts asks it before, and says what it will look for.
+/// A reading route calls `CheckActingUser` after it has read and passes no targets: by then, it has reported what is missing. A
+/// writing route calls it first and passes its targets.
 #[derive(Debug)]
 pub struct Acting(Vec<ClaimedActor>);
 
-/// What of the query is looked at; other parameters are the route's.
+/// The query parameters that this extractor reads; the route reads the others.
 #[derive(Deserialize)]
 struct ActingQuery {
     sender_id: Option<String>,
@@ -42,10 +41,10 @@ struct ActingQuery {
 }
 
 impl Acting {
-    /// And whom another field of the request names, if it is there.
+    /// Adds the user that another field of the request names, if the field is there.
     ///
     /// # Errors
-    /// [`Invalid`] naming the field where it is no id.
+    /// [`Invalid`] naming the field if it is no id.
     pub fn and(mut self, field: &'static str, id: Option<&str>) -> Result<Self, Invalid> {
         if let Some(id) = id {
             self.0.push(ClaimedActor { field, user: UserId::parse(field, id)? });
@@ -53,7 +52,7 @@ impl Acting {
         Ok(self)
     }
 
-    /// Nobody yet, where there is no query.
+    /// Names nobody if there is no query.
     pub fn nobody() -> Self {
         Self(Vec::new())
     }

@@ -11,13 +11,13 @@ use futures_util::future::LocalBoxFuture;
 use serde::de::DeserializeOwned;
 use serde_path_to_error::{Path, Segment};
 
-/// The most bytes of a JSON body.
+/// The largest JSON body, in bytes.
 pub const LIMIT: usize = 64 * 1024;
 
-/// The JSON object of the body. The fields of `T` are `Option`s: what is `null` is absent, and an empty body is `{}`.
+/// The JSON object of the body. All fields of `T` are `Option`s: `null` counts as absent, and an empty body as `{}`.
 ///
-/// Takes any content type but `multipart/form-data` (415), at most [`LIMIT`] bytes (413), and refuses with a 400 that
-/// names the field what is of a wrong type, given twice, broken UTF-8 or has a NUL in it, unknown fields included.
+/// The extractor accepts any content type except `multipart/form-data` (415), and at most [`LIMIT`] bytes (413). It
+/// answers 400 and names the field for a wrong type, a field given twice, broken UTF-8 or a NUL, in unknown fields too.
 #[derive(Debug)]
 pub struct Json<T>(pub T);
 
@@ -28,7 +28,7 @@ impl<T: DeserializeOwned + 'static> FromRequest for Json<T> {
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let (request, payload) = (request.clone(), payload.take());
         Box::pin(async move {
-            // Who sends it byte by byte must not hold a connection for ever.
+            // A client that sends byte by byte must not hold a connection for ever.
             let pace = MinUploadRate::of(&request)?;
             let body = tokio::time::timeout(pace.patience, read(&request, payload)).await;
             let body = body.unwrap_or_else(|_| Err(ApiError::malformed("the body came too slowly")))?;
@@ -50,7 +50,7 @@ async fn read(request: &HttpRequest, mut payload: Payload) -> Result<Vec<u8>, Ap
     if length.is_some_and(|length| length > LIMIT) {
         return Err(too_large());
     }
-    // No more than what is common: a length that is only announced must not cost memory.
+    // Allocates the usual size only: an announced length must not cost memory.
     let mut body = Vec::with_capacity(length.unwrap_or(0).min(4096));
     while let Some(chunk) = payload.next().await {
         let chunk = chunk.map_err(|_| ApiError::malformed("the body ended early"))?;
@@ -65,7 +65,7 @@ async fn read(request: &HttpRequest, mut payload: Payload) -> Result<Vec<u8>, Ap
 /// Reads a JSON object.
 ///
 /// # Errors
-/// [`ApiError::Malformed`], naming the field where one is at fault.
+/// [`ApiError::Malformed`], naming the field if one is at fault.
 pub fn parse_object<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
     let body = match body.trim_ascii_start() {
         [] => b"{}",
@@ -90,7 +90,7 @@ fn deserialize<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
 fn fault(field: Option<String>, error: &serde_json::Error) -> ApiError {
     use serde_json::error::Category;
     let reason = match (error.classify(), &field) {
-        // serde's own words would repeat the value.
+        // serde's own message would repeat the value.
         (Category::Data, Some(field)) if duplicated(error).is_some() => format!("{field} is given twice"),
         (Category::Data, Some(field)) => format!("{field} has the wrong type"),
         _ => format!("the body is not JSON (line {}, column {})", error.line(), error.column()),
@@ -98,13 +98,13 @@ fn fault(field: Option<String>, error: &serde_json::Error) -> ApiError {
     ApiError::Malformed { field, reason }
 }
 
-/// The path to the value at fault, if it is not the whole.
+/// The path to the faulty value, unless the whole object is at fault.
 fn field_of(path: &Path) -> Option<String> {
     let known = path.iter().next().is_some_and(|segment| !matches!(segment, Segment::Unknown));
     known.then(|| path.to_string())
 }
 
-/// The field that is given twice: serde knows it, but tells it only in its message.
+/// The name of a field given twice. serde reports it only in its message.
 fn duplicated(error: &serde_json::Error) -> Option<String> {
     let message = error.to_string();
     let (name, _) = message.strip_prefix("duplicate field `")?.split_once('`')?;

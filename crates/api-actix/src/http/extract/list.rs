@@ -21,7 +21,7 @@ pub struct ListQuery {
 }
 
 impl ListQuery {
-    /// How names are to begin, behind whom, and how many; `prefix` reads the first.
+    /// Returns the prefix, read by `prefix`, the name to continue after, and the limit.
     ///
     /// # Errors
     /// [`Invalid`] naming `q`, `after` or `limit`.
@@ -48,7 +48,7 @@ pub struct PageQuery {
 }
 
 impl PageQuery {
-    /// Behind whom, and how many.
+    /// Returns the name to continue after, and the limit.
     ///
     /// # Errors
     /// [`Invalid`] naming `after` or `limit`.

@@ -27,8 +27,7 @@ use domain::{
 use futures_util::future::LocalBoxFuture;
 use std::future::{Ready, ready};
 
-/// A request of anybody, unless there were too many from the same network, which is asked before `T` looks at path,
-/// query or body.
+/// A request that needs no token. The extractor checks the network's rate limit before `T` reads path, query or body.
 #[derive(Debug)]
 pub struct Anonymous<T = ()>(pub T);
 
@@ -46,12 +45,12 @@ impl<T: FromRequest + 'static> FromRequest for Anonymous<T> {
     }
 }
 
-/// A request of a known caller. Authenticates before `T` looks at path, query or body.
+/// A request with a valid token. The extractor authenticates the caller before `T` reads path, query or body.
 #[derive(Debug)]
 pub struct Authenticated<T = ()> {
-    /// Who asks.
+    /// The authenticated caller.
     pub caller: Caller,
-    /// The rest of the request; a tuple where it has several parts.
+    /// The other extractors; a tuple if there are several.
     pub input: T,
 }
 
@@ -70,10 +69,10 @@ impl<T: FromRequest + 'static> FromRequest for Authenticated<T> {
     }
 }
 
-/// Bodies are taken as they are, whatever the route makes of them: what is packed would be read as something else.
+/// Refuses encoded bodies, because no route decodes them.
 ///
 /// # Errors
-/// [`ApiError::UnsupportedEncoding`] where there is a body in another coding than `identity`.
+/// [`ApiError::UnsupportedEncoding`] if the body has a coding other than `identity`.
 fn refuse_encoded_body(headers: &HeaderMap) -> Result<(), ApiError> {
     let has_length = headers.get(header::CONTENT_LENGTH).is_some_and(|length| length.as_bytes() != b"0");
     let has_body = has_length || headers.contains_key(header::TRANSFER_ENCODING);
@@ -85,15 +84,15 @@ fn refuse_encoded_body(headers: &HeaderMap) -> Result<(), ApiError> {
     if fit { Ok(()) } else { Err(ApiError::UnsupportedEncoding) }
 }
 
-/// Who sends the request, by its `Authorization` header.
+/// Authenticates the sender of the request by its `Authorization` header.
 async fn authenticate(request: &HttpRequest) -> Result<Caller, ApiError> {
     Ok(authenticate_token(request, bearer(request)).await?.0)
 }
 
-/// Whose token it is, and when it expires. Who comes too often is refused before anything is asked of the database.
+/// Verifies the token and returns its claims. The rate limit is checked before any query.
 ///
 /// # Errors
-/// [`Unauthenticated`], [`ApiError::RateLimited`], and faults of storage.
+/// [`Unauthenticated`], [`ApiError::RateLimited`], and storage errors.
 pub(crate) async fn authenticate_token(
     request: &HttpRequest,
     token: Result<&str, Unauthenticated>,
@@ -136,7 +135,7 @@ pub(crate) fn bearer(request: &HttpRequest) -> Result<&str, Unauthenticated> {
 pub struct PathIds(HttpRequest);
 
 impl PathIds {
-    /// The id at the place called `name` in the route's pattern.
+    /// The id in the placeholder `name` of the route's pattern.
     ///
     /// # Errors
     /// [`Invalid`] naming `name`.
@@ -154,7 +153,7 @@ impl FromRequest for PathIds {
     }
 }
 
-/// An id that can stand in a path.
+/// An id type that a path may contain.
 pub trait PathId: Sized {
     /// # Errors
     /// [`Invalid`] naming `field`.
@@ -172,7 +171,7 @@ macro_rules! path_id {
 }
 path_id!(ConversationId, FileId, GroupId, MessageId, SessionId, UserId);
 
-/// The value of a field that must be there.
+/// Returns the value of a required field.
 ///
 /// # Errors
 /// [`Invalid`] naming `field`.

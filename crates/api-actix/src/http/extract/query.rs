@@ -11,7 +11,7 @@ use std::future::{Ready, ready};
 
 /// The query. The fields of `T` are `Option<String>`s; unknown parameters are ignored.
 ///
-/// A parameter given twice, broken UTF-8 or a NUL is a 400 that names the parameter.
+/// A parameter given twice, with broken UTF-8 or with a NUL is answered with a 400 that names it.
 #[derive(Debug)]
 pub struct Query<T>(pub T);
 
@@ -25,7 +25,7 @@ impl<T: DeserializeOwned> FromRequest for Query<T> {
 }
 
 impl<T: DeserializeOwned> Query<T> {
-    /// Of a request, where other checks come first.
+    /// Parses the query of a request after the caller's own checks.
     ///
     /// # Errors
     /// [`ApiError::Malformed`].
@@ -49,7 +49,7 @@ fn parse<T: DeserializeOwned>(query: &str) -> Result<T, ApiError> {
 /// The decoded parameters, in order.
 ///
 /// # Errors
-/// [`ApiError::Malformed`] naming the parameter that has a NUL or broken UTF-8 in it.
+/// [`ApiError::Malformed`] naming the parameter with a NUL or broken UTF-8.
 pub fn pairs(query: &str) -> Result<Vec<(String, String)>, ApiError> {
     let pair = |pair: &str| {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -72,10 +72,10 @@ fn decode(text: &str) -> Option<String> {
     (!decoded.contains('\0')).then(|| decoded.into_owned())
 }
 
-/// A number in a query: digits and nothing else.
+/// Parses a number in a query: digits only.
 ///
 /// # Errors
-/// [`Invalid`] naming `field`, also for more than 64 bits hold.
+/// [`Invalid`] naming `field`, also for numbers above 64 bits.
 pub fn number(field: &'static str, text: Option<&str>) -> Result<Option<u64>, Invalid> {
     let Some(text) = text else { return Ok(None) };
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());

@@ -5,22 +5,22 @@
 
 use crate::http::error::ApiError;
 
-/// The most steps by which a field is named: the way to it may be as long as the body.
+/// The most path segments in a field's name: the path could be as long as the body.
 const MAX_STEPS: usize = 32;
 
-/// Looks at the strings of an object, the names of its fields among them.
+/// Checks all strings of an object, field names included.
 ///
 /// # Errors
-/// [`ApiError::Malformed`] for a string with a NUL, broken UTF-8 or half of a surrogate pair. It names the field,
-/// unless the string is a name itself.
+/// [`ApiError::Malformed`] for a string with a NUL, broken UTF-8 or a lone surrogate. It names the field, unless the
+/// string is itself a name.
 pub fn check_texts(object: &[u8]) -> Result<(), ApiError> {
     check(object, Vec::new())
 }
 
-/// The same for the value of a field, whatever it is.
+/// Checks all strings in the value of a field.
 ///
 /// # Errors
-/// Those of [`check_texts`].
+/// As [`check_texts`].
 pub fn check_texts_of(field: &str, value: &[u8]) -> Result<(), ApiError> {
     if field.contains('\0') {
         return Err(Fault::Nul.in_a_name());
@@ -28,17 +28,17 @@ pub fn check_texts_of(field: &str, value: &[u8]) -> Result<(), ApiError> {
     check(value, vec![Step::Field(field.to_owned())])
 }
 
-/// A step on the way to where the reading is.
+/// A segment of the path to the current value.
 enum Step {
-    /// Into an object, whose next string is a name.
+    /// In an object, before a name.
     Name,
-    /// To the value of a field.
+    /// At the value of a field.
     Field(String),
-    /// To an item of an array.
+    /// At an item of an array.
     Item(usize),
 }
 
-/// Does not recurse: what is skipped may nest as deep as it likes.
+/// Does not recurse, because unknown fields may nest without limit.
 fn check(json: &[u8], mut way: Vec<Step>) -> Result<(), ApiError> {
     if !needs_a_closer_look(json) {
         return Ok(());
@@ -55,7 +55,7 @@ fn check(json: &[u8], mut way: Vec<Step>) -> Result<(), ApiError> {
                 None => {}
             },
             b'"' => {
-                // One that does not end is no JSON.
+                // An unterminated string is no JSON; the typed parser reports it.
                 let Some((string, behind)) = split_string(rest) else { return Ok(()) };
                 match (way.last_mut(), read(string)) {
                     (Some(step @ Step::Name), Ok(name)) => *step = Step::Field(name),
@@ -73,14 +73,14 @@ fn check(json: &[u8], mut way: Vec<Step>) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// Whether some string may be refused. Cheap, and seldom true.
+/// A quick check whether any string needs a closer look; seldom true.
 fn needs_a_closer_look(json: &[u8]) -> bool {
     let escapes =
         |window: &[u8]| matches!(window, [b'\\', b'u', b'0', b'0', b'0', b'0'] | [b'\\', b'u', b'd' | b'D', ..]);
     std::str::from_utf8(json).is_err() || (json.contains(&b'\\') && json.windows(6).any(escapes))
 }
 
-/// A string with its quotes, and what follows it.
+/// Splits off a string with its quotes.
 fn split_string(text: &[u8]) -> Option<(&[u8], &[u8])> {
     let mut escaped = false;
     let end = text.iter().skip(1).position(|byte| {
@@ -98,7 +98,7 @@ fn read(string: &[u8]) -> Result<String, Fault> {
     }
 }
 
-/// What is wrong with a string.
+/// The fault of a string, if it has one.
 #[derive(Clone, Copy)]
 enum Fault {
     Nul,
@@ -150,7 +150,7 @@ mod tests {
         for clean in [
             r#"{"a":[1,-1,1e999,null,true,"\ud83d\ude42",{"b":{}}]}"#,
             r#"{"a":"\\u0000","\\\\\"":"\"\\\\","\ud83d\ude42":1}"#,
-            // What is no JSON is not ours to tell.
+            // The typed parser reports invalid JSON.
             r#"{"a":"\ud83d\ude42",}"#,
             r#"]},"\ud83d\ude42" 5 : {"#,
             r#"{"a":"\u0000"#,

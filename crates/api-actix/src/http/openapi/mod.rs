@@ -13,12 +13,12 @@ use actix_web::http::header;
 use actix_web::web::Bytes;
 use actix_web::{HttpResponse, web};
 
-/// The document, made once and shared by the workers.
+/// The document, built once and shared by the workers.
 #[derive(Clone)]
 pub struct Served(Bytes);
 
 impl Served {
-    /// Of the document's text.
+    /// Wraps the document's text.
     pub fn new(text: String) -> Self {
         Self(Bytes::from(text))
     }

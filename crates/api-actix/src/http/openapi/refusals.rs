@@ -62,7 +62,7 @@ pub(super) fn components() -> impl Iterator<Item = (&'static str, Response)> {
     })
 }
 
-/// A page of a list.
+/// A response with one page of a list.
 pub struct Page<T>(PhantomData<T>);
 
 impl<T: ToSchema> IntoResponses for Page<T> {

@@ -9,10 +9,10 @@ use utoipa::openapi::path::{Operation, ParameterBuilder, ParameterIn, PathItem};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{Components, OpenApi, Ref, RefOr, Required};
 
-/// The rules that hold for all routes (`docs/api.md`, Conventions).
+/// Applies the rules for all routes (`docs/api.md`, Conventions).
 pub struct Conventions;
 
-/// Asks nothing of anybody.
+/// Marks an operation as public.
 const ALWAYS_ANSWERED: &[&str] = &["/health"];
 
 impl Modify for Conventions {
@@ -32,7 +32,7 @@ impl Modify for Conventions {
     }
 }
 
-/// The operations of a path, and whether each may change something.
+/// The operations of a path, and whether each may change data.
 fn operations(item: &mut PathItem) -> impl Iterator<Item = (bool, &mut Operation)> {
     let PathItem { get, post, put, patch, delete, .. } = item;
     let changing = [post, put, patch, delete].into_iter().flatten().map(|operation| (true, operation));
@@ -43,7 +43,7 @@ fn apply(path: &str, changes: bool, operation: &mut Operation) {
     name(operation);
     parameters(path, operation);
     optional_body(operation);
-    // A requirement that names no scheme is how a handler says that it looks at no token.
+    // A handler that reads no token has a requirement without a scheme.
     let open = operation.security.as_deref() == Some(&[SecurityRequirement::default()]);
     if open {
         operation.security = Some(Vec::new());
@@ -75,14 +75,14 @@ fn apply(path: &str, changes: bool, operation: &mut Operation) {
     }
 }
 
-/// Operations are called like their handlers, which are unique only with their modules.
+/// An operation's id is its handler's name, with the module that makes it unique.
 fn name(operation: &mut Operation) {
     if let (Some(id), Some([tag, ..])) = (&mut operation.operation_id, operation.tags.as_deref()) {
         *id = format!("{tag}_{id}");
     }
 }
 
-/// Every placeholder of the path that the handler says nothing of is an id; so is the acting user in the query.
+/// Every path placeholder that a handler does not document is an id; so is the acting user in the query.
 fn parameters(path: &str, operation: &mut Operation) {
     let placeholders = path.split('{').skip(1).filter_map(|rest| rest.split('}').next());
     let said = operation.parameters.take().unwrap_or_default();
@@ -99,7 +99,7 @@ fn parameters(path: &str, operation: &mut Operation) {
     operation.parameters = (!all.is_empty()).then_some(all);
 }
 
-/// A body that may be absent is an `Option` at its handler. That is no body at all, and not the body `null`.
+/// A handler takes an optional body as an `Option`. It means that the body may be missing, not that it may be `null`.
 fn optional_body(operation: &mut Operation) {
     let Some(RefOr::T(body)) = &mut operation.request_body else { return };
     for content in body.content.values_mut() {

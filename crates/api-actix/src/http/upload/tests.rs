@@ -87,8 +87,8 @@ impl Bench {
     async fn receive(&self, body: &[u8], size: usize, headers: &[(&'static str, &str)]) -> Outcome {
         let pieces: Vec<_> = body.chunks(size).map(|piece| Ok(Bytes::copy_from_slice(piece))).collect();
         let pieces: LocalBoxStream<_> = Box::pin(stream::iter(pieces));
-        let request =
-            TestRequest::default().app_data(MinUploadRate { patience: Duration::from_secs(30), least_a_second: 1024 });
+        let request = TestRequest::default()
+            .app_data(MinUploadRate { patience: Duration::from_secs(30), bytes_per_second: 1024 });
         let request = headers.iter().fold(request, |request, header| request.insert_header(*header));
         let request = request.to_http_request();
         let payload = Payload::from_request(&request, &mut pieces.into()).await.unwrap();
