@@ -58,14 +58,13 @@ enum Command {
     Openapi,
 }
 
-/// The command line of this process. Where it cannot be followed, or asks for help or the version, the process ends
-/// here.
+/// Parses the command line. On a usage error, or for help or the version, the process ends here.
 pub fn parse() -> Cli {
     let matches = command().get_matches();
     Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
 }
 
-/// All commands, each of which says by `--version` what the whole program is.
+/// All commands. Each prints the program's version for `--version`.
 fn command() -> clap::Command {
     fn named(command: clap::Command) -> clap::Command {
         command.display_name("parlance").mut_subcommands(named)
@@ -73,10 +72,10 @@ fn command() -> clap::Command {
     named(Cli::command())
 }
 
-/// Does what the command line says.
+/// Executes the command line.
 ///
 /// # Errors
-/// Whatever made it fail, in words for the operator; [`config::UsageError`] where the command line itself is at fault.
+/// A message for the operator; [`config::UsageError`] if the command line itself is wrong.
 pub fn run(cli: Cli) -> anyhow::Result<()> {
     let flags = &cli.flags;
     match cli.command.unwrap_or(Command::Serve) {
@@ -108,22 +107,23 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
     }
 }
 
-/// A line on standard output. Its reader may have gone away, as `head` does: no reason for a panic.
+/// Prints a line on standard output. The reader may be gone, as after `head`; that must not panic.
 fn say(line: impl Display) -> anyhow::Result<()> {
     writeln!(std::io::stdout(), "{line}").context("standard output is closed")
 }
 
-/// The configuration. Where there is none, a mistyped variable may be why: the operator hears of it before the refusal.
+/// Loads the configuration. If that fails, a mistyped variable may be the reason, so the operator sees the warnings
+/// first.
 fn load(flags: &Flags, load: impl FnOnce(&Flags) -> anyhow::Result<Config>) -> anyhow::Result<Config> {
     load(flags).inspect_err(|_| {
         for sentence in config::unknown_variables() {
-            // Where nobody hears it, the refusal itself has to do.
+            // If the warning cannot be written, the error itself has to suffice.
             let _ = writeln!(std::io::stderr(), "parlance: {sentence}");
         }
     })
 }
 
-/// Does what needs the configuration, a log and a runtime; first says which variables are none of ours.
+/// Runs a command with configuration, log and runtime, after warning about unknown variables.
 fn configured(config: Config, work: impl AsyncFnOnce(Config) -> anyhow::Result<()>) -> anyhow::Result<()> {
     with_runtime(config, async |config| {
         for sentence in &config.unknown {
@@ -133,7 +133,7 @@ fn configured(config: Config, work: impl AsyncFnOnce(Config) -> anyhow::Result<(
     })
 }
 
-/// Does what needs the configuration, a log and a runtime.
+/// Runs a command with configuration, log and runtime.
 fn with_runtime(config: Config, work: impl AsyncFnOnce(Config) -> anyhow::Result<()>) -> anyhow::Result<()> {
     logging::start(&config.log, config.log_format);
     let outcome = actix_web::rt::System::new().block_on(work(config));

@@ -35,7 +35,7 @@ impl Default for Docs {
     }
 }
 
-/// Leads to Swagger UI.
+/// Redirects to Swagger UI.
 #[utoipa::path(
     get, path = "/docs", tag = "operations", operation_id = "docs",
     responses((status = 308, description = "It is at `/docs/index.html`", headers(("Location" = String)))),
@@ -45,7 +45,7 @@ pub async fn index(public: web::Data<PublicUrl>, Anonymous(()): Anonymous) -> Ht
     to_the_page(&public)
 }
 
-/// Leads to Swagger UI, too.
+/// Redirects to Swagger UI, too.
 #[utoipa::path(
     get, path = "/docs/", tag = "operations", operation_id = "docs_folder",
     responses((status = 308, description = "It is at `/docs/index.html`", headers(("Location" = String)))),
@@ -60,7 +60,7 @@ fn to_the_page(public: &PublicUrl) -> HttpResponse {
     HttpResponse::PermanentRedirect().insert_header((header::LOCATION, page)).finish()
 }
 
-/// Gives a file of Swagger UI.
+/// Returns a file of Swagger UI.
 #[utoipa::path(
     get, path = "/docs/{file}", tag = "operations", operation_id = "docs_file",
     params(("file" = String, Path, example = "index.html")),

@@ -148,13 +148,13 @@ impl ApiError {
     }
 }
 
-/// What every error looks like.
+/// The body of every error.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Error)]
 pub struct Body<'a> {
-    /// A sentence for people.
+    /// A message for people.
     error: String,
-    /// A word for machines.
+    /// A code for programs.
     code: &'static str,
     /// The field, parameter or header at fault, where it is one.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -29,11 +29,11 @@ impl Default for ExportSemaphore {
     }
 }
 
-/// Gives all of one's own data, as one JSON object to be saved.
+/// Returns all data of the user as one JSON object to save.
 ///
-/// What one gave: the account, logins, the conversations one is in, the messages one sent (also to groups that one has
-/// left), what one has seen, uploads with their URLs. What others wrote is not in it. It is read part by part while it
-/// is sent; one that was cut off is not whole JSON.
+/// It contains the account, sessions, the user's conversations, the messages that the user sent (also to groups that
+/// the user has left), receipts, and uploads with their URLs. It contains no messages that others wrote. The server
+/// reads it part by part while it sends it; an aborted download is incomplete JSON.
 #[utoipa::path(
     get, path = "/me/export", tag = "accounts",
     responses((status = 200, description = "One's own data", body = wire::Export, headers(
@@ -109,7 +109,7 @@ mod tests {
     /// This makes more than a hundred pages.
     const MESSAGES: usize = 20_000;
 
-    /// A user who has sent [`MESSAGES`] messages to himself or herself.
+    /// A user who has sent [`MESSAGES`] messages to themselves.
     async fn talkative(directory: &std::path::Path) -> (Arc<Store>, Caller) {
         let options = StoreOptions {
             policy: Arc::default(),

@@ -78,7 +78,7 @@ pub struct MessageForm {
     client_id: Option<String>,
 }
 
-/// Stores a file and sends it as a message, an `image` where its bytes are one.
+/// Stores a file and sends it as a message: as an `image` if its bytes are one.
 #[utoipa::path(
     post, path = "/messages/upload",
     params(IdempotencyKeyHeader),
@@ -148,10 +148,10 @@ async fn to_the_end(
     rt::spawn(handling).await.map_err(Error::internal)?
 }
 
-/// Gives a file, or a part of it, to its uploader and to whoever may read a message that carries it.
+/// Returns a file, or a part of it, to its uploader and to every user who may read a message that carries it.
 ///
-/// The id decides; the name is for people. Shown in place are only png, jpeg, gif and webp; everything else is an
-/// attachment.
+/// Only the id selects the file; the name is for people. Browsers display only png, jpeg, gif and webp; every other
+/// type is an attachment.
 #[utoipa::path(
     get, path = "/uploads/{id}/{name}",
     params(

@@ -178,9 +178,9 @@ pub struct CreateGroupBody {
     group: Option<String>,
 }
 
-/// Makes a public group.
+/// Creates a public group.
 ///
-/// This API has no way into a private one.
+/// This API offers no way to join a private group.
 #[utoipa::path(
     post, path = "/group/create",
     request_body = CreateGroupBody,
@@ -255,7 +255,7 @@ pub struct BroadcastBody {
     content: Option<String>,
 }
 
-/// Sends to everybody.
+/// Sends a broadcast to all users.
 #[utoipa::path(
     post, path = "/broadcast/send",
     params(IdempotencyKeyHeader),
@@ -272,7 +272,7 @@ pub async fn broadcast(
     say(&app, &caller, SendCommand { key, ..SendCommand::text(Recipient::Everybody, content) }, "broadcasted").await
 }
 
-/// Lists the newest messages to everybody, oldest first.
+/// Lists the newest broadcasts, oldest first.
 #[utoipa::path(
     get, path = "/broadcast/history",
     params(HistoryQuery),

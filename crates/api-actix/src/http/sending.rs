@@ -28,10 +28,10 @@ pub struct SendBody {
     #[serde(rename = "type")]
     #[schema(pattern = "^(text|image|file)$")]
     message_type: Option<String>,
-    /// Stored and returned exactly as sent. A `text` needs one that is not blank.
+    /// The server stores and returns it exactly as sent. A `text` message needs one that is not blank.
     #[schema(max_length = 4096)]
     content: Option<String>,
-    /// Needed by an `image` and a `file`.
+    /// Required for an `image` and a `file`.
     #[schema(value_type = Option<wire::Id>)]
     file_id: Option<String>,
     /// A message of the same conversation.

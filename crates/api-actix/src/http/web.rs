@@ -86,7 +86,7 @@ fn give(path: &str, request: &HttpRequest) -> Result<HttpResponse, ApiError> {
     ASSETS.get(path).ok_or(ApiError::Framework(StatusCode::NOT_FOUND))?.give(request)
 }
 
-/// Gives the web client's page.
+/// Returns the page of the web client.
 #[utoipa::path(
     get, path = "/", tag = "operations",
     responses((status = 200, description = "The page", content_type = "text/html", body = String), ErrorResponse<412>),
@@ -96,7 +96,7 @@ pub async fn page(request: HttpRequest, Anonymous(()): Anonymous) -> Result<Http
     give(PAGE, &request)
 }
 
-/// Gives a file of the web client.
+/// Returns a file of the web client.
 #[utoipa::path(
     get, path = "/assets/{path}", tag = "operations",
     params(("path" = String, Path, description = "May hold slashes", example = "css/base.css")),

@@ -17,10 +17,10 @@ use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-/// Carries events to the client as Server-Sent Events.
+/// Streams events to the client as Server-Sent Events.
 ///
 /// # Errors
-/// In this order: 403 for a foreign page, 401, 429, 400, and 429 or 503 where there are too many.
+/// In this order: 403 for a foreign page, 401, 429, 400, and 429 or 503 if there are too many connections.
 #[utoipa::path(
     get, path = "/events", tag = "live",
     params(

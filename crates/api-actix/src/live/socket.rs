@@ -30,13 +30,13 @@ const FAULT: u16 = 1011;
 const SIGNED_OUT: u16 = 4401;
 const LAGGING: u16 = 4408;
 
-/// Carries events to the client, and operations from it, over a WebSocket.
+/// Exchanges events and operations with the client over a WebSocket.
 ///
 /// The token comes in the header or, from a browser, in the list of subprotocols: `parlance.v1, bearer.<JWT>`.
 ///
 /// # Errors
-/// In this order: 426 without an upgrade, 403 for a foreign page, 401, 429, 400, and 429 or 503 where there are too
-/// many.
+/// In this order: 426 without an upgrade, 403 for a foreign page, 401, 429, 400, and 429 or 503 if there are too many
+/// connections.
 #[utoipa::path(
     get, path = "/ws", tag = "live",
     params(SinceQuery),

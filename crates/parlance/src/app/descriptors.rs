@@ -2,14 +2,15 @@
 
 use crate::config::Config;
 
-/// What a limit leaves to database, uploads and downloads, threads and the log: a quarter, within these bounds.
+/// How many files the process reserves for the database, uploads and downloads, threads and the log: a quarter of the
+/// limit, within these bounds.
 const MIN_RESERVE: u64 = 64;
 const MAX_RESERVE: u64 = 1024;
 
-/// How many files may be open, and how many connections that leaves room for.
+/// The limit of open files, and how many connections it allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Room {
-    /// Files.
+    /// Open files.
     pub files: u64,
     /// Connections.
     pub connections: usize,
@@ -23,14 +24,14 @@ impl Room {
     }
 }
 
-/// Raises how many files may be open as far as `connections` need it and the system lets this process; what there is
-/// room for then. `None` where the system does not tell.
+/// Raises the limit of open files as far as `connections` need it and the system permits. Returns the resulting room;
+/// `None` if the system does not report the limit.
 #[cfg(unix)]
 pub fn raise(connections: usize) -> Option<Room> {
     use rustix::process::{Resource, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
     let wanted = (connections as u64).saturating_add(MAX_RESERVE);
-    // Without a limit there is none to fit to.
+    // Without a limit, nothing needs to be adjusted.
     let soft = limit.current?;
     let wanted = limit.maximum.map_or(wanted, |hard| hard.min(wanted));
     let raised = rustix::process::Rlimit { current: Some(wanted), ..limit };
@@ -38,14 +39,14 @@ pub fn raise(connections: usize) -> Option<Room> {
     Some(Room::of(files))
 }
 
-/// This system does not tell.
+/// This system reports no limit.
 #[cfg(not(unix))]
 pub fn raise(_connections: usize) -> Option<Room> {
     None
 }
 
-/// Takes no more connections than there is room for, in all, for a network, and live ones; what there is room for, if
-/// that is less than was configured.
+/// Lowers the configured limits of connections (in total, per network, and of live ones) to the available room. Returns
+/// the room if that lowered a limit.
 pub fn fit(config: &mut Config) -> Option<Room> {
     let room = raise(config.http.max_connections)?;
     if room.connections >= config.http.max_connections {

@@ -43,19 +43,18 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use tracing::{error, info, warn};
 
-/// How long a server that is to stop still takes connections while requests are under way, so that whoever asks whether
-/// it is ready is told that it is not. With [`Deadlines::drain`](api_actix::server::Deadlines::drain),
-/// [`CLOSE_DEADLINE`], a second for the other nodes and one for the log it stays below the ten seconds that are
-/// promised.
+/// How long a stopping server still accepts connections while requests are running, so that readiness probes see that
+/// it is not ready. Together with [`Deadlines::drain`](api_actix::server::Deadlines::drain), [`CLOSE_DEADLINE`], a
+/// second for the other nodes and one for the log, it stays below the promised ten seconds.
 const NOTICE: Duration = Duration::from_secs(2);
-/// How long the store may take to write what it has taken.
+/// How long the store may take to write what it has accepted.
 const CLOSE_DEADLINE: Duration = Duration::from_secs(2);
 
-/// What tests replace; an operator has no key for it.
+/// Settings that tests override; operators have no keys for them.
 pub struct Overrides {
-    /// The time.
+    /// The clock.
     pub clock: Arc<dyn Clock>,
-    /// How often the server looks for what is too old, or needed by nobody.
+    /// How often the server looks for expired or unused data.
     pub upkeep_every: Duration,
 }
 
@@ -78,11 +77,11 @@ pub struct Application {
 }
 
 impl Application {
-    /// Opens the database (making and migrating it as needed), binds the port, and composes everything. Serves only
-    /// once it runs. Needs an actix system around it.
+    /// Opens the database (creates and migrates it if needed), binds the port, and composes everything. It serves only
+    /// once [`Self::run`] is called. It needs a running actix system.
     ///
     /// # Errors
-    /// In words for the operator: what of the configuration cannot be had.
+    /// A message for the operator about the part of the configuration that does not work.
     pub async fn build(mut config: Config, overrides: Overrides) -> anyhow::Result<Self> {
         let Overrides { clock, upkeep_every } = overrides;
         if let Some(room) = descriptors::fit(&mut config) {
@@ -93,7 +92,7 @@ impl Application {
                 "fewer connections are taken than PARLANCE_MAX_CONNECTIONS says: raise how many files may be open (ulimit -n, LimitNOFILE)"
             );
         }
-        // First: what is counted goes to the recorder that is there when the counters are made.
+        // The recorder comes first, because counters use the recorder that is installed when they are created.
         let telemetry = Telemetry::start()?;
         backup::refuse_half_restored(&config)?;
         config.make_data_dir()?;
@@ -113,27 +112,27 @@ impl Application {
         Ok(Self { server, address, store, hub, cluster, readiness, upkeep, endings })
     }
 
-    /// The port that was bound.
+    /// The bound address.
     pub fn port(&self) -> u16 {
         self.address.port()
     }
 
-    /// Stops the server from elsewhere; `stop(true)` lets it finish the requests under way.
+    /// A handle that stops the server; `stop(true)` lets it finish running requests.
     pub fn handle(&self) -> ServerHandle {
         self.server.handle()
     }
 
-    /// Says where it listens, and serves until SIGTERM or Ctrl-C; then finishes the requests under way. Ends within ten
+    /// Prints its address and serves until SIGTERM or Ctrl-C. Then it finishes running requests, and ends within ten
     /// seconds of the signal.
     ///
     /// # Errors
-    /// Where signals cannot be waited for, or the server fails.
+    /// An error if the program cannot wait for signals, or if the server fails.
     pub async fn run_until_stopped(self) -> anyhow::Result<()> {
         let Self { mut server, address, store, hub, cluster, readiness, upkeep: (keeping, every), endings } = self;
-        // Whoever reads the line may send a signal at once.
+        // A reader of the line may send a signal at once.
         let stop = stop_signal()?;
         let mut stdout = std::io::stdout();
-        // Nobody reading it is no reason not to serve.
+        // The server runs even if nothing reads its standard output.
         let _ = writeln!(stdout, "listening on http://{address}").and_then(|()| stdout.flush());
         let upkeep = actix_web::rt::spawn(upkeep::keep_up(keeping, every));
         let endings = actix_web::rt::spawn(endings::keep_finishing(endings));
@@ -146,13 +145,13 @@ impl Application {
                 let told = tokio::time::timeout(NOTICE, readiness.drain());
                 tokio::select! {
                     served = &mut server => served,
-                    // Requests that take longer are waited for while nothing new is taken.
+                    // The server waits for longer requests without accepting new ones.
                     _ = told => futures_util::join!(handle.stop(true), server).1,
                 }
             }
         };
         endings.abort();
-        // Whatever step it was at is done or undone; the next start goes on.
+        // Each step is complete or undone; the next start continues.
         upkeep.abort();
         if tokio::time::timeout(CLOSE_DEADLINE, store.close()).await.is_err() {
             error!("the database did not close in time");
@@ -164,7 +163,7 @@ impl Application {
     }
 }
 
-/// What is kept, opened.
+/// The opened database and store of uploads.
 struct Storage {
     store: Arc<Store>,
     blobs: Arc<Blobs>,
@@ -172,12 +171,12 @@ struct Storage {
 }
 
 impl Storage {
-    /// Opens the database, then finds the secret and the place for uploads.
+    /// Opens the database, then finds the secret and the store of uploads.
     async fn open(config: &Config, events: Arc<dyn EventPublisher>) -> anyhow::Result<Self> {
         let options = store_options(config, events, None);
         let store =
             Store::open(&config.database_url, options).await.context("the database cannot be opened (DATABASE_URL)")?;
-        // The store's lock keeps a second server from making another secret.
+        // The store's lock prevents a second server from creating another secret.
         let secret = config.jwt_secret.clone().map_or_else(|| Secret::kept_in(&config.data_dir), Ok)?;
         let blobs = open_blobs(config).await?;
         let others = config.database_folder().map(Path::to_owned).into_iter().collect();
@@ -186,7 +185,7 @@ impl Storage {
     }
 }
 
-/// The disks of this machine that are written to.
+/// The local disks that the server writes to.
 fn disks(config: &Config) -> Vec<(&'static str, PathBuf)> {
     let database = config.database_folder().map(|folder| ("database", folder.to_owned()));
     let uploads = match &config.uploads {
@@ -196,7 +195,7 @@ fn disks(config: &Config) -> Vec<(&'static str, PathBuf)> {
     database.into_iter().chain(uploads).collect()
 }
 
-/// The server over what is kept, bound to its port.
+/// The server over the opened storage, bound to its port.
 fn serve(
     config: Config,
     Storage { store, blobs, secret }: Storage,
@@ -248,7 +247,8 @@ fn upkeep_of(
     }
 }
 
-/// Lets events begin where the database is, from other nodes too, and sessions that end elsewhere end here.
+/// Connects events from the database and from other nodes to the hub, and ends connections of sessions that end on
+/// other nodes.
 async fn go_live(store: &Arc<Store>, hub: &Arc<Hub>, cluster: Option<UnstartedNode>) -> anyhow::Result<()> {
     let nobody = UserId(uuid::Uuid::nil());
     let begin_at = store.subscriptions(nobody).await.context("the database cannot be read")?.at;
@@ -276,7 +276,7 @@ async fn warn_of_missing_admins(store: &Store, policy: &ServerPolicy) {
     }
 }
 
-/// From now on SIGTERM and Ctrl-C no longer kill; what is returned waits for one of them.
+/// Takes over SIGTERM and Ctrl-C, which no longer kill the process. The returned future waits for one of them.
 #[cfg(unix)]
 fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
@@ -290,7 +290,7 @@ fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
     })
 }
 
-/// From now on Ctrl-C no longer kills; what is returned waits for it.
+/// Takes over Ctrl-C, which no longer kills the process. The returned future waits for it.
 #[cfg(not(unix))]
 fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
     let mut interrupt = tokio::signal::windows::ctrl_c().context("no signals to wait for")?;

@@ -13,20 +13,20 @@ use infra_diesel::Store;
 use std::num::NonZero;
 use std::sync::Arc;
 
-/// The use cases over the configured database and uploads. On SQLite it holds the file as a server does.
+/// The use cases over the configured database and uploads. On SQLite it locks the file as a server does.
 pub struct Offline {
     store: Arc<Store>,
-    /// What can be done.
+    /// The use cases.
     pub use_cases: UseCases,
 }
 
 impl Offline {
-    /// Opens everything, with a clock and ids of the caller's. Needs an actix system around it.
+    /// Opens everything, with the caller's clock and ids. It needs a running actix system.
     ///
     /// # Errors
-    /// In words for the operator.
+    /// A message for the operator.
     pub async fn open(config: &Config, clock: Arc<dyn Clock>, ids: Arc<dyn IdGenerator>) -> anyhow::Result<Self> {
-        // A server may follow in this process: what it counts must have its recorder first.
+        // A server may start later in this process; its counters need the recorder first.
         Telemetry::start()?;
         backup::refuse_half_restored(config)?;
         config.make_data_dir()?;
@@ -42,7 +42,7 @@ impl Offline {
         Ok(Self { store, use_cases })
     }
 
-    /// Waits until everything is on disk, and lets go of it.
+    /// Waits until everything is on disk, and closes the storage.
     pub async fn close(self) {
         self.store.close().await;
     }

@@ -10,17 +10,17 @@ use infra_files::{Blobs, space_of};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// What is behind the use cases of this process.
+/// The resources behind this process's use cases.
 pub struct Backing {
-    /// The recorder.
+    /// The metrics recorder.
     pub telemetry: Telemetry,
     /// The database.
     pub store: Arc<Store>,
-    /// The uploads.
+    /// The store of uploads.
     pub blobs: Arc<Blobs>,
-    /// The disks of this machine that the server writes to, by what it keeps there.
+    /// The local disks that the server writes to, by what it keeps there.
     pub disks: Vec<(&'static str, PathBuf)>,
-    /// What uploads leave free on each.
+    /// How many bytes uploads leave free on each disk.
     pub reserve: Reserve,
 }
 
@@ -30,7 +30,7 @@ impl Operations for Backing {
         self.store.ready().await && self.blobs.is_there().await
     }
 
-    /// A database out of reach keeps nobody from reading the rest.
+    /// If the database is out of reach, operators can still read the other metrics.
     async fn metrics(&self) -> String {
         if let Ok(bytes) = self.store.size().await {
             METRICS.database_bytes.set(bytes as f64);

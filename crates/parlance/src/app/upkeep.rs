@@ -7,13 +7,13 @@ use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{debug, info, warn};
 
-/// How often a server looks for what has become too old, or is needed by nobody.
+/// How often the server looks for expired or unused data.
 pub const EVERY: Duration = Duration::from_secs(3600);
 
-/// Looks now and again and again, until it is dropped. What one time cannot do the next one does.
+/// Looks at once and then periodically, until it is dropped. If a run fails, the next one continues.
 pub async fn keep_up(keeping: KeepUp, every: Duration) {
     let mut ticks = interval(every);
-    // One that takes long is followed by a pause, not by another.
+    // After a long run, the task pauses before the next one.
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;

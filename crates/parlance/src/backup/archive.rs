@@ -10,23 +10,23 @@ use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::io::{BufWriter, Read, Write};
 
-/// What tar counts in.
+/// The block size of tar in bytes.
 const BLOCK: usize = 512;
 /// The name of the last entry.
 const SEAL: &str = "sha256";
-/// How much the seal takes: its header, its content, and the two empty blocks that end a tar file.
+/// The size of the seal: its header, its content, and the two empty blocks that end a tar file.
 pub const SEAL_BYTES: u64 = 4 * BLOCK as u64;
 
-/// A backup that is being written.
+/// A writer of a backup.
 pub struct Archive {
     file: BufWriter<File>,
     hash: Sha256,
     entries: Vec<Entry>,
-    /// When, in seconds since 1970.
+    /// The time of the backup, in seconds since 1970.
     made_at: u64,
 }
 
-/// The header of an entry.
+/// Builds the header of an entry.
 fn header(name: &str, size: u64, made_at: u64) -> anyhow::Result<tar::Header> {
     let mut header = tar::Header::new_gnu();
     header.set_path(name).context("a name that does not fit")?;
@@ -38,10 +38,10 @@ fn header(name: &str, size: u64, made_at: u64) -> anyhow::Result<tar::Header> {
     Ok(header)
 }
 
-/// The end of a backup whose bytes before it have that hash.
+/// Builds the end of a backup whose preceding bytes have that hash.
 ///
 /// # Errors
-/// None that can happen: its one name fits.
+/// None is expected: the name always fits.
 pub fn seal(hash: &[u8]) -> anyhow::Result<Vec<u8>> {
     let content = format!("{}\n", hex(hash));
     let mut bytes = header(SEAL, content.len() as u64, 0)?.as_bytes().to_vec();
@@ -51,7 +51,7 @@ pub fn seal(hash: &[u8]) -> anyhow::Result<Vec<u8>> {
 }
 
 impl Archive {
-    /// Into a file that is empty.
+    /// Writes to an empty file.
     pub fn new(file: File, made_at: u64) -> Self {
         Self { file: BufWriter::with_capacity(1 << 20, file), hash: Sha256::new(), entries: Vec::new(), made_at }
     }
@@ -61,7 +61,7 @@ impl Archive {
         self.file.write_all(bytes)
     }
 
-    /// Begins an entry of exactly so many bytes.
+    /// Begins an entry of exactly `size` bytes.
     ///
     /// # Errors
     /// Where it cannot be written.
@@ -71,10 +71,10 @@ impl Archive {
         Ok(OpenEntry { archive: self, name, size, left: size, hash: Sha256::new() })
     }
 
-    /// Adds all that a reader gives, which must be `size` bytes.
+    /// Adds all bytes of a reader, which must be `size` bytes.
     ///
     /// # Errors
-    /// Where it cannot be read or written, or gives less.
+    /// An I/O error, or an error if the reader returns fewer bytes.
     pub fn add(
         &mut self,
         name: Name,
@@ -97,7 +97,7 @@ impl Archive {
         Ok(())
     }
 
-    /// Writes manifest and seal, and makes all of it durable.
+    /// Writes the manifest and the seal, and syncs the file.
     ///
     /// # Errors
     /// Where it cannot be written.
@@ -112,7 +112,7 @@ impl Archive {
     }
 }
 
-/// An entry that is being written.
+/// A writer of one entry.
 pub struct OpenEntry<'a> {
     archive: &'a mut Archive,
     name: Name,
@@ -122,7 +122,7 @@ pub struct OpenEntry<'a> {
 }
 
 impl OpenEntry<'_> {
-    /// Adds bytes; what is more than was said at the beginning is left out.
+    /// Adds bytes and ignores those beyond the declared size.
     ///
     /// # Errors
     /// Where it cannot be written.
@@ -133,7 +133,7 @@ impl OpenEntry<'_> {
         self.archive.write(&bytes[..fits])
     }
 
-    /// Ends it, filled up with zeros if there was less than was said, and gives the hash of what is there now.
+    /// Ends the entry. It pads missing bytes with zeros and returns the hash of the written content.
     ///
     /// # Errors
     /// Where it cannot be written.

@@ -18,23 +18,23 @@ use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-/// What was written down, beside the database that is being prepared.
+/// The journal of a restore, beside the database that it prepares.
 const JOURNAL: &str = "journal";
 /// The prepared database.
 pub const DATABASE: &str = "parlance.db";
 
-/// A line of the journal.
+/// A line of the journal: a step that the restore is about to take, or has taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
-    /// The database of this hash is being restored.
+    /// The restore has begun with the database of this hash.
     Of(String),
-    /// A blob is about to be stored that was not there.
+    /// The restore is about to store a blob that did not exist.
     Blob(FileId),
-    /// A secret of this hash is about to be kept.
+    /// The restore is about to store a secret of this hash.
     Secret(String),
-    /// The database is about to be put in its place.
+    /// The restore is about to move the database to its place.
     Placing,
-    /// It is there.
+    /// The database is in its place.
     Done,
 }
 
@@ -63,17 +63,17 @@ impl std::fmt::Display for Step {
     }
 }
 
-/// The step of a backup that has this database in it.
+/// The step that names the backup's database.
 pub fn of(contents: &Contents) -> Step {
     Step::Of(contents.locations.get(&Name::Database).map(|location| location.sha256.clone()).unwrap_or_default())
 }
 
-/// The step of a secret.
+/// The step that names a secret.
 pub fn of_secret(secret: &Secret) -> Step {
     Step::Secret(hex(&Sha256::digest(secret.expose())))
 }
 
-/// Writes a step down before it is taken.
+/// Records a step before the caller takes it.
 ///
 /// # Errors
 /// Where it cannot be written.
@@ -82,54 +82,54 @@ pub fn note(scratch: &Scratch, step: &Step) -> anyhow::Result<()> {
     Ok(writeln!(journal, "{step}")?)
 }
 
-/// Where a restore works, by the configuration.
+/// The working directory of a restore under this configuration.
 pub fn place(config: &Config) -> PathBuf {
     let database = config.database_url.strip_prefix("sqlite://").map(Path::new);
     database.map_or(config.data_dir.as_path(), folder_of).join(RESTORING)
 }
 
-/// What was left, held from now on.
+/// The remains of an interrupted restore, locked by this process.
 pub struct Leftover {
     scratch: Scratch,
     steps: Vec<Step>,
 }
 
 impl Leftover {
-    /// What a restore into this place has left, if any.
+    /// Finds the remains of a restore into this place.
     ///
     /// # Errors
-    /// Where one is under way.
+    /// An error if a restore is running.
     pub fn find(config: &Config) -> anyhow::Result<Option<Self>> {
         let Some(scratch) = Scratch::left_at(&place(config))? else { return Ok(None) };
-        // Without a journal it was cut off before it had put anything anywhere.
+        // Without a journal, the restore had not changed anything yet.
         let journal = std::fs::read_to_string(scratch.at(JOURNAL)).unwrap_or_default();
-        // A line that was cut off tells of a step that was not taken.
+        // An incomplete line names a step that the restore had not taken.
         let steps = journal.lines().filter_map(Step::parse).collect();
         Ok(Some(Self { scratch, steps }))
     }
 
-    /// Whether it had only to tidy up: the database is in its place.
+    /// Whether the restore had only cleanup left: the database is in its place.
     pub fn is_done(&self, config: &Config) -> bool {
         let database = config.database_url.strip_prefix("sqlite://").map(Path::new);
         let moved = || database.is_some_and(Path::exists) && !self.scratch.at(DATABASE).exists();
         self.steps.contains(&Step::Done) || (self.steps.contains(&Step::Placing) && moved())
     }
 
-    /// Whether it was of the same backup.
+    /// Whether it restored the same backup.
     pub fn is_of(&self, contents: &Contents) -> bool {
         self.steps.contains(&of(contents))
     }
 
-    /// Leaves it as it is: only a restore may take it up.
+    /// Leaves the remains untouched: only a restore may take them up.
     pub fn leave(self) {
-        // Its directory is not to be removed. The lock goes with the process at the latest.
+        // The directory has to stay. The lock ends with the process at the latest.
         std::mem::forget(self.scratch);
     }
 
-    /// Takes back what it did.
+    /// Undoes the interrupted restore.
     ///
     /// # Errors
-    /// Where something cannot be removed.
+    /// An I/O error if a file cannot be removed.
     pub async fn undo(self, config: &Config) -> anyhow::Result<()> {
         let blobs: Vec<_> =
             self.steps.iter().filter_map(|step| if let Step::Blob(id) = step { Some(*id) } else { None }).collect();
@@ -145,21 +145,21 @@ impl Leftover {
         {
             std::fs::remove_file(Secret::path_in(&config.data_dir))?;
         }
-        // With the scratch, the rest goes.
+        // Dropping the scratch directory removes the rest.
         Ok(())
     }
 }
 
-/// Where half a restore is, if one is. Changes nothing.
+/// The path of an unfinished restore, if there is one. Changes nothing.
 pub fn half_restored(config: &Config) -> Option<String> {
     let place = place(config);
     place.exists().then(|| place.display().to_string())
 }
 
-/// Refuses to work beside half a restore. What a restore that was done has left to tidy up goes.
+/// Refuses to work beside an unfinished restore. It cleans up after a finished one.
 ///
 /// # Errors
-/// In words for the operator.
+/// A message for the operator.
 pub fn refuse_half_restored(config: &Config) -> anyhow::Result<()> {
     let place = place(config);
     if !place.exists() {

@@ -4,24 +4,24 @@ use domain::FileId;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// The form of backups that this program writes and reads.
+/// The format version that this program writes and reads.
 pub const FORMAT: u32 = 1;
 
-/// An entry of a backup. Nothing else is taken out of one: no name leads anywhere but to where these belong.
+/// The name of an entry. The program extracts nothing else from a backup, so no name can lead to another path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Name {
     /// The database, as a SQLite file.
     Database,
-    /// A file's bytes.
+    /// The bytes of a file.
     Blob(FileId),
-    /// The secret that tokens are signed with, where it was asked for.
+    /// The secret that signs tokens, if the operator asked for it.
     Secret,
-    /// What is in it; the last entry but for the seal.
+    /// The manifest; the last entry before the seal.
     Manifest,
 }
 
 impl Name {
-    /// `None` for anything that is in no backup.
+    /// `None` for every other name.
     pub fn parse(text: &str) -> Option<Self> {
         let name = match text {
             "parlance.db" => Self::Database,
@@ -29,7 +29,7 @@ impl Name {
             "manifest.json" => Self::Manifest,
             _ => Self::Blob(FileId::parse("name", text.strip_prefix("uploads/")?).ok()?),
         };
-        // A name has one spelling.
+        // Each name has exactly one spelling.
         (name.to_string() == text).then_some(name)
     }
 }
@@ -51,27 +51,27 @@ impl std::fmt::Display for Name {
 pub struct Manifest {
     /// [`FORMAT`].
     pub format: u32,
-    /// The version of the program that made it.
+    /// The version of the program that wrote it.
     pub parlance: String,
-    /// When, in RFC 3339.
+    /// The time of the backup, in RFC 3339.
     pub made_at: String,
-    /// How many rows each table has.
+    /// The number of rows per table.
     pub rows: BTreeMap<String, u64>,
-    /// Files that the database knows and whose bytes were not to be had.
+    /// Files whose rows exist and whose bytes were missing.
     pub missing: Vec<String>,
-    /// All entries but this one.
+    /// All entries except the manifest.
     pub entries: Vec<Entry>,
 }
 
-/// What is said of an entry.
+/// The manifest's description of an entry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Entry {
     /// Its [`Name`].
     pub name: String,
-    /// In bytes.
+    /// Its size in bytes.
     pub size: u64,
-    /// Of its bytes, in hex.
+    /// The SHA-256 of its bytes, in hex.
     pub sha256: String,
 }
 

@@ -17,7 +17,7 @@ pub use restore::{Restored, restore};
 pub use save::{Saved, save};
 pub use verify::{Contents, verify};
 
-/// What is told while it goes on: what is being done, how far it is, of how much.
+/// Reports progress: the current activity, how much is done, and the total.
 pub type Progress<'a> = &'a mut dyn FnMut(&str, u64, u64);
 
 fn hex(bytes: &[u8]) -> String {

@@ -20,23 +20,23 @@ use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use uuid::Uuid;
 
-/// What was restored.
+/// The result of a restore.
 #[derive(Debug)]
 pub struct Restored {
-    /// What the backup said of itself.
+    /// The manifest of the backup.
     pub manifest: Manifest,
-    /// How many blobs.
+    /// The number of blobs.
     pub blobs: usize,
-    /// Whether the secret came along.
+    /// Whether the backup contained the secret.
     pub with_secret: bool,
 }
 
-/// Puts a backup where the configuration says that database, uploads and secret are, and where nothing is yet. The
-/// database comes last, and no server starts before. What an earlier one left that was cut off is taken up.
+/// Restores a backup into the configured database, uploads and secret, all of which must be empty. It moves the
+/// database last, and no server starts before. It cleans up after an earlier interrupted restore.
 ///
 /// # Errors
-/// In words for the operator. Nothing of the backup is left then, but for an empty directory; a Postgres that failed in
-/// the middle holds an unfinished copy, which no server takes.
+/// A message for the operator. Nothing of the backup remains then, except for an empty directory. A Postgres database
+/// that failed in the middle holds an unfinished copy, which no server accepts.
 pub async fn restore(config: &Config, file: &Path, progress: Progress<'_>) -> anyhow::Result<Restored> {
     let contents = verify(file, |at, of| progress("verifying, bytes", at, of))?;
     let place = leftover::place(config);
@@ -55,7 +55,7 @@ pub async fn restore(config: &Config, file: &Path, progress: Progress<'_>) -> an
     std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let scratch = Scratch::make(place.clone())?;
     leftover::note(&scratch, &leftover::of(&contents))?;
-    // Whoever starts a server after the power was gone has to find it.
+    // A server that starts after a power failure has to find the journal.
     sync_folder(folder)?;
     let database = scratch.at(leftover::DATABASE);
     take_out(file, &contents.locations[&Name::Database], &database)?;
@@ -77,7 +77,7 @@ impl Restored {
     }
 }
 
-/// Everything a failure has to take back.
+/// Everything that a failed restore has to undo.
 #[derive(Default)]
 struct Undo {
     blobs: Option<Blobs>,
@@ -87,7 +87,7 @@ struct Undo {
 
 impl Undo {
     async fn run(self) {
-        // The first error is the one to tell; what stays of blobs is an orphan that `doctor` finds.
+        // The caller reports the first error. A blob that cannot be removed becomes an orphan, which `doctor` finds.
         if let Some(blobs) = self.blobs {
             for id in self.stored {
                 let _ = blobs.remove(id).await;
@@ -109,7 +109,7 @@ async fn put_in_place(
 ) -> anyhow::Result<()> {
     let blobs = &*undo.blobs.insert(open_blobs(config).await?);
     let of = contents.locations.len() as u64;
-    // One file after the other: nobody has to share memory.
+    // One file at a time, to bound memory.
     let nobody = UserId(Uuid::nil());
     for (at, (name, location)) in contents.locations.iter().enumerate() {
         progress("files", at as u64, of);
@@ -136,7 +136,7 @@ async fn put_in_place(
     leftover::note(scratch, &Step::Done)
 }
 
-/// Whether nothing is in the way, but for what an earlier restore has copied from `begun_from`.
+/// Checks that the target is empty, except for what an earlier restore has copied from `begun_from`.
 fn must_be_empty(config: &Config, contents: &Contents, begun_from: Option<&Path>) -> anyhow::Result<()> {
     backup::must_be_empty(&config.database_url, begun_from).context("a backup is restored into an empty place only")?;
     if contents.locations.contains_key(&Name::Secret) && Secret::found_in(&config.data_dir)?.is_some() {
@@ -145,7 +145,7 @@ fn must_be_empty(config: &Config, contents: &Contents, begun_from: Option<&Path>
     Ok(())
 }
 
-/// Makes the saved database fit to be used, and looks whether it is sound and fits the blobs.
+/// Migrates the saved database, and checks that it is sound and fits the blobs.
 async fn check(database: &Path, contents: &Contents) -> anyhow::Result<()> {
     backup::prepare(database).context("the saved database cannot be used")?;
     let url = format!("sqlite://{}", database.display());
@@ -191,7 +191,7 @@ impl Part {
 #[async_trait]
 impl ByteSource for Part {
     async fn next(&mut self) -> domain::Result<Option<Vec<u8>>> {
-        // Blocks for moments; nobody else is waiting in this process.
+        // Blocks briefly; no other task waits in this process.
         let mut bytes = Vec::with_capacity(1 << 18);
         Read::by_ref(&mut self.0).take(1 << 18).read_to_end(&mut bytes).map_err(Error::internal)?;
         Ok(if bytes.is_empty() { None } else { Some(bytes) })

@@ -15,25 +15,25 @@ use std::collections::{BTreeMap, HashSet};
 use std::io::ErrorKind;
 use std::path::Path;
 
-/// What was saved.
+/// The result of a backup.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Saved {
-    /// How many rows each table has.
+    /// The number of rows per table.
     pub rows: BTreeMap<String, u64>,
-    /// How many blobs.
+    /// The number of blobs.
     pub blobs: u64,
-    /// How large the backup is.
+    /// The size of the backup in bytes.
     pub bytes: u64,
-    /// Files that are known still and whose bytes are not there.
+    /// Files whose rows still exist and whose bytes are missing.
     pub missing: Vec<FileId>,
-    /// Files whose bytes are others than those that were uploaded. They are saved as they are.
+    /// Files whose bytes differ from the uploaded ones. The backup contains them as they are.
     pub altered: Vec<FileId>,
 }
 
-/// Saves database and blobs into one file, which is there whole or not at all. Servers go on meanwhile.
+/// Writes database and blobs into one file, which appears complete or not at all. Servers may run meanwhile.
 ///
 /// # Errors
-/// In words for the operator.
+/// A message for the operator.
 pub async fn save(
     config: &Config,
     file: &Path,
@@ -81,15 +81,14 @@ pub async fn save(
     let bytes = std::fs::metadata(&part)?.len();
     name_it(&part, file).with_context(|| format!("the backup cannot be named {shown}"))?;
 
-    // What was deleted since the moment that was saved, rightly has no bytes any more.
+    // Files deleted since the snapshot rightly have no bytes.
     let missing = if taken.missing.is_empty() { Vec::new() } else { still_known(config, taken.missing)? };
     Ok(Saved { rows, blobs: taken.blobs, bytes, missing, altered: taken.altered })
 }
 
-/// Gives the finished backup its name, durably.
+/// Gives the finished backup its name and syncs the directory.
 fn name_it(part: &Path, file: &Path) -> std::io::Result<()> {
-    // Unlike a rename, a link never takes the place of a file that has appeared meanwhile; but not every disk has
-    // links.
+    // Unlike a rename, a link never replaces a file that has appeared meanwhile. Not every file system has links.
     match std::fs::hard_link(part, file) {
         Err(error) if error.kind() != ErrorKind::AlreadyExists => std::fs::rename(part, file)?,
         linked => linked?,
@@ -97,7 +96,7 @@ fn name_it(part: &Path, file: &Path) -> std::io::Result<()> {
     sync_folder(folder_of(file))
 }
 
-/// The secret that is in use.
+/// The secret in use.
 fn secret(config: &Config) -> anyhow::Result<Secret> {
     let kept = match &config.jwt_secret {
         Some(secret) => Some(secret.clone()),

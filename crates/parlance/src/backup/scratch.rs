@@ -5,11 +5,11 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-/// The file in it that is locked for as long as somebody works there.
+/// The file that a process locks while it works in the directory.
 const LOCK: &str = "lock";
 
-/// A directory of its own, for this user only, gone with all that is in it when dropped. A killed process leaves it;
-/// that nobody holds it any more tells it from one in use.
+/// A private directory that is removed with its contents on drop. A killed process leaves it behind, but without the
+/// lock.
 #[derive(Debug)]
 pub struct Scratch {
     path: PathBuf,
@@ -17,10 +17,10 @@ pub struct Scratch {
 }
 
 impl Scratch {
-    /// Makes it, in the place of what a killed process left there. Its folder must be there.
+    /// Creates the directory and replaces what a killed process left there. The parent directory must exist.
     ///
     /// # Errors
-    /// Where it cannot be made, also since another one is at it.
+    /// An I/O error, or an error if another process is using it.
     pub fn make(path: PathBuf) -> anyhow::Result<Self> {
         if let Some(left) = Self::left_at(&path)? {
             drop(left);
@@ -32,10 +32,10 @@ impl Scratch {
         Self::left_at(&path)?.with_context(|| format!("{} was removed by another", path.display()))
     }
 
-    /// What lies there and nobody works on any more; held from now on. `None` where nothing is.
+    /// Locks the directory that a killed process left there; `None` if there is none.
     ///
     /// # Errors
-    /// Where somebody works there, or it is no directory.
+    /// An error if a process is using it, or if it is no directory.
     pub fn left_at(path: &Path) -> anyhow::Result<Option<Self>> {
         let shown = path.display();
         match std::fs::symlink_metadata(path) {
@@ -51,14 +51,14 @@ impl Scratch {
             Err(TryLockError::WouldBlock) => bail!("another parlance is working in {shown}: wait until it is done"),
             Err(TryLockError::Error(error)) => return Err(error).with_context(|| format!("cannot lock {shown}")),
         }
-        // Who had it may have removed it just now, and another have made it again.
+        // Its owner may just have removed it, and another process may have created it anew.
         if !is_same(&lock, &path.join(LOCK)) {
             bail!("another parlance is working in {shown}: wait until it is done");
         }
         Ok(Some(Self { path: path.to_owned(), _lock: lock }))
     }
 
-    /// A place in it.
+    /// A path in the directory.
     pub fn at(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }
@@ -78,7 +78,7 @@ fn is_same(_open: &File, path: &Path) -> bool {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // What stays is in nobody's way: the next one removes it.
+        // Remains do no harm: the next use removes them.
         let _ = std::fs::remove_dir_all(&self.path);
     }
 }
@@ -96,14 +96,14 @@ mod tests {
         let scratch = Scratch::make(path.clone()).unwrap();
         std::fs::write(scratch.at("half"), "x").unwrap();
         assert!(refusal(path.clone()).contains("another parlance"));
-        // As a killed process leaves it: the lock is given back and nothing is removed.
+        // As after a kill: the lock is released and the files remain.
         scratch._lock.unlock().unwrap();
         let again = Scratch::make(path.clone()).unwrap();
         assert!(!again.at("half").exists());
         std::mem::forget(scratch);
         drop(again);
         assert!(!path.exists());
-        // One of an earlier version has no lock in it.
+        // A directory of an earlier version has no lock file.
         std::fs::create_dir(&path).unwrap();
         std::fs::write(path.join("parlance.db"), "x").unwrap();
         drop(Scratch::make(path.clone()).unwrap());

@@ -12,35 +12,35 @@ use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 use std::rc::Rc;
 
-/// How large a manifest may be behind so many bytes of an archive: no larger than those, since what it says of an entry
-/// is shorter than the entry's header, and what it says of a missing file is shorter than the file's row in the
-/// database. So a backup of however many files is read, and a made-up manifest takes no more memory than there is
-/// backup. A small one may always be there.
+/// The largest manifest for an archive with so many bytes before it: no larger than those bytes. The description of an
+/// entry is shorter than the entry's header, and that of a missing file is shorter than the file's row in the database.
+/// The program can therefore read a backup with any number of files, and a forged manifest takes no more memory than
+/// the backup has bytes. A small manifest is always allowed.
 fn max_manifest_bytes(before: u64) -> u64 {
     before.max(1 << 20)
 }
 
-/// Where an entry's bytes are.
+/// The location of an entry's bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EntryLocation {
-    /// How far into the file.
+    /// The offset in the archive.
     pub offset: u64,
-    /// In bytes.
+    /// The size in bytes.
     pub size: u64,
-    /// Of its bytes, in hex.
+    /// The SHA-256 of the bytes, in hex.
     pub sha256: String,
 }
 
-/// A backup that is whole.
+/// A verified backup.
 #[derive(Debug)]
 pub struct Contents {
-    /// What it says of itself.
+    /// Its manifest.
     pub manifest: Manifest,
-    /// Where everything is but for the manifest.
+    /// The location of every entry except the manifest.
     pub locations: BTreeMap<Name, EntryLocation>,
 }
 
-/// Hashes what passes.
+/// Hashes the bytes that pass through.
 struct Hashed<R> {
     inner: R,
     hash: Rc<RefCell<Sha256>>,
@@ -54,19 +54,19 @@ impl<R: Read> Read for Hashed<R> {
     }
 }
 
-/// Reads all of a backup and says what is in it. Writes nothing.
+/// Reads a whole backup and returns its contents. Writes nothing.
 ///
 /// # Errors
-/// Where a single bit is not what it was when the backup was made, something is in it that does not belong there, or it
-/// is of another form.
+/// An error if any bit differs from when the backup was made, if an entry does not belong there, or if the format is
+/// another one.
 pub fn verify(file: &Path, mut progress: impl FnMut(u64, u64)) -> anyhow::Result<Contents> {
     let mut open = File::open(file).with_context(|| format!("cannot read {}", file.display()))?;
     let body = open.metadata()?.len().checked_sub(SEAL_BYTES).context("this is no backup: it is too short")?;
     let hash = Rc::new(RefCell::new(Sha256::new()));
     let mut sealed = Hashed { inner: (&open).take(body), hash: Rc::clone(&hash) };
-    // Also what is no archive at all is told as what it most likely is.
+    // A file that is no archive gets the most likely message.
     let read = read_entries(&mut sealed, body, &mut progress);
-    // What reading the entries did not reach is part of what is sealed.
+    // The seal also covers bytes that the reading of entries did not reach.
     std::io::copy(&mut sealed, &mut std::io::sink())?;
     let expected = seal(&hash.borrow().clone().finalize())?;
     let mut found = Vec::new();
@@ -97,7 +97,7 @@ fn read_entries(
         if name == Name::Manifest {
             let fits = size <= max_manifest_bytes(offset);
             ensure!(manifest.is_none() && fits, "the manifest of this backup makes no sense");
-            // Not held as text beside what it says.
+            // Parsed directly, so that the text is not in memory as well.
             let read = serde_json::from_reader(BufReader::new(&mut entry));
             manifest = Some(read.context("the manifest of this backup cannot be read")?);
             continue;
@@ -117,7 +117,7 @@ fn read_entries(
     Ok((manifest.context("this backup has no manifest")?, locations))
 }
 
-/// Whether what is there is what the manifest says.
+/// Checks the contents against the manifest.
 fn check(manifest: &Manifest, locations: &BTreeMap<Name, EntryLocation>) -> anyhow::Result<()> {
     ensure!(
         manifest.format == FORMAT,

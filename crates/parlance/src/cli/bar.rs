@@ -2,32 +2,32 @@
 
 use std::io::{self, IsTerminal as _, Write as _};
 
-/// A line on the terminal that is drawn over; nothing where nobody watches.
+/// A progress line on the terminal; draws nothing elsewhere.
 pub struct Bar {
     watched: bool,
     drawn: String,
 }
 
 impl Bar {
-    /// Draws on standard error, if that is a terminal.
+    /// Draws on standard error if that is a terminal.
     pub fn new() -> Self {
         Self { watched: io::stderr().is_terminal(), drawn: String::new() }
     }
 
-    /// Shows how much of it is done.
+    /// Shows the progress.
     pub fn draw(&mut self, doing: &str, done: u64, of: u64) {
         if !self.watched {
             return;
         }
         let line = bar(doing, done, of);
         if line != self.drawn {
-            // Whoever does not see it misses nothing that counts.
+            // A failed write loses nothing important.
             let _ = write!(io::stderr(), "\r{line}\x1b[K");
             self.drawn = line;
         }
     }
 
-    /// Takes the line away.
+    /// Removes the line.
     pub fn clear(&mut self) {
         if !self.drawn.is_empty() {
             let _ = write!(io::stderr(), "\r\x1b[K");
@@ -36,7 +36,7 @@ impl Bar {
     }
 }
 
-/// How many characters the bar has.
+/// The width of the bar in characters.
 const WIDTH: u64 = 30;
 
 fn bar(doing: &str, done: u64, of: u64) -> String {

@@ -5,13 +5,13 @@ use crate::config::Config;
 use crate::probe;
 use anyhow::bail;
 
-/// Asks the server that runs with this configuration, and on this machine, whether it is ready.
+/// Asks the server of this configuration, on this machine, whether it is ready.
 ///
-/// It is `/ready` and not `/health`, which says yes as long as the process lives: who waits for a container to be
-/// healthy wants to use it.
+/// It asks `/ready` and not `/health`, which succeeds as long as the process lives: a supervisor that waits for a
+/// healthy container wants to use it.
 ///
 /// # Errors
-/// Where it is not, or nobody is there, in words for the operator.
+/// A message for the operator if the server is not ready or not there.
 pub fn run(config: &Config) -> anyhow::Result<()> {
     let listen = &config.http.listen;
     match probe::ask(listen) {

@@ -5,19 +5,19 @@ use hidden::Hidden;
 use std::io::{BufRead as _, IsTerminal as _, Read as _, Write as _};
 use tokio::sync::oneshot;
 
-/// The longest line that is read, in bytes: more than any password has.
+/// The longest line in bytes; longer than any password.
 const MAX_LINE_BYTES: u64 = 1024;
 
-/// A secret as somebody types it, twice, or as a program writes it in a line.
+/// Reads a secret: typed twice at a terminal, or from one line of a program's output.
 ///
 /// # Errors
-/// In words for the operator: where there is none, it is no text, what is typed the second time differs, or Ctrl-C is
-/// pressed.
+/// A message for the operator if there is no input, it is no text, the second entry differs, or the user presses
+/// Ctrl-C.
 pub async fn secret(question: &str) -> anyhow::Result<String> {
     if !std::io::stdin().is_terminal() {
         return line();
     }
-    // Shows again what is typed when it goes, whatever the reason: Ctrl-C, too.
+    // Dropping it restores the echo, also after Ctrl-C.
     let mut hidden = Hidden::begin().context("the terminal cannot be kept from showing the password")?;
     let typed = ask(&mut hidden, format!("{question}: ")).await?;
     if typed != ask(&mut hidden, format!("{question}, once more: ")).await? {
@@ -30,7 +30,7 @@ async fn ask(hidden: &mut Hidden, question: String) -> anyhow::Result<String> {
     let mut stderr = std::io::stderr();
     write!(stderr, "{question}").and_then(|()| stderr.flush()).context("standard error is closed")?;
     let (tell, told) = oneshot::channel();
-    // A thread that nobody waits for at the end: it cannot be stopped while it waits for a line.
+    // The program does not join this thread: nothing can stop it while it waits for a line.
     let read = move || drop(tell.send(line()));
     std::thread::Builder::new().name("prompt".to_owned()).spawn(read).context("no thread for the terminal")?;
     tokio::select! {
@@ -53,7 +53,7 @@ mod hidden {
     use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
     use tokio::signal::unix::{Signal, SignalKind, signal};
 
-    /// The terminal shows nothing of what is typed but the ends of lines, until this is dropped.
+    /// Switches the terminal's echo off, except for line ends, until it is dropped.
     pub struct Hidden {
         before: Termios,
         interrupts: Signal,
@@ -61,14 +61,14 @@ mod hidden {
 
     impl Hidden {
         pub fn begin() -> std::io::Result<Self> {
-            // First: from now on Ctrl-C ends nothing by itself, and leaves no terminal behind that shows nothing.
+            // Ctrl-C must not kill the process from here on: it would leave the terminal without echo.
             let interrupts = signal(SignalKind::interrupt())?;
             let terminal = std::io::stdin();
             let before = tcgetattr(&terminal)?;
             let mut modes = before.clone();
             modes.local_modes.remove(LocalModes::ECHO);
             modes.local_modes.insert(LocalModes::ECHONL);
-            // What was typed before is kept: whoever pastes two lines means both.
+            // Keeps earlier input: a user may paste two lines.
             tcsetattr(&terminal, OptionalActions::Now, &modes)?;
             Ok(Self { before, interrupts })
         }
@@ -83,7 +83,7 @@ mod hidden {
 
     impl Drop for Hidden {
         fn drop(&mut self) {
-            // A terminal that is gone shows nothing anyway.
+            // A terminal that is gone needs no echo.
             let _ = tcsetattr(std::io::stdin(), OptionalActions::Now, &self.before);
         }
     }
@@ -91,7 +91,7 @@ mod hidden {
 
 #[cfg(not(unix))]
 mod hidden {
-    /// Nobody can be kept from seeing it.
+    /// This system cannot switch the echo off.
     pub struct Hidden;
 
     impl Hidden {

@@ -101,12 +101,12 @@ impl From<RoleWord> for UserRole {
     }
 }
 
-/// A name to be given to somebody.
+/// Parses a name for a new user.
 fn new_username(text: &str) -> Result<Username, String> {
     Username::parse("NAME", text).map_err(|invalid| invalid.to_string())
 }
 
-/// The name of somebody who is there, whatever its spelling.
+/// Parses the name of an existing user, in any spelling.
 fn username(text: &str) -> Result<Username, String> {
     Username::looked_up("NAME", text).map_err(|invalid| invalid.to_string())
 }
@@ -115,10 +115,10 @@ fn email(text: &str) -> Result<Email, String> {
     Email::parse(text).map_err(|invalid| invalid.to_string())
 }
 
-/// Does it, on the configured database.
+/// Executes the command on the configured database.
 ///
 /// # Errors
-/// In words for the operator.
+/// A message for the operator.
 pub async fn run(config: Config, arguments: UserArguments) -> anyhow::Result<()> {
     crate::backup::refuse_half_restored(&config)?;
     config.make_data_dir()?;
@@ -143,7 +143,7 @@ async fn open(config: &Config) -> anyhow::Result<Store> {
     })
 }
 
-/// What the commands work with.
+/// What the commands need.
 struct Desk {
     store: Arc<Store>,
     policy: Arc<ServerPolicy>,
@@ -264,15 +264,15 @@ fn line(AccountView { user, disabled, last_seen_at }: &AccountView) -> String {
     format!("{:<32} {role:<6} {state:<8} {:<16} {email}", user.profile.username, seen.as_deref().unwrap_or("never"))
 }
 
-/// A password, and its text where nobody knows it yet.
+/// A password, and its text if the program generated it.
 struct Given {
     password: Password,
     generated: Option<String>,
 }
 
-/// Letters and digits that are not mistaken for each other; 32 of them, five bits each.
+/// Letters and digits that are easy to tell apart; 32 of them, five bits each.
 const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
-/// A hundred bits.
+/// 100 bits of randomness.
 const GENERATED_CHARACTERS: usize = 20;
 
 impl PasswordArguments {

@@ -10,7 +10,7 @@ use serde::Deserialize;
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct ListQuery {
-    /// How their names begin, whatever the case and the normal form.
+    /// The beginning of the names, ignoring case and normal form.
     q: Option<String>,
     /// The last one of the page before.
     #[param(value_type = Option<wire::Id>)]

@@ -24,7 +24,7 @@ impl Served {
     }
 }
 
-/// Tells what this document tells.
+/// Returns this document.
 #[utoipa::path(
     get, path = "/openapi.json", tag = "operations", operation_id = "document",
     responses((status = 200, description = "OpenAPI 3.1", content_type = "application/json", body = Object)),

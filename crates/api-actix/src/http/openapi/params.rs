@@ -4,7 +4,7 @@ use utoipa::IntoParams;
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 
-/// The header that makes a retry one, on every route that sends.
+/// The header with the idempotency key, on every route that sends.
 pub struct IdempotencyKeyHeader;
 
 impl IntoParams for IdempotencyKeyHeader {
