@@ -12,7 +12,7 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-/// How log lines are written.
+/// The format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
     /// For people.
@@ -21,28 +21,27 @@ pub enum LogFormat {
     Json,
 }
 
-/// How many lines may wait to be written.
+/// The number of lines that may queue for the log thread.
 const QUEUE: usize = 8192;
-/// How many warnings and errors of one place in the program are written in [`WINDOW`]: a fault that many requests meet
-/// is told, and does not drown what else there is, whoever makes it happen.
+/// How many warnings and errors of one place in the program are written per [`WINDOW`]. An error that many requests hit
+/// therefore shows without drowning the rest of the log.
 const MAX_LINES_PER_CALLSITE: u32 = 20;
 const WINDOW: Duration = Duration::from_secs(10);
-/// What the framework says is left out unless it is asked for: of its own threads it is of no use to an operator, and
-/// of connections it has errors for what any stranger sends. (`parlance_http_malformed_total` counts that.)
+/// The framework's own lines are off by default. Lines about its threads do not help operators, and it logs errors for
+/// arbitrary bytes of any client. (`parlance_http_malformed_total` counts those.)
 const QUIET: &str = "actix_server=warn,actix_http::h1=off,actix_http::ws=off";
 
-/// Where lines go on their way to the thread, and how many found its queue full. Whoever logs never waits for who reads
-/// the log.
+/// The queue to the log thread, and the number of lines that found it full. Callers never wait for the log's reader.
 static LINES: OnceLock<(NonBlocking, ErrorCounter)> = OnceLock::new();
-/// Ends the thread when it is dropped, once that has written what waits.
+/// Dropping the guard writes queued lines and ends the thread.
 static THREAD: Mutex<Option<WorkerGuard>> = Mutex::new(None);
 
-/// Begins to log. A second call in one process changes nothing.
+/// Starts logging. A second call in one process changes nothing.
 pub fn start(directives: &str, form: LogFormat) {
     if LINES.get().is_some() {
         return;
     }
-    // Where many lines wait, they are written at once.
+    // The thread writes many queued lines at once.
     let to = io::BufWriter::new(io::stderr());
     let builder = NonBlockingBuilder::default().lossy(true).buffered_lines_limit(QUEUE).thread_name("log");
     let (lines, thread) = builder.finish(to);
@@ -52,34 +51,34 @@ pub fn start(directives: &str, form: LogFormat) {
     let throttle = Throttle { format: form, places: Mutex::default() };
     let subscriber = tracing_subscriber::registry().with(filter).with(throttle);
     let format = tracing_subscriber::fmt::layer().with_writer(lines).with_ansi(io::stderr().is_terminal());
-    // An error means that a subscriber is in place already.
+    // An error means that a subscriber is already installed.
     let _ = match form {
         LogFormat::Text => subscriber.with(format).try_init(),
         LogFormat::Json => subscriber.with(format.json()).try_init(),
     };
 }
 
-/// How many lines were lost, because nobody read the log as fast as they came.
+/// The number of lines lost because the log's reader was too slow.
 pub fn lost() -> u64 {
     LINES.get().map_or(0, |(_, lost)| lost.dropped_lines() as u64)
 }
 
-/// Leaves out warnings and errors of a place that says too many, and says how many it left out.
+/// Drops warnings and errors of a place that logs too many, and logs how many it dropped.
 struct Throttle {
     format: LogFormat,
     places: Mutex<HashMap<Identifier, CallsiteWindow>>,
 }
 
-/// What a place said since its window began.
+/// The lines of a place since its window began.
 struct CallsiteWindow {
     begun: Instant,
     lines: u32,
 }
 
 impl Throttle {
-    /// Whether a line of that place is written; and how many were left out before it.
+    /// Whether to write a line of that place, and how many were dropped before it.
     fn admits(&self, place: Identifier, now: Instant) -> (bool, u32) {
-        // A panic elsewhere leaves numbers behind and nothing half done.
+        // The map holds only numbers: a panic elsewhere cannot leave it half changed.
         let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
         let said = places.entry(place).or_insert(CallsiteWindow { begun: now, lines: 0 });
         let left_out = if now.duration_since(said.begun) >= WINDOW {
@@ -102,7 +101,7 @@ impl Throttle {
             }
         };
         if let Some((lines, _)) = LINES.get() {
-            // Nobody could be told that the log cannot be written.
+            // If the log cannot be written, there is nowhere to report that.
             let _ = lines.clone().write(line.as_bytes());
         }
     }
@@ -111,7 +110,7 @@ impl Throttle {
 impl<S: Subscriber> Layer<S> for Throttle {
     fn event_enabled(&self, event: &Event<'_>, _: Context<'_, S>) -> bool {
         let metadata = event.metadata();
-        // The less a level matters, the greater it is.
+        // Less important levels compare as greater.
         if *metadata.level() > Level::WARN {
             return true;
         }
@@ -123,8 +122,7 @@ impl<S: Subscriber> Layer<S> for Throttle {
     }
 }
 
-/// Waits until what was logged so far is written, but not for long. For the end of the process: what is logged later is
-/// lost.
+/// Waits briefly until queued lines are written. Call it at the end of the process: later lines are lost.
 pub fn flush() {
     drop(THREAD.lock().unwrap_or_else(PoisonError::into_inner).take());
 }
@@ -136,7 +134,7 @@ mod tests {
     use tracing::callsite::Callsite;
     use tracing::subscriber::Interest;
 
-    /// Told from others by where it is in memory, so it must take some.
+    /// Callsites differ by their address, so the type must not be zero-sized.
     struct Somewhere(#[expect(dead_code, reason = "only its place matters")] u8);
 
     impl Callsite for Somewhere {

@@ -5,14 +5,14 @@ use parlance::config::UsageError;
 use std::io::Write as _;
 use std::process::ExitCode;
 
-/// What a command line ends with that cannot be followed as it is written; as clap's own refusals do.
+/// The exit code for wrong usage, as clap's own errors use it.
 const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
     match cli::run(cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Where nobody hears it, the exit code has to do.
+            // If the message cannot be written, the exit code has to suffice.
             let _ = writeln!(std::io::stderr(), "parlance: {error:#}");
             if error.is::<UsageError>() { ExitCode::from(USAGE) } else { ExitCode::FAILURE }
         }

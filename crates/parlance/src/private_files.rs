@@ -3,15 +3,15 @@
 use std::fs::{File, OpenOptions};
 use std::path::Path;
 
-/// The folder that a path is in.
+/// The folder of a path.
 pub fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// A new file that only this user may read.
+/// Creates a file that only this user may read.
 ///
 /// # Errors
-/// Where it exists, or cannot be made.
+/// An error if it exists or cannot be created.
 pub fn private_file(path: &Path) -> std::io::Result<File> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
@@ -20,10 +20,10 @@ pub fn private_file(path: &Path) -> std::io::Result<File> {
     options.open(path)
 }
 
-/// Makes what was made or renamed in a folder durable; only Unix can and has to.
+/// Syncs a folder, so that new and renamed files in it are durable; only Unix can and has to.
 ///
 /// # Errors
-/// Where it cannot be.
+/// An I/O error.
 pub fn sync_folder(path: &Path) -> std::io::Result<()> {
     if cfg!(unix) { File::open(path)?.sync_all() } else { Ok(()) }
 }

@@ -4,22 +4,22 @@ use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs as _};
 use std::time::{Duration, Instant};
 
-/// How long all of it may take: a server whose database is silent says so after 2.5 s.
+/// The timeout of the whole probe. A server whose database does not answer replies after 2.5 s.
 const WITHIN: Duration = Duration::from_secs(4);
-/// More than an answer of ours has.
+/// More bytes than an answer of the server has.
 const MAX_BYTES: usize = 4096;
 
-/// What whoever listens there says to `GET /ready`.
+/// The answer to `GET /ready`.
 #[derive(Debug, PartialEq, Eq)]
 pub struct ProbeAnswer {
-    /// 200, if it is ready.
+    /// The status; 200 if the server is ready.
     pub status: Option<u16>,
-    /// All of it, in lower case.
+    /// The whole answer in lower case.
     pub text: String,
 }
 
-/// Asks at the address that a server is told to listen on. `None` where nobody takes the connection; what is answered
-/// in more than four seconds is not waited for.
+/// Asks at the server's configured address. `None` if nothing accepts the connection. The probe waits at most four
+/// seconds for the answer.
 pub fn ask(listen: &str) -> Option<ProbeAnswer> {
     let deadline = Instant::now() + WITHIN;
     let addresses = listen.to_socket_addrs().ok()?.flat_map(reachable);
@@ -30,7 +30,7 @@ pub fn ask(listen: &str) -> Option<ProbeAnswer> {
     let mut answer = Vec::new();
     let mut part = [0; 1024];
     while answer.len() < MAX_BYTES && stream.set_read_timeout(Some(left(deadline))).is_ok() {
-        // What came before a failure tells enough.
+        // The bytes before an error suffice.
         match stream.read(&mut part) {
             Ok(read) if read > 0 => answer.extend_from_slice(&part[..read]),
             _ => break,
@@ -44,17 +44,17 @@ fn status(text: &str) -> Option<u16> {
     text.strip_prefix("http/1.")?.split(' ').nth(1)?.get(..3)?.parse().ok()
 }
 
-/// Never zero, which sockets take for "as long as it takes".
+/// Never zero, which sockets take for "no timeout".
 fn left(deadline: Instant) -> Duration {
     deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1))
 }
 
-/// Where a server is reached that listens there: "all addresses" is none to connect to.
+/// The address to connect to for a server that listens there: "all addresses" is none.
 fn reachable(address: SocketAddr) -> Vec<SocketAddr> {
     let at = |ip: IpAddr| SocketAddr::new(ip, address.port());
     match address.ip() {
         IpAddr::V4(Ipv4Addr::UNSPECIFIED) => vec![at(Ipv4Addr::LOCALHOST.into())],
-        // Where the system lets it, that is IPv4 as well; where it has no IPv6, that alone.
+        // This covers IPv4 too if the system allows it; a system without IPv6 uses IPv4 alone.
         IpAddr::V6(Ipv6Addr::UNSPECIFIED) => vec![at(Ipv6Addr::LOCALHOST.into()), at(Ipv4Addr::LOCALHOST.into())],
         _ => vec![address],
     }

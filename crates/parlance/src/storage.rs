@@ -11,10 +11,10 @@ use std::sync::Arc;
 use std::time::Duration;
 use tracing::error;
 
-/// How long a bucket may be out of reach when the server starts.
+/// How long the bucket may be unreachable when the server starts.
 const BUCKET_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How the database is opened; a failed commit ends the process. `pool_size` as in [`StoreOptions`].
+/// The options for the database. A failed commit ends the process. `pool_size` as in [`StoreOptions`].
 pub fn store_options(config: &Config, events: Arc<dyn EventPublisher>, pool_size: Option<u32>) -> StoreOptions {
     StoreOptions {
         policy: Arc::new(ServerPolicy { reserve: config.disk_reserve, ..config.policy.clone() }),
@@ -25,10 +25,10 @@ pub fn store_options(config: &Config, events: Arc<dyn EventPublisher>, pool_size
     }
 }
 
-/// Where uploads are kept.
+/// Opens the store of uploads.
 ///
 /// # Errors
-/// Where they cannot be.
+/// An error if it cannot be opened.
 pub async fn open_blobs(config: &Config) -> anyhow::Result<Blobs> {
     let opened = match &config.uploads {
         Uploads::Directory(directory) => Blobs::on_disk(directory),
@@ -37,7 +37,7 @@ pub async fn open_blobs(config: &Config) -> anyhow::Result<Blobs> {
     opened.context("PARLANCE_FILES cannot be used")
 }
 
-/// The store's last word: after a failed commit nobody knows what is on the disk, and only a restart can tell.
+/// Ends the process after a failed commit: the state on disk is unknown, and only a restart can determine it.
 pub fn die(reason: &str) {
     error!(reason, "stopping at once");
     logging::flush();

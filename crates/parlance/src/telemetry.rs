@@ -7,11 +7,11 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use std::sync::LazyLock;
 use std::time::Duration;
 
-/// Upper bounds of latencies, in seconds: from a read out of memory to what nobody waits for any more.
+/// Upper bounds of latencies, in seconds: from a read in memory to a request that its client has given up.
 const SECONDS: [f64; 14] = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
-/// Upper bounds of batches; the last is the most that a writer takes.
+/// Upper bounds of batches; the last is the largest batch of a writer.
 const JOBS: [f64; 10] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0];
-/// How often what was recorded is sorted into the histograms, so that nothing piles up where nobody asks.
+/// How often recorded values are sorted into the histograms, so that they do not pile up if no one reads the metrics.
 const UPKEEP: Duration = Duration::from_secs(5);
 
 /// The one recorder of the process.
@@ -22,16 +22,16 @@ static RECORDER: LazyLock<Option<PrometheusHandle>> = LazyLock::new(|| {
     builder.and_then(PrometheusBuilder::install_recorder).ok()
 });
 
-/// Made when first used, of the recorder that is there by then.
+/// Created on first use, when the metrics recorder is installed.
 pub static METRICS: LazyLock<Metrics> = LazyLock::new(Metrics::register);
 
-/// What the composition counts itself.
+/// The metrics of the composition root.
 pub struct Metrics {
     /// The size of the database.
     pub database_bytes: Gauge,
-    /// Lines of the log that nobody read in time.
+    /// Log lines lost because the log's reader was too slow.
     pub log_lines_lost: Gauge,
-    /// 1 while the clock is not believed.
+    /// 1 while the server does not trust its clock.
     pub clock_doubted: Gauge,
 }
 
@@ -53,20 +53,20 @@ impl Metrics {
     }
 }
 
-/// Takes note of how much room there is on a disk, and how much of it uploads leave free.
+/// Records the free space of a disk, and how much of it uploads leave free.
 pub fn disk(place: &'static str, space: Space, reserve: Reserve) {
     gauge!("parlance_disk_free_bytes", "place" => place).set(space.free as f64);
     gauge!("parlance_disk_reserve_bytes", "place" => place).set(reserve.of(space.whole) as f64);
 }
 
-/// The recorder, running.
+/// The running recorder.
 pub struct Telemetry(PrometheusHandle);
 
 impl Telemetry {
-    /// Starts recording. To be called before anything counts, inside an actix system.
+    /// Starts recording. Call it before any metric is created, inside an actix system.
     ///
     /// # Errors
-    /// Where another recorder is installed in this process.
+    /// An error if another recorder is installed in this process.
     pub fn start() -> anyhow::Result<Self> {
         let handle = RECORDER.clone().context("metrics are recorded elsewhere")?;
         LazyLock::force(&METRICS);
@@ -83,7 +83,7 @@ impl Telemetry {
         Ok(Self(handle))
     }
 
-    /// All of it, in Prometheus' text format.
+    /// All metrics in Prometheus' text format.
     pub fn render(&self) -> String {
         self.0.render()
     }

@@ -20,11 +20,11 @@ pub struct Account {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, examples("ada@example.org"))]
     email: Option<String>,
-    /// Whether an admin of the server.
+    /// Whether the user is an admin of the server.
     admin: bool,
-    /// Whether the user cannot log in.
+    /// Whether the account is disabled.
     disabled: bool,
-    /// When a session was last used, to about a minute; null if there never was one.
+    /// When the user last used a session, to about a minute; null if never.
     #[schema(required)]
     last_seen_at: Option<Time>,
 }
@@ -39,7 +39,7 @@ impl From<admin::AccountView> for Account {
     }
 }
 
-/// A user whom the record names, as shown today.
+/// A user in the audit log, as shown today.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct AuditUser {
     id: Id,
@@ -53,7 +53,7 @@ impl From<Profile> for AuditUser {
     }
 }
 
-/// A group that the record names, as it was last called.
+/// A group in the audit log, by its latest name.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct AuditGroup {
     id: Id,
@@ -61,22 +61,22 @@ pub struct AuditGroup {
     name: String,
 }
 
-/// Something that an admin or the command line did.
+/// An action of an admin or of the command line.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct AuditEntry {
-    /// Numbered from 1, with no number left out.
+    /// Numbered from 1 without gaps.
     number: i64,
     created_at: Time,
-    /// Who did it; null: the command line.
+    /// The acting admin; null for the command line.
     #[schema(required)]
     actor: Option<AuditUser>,
     #[schema(schema_with = action_word)]
     action: &'static str,
-    /// To whom it was done, if to a user.
+    /// The affected user, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     user: Option<AuditUser>,
-    /// To what it was done, if to a group.
+    /// The affected group, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     group: Option<AuditGroup>,

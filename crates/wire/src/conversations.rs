@@ -7,7 +7,7 @@ use domain::{conversations, receipts, users};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// Somebody has seen a message.
+/// A receipt: a user has seen a message.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Receipt {
     user_id: Id,
@@ -21,18 +21,18 @@ impl From<receipts::Receipt> for Receipt {
     }
 }
 
-/// Whether there are more than were counted; left out where there are not.
+/// Whether there are more than the counted ones; absent if not.
 fn no_more(more: &bool) -> bool {
     !*more
 }
 
-/// How many one has not seen.
+/// The number of unseen messages.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct UnseenCount {
     /// Exact up to 1000, where counting stops.
     #[schema(maximum = 1000)]
     unseen_count: u64,
-    /// There are more.
+    /// Whether there are more than `count`.
     #[serde(skip_serializing_if = "no_more")]
     #[schema(required = false)]
     unseen_more: bool,
@@ -44,7 +44,7 @@ impl From<receipts::UnseenCount> for UnseenCount {
     }
 }
 
-/// What one has not seen of another user.
+/// Unseen messages from another user.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct UnseenDirect {
     user_id: Id,
@@ -53,7 +53,7 @@ pub struct UnseenDirect {
     unseen: UnseenCount,
 }
 
-/// What one has not seen of a group.
+/// Unseen messages in a group.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct UnseenGroup {
     group_id: Id,
@@ -62,14 +62,14 @@ pub struct UnseenGroup {
     unseen: UnseenCount,
 }
 
-/// What one has not seen.
+/// Unseen messages of the caller.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Unseen {
     direct_messages: Vec<UnseenDirect>,
     group_messages: Vec<UnseenGroup>,
-    /// The sum of what is given.
+    /// The sum of all given counts.
     total: u64,
-    /// Some of them have more than is given.
+    /// Whether some conversation has more than its count.
     #[serde(skip_serializing_if = "no_more")]
     #[schema(required = false)]
     unseen_more: bool,
@@ -97,7 +97,7 @@ impl From<receipts::Unseen> for Unseen {
     }
 }
 
-/// A conversation in one's list.
+/// A conversation in the caller's list.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Conversation {
     id: Id,
@@ -118,7 +118,8 @@ pub struct Conversation {
 }
 
 impl Conversation {
-    /// As listed to a reader who sees other users by `view`, with files as they are found at this address.
+    /// The conversation as listed to a reader who sees other users by `view`, with files' URLs relative to this base
+    /// URL.
     pub fn listed(
         public: &PublicUrl,
         conversation: conversations::Conversation,

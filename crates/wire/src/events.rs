@@ -11,27 +11,27 @@ use utoipa::ToSchema;
 use utoipa::openapi::Ref;
 use utoipa::openapi::schema::{Object, ObjectBuilder, OneOfBuilder, Type};
 
-/// The one table of events: what each is called, what its `data` is.
+/// The table of all events: the name of each and the type of its `data`.
 macro_rules! events {
     ($($(#[$doc:meta])* $event:ident = $name:literal: $data:ty;)+) => {
-        /// The events that clients know.
+        /// The events that clients receive.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub enum EventName {
             $($(#[$doc])* $event),+
         }
 
         impl EventName {
-            /// All of them.
+            /// All events.
             pub const ALL: &[Self] = &[$(Self::$event),+];
 
-            /// As clients read it.
+            /// The name in JSON.
             pub const fn as_str(self) -> &'static str {
                 match self {
                     $(Self::$event => $name),+
                 }
             }
 
-            /// What the OpenAPI document calls the event's payload.
+            /// The name of the payload's schema in the OpenAPI document.
             pub fn data(self) -> String {
                 match self {
                     $(Self::$event => <$data as ToSchema>::name().into_owned()),+
@@ -48,32 +48,32 @@ events! {
     MessageCreated = "message.created": Message;
     /// A message was edited.
     MessageUpdated = "message.updated": Message;
-    /// A message is gone.
+    /// A message was deleted.
     MessageDeleted = "message.deleted": MessageDeleted;
     /// A message was seen.
     MessageSeen = "message.seen": MessageSeen;
-    /// All up to a message was read.
+    /// A user read a conversation up to a message.
     ConversationRead = "conversation.read": ConversationRead;
-    /// A group has another name, description or visibility.
+    /// A group's name, description or visibility changed.
     GroupUpdated = "group.updated": GroupChanged;
-    /// A group is gone.
+    /// A group was deleted.
     GroupDeleted = "group.deleted": GroupChanged;
-    /// Somebody is in a group now.
+    /// A user joined a group.
     MemberAdded = "member.added": Member;
-    /// Somebody has another role in a group.
+    /// A member's role changed.
     MemberUpdated = "member.updated": Member;
-    /// Somebody is no longer in a group.
+    /// A user left a group.
     MemberRemoved = "member.removed": Member;
-    /// Somebody is typing.
+    /// A user is typing.
     Typing = "typing": Typing;
-    /// Somebody came or went.
+    /// A user came online or went offline.
     Presence = "presence": Presence;
-    /// The client has to load again.
+    /// The client has to reload its data.
     Resync = "resync": Resync;
 }
 
-/// A frame of a live connection, for the OpenAPI document: `data` depends on `event`. `GET /ws` sends the same frames,
-/// which OpenAPI has no words for.
+/// A frame of a live connection, for the OpenAPI document: `event` decides the type of `data`. `GET /ws` sends the same
+/// frames, which OpenAPI cannot describe.
 #[derive(Debug)]
 pub struct EventFrame;
 
@@ -103,7 +103,7 @@ impl utoipa::PartialSchema for EventFrame {
 
 impl ToSchema for EventFrame {}
 
-/// Whom the connection is of, and how often it shows a sign of life.
+/// The user of the connection, and the interval of its keep-alives.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Hello {
     user_id: Id,
@@ -111,13 +111,13 @@ pub struct Hello {
 }
 
 impl Hello {
-    /// To this user, with a sign of life so often.
+    /// The first frame for this user, with this keep-alive interval.
     pub fn new(user: UserId, heartbeat: Duration) -> Self {
         Self { user_id: Id(user.0), heartbeat_seconds: heartbeat.as_secs() }
     }
 }
 
-/// Which message is gone.
+/// The deleted message.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct MessageDeleted {
     id: Id,
@@ -129,7 +129,7 @@ impl From<&Tombstone> for MessageDeleted {
     }
 }
 
-/// Who saw which message.
+/// A receipt for one message.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct MessageSeen {
     message_id: Id,
@@ -138,13 +138,13 @@ pub struct MessageSeen {
 }
 
 impl MessageSeen {
-    /// By this reader, then.
+    /// The receipt of this reader at this time.
     pub fn new(message: MessageId, reader: UserId, seen_at: Timestamp) -> Self {
         Self { message_id: Id(message.0), user_id: Id(reader.0), seen_at: Time(seen_at) }
     }
 }
 
-/// Who read a conversation, and up to which message.
+/// The reader of a conversation, and the last message read.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ConversationRead {
     user_id: Id,
@@ -152,13 +152,13 @@ pub struct ConversationRead {
 }
 
 impl ConversationRead {
-    /// By this reader.
+    /// The event for this reader.
     pub fn new(reader: UserId, up_to: MessageId) -> Self {
         Self { user_id: Id(reader.0), up_to: Id(up_to.0) }
     }
 }
 
-/// A group as all of its members are told of it: a role would be one's own.
+/// A group as every member receives it, without the receiver's own role.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct GroupChanged {
     id: Id,
@@ -179,7 +179,7 @@ impl From<&groups::Group> for GroupChanged {
     }
 }
 
-/// Who is typing.
+/// The user who is typing, and where.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Typing<'a> {
     user_id: Id,
@@ -187,13 +187,13 @@ pub struct Typing<'a> {
 }
 
 impl<'a> Typing<'a> {
-    /// This user.
+    /// The event for this user.
     pub fn new(user: UserId, username: &'a str) -> Self {
         Self { user_id: Id(user.0), username }
     }
 }
 
-/// Whether somebody is there.
+/// Whether a user is online.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Presence {
     user_id: Id,
@@ -201,13 +201,13 @@ pub struct Presence {
 }
 
 impl Presence {
-    /// Of this user.
+    /// The presence of this user.
     pub fn new(user: UserId, online: bool) -> Self {
         Self { user_id: Id(user.0), online }
     }
 }
 
-/// Why the client has to load again.
+/// Why the client has to reload its data.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Resync {
     reason: &'static str,

@@ -10,22 +10,22 @@ use utoipa::ToSchema;
 /// All data of a user. It contains no messages that others wrote.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Export {
-    /// When the export was begun; its parts are read one after the other.
+    /// When the export began. The server reads its parts one after the other.
     exported_at: Time,
     user: User,
-    /// All logins, ended or not.
+    /// All sessions, ended ones too.
     sessions: Vec<ExportedSession>,
-    /// The conversations one is in.
+    /// The user's conversations.
     conversations: Vec<ExportedConversation>,
-    /// The messages one sent that are not deleted, also to groups that one has left.
+    /// The messages that the user sent and that are not deleted, also to groups that the user has left.
     messages: Vec<Message>,
-    /// What one has seen, in stretches of a conversation.
+    /// What the user has seen, as ranges of a conversation.
     receipts: Vec<ExportedReceipt>,
-    /// What one uploaded.
+    /// The user's uploads.
     files: Vec<File>,
 }
 
-/// A login of one's own.
+/// A session of the user.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ExportedSession {
     id: Id,
@@ -33,7 +33,7 @@ pub struct ExportedSession {
     last_seen_at: Time,
     #[schema(required)]
     user_agent: Option<String>,
-    /// When it was ended before its time, or null.
+    /// When the user or an admin ended it before it expired, or null.
     #[schema(required)]
     ended_at: Option<Time>,
 }
@@ -58,7 +58,7 @@ pub struct ExportedUser {
     username: String,
 }
 
-/// A group, and what one is in it.
+/// A group, and the user's role in it.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ExportedGroup {
     id: Id,
@@ -68,7 +68,7 @@ pub struct ExportedGroup {
     role: &'static str,
 }
 
-/// A conversation that one is in.
+/// A conversation of the user.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ExportedConversation {
     id: Id,
@@ -81,7 +81,7 @@ pub struct ExportedConversation {
     #[schema(nullable = false)]
     group: Option<ExportedGroup>,
     joined_at: Time,
-    /// Everything up to this `seq` is seen.
+    /// The user has seen everything up to this `seq`.
     read_up_to: i64,
 }
 
@@ -108,7 +108,7 @@ impl From<Membership> for ExportedConversation {
     }
 }
 
-/// Everything behind one `seq` and up to another was seen at that moment.
+/// The user saw everything after one `seq` and up to another at that time.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ExportedReceipt {
     conversation_id: Id,
@@ -128,37 +128,37 @@ impl From<ReadRange> for ExportedReceipt {
     }
 }
 
-/// The lists of an [`Export`], in its order.
+/// The lists of an [`Export`], in order.
 const LISTS: [&str; 5] = ["sessions", "conversations", "messages", "receipts", "files"];
 
-/// Writes an [`Export`] piece by piece. Pieces are bounded as the parts are; together they are one JSON object.
+/// Writes an [`Export`] piece by piece. The pieces are bounded as the parts are; together they form one JSON object.
 #[derive(Debug, Default)]
 pub struct ExportWriter {
-    /// Where files are found.
+    /// The base URL of files.
     public: PublicUrl,
-    /// How many of the lists were begun.
+    /// The number of lists begun.
     begun: usize,
-    /// Whether the last of them has an entry.
+    /// Whether the last list has an entry.
     filled: bool,
 }
 
 impl ExportWriter {
-    /// Of files as they are found at this address.
+    /// A writer that encodes files' URLs relative to this base URL.
     pub fn at(public: PublicUrl) -> Self {
         Self { public, ..Self::default() }
     }
 
-    /// What comes first.
+    /// The beginning of the object.
     ///
     /// # Errors
-    /// Never, as far as we know: all of it serializes.
+    /// None is expected: every part serializes.
     pub fn begin(&self, at: Timestamp, account: users::UserView) -> serde_json::Result<Vec<u8>> {
         let mut text = format!(r#"{{"exported_at":{},"user":"#, serde_json::to_string(&Time(at))?).into_bytes();
         serde_json::to_writer(&mut text, &User::from(account))?;
         Ok(text)
     }
 
-    /// The next part; parts have to come in the order of the lists.
+    /// The next part. The caller passes the parts in the order of the lists.
     ///
     /// # Errors
     /// As [`ExportWriter::begin`].
@@ -174,7 +174,7 @@ impl ExportWriter {
         Ok(text)
     }
 
-    /// What comes last.
+    /// The end of the object.
     pub fn end(&mut self) -> Vec<u8> {
         let mut text = Vec::new();
         self.open(&mut text, LISTS.len());
@@ -182,7 +182,7 @@ impl ExportWriter {
         text
     }
 
-    /// Ends lists and begins others until so many were begun.
+    /// Ends lists and begins the next ones until so many have begun.
     fn open(&mut self, text: &mut Vec<u8>, number: usize) {
         for name in LISTS.iter().take(number).skip(self.begun) {
             if self.begun > 0 {
@@ -225,7 +225,7 @@ mod tests {
         Timestamp::from_micros(micros).unwrap()
     }
 
-    /// What comes of these parts.
+    /// The JSON of these parts.
     fn written(parts: Vec<ExportPart>) -> Value {
         let profile = Profile { id: UserId(Uuid::nil()), username: "ada".to_owned(), display_name: "A".to_owned() };
         let account = UserView { profile, email: None, admin: false, created_at: at(1), updated_at: at(1) };

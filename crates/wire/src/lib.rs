@@ -51,10 +51,10 @@ impl Serialize for Time {
     }
 }
 
-/// That something was done.
+/// A confirmation.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Done {
-    /// What was done.
+    /// What the server did.
     pub message: &'static str,
 }
 

@@ -8,7 +8,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// What of a name in a URL may stand as it is: RFC 3986's unreserved characters.
+/// Characters that a file name in a URL need not encode: RFC 3986's unreserved characters.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// An uploaded file.
@@ -19,7 +19,7 @@ pub struct File {
     url: String,
     name: String,
     size: u64,
-    /// As its bytes tell.
+    /// The type that the server recognized from the bytes.
     #[serde(rename = "type")]
     #[schema(examples("image/png"))]
     media_type: String,
@@ -29,7 +29,7 @@ pub struct File {
 }
 
 impl File {
-    /// As it is found at this address.
+    /// The file with its URL relative to this base URL.
     pub fn at(public: &PublicUrl, file: files::File) -> Self {
         let name = utf8_percent_encode(file.name.as_str(), RESERVED);
         Self {
@@ -44,7 +44,7 @@ impl File {
     }
 }
 
-/// Who sent a message.
+/// The sender of a message.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Sender {
     id: Id,
@@ -60,7 +60,7 @@ impl From<users::Profile> for Sender {
     }
 }
 
-/// The word for where a message was said, on both surfaces.
+/// The kind of a message's conversation, in both APIs.
 pub const fn kind(destination: Destination) -> &'static str {
     match destination {
         Destination::Direct { .. } => "direct",
@@ -98,9 +98,9 @@ pub struct Message {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     reply_to: Option<Id>,
-    /// The number of the conversation's counter that it was sent with: orders the conversation.
+    /// The conversation's counter when the message was sent; it orders the conversation.
     seq: i64,
-    /// The number of its last change.
+    /// The conversation's counter at the last change of the message.
     update: i64,
     created_at: Time,
     updated_at: Time,
@@ -110,7 +110,7 @@ pub struct Message {
 }
 
 impl Message {
-    /// With its file as it is found at this address.
+    /// The message with its file's URL relative to this base URL.
     pub fn at(public: &PublicUrl, message: messages::Message) -> Self {
         let (receiver_id, group_id) = match message.destination {
             Destination::Direct { receiver } => (Some(Id(receiver.0)), None),
@@ -144,7 +144,7 @@ impl Message {
     }
 }
 
-/// What is left of a deleted message.
+/// The remains of a deleted message.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Tombstone {
     id: Id,
@@ -186,7 +186,7 @@ pub struct Changes {
 }
 
 impl Changes {
-    /// With files as they are found at this address.
+    /// The page with files' URLs relative to this base URL.
     pub fn at(public: &PublicUrl, changes: messages::Changes) -> Self {
         let entry = |entry| match entry {
             ChangeEntry::Message(message) => Change::Message(Box::new(Message::at(public, *message))),

@@ -1,11 +1,11 @@
 //! The origin of a web page.
 
-/// A web page's origin: scheme, host, port where it is not the scheme's own.
+/// A web page's origin: scheme, host, and port if it is not the scheme's default.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin(String);
 
 impl Origin {
-    /// Of `scheme://host` or `scheme://host:port`, in the form that browsers send.
+    /// Parses `scheme://host` or `scheme://host:port`, in the form that browsers send.
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim().to_ascii_lowercase();
         let (scheme, authority) = text.split_once("://")?;
@@ -14,14 +14,15 @@ impl Origin {
         fit.then(|| Self(format!("{scheme}://{}", without_port(scheme, authority))))
     }
 
-    /// Whether a request to `host` comes from its own pages. The scheme is not compared: a proxy may end TLS before us.
+    /// Whether a request to `host` comes from the host's own pages. The scheme is not compared, because a proxy may
+    /// terminate TLS.
     pub fn is_of(&self, host: &str) -> bool {
         let Some((scheme, authority)) = self.0.split_once("://") else { return false };
         without_port(scheme, &host.to_ascii_lowercase()) == authority
     }
 }
 
-/// Whether a host is named, by a name or an address, and a port only if it can be one.
+/// Whether the text is a host name or an address, with an optional valid port.
 fn names_host(authority: &str) -> bool {
     let (host, port) = match (authority.split_once(']'), authority.split_once(':')) {
         (Some((host, "")), _) => (host, None),
@@ -36,7 +37,7 @@ fn names_host(authority: &str) -> bool {
     host_is_fit && port.is_none_or(|port| port.parse::<u16>().is_ok())
 }
 
-/// The authority without its scheme's own port.
+/// The authority without the scheme's default port.
 fn without_port<'a>(scheme: &str, authority: &'a str) -> &'a str {
     let default = if scheme == "https" { ":443" } else { ":80" };
     authority.strip_suffix(default).unwrap_or(authority)

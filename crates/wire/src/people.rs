@@ -5,7 +5,7 @@ use domain::{SessionId, groups, sessions, users};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// A user, as far as the reader may see one.
+/// A user, with the fields that the reader may see.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct User {
     pub(super) id: Id,
@@ -16,11 +16,11 @@ pub struct User {
     pub(super) created_at: Time,
     pub(super) updated_at: Time,
     #[serde(skip_serializing_if = "Option::is_none")]
-    /// For oneself and admins only.
+    /// Only for the user and for admins.
     #[schema(nullable = false, examples("ada@example.org"))]
     pub(super) email: Option<String>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
-    /// In one's own, for an admin of the server.
+    /// Only in an admin's own account.
     admin: bool,
 }
 
@@ -38,7 +38,7 @@ impl From<users::UserView> for User {
     }
 }
 
-/// A login of one's own.
+/// A session of the caller.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Session {
     id: Id,
@@ -50,7 +50,7 @@ pub struct Session {
 }
 
 impl Session {
-    /// As listed to somebody who asks by the session `current`.
+    /// The session as listed to a caller who uses the session `current`.
     pub fn listed(session: sessions::Session, current: SessionId) -> Self {
         Self {
             id: Id(session.id.0),
@@ -72,7 +72,7 @@ pub struct Group {
     #[schema(schema_with = super::visibility_word)]
     pub(super) visibility: &'static str,
     pub(super) member_count: u64,
-    /// The caller's, or null.
+    /// The caller's role, or null.
     #[schema(required, schema_with = super::words::role_or_null)]
     pub(super) role: Option<&'static str>,
     pub(super) created_at: Time,
@@ -95,7 +95,7 @@ impl From<groups::GroupView> for Group {
     }
 }
 
-/// Somebody in a group.
+/// A member of a group.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Member {
     group_id: Id,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 const FORM: &str =
     "must be an address like https://example.org/chat: http or https, without a user, a query or a fragment";
 
-/// The address that clients know. Without one they reach the server at the root of whatever host they ask.
+/// The URL that clients know. If it is not configured, clients reach the server at the root of the host that they ask.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PublicUrl {
     origin: Option<Origin>,
@@ -15,7 +15,7 @@ pub struct PublicUrl {
 }
 
 impl PublicUrl {
-    /// Slashes at the end do not count.
+    /// Parses a URL and ignores trailing slashes.
     ///
     /// # Errors
     /// A sentence for the operator.
@@ -30,24 +30,24 @@ impl PublicUrl {
         parsed().ok_or_else(|| FORM.to_owned())
     }
 
-    /// Whose pages are the server's own, whatever `Host` the proxy passes on.
+    /// The origin whose pages count as the server's own, whatever `Host` the proxy forwards.
     pub fn origin(&self) -> Option<&Origin> {
         self.origin.as_ref()
     }
 
-    /// What stands before the path of every address that is given out: empty, or begins with a slash.
+    /// The prefix of every URL that the server gives out: empty, or beginning with a slash.
     pub fn path(&self) -> &str {
         &self.path
     }
 
-    /// The address of a path of ours, which begins with a slash.
+    /// The URL of a server path, which begins with a slash.
     pub fn address(&self, path: &str) -> String {
         format!("{}{path}", self.path)
     }
 }
 
-/// What may stand between the slashes of a path (RFC 3986, 3.3). An empty segment would make a host of what follows,
-/// and dots would lead elsewhere.
+/// Characters of a path segment (RFC 3986, 3.3). An empty segment would turn the rest into a host, and dots would lead
+/// elsewhere.
 fn is_segment(text: &str) -> bool {
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@".contains(byte);
     let mut rest = text.as_bytes();

@@ -2,13 +2,13 @@
 
 use utoipa::openapi::schema::{Object, ObjectBuilder, SchemaType, Type};
 
-/// Where a message can be said.
+/// The kinds of conversations.
 pub const KINDS: &[&str] = &["direct", "group", "broadcast"];
-/// What a message can be.
+/// The types of messages.
 pub const TYPES: &[&str] = &["text", "image", "file"];
-/// Who can see a group.
+/// The visibilities of groups.
 pub const VISIBILITIES: &[&str] = &["private", "public"];
-/// What a member can be.
+/// The roles of members.
 pub const ROLES: &[&str] = &["owner", "admin", "member"];
 
 fn one_of(words: &[&str]) -> ObjectBuilder {
@@ -35,7 +35,7 @@ pub fn role_word() -> Object {
     one_of(ROLES).build()
 }
 
-/// Schema of a role, or of having none.
+/// Schema of a role or null.
 pub fn role_or_null() -> Object {
     let words = ROLES.iter().map(|role| Some(*role)).chain([None]);
     let object = ObjectBuilder::new().enum_values(Some(words));

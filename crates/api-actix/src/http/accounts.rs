@@ -14,7 +14,7 @@ use domain::users::{
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// Who wants to become a user.
+/// The body of a registration.
 #[derive(Deserialize, ToSchema)]
 #[schema(as = Registration, examples(json!({
     "username": "ada", "email": "ada@example.org", "password": "correct horse battery"
@@ -45,7 +45,7 @@ impl RegistrationBody {
     }
 }
 
-/// Who has signed up.
+/// The new user.
 #[derive(Serialize, ToSchema)]
 pub struct SignedUp {
     #[schema(examples("user registered"))]
@@ -53,7 +53,7 @@ pub struct SignedUp {
     user: wire::User,
 }
 
-/// Signs up, with a password and possibly without an email.
+/// Creates a user with a password and, optionally, an email.
 #[utoipa::path(
     post, path = "/signup",
     request_body = RegistrationBody,
@@ -74,7 +74,7 @@ pub async fn sign_up(
     Ok(HttpResponse::Created().json(SignedUp { message: "user registered", user: app.policy.own_view(&user).into() }))
 }
 
-/// Makes a user, with an email and possibly without a password.
+/// Creates a user with an email and, optionally, a password.
 ///
 /// Without a password the user exists but cannot log in.
 #[utoipa::path(
@@ -116,7 +116,7 @@ pub async fn list(
 
 /// Shows a user.
 ///
-/// A deleted one is shown as `deleted user`.
+/// A deleted user appears as `deleted user`.
 #[utoipa::path(
     get, path = "/users/{id}",
     responses((status = 200, description = "The user", body = wire::User), ErrorResponse<404>),
@@ -129,7 +129,7 @@ pub async fn show(
     Ok(HttpResponse::Ok().json(wire::User::from(user)))
 }
 
-/// Shows oneself.
+/// Shows the caller.
 #[utoipa::path(
     get, path = "/me",
     responses((status = 200, description = "Oneself", body = wire::User)),
@@ -142,7 +142,7 @@ pub async fn show_own(
     Ok(HttpResponse::Ok().json(wire::User::from(user)))
 }
 
-/// What to change of one's own account.
+/// The changes of the caller's account.
 #[derive(Deserialize, ToSchema)]
 #[schema(as = ProfileEdit, examples(json!({ "display_name": "Ada Lovelace" })))]
 pub struct EditBody {
@@ -158,9 +158,9 @@ pub struct EditBody {
     current_password: Option<String>,
 }
 
-/// Changes one's own account.
+/// Changes the caller's account.
 ///
-/// A new password ends the other sessions.
+/// A new password ends the caller's other sessions.
 #[utoipa::path(
     patch, path = "/me",
     request_body(content = Option<EditBody>, content_type = "application/json"),
@@ -186,7 +186,7 @@ pub async fn edit_own(
     Ok(HttpResponse::Ok().json(wire::User::from(user)))
 }
 
-/// How one proves to be the one whose account is to end.
+/// The proof that the caller may end the account.
 #[derive(Deserialize, ToSchema)]
 #[schema(as = AccountEnd, examples(json!({ "current_password": "correct horse battery" })))]
 pub struct DeleteBody {
@@ -194,9 +194,9 @@ pub struct DeleteBody {
     current_password: Option<String>,
 }
 
-/// Ends one's own account.
+/// Deletes the caller's account.
 ///
-/// One leaves all groups and all sessions end; messages stay, their sender shown as `deleted user`.
+/// The caller leaves all groups, and all sessions end. Messages stay; their sender appears as `deleted user`.
 #[utoipa::path(
     delete, path = "/me",
     request_body(content = Option<DeleteBody>, content_type = "application/json"),

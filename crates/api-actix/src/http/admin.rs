@@ -30,8 +30,8 @@ pub async fn users(
 
 /// Disables an account; for admins.
 ///
-/// The user cannot log in any more, and all sessions end. Others see no difference, and may go on writing to the user.
-/// An account that is disabled already stays so.
+/// The user can no longer log in, and all of the user's sessions end. Other users see no difference and may go on
+/// writing to the user. Disabling a disabled account changes nothing.
 #[utoipa::path(
     post, path = "/admin/users/{id}/disable",
     responses(
@@ -87,11 +87,11 @@ pub async fn delete_group(
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// Which part of the record to list.
+/// The page of the audit log.
 #[derive(Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct AuditQuery {
-    /// The number of the last entry of the page before.
+    /// The number of the previous page's last entry.
     #[param(value_type = Option<u64>, minimum = 0)]
     before: Option<String>,
     /// How many at most; 50 if not said.

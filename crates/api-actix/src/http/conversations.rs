@@ -18,11 +18,11 @@ pub struct ListQuery {
     /// How many at most; 50 if not said.
     #[param(value_type = Option<u16>, minimum = 1, maximum = 200)]
     limit: Option<String>,
-    /// As the `Link` of the page before has it.
+    /// The value from the previous page's `Link`.
     before: Option<String>,
 }
 
-/// Lists one's conversations, that of the latest message first.
+/// Lists the caller's conversations, the one with the latest message first.
 #[utoipa::path(
     get, path = "/conversations",
     params(ListQuery),
@@ -57,7 +57,7 @@ pub struct ChangesQuery {
     limit: Option<String>,
 }
 
-/// Lists what changed in a conversation, in order.
+/// Lists the changes of a conversation in order.
 #[utoipa::path(
     get, path = "/conversations/{id}/changes",
     params(ChangesQuery),

@@ -12,7 +12,7 @@ use domain::groups::{Description, GroupChange, GroupName, GroupNamePrefix, Visib
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-/// Where a body names the acting user too.
+/// A body that may name the acting user.
 #[derive(Deserialize, ToSchema)]
 #[schema(as = Requester, examples(json!({})))]
 pub struct RequesterBody {
@@ -21,7 +21,7 @@ pub struct RequesterBody {
     pub requester_id: Option<String>,
 }
 
-/// What a group is, or is to become.
+/// The fields of a group.
 #[derive(Deserialize, ToSchema)]
 #[schema(as = GroupEdit, examples(json!({ "name": "book club", "visibility": "public", "description": "one a month" })))]
 pub struct GroupBody {
@@ -49,7 +49,7 @@ impl GroupBody {
     }
 }
 
-/// Makes a group, private unless told otherwise; the caller is its owner.
+/// Creates a group, private by default; the caller becomes its owner.
 #[utoipa::path(
     post, path = "/groups",
     request_body = GroupBody,
@@ -103,7 +103,7 @@ pub async fn show(
 
 /// Changes a group; for its owner and admins.
 ///
-/// What is absent stays as it is.
+/// Absent fields stay unchanged.
 #[utoipa::path(
     put, path = "/groups/{id}",
     request_body(content = Option<GroupBody>, content_type = "application/json"),

@@ -6,15 +6,15 @@ use actix_web::{HttpResponse, web};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// How the server is.
+/// The state of the server.
 #[derive(Serialize, ToSchema)]
 pub struct Status {
     status: &'static str,
 }
 
-/// Tells that the process lives.
+/// Reports that the process is running.
 ///
-/// Touches nothing.
+/// Uses neither database nor files.
 #[utoipa::path(
     get, path = "/health", tag = "operations",
     responses((status = 200, description = "It lives", body = Status, example = json!({ "status": "ok" }))),
@@ -24,7 +24,8 @@ pub async fn alive() -> HttpResponse {
     HttpResponse::Ok().json(Status { status: "ok" })
 }
 
-/// Tells that requests can be served: the database answers and takes writes, and the directory for uploads is there.
+/// Reports that the server can serve requests: the database answers and accepts writes, and the directory for uploads
+/// exists.
 #[utoipa::path(
     get, path = "/ready", tag = "operations",
     responses((status = 200, description = "They can", body = Status, example = json!({ "status": "ready" }))),

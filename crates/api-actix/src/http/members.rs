@@ -13,7 +13,7 @@ use domain::groups::{NewMember, Role};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// Whom to take in.
+/// The body of `POST /groups/{id}/members`.
 #[derive(Deserialize, ToSchema)]
 #[schema(as = MemberAdd, examples(json!({ "user_id": "01890a5d-ac96-774b-bcce-b302099a8057", "role": "member" })))]
 pub struct AddBody {
@@ -27,7 +27,7 @@ pub struct AddBody {
     requester_id: Option<String>,
 }
 
-/// Who was taken in.
+/// The new member.
 #[derive(Serialize, ToSchema)]
 pub struct Added {
     #[schema(examples("member added"))]
@@ -35,9 +35,9 @@ pub struct Added {
     member: wire::Member,
 }
 
-/// Takes somebody into a group; for its owner and admins, and in a public group anyone adds oneself.
+/// Adds a member to a group: the owner and admins add anyone; in a public group, any user may join.
 ///
-/// Only the owner makes admins. Who is in already stays as one is.
+/// Only the owner adds admins. Adding a member again changes nothing.
 #[utoipa::path(
     post, path = "/groups/{id}/members",
     request_body = AddBody,
@@ -58,7 +58,7 @@ pub async fn add(
     Ok(HttpResponse::Ok().json(Added { message: "member added", member: member.into() }))
 }
 
-/// What a member is to be.
+/// The body that changes a member's role.
 #[derive(Deserialize, ToSchema)]
 #[schema(as = RoleChange, examples(json!({ "role": "admin" })))]
 pub struct RoleBody {
@@ -71,7 +71,7 @@ pub struct RoleBody {
 
 /// Changes a member's role; for the owner.
 ///
-/// `owner` hands the group over: the old owner becomes an admin.
+/// `owner` transfers the group: the previous owner becomes an admin.
 #[utoipa::path(
     patch, path = "/groups/{id}/members/{user_id}",
     request_body = RoleBody,
@@ -89,7 +89,7 @@ pub async fn change_role(
     Ok(HttpResponse::Ok().json(wire::Member::from(member)))
 }
 
-/// Removes a member: the owner any, admins plain members, anyone oneself.
+/// Removes a member: the owner removes anyone, admins remove plain members, members remove themselves.
 #[utoipa::path(
     delete, path = "/groups/{id}/members/{user_id}",
     request_body(content = Option<RequesterBody>, content_type = "application/json"),
@@ -106,7 +106,7 @@ pub async fn remove(
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// Where the seed names who leaves.
+/// The body of `POST /groups/{id}/leave`.
 #[derive(Deserialize, ToSchema)]
 #[schema(as = Leave, examples(json!({})))]
 pub struct LeaveBody {

@@ -16,7 +16,7 @@ use wire::PublicUrl;
 
 /// Sends a message.
 ///
-/// Answers 200 with the message of before where the key says that this is a retry.
+/// Answers 200 with the earlier message if the idempotency key shows that this is a retry.
 #[utoipa::path(
     post, path = "/messages",
     params(IdempotencyKeyHeader),
@@ -50,7 +50,7 @@ pub struct ListQuery {
     /// How many at most; 50 if not said.
     #[param(value_type = Option<u16>, minimum = 1, maximum = 200)]
     limit: Option<String>,
-    /// How many of the oldest to leave out; not with a cursor, which is how to get further.
+    /// How many of the oldest messages to skip; not together with a cursor, which leads further.
     #[param(value_type = Option<u64>, minimum = 0, maximum = 10000)]
     offset: Option<String>,
     /// A message's id, or `latest`; not with `after`.
@@ -79,8 +79,8 @@ impl ListQuery {
 
 /// Lists messages with a user or in a group, oldest first.
 ///
-/// `offset` counts from the oldest. `before` gives the newest page before a message, `before=latest` the newest page of
-/// all. The `Link` goes on by message, so that nothing is left out where others are deleted meanwhile.
+/// `offset` counts from the oldest. `before` returns the newest page before a message, `before=latest` the newest page
+/// of all. The `Link` continues by message, so that deletions in between skip nothing.
 #[utoipa::path(
     get, path = "/messages",
     params(ListQuery),
@@ -133,7 +133,7 @@ pub struct EditBody {
     content: Option<String>,
 }
 
-/// Changes what a message says; for its sender.
+/// Changes the content of a message; for its sender.
 #[utoipa::path(
     put, path = "/messages/{id}",
     request_body = EditBody,

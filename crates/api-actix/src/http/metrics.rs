@@ -7,11 +7,11 @@ use crate::operations::Operations;
 use crate::proxies::is_near;
 use actix_web::{FromRequest as _, HttpRequest, HttpResponse, web};
 
-/// Gives numbers in Prometheus' text format, to loopback peers and admins.
+/// Returns metrics in Prometheus' text format, to loopback peers and admins.
 ///
-/// The peer is who opened the connection. It is not near where it says that it speaks for somebody else
-/// (`X-Forwarded-For`, `Forwarded`, `X-Real-IP`, `Via` and the like), asks for another `Host` than this machine, or
-/// speaks HTTP/1.0: that is a proxy on this machine, or the page of another host in a browser on it.
+/// The peer is the other end of the connection. A request from loopback does not count as local if it has a proxy's
+/// header (`X-Forwarded-For`, `Forwarded`, `X-Real-IP`, `Via` and the like), asks for another `Host` than this machine,
+/// or speaks HTTP/1.0: it then comes from a proxy on this machine, or from another host's page in a browser on it.
 #[utoipa::path(
     get, path = "/metrics", tag = "operations", operation_id = "metrics",
     responses((status = 200, description = "All metrics", content_type = "text/plain", body = String), ErrorResponse<403>),

@@ -25,7 +25,7 @@ pub struct SeenBody {
 
 /// Marks a message as seen.
 ///
-/// Again, or one's own: nothing changes.
+/// A repeated receipt, or one for the caller's own message, changes nothing.
 #[utoipa::path(
     post, path = "/messages/{id}/seen",
     request_body(content = Option<SeenBody>, content_type = "application/json"),
@@ -42,7 +42,7 @@ pub async fn mark_seen(
     Ok(HttpResponse::Ok().json(wire::Done { message: "marked as seen" }))
 }
 
-/// Lists who has seen a message, and when.
+/// Lists the users who have seen a message, and when.
 #[utoipa::path(
     get, path = "/messages/{id}/seen",
     params(PageQuery),
@@ -61,9 +61,10 @@ pub async fn list(
     Ok(link::page(&request, page.items.into_iter().map(wire::Receipt::from), next))
 }
 
-/// Counts what one has not seen.
+/// Counts the caller's unseen messages.
 ///
-/// For oneself only; without one's own messages, deleted ones and the broadcast. Counting stops at 1000 a conversation.
+/// For the caller only; without the caller's own messages, deleted ones and broadcasts. Counting stops at 1000 per
+/// conversation.
 #[utoipa::path(
     get, path = "/messages/unseen/{user_id}",
     responses((status = 200, description = "The counts", body = wire::Unseen), ErrorResponse<403>, ErrorResponse<404>),

@@ -13,7 +13,7 @@ use domain::sessions::{Session, UserAgent};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// Who one claims to be.
+/// The credentials of a login.
 #[derive(Deserialize, ToSchema)]
 #[schema(as = LogIn, examples(json!({ "username": "ada", "password": "correct horse battery" })))]
 pub struct LogInBody {
@@ -23,7 +23,7 @@ pub struct LogInBody {
     password: Option<String>,
 }
 
-/// Who is logged in, and how to show it.
+/// The result of a login.
 #[derive(Serialize, ToSchema)]
 pub struct LoggedIn {
     /// A JWT.
@@ -36,10 +36,10 @@ pub struct LoggedIn {
     user: wire::User,
 }
 
-/// Begins a session and gives its token, good for 24 hours.
+/// Begins a session and returns its token, valid for 24 hours.
 ///
-/// An unknown user and a wrong password get the same answer. Wrong passwords are limited for the name and for the
-/// address, right ones for the account. One has 100 sessions at most: a further login ends the one that was unused for
+/// An unknown user and a wrong password get the same answer. The server limits wrong passwords per name and per
+/// address, and right ones per account. A user has at most 100 sessions: a further login ends the one unused for
 /// longest.
 #[utoipa::path(
     post, path = "/login",
@@ -68,7 +68,7 @@ pub async fn log_in(
     }))
 }
 
-/// Ends the session that the token is of.
+/// Ends the session of the token.
 #[utoipa::path(
     post, path = "/logout",
     responses((status = 204, description = "Ended; the token is refused from now on")),
@@ -81,7 +81,7 @@ pub async fn log_out(
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// Lists one's own logins, newest first.
+/// Lists the caller's sessions, newest first.
 #[utoipa::path(
     get, path = "/sessions",
     params(PageQuery),
@@ -99,7 +99,7 @@ pub async fn list(
     Ok(link::page(&request, listed, next))
 }
 
-/// Ends one of one's own logins.
+/// Ends one of the caller's sessions.
 #[utoipa::path(
     delete, path = "/sessions/{id}",
     responses((status = 204, description = "Ended"), ErrorResponse<404>),

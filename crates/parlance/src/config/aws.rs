@@ -6,13 +6,14 @@ use anyhow::{anyhow, ensure};
 use std::ffi::OsString;
 use std::path::Path;
 
-/// What of them are credentials: each may also be given as a file that holds it, as our own secrets may.
+/// The variables that are credentials. Each may also name a file that holds the value, as with the server's own
+/// secrets.
 const SECRETS: [&str; 3] = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
 
-/// The variables, with what files hold in the place of the files' names. An empty one is none.
+/// Returns the variables and replaces file names by the files' contents. An empty variable counts as unset.
 ///
 /// # Errors
-/// Where a secret is given twice, or its file holds none.
+/// An error if a secret is given twice, or its file holds none.
 pub fn variables(
     environment: impl Iterator<Item = (OsString, OsString)>,
     here: &Path,
@@ -54,7 +55,7 @@ mod tests {
             read(&given, here.path()).unwrap(),
             [owned("AWS_REGION", "eu"), owned("AWS_SECRET_ACCESS_KEY", "hush")]
         );
-        // A file by its own meaning, which S3's clients read themselves.
+        // This variable names a file that S3 clients read themselves.
         let token = [("AWS_WEB_IDENTITY_TOKEN_FILE", "/var/run/token")];
         assert_eq!(read(&token, here.path()).unwrap(), [owned(token[0].0, token[0].1)]);
         for (variables, named) in [

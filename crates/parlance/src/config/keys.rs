@@ -3,18 +3,18 @@
 /// A key of the configuration, the same in the environment and in `parlance.toml`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Key {
-    /// As it is written.
+    /// The name of the key.
     pub name: &'static str,
-    /// The value where none is set; in angle brackets or words where it depends on others.
+    /// The default; in angle brackets or words if it depends on others.
     pub default: &'static str,
-    /// What it is for.
+    /// The purpose of the key.
     pub help: &'static str,
-    /// Whether its value is a secret, or may hold one: then it may also be given as a file that holds it.
+    /// Whether the value is a secret or may contain one. A file may then hold it.
     pub secret: bool,
 }
 
 impl Key {
-    /// The key that names a file which holds the value, where the value is a secret.
+    /// The key that names a file with the value, if the value is a secret.
     pub fn file_name(&self) -> Option<String> {
         self.secret.then(|| format!("{}_FILE", self.name))
     }

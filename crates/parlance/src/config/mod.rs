@@ -30,7 +30,7 @@ use std::path::{Path, PathBuf};
 use tracing_subscriber::EnvFilter;
 use wire::PublicUrl;
 
-/// Where uploads are kept.
+/// The store of uploads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Uploads {
     /// On this machine.
@@ -39,40 +39,40 @@ pub enum Uploads {
     Bucket(Bucket),
 }
 
-/// A configuration that is valid in itself; whether the database is there is found out at start.
+/// A configuration that is valid in itself. The start shows whether the database is reachable.
 #[derive(Clone)]
 pub struct Config {
-    /// `sqlite://...` or `postgres://...`; may hold a password.
+    /// `sqlite://...` or `postgres://...`; may contain a password.
     pub database_url: String,
-    /// Whether a Postgres may answer before a commit is on disk.
+    /// Whether the server accepts a Postgres that answers before a commit is on disk.
     pub allow_unsafe_durability: bool,
-    /// What the edge needs to know: port, limits, addresses.
+    /// The settings of the edge: port, limits, addresses.
     pub http: Settings,
-    /// Database, uploads, generated secret.
+    /// The directory of the database, the uploads and the generated secret.
     pub data_dir: PathBuf,
-    /// `None`: the one kept in the data directory.
+    /// `None` stands for the secret in the data directory.
     pub jwt_secret: Option<Secret>,
-    /// The way to other nodes, if there are any.
+    /// The connection to other nodes, if there are any.
     pub nats: Option<NatsOptions>,
     /// Where uploads are kept.
     pub uploads: Uploads,
-    /// The `AWS_...` variables, by which a bucket is found and asked.
+    /// The `AWS_...` variables, for access to a bucket.
     pub aws: Vec<(String, String)>,
-    /// What uploads leave free.
+    /// How many bytes uploads leave free.
     pub disk_reserve: Reserve,
-    /// Who is an admin, who may broadcast.
+    /// The names of admins and of users who may broadcast.
     pub policy: ServerPolicy,
-    /// How long messages are kept, if not for ever.
+    /// How long the server keeps messages; `None` for ever.
     pub retention: Option<Retention>,
-    /// Of live connections; only how many there may be is set by keys.
+    /// The options of live connections. Keys set only their number.
     pub live: HubOptions,
-    /// Of bcrypt.
+    /// The cost of bcrypt.
     pub bcrypt_cost: u32,
     /// Directives of `tracing_subscriber::EnvFilter`.
     pub log: String,
-    /// How log lines are written.
+    /// The format of log lines.
     pub log_format: LogFormat,
-    /// A sentence on each variable that looks like a key and is none.
+    /// Warnings about variables that look like keys and are none.
     pub unknown: Vec<String>,
 }
 

@@ -6,9 +6,9 @@ use rand::TryRngCore as _;
 use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
-/// What HS256 needs at least.
+/// The smallest secret for HS256, in bytes.
 const MIN_BYTES: usize = 32;
-/// Its name in the data directory.
+/// The file name in the data directory.
 const FILE_NAME: &str = "jwt-secret";
 
 /// A secret of 32 bytes or more. Its `Debug` does not show it.
@@ -17,7 +17,7 @@ pub struct Secret(String);
 
 impl Secret {
     /// # Errors
-    /// A sentence where it is too short.
+    /// A message if it is too short.
     pub fn parse(text: &str) -> Result<Self, String> {
         if text.len() < MIN_BYTES {
             return Err(format!("must have {MIN_BYTES} bytes or more"));
@@ -25,10 +25,10 @@ impl Secret {
         Ok(Self(text.to_owned()))
     }
 
-    /// The one kept in `data_dir`, made there at the first start, readable by nobody else.
+    /// Reads the secret in `data_dir`, or creates it at the first start, readable only by this user.
     ///
     /// # Errors
-    /// Where it cannot be read or written, or is too short.
+    /// An error if it cannot be read or written, or is too short.
     pub fn kept_in(data_dir: &Path) -> anyhow::Result<Self> {
         if let Some(secret) = Self::found_in(data_dir)? {
             return Ok(secret);
@@ -38,15 +38,15 @@ impl Secret {
         Ok(secret)
     }
 
-    /// The one kept in `data_dir`, if there is one.
+    /// Reads the secret in `data_dir`, if there is one.
     ///
     /// # Errors
-    /// Where it cannot be read, or is too short.
+    /// An error if it cannot be read, or is too short.
     pub fn found_in(data_dir: &Path) -> anyhow::Result<Option<Self>> {
         let path = data_dir.join(FILE_NAME);
         let shown = path.display();
         match std::fs::read_to_string(&path) {
-            // An earlier version was killed between making the file and writing it.
+            // An earlier version could be killed between creating the file and writing it.
             Ok(text) if text.is_empty() => Ok(None),
             Ok(text) => match Self::parse(text.trim_end()) {
                 Ok(secret) => Ok(Some(secret)),
@@ -57,16 +57,16 @@ impl Secret {
         }
     }
 
-    /// Keeps it in `data_dir`, readable by nobody else.
+    /// Stores the secret in `data_dir`, readable only by this user.
     ///
     /// # Errors
-    /// Where it cannot be written, also because one is kept there.
+    /// An error if it cannot be written, also because a secret already exists.
     pub fn keep_in(&self, data_dir: &Path) -> anyhow::Result<()> {
         let path = data_dir.join(FILE_NAME);
         self.write(&path).with_context(|| format!("cannot keep a secret in {}", path.display()))
     }
 
-    /// Where it is kept in `data_dir`.
+    /// The path in `data_dir`.
     pub fn path_in(data_dir: &Path) -> PathBuf {
         data_dir.join(FILE_NAME)
     }
@@ -77,8 +77,8 @@ impl Secret {
         Ok(Self(bytes.iter().map(|byte| format!("{byte:02x}")).collect()))
     }
 
-    /// Whole or not at all, also where the process is killed. Never over another: of two servers that start at once on
-    /// one directory, one has to start again.
+    /// Writes the file completely or not at all, even if the process is killed, and never replaces another. If two
+    /// servers start at once in one directory, one of them fails and has to start again.
     fn write(&self, path: &Path) -> std::io::Result<()> {
         let folder = folder_of(path);
         let part = folder.join(format!(".{FILE_NAME}.{}.part", std::process::id()));
@@ -94,14 +94,14 @@ impl Secret {
                 return std::fs::rename(&part, path);
             }
             match std::fs::hard_link(&part, path) {
-                // Not every disk has links.
+                // Not every file system has links.
                 Err(error) if error.kind() != ErrorKind::AlreadyExists && !path.exists() => {
                     std::fs::rename(&part, path)
                 }
                 linked => linked,
             }
         })();
-        // What a rename has moved is not there any more.
+        // After a rename, the temporary file no longer exists.
         let _ = std::fs::remove_file(&part);
         written?;
         sync_folder(folder)

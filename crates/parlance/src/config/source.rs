@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 /// The file's name in the working and in the data directory.
 const FILE_NAME: &str = "parlance.toml";
-/// The most bytes of a file that holds one value.
+/// The largest file with one value, in bytes.
 const MAX_BYTES: u64 = 64 * 1024;
 
 /// The flags that win over environment and file.
@@ -33,7 +33,7 @@ pub struct Flags {
     pub allow_unsafe_durability: bool,
 }
 
-/// A command line that cannot be followed as it is written; the program ends with the code of wrong usage.
+/// A wrong command line; the program exits with the code for wrong usage.
 #[derive(Debug)]
 pub struct UsageError(pub String);
 
@@ -45,7 +45,7 @@ impl std::fmt::Display for UsageError {
 
 impl std::error::Error for UsageError {}
 
-/// A value as it was written, and where it was found.
+/// A value as written, and its source.
 #[derive(Debug)]
 struct Found {
     text: String,
@@ -53,14 +53,14 @@ struct Found {
     by_flag: bool,
 }
 
-/// Values as they were written, and where each was found.
+/// All values as written, with their sources.
 #[derive(Debug, Default)]
 pub(super) struct Source {
     values: HashMap<&'static str, Found>,
 }
 
 impl Source {
-    /// Looks everywhere. `environment` answers for one variable, `here` is the working directory.
+    /// Reads all sources. `environment` returns a variable; `here` is the working directory.
     pub fn gather(
         flags: &Flags,
         environment: impl Fn(&str) -> Option<std::ffi::OsString>,
@@ -74,7 +74,7 @@ impl Source {
             (DATABASE_URL, "--database-url", &flags.database_url),
             (ALLOW_UNSAFE_DURABILITY, "--allow-unsafe-durability", &unsafe_durability),
         ] {
-            // A variable that a script has not set: to go on with another database would be worse.
+            // A script may have left the variable empty; using another database would be worse than an error.
             if value.as_deref() == Some("") {
                 return Err(UsageError(format!("{}: is empty ({flag})", key.name)).into());
             }
@@ -93,8 +93,8 @@ impl Source {
         Ok(source)
     }
 
-    /// Takes what one place says of a key, by itself or by naming a file that holds it, unless a stronger place says
-    /// something. An empty value is none.
+    /// Takes a key's value from one source, directly or from a file that it names, unless a stronger source has set it.
+    /// An empty value counts as unset.
     fn offer(
         &mut self,
         key: Key,
@@ -147,10 +147,11 @@ impl Source {
         self.values.get(key.name).map(|found| found.text.as_str())
     }
 
-    /// The value, read by `parse`, which says in words what it must be. Never shows the value: it may be a secret.
+    /// Parses the value with `parse`, whose error says what the value must be. The error never shows the value: it may
+    /// be a secret.
     ///
     /// # Errors
-    /// A sentence that begins with the key's name; a [`UsageError`] where a flag gave the value.
+    /// A message that begins with the key's name; a [`UsageError`] if a flag gave the value.
     pub fn optional<T>(&self, key: Key, parse: impl FnOnce(&str) -> Result<T, String>) -> anyhow::Result<Option<T>> {
         let Some(Found { text, origin, by_flag }) = self.values.get(key.name) else { return Ok(None) };
         parse(text).map(Some).map_err(|reason| {
@@ -159,7 +160,7 @@ impl Source {
         })
     }
 
-    /// The value or the key's default, read by `parse`.
+    /// Parses the value or the key's default with `parse`.
     pub fn read<T>(&self, key: Key, parse: impl Fn(&str) -> Result<T, String>) -> anyhow::Result<T> {
         match self.optional(key, &parse)? {
             Some(value) => Ok(value),
@@ -168,10 +169,10 @@ impl Source {
     }
 }
 
-/// What a file holds, without the line end that editors leave behind it; `name` is the key that names the file.
+/// Reads a file without the final line end that editors add. `name` is the key that names the file.
 ///
 /// # Errors
-/// Where it cannot be read, is empty, or is larger than any value is.
+/// An error if the file cannot be read, is empty, or is larger than any value.
 pub(super) fn held_in(name: &str, path: &Path) -> anyhow::Result<String> {
     let shown = path.display();
     let mut text = String::new();
@@ -188,7 +189,7 @@ pub(super) fn held_in(name: &str, path: &Path) -> anyhow::Result<String> {
     Ok(text)
 }
 
-/// The keys of a file, as text. Tells faults without quoting the file: it may hold a secret.
+/// Reads the keys of a configuration file. Errors do not quote the file: it may contain a secret.
 fn parse(text: &str) -> Result<HashMap<String, String>, String> {
     let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
         let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();

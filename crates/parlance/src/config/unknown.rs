@@ -3,21 +3,20 @@
 use super::keys::KEYS;
 use std::ffi::OsString;
 
-/// What the names of keys begin with, but for one.
+/// The prefix of all keys but one.
 const PREFIX: &str = "PARLANCE_";
 
-/// Every name that a value may be given by.
+/// Every name under which a value may be given.
 fn names() -> impl Iterator<Item = String> {
     KEYS.iter().flat_map(|key| [Some(key.name.to_owned()), key.file_name()]).flatten()
 }
 
-/// Whether a value may be given by this name.
+/// Whether a value may be given under this name.
 pub fn is_known(name: &str) -> bool {
     names().any(|known| known == name)
 }
 
-/// The known name that is the fewest changes of a letter away, whatever the case. The prefix does not count: the key
-/// may be the one that has none.
+/// The known name with the smallest edit distance, ignoring case. The prefix does not count, because one key has none.
 pub fn nearest(name: &str) -> String {
     let bare = |name: &str| {
         let name = name.to_ascii_uppercase();
@@ -27,7 +26,7 @@ pub fn nearest(name: &str) -> String {
     names().min_by_key(|known| strsim::osa_distance(&bare(known), &wanted)).unwrap_or_default()
 }
 
-/// A sentence on each variable that begins as our keys do and is none; its value is not in it.
+/// Returns a warning for each variable that begins like a key and is none. The warnings do not contain values.
 pub fn among(variables: impl Iterator<Item = (OsString, OsString)>) -> Vec<String> {
     let mut told: Vec<_> = variables
         .map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()))
@@ -39,7 +38,8 @@ pub fn among(variables: impl Iterator<Item = (OsString, OsString)>) -> Vec<Strin
     told
 }
 
-/// Whether Kubernetes has set it: each container gets such variables for each service, so for one named parlance, too.
+/// Whether Kubernetes has set the variable: it sets such variables in each container for each service, also for one
+/// named parlance.
 fn is_of_a_service(name: &str, value: &str) -> bool {
     let is_address = ["tcp://", "udp://", "sctp://"].iter().any(|scheme| value.starts_with(scheme));
     let of_port = |(_, rest): (&str, &str)| rest.starts_with(|digit: char| digit.is_ascii_digit());
@@ -85,7 +85,7 @@ mod tests {
             ("DATABASE_URL_FILE", "/run/secrets/database"),
             ("PARLANC", "x"),
             ("LISTEN", "x"),
-            // What Kubernetes says of a service called parlance, and of one called parlance-backend.
+            // Variables that Kubernetes sets for services named parlance and parlance-backend.
             ("PARLANCE_SERVICE_HOST", "10.0.0.7"),
             ("PARLANCE_SERVICE_PORT", "8080"),
             ("PARLANCE_SERVICE_PORT_HTTP", "8080"),

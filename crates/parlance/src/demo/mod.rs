@@ -23,32 +23,31 @@ use rand::{Rng as _, SeedableRng as _};
 use script::{DemoLine, Scene, Script, Start, Where, Who};
 use std::sync::Arc;
 
-/// Everybody's password. It guards nothing: whoever reads this may log in.
+/// The password of all demo users. It protects nothing: it is public.
 pub const PASSWORD: &str = "let me in please";
-/// Whose accounts are shown around, the one with the most to read first.
+/// The accounts that the demo presents, the one with the most messages first.
 pub const GUIDES: [&str; 3] = ["maya", "tom", "ines"];
 
 const MINUTE: i64 = 60_000_000;
 const DAY: i64 = 24 * 60 * MINUTE;
-/// How long ago the first of them signed up, in days: before anything is said.
+/// How many days ago the first users signed up; before the first message.
 const BEGAN: i64 = 13;
 
-/// What was made.
+/// The number of created items.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Filled {
     /// Accounts.
     pub people: usize,
     /// Groups.
     pub groups: usize,
-    /// Messages, those taken back included.
+    /// Messages, deleted ones included.
     pub messages: usize,
 }
 
-/// Fills an empty server with what the seed makes of the script, from [`BEGAN`] days before `now` on. `app` must have
-/// `clock` for its clock.
+/// Fills an empty server from the script and the seed, from [`BEGAN`] days before `now` on. `app` must use `clock`.
 ///
 /// # Errors
-/// Whatever a use case refuses; something is there already then.
+/// An error of a use case; then the server already contains data.
 pub async fn fill(app: &UseCases, clock: &DemoClock, now: Timestamp, seed: u64) -> anyhow::Result<Filled> {
     let script = Script::built_in()?;
     let mut stage = Stage {
@@ -67,7 +66,7 @@ pub async fn fill(app: &UseCases, clock: &DemoClock, now: Timestamp, seed: u64) 
     Ok(Filled { people: stage.people.len(), groups: stage.groups.len(), messages: stage.messages })
 }
 
-/// Where it all happens.
+/// The state while the demo is written.
 struct Stage<'a> {
     app: &'a UseCases,
     clock: &'a DemoClock,
@@ -84,7 +83,7 @@ impl Stage<'_> {
         Caller { user: self.people[who], session: SessionId(uuid::Uuid::nil()), admin: false }
     }
 
-    /// Signs everybody up and makes the groups.
+    /// Signs up all users and creates the groups.
     async fn invite(&mut self, script: &Script) -> anyhow::Result<()> {
         self.clock.move_to(self.now - BEGAN * DAY);
         for (name, called) in &script.people {
@@ -150,7 +149,7 @@ impl Stage<'_> {
             .collect()
     }
 
-    /// The moment a scene begins.
+    /// The time at which a scene begins.
     fn begin(&self, start: Start) -> i64 {
         match start {
             Start::Days(days, minute) => self.now.div_euclid(DAY) * DAY - days * DAY + minute * MINUTE,
@@ -158,7 +157,7 @@ impl Stage<'_> {
         }
     }
 
-    /// Lets a scene happen.
+    /// Plays a scene.
     async fn play(&mut self, script: &Script, begins: i64, scene: &Scene) -> anyhow::Result<()> {
         self.clock.move_to(begins);
         let mut said: Vec<Message> = Vec::new();

@@ -74,7 +74,7 @@ const BLACK: Colour = [40, 35, 35];
 /// The picture of that name, as a PNG; a plain sky where nobody has drawn it.
 ///
 /// # Errors
-/// Where the encoder refuses what was drawn: never, as far as we know.
+/// None is expected from the encoder.
 pub fn png(name: &str) -> Result<Vec<u8>, png::EncodingError> {
     let canvas = match name {
         "hail.png" => hail(),

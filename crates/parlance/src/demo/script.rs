@@ -102,7 +102,7 @@ pub struct DemoLine {
     pub taken_back: bool,
 }
 
-/// Where lines are being added.
+/// The section to which lines are added.
 enum OpenSection {
     Nothing,
     Scene,

@@ -7,16 +7,16 @@ use domain::upkeep::Evidence;
 use domain::{Clock as _, Timestamp};
 use infra_diesel::{Doubled, Inspection, Store};
 
-/// How far clocks may be apart, in microseconds: tokens are given five seconds.
+/// How far clocks may differ, in microseconds: tokens allow five seconds.
 const CLOCKS_APART: i64 = 5_000_000;
 
-/// What was found, and whether the tables can be read.
+/// The findings, and whether the tables are readable.
 pub struct Database {
     pub findings: Vec<Finding>,
     pub is_readable: bool,
 }
 
-/// Looks at the configured database.
+/// Checks the configured database.
 pub async fn examine(config: &Config) -> Database {
     const CHECK: &str = "database";
     let url = &config.database_url;
@@ -109,7 +109,7 @@ fn judge_clocks(now: Timestamp, theirs: Option<Timestamp>, newest: Option<Timest
     Finding::ok(CHECK, "goes with the database's, and no message is in the future")
 }
 
-/// Whether a server that starts now would believe its clock.
+/// Whether a server that starts now would trust its clock.
 fn judge_trust(now: Timestamp, evidence: Evidence) -> Option<Finding> {
     let days = evidence.contradicts(now)? / 86_400_000_000;
     let advice =

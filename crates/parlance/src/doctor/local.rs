@@ -13,20 +13,20 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// Fewer different characters make no secret, however many there are.
+/// A secret with fewer distinct characters is weak, however long it is.
 const MIN_DISTINCT: usize = 8;
-/// Below this there is soon none.
+/// Below this, the disk will soon be full.
 const LITTLE_SPACE: u64 = 1 << 30;
-/// Below this a server will soon have to refuse messages.
+/// Below this, a server will soon have to refuse messages.
 const NO_SPACE: u64 = 64 << 20;
-/// No disk that keeps what it says it has written is faster than this.
+/// No disk with durable writes is faster than this.
 const FASTEST_SYNC: Duration = Duration::from_micros(8);
-/// From here on every message waits noticeably.
+/// Above this, every message is noticeably delayed.
 const SLOW_SYNC: Duration = Duration::from_millis(50);
-/// How often syncing is tried.
+/// The number of test syncs.
 const SYNCS: usize = 20;
 
-/// Whether tokens are signed with something that nobody can guess or read.
+/// Checks that the secret can be neither guessed nor read by others.
 pub fn secret(config: &Config) -> Finding {
     const CHECK: &str = "secret";
     let (secret, from) = match &config.jwt_secret {
@@ -53,7 +53,7 @@ pub fn secret(config: &Config) -> Finding {
     Finding::ok(CHECK, format!("{from}, {} bytes", secret.expose().len()))
 }
 
-/// What a restore that was cut off has left, or one that is under way.
+/// Reports a running or interrupted restore.
 pub fn half_restored(config: &Config) -> Option<Finding> {
     backup::half_restored(config).map(|shown| {
         let advice = "no server starts: wait for the restore that is under way, or run `parlance restore` again";
@@ -61,8 +61,8 @@ pub fn half_restored(config: &Config) -> Option<Finding> {
     })
 }
 
-/// Whether the data directory, and the folders of database and uploads where they are elsewhere, can be written to,
-/// have room, and keep what they are told to.
+/// Checks that the data directory, and the folders of database and uploads elsewhere, are writable, have room and sync
+/// durably.
 pub fn disks(config: &Config) -> Vec<Finding> {
     let mut places = vec![("data directory", config.data_dir.clone())];
     let database = config.database_url.strip_prefix("sqlite://");
@@ -72,7 +72,7 @@ pub fn disks(config: &Config) -> Vec<Finding> {
     if let Uploads::Directory(uploads) = &config.uploads {
         places.push(("uploads folder", uploads.clone()));
     }
-    // What is below the data directory is on its disk.
+    // Everything below the data directory is on its disk.
     let home = real(&config.data_dir);
     places
         .into_iter()
@@ -82,7 +82,7 @@ pub fn disks(config: &Config) -> Vec<Finding> {
         .collect()
 }
 
-/// The path without links, as far as it is there.
+/// Resolves the links of the existing part of a path.
 fn real(path: &Path) -> PathBuf {
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let there = absolute.ancestors().find_map(|there| Some((there, there.canonicalize().ok()?)));
@@ -110,7 +110,7 @@ fn disk(check: &'static str, directory: &Path, reserve: Reserve) -> Vec<Finding>
     findings
 }
 
-/// Writes a block and syncs it, again and again; gives the times, shortest first.
+/// Writes and syncs a block repeatedly. Returns the durations, shortest first.
 fn time_syncs(directory: &Path) -> std::io::Result<Vec<Duration>> {
     let path = directory.join(format!(".doctor-{}", std::process::id()));
     let timed = || -> std::io::Result<Vec<Duration>> {
@@ -170,7 +170,7 @@ fn judge_space(space: Space, reserve: Reserve) -> Finding {
     }
 }
 
-/// Whether as many files may be open as there may be connections, beside the database's and the uploads'.
+/// Checks that the process may open enough files for all connections, the database and the uploads.
 pub fn descriptors(config: &Config) -> Finding {
     const CHECK: &str = "open files";
     let Some(Room { files, connections }) = raise(config.http.max_connections) else {
@@ -188,7 +188,7 @@ pub fn descriptors(config: &Config) -> Finding {
     Finding::ok(CHECK, format!("{files} may be open: enough for {} connections", config.http.max_connections))
 }
 
-/// Whether the port is to be had, or a server of ours has it.
+/// Checks that the port is free, or that a parlance server has it.
 pub fn port(config: &Config) -> Finding {
     const CHECK: &str = "port";
     let listen = &config.http.listen;
@@ -228,7 +228,7 @@ mod tests {
         ] {
             assert_eq!(judge_space(Space { whole, free }, Reserve::Share).verdict, verdict, "{free}");
         }
-        // A small disk has little room, and is no reason to worry when it is empty.
+        // A small disk has little room; that is no problem if it is empty.
         for (free, verdict) in [(3, Wrong), (7, Warning), (9, Warning), (20, Fine)] {
             let space = Space { whole: 32 << 20, free: free << 20 };
             assert_eq!(judge_space(space, Reserve::Share).verdict, verdict, "{free} MiB of 32");

@@ -14,33 +14,33 @@ use std::time::Duration;
 /// How long NATS may take to answer.
 const NATS_WITHIN: Duration = Duration::from_secs(5);
 
-/// What a check came to.
+/// The result of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
-    /// As it should be.
+    /// All is well.
     Ok,
-    /// To be known; a server runs all the same.
+    /// A warning; a server runs nevertheless.
     Warning,
-    /// To be put right.
+    /// A fault that the operator has to mend.
     Wrong,
 }
 
-/// What was found.
+/// A finding.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// What was looked at.
+    /// The name of the check.
     pub check: &'static str,
-    /// What it came to.
+    /// The result.
     pub verdict: Verdict,
-    /// In a sentence; holds no secret.
+    /// A message without secrets.
     pub says: String,
 }
 
 impl Finding {
     fn new(check: &'static str, verdict: Verdict, says: impl Into<String>) -> Self {
         let says = says.into();
-        // What others say (libpq, for one) may have line ends in it; a check is one line.
+        // Messages of libraries (libpq, for example) may contain line ends; a check prints one line.
         let says = says.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ");
         Self { check, verdict, says }
     }
@@ -58,14 +58,14 @@ impl Finding {
     }
 }
 
-/// What is found where the configuration cannot even be read; nothing else can be looked at then.
+/// The finding for an unreadable configuration; the doctor cannot check anything else then.
 pub fn unconfigured(error: &anyhow::Error) -> Vec<Finding> {
     let mut findings = vec![Finding::wrong("configuration", format!("{error:#}"))];
     findings.extend(environment(&config::unknown_variables()));
     findings
 }
 
-/// What of the environment looks like a key and is none.
+/// Reports variables that look like keys and are none.
 fn environment(unknown: &[String]) -> Vec<Finding> {
     const CHECK: &str = "environment";
     match unknown {
@@ -74,7 +74,7 @@ fn environment(unknown: &[String]) -> Vec<Finding> {
     }
 }
 
-/// Looks at everything. Needs an actix system around it.
+/// Runs all checks. Needs a running actix system.
 pub async fn examine(config: &Config) -> Vec<Finding> {
     let mut findings = vec![Finding::ok("configuration", "is read and understood")];
     findings.extend(environment(&config.unknown));

@@ -11,7 +11,7 @@ use infra_diesel::backup;
 use infra_files::Blobs;
 use std::collections::{HashMap, HashSet};
 
-/// Looks at the configured store; at its contents where the database can be asked what they should be.
+/// Checks the configured store, and its contents if the database is reachable.
 pub async fn examine(config: &Config, database_is_readable: bool) -> Vec<Finding> {
     const CHECK: &str = "uploads";
     if let Uploads::Directory(directory) = &config.uploads
@@ -61,12 +61,12 @@ async fn probe(blobs: &Blobs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Blobs without a row, rows without a blob, blobs of another size than their row says.
+/// Finds blobs without a row, rows without a blob, and blobs whose size differs from their row.
 async fn contents(config: &Config, blobs: &Blobs) -> anyhow::Result<Finding> {
     let known = |config: &Config| backup::files(&config.database_url);
     let before: HashSet<_> = known(config)?.into_iter().map(|file| file.id).collect();
     let inventory = blobs.inventory().await?;
-    // What came or went while the store was listed is neither missing nor left over.
+    // Files stored or removed during the listing are neither missing nor orphaned.
     let after: HashMap<_, _> = known(config)?.into_iter().map(|file| (file.id, file.size)).collect();
     let there: HashMap<_, _> = inventory.blobs.iter().copied().collect();
     let missing: Vec<_> =
@@ -76,7 +76,7 @@ async fn contents(config: &Config, blobs: &Blobs) -> anyhow::Result<Finding> {
     Ok(judge_contents(&missing, altered, left.len(), left.iter().map(|(_, size)| **size).sum(), inventory.strays.len()))
 }
 
-/// How many missing files are named.
+/// The number of missing files that the report names.
 const NAMED: usize = 3;
 
 fn judge_contents(missing: &[String], altered: usize, left: usize, left_bytes: u64, strays: usize) -> Finding {
