@@ -73,8 +73,8 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// The gate of a new connection. It discards an unread body completely if its declared length is at most `max_body_bytes`
-    /// bytes.
+    /// The gate of a new connection. It discards an unread body completely if its declared length is at most
+    /// `max_body_bytes` bytes.
     pub fn new(max_body_bytes: u64) -> Self {
         Self {
             state: FramingState::Head,

@@ -54,7 +54,7 @@ pub struct Config {
     pub jwt_secret: Option<Secret>,
     /// The connection to other nodes, if there are any.
     pub nats: Option<NatsOptions>,
-    /// Where uploads are kept.
+    /// The store of uploads.
     pub uploads: Uploads,
     /// The `AWS_...` variables, for access to a bucket.
     pub aws: Vec<(String, String)>,
