@@ -14,16 +14,16 @@ const HOLDS: Duration = Duration::from_millis(25);
 /// The state behind `GET /ready`.
 pub struct Readiness {
     operations: Arc<dyn Operations>,
-    known: Recent,
+    known: CachedAnswer,
     draining: AtomicBool,
     under_way: AtomicUsize,
     idle: Notify,
 }
 
 /// A running request, until it is dropped.
-pub struct UnderWay<'a>(&'a Readiness);
+pub struct RunningRequest<'a>(&'a Readiness);
 
-impl Drop for UnderWay<'_> {
+impl Drop for RunningRequest<'_> {
     fn drop(&mut self) {
         if self.0.under_way.fetch_sub(1, Ordering::SeqCst) == 1 && self.0.draining.load(Ordering::SeqCst) {
             self.0.idle.notify_one();
@@ -36,7 +36,7 @@ impl Readiness {
     pub fn new(operations: Arc<dyn Operations>) -> Self {
         Self {
             operations,
-            known: Recent::holding_for(HOLDS),
+            known: CachedAnswer::holding_for(HOLDS),
             draining: AtomicBool::new(false),
             under_way: AtomicUsize::new(0),
             idle: Notify::new(),
@@ -44,9 +44,9 @@ impl Readiness {
     }
 
     /// Registers a running request.
-    pub fn begins(&self) -> UnderWay<'_> {
+    pub fn begins(&self) -> RunningRequest<'_> {
         self.under_way.fetch_add(1, Ordering::SeqCst);
-        UnderWay(self)
+        RunningRequest(self)
     }
 
     /// Makes the server permanently not ready, because it is stopping. Probes are answered until the last running
@@ -69,12 +69,12 @@ impl Readiness {
 }
 
 /// A cached answer that the next caller refreshes when it is too old.
-struct Recent {
+struct CachedAnswer {
     known: Mutex<Option<(Instant, bool)>>,
     holds: Duration,
 }
 
-impl Recent {
+impl CachedAnswer {
     fn holding_for(holds: Duration) -> Self {
         Self { known: Mutex::new(None), holds }
     }
@@ -99,7 +99,7 @@ mod tests {
     use futures_util::future::join_all;
 
     async fn questions(holds: Duration) -> usize {
-        let (recent, asked) = (Recent::holding_for(holds), AtomicUsize::new(0));
+        let (recent, asked) = (CachedAnswer::holding_for(holds), AtomicUsize::new(0));
         let question = || async {
             asked.fetch_add(1, Ordering::Relaxed);
             tokio::task::yield_now().await;

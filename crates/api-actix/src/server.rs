@@ -117,8 +117,8 @@ pub fn bind(settings: Settings, services: Services) -> io::Result<(Server, Socke
     let public = web::Data::new(settings.public_url);
     let places = Arc::new(ConnectionLimits::new(settings.max_connections_per_address, settings.proxies.clone()));
     let edge = (web::Data::new(Limits::new(&settings.rates)), web::Data::new(settings.proxies), origins, public);
-    let Deadlines { head, body, idle, linger: patience, drain } = settings.deadlines;
-    let pace = MinUploadRate { patience: body, bytes_per_second: settings.min_upload_speed };
+    let Deadlines { head, body, idle, linger: linger_time, drain } = settings.deadlines;
+    let pace = MinUploadRate { timeout: body, bytes_per_second: settings.min_upload_speed };
     let (app, tokens, operations) = (web::Data::new(use_cases), web::Data::from(tokens), web::Data::from(operations));
     let shared = (app, tokens, edge, readiness, document, docs, operations, turns);
 
@@ -154,7 +154,7 @@ pub fn bind(settings: Settings, services: Services) -> io::Result<(Server, Socke
         let app = map_config(app.into_factory(), |()| AppConfig::default());
         let app = app.map_err(|fault: actix_web::Error| fault.error_response());
 
-        let rules = Rc::new(Rules::new(head, patience, max_file_bytes));
+        let rules = Rc::new(Rules::new(head, linger_time, max_file_bytes));
         let (places, draining) = (Arc::clone(&places), draining.clone());
         let http = HttpService::build()
             .graceful_shutdown_signal(move || {
@@ -163,7 +163,7 @@ pub fn bind(settings: Settings, services: Services) -> io::Result<(Server, Socke
             })
             .keep_alive(idle)
             .client_request_timeout(head)
-            .client_disconnect_timeout(patience)
+            .client_disconnect_timeout(linger_time)
             .local_addr(address)
             .on_connect_ext(|connection: &Connection, data| {
                 data.insert(Rc::clone(connection.gate()));
@@ -174,7 +174,7 @@ pub fn bind(settings: Settings, services: Services) -> io::Result<(Server, Socke
             let answered = http.call(accepted);
             async move {
                 let outcome = answered.await;
-                linger(left, patience).await;
+                linger(left, linger_time).await;
                 outcome
             }
         });

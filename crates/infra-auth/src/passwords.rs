@@ -47,7 +47,7 @@ pub enum StartError {
 /// the pool ends the threads.
 pub struct BcryptPool {
     jobs: SyncSender<Job>,
-    patience: Duration,
+    timeout: Duration,
 }
 
 /// The number of hashing threads for so many cores; one core is left for serving.
@@ -92,7 +92,7 @@ impl BcryptPool {
             };
             thread.spawn(run)?;
         }
-        Ok(Self { jobs, patience: QUEUE_TIMEOUT })
+        Ok(Self { jobs, timeout: QUEUE_TIMEOUT })
     }
 
     async fn submit<T>(&self, work: impl FnOnce(oneshot::Sender<domain::Result<T>>) -> Work) -> domain::Result<T> {
@@ -107,7 +107,7 @@ impl BcryptPool {
                 TrySendError::Disconnected(_) => Unavailable::Stopping.err(),
             };
         }
-        match tokio::time::timeout(self.patience, &mut answer).await {
+        match tokio::time::timeout(self.timeout, &mut answer).await {
             Ok(answered) => answered,
             Err(_) if !decided.swap(true, Ordering::SeqCst) => return Unavailable::Overloaded.err(),
             // A thread is hashing it: the result is near.
@@ -226,9 +226,9 @@ mod tests {
     }
 
     /// A pool without threads; the test takes jobs from its queue.
-    fn idle(most: usize, patience: Duration) -> (BcryptPool, Receiver<Job>) {
+    fn idle(most: usize, timeout: Duration) -> (BcryptPool, Receiver<Job>) {
         let (jobs, queue) = sync_channel(most);
-        (BcryptPool { jobs, patience }, queue)
+        (BcryptPool { jobs, timeout }, queue)
     }
 
     fn is_busy<T>(outcome: &domain::Result<T>) -> bool {
@@ -255,14 +255,14 @@ mod tests {
 
     #[tokio::test]
     async fn who_is_being_hashed_waits_however_long_it_takes() {
-        let patience = Duration::from_millis(20);
-        let (pool, queue) = idle(9, patience);
+        let timeout = Duration::from_millis(20);
+        let (pool, queue) = idle(9, timeout);
         let mut verifying = Box::pin(pool.verify(TypedPassword::of("12345678"), None));
         assert!(futures_util::future::poll_immediate(&mut verifying).await.is_none());
         // A thread begins the job. The caller, which nothing polls meanwhile, then sees its timeout expired.
         let job = queue.recv().unwrap();
         assert!(!job.decided.swap(true, Ordering::SeqCst));
-        assert!(tokio::time::timeout(3 * patience, &mut verifying).await.is_err());
+        assert!(tokio::time::timeout(3 * timeout, &mut verifying).await.is_err());
         let Work::Verify(.., reply) = job.work else { panic!("another job") };
         let _ = reply.send(Ok(Verdict::Right));
         assert_eq!(verifying.await.unwrap(), Verdict::Right);

@@ -33,7 +33,7 @@ pub struct Cli {
 enum Command {
     /// Serves until SIGTERM or Ctrl-C
     Serve,
-    /// Serves a small world of made-up people to look at, in a data directory of its own
+    /// Serves sample users and messages from a data directory of its own
     Demo(demo::DemoArguments),
     /// Brings the database's tables up to date and exits
     Migrate,
@@ -41,7 +41,7 @@ enum Command {
     Backup(backup::BackupArguments),
     /// Puts a backup into an empty place
     Restore(backup::RestoreArguments),
-    /// Looks whether everything is as it should be, and says what to do where it is not
+    /// Checks everything that a server needs, and says what to do about each fault
     Doctor(doctor::DoctorArguments),
     /// Exits with 0 if the server that runs here is ready, else with 1
     Healthcheck,
@@ -49,7 +49,7 @@ enum Command {
     Copy(copy::CopyArguments),
     /// Makes and lists users, gives roles and passwords, disables and enables
     User(user::UserArguments),
-    /// Prints what a shell needs to complete this command line
+    /// Prints a script by which a shell completes this command line
     Completions {
         /// For which shell
         shell: clap_complete::Shell,

@@ -19,7 +19,7 @@ pub struct Export {
     conversations: Vec<ExportedConversation>,
     /// The messages that the user sent and that are not deleted, also to groups that the user has left.
     messages: Vec<Message>,
-    /// What the user has seen, as ranges of a conversation.
+    /// The ranges of messages that the user has seen.
     receipts: Vec<ExportedReceipt>,
     /// The user's uploads.
     files: Vec<File>,

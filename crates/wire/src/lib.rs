@@ -54,7 +54,7 @@ impl Serialize for Time {
 /// A confirmation.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Done {
-    /// What the server did.
+    /// The action that the server took.
     pub message: &'static str,
 }
 

@@ -6,9 +6,9 @@ use std::net::Shutdown;
 use std::time::Duration;
 use tokio::io::AsyncReadExt as _;
 
-/// Throws away what the client still sends, up to a bound and no longer than `patience`. A system that closes a
-/// connection with unread bytes sends a reset, and by it the client loses the answer that says why it was refused.
-pub async fn linger(left: LingerSlot, patience: Duration) {
+/// Discards what the client still sends, up to a bound and for at most `timeout`. If the server closed the connection
+/// with unread bytes, the kernel would send a reset, and the client would lose the answer that refuses its request.
+pub async fn linger(left: LingerSlot, timeout: Duration) {
     let Some((stream, _place)) = left.take() else { return };
     // The client hears at once that nothing more comes; one that is gone has no use for it.
     let _ = socket2::SockRef::from(&stream).shutdown(Shutdown::Write);
@@ -17,5 +17,5 @@ pub async fn linger(left: LingerSlot, patience: Duration) {
         while rest.read(&mut scratch).await.is_ok_and(|length| length > 0) {}
     };
     // Nobody waits any longer for a client that goes on and on.
-    let _ = tokio::time::timeout(patience, reading).await;
+    let _ = tokio::time::timeout(timeout, reading).await;
 }

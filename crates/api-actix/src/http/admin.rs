@@ -99,7 +99,7 @@ pub struct AuditQuery {
     limit: Option<String>,
 }
 
-/// Lists what admins and the command line did, newest first; for admins.
+/// Lists the actions of admins and the command line, newest first; for admins.
 #[utoipa::path(
     get, path = "/admin/audit",
     params(AuditQuery),

@@ -44,12 +44,12 @@ const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE";
 const MAX_AGE: &str = "600";
 
 /// The CORS headers of an answer; none if no foreign page may use the server.
-pub struct Marks {
+pub struct CorsHeaders {
     origin: Option<HeaderValue>,
     depends: bool,
 }
 
-impl Marks {
+impl CorsHeaders {
     /// The headers for the answer to this request.
     pub fn of(request: &ServiceRequest) -> Self {
         let origins = request.app_data::<web::Data<Origins>>();
@@ -73,7 +73,7 @@ impl Marks {
     }
 }
 
-/// Answers preflight requests. [`Marks`] allow the page to read the answer, as for every other request.
+/// Answers preflight requests. [`CorsHeaders`] allow the page to read the answer, as for every other request.
 ///
 /// # Errors
 /// The errors of the wrapped service.
@@ -83,7 +83,7 @@ pub async fn preflight<B: MessageBody + 'static>(
 ) -> Result<ServiceResponse<EitherBody<B>>, actix_web::Error> {
     let asks =
         request.method() == Method::OPTIONS && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
-    if !asks || Marks::of(&request).origin.is_none() {
+    if !asks || CorsHeaders::of(&request).origin.is_none() {
         return Ok(next.call(request).await?.map_into_left_body());
     }
     let answer = HttpResponse::NoContent()

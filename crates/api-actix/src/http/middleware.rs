@@ -1,6 +1,6 @@
 //! The middleware around every request: its id, the headers of its answer, its line in the log.
 
-use super::cors::Marks;
+use super::cors::CorsHeaders;
 use super::error::{ApiError, mime_json};
 use crate::readiness::Readiness;
 use crate::telemetry;
@@ -40,7 +40,7 @@ pub async fn request_context(
     let begun = Instant::now();
     let readiness = request.app_data::<web::Data<Readiness>>().cloned();
     let _under_way = readiness.as_ref().map(|readiness| readiness.begins());
-    let (id, marks) = (request_id(&request), Marks::of(&request));
+    let (id, marks) = (request_id(&request), CorsHeaders::of(&request));
     let (method, version) = (request.method().clone(), request.version());
     // A panic is a bug of the server. It must fail this request only, and not the worker's other connections.
     let outcome = AssertUnwindSafe(next.call(request)).catch_unwind().await;
@@ -99,7 +99,7 @@ fn request_id(request: &ServiceRequest) -> HeaderValue {
 }
 
 /// Adds the default headers, and gives the framework's own errors the common shape.
-fn finish(response: &mut HttpResponse, id: &HeaderValue, marks: &Marks) {
+fn finish(response: &mut HttpResponse, id: &HeaderValue, marks: &CorsHeaders) {
     let status = response.status();
     let json = response.headers().get(header::CONTENT_TYPE) == Some(&mime_json());
     if (status.is_client_error() || status.is_server_error()) && !json {

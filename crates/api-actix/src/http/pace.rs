@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 pub struct MinUploadRate {
     /// How long the server waits for the next bytes of an upload, and how far an upload may fall behind its minimum
     /// speed. Other bodies have to arrive within this time as a whole.
-    pub patience: Duration,
+    pub timeout: Duration,
     /// Bytes per second, counted while the server waits for the client; 0 allows any speed. Fast bytes make up for
     /// slowness before them, but not after them: a client that has sent many bytes fast may not keep the server holding
     /// them for an hour.
@@ -68,8 +68,8 @@ impl UploadMeter {
     /// 400 if the upload is too slow.
     pub async fn within_deadline<T>(&self, arriving: impl Future<Output = T>) -> Result<T, ApiError> {
         let begun = Instant::now();
-        let patience = self.pace.patience.saturating_sub(self.late.get());
-        let arrived = tokio::time::timeout(patience, arriving).await;
+        let timeout = self.pace.timeout.saturating_sub(self.late.get());
+        let arrived = tokio::time::timeout(timeout, arriving).await;
         self.pay(begun.elapsed());
         arrived.map_err(|_| ApiError::malformed("the body came too slowly"))
     }
@@ -92,7 +92,7 @@ mod tests {
     #[actix_web::test]
     async fn who_sends_a_byte_now_and_then_is_given_up() {
         const TIMEOUT: Duration = Duration::from_secs(30);
-        let pace = MinUploadRate { patience: TIMEOUT, bytes_per_second: 1024 };
+        let pace = MinUploadRate { timeout: TIMEOUT, bytes_per_second: 1024 };
         let late = |before, waited, brought| {
             pace.late(Duration::from_secs(before), Duration::from_secs(waited), brought).as_secs()
         };
@@ -106,7 +106,7 @@ mod tests {
         ] {
             assert_eq!(late(before, waited, brought), after, "{before} {waited} {brought}");
         }
-        assert_eq!(MinUploadRate { patience: TIMEOUT, bytes_per_second: 0 }.late(TIMEOUT, TIMEOUT, 0), Duration::ZERO);
+        assert_eq!(MinUploadRate { timeout: TIMEOUT, bytes_per_second: 0 }.late(TIMEOUT, TIMEOUT, 0), Duration::ZERO);
 
         let meter = UploadMeter::new(pace);
         meter.pay(TIMEOUT);
@@ -114,7 +114,7 @@ mod tests {
         meter.received.set(2048);
         meter.pay(Duration::ZERO);
         assert_eq!(meter.within_deadline(future::ready(5)).await.unwrap(), 5);
-        // What came fast does not pay for a minute of bytes that come now and then.
+        // Fast bytes do not pay for a later minute of slow ones.
         meter.received.set(10 << 20);
         for _ in 0..31 {
             meter.received.set(meter.received.get() + 1);

@@ -17,21 +17,21 @@ pub fn mended(
     body: impl Stream<Item = Result<Bytes, PayloadError>> + 'static,
     boundary: &str,
 ) -> impl Stream<Item = Result<Bytes, PayloadError>> + 'static {
-    let reading = (Box::pin(body), Some(Mender::new(boundary)));
-    stream::unfold(reading, |(mut body, mender)| async {
+    let reading = (Box::pin(body), Some(HeadRepair::new(boundary)));
+    stream::unfold(reading, |(mut body, repair)| async {
         // Runs until the end has been passed on.
-        let mut mender = mender?;
+        let mut repair = repair?;
         // An empty piece would not wake the parser.
         loop {
             match body.next().await {
                 Some(Ok(piece)) => {
-                    let passed = mender.take(&piece);
+                    let passed = repair.take(&piece);
                     if !passed.is_empty() {
-                        return Some((Ok(passed), (body, Some(mender))));
+                        return Some((Ok(passed), (body, Some(repair))));
                     }
                 }
-                Some(Err(error)) => return Some((Err(error), (body, Some(mender)))),
-                None => return Some((Ok(mender.held.freeze()), (body, None))),
+                Some(Err(error)) => return Some((Err(error), (body, Some(repair)))),
+                None => return Some((Ok(repair.held.freeze()), (body, None))),
             }
         }
     })
@@ -39,7 +39,7 @@ pub fn mended(
     .fuse()
 }
 
-struct Mender {
+struct HeadRepair {
     /// The delimiter before a head.
     delimiter: Vec<u8>,
     /// Bytes that arrived and cannot be passed on yet.
@@ -47,7 +47,7 @@ struct Mender {
     in_head: bool,
 }
 
-impl Mender {
+impl HeadRepair {
     fn new(boundary: &str) -> Self {
         // Starts with a line end, because the first delimiter is at the beginning of the body.
         Self { delimiter: format!("\r\n--{boundary}\r\n").into(), held: BytesMut::from(&b"\r\n"[..]), in_head: false }
@@ -135,9 +135,9 @@ mod tests {
 
     /// Repairs a body in pieces of that size, and removes the line end that the repair puts before it.
     fn whole(body: &[u8], size: usize) -> Vec<u8> {
-        let mut mender = Mender::new("b");
-        let mut passed: Vec<u8> = body.chunks(size.max(1)).flat_map(|piece| mender.take(piece)).collect();
-        passed.extend_from_slice(&mender.held);
+        let mut repair = HeadRepair::new("b");
+        let mut passed: Vec<u8> = body.chunks(size.max(1)).flat_map(|piece| repair.take(piece)).collect();
+        passed.extend_from_slice(&repair.held);
         passed.split_off(2)
     }
 

@@ -189,15 +189,15 @@ impl FormReader<'_> {
             while let Some(bytes) = this.meter.within_deadline(part.next()).await? {
                 let bytes = bytes.map_err(|error| this.fault(error))?;
                 METRICS.uploaded_bytes.increment(bytes.len() as u64);
-                if sender.send(Arriving::Bytes(bytes)).await.is_err() {
+                if sender.send(UploadChunk::Bytes(bytes)).await.is_err() {
                     // The store has failed and returns the reason.
                     return Ok(());
                 }
             }
-            let _ = sender.send(Arriving::End).await;
+            let _ = sender.send(UploadChunk::End).await;
             Ok(())
         };
-        let storing = this.stage.execute(this.caller, begun, name, Box::new(ArrivingFile(receiver)));
+        let storing = this.stage.execute(this.caller, begun, name, Box::new(IncomingFile(receiver)));
         let (arrived, stored) = match select(pin!(arriving), pin!(storing)).await {
             Either::Left((arrived, storing)) => (arrived, storing.await),
             // Reports the error at once, without waiting for more input.
@@ -250,22 +250,22 @@ impl FormReader<'_> {
 }
 
 /// Carries a file from the request's task to the store, which may read on any thread.
-enum Arriving {
+enum UploadChunk {
     Bytes(Bytes),
     End,
 }
 
 /// The store's end of the channel.
-struct ArrivingFile(mpsc::Receiver<Arriving>);
+struct IncomingFile(mpsc::Receiver<UploadChunk>);
 
 #[async_trait]
-impl ByteSource for ArrivingFile {
+impl ByteSource for IncomingFile {
     async fn next(&mut self) -> domain::Result<Option<Vec<u8>>> {
         loop {
             match self.0.recv().await {
-                Some(Arriving::Bytes(bytes)) if bytes.is_empty() => {}
-                Some(Arriving::Bytes(bytes)) => return Ok(Some(bytes.into())),
-                Some(Arriving::End) => return Ok(None),
+                Some(UploadChunk::Bytes(bytes)) if bytes.is_empty() => {}
+                Some(UploadChunk::Bytes(bytes)) => return Ok(Some(bytes.into())),
+                Some(UploadChunk::End) => return Ok(None),
                 None => return Err(Error::internal("the upload ended early")),
             }
         }

@@ -82,9 +82,9 @@ impl StateStore for Buckets {
 }
 
 /// The same table, read only: it stores no decision.
-pub struct LookedAt(pub Buckets);
+pub struct ReadOnlyBuckets(pub Buckets);
 
-impl StateStore for LookedAt {
+impl StateStore for ReadOnlyBuckets {
     type Key = Key;
 
     fn measure_and_replace<T, F, E>(&self, key: &Key, decide: F) -> Result<T, E>

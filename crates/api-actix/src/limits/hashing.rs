@@ -23,12 +23,12 @@ struct Network {
 /// The networks that are hashing passwords at this moment.
 pub struct Hashing {
     at_once: usize,
-    patience: Duration,
+    timeout: Duration,
     networks: Mutex<HashMap<Key, Network>>,
 }
 
 /// A permit to hash one password, until it is dropped.
-pub struct Turn<'a> {
+pub struct HashingPermit<'a> {
     // Dropped first, so that the permit returns before the request is counted out.
     _permit: OwnedSemaphorePermit,
     _request: Request<'a>,
@@ -47,9 +47,9 @@ impl Default for Hashing {
 }
 
 impl Hashing {
-    /// `at_once` hashes per network; its other requests wait for `patience` at most.
-    fn new(at_once: usize, patience: Duration) -> Self {
-        Self { at_once, patience, networks: Mutex::default() }
+    /// `at_once` hashes per network; its other requests wait for `timeout` at most.
+    fn new(at_once: usize, timeout: Duration) -> Self {
+        Self { at_once, timeout, networks: Mutex::default() }
     }
 
     fn networks(&self) -> MutexGuard<'_, HashMap<Key, Network>> {
@@ -58,7 +58,7 @@ impl Hashing {
     }
 
     /// Waits for a turn of the network. `None` after the timeout.
-    pub async fn turn(&self, network: Key) -> Option<Turn<'_>> {
+    pub async fn turn(&self, network: Key) -> Option<HashingPermit<'_>> {
         let turns = {
             let mut networks = self.networks();
             let new = || Network { turns: Arc::new(Semaphore::new(self.at_once)), requests: 0 };
@@ -68,8 +68,8 @@ impl Hashing {
         };
         let request = Request { hashing: self, network };
         // The semaphore is never closed.
-        let permit = tokio::time::timeout(self.patience, turns.acquire_owned()).await.ok()?.ok()?;
-        Some(Turn { _permit: permit, _request: request })
+        let permit = tokio::time::timeout(self.timeout, turns.acquire_owned()).await.ok()?.ok()?;
+        Some(HashingPermit { _permit: permit, _request: request })
     }
 }
 

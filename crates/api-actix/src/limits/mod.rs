@@ -20,7 +20,7 @@ pub use costs::{Costs, FRAME};
 pub use operation::Op;
 pub use rate::{Rate, Rates};
 
-use buckets::{Buckets, LookedAt};
+use buckets::{Buckets, ReadOnlyBuckets};
 use domain::users::Username;
 use domain::{SessionId, UserId};
 use governor::clock::{Clock, DefaultClock, Reference as _};
@@ -148,7 +148,7 @@ impl std::fmt::Display for RateLimited {
 struct Limiter<C: Clock> {
     governor: RateLimiter<Key, Buckets, C, NoOpMiddleware<C::Instant>>,
     /// The same buckets, read without taking a token.
-    looking: RateLimiter<Key, LookedAt, C, NoOpMiddleware<C::Instant>>,
+    looking: RateLimiter<Key, ReadOnlyBuckets, C, NoOpMiddleware<C::Instant>>,
     buckets: Buckets,
     /// Nanoseconds until one token comes back.
     nanos_a_token: u64,
@@ -158,7 +158,7 @@ impl<C: Clock + Clone> Limiter<C> {
     fn new(rate: Rate, clock: C, max_keys: usize) -> Self {
         let (quota, buckets) = (rate.quota(), Buckets::new(max_keys));
         let nanos_a_token = u64::try_from(quota.replenish_interval().as_nanos()).unwrap_or(u64::MAX);
-        let looking = RateLimiter::new(quota, LookedAt(buckets.clone()), clock.clone());
+        let looking = RateLimiter::new(quota, ReadOnlyBuckets(buckets.clone()), clock.clone());
         Self { governor: RateLimiter::new(quota, buckets.clone(), clock), looking, buckets, nanos_a_token }
     }
 }

@@ -4,7 +4,7 @@ use super::Limit;
 
 macro_rules! operations {
     ($($(#[$doc:meta])* $name:ident = $word:literal, $cost:expr;)+) => {
-        /// What a client asks for in a text frame.
+        /// An operation that a client requests in a text frame.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub enum Op {
             $($(#[$doc])* $name,)+
@@ -21,7 +21,7 @@ macro_rules! operations {
                 }
             }
 
-            /// What the operation costs besides its frame.
+            /// The cost of the operation besides its frame.
             pub const fn cost(self) -> &'static [Limit] {
                 match self {
                     $(Self::$name => $cost,)+
@@ -38,7 +38,7 @@ operations! {
     Seen = "seen", &[Limit::Requests];
     /// Tells others that the user is typing.
     Typing = "typing", &[Limit::Requests];
-    /// Asks whether the server is there. The server answers at once with a few bytes: the frame is what that costs.
+    /// Asks whether the server is there. The server answers at once with a few bytes, so only the frame costs anything.
     Ping = "ping", &[];
 }
 
@@ -48,7 +48,7 @@ impl Op {
         Self::ALL.iter().copied().find(|op| op.word() == word)
     }
 
-    /// What a client reads that asks for none of them.
+    /// The message for a client that requests none of them.
     pub fn expected() -> String {
         let words: Vec<_> = Self::ALL.iter().map(|op| op.word()).collect();
         let (last, others) = words.split_last().map_or(("", &words[..]), |(last, others)| (*last, others));

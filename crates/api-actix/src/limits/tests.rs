@@ -100,7 +100,7 @@ fn right_logins_count_for_the_account_and_wrong_ones_take_nothing_from_them() {
         attempt.was_right()
     };
     let refusal = RateLimited { limit: Limit::LoginsOfAccount, seconds: 20 };
-    // Who guesses takes nothing, however many there are at once.
+    // A client that guesses takes nothing, however many attempts run at once.
     let guesses: Vec<_> = (0..50).map(|_| limits.try_login("ada", network("198.51.100.1")).unwrap()).collect();
     // Of those that are under way at once, too, so many are let in.
     let mut right: Vec<_> = (0..5).map(|_| limits.try_login("Ada", network("192.0.2.1")).unwrap()).collect();
@@ -176,7 +176,7 @@ fn what_is_charged_afterwards_is_paid_for_by_what_comes_later() {
     limits.take(&[Limit::Connects], key).unwrap();
     limits.charge(Limit::Connects, key, Costs::of_subscriptions(2_600));
     assert_eq!(burst(&limits, Limit::Connects, key), 4);
-    // Never more than there is: nobody is in debt for hours.
+    // The charge never takes more than the bucket has, so that no user is in debt for hours.
     limits.charge(Limit::Connects, key, Costs::of_subscriptions(1_000_000));
     clock.advance(Duration::from_secs(1));
     assert_eq!(burst(&limits, Limit::Connects, key), 1);

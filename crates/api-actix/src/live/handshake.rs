@@ -28,7 +28,7 @@ const BEARER: &str = "bearer.";
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct SinceQuery {
-    /// The last frame's cursor: what was missed since comes first.
+    /// The last frame's cursor: the server first sends the events missed since.
     since: Option<String>,
 }
 

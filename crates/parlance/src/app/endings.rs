@@ -19,7 +19,10 @@ pub async fn keep_finishing(endings: FinishEndings) {
         let outcome = endings.execute().await;
         if let (Err(fault), false) = (&outcome, failed) {
             // Logs a series of failures once.
-            warn!(error = fault as &dyn std::error::Error, "what has ended was not all tidied up, and will be later");
+            warn!(
+                error = fault as &dyn std::error::Error,
+                "the server could not clean up all ended accounts and groups; it will try again"
+            );
         }
         failed = outcome.is_err();
     }

@@ -33,7 +33,7 @@ use infra_auth::{BcryptPool, JwtTokens};
 use infra_diesel::Store;
 use infra_files::Blobs;
 use infra_live::{Cluster, Hub, UnstartedNode};
-use operations::Backing;
+use operations::ProcessOperations;
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::num::NonZero;
@@ -89,7 +89,7 @@ impl Application {
             warn!(
                 files,
                 connections,
-                "fewer connections are taken than PARLANCE_MAX_CONNECTIONS says: raise how many files may be open (ulimit -n, LimitNOFILE)"
+                "the server accepts fewer connections than PARLANCE_MAX_CONNECTIONS: raise the limit of open files (ulimit -n, LimitNOFILE)"
             );
         }
         // The recorder comes first, because counters use the recorder that is installed when they are created.
@@ -208,7 +208,7 @@ fn serve(
     let hasher = Arc::new(BcryptPool::start(config.bcrypt_cost, cores)?);
     let adapters = Adapters::from_store(&store, blobs.clone(), hasher, clock, Arc::new(UuidV7));
     let use_cases = UseCases::new(adapters, Arc::new(config.policy), config.http.max_file_bytes);
-    let operations = Arc::new(Backing { telemetry, store, blobs, disks, reserve: config.disk_reserve });
+    let operations = Arc::new(ProcessOperations { telemetry, store, blobs, disks, reserve: config.disk_reserve });
     let readiness = web::Data::new(Readiness::new(operations.clone()));
     let services = Services {
         use_cases,
@@ -269,10 +269,13 @@ async fn warn_of_missing_admins(store: &Store, policy: &ServerPolicy) {
     match store.missing_users(keys).await {
         Ok(missing) => {
             for name in missing {
-                warn!(name, "PARLANCE_ADMINS names somebody who is no user yet: whoever signs up as that is an admin");
+                warn!(
+                    name,
+                    "PARLANCE_ADMINS names a user who does not exist: anyone who signs up under this name becomes an admin"
+                );
             }
         }
-        Err(fault) => warn!(%fault, "PARLANCE_ADMINS could not be looked up"),
+        Err(fault) => warn!(%fault, "the server could not look up PARLANCE_ADMINS"),
     }
 }
 
@@ -280,8 +283,8 @@ async fn warn_of_missing_admins(store: &Store, policy: &ServerPolicy) {
 #[cfg(unix)]
 fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate()).context("no signals to wait for")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("no signals to wait for")?;
+    let mut terminate = signal(SignalKind::terminate()).context("the program cannot wait for signals")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("the program cannot wait for signals")?;
     Ok(async move {
         tokio::select! {
             _ = terminate.recv() => {}
@@ -293,7 +296,7 @@ fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
 /// Takes over Ctrl-C, which no longer kills the process. The returned future waits for it.
 #[cfg(not(unix))]
 fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
-    let mut interrupt = tokio::signal::windows::ctrl_c().context("no signals to wait for")?;
+    let mut interrupt = tokio::signal::windows::ctrl_c().context("the program cannot wait for signals")?;
     Ok(async move {
         interrupt.recv().await;
     })

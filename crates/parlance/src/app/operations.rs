@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 /// The resources behind this process's use cases.
-pub struct Backing {
+pub struct ProcessOperations {
     /// The metrics recorder.
     pub telemetry: Telemetry,
     /// The database.
@@ -25,7 +25,7 @@ pub struct Backing {
 }
 
 #[async_trait]
-impl Operations for Backing {
+impl Operations for ProcessOperations {
     async fn is_ready(&self) -> bool {
         self.store.ready().await && self.blobs.is_there().await
     }

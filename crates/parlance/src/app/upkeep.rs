@@ -31,9 +31,9 @@ pub async fn keep_up(keeping: KeepUp, every: Duration) {
                 );
             }
             Ok(Kept::Done { sessions, expired: Expired { messages, files }, loose, unfinished, lost, strange }) => {
-                debug!(sessions, "forgot sessions that nobody can use any more");
+                debug!(sessions, "deleted expired sessions");
                 if messages + files > 0 {
-                    info!(messages, files, "deleted what was too old");
+                    info!(messages, files, "deleted messages and files past their retention");
                 }
                 if loose + unfinished + lost > 0 {
                     info!(
@@ -53,7 +53,7 @@ pub async fn keep_up(keeping: KeepUp, every: Duration) {
             Err(fault) => {
                 warn!(
                     error = &fault as &dyn std::error::Error,
-                    "what is too old or needed by nobody was not all deleted, and will be later"
+                    "the server could not delete all old or unused data; it will try again"
                 );
             }
         }

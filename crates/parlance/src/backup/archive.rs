@@ -64,7 +64,7 @@ impl Archive {
     /// Begins an entry of exactly `size` bytes.
     ///
     /// # Errors
-    /// Where it cannot be written.
+    /// An I/O error.
     pub fn begin(&mut self, name: Name, size: u64) -> anyhow::Result<OpenEntry<'_>> {
         let header = header(&name.to_string(), size, self.made_at)?;
         self.write(header.as_bytes())?;
@@ -100,7 +100,7 @@ impl Archive {
     /// Writes the manifest and the seal, and syncs the file.
     ///
     /// # Errors
-    /// Where it cannot be written.
+    /// An I/O error.
     pub fn finish(mut self, manifest: impl FnOnce(Vec<Entry>) -> Manifest) -> anyhow::Result<()> {
         let manifest = manifest(std::mem::take(&mut self.entries));
         let text = serde_json::to_vec_pretty(&manifest)?;
@@ -125,7 +125,7 @@ impl OpenEntry<'_> {
     /// Adds bytes and ignores those beyond the declared size.
     ///
     /// # Errors
-    /// Where it cannot be written.
+    /// An I/O error.
     pub fn write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
         let fits = usize::try_from(self.left).map_or(bytes.len(), |left| left.min(bytes.len()));
         self.left -= fits as u64;
@@ -136,7 +136,7 @@ impl OpenEntry<'_> {
     /// Ends the entry. It pads missing bytes with zeros and returns the hash of the written content.
     ///
     /// # Errors
-    /// Where it cannot be written.
+    /// An I/O error.
     pub fn end(mut self) -> std::io::Result<[u8; 32]> {
         while self.left > 0 {
             self.write(&[0; BLOCK])?;

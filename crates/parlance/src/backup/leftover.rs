@@ -76,7 +76,7 @@ pub fn of_secret(secret: &Secret) -> Step {
 /// Records a step before the caller takes it.
 ///
 /// # Errors
-/// Where it cannot be written.
+/// An I/O error.
 pub fn note(scratch: &Scratch, step: &Step) -> anyhow::Result<()> {
     let mut journal = OpenOptions::new().create(true).append(true).open(scratch.at(JOURNAL))?;
     Ok(writeln!(journal, "{step}")?)

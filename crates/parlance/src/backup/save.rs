@@ -43,7 +43,7 @@ pub async fn save(
 ) -> anyhow::Result<Saved> {
     let shown = file.display();
     if file.exists() {
-        bail!("{shown} exists already: a backup is not written over anything");
+        bail!("{shown} exists already: a backup never replaces a file");
     }
     super::refuse_half_restored(config)?;
     let name = file.file_name().with_context(|| format!("{shown} is no name for a file"))?.to_string_lossy();

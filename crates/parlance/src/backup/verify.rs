@@ -228,7 +228,7 @@ mod tests {
         assert!(refused.to_string().contains("makes no sense"), "{refused}");
     }
 
-    /// An archive as somebody else would make it, sealed as ours are.
+    /// A foreign archive, sealed as a backup is.
     fn forged(file: &Path, entries: &[(&str, tar::EntryType, &[u8])]) {
         let mut bytes = Vec::new();
         for (name, kind, content) in entries {

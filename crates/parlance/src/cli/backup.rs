@@ -9,25 +9,25 @@ use clap::Args;
 use domain::Clock as _;
 use std::path::PathBuf;
 
-/// What to save, and where to.
+/// The arguments of `parlance backup`.
 #[derive(Debug, Args)]
 pub struct BackupArguments {
     /// The file to write, a tar archive; must not exist
     file: PathBuf,
-    /// Save the secret that tokens are signed with, too: nobody has to log in again after a restore, but whoever has
-    /// the backup can act as anybody
+    /// Also save the secret that signs tokens: users stay logged in after a restore, but anyone who has the backup
+    /// can act as any user
     #[arg(long)]
     with_secret: bool,
 }
 
-/// What to restore.
+/// The arguments of `parlance restore`.
 #[derive(Debug, Args)]
 pub struct RestoreArguments {
     /// A file that `parlance backup` wrote
     file: PathBuf,
 }
 
-/// Saves, and says what was saved.
+/// Writes a backup and prints a summary.
 ///
 /// # Errors
 /// In words for the operator.
@@ -51,7 +51,7 @@ pub async fn save(config: &Config, arguments: &BackupArguments) -> anyhow::Resul
     Ok(())
 }
 
-/// Restores, and says what.
+/// Restores a backup and prints a summary.
 ///
 /// # Errors
 /// In words for the operator.

@@ -7,7 +7,7 @@ use anyhow::bail;
 use clap::Args;
 use infra_diesel::copy::{CopyError, Plan, Progress, Report, TableReport, TargetState, copy, plan};
 
-/// Where from, where to.
+/// The arguments of `parlance copy`.
 #[derive(Debug, Args)]
 pub struct CopyArguments {
     /// The database to read: sqlite://PATH or postgres://...
@@ -16,15 +16,15 @@ pub struct CopyArguments {
     /// The database to fill: empty, or begun by an earlier copy
     #[arg(long, value_name = "URL")]
     to: String,
-    /// Say what would be copied and change nothing
+    /// Report what would be copied and change nothing
     #[arg(long)]
     dry_run: bool,
 }
 
-/// Copies, compares, and prints what came of it.
+/// Copies, compares, and prints the result.
 ///
 /// # Errors
-/// In words for the operator; also where the two sides differ afterwards.
+/// A message for the operator, also if the two databases differ afterwards.
 pub fn run(arguments: &CopyArguments) -> anyhow::Result<()> {
     let CopyArguments { from, to, dry_run } = arguments;
     if *dry_run {
@@ -43,7 +43,7 @@ pub fn run(arguments: &CopyArguments) -> anyhow::Result<()> {
     printed
 }
 
-/// A URL that names no database is wrong usage; the rest is found out by looking.
+/// A URL without a database is wrong usage; the copy itself finds other faults.
 fn refusal(what: &'static str, error: CopyError) -> anyhow::Error {
     match error {
         CopyError::Url(_) => UsageError(format!("{what}: {error}")).into(),

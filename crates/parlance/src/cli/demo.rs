@@ -12,12 +12,12 @@ use domain::Clock as _;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-/// What kind of a demo.
+/// The arguments of `parlance demo`.
 #[derive(Debug, Args)]
 #[command(arg(refused("config", "config", value_parser!(PathBuf))))]
 #[command(arg(refused("database_url", "database-url", value_parser!(String))))]
 pub struct DemoArguments {
-    /// Decides who says what to whom, and when
+    /// Decides who writes what to whom, and when
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Fill the data directory and exit
@@ -30,15 +30,15 @@ fn refused(id: &'static str, flag: &'static str, parser: impl Into<ValueParser>)
     Arg::new(id).long(flag).value_parser(parser.into()).hide(true)
 }
 
-/// Fills the demo's data directory unless it is filled, says whom to log in as, and serves.
+/// Fills the demo's data directory if it is new, prints the accounts, and serves.
 ///
 /// # Errors
-/// In words for the operator; also where the directory holds somebody's data.
+/// A message for the operator, also if the directory holds other data.
 pub async fn run(config: Config, arguments: &DemoArguments) -> anyhow::Result<()> {
     crate::backup::refuse_half_restored(&config)?;
     let shown = config.data_dir.display().to_string();
     let what = match State::of(&config.data_dir)? {
-        State::Filled(what) => format!("{what}, made earlier; remove {shown} to have another"),
+        State::DemoSummary(what) => format!("{what}, made earlier; remove {shown} to have another"),
         State::Foreign => bail!(
             "{shown} holds data that no demo made, and the demo leaves it alone: name another directory with --data-dir"
         ),
@@ -57,7 +57,7 @@ pub async fn run(config: Config, arguments: &DemoArguments) -> anyhow::Result<()
         told?;
         return say(format_args!("to serve it: parlance demo --data-dir {shown}"));
     }
-    // Nobody reading it is no reason not to serve.
+    // The demo serves even if nothing reads its standard output.
     Application::build(config, Overrides::default()).await?.run_until_stopped().await
 }
 
@@ -69,29 +69,29 @@ async fn fill(config: &Config, seed: u64) -> anyhow::Result<String> {
     let offline = Offline::open(config, clock.clone(), ids).await?;
     let filled = demo::fill(&offline.use_cases, &clock, now, seed).await;
     offline.close().await;
-    let demo::Filled { people, groups, messages } = filled.context("the demo could not be filled")?;
+    let demo::DemoSummary { people, groups, messages } = filled.context("the demo could not be filled")?;
     let what = format!("a demo of {people} people, {groups} groups and {messages} messages (seed {seed})");
     std::fs::write(config.data_dir.join(MARKER), &what)?;
     Ok(what)
 }
 
-/// The file that says that a directory is the demo's, and what is in it.
+/// The marker: a file that says that a directory is the demo's, and whether it is complete.
 const MARKER: &str = "demo";
-/// What it holds while the demo is being filled.
+/// The content of the marker while the demo is being filled.
 const BEGUN: &str = "begun";
-/// What a demo makes beside the marker, as far as a new one has to have it out of the way.
+/// The other files of a demo, which must not exist for a new one.
 const MADE: [&str; 3] = ["parlance.db", "parlance.db-wal", "parlance.db-shm"];
 
-/// What is in the directory.
+/// The state of the directory.
 #[derive(Debug, PartialEq, Eq)]
 enum State {
-    /// Nothing of anybody's.
+    /// Empty.
     Empty,
-    /// A demo that was not finished.
+    /// An unfinished demo.
     Begun,
-    /// A whole one.
-    Filled(String),
-    /// Somebody's data.
+    /// A complete demo.
+    DemoSummary(String),
+    /// Other data.
     Foreign,
 }
 
@@ -99,17 +99,17 @@ impl State {
     fn of(data_dir: &Path) -> anyhow::Result<Self> {
         match std::fs::read_to_string(data_dir.join(MARKER)) {
             Ok(text) if text == BEGUN || text.is_empty() => Ok(Self::Begun),
-            Ok(text) => Ok(Self::Filled(text)),
+            Ok(text) => Ok(Self::DemoSummary(text)),
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 let taken = MADE.iter().chain(&["uploads", "jwt-secret"]).any(|name| data_dir.join(name).exists());
                 Ok(if taken { Self::Foreign } else { Self::Empty })
             }
-            Err(error) => Err(error).context("cannot read what the directory is"),
+            Err(error) => Err(error).context("cannot read the marker of the demo"),
         }
     }
 }
 
-/// Takes away what an unfinished demo has left.
+/// Removes the files of an unfinished demo.
 fn clear(data_dir: &Path) -> std::io::Result<()> {
     for name in MADE {
         match std::fs::remove_file(data_dir.join(name)) {
@@ -144,6 +144,6 @@ mod tests {
         clear(dir.path()).unwrap();
         assert!(!dir.path().join("parlance.db").exists() && !dir.path().join("uploads").exists());
         std::fs::write(dir.path().join(MARKER), "a demo").unwrap();
-        assert_eq!(state(), State::Filled("a demo".to_owned()));
+        assert_eq!(state(), State::DemoSummary("a demo".to_owned()));
     }
 }

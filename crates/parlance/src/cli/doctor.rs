@@ -15,15 +15,15 @@ pub struct DoctorArguments {
     json: bool,
 }
 
-/// Looks at everything and prints a line for each check.
+/// Runs all checks and prints a line for each.
 ///
 /// # Errors
-/// Where something is wrong; what only deserves a warning is none.
+/// An error if a check failed; warnings are no errors.
 pub async fn run(config: &Config, arguments: &DoctorArguments) -> anyhow::Result<()> {
     tell(&doctor::examine(config).await, arguments)
 }
 
-/// Tells why the configuration cannot be read.
+/// Reports why the configuration cannot be read.
 ///
 /// # Errors
 /// Always.

@@ -18,7 +18,7 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
         Some(said) if said.status == Some(200) => say("ready"),
         Some(said) => match said.status {
             Some(status) => bail!("the server on {listen} is not ready: it answers {status}"),
-            None => bail!("whoever listens on {listen} does not answer"),
+            None => bail!("the process that listens on {listen} does not answer"),
         },
         None if listen.ends_with(":0") => bail!("PARLANCE_LISTEN is {listen}: nobody knows which port was picked"),
         None => bail!("nobody listens on {listen}"),

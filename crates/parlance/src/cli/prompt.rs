@@ -18,7 +18,7 @@ pub async fn secret(question: &str) -> anyhow::Result<String> {
         return line();
     }
     // Dropping it restores the echo, also after Ctrl-C.
-    let mut hidden = Hidden::begin().context("the terminal cannot be kept from showing the password")?;
+    let mut hidden = Hidden::begin().context("cannot switch off the echo of the terminal")?;
     let typed = ask(&mut hidden, format!("{question}: ")).await?;
     if typed != ask(&mut hidden, format!("{question}, once more: ")).await? {
         bail!("the two passwords differ");

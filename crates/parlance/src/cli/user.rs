@@ -19,7 +19,7 @@ use infra_diesel::{LockError, OpenError, Store, StoreOptions};
 use rand::TryRngCore as _;
 use std::sync::Arc;
 
-/// What to do to which account.
+/// The arguments of `parlance user`.
 #[derive(Debug, Args)]
 pub struct UserArguments {
     #[command(subcommand)]
@@ -124,15 +124,17 @@ pub async fn run(config: Config, arguments: UserArguments) -> anyhow::Result<()>
     config.make_data_dir()?;
     let policy = Arc::new(config.policy.clone());
     let store = Arc::new(open(&config).await?);
-    let desk = Desk { store: Arc::clone(&store), policy, bcrypt_cost: config.bcrypt_cost };
-    let outcome = desk.execute(arguments.command).await;
+    let tools = AccountTools { store: Arc::clone(&store), policy, bcrypt_cost: config.bcrypt_cost };
+    let outcome = tools.execute(arguments.command).await;
     store.close().await;
     outcome
 }
 
 async fn open(config: &Config) -> anyhow::Result<Store> {
     let options = StoreOptions {
-        fatal: Arc::new(|reason: &str| tracing::error!(reason, "look at the database before you try again")),
+        fatal: Arc::new(|reason: &str| {
+            tracing::error!(reason, "a commit failed: check the database before you try again")
+        }),
         ..store_options(config, Arc::new(NoListeners), Some(1))
     };
     Store::open(&config.database_url, options).await.map_err(|error| match error {
@@ -143,14 +145,14 @@ async fn open(config: &Config) -> anyhow::Result<Store> {
     })
 }
 
-/// What the commands need.
-struct Desk {
+/// The services that the commands use.
+struct AccountTools {
     store: Arc<Store>,
     policy: Arc<ServerPolicy>,
     bcrypt_cost: u32,
 }
 
-impl Desk {
+impl AccountTools {
     async fn execute(&self, command: UserCommand) -> anyhow::Result<()> {
         match command {
             UserCommand::Create { name, email, admin, password } => self.create(name, email, admin, &password).await,
@@ -265,7 +267,7 @@ fn line(AccountView { user, disabled, last_seen_at }: &AccountView) -> String {
 }
 
 /// A password, and its text if the program generated it.
-struct Given {
+struct ChosenPassword {
     password: Password,
     generated: Option<String>,
 }
@@ -276,21 +278,21 @@ const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
 const GENERATED_CHARACTERS: usize = 20;
 
 impl PasswordArguments {
-    async fn take(&self, name: &Username) -> anyhow::Result<Given> {
+    async fn take(&self, name: &Username) -> anyhow::Result<ChosenPassword> {
         if self.password_stdin {
             let text = prompt::secret(&format!("password of {name}")).await?;
             let password = Password::parse("password", &text).map_err(domain::Error::from)?;
-            return Ok(Given { password, generated: None });
+            return Ok(ChosenPassword { password, generated: None });
         }
         let text = generate()?;
         let password = Password::parse("password", &text).map_err(domain::Error::from)?;
-        Ok(Given { password, generated: Some(text) })
+        Ok(ChosenPassword { password, generated: Some(text) })
     }
 }
 
 fn generate() -> anyhow::Result<String> {
     let mut bytes = [0_u8; GENERATED_CHARACTERS];
-    rand::rngs::OsRng.try_fill_bytes(&mut bytes).context("the system has no randomness to give")?;
+    rand::rngs::OsRng.try_fill_bytes(&mut bytes).context("the system provides no random bytes")?;
     Ok(bytes.iter().map(|byte| char::from(ALPHABET[usize::from(byte % 32)])).collect())
 }
 

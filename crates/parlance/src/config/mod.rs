@@ -76,7 +76,7 @@ pub struct Config {
     pub unknown: Vec<String>,
 }
 
-/// A word that is no level would name a part of the program, and silence all others.
+/// A word that is no level would name a part of the program and silence all others.
 fn log(text: &str) -> Result<String, String> {
     let levels = ["off", "error", "warn", "info", "debug", "trace"];
     let known = |word: &str| word.contains('=') || levels.contains(&word.trim().to_ascii_lowercase().as_str());
@@ -87,21 +87,21 @@ fn log(text: &str) -> Result<String, String> {
 }
 
 impl Config {
-    /// From the flags, this process's environment and the file that they point to.
+    /// Loads the configuration from the flags, the environment and the file that they point to.
     ///
     /// # Errors
-    /// A sentence that names the key at fault, and never shows its value.
+    /// A message that names the key at fault and never shows its value.
     pub fn load(flags: &Flags) -> anyhow::Result<Self> {
         let here = working_directory()?;
         let config = Self::from_source(&Source::gather(flags, |name| std::env::var_os(name), &here)?)?;
         Ok(Self { aws: aws::variables(std::env::vars_os(), &here)?, unknown: unknown_variables(), ..config })
     }
 
-    /// For `parlance demo`, which must not come near anybody's data: it takes `--data-dir` or `./demo-data`, the file
-    /// in it if there is one, and of the environment nothing that says where data is.
+    /// Loads the configuration of `parlance demo`, which must not touch other data. It uses `--data-dir` or
+    /// `./demo-data`, the file in that directory if there is one, and no environment variable that says where data is.
     ///
     /// # Errors
-    /// Those of [`Config::load`]; also where `--database-url` or `--config` is given.
+    /// Those of [`Config::load`]; also an error if `--database-url` or `--config` is given.
     pub fn load_demo(flags: &Flags) -> anyhow::Result<Self> {
         if flags.database_url.is_some() || flags.config.is_some() {
             let refusal = "the demo keeps a SQLite database of its own: it takes neither --database-url nor --config";
@@ -119,7 +119,7 @@ impl Config {
         Ok(Self { unknown: unknown_variables(), ..config })
     }
 
-    /// How many connections a network may have where no key says so: many, and never all.
+    /// The default limit of connections per network: many, and never all.
     pub fn a_share_of(max_connections: usize) -> usize {
         (max_connections / 5).saturating_mul(2).max(1)
     }
@@ -178,15 +178,15 @@ impl Config {
         })
     }
 
-    /// The folder of the database, where it is a file.
+    /// The folder of the database, if it is a file.
     pub fn database_folder(&self) -> Option<&Path> {
         self.database_url.strip_prefix("sqlite://").map(|path| folder_of(Path::new(path)))
     }
 
-    /// Makes the data directory, for this user only.
+    /// Creates the data directory, for this user only.
     ///
     /// # Errors
-    /// Where it cannot be made.
+    /// An I/O error.
     pub fn make_data_dir(&self) -> anyhow::Result<()> {
         let mut builder = std::fs::DirBuilder::new();
         builder.recursive(true);
@@ -197,7 +197,7 @@ impl Config {
     }
 }
 
-/// What the edge needs to know.
+/// The settings of the edge.
 fn http(source: &Source) -> anyhow::Result<Settings> {
     let max_connections = source.read(keys::MAX_CONNECTIONS, at_least_one)?;
     Ok(Settings {
@@ -226,15 +226,16 @@ fn disk_reserve(text: &str) -> Result<Reserve, String> {
     }
 }
 
-/// A sentence on each variable of this process that looks like a key and is none.
+/// Warnings about variables of this process that look like keys and are none.
 pub fn unknown_variables() -> Vec<String> {
     unknown::among(std::env::vars_os())
 }
 
-/// Where clients reach the server, for what needs nothing else of the configuration and is not to fail by it.
+/// Reads only the URL under which clients reach the server, for commands that need nothing else and must not fail
+/// because of another key.
 ///
 /// # Errors
-/// Those of [`Config::load`], but that no other key's value is looked at.
+/// Those of [`Config::load`]; no other key's value is read.
 pub fn public_url(flags: &Flags) -> anyhow::Result<PublicUrl> {
     let source = Source::gather(flags, |name| std::env::var_os(name), &working_directory()?)?;
     Ok(source.optional(keys::PUBLIC_URL, PublicUrl::parse)?.unwrap_or_default())
@@ -313,7 +314,7 @@ fn at_least_one(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|number| *number > 0).ok_or_else(|| "must be a number from 1".to_owned())
 }
 
-/// Each is read, also where none holds: a bad value is a bad value.
+/// Reads each rate, also of limits that are off: a bad value is always an error.
 fn rates(source: &Source) -> anyhow::Result<Rates> {
     let mut rates = Rates::off();
     for (limit, key) in [

@@ -8,7 +8,7 @@ use infra_live::NatsOptions;
 use sha2::{Digest as _, Sha256};
 use std::path::PathBuf;
 
-/// What the keys say of NATS, if it is used at all.
+/// The settings of NATS, if it is configured.
 pub fn options(source: &Source, database_url: &str, secret: Option<&Secret>) -> anyhow::Result<Option<NatsOptions>> {
     let path = |key: Key| source.optional(key, |text| Ok(PathBuf::from(text)));
     let (credentials, ca) = (path(keys::NATS_CREDENTIALS)?, path(keys::NATS_CA)?);
@@ -30,7 +30,8 @@ pub fn options(source: &Source, database_url: &str, secret: Option<&Secret>) -> 
     Ok(Some(NatsOptions { servers, credentials, ca, certificate, prefix: prefix(secret) }))
 }
 
-/// Nodes that share a secret belong together: several deployments may use one NATS. Tells nothing of the secret.
+/// Nodes that share a secret belong to one cluster, so several deployments may use one NATS. The name does not reveal
+/// the secret.
 fn prefix(secret: &Secret) -> String {
     let digest = Sha256::new().chain_update(b"parlance nodes").chain_update(secret.expose()).finalize();
     let hex: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();

@@ -73,7 +73,7 @@ impl Secret {
 
     fn generate() -> anyhow::Result<Self> {
         let mut bytes = [0; MIN_BYTES];
-        rand::rngs::OsRng.try_fill_bytes(&mut bytes).context("the system has no randomness to give")?;
+        rand::rngs::OsRng.try_fill_bytes(&mut bytes).context("the system provides no random bytes")?;
         Ok(Self(bytes.iter().map(|byte| format!("{byte:02x}")).collect()))
     }
 

@@ -35,7 +35,7 @@ const BEGAN: i64 = 13;
 
 /// The number of created items.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Filled {
+pub struct DemoSummary {
     /// Accounts.
     pub people: usize,
     /// Groups.
@@ -48,9 +48,9 @@ pub struct Filled {
 ///
 /// # Errors
 /// An error of a use case; then the server already contains data.
-pub async fn fill(app: &UseCases, clock: &DemoClock, now: Timestamp, seed: u64) -> anyhow::Result<Filled> {
+pub async fn fill(app: &UseCases, clock: &DemoClock, now: Timestamp, seed: u64) -> anyhow::Result<DemoSummary> {
     let script = Script::built_in()?;
-    let mut stage = Stage {
+    let mut stage = Playback {
         app,
         clock,
         now: now.as_micros(),
@@ -63,11 +63,11 @@ pub async fn fill(app: &UseCases, clock: &DemoClock, now: Timestamp, seed: u64) 
     for (begins, scene) in stage.programme(&script) {
         stage.play(&script, begins, &scene).await?;
     }
-    Ok(Filled { people: stage.people.len(), groups: stage.groups.len(), messages: stage.messages })
+    Ok(DemoSummary { people: stage.people.len(), groups: stage.groups.len(), messages: stage.messages })
 }
 
 /// The state while the demo is written.
-struct Stage<'a> {
+struct Playback<'a> {
     app: &'a UseCases,
     clock: &'a DemoClock,
     now: i64,
@@ -77,9 +77,9 @@ struct Stage<'a> {
     messages: usize,
 }
 
-impl Stage<'_> {
+impl Playback<'_> {
     fn caller(&self, who: Who) -> Caller {
-        // No use case called here asks for the session: nobody has logged in.
+        // No use case called here checks the session: no user has logged in.
         Caller { user: self.people[who], session: SessionId(uuid::Uuid::nil()), admin: false }
     }
 
@@ -123,7 +123,7 @@ impl Stage<'_> {
         for chat in chats {
             let pair = (0..script.people.len()).choose_multiple(&mut self.random, 2);
             let &[one, other] = &pair[..] else { continue };
-            // Whom the newcomer logs in as has somebody to talk to.
+            // The accounts that the demo presents get someone to talk to.
             let (one, other) = if self.random.random_bool(0.3) && other != 0 { (other, 0) } else { (one, other) };
             let start = Start::Days(self.random.random_range(1..12), self.random.random_range(7 * 60..22 * 60));
             let words: Vec<_> = script.lists.iter().collect();
@@ -206,7 +206,7 @@ impl Stage<'_> {
         }
     }
 
-    /// Who spoke has read it all; what is a day old, most have; what is fresh waits for the others.
+    /// Authors have read everything; most members have read messages older than a day; fresh messages are unread.
     async fn read(&mut self, script: &Script, scene: &Scene, last: &Message) -> anyhow::Result<()> {
         let there: Vec<Who> = match scene.place {
             Where::Everybody => (0..self.people.len()).collect(),
@@ -233,7 +233,7 @@ fn capital(text: &str) -> String {
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
-/// Bytes that are all there.
+/// A source of bytes in memory.
 struct Bytes(Option<Vec<u8>>);
 
 #[async_trait]
@@ -243,7 +243,7 @@ impl ByteSource for Bytes {
     }
 }
 
-/// The clock that walks through the days, ids that go with it, all by one seed.
+/// The clock that walks through the days, and matching ids, both from one seed.
 pub fn clock_and_ids(now: Timestamp, seed: u64) -> (Arc<DemoClock>, Arc<DemoIds>) {
     let clock = Arc::new(DemoClock::up_to(now));
     let ids = Arc::new(DemoIds::new(Arc::clone(&clock), seed));

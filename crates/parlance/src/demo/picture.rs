@@ -71,7 +71,7 @@ const GREEN: Colour = [70, 120, 60];
 const YELLOW: Colour = [250, 205, 70];
 const BLACK: Colour = [40, 35, 35];
 
-/// The picture of that name, as a PNG; a plain sky where nobody has drawn it.
+/// The picture with that name, as a PNG; a plain sky for an unknown name.
 ///
 /// # Errors
 /// None is expected from the encoder.

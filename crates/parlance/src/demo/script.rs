@@ -23,10 +23,10 @@ use std::collections::HashMap;
 /// The text itself.
 const SCENES: &str = include_str!("scenes.txt");
 
-/// Somebody, by the place in [`Script::people`].
+/// A user, as an index of [`Script::people`].
 pub type Who = usize;
 
-/// Everything that is known before a seed is chosen.
+/// The script before a seed is applied.
 #[derive(Debug, Default)]
 pub struct Script {
     /// Username and display name.
@@ -48,7 +48,7 @@ pub struct GroupPlan {
     pub name: String,
     /// Whether everybody may see it.
     pub public: bool,
-    /// What it is about.
+    /// Its description.
     pub description: String,
     /// The first owns it.
     pub members: Vec<Who>,
@@ -63,10 +63,10 @@ pub enum Start {
     Minutes(i64),
 }
 
-/// Where a scene is.
+/// The conversation of a scene.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Where {
-    /// For all to hear.
+    /// A broadcast.
     Everybody,
     /// In a group, by its place in [`Script::groups`].
     Group(usize),
@@ -74,31 +74,31 @@ pub enum Where {
     Direct(Who, Who),
 }
 
-/// What is said in one place at one time.
+/// The messages of one conversation at one time.
 #[derive(Debug, Clone)]
 pub struct Scene {
-    /// When it begins.
+    /// The start.
     pub start: Start,
-    /// Where.
+    /// The conversation.
     pub place: Where,
-    /// What is said.
+    /// Its messages.
     pub lines: Vec<DemoLine>,
 }
 
 /// One message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DemoLine {
-    /// Who says it.
+    /// The author.
     pub who: Who,
     /// The words.
     pub text: String,
-    /// Which line of the scene it answers.
+    /// The line of the scene that it answers.
     pub answers: Option<usize>,
-    /// What it is edited to, later.
+    /// Its text after a later edit.
     pub becomes: Option<String>,
     /// The name of a picture that comes with it.
     pub picture: Option<String>,
-    /// Whether it is deleted, later.
+    /// Whether the author deletes it later.
     pub taken_back: bool,
 }
 
@@ -205,7 +205,7 @@ impl Script {
     }
 }
 
-/// A line that somebody says as number `said` of a scene.
+/// Parses a message, number `said` of its scene.
 fn spoken(line: &str, said: usize, who: impl Fn(&str) -> anyhow::Result<Who>) -> anyhow::Result<DemoLine> {
     let (taken_back, line) = line.strip_prefix("~ ").map_or((false, line), |line| (true, line));
     let (name, rest) = halves(line, ": ")?;

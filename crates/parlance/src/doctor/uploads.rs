@@ -57,7 +57,7 @@ async fn probe(blobs: &Blobs) -> anyhow::Result<()> {
         }
     }
     blobs.remove(id).await?;
-    anyhow::ensure!(read == PROBE, "what was read is not what was stored");
+    anyhow::ensure!(read == PROBE, "the store returned other bytes than it was given");
     Ok(())
 }
 

@@ -6,7 +6,7 @@ const CHUNKED: &str = "POST /x HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked
 const SOCKET: &str = "GET /ws HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n";
 const H2C: &str = "GET /x HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: h2c\r\n\r\n";
 
-/// What comes out, by way of a place for so many bytes.
+/// The gate's output, read through a buffer of so many bytes.
 fn fed(gate: &mut Gate, bytes: &str, room: usize) -> String {
     let (mut passed, mut space) = (Vec::new(), vec![0; room]);
     let mut to = ReadBuf::new(&mut space);
@@ -27,7 +27,7 @@ fn drained(gate: &mut Gate, room: usize) -> String {
     }
 }
 
-/// What comes out where every request is answered at once.
+/// The gate's output if each request is answered at once.
 fn one_by_one(gate: &mut Gate, bytes: &[u8], room: usize) -> String {
     let mut passed = fed(gate, str::from_utf8(bytes).unwrap(), room);
     while gate.heads > gate.answered && matches!(gate.state, FramingState::Head) {
@@ -51,7 +51,7 @@ fn a_request_passes_when_the_one_before_it_is_answered() {
     gate.answered();
     assert_eq!(drained(&mut gate, 1000), "");
     assert!(!gate.is_held(Waker::noop()) && gate.is_in_a_later_head(), "the rest of the head is waited for");
-    // Nor what is none, before it is its turn.
+    // Nor bytes that are no request, before their turn.
     assert_eq!(
         fed(&mut gate, &["x HTTP/1.1\r\nhost: x\r\n\r\n", "\0"].concat(), 1000),
         "GET /x HTTP/1.1\r\nhost: x\r\n\r\n"

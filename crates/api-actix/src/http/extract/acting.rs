@@ -53,7 +53,7 @@ impl Acting {
         Ok(self)
     }
 
-    /// Names nobody if there is no query.
+    /// Empty if there is no query.
     pub fn nobody() -> Self {
         Self(Vec::new())
     }

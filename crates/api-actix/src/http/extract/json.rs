@@ -30,7 +30,7 @@ impl<T: DeserializeOwned + 'static> FromRequest for Json<T> {
         Box::pin(async move {
             // A client that sends byte by byte must not hold a connection for ever.
             let pace = MinUploadRate::of(&request)?;
-            let body = tokio::time::timeout(pace.patience, read(&request, payload)).await;
+            let body = tokio::time::timeout(pace.timeout, read(&request, payload)).await;
             let body = body.unwrap_or_else(|_| Err(ApiError::malformed("the body came too slowly")))?;
             Ok(Self(parse_object(&body)?))
         })

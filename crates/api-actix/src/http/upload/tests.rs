@@ -39,7 +39,7 @@ fn form(parts: &[Vec<u8>]) -> Vec<u8> {
     [&parts.concat(), &b"--b--\r\n"[..]].concat()
 }
 
-/// What a request was answered with: what is stored and the texts, or status and field.
+/// The outcome of a request: the stored bytes and the texts, or status and field.
 type Outcome = Result<(Vec<u8>, Vec<(&'static str, String)>), (u16, Option<String>)>;
 
 struct Bench {
@@ -87,8 +87,8 @@ impl Bench {
     async fn receive(&self, body: &[u8], size: usize, headers: &[(&'static str, &str)]) -> Outcome {
         let pieces: Vec<_> = body.chunks(size).map(|piece| Ok(Bytes::copy_from_slice(piece))).collect();
         let pieces: LocalBoxStream<_> = Box::pin(stream::iter(pieces));
-        let request = TestRequest::default()
-            .app_data(MinUploadRate { patience: Duration::from_secs(30), bytes_per_second: 1024 });
+        let request =
+            TestRequest::default().app_data(MinUploadRate { timeout: Duration::from_secs(30), bytes_per_second: 1024 });
         let request = headers.iter().fold(request, |request, header| request.insert_header(*header));
         let request = request.to_http_request();
         let payload = Payload::from_request(&request, &mut pieces.into()).await.unwrap();
@@ -188,7 +188,7 @@ async fn a_form_that_breaks_off_is_refused() {
         let (status, _) = bench.receive_form(&whole[..length]).await.unwrap_err();
         assert_eq!(status, 400, "{length} of {}", whole.len());
     }
-    // What is behind the last boundary does not matter.
+    // Bytes behind the last boundary do not matter.
     assert!(bench.receive_form(&whole[..whole.len() - 2]).await.is_ok());
     assert!(bench.receive_form(&[&whole[..], b"bye"].concat()).await.is_ok());
 }
