@@ -16,6 +16,6 @@ pub async fn linger(left: LingerSlot, timeout: Duration) {
         let (mut rest, mut scratch) = (stream.take(DISCARDED), [0; 4096]);
         while rest.read(&mut scratch).await.is_ok_and(|length| length > 0) {}
     };
-    // Nobody waits any longer for a client that goes on and on.
+    // The server stops waiting for a client that never stops sending.
     let _ = tokio::time::timeout(timeout, reading).await;
 }

@@ -1,4 +1,4 @@
-//! Where a request names the acting user too: it must be the caller, and what is missing is told first.
+//! Requests that name the acting user: it must be the caller, and a missing target is reported first.
 
 use crate::harness::{Answer, NOWHERE, Server, User};
 use api_actix::routes::ROUTES;
@@ -37,7 +37,7 @@ async fn nobody_acts_as_another_and_what_is_missing_is_told_first() {
         }
         assert_eq!(ask(NOWHERE, &body).await, 404, "{method} {path} {body}");
     }
-    // Whom a member's address names is looked for as well.
+    // The server also looks up the user in a member's path.
     for (user, expected) in [(&*ada.id, 403), (NOWHERE, 404)] {
         let path = format!("/groups/{group}/members/{user}");
         ada.delete(&path, json!({ "requester_id": me })).await.refused(expected, None);

@@ -1,4 +1,4 @@
-//! Messages that carry a file uploaded before.
+//! Messages with a file that was uploaded before.
 
 use crate::harness::{NOWHERE, Server, User, ids};
 use reqwest::multipart::{Form, Part};

@@ -89,7 +89,7 @@ async fn what_was_answered_before_a_backup_is_in_it(from: &[(&str, &str)], to: &
         })
         .collect();
     until(&answered, 200).await;
-    // What is answered by now has to be in it.
+    // The backup has to contain every message answered by now.
     let mut before = Vec::new();
     for user in &people {
         for conversation in user.get("/conversations?limit=200").await.expect(200).as_array().unwrap() {
@@ -134,7 +134,7 @@ async fn what_was_answered_before_a_backup_is_in_it(from: &[(&str, &str)], to: &
     let (mut found, mut files) = (0, 0);
     for message in &told {
         let user = people.iter().find(|user| user.id == message["sender_id"].as_str().unwrap()).unwrap();
-        // The secret came along: nobody has to log in again.
+        // The backup contains the secret, so tokens stay valid.
         let user = user.at(&server.client);
         let answer = user.get(&format!("/messages/{}", message["id"].as_str().unwrap())).await;
         if answer.status == 404 {

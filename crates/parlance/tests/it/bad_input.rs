@@ -1,9 +1,9 @@
-//! Every route against every kind of bad input: the right 4xx, shaped as errors are, and never a 5xx.
+//! Every route with every kind of bad input: the right 4xx in the common shape, and never a 5xx.
 
 use crate::harness::{Answer, Client, NOWHERE, Server};
 use serde_json::{Map, Value, json};
 
-/// Who may call a route.
+/// The access that a route needs.
 #[derive(Clone, Copy, PartialEq)]
 enum Access {
     Anonymous,
@@ -197,10 +197,10 @@ async fn a_malformed_body_is_refused_and_its_field_named() {
             let twice = format!("{{\"{field}\":\"a\",\"{field}\":\"b\"}}");
             ask(&ada, method, &path, &[], twice).await.refused(400, Some(field));
         }
-        // Fields that nobody knows may be anything but broken text.
+        // Unknown fields may contain anything except broken text.
         let unknown = format!("{{\"x\":{{\"y\":[\"\\u0000\"]}},\"{}\":null}}", fields[0]);
         ask(&ada, method, &path, &[], unknown).await.refused(400, Some("x.y[0]"));
-        // So what is no broken text is ignored, beside a text that needs a closer look as well.
+        // The server therefore ignores them, also beside a text that needs a closer look.
         let deep = format!("{}{}", "[".repeat(1_000), "]".repeat(1_000));
         let harmless = format!(r#"{{"x":1e999,"y":"\ud83d\ude42 \\u0000","z":{{"x":{deep},"y":[-1E-999]}}}}"#);
         let answers = (ask(&ada, method, &path, &[], harmless).await, ask(&ada, method, &path, &[], "{}").await);
@@ -297,7 +297,7 @@ async fn a_malformed_query_is_refused_and_its_parameter_named() {
                     .refused(400, Some(parameter));
             }
         }
-        // What nobody knows is ignored; a session of its own, since one of the routes ends it.
+        // The server ignores unknown parameters. The test uses its own session, because one of the routes ends it.
         let ada = server.log_in("ada", &ada.password).await;
         assert!(ask(&ada, method, &format!("{path}?&&=&unknown=%zz{}", besides("")), &[], "").await.status != 400);
     }

@@ -1,4 +1,4 @@
-//! The web client in a real browser, two people talking.
+//! The web client in a real browser: two users chat.
 
 use crate::harness::{Browser, Driver, Server};
 use serde_json::{Value, json};
@@ -44,12 +44,12 @@ async fn say(browser: &Browser, text: &str) {
     browser.shows(".message.own:not(.pending) .prose", text).await;
 }
 
-/// What is open: the texts of its messages, oldest first.
+/// The texts of the open conversation, oldest first.
 async fn texts(browser: &Browser) -> Value {
     browser.value("[...document.querySelectorAll('.message .prose')].map((one) => one.innerText)").await
 }
 
-/// Chooses something of the menu of the newest message of one's own.
+/// Chooses an entry in the menu of the user's own newest message.
 async fn choose(browser: &Browser, action: &str) {
     let menu = "[...document.querySelectorAll('.message.own')].at(-1).querySelector('.more').click()";
     browser.value(menu).await;

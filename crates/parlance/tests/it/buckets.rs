@@ -1,4 +1,4 @@
-//! Uploads in S3: as from a disk, by several servers, and while the bucket is away.
+//! Uploads in S3: served as from a disk, shared by several servers, and while the bucket is unreachable.
 
 use crate::harness::{Process, SECRET, User};
 use crate::live::client::soon;
@@ -162,7 +162,7 @@ async fn an_outage_in_the_middle_of_an_upload_is_told_and_leaves_no_file() {
     };
     answer.refused(503, None);
     s3.set(Mood::Well);
-    // What is there are parts that nobody could take away; docs/deploying.md says what does.
+    // Only parts of unfinished uploads remain, which no server could remove; docs/deploying.md says how to expire them.
     assert!(s3.kept().iter().all(|name| name.starts_with(".upload") || name.ends_with(".parlance")), "{:?}", s3.kept());
 }
 

@@ -1,4 +1,5 @@
-//! What must never be in a log: looked for in one that tells all it can of everything that a server does.
+//! Secrets and texts that must never appear in a log, searched for in the most verbose log of everything that a server
+//! does.
 
 use crate::harness::{Process, User};
 use crate::live::client::{Socket, refusal, request};

@@ -1,4 +1,4 @@
-//! The program as an operator meets it: `--help`, refusals at start, the one line, the end.
+//! The program as an operator uses it: `--help`, errors at start, the one line of output, shutdown.
 
 use crate::harness::Process;
 use parlance::config::KEYS;
@@ -101,7 +101,7 @@ async fn a_request_under_way_is_answered_before_the_end() {
     assert_eq!(&told, b"HTTP/1.1 100 Continue\r\n\r\n");
     connection.write_all(head.as_bytes()).await.unwrap();
     server.signal("TERM");
-    // Whoever asks is told to ask others, for as long as that.
+    // Readiness probes see that the server is stopping.
     loop {
         match reqwest::get(format!("http://{}/ready", server.client.address())).await {
             Ok(answer) if answer.status() == 200 => {}

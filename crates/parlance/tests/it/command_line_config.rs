@@ -1,4 +1,4 @@
-//! Configuration as an operator gets it wrong: names that are none, secrets in files, and what the exit code says.
+//! Configuration errors: unknown names, secrets in files, and the exit code.
 
 use crate::harness::Process;
 use serde_json::{Value, json};

@@ -123,7 +123,7 @@ fn what_is_wrong_is_said_and_changes_nothing() {
     assert_eq!(listed(here, &[]).len(), 1);
 }
 
-/// A program at a terminal, and whoever sits there.
+/// The program at a terminal, and a user who types.
 struct Terminal {
     /// The end of who types and reads.
     keyboard: File,
@@ -163,14 +163,14 @@ impl Terminal {
         self.keyboard.write_all(line.as_bytes()).unwrap();
     }
 
-    /// The exit code, what was said, and what the terminal showed, which shows again what is typed.
+    /// The exit code, the output, and the terminal's contents; the terminal's echo is on again.
     fn ends(mut self) -> (Option<i32>, String, String) {
         self.stderr.read_to_string(&mut self.printed).unwrap();
         let code = self.child.wait().unwrap().code();
         let modes = rustix::termios::tcgetattr(&self.program).unwrap().local_modes;
         assert!(modes.contains(LocalModes::ECHO));
         drop(self.program);
-        // Of a terminal that nobody has open any more the end is an error.
+        // Reading from a closed terminal returns an error at its end.
         let mut shown = Vec::new();
         let _ = self.keyboard.read_to_end(&mut shown);
         (code, self.printed, String::from_utf8(shown).unwrap())
@@ -189,7 +189,7 @@ async fn at_a_terminal_a_password_is_asked_for_and_not_shown() {
     let (code, said, shown) = terminal.ends();
     assert_eq!((code, shown.replace("\r\n", "\n").as_str()), (Some(0), "\n\n"), "{said}");
 
-    // What differs, what is nothing, and what is no password changes nothing.
+    // Two different entries, an empty one, or no valid password change nothing.
     for (lines, sentence) in [
         (&["a secret sentence\n", "another sentence\n"][..], "the two passwords differ"),
         (&["\u{4}", "\u{4}"], "8 characters or more"),
@@ -204,7 +204,7 @@ async fn at_a_terminal_a_password_is_asked_for_and_not_shown() {
         assert_eq!(code, Some(1), "{said}");
         assert!(said.contains(sentence) && !shown.contains("sec"), "{said}{shown}");
     }
-    // Whoever gives up has a terminal that shows what is typed.
+    // After Ctrl-C, the terminal has its echo again.
     let mut terminal = Terminal::run(here, &["user", "password", "ada", "--password-stdin"]);
     terminal.asks("password of ada: ");
     let id = terminal.child.id().to_string();

@@ -1,9 +1,9 @@
-//! `/conversations`: one's list, and the feed of changes.
+//! `/conversations`: the caller's list, and the feed of changes.
 
 use crate::harness::{NOWHERE, Server, User, ids};
 use serde_json::{Value, json};
 
-/// With whom one's conversations are, in order.
+/// The other users of the caller's conversations, in order.
 fn partners(conversations: &Value) -> Vec<String> {
     let partner = |conversation: &Value| {
         let shown = match conversation["kind"].as_str() {
@@ -28,7 +28,7 @@ async fn conversations_are_listed_latest_first() {
     let group = ada.group("us", "private").await;
     ada.post(&format!("/groups/{group}/members"), json!({"user_id": bob.id})).await.expect(200);
     ada.send(&bob.id, "1").await;
-    // Not listed until somebody has said something.
+    // A conversation without messages is not listed.
     assert_eq!(partners(&listed(&ada).await), ["bob", "us"]);
     bob.post("/messages", json!({"group_id": group, "content": "2"})).await.expect(201);
     let last = eve.send(&ada.id, "3").await;

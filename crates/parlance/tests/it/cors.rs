@@ -1,4 +1,4 @@
-//! What scripts of other origins may send, and may read of what they are answered.
+//! What scripts of other origins may send, and which parts of answers they may read.
 
 use crate::harness::{Answer, Client, NOWHERE, Server};
 use api_actix::document;
@@ -40,7 +40,7 @@ async fn every_header_that_a_route_reads_may_be_sent_to_every_route() {
             assert!(answer.header("x-request-id").is_some());
         }
     }
-    // Who is not allowed is told nothing.
+    // A foreign origin gets no CORS headers.
     let foreign = [("origin", "https://evil.example.org"), ("access-control-request-method", "GET")];
     let answer = server.anyone().raw("OPTIONS", "/me", &foreign, "").await;
     assert_eq!((answer.status, answer.header("access-control-allow-headers")), (405, None));

@@ -1,4 +1,4 @@
-//! The promise of a 201: it is there after a crash of the server or of its database, once, unaltered.
+//! The promise of a 201: after a crash of the server or of its database, the message is there once and unaltered.
 
 use crate::harness::{Client, Process, User};
 use crate::live::client::soon;
@@ -173,7 +173,7 @@ async fn what_was_answered_survives(url: &str, crash: Crash<'_>) {
             people = people.iter().map(|person| person.at(&process.client)).collect();
         }
 
-        // A retry under its key settles what was unknown: it is stored now, whether it was before or not.
+        // A retry under the same key decides unknown cases: afterwards the message is stored.
         for (n, told) in told.iter_mut().enumerate() {
             for (key, body) in std::mem::take(&mut told.unknown) {
                 let answer = people[n].request(Method::POST, "/messages").json(&body).send().await.unwrap();

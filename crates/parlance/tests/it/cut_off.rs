@@ -1,4 +1,4 @@
-//! What is killed in the middle: restores, backups and first starts, each taken up by the next.
+//! Restores, backups and first starts that are killed in the middle: the next run takes each up.
 
 use crate::harness::{Process, User};
 use reqwest::multipart::{Form, Part};

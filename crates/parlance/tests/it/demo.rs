@@ -1,4 +1,4 @@
-//! `parlance demo`, as a newcomer meets it.
+//! `parlance demo`.
 
 use crate::harness::{Process, User};
 use domain::Clock as _;
@@ -29,7 +29,7 @@ async fn log_in(process: &Process, name: &str) -> User {
     User::new(&process.client, &login, PASSWORD)
 }
 
-/// Who says what in every conversation of somebody, in an order that does not hang on times.
+/// The authors and texts in every conversation of a user, in an order that does not depend on times.
 async fn contents(user: &User) -> Vec<String> {
     let mut all = Vec::new();
     for conversation in user.get("/conversations?limit=200").await.expect(200).as_array().unwrap() {

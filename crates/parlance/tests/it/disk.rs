@@ -1,4 +1,4 @@
-//! Disks that are full, and directories that go away, under a running server.
+//! Full disks and missing directories under a running server.
 
 use crate::harness::{Answer, Process, Server, User};
 use crate::live::client::soon;
@@ -30,7 +30,7 @@ pub async fn sign_up(server: &Process, name: &str) -> User {
     User::new(&server.client, &login, "correct horse")
 }
 
-/// A server on a disk of so many MiB; `None` where the system lets nobody mount one.
+/// A server on a disk of so many MiB; `None` if the system permits no mount.
 pub fn on_small_disk(directory: &Path, megabytes: u32, environment: &[(&str, &str)]) -> Option<(Mount, Process)> {
     let data = directory.join("data");
     std::fs::create_dir(&data).unwrap();
@@ -126,7 +126,7 @@ async fn when_messages_have_filled_the_disk_who_is_there_logs_in_and_out_and_del
     let sent = fill(&ada, &bob).await;
     assert!(sent.len() > 300, "{}", sent.len());
 
-    // What was stored is known again.
+    // The server knows the stored files again.
     let again = ada.post_with("/messages", &key, first.1).await.expect(200);
     assert_eq!(again["id"], first.0["id"]);
     full(ada.post("/messages", json!({ "group_id": group, "content": "🙂".repeat(4_096) })).await);
@@ -178,7 +178,7 @@ async fn uploads_at_once_leave_the_reserve_together() {
     let (mut stored, refused): (Vec<_>, Vec<_>) = answers.into_iter().partition(|answer| answer.status == 201);
     assert!(refused.len() >= 10, "{} {}", stored.len(), refused.len());
     refused.into_iter().for_each(full);
-    // What was refused took room from the others meanwhile, and has given it back.
+    // A refused upload occupied room meanwhile, and has released it.
     let refused = loop {
         match upload(&ada, MIB).await {
             answer if answer.status == 201 => stored.push(answer),
@@ -221,7 +221,7 @@ async fn the_files_of_a_user_have_a_quota() {
     ada.form("/messages/upload", carried(1_000)).await.expect(201);
     full(upload(&ada, 1).await);
     upload(&ada, 0).await.expect(201);
-    // Everybody has one's own.
+    // Each user has a separate quota.
     upload(&bob, QUOTA).await.expect(201);
     // At once they are counted one after the other.
     let eve = server.user("eve").await;

@@ -1,4 +1,4 @@
-//! `parlance doctor`: what is well, and each thing that is not.
+//! `parlance doctor`: a healthy server, and each fault.
 
 use crate::harness::{Process, User};
 use reqwest::multipart::{Form, Part};
@@ -38,7 +38,7 @@ impl Told {
     }
 }
 
-/// A place where a server has run that somebody has uploaded to; the id of the file.
+/// A data directory of a server to which a user has uploaded; and the id of the file.
 async fn place() -> (TempDir, String) {
     let directory = tempfile::tempdir().unwrap();
     let server = Process::start(directory.path(), &[], &[]);
@@ -162,7 +162,7 @@ async fn the_disks_of_database_and_uploads_are_looked_at_wherever_they_are() {
     std::fs::write(directory.path().join("file"), "x").unwrap();
     let told = Told::by(directory.path(), &[("DATABASE_URL", "sqlite://file/chat.db")]);
     told.says("database folder", "wrong", "file cannot be written to");
-    // What is in Postgres is on no disk of ours.
+    // Data in Postgres is on no local disk.
     let told = Told::by(directory.path(), &[("DATABASE_URL", "postgres://127.0.0.1:1/parlance")]);
     assert_eq!(count(&told, "database folder"), 0);
 }

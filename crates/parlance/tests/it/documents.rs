@@ -1,4 +1,4 @@
-//! What the documents promise, held against the program.
+//! Tests that the documents describe the program as it is.
 
 use crate::harness::Process;
 use parlance::config::KEYS;
@@ -34,7 +34,7 @@ fn tour() -> Vec<Step> {
     steps
 }
 
-/// What is printed, line by line, but for ids and times, which differ every time.
+/// The output line by line, without ids and times, which differ in every run.
 fn without_ids_and_times(printed: &str) -> Vec<Value> {
     let lines = printed.lines().filter(|line| !line.is_empty());
     let parsed = lines.map(|line| serde_json::from_str(line).unwrap_or_else(|_| Value::from(line)));
@@ -43,7 +43,7 @@ fn without_ids_and_times(printed: &str) -> Vec<Value> {
 
 fn masked(value: Value) -> Value {
     match value {
-        // Also of what has an id in it, as the URL of a file.
+        // Also for values that contain an id, such as the URL of a file.
         Value::String(text) => text.split('/').map(mask).collect::<Vec<_>>().join("/").into(),
         Value::Array(items) => items.into_iter().map(masked).collect(),
         Value::Object(fields) => fields.into_iter().map(|(name, value)| (name, masked(value))).collect(),

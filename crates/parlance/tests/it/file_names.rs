@@ -1,4 +1,4 @@
-//! Files' names as clients really send them: whole bodies, byte by byte.
+//! File names as clients really send them: whole bodies, byte by byte.
 
 use crate::harness::{NOWHERE, Process, Server, User};
 use serde_json::{Value, json};
@@ -55,7 +55,7 @@ async fn a_name_is_taken_as_clients_send_it_and_comes_back() {
         ("; filename=\"x.txt\"; filename*=UTF-8''%zz", "x.txt", "filename=\"x.txt\""),
         ("; filename=\"x.txt\"; filename*=nonsense", "x.txt", "filename=\"x.txt\""),
         ("; filename=x.txt", "x.txt", "filename=\"x.txt\""),
-        // Names that nobody sees.
+        // Invisible names.
         ("; filename=\"\"", "file", "filename=\"file\""),
         ("; filename=\"\u{200b}\u{3164}\"", "file", "filename=\"file\""),
         ("; filename=\"dir/\"", "file", "filename=\"file\""),

@@ -45,7 +45,7 @@ async fn until_blobs(server: &Server, count: usize) {
     let begun = Instant::now();
     while blobs(server).len() != count {
         assert!(begun.elapsed() < TIMEOUT, "there are {:?}", blobs(server));
-        // A directory tells nobody when it changes.
+        // A directory does not announce changes, so the test polls.
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
 }
@@ -293,7 +293,7 @@ async fn a_refused_upload_leaves_nothing() {
         (to_bob().text("client_id", "k".repeat(65)), 400, Some("client_id")),
         (to_bob().text("sender_id", "ada"), 400, Some("sender_id")),
         (to_bob().text("sender_id", bob.id.clone()), 403, None),
-        // What is malformed is told before who one must be and who there is.
+        // The server reports malformed input before it checks permissions and existence.
         (to_bob().text("sender_id", bob.id.clone()).text("content", "\0"), 400, Some("content")),
         (file("a", b"x").text("receiver_id", NOWHERE).text("sender_id", bob.id.clone()), 404, None),
         (file("a", &noise(MAX_FILE_BYTES)).text("receiver_id", NOWHERE), 404, None),

@@ -1,4 +1,4 @@
-//! The gochat surface, and that it is the same house with another door.
+//! The gochat API, and that it works on the same data.
 
 use crate::harness::{NOWHERE, Server, User, ids};
 use crate::messages::TRICKY;

@@ -53,10 +53,10 @@ fn who_does_not_answer_is_not_ready() {
     assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0, "it has made something");
 }
 
-/// Nobody: who may read and write what belongs to that user, and nothing else. Root may write what is only to be read.
+/// The system's user `nobody`, because root may write files that are read-only.
 const NOBODY: u32 = 65_534;
 
-/// The program, as somebody whom a file's rights mean something.
+/// Runs the program as a user to whom file permissions apply.
 fn command(place: &Path, arguments: &[&str]) -> Command {
     let command = Process::command(place, arguments, &[]);
     if place.metadata().unwrap().uid() != 0 && !place.join("parlance").exists() {

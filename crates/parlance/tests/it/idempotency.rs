@@ -1,4 +1,4 @@
-//! Retries under one key: one message, whatever the door.
+//! Retries under one key make one message, over every route.
 
 use crate::harness::{NOWHERE, Server, User, ids};
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! How often one may ask, of each limit by each door; and whose address counts where proxies stand in between.
+//! Every rate limit on every route, and whose address counts behind proxies.
 
 use crate::harness::{Answer, Client, NOWHERE, Server, User};
 use crate::live::client::{Socket, fault, soon};
@@ -68,7 +68,7 @@ async fn sends_are_counted_for_the_user_by_every_door() {
     let refused = socket.op("send", by_id.clone()).await;
     assert_eq!(fault(&refused), ("rate_limited".to_owned(), None));
     assert!((1..=600).contains(&refused["error"]["retry_after"].as_u64().unwrap()), "{refused}");
-    // Nothing else is, and nobody else.
+    // No other limit is hit, and no other user.
     ada.form("/upload", form(None)).await.expect(201);
     ada.get("/me").await.expect(200);
     bob.post("/messages", json!({ "receiver_id": ada.id, "content": "x" })).await.expect(201);
@@ -142,7 +142,7 @@ async fn failed_logins_are_counted_for_the_account_be_there_one_or_not() {
 async fn right_logins_are_counted_for_the_account_and_a_stranger_takes_none_of_them() {
     let server = limited(&[(Limit::LoginsOfAccount, "5/h")]).await;
     let (ada, anyone) = (server.user("ada").await, server.anyone());
-    // Who does not know the password keeps nobody out.
+    // A client that does not know the password locks no user out.
     for _ in 0..20 {
         log_in(anyone, "192.0.2.1", "ada", "wrong password").await.refused(401, None);
     }

@@ -1,4 +1,4 @@
-//! The whole program over HTTP, on a free port. The modules mirror the URLs.
+//! Tests of the whole program over HTTP, on a free port. The modules mirror the URLs.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails where it is surprised")]
 
 mod harness;

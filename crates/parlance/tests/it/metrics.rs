@@ -1,4 +1,4 @@
-//! `GET /metrics`: who may read it, what is in it, and what the guide says of it.
+//! `GET /metrics`: who may read it, its contents, and their description in the guide.
 
 use crate::harness::{Client, NOWHERE, Server};
 use infra_live::NatsOptions;

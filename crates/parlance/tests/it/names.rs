@@ -1,4 +1,4 @@
-//! Names whatever their case and normal form, and texts that show nothing or hide something.
+//! Names in every case and normal form, and texts that are invisible or hide something.
 
 use crate::harness::{Server, User};
 use crate::live::client::Socket;

@@ -1,4 +1,4 @@
-//! The OpenAPI document against the URL map, the server and itself.
+//! Checks the OpenAPI document against the URL map, the server and itself.
 
 use crate::harness::{Process, Server};
 use api_actix::document;

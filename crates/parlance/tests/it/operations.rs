@@ -1,4 +1,4 @@
-//! `/health`, `/ready`, the headers of every answer, and what no route answers.
+//! `/health`, `/ready`, the headers of every answer, and unknown routes.
 
 use crate::harness::{NOWHERE, Server};
 use serde_json::json;

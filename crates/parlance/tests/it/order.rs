@@ -1,4 +1,4 @@
-//! The counter of a conversation: every change takes the next number, none is left out, whatever the load.
+//! The counter of a conversation: every change takes the next number without gaps, under any load.
 
 use crate::harness::{Server, User};
 use futures_util::future::join_all;

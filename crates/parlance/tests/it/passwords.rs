@@ -1,4 +1,4 @@
-//! Passwords: one normal form, hashes that are older than it, and a server that is busy hashing.
+//! Passwords: their normal form, hashes from before it, and a server that is busy hashing.
 
 use crate::harness::{Process, Server};
 use api_actix::proxies::Proxies;

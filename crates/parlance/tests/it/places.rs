@@ -1,5 +1,5 @@
-//! Every command of the binary that touches a database, beside what may be there already: a running server, half a
-//! restore, a database of a newer version, a file with two names.
+//! Every command that uses a database, with what may already be there: a running server, an unfinished restore, a
+//! database of a newer version, a file with two names.
 
 use crate::harness::Process;
 use serde_json::json;

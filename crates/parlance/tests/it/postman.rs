@@ -1,5 +1,4 @@
-//! The Postman collection against the URL map. That the server answers as the collection says is `scripts/newman.sh`'s
-//! to find out.
+//! Checks the Postman collection against the URL map. `scripts/newman.sh` checks the answers.
 
 use api_actix::routes::ROUTES;
 use serde_json::Value;

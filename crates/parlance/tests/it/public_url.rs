@@ -1,4 +1,4 @@
-//! A server below a path: every address that is given out, and the web client there.
+//! A server below a path: every URL that it gives out, and the web client there.
 
 use crate::harness::{Driver, Host, Process, Proxy, Server, User};
 use crate::live::client::Socket;

@@ -1,4 +1,4 @@
-//! What was seen and what was not.
+//! Receipts and unseen counts.
 
 use crate::harness::{NOWHERE, Server, User};
 use serde_json::{Value, json};

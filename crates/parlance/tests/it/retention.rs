@@ -1,4 +1,4 @@
-//! `PARLANCE_RETENTION_DAYS`, over the clock.
+//! `PARLANCE_RETENTION_DAYS`, with a clock that the test sets.
 
 use crate::harness::{Process, Server, User};
 use crate::live::client::{Socket, soon};

@@ -1,4 +1,4 @@
-//! `/login`, `/logout`, `/sessions`, and what a token is good for.
+//! `/login`, `/logout`, `/sessions`, and the validity of a token.
 
 use crate::harness::{NOWHERE, SECRET, Server, User, ids};
 use crate::live::client::{Socket, soon};

@@ -1,4 +1,4 @@
-//! Uploads that are under way: how many there may be, what they may take, and when they are refused.
+//! Running uploads: how many there may be, how much they may take, and when the server refuses them.
 
 use crate::connections::raw::{Answered, Raw};
 use crate::disk::{full, on_small_disk, sign_up, upload};

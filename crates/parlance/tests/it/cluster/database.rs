@@ -1,4 +1,4 @@
-//! The database of several nodes goes, and comes back.
+//! The shared database of several nodes goes away and comes back.
 
 use super::Nodes;
 use super::failures::group_of;
@@ -22,7 +22,7 @@ async fn send(user: &User, group: &str, number: i64) {
     }
 }
 
-/// Reads on up to the number, without a gap; whoever is cut off resumes, and may be told something once more.
+/// Reads up to this number without a gap. A client that loses its connection resumes, and may receive an event again.
 async fn follow(user: &User, socket: &mut Socket, last: &mut i64, end: i64) {
     while *last < end {
         match socket.frame().await {

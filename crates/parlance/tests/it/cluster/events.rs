@@ -1,4 +1,4 @@
-//! What happens at one node is told at the others.
+//! Events of one node reach clients of the others.
 
 use super::Nodes;
 use crate::live::client::Socket;
@@ -29,7 +29,7 @@ async fn told(socket: &mut Socket, event: &str) -> Option<Value> {
 #[actix_web::test]
 async fn every_event_crosses() {
     let Some(nodes) = Nodes::start(2) else { return };
-    // What was seen is told by NATS or not at all.
+    // Nodes send receipts over NATS only.
     nodes.all_connected().await;
     let (ada, bob) = (nodes.user("ada").await, nodes.user("bob").await);
     let (mut here, mut there) = (Socket::open(&ada[0]).await, Socket::open(&bob[1]).await);
@@ -52,7 +52,7 @@ async fn every_event_crosses() {
     assert_eq!(there.expect("message.created").await["id"], all["id"]);
     here.expect("message.created").await;
 
-    // Nobody at the other node was in the group before.
+    // No user at the other node was in the group before.
     let group = ada[0].group("tea", "private").await;
     told(&mut here, "member.added").await;
     ada[0].add(&group, &bob[0], "member").await;
@@ -148,7 +148,7 @@ async fn typing_and_presence_cross() {
     let gone = online(&bob[0].id, false);
     for attempt in 0.. {
         drop(there);
-        // Twice as long as it would take to be told: somebody else goes from there, comes back and goes.
+        // Twice the time of an announcement: meanwhile another user leaves that node, comes back and leaves.
         let (mut told_here, mut told_there) = (Vec::new(), Vec::new());
         for _ in 0..2 {
             drop(Socket::open(&eve[1]).await);

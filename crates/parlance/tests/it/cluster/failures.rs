@@ -1,4 +1,4 @@
-//! NATS goes, a node goes: nothing is lost.
+//! NATS or a node fails, and no event is lost.
 
 use super::Nodes;
 use crate::harness::User;
@@ -60,7 +60,7 @@ async fn while_nats_is_away_sends_go_on_and_events_arrive() {
         let mut last = 0;
         // Late, but while it is away still: by comparing with the database.
         follow(socket, &mut last, 1).await;
-        // Who does not read for so long is cut.
+        // The server drops a client that does not read for so long.
         let left = stop.saturating_duration_since(Instant::now());
         let _ = tokio::time::timeout(left, follow(socket, &mut last, i64::MAX)).await;
         last
@@ -124,7 +124,7 @@ async fn who_was_added_or_removed_while_nats_was_away_is_told_and_gets_what_is_t
     users[0][0].delete(&format!("/groups/{group}/members/{}", users[1][0].id), json!({})).await.expect(204);
     users[0][0].add(&group, &eve[0], "member").await;
     let said = users[0][0].post("/messages", json!({ "group_id": group, "content": "secret" })).await.expect(201);
-    // Who is in now is not told one by one, but to load it again.
+    // A new member receives `resync` instead of single events.
     resync(&mut added).await;
     assert_eq!(added.next_of_messages().await["data"]["id"], said["id"]);
     resync(&mut removed).await;
@@ -183,7 +183,7 @@ async fn who_was_at_a_node_that_is_killed_goes_on_at_another() {
     follow(&mut stays, &mut 0, end).await;
 }
 
-/// Reads on until somebody is announced as gone, and says who.
+/// Reads until a user goes offline, and returns the user.
 async fn gone(socket: &mut Socket) -> String {
     loop {
         let frame = socket.any().await;
@@ -226,7 +226,7 @@ async fn who_was_at_a_node_that_ends_or_dies_is_announced_as_gone() {
     for socket in &mut told {
         assert_eq!(gone(socket).await, cy[0].id);
     }
-    // Who was with them and elsewhere, too, stays until all are gone.
+    // A user who is connected to another node too stays online until all connections end.
     drop(others);
     for socket in &mut told {
         assert_eq!(gone(socket).await, eve[0].id);

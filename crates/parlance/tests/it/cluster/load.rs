@@ -1,4 +1,4 @@
-//! Nothing is lost, doubled or out of order between nodes, whoever comes and goes.
+//! Under load, no event between nodes is lost, doubled or out of order, while clients connect and disconnect.
 
 use super::Nodes;
 use crate::live::client::{Socket, is_about_members};

@@ -49,7 +49,7 @@ impl Nodes {
     async fn all_connected(&self) {
         for n in 0..self.nodes.len() {
             soon("NATS", async {
-                // Asked again and again: a node tells nobody else.
+                // Polls, because a node announces this to no one.
                 while !self.metrics(n).await.contains("parlance_nodes_connected 1") {
                     tokio::time::sleep(Duration::from_millis(20)).await;
                 }
@@ -72,7 +72,7 @@ impl Nodes {
         self.nodes[n] = None;
     }
 
-    /// Signs somebody up and in, and gives the user at every node.
+    /// Signs up and logs in a user, and returns the user's client at every node.
     async fn user(&self, name: &str) -> Vec<User> {
         let account = json!({ "username": name, "password": "12345678" });
         let client = &self.process(0).client;

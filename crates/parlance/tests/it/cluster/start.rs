@@ -1,4 +1,4 @@
-//! How nodes find NATS, and what they refuse.
+//! How nodes connect to NATS, and which configurations they refuse.
 
 use super::Nodes;
 use crate::harness::{Process, SECRET};
@@ -87,7 +87,7 @@ async fn nats_with_tls_and_a_password_is_reached() {
     let mut there = Socket::open(&bob[1]).await;
     ada[0].send(&bob[0].id, "1").await;
     there.expect("message.created").await;
-    // Who does not know the authority does not connect; the server goes on without.
+    // A node without the authority's certificate does not connect; the server runs without NATS.
     let stranger = nodes.nats.certificates().stranger.display().to_string();
     nodes.add(&[("PARLANCE_NATS_URL", &url), ("PARLANCE_NATS_CA", &stranger)]);
     let text = nodes.metrics(2).await;
@@ -98,7 +98,7 @@ async fn nats_with_tls_and_a_password_is_reached() {
     there.expect("message.created").await;
 }
 
-/// Of a group in which nobody is connected anywhere, a node needs to know nothing more than that.
+/// If no member of a group is connected anywhere, a node only needs to know that.
 #[actix_web::test]
 async fn what_concerns_nobody_holds_nothing_up() {
     let Some(nodes) = Nodes::start(2) else { return };
@@ -112,7 +112,7 @@ async fn what_concerns_nobody_holds_nothing_up() {
     ada[0].add(&group, &bob[0], "member").await;
     ada[0].post("/messages", json!({ "group_id": group, "content": "x" })).await.expect(201);
     let before = checks().await;
-    // Asked again and again: a node tells nobody else.
+    // Polls, because a node announces this to no one.
     soon("three comparisons with the database", async {
         while checks().await < before + 3 {
             tokio::time::sleep(Duration::from_millis(20)).await;

@@ -1,4 +1,4 @@
-//! Bodies, read or not: each has an end, whatever was answered, and nothing else suffers of it.
+//! Request bodies, read by a handler or not: each has an end, and no other request suffers.
 
 use super::raw::Raw;
 use crate::harness::Server;
@@ -10,7 +10,7 @@ use tokio::io::AsyncWriteExt as _;
 /// Short, so that the end of what never ends is soon seen.
 const LINGER: Duration = Duration::from_millis(200);
 
-/// Requests whose body nobody reads, or not to its end.
+/// Requests whose handler does not read the body, or not to its end.
 const UNREAD: &[(&str, &str, u16)] = &[
     ("POST", "/nowhere", 404),
     ("GET", "/nowhere", 404),
@@ -34,7 +34,7 @@ const UNREAD: &[(&str, &str, u16)] = &[
     ("GET", "/events", 401),
 ];
 
-/// Sends a byte now and then, until nobody takes it any more.
+/// Sends a byte now and then, until the server no longer accepts it.
 async fn drips(connection: &mut Raw, piece: &str) {
     soon("the end of a connection", async {
         while connection.stream.write_all(piece.as_bytes()).await.is_ok() {
@@ -110,7 +110,7 @@ async fn one_without_an_end_is_not_swallowed() {
         connection.send(&format!("POST /nowhere HTTP/1.1\nhost: x\n{framing}\n")).await;
         let mut taken = 0;
         const FAR_TOO_MUCH: usize = 64 * 1024 * 1024;
-        // Nobody tells that nothing more is taken.
+        // The test cannot observe the moment at which the server stops reading.
         while taken < FAR_TOO_MUCH {
             let write = connection.stream.write_all(piece.as_bytes());
             match tokio::time::timeout(Duration::from_secs(2), write).await {
@@ -163,7 +163,7 @@ async fn who_waits_to_be_asked_for_it_is_asked() {
         assert_eq!(connection.ask("{").await.status, status, "{path}");
         connection.is_kept().await;
     }
-    // Who then sends nothing is answered all the same.
+    // A client that then sends nothing still gets its answer.
     let head = "POST /nowhere HTTP/1.1\nhost: x\nexpect: 100-continue\ncontent-length: 1\n\n";
     assert_eq!(connection.ask(head).await.status, 100);
     let answer = connection.answer().await;

@@ -1,5 +1,4 @@
-//! How many files the process may have open: what is raised, what is fitted to it, and what happens where there are
-//! none left.
+//! The limit of open files: the server raises it, adjusts its connections to it, and survives when none are left.
 #![cfg(target_os = "linux")]
 
 use super::raw::Raw;
@@ -52,7 +51,7 @@ async fn no_more_connections_are_taken_than_there_are_files_for() {
     for _ in 0..200 {
         idle.push(Raw::to(&server.client).await);
     }
-    // Whoever is in is served, files too; the others wait, and are served when there is room.
+    // The server serves connected clients, files too; the others wait until there is room.
     for _ in 0..20 {
         let sent = ada.form("/upload", file()).await.expect(201);
         let path = sent["url"].as_str().unwrap();
@@ -90,7 +89,7 @@ async fn where_none_are_left_it_is_503_and_goes_on_afterwards() {
         ada.form("/upload", file()).await.refused(503, None);
         ada.get(&path).await.refused(503, None);
     }
-    // What needs no file is done as ever, a reader may have to open the database first, and whoever comes anew waits.
+    // Requests that need no file work as usual. A reader may first have to open the database, and new clients wait.
     ada.get("/health").await.expect(200);
     let own = ada.get("/me").await;
     if own.status != 200 {

@@ -1,4 +1,4 @@
-//! How many connections there may be.
+//! The limits of connections.
 
 use super::raw::Raw;
 use crate::harness::Server;

@@ -1,4 +1,4 @@
-//! Connections as they are: what is sent over them byte by byte, how long they are kept, and how many there are.
+//! Connections at the level of bytes: what clients send, how long the server keeps connections, and how many it allows.
 
 mod bodies;
 mod files;

@@ -1,4 +1,4 @@
-//! Requests that come before the one ahead of them is answered.
+//! Pipelined requests.
 
 use super::raw::Raw;
 use crate::harness::Server;
@@ -71,7 +71,7 @@ async fn a_name_of_a_header_that_is_too_long_is_refused() {
     assert_eq!(connection.ask(&head).await.status, 431);
 }
 
-/// The framework keeps what it answered with for later answers, and with it the version of whom it answered.
+/// The framework reuses response heads, with the HTTP version of an earlier request.
 #[actix_web::test]
 async fn old_clients_beside_it_end_no_other_connection() {
     let server = Server::start().await;

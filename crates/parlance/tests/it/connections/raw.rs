@@ -1,4 +1,4 @@
-//! A client that writes what it likes.
+//! A client that sends arbitrary bytes.
 
 use crate::harness::Client;
 use crate::live::client::soon;

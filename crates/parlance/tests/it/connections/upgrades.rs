@@ -1,4 +1,4 @@
-//! Wishes for another protocol: an upgrade that is not taken is ignored, and the connection kept.
+//! Upgrade requests: the server ignores an unsupported one and keeps the connection.
 
 use super::raw::Raw;
 use crate::harness::Server;

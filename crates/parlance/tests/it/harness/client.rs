@@ -105,7 +105,7 @@ impl Client {
     }
 }
 
-/// Somebody who is logged in.
+/// A logged-in user.
 #[derive(Clone)]
 pub struct User {
     client: Client,
@@ -152,7 +152,7 @@ impl User {
         made["id"].as_str().unwrap().to_owned()
     }
 
-    /// Takes somebody into a group.
+    /// Adds a member to a group.
     pub async fn add(&self, group: &str, user: &User, role: &str) {
         let body = json!({ "user_id": user.id, "role": role });
         self.post(&format!("/groups/{group}/members"), body).await.expect(200);

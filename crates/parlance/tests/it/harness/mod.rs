@@ -1,4 +1,4 @@
-//! A server per test, and clients that hold its answers against the contract.
+//! A server per test, and clients that check its answers against the contract.
 
 mod browser;
 mod client;
@@ -44,7 +44,7 @@ pub struct Setup {
     config: Config,
     /// The time.
     pub clock: Arc<dyn Clock>,
-    /// How often it looks for what is too old.
+    /// How often the server looks for expired data.
     pub upkeep_every: Duration,
 }
 
@@ -142,7 +142,7 @@ impl Server {
         Self { running: Some((handle, thread)), client, directory, _database: database }
     }
 
-    /// Somebody without a token.
+    /// A client without a token.
     pub fn anyone(&self) -> &Client {
         &self.client
     }
@@ -152,7 +152,7 @@ impl Server {
         self.directory.path()
     }
 
-    /// Signs somebody up and in.
+    /// Signs up and logs in a user.
     pub async fn user(&self, name: &str) -> User {
         let password = format!("password of {name}");
         let body = json!({ "username": name, "password": password, "email": format!("{name}@example.org") });

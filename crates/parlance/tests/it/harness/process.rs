@@ -1,4 +1,4 @@
-//! The program as an operator starts it.
+//! The program as a process, as an operator starts it.
 
 use super::Client;
 use std::fs::File;
@@ -40,7 +40,7 @@ impl Process {
     pub fn run_with_input(directory: &Path, arguments: &[&str], environment: &[(&str, &str)], input: &str) -> Output {
         let mut command = Self::command(directory, arguments, environment);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        // Who reads none of it may be gone by now.
+        // The reader may already be gone.
         let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
         child.wait_with_output().unwrap()
     }
@@ -77,7 +77,7 @@ impl Process {
 
     /// Like [`Process::start`], by a command that was changed.
     pub fn start_command(directory: &Path, mut command: Command) -> Self {
-        // A file takes whatever is logged; a pipe that nobody reads would stop the server.
+        // The log goes to a file: a pipe without a reader would block the server.
         let log = directory.join("log.txt");
         let child = command.stdout(Stdio::piped()).stderr(File::create(&log).unwrap()).spawn().unwrap();
         let mut process = Self { child, log, printed: Vec::new(), client: Client::new(String::new()) };

@@ -1,4 +1,4 @@
-//! A reverse proxy as people put before a server: it takes a path away from the addresses that it passes on.
+//! A reverse proxy that removes a path prefix from the URLs that it passes on.
 
 use actix_web::rt::spawn;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional};

@@ -1,4 +1,4 @@
-//! Coming back: what was missed comes first, once and in order.
+//! Reconnecting: the server first sends the missed events, once and in order.
 
 use super::client::Socket;
 use crate::harness::Server;
@@ -39,7 +39,7 @@ async fn what_was_missed_is_replayed_as_it_is_now() {
     // And on it goes live.
     ada.send(&bob.id, "live").await;
     assert_eq!(of(&socket.next().await), ("message.created".to_owned(), 7));
-    // Who comes with the newest cursor misses nothing but what he had at worst.
+    // A client with the newest cursor receives at worst events that it already has.
     let cursor = socket.cursor.clone();
     drop(socket);
     let mut socket = Socket::since(&bob, &cursor).await;
@@ -100,7 +100,7 @@ async fn a_cut_during_the_replay_loses_nothing() {
         assert!(last == 0 && update <= 2 || update == last + 1, "{update} after {last}");
         last = update;
     }
-    // It is over: from here on what comes next is what is new.
+    // The replay is over; new events follow.
     let cursor = socket.cursor.clone();
     let mut socket = Socket::since(&bob, &cursor).await;
     let id = ada.send(&bob.id, "mark").await;

@@ -1,4 +1,4 @@
-//! A WebSocket client that holds every frame against the contract.
+//! A WebSocket client that checks every frame against the contract.
 
 use crate::harness::{Client, User};
 use futures_util::stream::SplitSink;
@@ -100,7 +100,7 @@ impl Socket {
     pub async fn open_when_there_is_room(user: &User) -> Self {
         let connected = soon("a free place", async {
             loop {
-                // Asked again and again: nobody is told that a place has become free.
+                // Polls, because the server does not announce a free slot.
                 match READING.spawn(connect_async(signed(user, "/ws"))).await.unwrap() {
                     Ok(connected) => return connected,
                     Err(Error::Http(refused)) => assert_eq!(refused.status(), 429),
@@ -131,7 +131,7 @@ impl Socket {
             };
             tokio::select! {
                 () = all => {}
-                // Nobody asks any more: the connection ends.
+                // The test has dropped its end, so the connection ends.
                 () = give.closed() => {}
             }
         });
@@ -229,7 +229,7 @@ impl Socket {
         self.to_send.send(message).await
     }
 
-    /// Asks for an operation and gives the answer; what comes before it waits.
+    /// Sends an operation and returns the reply; earlier frames wait.
     pub async fn op(&mut self, op: &str, data: Value) -> Value {
         self.references += 1;
         let reference = format!("r{}", self.references);
@@ -237,7 +237,7 @@ impl Socket {
         self.answer(&json!(reference)).await
     }
 
-    /// The answer with that reference; what comes before it waits.
+    /// The reply with that reference; earlier frames wait.
     pub async fn answer(&mut self, reference: &Value) -> Value {
         loop {
             let frame = self.arriving().await.unwrap_or_else(|code| panic!("closed with {code}"));
@@ -279,7 +279,7 @@ impl Socket {
         while self.read.recv().await.is_some() {}
     }
 
-    /// Reads on until somebody is announced as gone, and gives what came before that.
+    /// Reads until a user goes offline, and returns the earlier events.
     pub async fn until_gone(&mut self, user: &str) -> Vec<Value> {
         let mut before = Vec::new();
         loop {

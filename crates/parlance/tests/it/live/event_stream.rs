@@ -1,4 +1,4 @@
-//! `/events`: the same events, as a stream.
+//! `/events`: the same events as Server-Sent Events.
 
 use super::client::soon;
 use crate::harness::{Server, User};

@@ -1,4 +1,4 @@
-//! Which events reach whom, by whatever door they came.
+//! Which events reach which users, from every route.
 
 use super::client::Socket;
 use crate::harness::{Server, User};
@@ -124,7 +124,7 @@ async fn groups_and_members_are_told_of_to_members_only() {
     for socket in [&mut to_ada, &mut to_bob] {
         assert_eq!(socket.expect("member.removed").await["user_id"], json!(bob.id));
     }
-    // Who only reads a public group gets none of its events; who sends joins first.
+    // A user who only reads a public group gets none of its events; sending joins the group.
     ada.post("/messages", json!({ "group_id": group, "content": "x" })).await.expect(201);
     to_ada.expect("message.created").await;
     bob.post("/messages", json!({ "group_id": group, "content": "again" })).await.expect(201);

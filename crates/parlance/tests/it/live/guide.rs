@@ -1,4 +1,4 @@
-//! `docs/writing-a-client.md`: its examples are the ones that run.
+//! Tests that the examples in `docs/writing-a-client.md` are the code that runs.
 
 use super::client::soon;
 use crate::harness::Server;

@@ -1,4 +1,4 @@
-//! Nothing is lost, doubled or out of order under load, whoever comes and goes.
+//! Under load, no event is lost, doubled or out of order, while clients connect and disconnect.
 
 use super::client::Socket;
 use crate::harness::{Server, User};
@@ -23,7 +23,7 @@ pub async fn listen(user: &[User], socket: &mut Socket, group: &str, end: i64, r
         if cuts < CUTS && chance.as_mut().is_some_and(|chance| chance.random_ratio(1, 60)) {
             cuts += 1;
             *socket = Socket::since(&user[cuts % user.len()], &socket.cursor.clone()).await;
-            // What comes again comes in order, too.
+            // Repeated events come in order, too.
             last = 0;
         }
         // The group was made lately: a cursor may lie before that.

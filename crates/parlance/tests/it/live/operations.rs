@@ -1,4 +1,4 @@
-//! What clients ask over the socket.
+//! Operations over the WebSocket.
 
 use super::client::{Socket, fault};
 use crate::harness::{NOWHERE, Server};
@@ -83,7 +83,7 @@ async fn what_is_refused_over_http_is_refused_here() {
         ("send", json!({ "receiver_id": NOWHERE, "content": "x" }), "not_found", None),
         ("send", json!({ "group_id": private, "content": "x" }), "not_found", None),
         ("send", json!({ "receiver_id": bob.id, "content": "x", "sender_id": bob.id }), "forbidden", Some("sender_id")),
-        // What is missing is told before who may not.
+        // The server reports a missing target before it checks permissions.
         (
             "send",
             json!({ "receiver_id": bob.id, "content": "x", "sender_id": bob.id, "reply_to": NOWHERE }),
@@ -179,7 +179,7 @@ async fn a_reference_is_returned_as_it_was_sent() {
             [("seen", format!(r#"{{"message_id":"{NOWHERE}"}}"#)), ("send", "5".to_owned()), ("dance", "{}".to_owned())]
         {
             socket.send(format!(r#"{{ "data" : {data}, "ref" : {reference} , "op":"{op}" }}"#)).await;
-            // A client's JSON would not hold what is looked for.
+            // The test builds the text itself: a JSON library would not produce it.
             let text = loop {
                 let Message::Text(text) = socket.until(|message| matches!(message, Message::Text(_))).await else {
                     panic!()
@@ -191,7 +191,7 @@ async fn a_reference_is_returned_as_it_was_sent() {
             assert!(text.contains(&format!(r#""ref":{reference},"#)), "{text}");
             let answer: Value = serde_json::from_str(&text).unwrap();
             assert_eq!(answer["ok"], false, "{answer}");
-            // Which only what is to be tried again has.
+            // Only errors that a client may retry have it.
             assert!(answer["error"].get("retry_after").is_none(), "{answer}");
         }
     }

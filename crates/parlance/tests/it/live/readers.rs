@@ -1,4 +1,4 @@
-//! Who reads is not cut off for what others write, however large it is.
+//! A client that reads its events keeps its connection, however much others write.
 
 use super::client::Socket;
 use crate::harness::{Server, User};
@@ -38,7 +38,7 @@ async fn who_comes_back_gets_all_that_was_missed_however_large() {
     send_large(&ada, &bob, 100).await;
     let mut socket = Socket::since(&bob, &cursor).await;
     let updates = read_up_to(&mut socket, 101).await;
-    // What was known comes again at worst.
+    // At worst, known events come again.
     let missed: Vec<_> = updates.into_iter().filter(|update| *update > 1).collect();
     assert_eq!(missed, (2..=101).collect::<Vec<_>>());
     // And on it goes live.

@@ -1,4 +1,4 @@
-//! What ends a connection.
+//! Reasons for which the server ends a connection.
 
 use super::client::{Socket, signed};
 use crate::harness::{Process, Server, User};

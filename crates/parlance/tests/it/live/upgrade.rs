@@ -1,4 +1,4 @@
-//! Who may connect, and how.
+//! Which clients may connect, and how.
 
 use super::client::{Socket, refusal, request};
 use crate::harness::Server;

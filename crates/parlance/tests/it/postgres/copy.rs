@@ -1,4 +1,4 @@
-//! `parlance copy`: afterwards every answer is the same.
+//! `parlance copy`: afterwards, the server gives the same answers.
 
 use super::serve;
 use crate::harness::{Client, Process, User};

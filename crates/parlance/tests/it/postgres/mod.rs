@@ -1,5 +1,4 @@
-//! What only a server over Postgres meets: a database that goes and comes back, one that is not fit, TLS, other
-//! servers, and being copied from or to.
+//! A server over Postgres: outages, unfit databases, TLS, other servers, and copies in both directions.
 
 mod copy;
 mod nodes;

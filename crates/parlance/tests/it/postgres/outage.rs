@@ -1,4 +1,4 @@
-//! The database goes, and comes back.
+//! The database goes away and comes back.
 
 use crate::harness::{Answer, Process, Server, User};
 use crate::live::client::{Socket, TIMEOUT, soon};

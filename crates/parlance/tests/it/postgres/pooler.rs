@@ -1,4 +1,4 @@
-//! A pooler before the database.
+//! A connection pooler in front of the database.
 
 use super::serve;
 use crate::harness::{Process, User};

@@ -1,4 +1,4 @@
-//! The database takes no writes, and takes them again.
+//! The database refuses writes, and accepts them again.
 
 use crate::harness::{Process, Server, User};
 use crate::live::client::TIMEOUT;

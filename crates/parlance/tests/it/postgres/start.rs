@@ -1,4 +1,4 @@
-//! What a server asks of a Postgres before it starts.
+//! What a server requires of a Postgres before it starts.
 
 use crate::harness::Process;
 use test_support::Cluster;

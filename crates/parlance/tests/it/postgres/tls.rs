@@ -1,4 +1,4 @@
-//! TLS to the database, in the build that everybody gets.
+//! TLS to the database, in the released build.
 
 use super::serve;
 use crate::harness::Process;
