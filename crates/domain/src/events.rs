@@ -3,7 +3,7 @@
 use crate::context::Timestamp;
 use crate::groups::{Group, Member};
 use crate::ids::{ConversationId, GroupId, MessageId, SessionId, UserId};
-use crate::messages::{Destination, Message, Tombstone};
+use crate::messages::{Destination, Message, Tombstone, Update};
 use std::collections::HashMap;
 
 /// Something that a committed transaction changed.
@@ -161,7 +161,7 @@ impl Event {
     }
 
     /// The number that the event took of its conversation's counter. `None` if it took none.
-    pub fn update(&self) -> Option<i64> {
+    pub fn update(&self) -> Option<Update> {
         match self.scope() {
             Scope::Message { update, .. } => Some(update),
             Scope::Receipt(_) | Scope::Group(..) | Scope::Accounts => None,
@@ -214,7 +214,7 @@ impl Event {
 #[derive(Clone, Copy)]
 enum Scope {
     /// A message. The change took the next number of the conversation's counter.
-    Message { conversation: ConversationId, update: i64 },
+    Message { conversation: ConversationId, update: Update },
     /// What a user has read in a conversation. Takes no number.
     Receipt(ConversationId),
     /// A group or its members. Takes no number.
@@ -237,7 +237,7 @@ pub struct Revision(pub i64);
 #[cfg_attr(feature = "replication", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 pub struct ConversationVersion {
     /// The message counter: the number of the last message that was sent, edited or deleted. From 1, dense.
-    pub update: i64,
+    pub update: Update,
     /// The revision of the last transaction that sent, edited or deleted a message.
     pub messages_revision: Revision,
     /// The mark of the last change of the group or its members ([`Self::membership_after`]).
@@ -246,7 +246,7 @@ pub struct ConversationVersion {
 
 impl ConversationVersion {
     /// The version of a conversation that was just made.
-    pub const NEW: Self = Self { update: 0, messages_revision: Revision(0), membership_revision: Revision(0) };
+    pub const NEW: Self = Self { update: Update(0), messages_revision: Revision(0), membership_revision: Revision(0) };
 
     /// The version after a transaction of that revision with these events.
     #[must_use]

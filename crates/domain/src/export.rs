@@ -9,7 +9,7 @@ use crate::error::{NotFound, Result};
 use crate::files::File;
 use crate::groups::{GroupName, Role};
 use crate::ids::{ConversationId, FileId, GroupId, SessionId, UserId};
-use crate::messages::Message;
+use crate::messages::{Message, Seq};
 use crate::page::Page;
 use crate::sessions::Session;
 use crate::users::{Profile, ServerPolicy, UserRepository, UserView};
@@ -46,7 +46,7 @@ pub struct Membership {
     /// Since when.
     pub joined_at: Timestamp,
     /// Up to this `seq` one has seen everything.
-    pub read_up_to: i64,
+    pub read_up_to: Seq,
 }
 
 /// That one saw, at that moment, everything in a stretch of a conversation.
@@ -55,9 +55,9 @@ pub struct ReadRange {
     /// Which conversation.
     pub conversation: ConversationId,
     /// Behind this `seq`.
-    pub after: i64,
+    pub after: Seq,
     /// Up to this `seq`.
-    pub up_to: i64,
+    pub up_to: Seq,
     /// When the reader marked it as seen.
     pub seen_at: Timestamp,
 }
@@ -68,7 +68,7 @@ pub struct ScanPosition {
     /// Which conversation it is in.
     pub conversation: ConversationId,
     /// Up to where in it.
-    pub seq: i64,
+    pub seq: Seq,
 }
 
 /// Some of what a walk found; possibly nothing, since it looks at a bounded part at a time.
@@ -241,8 +241,8 @@ mod tests {
         reader.expect_memberships().returning(|_, _| Ok(nothing()));
         reader.expect_sent().returning(move |_, from| {
             counted.fetch_add(1, Ordering::Relaxed);
-            let seq = from.map_or(0, |walked| walked.seq) + 1;
-            let next = (seq < 100).then(|| ScanPosition { conversation: conversation(1), seq });
+            let seq = from.map_or(0, |walked| walked.seq.0) + 1;
+            let next = (seq < 100).then(|| ScanPosition { conversation: conversation(1), seq: Seq(seq) });
             Ok(ScanPage { items: vec![message(1), message(2)], next })
         });
         reader.expect_seen().returning(|_, _| Ok(ScanPage { items: Vec::new(), next: None }));

@@ -4,7 +4,7 @@ use crate::context::{Caller, Clock, IdGenerator, Timestamp};
 use crate::files::{File, FileName, MediaType, Sha256};
 use crate::groups::{Description, Group, GroupName, Visibility};
 use crate::ids::{ConversationId, FileId, GroupId, MessageId, SessionId, UserId};
-use crate::messages::{Body, Destination, Message, Text};
+use crate::messages::{Body, Destination, Message, Seq, Text, Update};
 use crate::users::{Email, Profile, User, UserRole, Username};
 use futures_util::FutureExt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -109,8 +109,8 @@ pub(crate) fn message(n: u128) -> Message {
         sender: Profile { id: user(1), username: "ada".to_owned(), display_name: "Ada".to_owned() },
         body: Body::Text(Text::parse("hello").unwrap()),
         reply_to: None,
-        seq: 1,
-        update: 1,
+        seq: Seq(1),
+        update: Update(1),
         created_at: at(1),
         updated_at: at(1),
         edited_at: None,

@@ -137,7 +137,7 @@ impl Conversation {
             group,
             last_message: conversation.last_message.map(|message| Message::at(public, message)),
             unseen: conversation.unseen.into(),
-            update: conversation.update,
+            update: conversation.update.0,
             updated_at: Time(conversation.active_at),
         }
     }
@@ -147,6 +147,7 @@ impl Conversation {
 mod tests {
     use super::*;
     use domain::events::Revision;
+    use domain::messages::Update;
     use domain::{ConversationId, GroupId, Timestamp, UserId};
     use serde_json::json;
     use uuid::Uuid;
@@ -187,7 +188,7 @@ mod tests {
             with: Counterpart::Everybody,
             last_message: None,
             unseen: receipts::UnseenCount::default(),
-            update: 4,
+            update: Update(4),
             activity: conversations::Activity { revision: Revision(1), nth: 0 },
             active_at: Timestamp::from_micros(0).unwrap(),
         };

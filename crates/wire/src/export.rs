@@ -103,7 +103,7 @@ impl From<Membership> for ExportedConversation {
             user,
             group,
             joined_at: Time(membership.joined_at),
-            read_up_to: membership.read_up_to,
+            read_up_to: membership.read_up_to.0,
         }
     }
 }
@@ -121,8 +121,8 @@ impl From<ReadRange> for ExportedReceipt {
     fn from(seen: ReadRange) -> Self {
         Self {
             conversation_id: Id(seen.conversation.0),
-            after_seq: seen.after,
-            up_to_seq: seen.up_to,
+            after_seq: seen.after.0,
+            up_to_seq: seen.up_to.0,
             seen_at: Time(seen.seen_at),
         }
     }
@@ -216,6 +216,7 @@ impl ExportWriter {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use domain::messages::Seq;
     use domain::users::{Profile, UserView};
     use domain::{ConversationId, UserId};
     use serde_json::{Value, json};
@@ -239,7 +240,7 @@ mod tests {
     }
 
     fn seen(up_to: i64) -> ReadRange {
-        ReadRange { conversation: ConversationId(Uuid::nil()), after: 0, up_to, seen_at: at(1) }
+        ReadRange { conversation: ConversationId(Uuid::nil()), after: Seq(0), up_to: Seq(up_to), seen_at: at(1) }
     }
 
     #[test]

@@ -135,8 +135,8 @@ impl Message {
             file_id: file.as_ref().map(|file| Id(file.id.0)),
             file: file.map(|file| File::at(public, file)),
             reply_to: message.reply_to.map(|id| Id(id.0)),
-            seq: message.seq,
-            update: message.update,
+            seq: message.seq.0,
+            update: message.update.0,
             created_at: Time(message.created_at),
             updated_at: Time(message.updated_at),
             edited_at: message.edited_at.map(Time),
@@ -159,8 +159,8 @@ impl From<messages::Tombstone> for Tombstone {
         Self {
             id: Id(tombstone.id.0),
             conversation_id: Id(tombstone.conversation.0),
-            seq: tombstone.seq,
-            update: tombstone.update,
+            seq: tombstone.seq.0,
+            update: tombstone.update.0,
             deleted_at: Time(tombstone.deleted_at),
         }
     }
@@ -192,7 +192,11 @@ impl Changes {
             ChangeEntry::Message(message) => Change::Message(Box::new(Message::at(public, *message))),
             ChangeEntry::Deleted(tombstone) => Change::Tombstone(tombstone.into()),
         };
-        Self { update: changes.update, messages: changes.entries.into_iter().map(entry).collect(), more: changes.more }
+        Self {
+            update: changes.update.0,
+            messages: changes.entries.into_iter().map(entry).collect(),
+            more: changes.more,
+        }
     }
 }
 
@@ -200,6 +204,7 @@ impl Changes {
 mod tests {
     use super::*;
     use domain::messages::{AttachmentKind, Body, Caption, Text};
+    use domain::messages::{Seq, Update};
     use domain::users::Profile;
     use domain::{ConversationId, FileId, GroupId, MessageId, Timestamp, UserId};
     use serde_json::json;
@@ -222,8 +227,8 @@ mod tests {
             sender,
             body,
             reply_to: None,
-            seq: 7,
-            update: 7,
+            seq: Seq(7),
+            update: Update(7),
             created_at: at,
             updated_at: at,
             edited_at: None,
@@ -298,12 +303,13 @@ mod tests {
         let deleted = messages::Tombstone {
             id: MessageId(Uuid::from_u128(9)),
             conversation: ConversationId(Uuid::from_u128(2)),
-            seq: 3,
-            update: 8,
+            seq: Seq(3),
+            update: Update(8),
             deleted_at: Timestamp::from_micros(1).unwrap(),
         };
         let live = ChangeEntry::Message(Box::new(message(Destination::Broadcast, text("x"))));
-        let changes = messages::Changes { update: 8, entries: vec![live, ChangeEntry::Deleted(deleted)], more: true };
+        let changes =
+            messages::Changes { update: Update(8), entries: vec![live, ChangeEntry::Deleted(deleted)], more: true };
         let shown = serde_json::to_value(Changes::at(&PublicUrl::default(), changes)).unwrap();
         assert_eq!(
             (&shown["update"], &shown["more"], &shown["messages"][0]["id"]),

@@ -7,6 +7,7 @@ use super::openapi::{ErrorResponse, Page};
 use crate::use_cases::UseCases;
 use actix_web::{HttpRequest, HttpResponse, web};
 use domain::conversations::ConversationCursor;
+use domain::messages::Update;
 use domain::{Invalid, Limit};
 use serde::Deserialize;
 use wire::PublicUrl;
@@ -72,6 +73,6 @@ pub async fn changes(
     let after = number("after", query.after.as_deref())?.unwrap_or(0);
     let after = i64::try_from(after).map_err(|_| Invalid::new("after", "after is too large"))?;
     let limit = Limit::of_list(number("limit", query.limit.as_deref())?)?;
-    let changes = app.list_changes.execute(&caller, id, after, limit).await?;
+    let changes = app.list_changes.execute(&caller, id, Update(after), limit).await?;
     Ok(HttpResponse::Ok().json(wire::Changes::at(&public, changes)))
 }

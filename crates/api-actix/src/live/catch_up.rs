@@ -7,7 +7,7 @@ use crate::limits::{Costs, Key, Limit, Limits};
 use crate::use_cases::UseCases;
 use domain::events::Revision;
 use domain::live::{MissedIn, Resync, ResyncReason, Since};
-use domain::messages::ChangeEntry;
+use domain::messages::{ChangeEntry, Update};
 use domain::{Caller, ConversationId, Error, Result, UserId};
 use infra_live::{Connection, End, Frame, Shard};
 use std::collections::HashMap;
@@ -19,7 +19,7 @@ use wire::PublicUrl;
 enum Step {
     Hello(UserId, Duration),
     Resync(Resync),
-    Missed(ConversationId, i64, ChangeEntry),
+    Missed(ConversationId, Update, ChangeEntry),
 }
 
 impl Step {
@@ -107,7 +107,12 @@ pub async fn catch_up(
 }
 
 /// Replays a conversation to its end and returns the last number; `None` if the caller may no longer read it.
-async fn replay(app: &UseCases, caller: &Caller, missed: MissedIn, sequence: &mut Sequence<'_>) -> Result<Option<i64>> {
+async fn replay(
+    app: &UseCases,
+    caller: &Caller,
+    missed: MissedIn,
+    sequence: &mut Sequence<'_>,
+) -> Result<Option<Update>> {
     let page = domain::Limit::of_list(Some(u64::from(domain::Limit::MAX)))?;
     let mut after = missed.after;
     loop {

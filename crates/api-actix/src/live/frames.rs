@@ -12,7 +12,7 @@ use wire::events::{self, EventName};
 use bytes::Bytes;
 use domain::events::{Event, Revision};
 use domain::live::{Resync, Typing};
-use domain::messages::{ChangeEntry, Message};
+use domain::messages::{ChangeEntry, Message, Update};
 use domain::{ConversationId, UserId};
 use infra_live::{Frame, Framer, Signal};
 use serde::Serialize;
@@ -82,7 +82,7 @@ pub fn json_of(frame: &Bytes) -> &[u8] {
 /// The conversation that a frame belongs to.
 struct Of {
     conversation: Option<ConversationId>,
-    update: Option<i64>,
+    update: Option<Update>,
     cursor: Revision,
 }
 
@@ -95,7 +95,13 @@ impl Of {
     fn frame(self, name: EventName, data: impl Serialize) -> Frame {
         let Self { conversation, update, cursor } = self;
         let (name, conversation_id) = (name.as_str(), conversation.map(|id| wire::Id(id.0)));
-        let bytes = text(&Envelope { event: name, cursor: Cursor(cursor), conversation_id, update, data });
+        let bytes = text(&Envelope {
+            event: name,
+            cursor: Cursor(cursor),
+            conversation_id,
+            update: update.map(|update| update.0),
+            data,
+        });
         Frame { name, cursor, bytes, position: conversation.zip(update), transient: false }
     }
 }
@@ -177,14 +183,14 @@ pub fn resync(resync: &Resync, cursor: Revision) -> Frame {
 pub fn missed(
     public: &PublicUrl,
     conversation: ConversationId,
-    known: i64,
+    known: Update,
     entry: ChangeEntry,
     cursor: Revision,
 ) -> Frame {
     let of = Of { conversation: Some(conversation), update: Some(entry.update()), cursor };
     match entry {
         ChangeEntry::Message(message) => {
-            let name = if message.seq > known { EventName::MessageCreated } else { EventName::MessageUpdated };
+            let name = if message.seq.is_after(known) { EventName::MessageCreated } else { EventName::MessageUpdated };
             of.frame(name, wire::Message::at(public, *message))
         }
         ChangeEntry::Deleted(tombstone) => {

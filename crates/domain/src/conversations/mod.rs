@@ -5,7 +5,7 @@ use crate::error::{Invalid, Result};
 use crate::events::Revision;
 use crate::groups::GroupView;
 use crate::ids::{ConversationId, UserId};
-use crate::messages::Message;
+use crate::messages::{Message, Update};
 use crate::page::{Limit, Page};
 use crate::receipts::UnseenCount;
 use crate::users::User;
@@ -46,7 +46,7 @@ pub struct Conversation {
     /// How many live messages of others one has not seen; 0 for the broadcast.
     pub unseen: UnseenCount,
     /// The counter.
-    pub update: i64,
+    pub update: Update,
     /// Its place in the list.
     pub activity: Activity,
     /// When the last message was sent (in a group without one: when one joined), by the clock, and not before any
@@ -131,7 +131,7 @@ mod tests {
             with: Counterpart::Everybody,
             last_message: Some(message(1)),
             unseen: UnseenCount::default(),
-            update: 1,
+            update: Update(1),
             activity: Activity { revision: Revision(7), nth: 2 },
             active_at: at(9),
         };

@@ -1,5 +1,6 @@
 use super::*;
 use crate::groups::{Description, GroupName, Role, Visibility};
+use crate::messages::Seq;
 use crate::testing::{at, conversation, message, message_id, user};
 use std::collections::HashSet;
 use uuid::Uuid;
@@ -53,10 +54,11 @@ fn seen(destination: Destination) -> Event {
 
 #[test]
 fn of_two_transactions_the_second_to_change_a_group_is_newer_whichever_began_first() {
-    let before = ConversationVersion { update: 7, messages_revision: Revision(90), membership_revision: Revision(101) };
+    let before =
+        ConversationVersion { update: Update(7), messages_revision: Revision(90), membership_revision: Revision(101) };
     let change = [Event::MemberRemoved(member(2)), Event::MemberRemoved(member(3))];
     let after = before.after(&change, Revision(100));
-    assert_eq!((after.update, after.membership_revision), (7, Revision(102)));
+    assert_eq!((after.update, after.membership_revision), (Update(7), Revision(102)));
     assert!(after.is_at_least(&before) && !before.is_at_least(&after));
     assert_eq!(before.after(&change, Revision(200)).membership_revision, Revision(200));
 }
@@ -108,11 +110,16 @@ fn one_of_each() -> Vec<Event> {
         Event::UserDeleted(_) => "user deleted",
         Event::Acquainted(_) => "acquainted",
     };
-    let tombstone =
-        Tombstone { id: message_id(1), conversation: conversation(1), seq: 1, update: 3, deleted_at: at(1) };
+    let tombstone = Tombstone {
+        id: message_id(1),
+        conversation: conversation(1),
+        seq: Seq(1),
+        update: Update(3),
+        deleted_at: at(1),
+    };
     let events = vec![
         said(Destination::Group(GROUP)),
-        Event::MessageUpdated(Message { update: 2, ..message(1) }),
+        Event::MessageUpdated(Message { update: Update(2), ..message(1) }),
         Event::MessageDeleted { tombstone, sender: user(1), destination: Destination::Broadcast },
         seen(Destination::Group(GROUP)),
         read(1, Destination::Group(GROUP)),
@@ -138,8 +145,8 @@ fn every_kind_says_what_it_changes() {
     // Conversation, number, whether it changes the group or its members, and who is in the group after it.
     let expected = [
         (here, Some(message(1).update), false, None),
-        (here, Some(2), false, None),
-        (here, Some(3), false, None),
+        (here, Some(Update(2)), false, None),
+        (here, Some(Update(3)), false, None),
         (here, None, false, None),
         (here, None, false, None),
         (group, None, true, None),

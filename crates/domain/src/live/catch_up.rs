@@ -102,7 +102,7 @@ impl CatchUp {
         }
         let (mut replay, mut total) = (Vec::new(), 0);
         for part in missed.conversations {
-            let numbers = part.update - part.after;
+            let numbers = part.update.since(part.after);
             if numbers > MAX_MISSED_IN_ONE || total + numbers > MAX_MISSED_IN_ALL {
                 let conversation = Some(part.conversation);
                 resyncs.push(Resync { conversation, reason: ResyncReason::TooFarBehind });
@@ -119,6 +119,7 @@ impl CatchUp {
 mod tests {
     use super::*;
     use crate::live::{Missed, MockLiveReader};
+    use crate::messages::Update;
     use crate::testing::{caller, conversation, outcome, user};
     use mockall::predicate::eq;
 
@@ -127,7 +128,7 @@ mod tests {
     }
 
     fn part(n: u128, numbers: i64) -> MissedIn {
-        MissedIn { conversation: conversation(n), after: 3, update: 3 + numbers }
+        MissedIn { conversation: conversation(n), after: Update(3), update: Update(3 + numbers) }
     }
 
     fn plan(since: Since, missed: Option<Missed>) -> CatchUpPlan {

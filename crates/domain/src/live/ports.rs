@@ -4,6 +4,7 @@ use super::acquaintance::Acquaintance;
 use crate::error::Result;
 use crate::events::{ConversationVersion, Revision};
 use crate::ids::{ConversationId, GroupId, UserId};
+use crate::messages::Update;
 use async_trait::async_trait;
 
 /// In which groups somebody is, at one moment.
@@ -25,9 +26,9 @@ pub struct MissedIn {
     /// What was missed has numbers after this one: `ListChanges` gives it. An adapter looks for it no further back than
     /// is replayed: where more was missed than [`MAX_MISSED_IN_ONE`](super::MAX_MISSED_IN_ONE), or than is left of
     /// [`MAX_MISSED_IN_ALL`](super::MAX_MISSED_IN_ALL), `after` is the number one further back than that.
-    pub after: i64,
+    pub after: Update,
     /// The counter now: how many numbers were missed at most is `update - after`.
-    pub update: i64,
+    pub update: Update,
 }
 
 /// What happened to somebody's conversations from a revision on.

@@ -2,6 +2,7 @@
 
 mod change;
 mod model;
+mod numbers;
 mod policy;
 mod ports;
 mod read;
@@ -14,6 +15,7 @@ pub use model::{
     Attachment, Body, Caption, ChangeEntry, Changes, Content, Cursor, Destination, Draft, DraftBody, IdempotencyKey,
     MAX_OFFSET, Message, MessageType, Recipient, Text, Tombstone, Window,
 };
+pub use numbers::{Seq, Update};
 pub use policy::{Access, IdempotencyRecord, not_before};
 pub use ports::{Appended, MessageLog, MessageReader};
 #[cfg(feature = "mocks")]

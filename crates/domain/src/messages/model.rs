@@ -1,5 +1,6 @@
 //! What a message is, on its way in and as it is kept.
 
+use super::numbers::{Seq, Update};
 use crate::context::Timestamp;
 use crate::error::{Invalid, NotFound};
 use crate::files::{AttachmentKind, File, NewFile};
@@ -210,9 +211,9 @@ pub struct Message {
     /// Which message of the same conversation it answers.
     pub reply_to: Option<MessageId>,
     /// The conversation's counter when it was sent: its place in the order.
-    pub seq: i64,
+    pub seq: Seq,
     /// The conversation's counter at its last change.
-    pub update: i64,
+    pub update: Update,
     /// When sent. Not to be ordered by.
     pub created_at: Timestamp,
     /// When last changed.
@@ -230,9 +231,9 @@ pub struct Tombstone {
     /// Of which conversation.
     pub conversation: ConversationId,
     /// Its place in the order.
-    pub seq: i64,
+    pub seq: Seq,
     /// The number its deletion took.
-    pub update: i64,
+    pub update: Update,
     /// When deleted.
     pub deleted_at: Timestamp,
 }
@@ -376,7 +377,7 @@ pub enum ChangeEntry {
 
 impl ChangeEntry {
     /// The number of its last change.
-    pub fn update(&self) -> i64 {
+    pub fn update(&self) -> Update {
         match self {
             Self::Message(message) => message.update,
             Self::Deleted(tombstone) => tombstone.update,
@@ -388,7 +389,7 @@ impl ChangeEntry {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Changes {
     /// Where the next page begins: the last entry's number, or the conversation's counter where there is no more.
-    pub update: i64,
+    pub update: Update,
     /// In order of `update`.
     pub entries: Vec<ChangeEntry>,
     /// Whether another page follows.

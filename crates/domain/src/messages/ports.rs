@@ -1,6 +1,7 @@
 //! The ports that store and read messages: one log per conversation.
 
 use super::model::{Changes, Content, Draft, Message, Recipient, Window};
+use super::numbers::Update;
 use crate::context::Timestamp;
 use crate::error::Result;
 use crate::ids::{ConversationId, MessageId, UserId};
@@ -71,5 +72,5 @@ pub trait MessageReader: Send + Sync {
     ///
     /// # Errors
     /// [`NotFound::Conversation`](crate::NotFound::Conversation) where the viewer may not read it.
-    async fn changes(&self, viewer: UserId, of: ConversationId, after: i64, limit: Limit) -> Result<Changes>;
+    async fn changes(&self, viewer: UserId, of: ConversationId, after: Update, limit: Limit) -> Result<Changes>;
 }

@@ -1,6 +1,7 @@
 //! Reading messages.
 
 use super::model::{Changes, Message, Recipient, Window};
+use super::numbers::Update;
 use super::ports::MessageReader;
 use crate::context::Caller;
 use crate::error::{NotFound, Result};
@@ -45,7 +46,7 @@ pub struct ListChanges {
 impl ListChanges {
     /// # Errors
     /// Those of [`MessageReader::changes`].
-    pub async fn execute(&self, caller: &Caller, of: ConversationId, after: i64, limit: Limit) -> Result<Changes> {
+    pub async fn execute(&self, caller: &Caller, of: ConversationId, after: Update, limit: Limit) -> Result<Changes> {
         self.messages.changes(caller.user, of, after, limit).await
     }
 }
@@ -91,9 +92,9 @@ mod tests {
         messages
             .expect_changes()
             .once()
-            .with(eq(user(1)), eq(conversation(1)), eq(4), eq(limit))
-            .returning(|_, _, _, _| Ok(Changes { update: 4, entries: Vec::new(), more: false }));
+            .with(eq(user(1)), eq(conversation(1)), eq(Update(4)), eq(limit))
+            .returning(|_, _, _, _| Ok(Changes { update: Update(4), entries: Vec::new(), more: false }));
         let changes = ListChanges { messages: Arc::new(messages) };
-        assert_eq!(outcome(changes.execute(&caller(1), conversation(1), 4, limit)).unwrap().update, 4);
+        assert_eq!(outcome(changes.execute(&caller(1), conversation(1), Update(4), limit)).unwrap().update, Update(4));
     }
 }

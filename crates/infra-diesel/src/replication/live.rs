@@ -13,13 +13,14 @@ use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 use domain::events::{ConversationVersion, Revision};
 use domain::live::{Acquaintance, LiveReader, MAX_MISSED_IN_ALL, MAX_MISSED_IN_ONE, Missed, MissedIn, Subscriptions};
+use domain::messages::Update;
 use domain::{ConversationId, GroupId, Result, UserId};
 
 fn group_and_version((id, update, messages, membership): (Id, i64, i64, i64)) -> (GroupId, ConversationVersion) {
     (
         id.into(),
         ConversationVersion {
-            update,
+            update: Update(update),
             messages_revision: Revision(messages),
             membership_revision: Revision(membership),
         },
@@ -183,7 +184,11 @@ fn missed(conn: &mut AnyConnection, user: UserId, since: Revision, next: Revisio
         missed.roster_changed |= roster_revision >= since.0;
         if revision >= since.0 {
             let after = walk.begins(conn, id, update, since)?;
-            missed.conversations.push(MissedIn { conversation: id.into(), after, update });
+            missed.conversations.push(MissedIn {
+                conversation: id.into(),
+                after: Update(after),
+                update: Update(update),
+            });
         }
     }
     Ok(Some(missed))

@@ -13,6 +13,7 @@ use async_trait::async_trait;
 use diesel::prelude::*;
 use domain::events::{Audience, ConversationVersion, Event, Revision};
 use domain::live::{Changed, ChangedConversation, Known, NodeReader, Past};
+use domain::messages::Update;
 use domain::{ConversationId, GroupId, Limit, Result, SessionId, UserId};
 use std::collections::HashSet;
 
@@ -44,19 +45,25 @@ fn changed(conn: &mut AnyConnection, since: Revision, at: Revision) -> DbResult<
 
 /// The last change of each message as an event, in the order of the changes. A message that was sent after the change
 /// `known` is new to the node.
-fn events(conn: &mut AnyConnection, of: &ConversationRow, found: Vec<FullMessage>, known: i64) -> DbResult<Vec<Event>> {
+fn events(
+    conn: &mut AnyConnection,
+    of: &ConversationRow,
+    found: Vec<FullMessage>,
+    known: Update,
+) -> DbResult<Vec<Event>> {
     let (deleted, live): (Vec<_>, Vec<_>) = found.into_iter().partition(|(row, ..)| row.deleted_at.is_some());
     let mut events = Vec::with_capacity(deleted.len() + live.len());
     for message in load_messages(conn, live.into_iter().map(|message| (of, message)))? {
         let update = message.update;
-        let is_new = message.seq > known;
+        let is_new = message.seq.is_after(known);
         events.push((update, if is_new { Event::MessageCreated(message) } else { Event::MessageUpdated(message) }));
     }
     for (row, ..) in deleted {
         let (sender, destination) = (row.sender_id.into(), of.destination(row.sender_id));
         let tombstone = row.tombstone();
-        events
-            .extend(tombstone.map(|tombstone| (row.update, Event::MessageDeleted { tombstone, sender, destination })));
+        events.extend(
+            tombstone.map(|tombstone| (Update(row.update), Event::MessageDeleted { tombstone, sender, destination })),
+        );
     }
     events.sort_by_key(|(update, _)| *update);
     Ok(events.into_iter().map(|(_, event)| event).collect())
@@ -71,7 +78,7 @@ fn past(conn: &mut AnyConnection, of: ConversationId, known: Known, among: &[Use
     let (after, roster_changed) = match known {
         Known::Version(version) => (version.update, version.membership_revision < stands.membership_revision),
         Known::Before(revision) => {
-            (Walk::new().begins(conn, row.id, stands.update, revision)?, stands.membership_revision >= revision)
+            (Update(Walk::new().begins(conn, row.id, row.update, revision)?), stands.membership_revision >= revision)
         }
     };
     let members = match (row.audience(), roster_changed) {
@@ -84,9 +91,9 @@ fn past(conn: &mut AnyConnection, of: ConversationId, known: Known, among: &[Use
         }
         _ => None,
     };
-    let page = changed_messages(conn, &row, after, Limit::of_history(None).map_err(domain::Error::from)?)?;
+    let page = changed_messages(conn, &row, after.0, Limit::of_history(None).map_err(domain::Error::from)?)?;
     let reached = match page.items.last() {
-        Some((last, ..)) if page.more => last.update,
+        Some((last, ..)) if page.more => Update(last.update),
         _ => stands.update,
     };
     let events = events(conn, &row, page.items, after)?;
@@ -96,7 +103,7 @@ fn past(conn: &mut AnyConnection, of: ConversationId, known: Known, among: &[Use
         version: ConversationVersion { update: reached, ..stands },
         stands,
         more: page.more,
-        missed: stands.update - after,
+        missed: stands.update.since(after),
         members,
     }))
 }

@@ -14,7 +14,7 @@ use diesel::sql_types::{BigInt, Nullable, Text};
 use domain::conversations::{Activity, Conversation, ConversationCursor, ConversationRepository, Counterpart};
 use domain::events::Revision;
 use domain::groups::GroupView;
-use domain::messages::Message;
+use domain::messages::{Message, Update};
 use domain::{ConversationId, Limit, Page, Result, UserId};
 use std::collections::HashMap;
 
@@ -130,7 +130,7 @@ fn list(
             with,
             last_message: newest.remove(&row.id),
             unseen: listed.unseen.count(),
-            update: row.update,
+            update: Update(row.update),
             activity: Activity { revision: Revision(listed.revision), nth: listed.nth },
             active_at: listed.active.into(),
         });

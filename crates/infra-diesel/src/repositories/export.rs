@@ -16,7 +16,7 @@ use diesel::prelude::*;
 use domain::export::{Counterpart, ExportReader, Membership, PastSession, ReadRange, ScanPage, ScanPosition};
 use domain::files::File;
 use domain::groups::GroupName;
-use domain::messages::Message;
+use domain::messages::{Message, Seq};
 use domain::sessions::{Session, UserAgent};
 use domain::{ConversationId, FileId, GroupId, Limit, NotFound, Page, Result, SessionId, UserId};
 
@@ -68,7 +68,7 @@ fn walk<T>(
 ) -> DbResult<ScanPage<T>> {
     let mut items = Vec::new();
     let (mut current, mut seq) = match from {
-        Some(walked) => (find(conn, walked.conversation.into())?, walked.seq),
+        Some(walked) => (find(conn, walked.conversation.into())?, walked.seq.0),
         None => (following(conn, me, None)?, 0),
     };
     for _ in 0..STRETCHES {
@@ -85,7 +85,7 @@ fn walk<T>(
             break;
         }
     }
-    let next = current.map(|row| ScanPosition { conversation: row.id.into(), seq });
+    let next = current.map(|row| ScanPosition { conversation: row.id.into(), seq: Seq(seq) });
     Ok(ScanPage { items, next })
 }
 
@@ -124,8 +124,8 @@ fn seen(
     };
     let stretches = found.into_iter().map(|(after, up_to, seen_at)| ReadRange {
         conversation: of.id.into(),
-        after,
-        up_to,
+        after: Seq(after),
+        up_to: Seq(up_to),
         seen_at: seen_at.into(),
     });
     Ok((stretches.collect(), reached))
@@ -144,7 +144,7 @@ fn membership(conn: &mut AnyConnection, user: UserId, row: MemberOf) -> DbResult
         (_, _, Some(name)) => Counterpart::Group(GroupId(id.0), GroupName::from_stored(name), role(&role_word)?),
         _ => Counterpart::Everybody,
     };
-    Ok(Membership { conversation: id.into(), with, joined_at: joined_at.into(), read_up_to })
+    Ok(Membership { conversation: id.into(), with, joined_at: joined_at.into(), read_up_to: Seq(read_up_to) })
 }
 
 #[async_trait]

@@ -17,8 +17,8 @@ use diesel::prelude::*;
 use domain::events::Event;
 use domain::files::Growth;
 use domain::messages::{
-    Appended, ChangeEntry, Changes, Content, Cursor, Draft, Message, MessageLog, MessageReader, Recipient, Window,
-    not_before,
+    Appended, ChangeEntry, Changes, Content, Cursor, Draft, Message, MessageLog, MessageReader, Recipient, Update,
+    Window, not_before,
 };
 use domain::{ConversationId, Limit, MessageId, NotFound, Page, Result, Timestamp, UserId};
 use uuid::Uuid;
@@ -63,7 +63,7 @@ fn edit(tx: &mut Tx<'_>, actor: UserId, id: MessageId, content: &Content, at: Ti
     access.may_edit(actor, sender)?;
     tx.grow(Growth::Edit(words.len()))?;
     let number = take_numbers(tx, &conversation, 1)?;
-    let here = messages::table.find((conversation.id, message.seq));
+    let here = messages::table.find((conversation.id, message.seq.0));
     // A retry of a message with a key is compared with the content that was sent first.
     let digest = content_digest(message.body.content()).to_vec();
     let first_edit = here.filter(messages::client_id.is_not_null().and(messages::sent_digest.is_null()));
@@ -80,7 +80,7 @@ fn edit(tx: &mut Tx<'_>, actor: UserId, id: MessageId, content: &Content, at: Ti
         ))
         .execute(tx.conn)?;
     message.body = message.body.with_content(words);
-    message.update = number;
+    message.update = Update(number);
     message.updated_at = at;
     message.edited_at = Some(at);
     tx.events.push(Event::MessageUpdated(message.clone()));
@@ -300,8 +300,8 @@ pub fn changed_messages(
     Ok(Page::from_surplus(found, limit))
 }
 
-fn changes(conn: &mut AnyConnection, of: &ConversationRow, after: i64, limit: Limit) -> DbResult<Changes> {
-    let page = changed_messages(conn, of, after, limit)?;
+fn changes(conn: &mut AnyConnection, of: &ConversationRow, after: Update, limit: Limit) -> DbResult<Changes> {
+    let page = changed_messages(conn, of, after.0, limit)?;
     let (deleted, live): (Vec<_>, Vec<_>) = page.items.into_iter().partition(|(row, ..)| row.deleted_at.is_some());
     let messages = load_messages(conn, live.into_iter().map(|message| (of, message)))?;
     let mut entries: Vec<_> = messages.into_iter().map(|message| ChangeEntry::Message(Box::new(message))).collect();
@@ -309,7 +309,7 @@ fn changes(conn: &mut AnyConnection, of: &ConversationRow, after: i64, limit: Li
     entries.sort_by_key(ChangeEntry::update);
     let update = match entries.last() {
         Some(last) if page.more => last.update(),
-        _ => of.update,
+        _ => Update(of.update),
     };
     Ok(Changes { update, entries, more: page.more })
 }
@@ -324,7 +324,7 @@ impl MessageReader for Store {
         self.snapshot_for(viewer, move |conn| Ok(find_visible(conn, viewer, id)?.map(|(_, message)| message))).await
     }
 
-    async fn changes(&self, viewer: UserId, of: ConversationId, after: i64, limit: Limit) -> Result<Changes> {
+    async fn changes(&self, viewer: UserId, of: ConversationId, after: Update, limit: Limit) -> Result<Changes> {
         self.snapshot_for(viewer, move |conn| match find_access(conn, of, viewer)? {
             Some((row, access)) => {
                 access.may_read()?;

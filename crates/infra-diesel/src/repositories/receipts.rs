@@ -106,7 +106,7 @@ fn mark_seen(tx: &mut Tx<'_>, reader: UserId, id: MessageId, at: Timestamp) -> D
     };
     access.may_mark()?;
     let me = Id::from(reader);
-    if message.sender.id == reader || seen_at(tx.conn, conversation.id, me, message.seq)?.is_some() {
+    if message.sender.id == reader || seen_at(tx.conn, conversation.id, me, message.seq.0)?.is_some() {
         return Ok(());
     }
     let at = not_before(message.created_at, at);
@@ -114,8 +114,8 @@ fn mark_seen(tx: &mut Tx<'_>, reader: UserId, id: MessageId, at: Timestamp) -> D
     let row = ReceiptRow {
         conversation_id: conversation.id,
         user_id: me,
-        seq: message.seq,
-        from_seq: message.seq - 1,
+        seq: message.seq.0,
+        from_seq: message.seq.0 - 1,
         seen_at: at.into(),
     };
     diesel::insert_into(receipts::table).values(row).execute(tx.conn)?;
@@ -299,11 +299,11 @@ impl ReceiptRepository for Store {
             };
             let after = after.map(Id::from);
             if let Some(after) = after
-                && seen_at(conn, conversation.id, after, message.seq)?.is_none()
+                && seen_at(conn, conversation.id, after, message.seq.0)?.is_none()
             {
                 return Ok(NotFound::User.err()?);
             }
-            seen_by(conn, conversation.id, (message.seq, message.sender.id.into()), after, limit)
+            seen_by(conn, conversation.id, (message.seq.0, message.sender.id.into()), after, limit)
         })
         .await
     }

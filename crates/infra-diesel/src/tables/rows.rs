@@ -8,7 +8,9 @@ use domain::UserId;
 use domain::events::{ConversationVersion, Revision};
 use domain::files::{File, FileName, MediaType, Sha256};
 use domain::groups::{Description, Group, GroupAccess, GroupName, Member, Role, Visibility};
-use domain::messages::{Access, AttachmentKind, Body, Caption, Destination, Message, MessageType, Text, Tombstone};
+use domain::messages::{
+    Access, AttachmentKind, Body, Caption, Destination, Message, MessageType, Seq, Text, Tombstone, Update,
+};
 use domain::users::{DisplayName, Email, Profile, User, UserRole, Username};
 
 /// Reads a stored word with a parser of the domain.
@@ -117,7 +119,7 @@ impl ConversationRow {
     /// The version of the conversation.
     pub fn version(&self) -> ConversationVersion {
         ConversationVersion {
-            update: self.update,
+            update: Update(self.update),
             messages_revision: Revision(self.revision),
             membership_revision: Revision(self.roster_revision),
         }
@@ -308,8 +310,8 @@ impl MessageRow {
             sender,
             body,
             reply_to: self.reply_to.map(Into::into),
-            seq: self.seq,
-            update: self.update,
+            seq: Seq(self.seq),
+            update: Update(self.update),
             created_at: self.created_at.into(),
             updated_at: self.updated_at.into(),
             edited_at: self.edited_at.map(Into::into),
@@ -321,8 +323,8 @@ impl MessageRow {
         self.deleted_at.map(|deleted_at| Tombstone {
             id: self.id.into(),
             conversation: self.conversation_id.into(),
-            seq: self.seq,
-            update: self.update,
+            seq: Seq(self.seq),
+            update: Update(self.update),
             deleted_at: deleted_at.into(),
         })
     }

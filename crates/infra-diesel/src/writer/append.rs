@@ -18,7 +18,7 @@ use diesel::prelude::*;
 use domain::events::{ConversationVersion, Event};
 use domain::files::Growth;
 use domain::groups::{Entry, Role};
-use domain::messages::{Appended, Attachment, Body, Destination, Draft, DraftBody, Message, Recipient};
+use domain::messages::{Appended, Attachment, Body, Destination, Draft, DraftBody, Message, Recipient, Seq, Update};
 use domain::users::{Profile, ServerPolicy, UserRole, Username};
 use domain::{ConversationId, NotFound, Unauthenticated, UserId};
 use std::collections::hash_map::Entry as Slot;
@@ -327,8 +327,8 @@ impl<'a> AppendBatch<'a> {
             sender,
             body,
             reply_to: draft.reply_to,
-            seq,
-            update: seq,
+            seq: Seq(seq),
+            update: Update(seq),
             created_at: draft.at,
             updated_at: draft.at,
             edited_at: None,

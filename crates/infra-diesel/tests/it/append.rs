@@ -59,7 +59,7 @@ async fn a_message_is_stored_as_sent(db: TestDb) {
     assert_eq!((message.id, message.conversation), (sent.id, sent.new_conversation));
     assert_eq!((message.destination, message.sender.id), (Destination::Direct { receiver: bob }, ada));
     assert_eq!((message.sender.username.as_str(), message.sender.display_name.as_str()), ("ada", "ada"));
-    assert_eq!((message.seq, message.update, message.edited_at, message.reply_to), (1, 1, None, None));
+    assert_eq!((message.seq.0, message.update.0, message.edited_at, message.reply_to), (1, 1, None, None));
     assert_eq!((message.created_at, message.updated_at), (sent.at, sent.at));
     for viewer in [ada, bob] {
         assert_eq!(MessageReader::find(&*world, viewer, message.id).await.unwrap().unwrap(), message);
@@ -72,10 +72,10 @@ async fn two_users_share_one_conversation_and_oneself_is_one(db: TestDb) {
     let (ada, bob) = (world.user("ada").await, world.user("bob").await);
     let there = world.say(ada, Recipient::User(bob), "there").await;
     let back = world.say(bob, Recipient::User(ada), "back").await;
-    assert_eq!((there.conversation, back.seq), (back.conversation, 2));
+    assert_eq!((there.conversation, back.seq.0), (back.conversation, 2));
     assert_eq!(back.destination, Destination::Direct { receiver: ada });
     let note = world.say(ada, Recipient::User(ada), "note").await;
-    assert_eq!((note.seq, note.destination), (1, Destination::Direct { receiver: ada }));
+    assert_eq!((note.seq.0, note.destination), (1, Destination::Direct { receiver: ada }));
     assert_ne!(note.conversation, there.conversation);
     let window = Window::Offset { offset: 0, limit: limit(50) };
     let both = [(ada, bob), (bob, ada)];
@@ -95,11 +95,11 @@ async fn each_conversation_counts_from_one_without_gaps(db: TestDb) {
     for n in 1..=5 {
         for recipient in [Recipient::User(bob), Recipient::Group(group), Recipient::Everybody] {
             let message = world.say(ada, recipient, "x").await;
-            assert_eq!((message.seq, message.update), (n, n));
+            assert_eq!((message.seq.0, message.update.0), (n, n));
         }
     }
     let everywhere = world.conversations(ada).await;
-    assert!(everywhere.iter().all(|conversation| conversation.update == 5), "{everywhere:?}");
+    assert!(everywhere.iter().all(|conversation| conversation.update.0 == 5), "{everywhere:?}");
 }
 
 async fn sending_to_a_public_group_joins_it(db: TestDb) {
@@ -222,7 +222,7 @@ async fn a_refused_draft_takes_no_number_and_leaves_nothing(db: TestDb) {
     assert_eq!(world.events.take(), []);
     let view = GroupRepository::find(&*world, bob, group).await.unwrap().unwrap();
     assert_eq!((view.role, view.group.member_count), (None, 1), "a refused sender does not join");
-    assert_eq!(world.say(ada, Recipient::Group(group), "two").await.seq, 2);
+    assert_eq!(world.say(ada, Recipient::Group(group), "two").await.seq.0, 2);
     assert_eq!(MessageReader::find(&*world, ada, refused.id).await.unwrap(), None);
 }
 
@@ -231,7 +231,10 @@ async fn broadcasts_are_for_whom_the_policy_says(db: TestDb) {
     let (ada, boss) = (world.user("ada").await, world.user("Boss").await);
     refused!(world.append(text(ada, Recipient::Everybody, "x")).await, "Forbidden(BroadcastIsForAdmins)");
     let sent = world.say(boss, Recipient::Everybody, "news").await;
-    assert_eq!((sent.destination, sent.conversation, sent.seq), (Destination::Broadcast, ConversationId::BROADCAST, 1));
+    assert_eq!(
+        (sent.destination, sent.conversation, sent.seq.0),
+        (Destination::Broadcast, ConversationId::BROADCAST, 1)
+    );
     let page = world.page(ada, Recipient::Everybody, Window::Offset { offset: 0, limit: limit(50) }).await.unwrap();
     assert_eq!(page.items, [sent]);
 }
@@ -253,7 +256,7 @@ async fn one_refusal_does_not_touch_its_neighbours(db: TestDb) {
         }
     }
     let page = world.page(ada, Recipient::User(bob), Window::Offset { offset: 0, limit: limit(200) }).await.unwrap();
-    let seqs: Vec<_> = page.items.iter().map(|message| message.seq).collect();
+    let seqs: Vec<_> = page.items.iter().map(|message| message.seq.0).collect();
     assert_eq!(seqs, (1..=66).collect::<Vec<_>>());
 }
 
@@ -263,7 +266,7 @@ async fn what_was_answered_is_there_after_a_restart(db: TestDb) {
     let sent = world.say(ada, Recipient::User(bob), "kept").await;
     let world = world.reopened().await;
     assert_eq!(MessageReader::find(&*world, bob, sent.id).await.unwrap().unwrap(), sent);
-    assert_eq!(world.say(bob, Recipient::User(ada), "next").await.seq, 2);
+    assert_eq!(world.say(bob, Recipient::User(ada), "next").await.seq.0, 2);
 }
 
 async fn a_closed_store_takes_no_more(db: TestDb) {

@@ -6,7 +6,7 @@ use domain::events::Event;
 use domain::groups::{MemberRepository, Role, Visibility};
 use domain::messages::{
     Attachment, Caption, ChangeEntry, Content, Destination, DraftBody, Message, MessageLog, MessageReader, Recipient,
-    Tombstone,
+    Seq, Tombstone, Update,
 };
 use domain::{ConversationId, MessageId};
 use test_support::TestDb;
@@ -37,7 +37,7 @@ async fn an_edit_changes_the_words_and_takes_a_number(db: TestDb) {
     let edited = world.edit(ada, sent.id, words("a|\"b\" 🙂"), when).await.unwrap();
     let expected = Message {
         body: sent.body.clone().with_content("a|\"b\" 🙂"),
-        update: 2,
+        update: Update(2),
         updated_at: when,
         edited_at: Some(when),
         ..sent.clone()
@@ -46,7 +46,7 @@ async fn an_edit_changes_the_words_and_takes_a_number(db: TestDb) {
     assert_eq!(MessageReader::find(&*world, bob, sent.id).await.unwrap().unwrap(), expected);
     assert_eq!(world.events.take(), [Event::MessageUpdated(expected)]);
     let next = world.say(bob, Recipient::User(ada), "next").await;
-    assert_eq!((next.seq, next.update), (3, 3));
+    assert_eq!((next.seq.0, next.update.0), (3, 3));
 }
 
 async fn only_the_sender_edits_what_is_there(db: TestDb) {
@@ -86,12 +86,12 @@ async fn a_deleted_message_is_a_tombstone_without_words(db: TestDb) {
     let deleted_at = now();
     world.delete(ada, sent.id, deleted_at).await.unwrap();
     let conversation = sent.conversation;
-    let tombstone = Tombstone { id: sent.id, conversation, seq: 1, update: 3, deleted_at };
+    let tombstone = Tombstone { id: sent.id, conversation, seq: Seq(1), update: Update(3), deleted_at };
     let destination = Destination::Direct { receiver: bob };
     let event = Event::MessageDeleted { tombstone: tombstone.clone(), sender: ada, destination };
     assert_eq!(world.events.take(), [event]);
     assert_eq!(MessageReader::find(&*world, bob, sent.id).await.unwrap(), None);
-    let changes = world.changes(bob, conversation, 0, limit(50)).await.unwrap();
+    let changes = world.changes(bob, conversation, Update(0), limit(50)).await.unwrap();
     assert_eq!(changes.entries, [ChangeEntry::Deleted(tombstone)]);
     assert_eq!(world.raw().number("SELECT count(*) FROM messages WHERE content <> '' OR sent_digest IS NOT NULL"), 0);
     refused!(world.delete(ada, sent.id, now()).await, "NotFound(Message)");
@@ -125,7 +125,7 @@ async fn refused_changes_take_no_number(db: TestDb) {
     refused!(world.edit(ada, sent.id, words(""), now()).await, "Invalid(content)");
     refused!(world.delete(bob, sent.id, now()).await, "Forbidden(NotTheSenderNorModerator)");
     assert_eq!(world.events.take(), []);
-    assert_eq!(world.say(ada, Recipient::User(bob), "y").await.seq, 2);
+    assert_eq!(world.say(ada, Recipient::User(bob), "y").await.seq.0, 2);
 }
 
 async fn what_was_said_in_a_group_one_has_left(db: TestDb) {
@@ -153,8 +153,8 @@ async fn what_was_said_in_a_group_one_has_left(db: TestDb) {
 /// What the feed says in short: number, place, words (`None`: deleted).
 fn in_short(entries: &[ChangeEntry]) -> Vec<(i64, i64, Option<&str>)> {
     let short = entries.iter().map(|entry| match entry {
-        ChangeEntry::Message(message) => (message.update, message.seq, Some(message.body.content())),
-        ChangeEntry::Deleted(tombstone) => (tombstone.update, tombstone.seq, None),
+        ChangeEntry::Message(message) => (message.update.0, message.seq.0, Some(message.body.content())),
+        ChangeEntry::Deleted(tombstone) => (tombstone.update.0, tombstone.seq.0, None),
     });
     short.collect()
 }
@@ -171,16 +171,16 @@ async fn changes_come_in_order_of_update_each_as_it_is_now(db: TestDb) {
     world.delete(ada, ids[2].id, now()).await.unwrap();
     world.edit(ada, ids[0].id, words("1b"), now()).await.unwrap();
     world.say(bob, Recipient::User(ada), "5").await;
-    let all = world.changes(bob, of, 0, limit(50)).await.unwrap();
+    let all = world.changes(bob, of, Update(0), limit(50)).await.unwrap();
     let expected = [(2, 2, Some("2")), (4, 4, Some("4")), (6, 3, None), (7, 1, Some("1b")), (8, 8, Some("5"))];
-    assert_eq!((in_short(&all.entries), all.update, all.more), (expected.to_vec(), 8, false));
+    assert_eq!((in_short(&all.entries), all.update.0, all.more), (expected.to_vec(), 8, false));
     for (index, (update, ..)) in expected.iter().enumerate() {
-        let rest = world.changes(ada, of, *update, limit(50)).await.unwrap();
-        assert_eq!((in_short(&rest.entries), rest.update), (expected[index + 1..].to_vec(), 8));
+        let rest = world.changes(ada, of, Update(*update), limit(50)).await.unwrap();
+        assert_eq!((in_short(&rest.entries), rest.update.0), (expected[index + 1..].to_vec(), 8));
     }
     for beyond in [8, 9, i64::MAX] {
-        let nothing = world.changes(ada, of, beyond, limit(50)).await.unwrap();
-        assert_eq!((nothing.entries, nothing.update, nothing.more), (vec![], 8, false));
+        let nothing = world.changes(ada, of, Update(beyond), limit(50)).await.unwrap();
+        assert_eq!((nothing.entries, nothing.update.0, nothing.more), (vec![], 8, false));
     }
 }
 
@@ -198,21 +198,21 @@ async fn changes_come_in_pages_that_miss_nothing(db: TestDb) {
     for n in [5, 0] {
         world.delete(ada, said[n].id, now()).await.unwrap();
     }
-    let all = world.changes(bob, of, 0, limit(50)).await.unwrap();
+    let all = world.changes(bob, of, Update(0), limit(50)).await.unwrap();
     assert_eq!(all.entries.len(), 12);
     for size in 1..=13 {
         let (mut after, mut paged) = (0, Vec::new());
         loop {
-            let page = world.changes(bob, of, after, limit(size)).await.unwrap();
+            let page = world.changes(bob, of, Update(after), limit(size)).await.unwrap();
             assert!(page.entries.len() <= size as usize);
-            after = page.update;
+            after = page.update.0;
             paged.extend(page.entries);
             assert_eq!(page.more, paged.len() < 12, "pages of {size}");
             if !page.more {
                 break;
             }
         }
-        assert_eq!((paged, after), (all.entries.clone(), all.update), "pages of {size}");
+        assert_eq!((paged, after), (all.entries.clone(), all.update.0), "pages of {size}");
     }
 }
 
@@ -231,7 +231,7 @@ async fn changes_are_for_who_may_read(db: TestDb) {
         (ConversationId(fresh()), &[]),
     ] {
         for viewer in [ada, bob, eve] {
-            let changes = world.changes(viewer, of, 0, limit(50)).await;
+            let changes = world.changes(viewer, of, Update(0), limit(50)).await;
             if readers.contains(&viewer) {
                 changes.unwrap();
             } else {

@@ -3,7 +3,7 @@
 use crate::world::{Recorder, World, fresh, limit, open, text};
 use domain::events::{Committed, Event};
 use domain::groups::Visibility;
-use domain::messages::{Appended, ChangeEntry, Draft, IdempotencyKey, MessageLog, MessageReader, Recipient};
+use domain::messages::{Appended, ChangeEntry, Draft, IdempotencyKey, MessageLog, MessageReader, Recipient, Update};
 use domain::users::{NewUser, ServerPolicy, UserRepository, Username};
 use domain::{Conflict, ConversationId, Error, UserId};
 use infra_diesel::Store;
@@ -100,34 +100,34 @@ async fn counters_are_dense_and_in_commit_order(db: TestDb) {
     let mut by_conversation: HashMap<ConversationId, BTreeMap<i64, String>> = HashMap::new();
     for message in sent.iter().flatten() {
         let words = message.body.content().to_owned();
-        let before = by_conversation.entry(message.conversation).or_default().insert(message.seq, words);
+        let before = by_conversation.entry(message.conversation).or_default().insert(message.seq.0, words);
         assert_eq!(before, None, "no number is given twice");
     }
     assert_eq!(by_conversation.len(), 8);
     for (of, numbered) in &by_conversation {
         let most = i64::try_from(numbered.len()).unwrap();
         assert!(numbered.keys().copied().eq(1..=most), "dense from 1");
-        let changes = world.changes(ada, *of, 0, limit(200)).await.unwrap();
+        let changes = world.changes(ada, *of, Update(0), limit(200)).await.unwrap();
         let stored = changes.entries.iter().map(|entry| match entry {
-            ChangeEntry::Message(message) => (message.update, message.body.content()),
+            ChangeEntry::Message(message) => (message.update.0, message.body.content()),
             ChangeEntry::Deleted(tombstone) => panic!("{tombstone:?}"),
         });
         assert!(stored.eq(numbered.iter().map(|(seq, words)| (*seq, words.as_str()))), "stored as answered");
-        assert_eq!(changes.update, most);
+        assert_eq!(changes.update.0, most);
     }
     for writer in &sent {
         let mut last: HashMap<ConversationId, i64> = HashMap::new();
         for message in writer {
-            let before = last.insert(message.conversation, message.seq).unwrap_or(0);
-            assert!(before < message.seq, "what is sent after an answer comes after it");
+            let before = last.insert(message.conversation, message.seq.0).unwrap_or(0);
+            assert!(before < message.seq.0, "what is sent after an answer comes after it");
         }
     }
     for published in servers.published() {
         let mut last: HashMap<ConversationId, i64> = HashMap::new();
         for event in published {
             let Event::MessageCreated(message) = event else { panic!("{event:?}") };
-            let before = last.insert(message.conversation, message.update).unwrap_or(0);
-            assert!(before < message.update, "published in commit order");
+            let before = last.insert(message.conversation, message.update.0).unwrap_or(0);
+            assert!(before < message.update.0, "published in commit order");
         }
     }
 }
@@ -156,7 +156,7 @@ async fn retries_from_everywhere_store_once(db: TestDb) {
         assert_eq!((stores, ids.len()), (1, 1), "{ids:?}");
         assert_eq!(servers.published().into_iter().flatten().count(), 1);
     }
-    assert_eq!(servers.world.say(ada, Recipient::User(bob), "next").await.seq, 3);
+    assert_eq!(servers.world.say(ada, Recipient::User(bob), "next").await.seq.0, 3);
 }
 
 async fn a_key_for_many_conversations_at_once_stores_one_message(db: TestDb) {
@@ -215,7 +215,7 @@ async fn two_begin_their_conversation_at_once(db: TestDb) {
         .await;
         let sent: Vec<_> = sends.into_iter().map(crate::world::stored).collect();
         assert!(sent.iter().all(|message| message.conversation == sent[0].conversation));
-        let mut seqs: Vec<_> = sent.iter().map(|message| message.seq).collect();
+        let mut seqs: Vec<_> = sent.iter().map(|message| message.seq.0).collect();
         seqs.sort_unstable();
         assert_eq!(seqs, (1..=8).collect::<Vec<_>>());
         assert_eq!(servers.world.unseen_in(bob, sent[0].conversation).await, 4);
@@ -245,14 +245,14 @@ async fn edits_and_deletes_among_sends_lose_nothing(db: TestDb) {
     let mut after = 0;
     let mut updates = Vec::new();
     loop {
-        let page = servers.world.changes(bob, of, after, limit(37)).await.unwrap();
+        let page = servers.world.changes(bob, of, Update(after), limit(37)).await.unwrap();
         updates.extend(page.entries.iter().map(ChangeEntry::update));
-        after = page.update;
+        after = page.update.0;
         if !page.more {
             break;
         }
     }
     assert_eq!((after, updates.len()), (321, 129));
-    assert!(updates.is_sorted() && *updates.last().unwrap() <= 321);
+    assert!(updates.is_sorted() && *updates.last().unwrap() <= Update(321));
     assert_eq!(servers.world.unseen_in(bob, of).await, 1 + 64);
 }

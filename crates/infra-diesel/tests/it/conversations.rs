@@ -4,7 +4,7 @@ use crate::world::{World, at, fresh, limit, now, text};
 use domain::conversations::{Activity, Conversation, ConversationCursor, ConversationRepository, Counterpart};
 use domain::events::Revision;
 use domain::groups::{GroupRepository, Role, Visibility};
-use domain::messages::{Draft, MessageLog, MessageReader, Recipient};
+use domain::messages::{Draft, MessageLog, MessageReader, Recipient, Update};
 use domain::receipts::ReceiptRepository;
 use domain::{ConversationId, UserId};
 use test_support::{Backend, TestDb};
@@ -52,7 +52,7 @@ async fn ones_conversations_latest_first(db: TestDb) {
     assert_eq!(all.iter().map(with).collect::<Vec<_>>(), ["#tea", "ada", "*", "bob"]);
     let Counterpart::Group(view) = &all[0].with else { panic!("{:?}", all[0]) };
     assert_eq!((view.role, view.group.member_count, view.group.id), (Some(Role::Owner), 2, tea));
-    assert_eq!((all[0].update, all[0].active_at, all[0].unseen.count), (1, said.created_at, 0));
+    assert_eq!((all[0].update.0, all[0].active_at, all[0].unseen.count), (1, said.created_at, 0));
     assert_eq!(all[0].last_message, Some(said));
     assert_eq!((all[2].id, all[2].unseen.count), (ConversationId::BROADCAST, 0));
     assert_eq!(all[2].last_message, Some(news));
@@ -69,7 +69,7 @@ async fn the_last_message_is_the_newest_live_one(db: TestDb) {
     let second = world.say(bob, Recipient::User(ada), "2").await;
     world.delete(bob, second.id, now()).await.unwrap();
     let all = world.conversations(ada).await;
-    assert_eq!((&all[0].last_message, all[0].update), (&Some(first.clone()), 3));
+    assert_eq!((&all[0].last_message, all[0].update.0), (&Some(first.clone()), 3));
     assert_eq!(all[0].active_at, second.created_at, "the place is that of the last message sent");
     world.delete(ada, first.id, now()).await.unwrap();
     assert_eq!(world.conversations(bob).await[0].last_message, None);
@@ -127,7 +127,7 @@ async fn groups_come_and_go_with_membership(db: TestDb) {
     let joined = world.add(ada, tea, bob, Role::Member).await.unwrap();
     let all = world.conversations(bob).await;
     assert_eq!((with(&all[0]), all[0].active_at), ("#tea".to_owned(), joined.created_at));
-    assert_eq!((&all[0].last_message, all[0].update), (&None, 0));
+    assert_eq!((&all[0].last_message, all[0].update.0), (&None, 0));
     world.remove(ada, tea, bob).await.unwrap();
     assert_eq!(listed(&world, bob).await, ["ada"]);
     GroupRepository::delete(&*world, ada, tea, now()).await.unwrap();
@@ -287,7 +287,7 @@ async fn nothing_happens_to_a_message_before_it_was_sent(db: TestDb) {
     let seen = world.of_message(ada, next.id, None, limit(9)).await.unwrap().items;
     assert_eq!(seen[0].seen_at, next.created_at);
     world.delete(ada, said.id, at(1)).await.unwrap();
-    let changes = world.changes(bob, said.conversation, 0, limit(9)).await.unwrap();
+    let changes = world.changes(bob, said.conversation, Update(0), limit(9)).await.unwrap();
     let deleted = changes.entries.iter().find_map(|entry| match entry {
         domain::messages::ChangeEntry::Deleted(tombstone) => Some(tombstone.deleted_at),
         domain::messages::ChangeEntry::Message(_) => None,

@@ -64,7 +64,7 @@ async fn a_copy_that_was_cut_off_goes_on_and_no_server_takes_it_before(db: TestD
     let world = World::new(target).await;
     let newest = Window::Before { cursor: Cursor::Latest, limit: limit(3) };
     let page = world.page(bob, Recipient::User(ada), newest).await.unwrap();
-    let seqs: Vec<_> = page.items.iter().map(|message| message.seq).collect();
+    let seqs: Vec<_> = page.items.iter().map(|message| message.seq.0).collect();
     assert_eq!(seqs, [2_498, 2_499, 2_500]);
     assert!(contents(&page.items).iter().all(|content| content.ends_with(" 🙂")));
 }
@@ -113,7 +113,7 @@ async fn revisions_go_on_in_the_copy(db: TestDb) {
     assert!(world.subscriptions(bob).await.unwrap().at > all_seen);
     world.say(ada, Recipient::User(bob), "2").await;
     let missed = missed().await.conversations.pop().unwrap();
-    assert_eq!((missed.conversation, missed.update), (of, 2));
+    assert_eq!((missed.conversation, missed.update.0), (of, 2));
 }
 
 /// The rows of a dump are of another cluster's transactions, which may be far ahead of this one's.
@@ -137,7 +137,10 @@ async fn a_restored_dump_goes_on_behind_its_revisions() {
     assert_eq!(world.raw().number("SELECT starts FROM server"), starts);
     world.say(ada, Recipient::User(bob), "2").await;
     let missed = world.missed(bob, restored).await.unwrap().unwrap();
-    assert_eq!(missed.conversations.iter().map(|missed| (missed.after, missed.update)).collect::<Vec<_>>(), [(1, 2)]);
+    assert_eq!(
+        missed.conversations.iter().map(|missed| (missed.after.0, missed.update.0)).collect::<Vec<_>>(),
+        [(1, 2)]
+    );
 }
 
 on_both!(

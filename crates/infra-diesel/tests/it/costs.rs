@@ -6,7 +6,7 @@ use diesel::connection::SimpleConnection;
 use domain::conversations::ConversationRepository;
 use domain::groups::{GroupNamePrefix, GroupRepository, MemberRepository, Role, Visibility};
 use domain::live::{LiveReader, MAX_MISSED_IN_ONE};
-use domain::messages::{Cursor, MessageLog, MessageReader, Recipient, Window};
+use domain::messages::{Cursor, MessageLog, MessageReader, Recipient, Update, Window};
 use domain::receipts::{ReceiptRepository, UnseenCount};
 use domain::users::{UserRepository, UsernamePrefix};
 use domain::{ConversationId, GroupId, MessageId, Result, UserId};
@@ -80,7 +80,7 @@ async fn a_page_costs_what_it_gives_wherever_it_begins() {
             let cost = steps(&world, world.page(bob, Recipient::User(ada), window)).await;
             assert!(cost <= 3, "{cost} for {window:?}");
         }
-        let cost = steps(&world, world.changes(bob, of, number, limit(10))).await;
+        let cost = steps(&world, world.changes(bob, of, Update(number), limit(10))).await;
         assert!(cost <= 3, "{cost} for the changes after {number}");
     }
     // Even the furthest offset is walked to once; beyond it, cursors lead.
@@ -166,7 +166,7 @@ async fn what_was_missed_is_looked_for_no_further_back_than_it_is_replayed() {
     let begins = async |after: i64, update: i64| {
         let before = world.read_steps();
         let missed = world.missed(bob, since).await.unwrap().unwrap();
-        let conversations: Vec<_> = missed.conversations.iter().map(|part| (part.after, part.update)).collect();
+        let conversations: Vec<_> = missed.conversations.iter().map(|part| (part.after.0, part.update.0)).collect();
         assert_eq!(conversations, [(after, update)]);
         world.read_steps() - before
     };

@@ -6,7 +6,7 @@ use domain::ConversationId;
 use domain::export::{Counterpart, ExportReader, ScanPosition};
 use domain::files::FileRepository;
 use domain::groups::{Role, Visibility};
-use domain::messages::{MessageLog, Recipient};
+use domain::messages::{MessageLog, Recipient, Seq};
 use domain::receipts::ReceiptRepository;
 use domain::sessions::{Session, SessionRepository};
 use domain::{SessionId, UserId};
@@ -69,7 +69,7 @@ async fn a_walk_goes_on_where_it_stopped(db: TestDb) {
     assert_eq!(all, (0..450).map(|n| n.to_string()).collect::<Vec<_>>());
     assert!((3..=5).contains(&reads), "{reads}");
     // Into nowhere: the end.
-    let nowhere = ScanPosition { conversation: ConversationId(uuid::Uuid::max()), seq: 0 };
+    let nowhere = ScanPosition { conversation: ConversationId(uuid::Uuid::max()), seq: Seq(0) };
     assert_eq!(world.sent(ada, Some(nowhere)).await.unwrap().next, None);
 }
 
@@ -84,7 +84,7 @@ async fn what_one_has_seen_is_told_in_stretches(db: TestDb) {
     world.mark_seen(ada, said[1].id, at[0]).await.unwrap();
     world.mark_read(ada, said[0].conversation, said[3].id, at[1]).await.unwrap();
     let stage = world.seen(ada, None).await.unwrap();
-    let shown: Vec<_> = stage.items.iter().map(|seen| (seen.after, seen.up_to, seen.seen_at)).collect();
+    let shown: Vec<_> = stage.items.iter().map(|seen| (seen.after.0, seen.up_to.0, seen.seen_at)).collect();
     assert_eq!(shown, [(0, 1, at[1]), (1, 2, at[0]), (2, 4, at[1])]);
     assert!(stage.next.is_none() && stage.items[0].conversation == said[0].conversation);
     assert!(world.seen(bob, None).await.unwrap().items.is_empty());

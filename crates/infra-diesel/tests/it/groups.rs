@@ -6,7 +6,7 @@ use domain::groups::{
     Description, Group, GroupChange, GroupName, GroupNamePrefix, GroupRepository, GroupView, MemberRepository, Role,
     Visibility,
 };
-use domain::messages::{MessageReader, Recipient};
+use domain::messages::{MessageReader, Recipient, Update};
 use domain::{GroupId, Page, UserId};
 use test_support::TestDb;
 
@@ -221,7 +221,7 @@ async fn a_deleted_group_is_gone_with_all_that_was_said(db: TestDb) {
         assert_eq!(GroupRepository::find_by_name(&*world, viewer, &name("tea").key()).await.unwrap(), None);
         assert_eq!(MessageReader::find(&*world, viewer, sent.id).await.unwrap(), None);
         assert_eq!(world.conversations(viewer).await, []);
-        let changes = world.changes(viewer, group.conversation(), 0, limit(50)).await;
+        let changes = world.changes(viewer, group.conversation(), Update(0), limit(50)).await;
         refused!(changes, "NotFound(Conversation)");
         assert_eq!(world.unseen_in(viewer, group.conversation()).await, 0);
     }

@@ -5,7 +5,7 @@ use crate::world::{Raw, World, limit, now, open, text};
 use domain::events::{Committed, ConversationVersion, Event, EventPublisher, Revision};
 use domain::groups::{GroupChange, GroupRepository, MemberRepository, Role, Visibility};
 use domain::live::{Known, LiveReader, MissedIn, NodeReader};
-use domain::messages::{Content, MessageLog, MessageReader, Recipient};
+use domain::messages::{Content, MessageLog, MessageReader, Recipient, Update};
 use domain::users::ServerPolicy;
 use domain::{ConversationId, UserId};
 use std::sync::{Arc, Mutex};
@@ -91,11 +91,11 @@ async fn what_was_missed_is_told_by_conversation(db: TestDb) {
     world.say(eve, Recipient::Everybody, "news").await;
     let missed = world.missed(bob, since).await.unwrap().unwrap();
     assert!(!missed.roster_changed || !exact(&world));
-    let broadcast = MissedIn { conversation: ConversationId::BROADCAST, after: 0, update: 1 };
-    let between = MissedIn { conversation: old.conversation, after: 6, update: 8 };
+    let broadcast = MissedIn { conversation: ConversationId::BROADCAST, after: Update(0), update: Update(1) };
+    let between = MissedIn { conversation: old.conversation, after: Update(6), update: Update(8) };
     assert_told(&world, missed.conversations, vec![broadcast, between]);
-    let changes = world.changes(bob, old.conversation, 6, limit(50)).await.unwrap();
-    assert_eq!(changes.entries.iter().map(|entry| entry.update()).collect::<Vec<_>>(), [7, 8]);
+    let changes = world.changes(bob, old.conversation, Update(6), limit(50)).await.unwrap();
+    assert_eq!(changes.entries.iter().map(|entry| entry.update().0).collect::<Vec<_>>(), [7, 8]);
 }
 
 async fn nothing_was_missed_where_nothing_happened(db: TestDb) {
@@ -138,9 +138,11 @@ async fn who_resumes_from_a_cursor_misses_nothing(db: TestDb) {
         let Some(given) = events.last().and_then(number) else { continue };
         let missed = world.missed(bob, cursor).await.unwrap().unwrap();
         let after = missed.conversations.iter().find(|missed| missed.conversation == last.conversation);
-        let total = world.changes(bob, last.conversation, 0, limit(200)).await.unwrap().update;
+        let total = world.changes(bob, last.conversation, Update(0), limit(200)).await.unwrap().update.0;
         match after {
-            Some(missed) => assert!(missed.after <= given && missed.update == total, "{missed:?} after {given}"),
+            Some(missed) => {
+                assert!(missed.after <= Update(given) && missed.update.0 == total, "{missed:?} after {given}")
+            }
             None => assert_eq!(given, total),
         }
     }
@@ -149,8 +151,8 @@ async fn who_resumes_from_a_cursor_misses_nothing(db: TestDb) {
 /// The number an event took, if it is one of a message.
 fn number(event: &Event) -> Option<i64> {
     match event {
-        Event::MessageCreated(message) | Event::MessageUpdated(message) => Some(message.update),
-        Event::MessageDeleted { tombstone, .. } => Some(tombstone.update),
+        Event::MessageCreated(message) | Event::MessageUpdated(message) => Some(message.update.0),
+        Event::MessageDeleted { tombstone, .. } => Some(tombstone.update.0),
         _ => None,
     }
 }
@@ -216,7 +218,7 @@ async fn revisions_go_on_after_a_restart(db: TestDb) {
     assert!(here(&world, bob).await >= since);
     world.say(ada, Recipient::User(bob), "2").await;
     let missed = world.missed(bob, since).await.unwrap().unwrap();
-    assert_told(&world, missed.conversations, vec![MissedIn { conversation: of, after: 1, update: 2 }]);
+    assert_told(&world, missed.conversations, vec![MissedIn { conversation: of, after: Update(1), update: Update(2) }]);
 }
 
 /// Looks, when it is told of something, whether others can see it already.
@@ -231,7 +233,7 @@ impl EventPublisher for Witness {
         for event in &committed.events {
             if let Event::MessageCreated(message) = event {
                 let last = "SELECT max(seq) FROM messages WHERE content = 'witnessed'";
-                let found = others.number(last) - message.seq;
+                let found = others.number(last) - message.seq.0;
                 self.found.lock().unwrap().push(found);
             }
         }

@@ -6,7 +6,7 @@ use crate::world::{World, limit, now, text};
 use domain::events::{Audience, Committed, ConversationVersion, Event, Revision};
 use domain::groups::{GroupRepository, MemberRepository, Role, Visibility};
 use domain::live::{Known, LiveReader, NodeReader};
-use domain::messages::{Content, MessageLog, MessageReader, Recipient};
+use domain::messages::{Content, MessageLog, MessageReader, Recipient, Update};
 use domain::receipts::ReceiptRepository;
 use domain::sessions::SessionRepository;
 use domain::{ConversationId, UserId};
@@ -72,7 +72,7 @@ async fn heads_lead_from_one_to_the_next(db: TestDb) {
     for (of, mut steps) in steps {
         // What changes nothing has a place, too: right behind what led to it.
         steps.sort_by_key(|(before, after)| {
-            (after.update, after.membership_revision, before.update, before.membership_revision)
+            (after.update.0, after.membership_revision, before.update.0, before.membership_revision)
         });
         let mut known = ConversationVersion::NEW;
         for (before, after) in steps {
@@ -121,11 +121,11 @@ async fn what_changed_is_told_with_where_it_stands(db: TestDb) {
     assert!(changed.at >= since);
     let told = |of: ConversationId| changed.conversations.iter().find(|changed| changed.conversation == of).unwrap();
     let direct = told(said.conversation);
-    assert_eq!((direct.version.update, direct.version.membership_revision), (1, Revision(0)));
+    assert_eq!((direct.version.update.0, direct.version.membership_revision), (1, Revision(0)));
     let Audience::Users(pair) = direct.audience else { panic!("{direct:?}") };
     assert!(pair.contains(&ada) && pair.contains(&bob));
     assert_eq!(
-        (told(all_told.conversation).audience, told(all_told.conversation).version.update),
+        (told(all_told.conversation).audience, told(all_told.conversation).version.update.0),
         (Audience::Everybody, 1)
     );
     let group = told(tea.conversation());
@@ -153,7 +153,7 @@ async fn the_past_leads_to_the_head(db: TestDb) {
     world.delete(ada, second.id, now()).await.unwrap();
     for known in [Known::Version(known), Known::Before(since)] {
         let past = world.past(of, known, vec![]).await.unwrap().unwrap();
-        let Known::Version(ConversationVersion { update: 2, .. }) = known else {
+        let Known::Version(ConversationVersion { update: Update(2), .. }) = known else {
             // May reach back further.
             assert!(past.missed >= 3 && past.events.len() >= 3);
             continue;
@@ -165,7 +165,7 @@ async fn the_past_leads_to_the_head(db: TestDb) {
         assert_eq!(*sent, third);
         let Event::MessageDeleted { tombstone, sender, destination } = deleted else { panic!("{deleted:?}") };
         assert_eq!((tombstone.id, *sender, *destination), (second.id, ada, second.destination));
-        assert_eq!((past.version.update, past.missed, past.more), (5, 3, false));
+        assert_eq!((past.version.update.0, past.missed, past.more), (5, 3, false));
     }
     assert_eq!(world.past(ConversationId(crate::world::fresh()), Known::Version(known), vec![]).await.unwrap(), None);
 }
@@ -178,14 +178,14 @@ async fn a_long_past_comes_in_pages(db: TestDb) {
     let (mut known, mut numbers) = (ConversationVersion::NEW, Vec::new());
     loop {
         let past = world.past(of, Known::Version(known), vec![]).await.unwrap().unwrap();
-        numbers.extend(past.events.iter().filter_map(Event::update));
+        numbers.extend(past.events.iter().filter_map(Event::update).map(|update| update.0));
         known = past.version;
         if !past.more {
             break;
         }
     }
     assert_eq!(numbers, (1..=1_250).collect::<Vec<_>>());
-    assert_eq!(known.update, world.changes(ada, of, 1_250, limit(1)).await.unwrap().update);
+    assert_eq!(known.update.0, world.changes(ada, of, Update(1_250), limit(1)).await.unwrap().update.0);
 }
 
 async fn members_are_told_where_they_changed(db: TestDb) {

@@ -125,7 +125,7 @@ async fn a_history_holds_a_thousand(db: TestDb) {
     let most = Limit::of_history(None).unwrap();
     let page = world.page(ada, Recipient::Everybody, before(Cursor::Latest, most)).await.unwrap();
     assert_eq!((page.items.len(), page.more), (1_000, true));
-    assert!(page.items.iter().map(|message| message.seq).eq(2..=1_001));
+    assert!(page.items.iter().map(|message| message.seq.0).eq(2..=1_001));
 }
 
 async fn what_was_said_with_a_deleted_user_stays(db: TestDb) {

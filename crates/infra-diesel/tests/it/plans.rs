@@ -15,7 +15,7 @@ use domain::groups::{GroupChange, GroupName, GroupNamePrefix, GroupRepository, M
 use domain::live::LiveReader;
 use domain::messages::{
     Attachment, AttachmentKind, Caption, Content, Cursor, Draft, DraftBody, IdempotencyKey, MessageLog, MessageReader,
-    Recipient, Window,
+    Recipient, Update, Window,
 };
 use domain::receipts::ReceiptRepository;
 use domain::retention::RetentionRepository;
@@ -255,7 +255,7 @@ async fn use_everything(world: &World) {
     let since = world.subscriptions(bob).await.unwrap().at;
     world.edit(ada, first.id, Content::parse("better").unwrap(), now()).await.unwrap();
     world.delete(ada, last.id, now()).await.unwrap();
-    world.changes(bob, first.conversation, 0, limit(10)).await.unwrap();
+    world.changes(bob, first.conversation, Update(0), limit(10)).await.unwrap();
     world.missed(bob, since).await.unwrap();
     world.missed(bob, beginning).await.unwrap().unwrap();
 
@@ -395,7 +395,7 @@ async fn messages_are_looked_for_behind_what_has_expired(db: TestDb) {
     {
         world.page(ada, Recipient::User(bob), window).await.unwrap();
     }
-    world.changes(ada, of, 0, limit(10)).await.unwrap();
+    world.changes(ada, of, Update(0), limit(10)).await.unwrap();
     ConversationRepository::list(&*world, bob, None, limit(10)).await.unwrap();
     let statements = heard(&world.db);
     let mut conn = world.raw();

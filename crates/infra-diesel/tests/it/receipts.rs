@@ -145,7 +145,7 @@ async fn reading_keeps_the_moment_of_what_was_seen_before(db: TestDb) {
     assert_eq!(world.unseen_in(bob, said[0].conversation).await, 4);
     world.mark_read(bob, said[0].conversation, said[6].id, all).await.unwrap();
     for (message, when) in said.iter().zip([all, all, single, single, all, single, all]) {
-        assert_eq!(seen_by(&world, ada, message).await, [(bob, when)], "{}", message.seq);
+        assert_eq!(seen_by(&world, ada, message).await, [(bob, when)], "{}", message.seq.0);
     }
 }
 

@@ -8,7 +8,7 @@ use domain::events::Event;
 use domain::files::{File, FileRepository};
 use domain::messages::{
     Attachment, AttachmentKind, Caption, ChangeEntry, Draft, DraftBody, IdempotencyKey, MessageLog, MessageReader,
-    Recipient,
+    Recipient, Update,
 };
 use domain::receipts::ReceiptRepository;
 use domain::retention::RetentionRepository;
@@ -68,15 +68,15 @@ async fn what_is_too_old_becomes_tombstones_with_numbers_and_events(db: TestDb) 
         .take()
         .into_iter()
         .map(|event| match event {
-            Event::MessageDeleted { tombstone, sender, .. } => (tombstone.id, tombstone.update, sender),
+            Event::MessageDeleted { tombstone, sender, .. } => (tombstone.id, tombstone.update.0, sender),
             other => panic!("{other:?}"),
         })
         .collect();
     let expected: Vec<_> = old.iter().zip(122..).map(|(message, update)| (message.id, update, ada)).collect();
     assert_eq!(deleted, expected);
     // By the feed of changes, too; and the words are in no table any more.
-    let feed = world.changes(bob, young.conversation, 121, limit(200)).await.unwrap();
-    assert_eq!((feed.entries.len(), feed.update), (120, 241));
+    let feed = world.changes(bob, young.conversation, Update(121), limit(200)).await.unwrap();
+    assert_eq!((feed.entries.len(), feed.update.0), (120, 241));
     assert!(feed.entries.iter().all(|entry| matches!(entry, ChangeEntry::Deleted(_))));
     assert_eq!(world.raw().number("SELECT count(*) FROM messages WHERE content <> ''"), 1);
     assert_eq!(MessageReader::find(&*world, bob, old[5].id).await.unwrap(), None);
@@ -106,7 +106,7 @@ async fn counts_marks_and_last_messages_stay_right(db: TestDb) {
     let listed = world.conversations(bob).await;
     assert!(listed.len() == 1 && listed[0].last_message.is_none());
     let again = world.say(ada, Recipient::User(bob), "again").await;
-    assert_eq!((again.seq, world.unseen_in(bob, of).await), (13, 1));
+    assert_eq!((again.seq.0, world.unseen_in(bob, of).await), (13, 1));
     healthy(&world).await;
 }
 

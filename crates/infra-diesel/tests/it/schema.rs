@@ -211,7 +211,7 @@ async fn a_database_of_the_first_release_is_brought_up_to_date_with_all_that_is_
         let bob = world.find_by_name(&Username::parse("username", "bob").unwrap()).await.unwrap().unwrap();
         assert_eq!(world.unseen_in(bob.id, conversations[0].id).await, 1);
         let said = world.say(ada.id, domain::messages::Recipient::User(bob.id), "and after").await;
-        assert_eq!(said.seq, 2);
+        assert_eq!(said.seq.0, 2);
     }
 }
 

@@ -4,6 +4,7 @@ use super::frame::{Dispatch, Frame};
 use super::outbox::{End, Outbox};
 use super::presence::PresenceAudience;
 use domain::events::Revision;
+use domain::messages::Update;
 use domain::{Caller, ConversationId, GroupId, SessionId, UserId};
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -57,7 +58,7 @@ pub struct Connection {
     pub(crate) joining_since: Cell<Option<Revision>>,
     /// The last number that was replayed in each conversation. The shard may be behind the database: it may deliver
     /// older events later.
-    replayed: RefCell<HashMap<ConversationId, i64>>,
+    replayed: RefCell<HashMap<ConversationId, Update>>,
     /// The groups of its user, and its index among the connections of each.
     pub(crate) groups: RefCell<HashMap<GroupId, usize>>,
     pub(crate) contacts: RefCell<HashSet<UserId>>,
@@ -163,7 +164,7 @@ impl Connection {
 
     /// Ends catching up. Delivers the held frames, and from then on every frame at once, but none that was replayed:
     /// `replayed` has the last number of each conversation.
-    pub async fn go_live(&self, replayed: HashMap<ConversationId, i64>) {
+    pub async fn go_live(&self, replayed: HashMap<ConversationId, Update>) {
         *self.replayed.borrow_mut() = replayed;
         loop {
             poll_fn(|cx| self.outbox.poll_room(cx)).await;
@@ -252,7 +253,7 @@ mod tests {
     }
 
     fn frame(conversation: ConversationId, update: i64) -> Arc<Frame> {
-        let position = Some((conversation, update));
+        let position = Some((conversation, Update(update)));
         Arc::new(Frame { name: "x", cursor: Revision(0), bytes: Bytes::new(), position, transient: false })
     }
 
@@ -261,7 +262,7 @@ mod tests {
         while let Poll::Ready(Some(OutboxItem::Frame(frame))) =
             connection.outbox.poll_next(&Context::from_waker(Waker::noop()))
         {
-            sent.extend(frame.position);
+            sent.extend(frame.position.map(|(conversation, update)| (conversation, update.0)));
         }
         sent
     }
@@ -282,7 +283,7 @@ mod tests {
             connection.deliver(&held);
         }
         assert!(sent(&connection).is_empty());
-        now(connection.go_live(HashMap::from([(HERE, 8)])));
+        now(connection.go_live(HashMap::from([(HERE, Update(8))])));
         // The shard was behind the database.
         for late in [frame(HERE, 7), frame(HERE, 8), frame(HERE, 9), frame(THERE, 2)] {
             connection.deliver(&late);

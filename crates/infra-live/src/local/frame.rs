@@ -4,6 +4,7 @@ use super::presence::{Announcement, PresenceQuery};
 use bytes::Bytes;
 use domain::events::{Audience, Event, Revision};
 use domain::live::{Resync, ResyncReason, Typing};
+use domain::messages::Update;
 use domain::{ConversationId, GroupId, UserId};
 use std::collections::HashSet;
 use std::sync::{Arc, OnceLock};
@@ -27,7 +28,7 @@ pub struct Frame {
     /// The bytes as the framer made them.
     pub bytes: Bytes,
     /// The conversation and the number that the event took of its counter. `None` for an event that took no number.
-    pub position: Option<(ConversationId, i64)>,
+    pub position: Option<(ConversationId, Update)>,
     /// A slow connection may lose it.
     pub transient: bool,
 }

@@ -4,7 +4,8 @@
 use super::operation::{Call, in_order, shown};
 use domain::groups::{Entry, Group, Role};
 use domain::messages::{
-    Access, Appended, Body, Content, Destination, Draft, IdempotencyKey, Message, MessageType, Recipient, Text,
+    Access, Appended, Body, Content, Destination, Draft, IdempotencyKey, Message, MessageType, Recipient, Seq, Text,
+    Update,
 };
 use domain::users::User;
 use domain::{Conflict, ConversationId, GroupId, MessageId, NotFound, Result, Timestamp, UserId};
@@ -253,8 +254,8 @@ impl Model {
             sender: self.users[&said.sender].profile(),
             body: Body::Text(Text::from_stored(said.words.clone())),
             reply_to: said.reply_to,
-            seq: said.seq,
-            update: said.update,
+            seq: Seq(said.seq),
+            update: Update(said.update),
             created_at: said.created_at,
             updated_at: said.updated_at,
             edited_at: said.edited_at,

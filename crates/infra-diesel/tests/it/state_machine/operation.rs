@@ -9,7 +9,7 @@ use domain::groups::{
     Visibility,
 };
 use domain::messages::{
-    Content, Cursor, Draft, DraftBody, IdempotencyKey, MessageLog, MessageReader, Recipient, Text, Window,
+    Content, Cursor, Draft, DraftBody, IdempotencyKey, MessageLog, MessageReader, Recipient, Text, Update, Window,
 };
 use domain::receipts::{ReceiptRepository, Unseen};
 use domain::users::{DisplayName, Email, NewUser, ProfileChange, UserRepository, Username, UsernamePrefix};
@@ -181,7 +181,7 @@ impl Call {
             }
             Self::Page(viewer, of, window) => shown(store.page(viewer, of, window).await),
             Self::FindMessage(viewer, id) => shown(MessageReader::find(store, viewer, id).await),
-            Self::Changes(viewer, of, after, limit) => shown(store.changes(viewer, of, after, limit).await),
+            Self::Changes(viewer, of, after, limit) => shown(store.changes(viewer, of, Update(after), limit).await),
             Self::Receipts(viewer, id) => {
                 shown(store.of_message(viewer, id, None, limit(200)).await.map(|page| page.items))
             }

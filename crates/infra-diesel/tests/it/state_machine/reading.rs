@@ -5,7 +5,7 @@ use super::operation::SOMEWHEN;
 use super::people::page;
 use domain::conversations::{self, Counterpart};
 use domain::groups::GroupView;
-use domain::messages::{ChangeEntry, Changes, Cursor, Message, Recipient, Tombstone, Window};
+use domain::messages::{ChangeEntry, Changes, Cursor, Message, Recipient, Seq, Tombstone, Update, Window};
 use domain::receipts::{Receipt, Unseen, UnseenCount};
 use domain::{ConversationId, GroupId, Limit, MessageId, NotFound, Page, Result, UserId};
 
@@ -51,11 +51,17 @@ impl Model {
             None => ChangeEntry::Message(Box::new(self.message(in_, said))),
             Some(deleted_at) => {
                 let (id, seq, update) = (said.id, said.seq, said.update);
-                ChangeEntry::Deleted(Tombstone { id, conversation: of, seq, update, deleted_at })
+                ChangeEntry::Deleted(Tombstone {
+                    id,
+                    conversation: of,
+                    seq: Seq(seq),
+                    update: Update(update),
+                    deleted_at,
+                })
             }
         });
         let Page { items, more } = page(entries, limit);
-        let update = items.last().filter(|_| more).map_or(in_.update, ChangeEntry::update);
+        let update = items.last().filter(|_| more).map_or(Update(in_.update), ChangeEntry::update);
         Ok(Changes { update, entries: items, more })
     }
 
@@ -116,7 +122,7 @@ impl Model {
             },
             last_message: in_.live().next_back().map(|said| self.message(in_, said)),
             unseen: if let Kind::Broadcast = in_.kind { UnseenCount::default() } else { counted(in_, user) },
-            update: in_.update,
+            update: Update(in_.update),
             activity: SOMEWHEN,
             active_at: active(in_),
         });

@@ -2,7 +2,7 @@ use super::*;
 use domain::events::{ConversationVersion, Revision};
 use domain::files::{File, FileName, MediaType, Sha256};
 use domain::groups::{Description, Group, GroupName, Member, Role, Visibility};
-use domain::messages::{AttachmentKind, Body, Caption, Destination, Message, Text, Tombstone};
+use domain::messages::{AttachmentKind, Body, Caption, Destination, Message, Seq, Text, Tombstone, Update};
 use domain::users::Profile;
 use domain::{ConversationId, FileId, GroupId, MessageId, SessionId, Timestamp};
 
@@ -22,8 +22,8 @@ fn message(body: Body, destination: Destination) -> Message {
         sender: Profile { id: UserId(id(3)), username: "ada".into(), display_name: "Ada \"|\" 🦀".into() },
         body,
         reply_to: Some(MessageId(id(4))),
-        seq: 5,
-        update: 6,
+        seq: Seq(5),
+        update: Update(6),
         created_at: at(7),
         updated_at: at(8),
         edited_at: Some(at(9)),
@@ -63,8 +63,13 @@ fn events() -> Vec<Event> {
         updated_at: at(19),
     };
     let (in_group, direct) = (Destination::Group(group.id), Destination::Direct { receiver: UserId(id(20)) });
-    let tombstone =
-        Tombstone { id: MessageId(id(1)), conversation: ConversationId(id(2)), seq: 3, update: 4, deleted_at: at(5) };
+    let tombstone = Tombstone {
+        id: MessageId(id(1)),
+        conversation: ConversationId(id(2)),
+        seq: Seq(3),
+        update: Update(4),
+        deleted_at: at(5),
+    };
     vec![
         Event::MessageCreated(message(words.clone(), direct)),
         Event::MessageCreated(Message { reply_to: None, edited_at: None, ..message(image, in_group) }),
@@ -100,8 +105,11 @@ fn events() -> Vec<Event> {
 fn messages() -> Vec<PeerMessage> {
     let users = || vec![UserId(id(3)), UserId(id(17))];
     let audience = PresenceAudience { groups: vec![GroupId(id(13))], contacts: users() };
-    let version =
-        |update| ConversationVersion { update, messages_revision: Revision(30), membership_revision: Revision(31) };
+    let version = |update| ConversationVersion {
+        update: Update(update),
+        messages_revision: Revision(30),
+        membership_revision: Revision(31),
+    };
     let (before, after) = (version(5), version(6));
     let delta = ConversationDelta { conversation: ConversationId(id(2)), before, after, events: events() };
     let typing = |conversation, audience| {

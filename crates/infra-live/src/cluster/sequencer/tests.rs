@@ -1,6 +1,6 @@
 use super::*;
 use domain::groups::{Member, Role};
-use domain::messages::{Body, Destination, Message, Text};
+use domain::messages::{Body, Destination, Message, Seq, Text, Update};
 use domain::users::Profile;
 use domain::{GroupId, MessageId, Timestamp, UserId};
 use uuid::Uuid;
@@ -25,8 +25,8 @@ fn said(update: i64) -> Event {
         sender: Profile { id: UserId(Uuid::nil()), username: String::new(), display_name: String::new() },
         body: Body::Text(Text::from_stored("x".to_owned())),
         reply_to: None,
-        seq: update,
-        update,
+        seq: Seq(update),
+        update: Update(update),
         created_at: at,
         updated_at: at,
         edited_at: None,
@@ -46,7 +46,11 @@ fn left() -> Event {
 }
 
 fn version(update: i64, messages: i64, membership: i64) -> ConversationVersion {
-    ConversationVersion { update, messages_revision: Revision(messages), membership_revision: Revision(membership) }
+    ConversationVersion {
+        update: Update(update),
+        messages_revision: Revision(messages),
+        membership_revision: Revision(membership),
+    }
 }
 
 /// What a commit of that revision does.
@@ -60,7 +64,7 @@ fn past(version: ConversationVersion, events: Vec<Event>, more: bool) -> Past {
 }
 
 fn numbers(events: &[Event]) -> Vec<i64> {
-    events.iter().map(|event| event.update().unwrap_or(-1)).collect()
+    events.iter().map(|event| event.update().map_or(-1, |update| update.0)).collect()
 }
 
 /// A history: three messages, a removal, two messages.

@@ -7,6 +7,7 @@ use crate::local::shard::AttachGuard;
 use bytes::Bytes;
 use domain::events::{Event, Revision};
 use domain::live::{Resync, Subscriptions};
+use domain::messages::{Seq, Update};
 use domain::{ConversationId, GroupId, MessageId, UserId};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -63,11 +64,11 @@ pub struct Client {
     /// Whom it was told to be online, or offline.
     pub online: HashMap<UserId, bool>,
     groups: BTreeSet<GroupId>,
-    shown: BTreeMap<ConversationId, BTreeMap<i64, Shown>>,
+    shown: BTreeMap<ConversationId, BTreeMap<Seq, Shown>>,
     /// The number up to which it has loaded each conversation: it drops older events.
-    loaded: HashMap<ConversationId, i64>,
+    loaded: HashMap<ConversationId, Update>,
     /// The number of the last event of each conversation that the connection was sent.
-    last: HashMap<ConversationId, i64>,
+    last: HashMap<ConversationId, Update>,
     /// The conversations that its user could read when nothing had happened yet. Of these it is sent nothing twice. A
     /// node that had nobody for a conversation may send the first who comes to be interested something once more, which
     /// clients drop.
@@ -125,8 +126,8 @@ impl Client {
 
     fn load_conversation(&mut self, database: &Database, of: ConversationId) {
         if let Some(messages) = database.conversations(self.user).remove(&of) {
-            let newest = messages.values().map(|(update, _)| *update).max().unwrap_or(0);
-            let loaded = self.loaded.entry(of).or_default();
+            let newest = messages.values().map(|(update, _)| *update).max().unwrap_or(Update(0));
+            let loaded = self.loaded.entry(of).or_insert(Update(0));
             *loaded = newest.max(*loaded);
             self.shown.insert(of, messages);
             self.known.extend(database.messages(of));
@@ -224,7 +225,7 @@ impl Client {
         assert_eq!(self.groups, groups, "the groups that {user:?} shows at node {node}");
         let known: BTreeSet<_> = self.guard.connection().groups.borrow().keys().copied().collect();
         assert_eq!(known, groups, "the groups of {user:?} that node {node} knows");
-        let shown = |of: &BTreeMap<ConversationId, BTreeMap<i64, Shown>>| {
+        let shown = |of: &BTreeMap<ConversationId, BTreeMap<Seq, Shown>>| {
             let all = of.iter().filter(|(_, messages)| !messages.is_empty());
             all.map(|(id, messages)| (*id, messages.clone())).collect::<BTreeMap<_, _>>()
         };

@@ -7,7 +7,7 @@ use domain::groups::{Description, Group, GroupName, Member, Role, Visibility};
 use domain::live::{
     Acquaintance, Changed, ChangedConversation, Known, LiveReader, Missed, NodeReader, Past, Subscriptions,
 };
-use domain::messages::{Body, Destination, Message, Text, Tombstone};
+use domain::messages::{Body, Destination, Message, Seq, Text, Tombstone, Update};
 use domain::users::Profile;
 use domain::{ConversationId, Error, GroupId, MessageId, SessionId, Timestamp, Unavailable, UserId};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -39,7 +39,7 @@ fn at() -> Timestamp {
 }
 
 /// A message as a client sees it: the number of its last change, and its text unless it is deleted.
-pub type Shown = (i64, Option<String>);
+pub type Shown = (Update, Option<String>);
 
 struct Stored {
     message: Message,
@@ -53,7 +53,7 @@ struct Conversation {
     members: Option<BTreeSet<UserId>>,
     messages: Vec<Stored>,
     /// Which transaction made each change of a message.
-    changes: HashMap<i64, usize>,
+    changes: HashMap<Update, usize>,
     /// Which users left, and in which transaction.
     departures: Vec<(UserId, usize)>,
     /// Who has read up to which message.
@@ -102,7 +102,7 @@ pub struct Database(Mutex<State>);
 impl Conversation {
     fn new(members: Option<BTreeSet<UserId>>) -> Self {
         let version =
-            ConversationVersion { update: 0, messages_revision: Revision(1), membership_revision: Revision(1) };
+            ConversationVersion { update: Update(0), messages_revision: Revision(1), membership_revision: Revision(1) };
         Self {
             version,
             members,
@@ -142,7 +142,7 @@ impl Conversation {
 
     /// The events of a write; none where the rules forbid it.
     fn write(&mut self, id: ConversationId, write: Write, (revision, transaction): (Revision, usize)) -> Vec<Event> {
-        let update = self.version.update + 1;
+        let update = Update(self.version.update.0 + 1);
         let group_id = GroupId(id.0);
         let member = |user| {
             let (created_at, updated_at) = (at(), at());
@@ -157,7 +157,7 @@ impl Conversation {
                     sender: Profile { id: sender, username: String::new(), display_name: String::new() },
                     body: Body::Text(Text::from_stored(format!("sent {transaction}"))),
                     reply_to: None,
-                    seq: update,
+                    seq: Seq(update.0),
                     update,
                     created_at: at(),
                     updated_at: at(),
@@ -168,7 +168,7 @@ impl Conversation {
             }
             Write::Edit(which) | Write::Delete(which) => {
                 let living =
-                    self.messages.iter().position(|stored| !stored.deleted && stored.message.seq > which as i64);
+                    self.messages.iter().position(|stored| !stored.deleted && stored.message.seq.0 > which as i64);
                 let Some(index) = living else { return Vec::new() };
                 let stored = &mut self.messages[index];
                 (stored.message.update, stored.revision) = (update, revision);
@@ -226,7 +226,7 @@ impl Conversation {
             Known::Version(version) => (version.update, version.membership_revision < stands.membership_revision),
             Known::Before(revision) => {
                 let last = older(revision).map(|stored| stored.message.update).max();
-                (last.unwrap_or(0), stands.membership_revision >= revision)
+                (last.unwrap_or(Update(0)), stands.membership_revision >= revision)
             }
         };
         let inside = |members: &BTreeSet<UserId>| among.iter().copied().filter(|user| members.contains(user)).collect();
@@ -237,7 +237,7 @@ impl Conversation {
         found.truncate(PAGE);
         let event = |stored: &&Stored| match &stored.message {
             _ if stored.deleted => self.deleted(id, stored),
-            message if message.seq > after => Event::MessageCreated(message.clone()),
+            message if message.seq.is_after(after) => Event::MessageCreated(message.clone()),
             message => Event::MessageUpdated(message.clone()),
         };
         let reached = found.last().filter(|_| more).map_or(stands.update, |last| last.message.update);
@@ -247,7 +247,7 @@ impl Conversation {
             version: ConversationVersion { update: reached, ..stands },
             stands,
             more,
-            missed: stands.update - after,
+            missed: stands.update.since(after),
             members,
         }
     }
@@ -325,7 +325,7 @@ impl Database {
     }
 
     /// What a client of the user shows after loading everything.
-    pub fn conversations(&self, user: UserId) -> BTreeMap<ConversationId, BTreeMap<i64, Shown>> {
+    pub fn conversations(&self, user: UserId) -> BTreeMap<ConversationId, BTreeMap<Seq, Shown>> {
         let state = self.state();
         let visible = state.conversations.iter().filter(|(id, of)| of.may(**id, user));
         let shown = |stored: &Stored| {
@@ -342,7 +342,7 @@ impl Database {
 
     /// Whether the message was edited or deleted.
     pub fn was_changed(&self, of: ConversationId, id: MessageId) -> bool {
-        let changed = |stored: &Stored| stored.message.id == id && stored.message.update != stored.message.seq;
+        let changed = |stored: &Stored| stored.message.id == id && stored.message.update.0 != stored.message.seq.0;
         self.state().conversations[&of].messages.iter().any(changed)
     }
 
@@ -351,7 +351,7 @@ impl Database {
     }
 
     /// Whether the user was allowed to read that change at any moment since it was committed.
-    pub fn could_read(&self, user: UserId, id: ConversationId, update: i64) -> bool {
+    pub fn could_read(&self, user: UserId, id: ConversationId, update: Update) -> bool {
         let state = self.state();
         let of = &state.conversations[&id];
         let committed = of.changes[&update];

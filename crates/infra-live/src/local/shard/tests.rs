@@ -9,7 +9,7 @@ use crate::local::presence::Announcement;
 use domain::events::{Committed, EventPublisher as _};
 use domain::groups::{Description, Group, GroupName, Member, Role, Visibility};
 use domain::live::Resync;
-use domain::messages::{Body, Destination, Message, Text};
+use domain::messages::{Body, Destination, Message, Seq, Text, Update};
 use domain::users::Profile;
 use domain::{ConversationId, MessageId, Timestamp};
 use std::collections::HashMap;
@@ -76,8 +76,8 @@ fn said() -> Event {
         sender: Profile { id: user(0), username: String::new(), display_name: String::new() },
         body: Body::Text(Text::from_stored("x".to_owned())),
         reply_to: None,
-        seq: 2,
-        update: 2,
+        seq: Seq(2),
+        update: Update(2),
         created_at: at,
         updated_at: at,
         edited_at: None,
@@ -417,7 +417,7 @@ async fn two_users_are_told_of_each_other_once_each_has_written() {
     let contacts = |link: &AttachGuard| link.connection().contacts.borrow().len();
     let first = Event::MessageCreated(match said() {
         Event::MessageCreated(message) => {
-            Message { seq: 1, destination: Destination::Direct { receiver: user(2) }, ..message }
+            Message { seq: Seq(1), destination: Destination::Direct { receiver: user(2) }, ..message }
         }
         _ => unreachable!(),
     });
