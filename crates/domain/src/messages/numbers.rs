@@ -1,4 +1,5 @@
-//! The two numbers of a message. Both come from the counter of its conversation, and are easily mistaken for each other.
+//! The two numbers of a message. Both come from the counter of its conversation, and are easily mistaken for each
+//! other.
 
 /// The position of a message in its conversation: the number that it took when it was sent. It never changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
