@@ -14,8 +14,8 @@ use wire::events::{self, EventFrame};
 #[openapi(
     info(
         title = "parlance",
-        description = "A chat server: two HTTP APIs over one domain. What is sent through one is read through the other.\n\n\
-            HEAD is answered wherever GET is. Unknown fields are ignored, and a field that is `null` is absent. \
+        description = "A chat server: two HTTP APIs over one domain. Clients of either one read what clients of the other send.\n\n\
+            Every GET route also answers HEAD. The server ignores unknown fields, and a field that is `null` counts as absent. \
             Every answer carries an `x-request-id`, the client's own if it sent one.",
     ),
     components(schemas(
@@ -26,18 +26,18 @@ use wire::events::{self, EventFrame};
     )),
     security(("bearer" = [])),
     tags(
-        (name = "accounts", description = "Users, and oneself"),
+        (name = "accounts", description = "Users and the caller's account"),
         (name = "sessions", description = "Logging in and out"),
         (name = "groups", description = "Groups: private (members only) or public (anyone reads and joins)"),
-        (name = "members", description = "Who is in a group"),
+        (name = "members", description = "Members of groups"),
         (name = "messages", description = "Messages, addressed by id"),
-        (name = "receipts", description = "What was seen"),
-        (name = "conversations", description = "One's list of conversations, and what changed in each"),
+        (name = "receipts", description = "Receipts and unseen counts"),
+        (name = "conversations", description = "The caller's conversations, and the changes in each"),
         (name = "files", description = "Uploads and downloads"),
-        (name = "gochat", description = "The same, addressed by name"),
-        (name = "admin", description = "Running the server: accounts, groups, and the record of what was done. No messages"),
+        (name = "gochat", description = "The same data, addressed by name"),
+        (name = "admin", description = "Administration: accounts, groups and the audit log, but no messages"),
         (name = "live", description = "Events as they happen"),
-        (name = "operations", description = "For whoever runs the server, and for browsers"),
+        (name = "operations", description = "For operators and for browsers"),
     ),
 )]
 struct Frame;

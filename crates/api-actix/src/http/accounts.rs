@@ -57,7 +57,7 @@ pub struct SignedUp {
 #[utoipa::path(
     post, path = "/signup",
     request_body = RegistrationBody,
-    responses((status = 201, description = "Authenticated up", body = SignedUp), ErrorResponse<409>),
+    responses((status = 201, description = "Signed up", body = SignedUp), ErrorResponse<409>),
     security(()),
 )]
 pub async fn sign_up(
@@ -80,7 +80,7 @@ pub async fn sign_up(
 #[utoipa::path(
     post, path = "/users",
     request_body = RegistrationBody,
-    responses((status = 201, description = "Made", body = wire::User), ErrorResponse<409>),
+    responses((status = 201, description = "Created", body = wire::User), ErrorResponse<409>),
     security(()),
 )]
 pub async fn create(
@@ -132,7 +132,7 @@ pub async fn show(
 /// Shows the caller.
 #[utoipa::path(
     get, path = "/me",
-    responses((status = 200, description = "Oneself", body = wire::User)),
+    responses((status = 200, description = "The caller", body = wire::User)),
 )]
 pub async fn show_own(
     app: web::Data<UseCases>,

@@ -36,7 +36,7 @@ impl Default for ExportSemaphore {
 /// reads it part by part while it sends it; an aborted download is incomplete JSON.
 #[utoipa::path(
     get, path = "/me/export", tag = "accounts",
-    responses((status = 200, description = "One's own data", body = wire::Export, headers(
+    responses((status = 200, description = "The caller's data", body = wire::Export, headers(
         ("Content-Disposition" = String, description = "An attachment, and its name"),
     ))),
 )]

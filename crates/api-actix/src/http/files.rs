@@ -85,7 +85,7 @@ pub struct MessageForm {
     request_body(content = MessageForm, content_type = "multipart/form-data"),
     responses(
         (status = 201, description = "Sent", body = wire::Message),
-        (status = 200, description = "Was sent before, under the same key", body = wire::Message),
+        (status = 200, description = "Sent before under the same key", body = wire::Message),
         ErrorResponse<403>, ErrorResponse<404>, ErrorResponse<409>,
     ),
 )]
@@ -157,9 +157,9 @@ async fn to_the_end(
     params(
         ("name" = String, Path, description = "For people"),
         ("Range" = Option<String>, Header, description = "One range of bytes", example = "bytes=0-99"),
-        ("If-Match" = Option<String>, Header, description = "The `ETag` of what it has to be, or 412"),
-        ("If-None-Match" = Option<String>, Header, description = "The `ETag` of what one has"),
-        ("If-Range" = Option<String>, Header, description = "The `ETag` of what one has a part of"),
+        ("If-Match" = Option<String>, Header, description = "The `ETag` that the file must have, or 412"),
+        ("If-None-Match" = Option<String>, Header, description = "The `ETag` of the client's copy"),
+        ("If-Range" = Option<String>, Header, description = "The `ETag` of the client's partial copy"),
     ),
     responses(
         (status = 200, description = "The file", content_type = "*/*", body = Vec<u8>, headers(
@@ -169,7 +169,7 @@ async fn to_the_end(
         (status = 206, description = "A part of it", content_type = "*/*", body = Vec<u8>, headers(
             ("Content-Range" = String, description = "Which part"),
         )),
-        (status = 304, description = "What one has is still right"),
+        (status = 304, description = "The client's copy is current"),
         ErrorResponse<404>, ErrorResponse<412>, ErrorResponse<416>,
     ),
 )]

@@ -184,7 +184,7 @@ pub struct CreateGroupBody {
 #[utoipa::path(
     post, path = "/group/create",
     request_body = CreateGroupBody,
-    responses((status = 201, description = "Made", body = SendAck), ErrorResponse<409>),
+    responses((status = 201, description = "Created", body = SendAck), ErrorResponse<409>),
 )]
 pub async fn create_group(
     app: web::Data<UseCases>,

@@ -53,7 +53,7 @@ impl GroupBody {
 #[utoipa::path(
     post, path = "/groups",
     request_body = GroupBody,
-    responses((status = 201, description = "Made", body = wire::Group), ErrorResponse<403>, ErrorResponse<409>),
+    responses((status = 201, description = "Created", body = wire::Group), ErrorResponse<403>, ErrorResponse<409>),
 )]
 pub async fn create(
     app: web::Data<UseCases>,

@@ -17,7 +17,7 @@ pub struct Status {
 /// Uses neither database nor files.
 #[utoipa::path(
     get, path = "/health", tag = "operations",
-    responses((status = 200, description = "It lives", body = Status, example = json!({ "status": "ok" }))),
+    responses((status = 200, description = "The process is running", body = Status, example = json!({ "status": "ok" }))),
     security(()),
 )]
 pub async fn alive() -> HttpResponse {
@@ -28,7 +28,7 @@ pub async fn alive() -> HttpResponse {
 /// exists.
 #[utoipa::path(
     get, path = "/ready", tag = "operations",
-    responses((status = 200, description = "They can", body = Status, example = json!({ "status": "ready" }))),
+    responses((status = 200, description = "Ready", body = Status, example = json!({ "status": "ready" }))),
     security(()),
 )]
 pub async fn ready(readiness: web::Data<Readiness>) -> Result<HttpResponse, ApiError> {

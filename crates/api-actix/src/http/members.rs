@@ -41,7 +41,7 @@ pub struct Added {
 #[utoipa::path(
     post, path = "/groups/{id}/members",
     request_body = AddBody,
-    responses((status = 200, description = "In", body = Added), ErrorResponse<403>, ErrorResponse<404>, ErrorResponse<409>),
+    responses((status = 200, description = "The member", body = Added), ErrorResponse<403>, ErrorResponse<404>, ErrorResponse<409>),
 )]
 pub async fn add(
     app: web::Data<UseCases>,
@@ -93,7 +93,7 @@ pub async fn change_role(
 #[utoipa::path(
     delete, path = "/groups/{id}/members/{user_id}",
     request_body(content = Option<RequesterBody>, content_type = "application/json"),
-    responses((status = 204, description = "Out"), ErrorResponse<403>, ErrorResponse<404>, ErrorResponse<409>),
+    responses((status = 204, description = "No longer a member"), ErrorResponse<403>, ErrorResponse<404>, ErrorResponse<409>),
 )]
 pub async fn remove(
     app: web::Data<UseCases>,
@@ -122,7 +122,7 @@ pub struct LeaveBody {
 #[utoipa::path(
     post, path = "/groups/{id}/leave",
     request_body(content = Option<LeaveBody>, content_type = "application/json"),
-    responses((status = 204, description = "Out"), ErrorResponse<403>, ErrorResponse<404>, ErrorResponse<409>),
+    responses((status = 204, description = "No longer a member"), ErrorResponse<403>, ErrorResponse<404>, ErrorResponse<409>),
 )]
 pub async fn leave(
     app: web::Data<UseCases>,

@@ -23,7 +23,7 @@ use wire::PublicUrl;
     request_body = SendBody,
     responses(
         (status = 201, description = "Sent", body = wire::Message),
-        (status = 200, description = "Was sent before, under the same key", body = wire::Message),
+        (status = 200, description = "Sent before under the same key", body = wire::Message),
         ErrorResponse<403>, ErrorResponse<404>, ErrorResponse<409>,
     ),
 )]

@@ -25,7 +25,7 @@ use std::task::{Context, Poll};
     get, path = "/events", tag = "live",
     params(
         SinceQuery,
-        ("Last-Event-ID" = Option<String>, Header, description = "As `since`, which it wins over: what browsers send"),
+        ("Last-Event-ID" = Option<String>, Header, description = "Like `since`, and takes precedence: browsers send it"),
     ),
     responses(
         (status = 200, description = "One frame an event: `id` is its cursor", content_type = "text/event-stream", body = wire::events::EventFrame),

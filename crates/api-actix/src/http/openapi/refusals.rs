@@ -13,10 +13,14 @@ use utoipa::{IntoResponses, ToSchema};
 const REFUSALS: &[(u16, &str, &str)] = &[
     (400, "Malformed; `field` names what is at fault", "missing content"),
     (401, "No token, or one that is bad, expired, revoked or of a deleted user", "invalid token"),
-    (403, "One may see it but not do this; or the request names another acting user", "only the owner may do this"),
-    (404, "There is no such thing, or one may not see it", "group does not exist"),
-    (409, "At odds with what is there", "username already exists"),
-    (412, "It is not what `If-Match` names", "it is not what the condition names"),
+    (
+        403,
+        "The caller may see it but not do this; or the request names another acting user",
+        "only the owner may do this",
+    ),
+    (404, "It does not exist, or the caller may not see it", "group does not exist"),
+    (409, "In conflict with existing data", "username already exists"),
+    (412, "Its version is not the one in `If-Match`", "it is not what the condition names"),
     (413, "Too large", "the body is larger than 65536 bytes"),
     (415, "A content type that the route does not take, or a `Content-Encoding`", "this route takes JSON, not a form"),
     (416, "A range that the file does not have", "the file has 9 bytes"),
