@@ -200,7 +200,7 @@ pub enum Destination {
 pub struct Message {
     /// The id of the message.
     pub id: MessageId,
-    /// Of which conversation.
+    /// The id of the conversation.
     pub conversation: ConversationId,
     /// Where it was sent.
     pub destination: Destination,
@@ -210,7 +210,7 @@ pub struct Message {
     pub body: Body,
     /// Which message of the same conversation it answers.
     pub reply_to: Option<MessageId>,
-    /// The conversation's counter when it was sent: its place in the order.
+    /// Its position: the conversation's counter when it was sent.
     pub seq: Seq,
     /// The conversation's counter at its last change.
     pub update: Update,
@@ -222,15 +222,15 @@ pub struct Message {
     pub edited_at: Option<Timestamp>,
 }
 
-/// What is left of a deleted message.
+/// What remains of a deleted message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "replication", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 pub struct Tombstone {
     /// The id of the message.
     pub id: MessageId,
-    /// Of which conversation.
+    /// The id of the conversation.
     pub conversation: ConversationId,
-    /// Its place in the order.
+    /// The position that the message had.
     pub seq: Seq,
     /// The number its deletion took.
     pub update: Update,
