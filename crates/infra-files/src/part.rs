@@ -123,6 +123,11 @@ impl<'a> Part<'a> {
         self.payload.content_length() >= self.size
     }
 
+    /// Whether it holds nothing.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.payload.content_length() == 0
+    }
+
     /// Takes what fits, and gives back the rest.
     ///
     /// # Errors

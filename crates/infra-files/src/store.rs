@@ -29,6 +29,9 @@ const S3_PART_BYTES: usize = 5 * 1024 * 1024;
 const MEMORY_BYTES: usize = 128 * 1024 * 1024;
 /// How many parts a blob can have; of S3.
 const MAX_PARTS: u64 = 10_000;
+/// How long a client may send nothing before what it has sent is written and its memory is everybody's again: many clients
+/// that stop in the middle would else hold all of it.
+const IDLE: Duration = Duration::from_secs(1);
 /// How long clearing up after a failed write may take: whoever uploads waits for it.
 const CLEARING: Duration = Duration::from_secs(3);
 
@@ -136,14 +139,26 @@ impl Blobs {
     ) -> Result<StoredBlob> {
         let mut intake = Intake::new(most);
         let mut part = Part::new(&self.memory, owner, self.part_bytes_for(most));
-        while let Some(bytes) = source.next().await? {
+        loop {
+            let bytes = {
+                let mut next = source.next();
+                // A disk takes parts of any size, a bucket wants all of one.
+                let may_be_early = self.directory.is_some() && !part.is_empty();
+                match tokio::time::timeout(IDLE, next.as_mut()).await {
+                    Ok(bytes) => bytes?,
+                    Err(_) if may_be_early => {
+                        self.write_part(path, &mut part, upload).await?;
+                        next.await?
+                    }
+                    Err(_) => next.await?,
+                }
+            };
+            let Some(bytes) = bytes else { break };
             intake.pass(&bytes)?;
             let mut rest = &bytes[..];
             while !rest.is_empty() {
                 if part.is_full() {
-                    let (full, _held) = part.take();
-                    let _room = Promise::of(&self.room, full.content_length()).await?;
-                    upload.begin(&*self.store, path).await?.put_part(full).await.map_err(fault)?;
+                    self.write_part(path, &mut part, upload).await?;
                 }
                 rest = part.fill(rest).await?;
             }
@@ -160,6 +175,13 @@ impl Blobs {
             }
         }
         Ok(intake.finish())
+    }
+
+    /// Writes what was gathered, and lets go of its memory.
+    async fn write_part(&self, path: &Path, part: &mut Part<'_>, upload: &mut Upload) -> Result<()> {
+        let (gathered, _held) = part.take();
+        let _room = Promise::of(&self.room, gathered.content_length()).await?;
+        upload.begin(&*self.store, path).await?.put_part(gathered).await.map_err(fault)
     }
 
     /// Larger where the largest blob would not go into as many parts as there may be.

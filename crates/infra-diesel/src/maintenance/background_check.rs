@@ -1,4 +1,4 @@
-//! BackgroundCheck through a SQLite file that was not closed, table by table, while the server works with it.
+//! Looks through a SQLite file that was not closed, table by table, while the server works with it.
 //!
 //! A thread and a connection of its own: it may take minutes. What it reads keeps the log from being used again, so it
 //! gives way when told to, and looks at the same table anew afterwards.

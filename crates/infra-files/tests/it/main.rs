@@ -351,3 +351,32 @@ async fn what_is_no_blob_is_told_apart() {
     assert_eq!(inventory.blobs, []);
     assert_eq!(blobs.list(None).await.unwrap().blobs, []);
 }
+
+/// Gives its bytes, and then nothing.
+struct Stalled(Option<Vec<u8>>);
+
+#[async_trait]
+impl ByteSource for Stalled {
+    async fn next(&mut self) -> Result<Option<Vec<u8>>> {
+        match self.0.take() {
+            Some(bytes) => Ok(Some(bytes)),
+            None => std::future::pending().await,
+        }
+    }
+}
+
+#[tokio::test]
+async fn on_disk_a_client_that_stops_in_the_middle_holds_no_memory() {
+    let root = tempfile::tempdir().unwrap();
+    let blobs = Blobs::on_disk(root.path().join("uploads")).unwrap().holding(256 * 1024);
+    let stalled = blobs.store(ID, OWNER, Box::new(Stalled(Some(noise(200 * 1024)))), MAX);
+    let bytes = noise(150 * 1024);
+    let other = FileId(Uuid::from_u128(77));
+    let stored =
+        async { blobs.store(other, UserId(Uuid::from_u128(78)), Pieces::of(&bytes, 100_003), MAX).await.unwrap() };
+    tokio::select! {
+        biased;
+        _ = stalled => panic!("it came to an end"),
+        stored = stored => assert_eq!(stored.size, 150 * 1024),
+    }
+}
