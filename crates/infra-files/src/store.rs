@@ -29,8 +29,8 @@ const S3_PART_BYTES: usize = 5 * 1024 * 1024;
 const MEMORY_BYTES: usize = 128 * 1024 * 1024;
 /// How many parts a blob can have; of S3.
 const MAX_PARTS: u64 = 10_000;
-/// How long a client may send nothing before what it has sent is written and its memory is everybody's again: many clients
-/// that stop in the middle would else hold all of it.
+/// How long a client may send nothing before what it has sent is written and its memory is everybody's again: many
+/// clients that stop in the middle would else hold all of it.
 const IDLE: Duration = Duration::from_secs(1);
 /// How long clearing up after a failed write may take: whoever uploads waits for it.
 const CLEARING: Duration = Duration::from_secs(3);
