@@ -62,52 +62,31 @@ pub struct Adapters {
     pub ids: Arc<dyn IdGenerator>,
 }
 
-/// All storage ports, implemented by one store.
-pub trait Storage:
-    UserRepository
-    + SessionRepository
-    + GroupRepository
-    + MemberRepository
-    + MessageLog
-    + MessageReader
-    + ReceiptRepository
-    + ConversationRepository
-    + FileRepository
-    + AdminRepository
-    + ExportReader
-    + LiveReader
-    + EndingRepository
-    + 'static
-{
-}
-
-impl<S> Storage for S where
-    S: UserRepository
-        + SessionRepository
-        + GroupRepository
-        + MemberRepository
-        + MessageLog
-        + MessageReader
-        + ReceiptRepository
-        + ConversationRepository
-        + FileRepository
-        + AdminRepository
-        + ExportReader
-        + LiveReader
-        + EndingRepository
-        + 'static
-{
-}
-
 impl Adapters {
     /// Uses one store for all storage ports.
-    pub fn from_store<S: Storage>(
+    pub fn from_store<S>(
         store: &Arc<S>,
         blobs: Arc<dyn BlobStore>,
         hasher: Arc<dyn PasswordHasher>,
         clock: Arc<dyn Clock>,
         ids: Arc<dyn IdGenerator>,
-    ) -> Self {
+    ) -> Self
+    where
+        S: UserRepository
+            + SessionRepository
+            + GroupRepository
+            + MemberRepository
+            + MessageLog
+            + MessageReader
+            + ReceiptRepository
+            + ConversationRepository
+            + FileRepository
+            + AdminRepository
+            + ExportReader
+            + LiveReader
+            + EndingRepository
+            + 'static,
+    {
         Self {
             users: store.clone(),
             sessions: store.clone(),

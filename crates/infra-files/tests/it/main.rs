@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use test_s3::S3;
+use tokio::sync::oneshot;
 use uuid::Uuid;
 
 mod s3;
@@ -352,31 +353,44 @@ async fn what_is_no_blob_is_told_apart() {
     assert_eq!(blobs.list(None).await.unwrap().blobs, []);
 }
 
-/// Gives its bytes, and then nothing.
-struct Stalled(Option<Vec<u8>>);
+/// Gives some bytes, says that it stops, and gives the rest when it is told to go on.
+struct Paused(Vec<Vec<u8>>, Option<(oneshot::Sender<()>, oneshot::Receiver<()>)>);
 
 #[async_trait]
-impl ByteSource for Stalled {
+impl ByteSource for Paused {
     async fn next(&mut self) -> Result<Option<Vec<u8>>> {
-        match self.0.take() {
-            Some(bytes) => Ok(Some(bytes)),
-            None => std::future::pending().await,
+        if self.0.len() < 2
+            && let Some((stops, goes_on)) = self.1.take()
+        {
+            stops.send(()).unwrap();
+            goes_on.await.unwrap();
         }
+        Ok(self.0.pop().filter(|bytes| !bytes.is_empty()))
     }
 }
 
+/// There is memory for one of the two uploads, and the first goes on when the second is stored.
 #[tokio::test]
 async fn on_disk_a_client_that_stops_in_the_middle_holds_no_memory() {
     let root = tempfile::tempdir().unwrap();
     let blobs = Blobs::on_disk(root.path().join("uploads")).unwrap().holding(256 * 1024);
-    let stalled = blobs.store(ID, OWNER, Box::new(Stalled(Some(noise(200 * 1024)))), MAX);
-    let bytes = noise(150 * 1024);
-    let other = FileId(Uuid::from_u128(77));
-    let stored =
-        async { blobs.store(other, UserId(Uuid::from_u128(78)), Pieces::of(&bytes, 100_003), MAX).await.unwrap() };
-    tokio::select! {
-        biased;
-        _ = stalled => panic!("it came to an end"),
-        stored = stored => assert_eq!(stored.size, 150 * 1024),
+    let (first, bytes) = (noise(200 * 1024), noise(150 * 1024));
+    let (other, owner) = (FileId(Uuid::from_u128(77)), UserId(Uuid::from_u128(78)));
+    for rest in [noise(100 * 1024), Vec::new()] {
+        let whole = [&first[..], &rest].concat();
+        let ((stops, stopped), (go_on, goes_on)) = (oneshot::channel(), oneshot::channel());
+        let source = Paused(vec![rest, first.clone()], Some((stops, goes_on)));
+        let paused = blobs.store(ID, OWNER, Box::new(source), MAX);
+        let stored = async {
+            stopped.await.unwrap();
+            assert_eq!(blobs.store(other, owner, Pieces::of(&bytes, 100_003), MAX).await.unwrap().size, 150 * 1024);
+            go_on.send(()).unwrap();
+        };
+        let (paused, ()) = tokio::join!(paused, stored);
+        assert_eq!(paused.unwrap().size, whole.len() as u64);
+        assert!(read(&blobs, None).await.unwrap() == whole, "it is stored byte by byte");
+        for id in [ID, other] {
+            blobs.remove(id).await.unwrap();
+        }
     }
 }

@@ -1,8 +1,9 @@
 //! What only a bucket meets: parts, outages, refusals at the start.
 
-use crate::{ID, MAX, OWNER, Pieces, Stalled, blobs_in, in_bucket, noise, read};
-use domain::files::BlobStore;
-use domain::{Error, Unavailable};
+use crate::{ID, MAX, OWNER, Pieces, blobs_in, in_bucket, noise, read};
+use async_trait::async_trait;
+use domain::files::{BlobStore, ByteSource};
+use domain::{Error, Result, Unavailable};
 use infra_files::{Blobs, Bucket, OpenError};
 use std::time::{Duration, Instant};
 use test_s3::{Mood, S3};
@@ -144,6 +145,19 @@ async fn a_blob_that_breaks_off_is_a_fault_and_no_end() {
         }
     };
     assert!(matches!(ended, Err(Error::Unavailable(Unavailable::StorageOutOfReach))), "{ended:?}");
+}
+
+/// Gives some bytes, and never more.
+struct Stalled(Option<Vec<u8>>);
+
+#[async_trait]
+impl ByteSource for Stalled {
+    async fn next(&mut self) -> Result<Option<Vec<u8>>> {
+        match self.0.take() {
+            Some(bytes) => Ok(Some(bytes)),
+            None => std::future::pending().await,
+        }
+    }
 }
 
 #[tokio::test]

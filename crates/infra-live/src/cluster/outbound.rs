@@ -53,11 +53,8 @@ impl<B: Bus> Outbound<B> {
             Ok(packet) => self.send(subjects, packet),
             Err(error) => warn!(%error, "a packet was not made"),
         }
-        match message {
-            PeerMessage::Delta(delta, _) => delta,
-            // It is the delta from above.
-            _ => bare,
-        }
+        // It is the delta from above.
+        if let PeerMessage::Delta(delta, _) = message { delta } else { bare }
     }
 
     fn send(&self, subjects: &[Subject], packet: Vec<u8>) {
