@@ -1,20 +1,20 @@
-//! What can go wrong, told without reference to any transport.
+//! The errors of the domain. They know no transport.
 //!
-//! The sentences are part of the contract with clients where `docs/api.md` quotes them; the outermost layer turns the
-//! variant into a status and a code and nothing else.
+//! Clients read the sentences; those that `docs/api.md` quotes are part of its contract. The outermost layer turns a
+//! variant into a status and a code, and adds nothing else.
 
 use std::borrow::Cow;
 
 /// The domain's result.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Why a use case refused or failed. The `Display` of every variant but [`Error::Internal`] is fit for a client.
+/// Why a use case refused or failed. A client may see the `Display` of every variant.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A value that is not of the form it must have.
+    /// A value of the request has the wrong form.
     #[error(transparent)]
     Invalid(#[from] Invalid),
-    /// Who asks is not known.
+    /// The server does not know the caller.
     #[error(transparent)]
     Unauthenticated(#[from] Unauthenticated),
     /// The caller may know that the thing exists, but not do this to it.
@@ -23,45 +23,45 @@ pub enum Error {
     /// There is no such thing, or the caller may not know that there is: both answer alike.
     #[error(transparent)]
     NotFound(#[from] NotFound),
-    /// The state of things does not allow it.
+    /// The stored state does not allow it.
     #[error(transparent)]
     Conflict(#[from] Conflict),
-    /// Try again later: nothing is wrong with the request.
+    /// The request is right, but the server cannot serve it now. The client tries again later.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
-    /// An upload larger than the server takes, in bytes.
+    /// The upload is larger than the server takes.
     #[error("the file is larger than {limit} bytes")]
     FileTooLarge {
-        /// The most that is taken, in bytes.
+        /// Most bytes of one file.
         limit: u64,
     },
-    /// The user's files have as many bytes together as they may.
-    #[error("your files may have {limit} bytes together: delete some first")]
+    /// The upload would exceed the user's quota for files.
+    #[error("your files may take up {limit} bytes in all: delete some first")]
     QuotaUsedUp {
-        /// The most that is taken, in bytes.
+        /// Most bytes of all of the user's files.
         limit: u64,
     },
-    /// The user has as many uploads under way as one may.
+    /// The user has as many uploads under way as a user may.
     #[error("you may have {limit} uploads under way: wait for one to end")]
     TooManyUploads {
-        /// How many one may have.
+        /// Most uploads under way for a user.
         limit: usize,
     },
-    /// The disk (or the database's disk) is full, but for what is kept free for messages.
+    /// The disk of the files or of the database is full, except for the room that the server reserves for messages.
     #[error("the server's storage is full")]
     StorageFull,
-    /// A fault of ours or of what we stand on. The source is for the log, never for the client.
+    /// The server, its database or its storage failed. The source is for the log; the `Display` does not contain it.
     #[error("internal error")]
     Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
 impl Error {
-    /// Wraps a fault that no client can do anything about.
+    /// Wraps a failure that no client can mend.
     pub fn internal(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Internal(source.into())
     }
 
-    /// The one field of the request that is at fault, where there is one.
+    /// The field of the request that is at fault, if it is one field.
     pub fn field(&self) -> Option<&str> {
         match self {
             Self::Invalid(invalid) => Some(&invalid.field),
@@ -75,78 +75,78 @@ impl Error {
     }
 }
 
-/// A field whose value is not of the form it must have.
+/// A field of the request has a value of the wrong form.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
 pub struct Invalid {
     /// The field's name as the client wrote it.
     pub field: Cow<'static, str>,
-    /// A sentence that says what is wrong.
+    /// What is wrong with it, as a sentence for people.
     pub reason: Cow<'static, str>,
 }
 
 impl Invalid {
-    /// A fault of `field`, told by `reason`.
+    /// `reason` says what is wrong with `field`.
     pub fn new(field: impl Into<Cow<'static, str>>, reason: impl Into<Cow<'static, str>>) -> Self {
         Self { field: field.into(), reason: reason.into() }
     }
 
-    /// A field that must be there and is not.
+    /// The request lacks `field`.
     pub fn missing(field: &'static str) -> Self {
         Self::new(field, format!("missing {field}"))
     }
 }
 
-/// The caller is not known.
+/// The server does not know the caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Unauthenticated {
-    /// No token came with the request.
+    /// The request carries no token.
     #[error("missing token")]
     MissingToken,
-    /// A token that is forged, expired, of an ended session or of a deleted user.
+    /// The token is forged or expired, its session ended, or its user is deleted or disabled.
     #[error("invalid token")]
     InvalidToken,
-    /// Unknown user or wrong password: told apart by nobody.
+    /// Unknown user or wrong password. The answer never says which.
     #[error("invalid credentials")]
     InvalidCredentials,
 }
 
-/// The caller may see it, but not do this.
+/// The caller may see the thing, but not do this to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Forbidden {
-    /// A request names another user as the acting one.
-    #[error("one can act only as oneself")]
+    /// The request names another user than the token's as the acting one.
+    #[error("a token acts only as its own user")]
     NotOneself {
-        /// The field of the request that names the other user.
+        /// The field that names the other user.
         field: &'static str,
     },
-    /// The password given as the current one is not.
+    /// `current_password` is not the caller's password.
     #[error("current_password is wrong")]
     WrongCurrentPassword,
-    /// Only the sender may do this to a message.
+    /// The caller did not send the message.
     #[error("only the sender may change a message")]
     NotTheSender,
-    /// Only the sender, or who runs the group, may delete a message.
+    /// The caller neither sent the message nor is an owner or admin of its group.
     #[error("only the sender, or an owner or admin of the group, may delete a message")]
     NotTheSenderNorModerator,
-    /// Needs to be the group's owner or one of its admins.
+    /// The caller is a plain member or a reader of the group.
     #[error("only the group's owner or an admin may do this")]
     NotAModerator,
-    /// Needs to be the group's owner.
+    /// The caller does not own the group.
     #[error("only the group's owner may do this")]
     NotTheOwner,
-    /// A reader of a public group who is not in it.
+    /// The caller reads the public group without being in it.
     #[error("only a member of the group may do this")]
     NotAMember,
-    /// Broadcasts are kept to the server's admins by `PARLANCE_BROADCAST`.
+    /// `PARLANCE_BROADCAST` lets only the server's admins broadcast, and the caller is none.
     #[error("only admins may broadcast")]
     BroadcastIsForAdmins,
-    /// Kept to the server's admins.
+    /// The caller is no admin of the server.
     #[error("only admins may do this")]
     NotAnAdmin,
 }
 
-/// No such thing, as far as the caller may know.
+/// There is no such thing, or the caller may not see it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NotFound {
     /// No user of this id or name.
@@ -172,52 +172,52 @@ pub enum NotFound {
     Session,
 }
 
-/// The state of things does not allow it.
+/// The stored state does not allow it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Conflict {
-    /// Another user, living or deleted, has the name, whatever its case.
+    /// Another user, active or deleted, has the name. Case does not count.
     #[error("username already exists")]
     UsernameTaken,
-    /// Another user has the address, whatever its case.
+    /// Another user has the address. Case does not count.
     #[error("email already exists")]
     EmailTaken,
-    /// Another live group has the name, whatever its case.
+    /// Another group that is not deleted has the name. Case does not count.
     #[error("group already exists")]
     GroupNameTaken,
-    /// The owner of a group that has others in it cannot go.
-    #[error("the owner has to hand the group over first")]
+    /// The owner wants to leave a group that has other members.
+    #[error("the owner must hand the group over first")]
     OwnerMustHandOver,
-    /// One owns as many groups that one made as are allowed.
-    #[error("no more groups can be made: delete one or hand one over first")]
+    /// The caller owns as many groups that the caller made as a user may.
+    #[error("you have as many groups as you may make: delete one or hand one over first")]
     TooManyGroupsMade,
-    /// One is in as many groups of one's own accord as are allowed.
-    #[error("no more groups can be joined: leave one first")]
+    /// The caller is in as many groups as a user may join or make.
+    #[error("you are in as many groups as you may join: leave one first")]
     TooManyGroupsJoined,
-    /// As many as are allowed are in groups because one added them.
-    #[error("no more members can be added: too many that one has added are still in their groups")]
+    /// As many members are in groups because the caller added them as a user may add.
+    #[error("you cannot add more members: too many that you added are still in their groups")]
     TooManyAdded,
-    /// Others have added the user to as many groups as are allowed, or the caller has to as many as one may.
-    #[error("this user cannot be added to more groups by others")]
+    /// Others added the user to as many groups as they may, or the caller alone did.
+    #[error("you cannot add this user to more groups")]
     AddedTooOften,
-    /// The owner's own role changes only by handing the group over.
-    #[error("one's own role cannot be changed")]
+    /// The owner's own role changes only when the owner hands the group over.
+    #[error("you cannot change your own role")]
     OwnRole,
-    /// An admin who is disabled could not undo it.
-    #[error("one cannot disable oneself")]
+    /// An admin named the own account. A disabled admin could not undo it.
+    #[error("you cannot disable your own account")]
     OwnAccount,
-    /// The idempotency key was used for another message, or for one deleted since.
+    /// The sender used the idempotency key for another message, or for one that is deleted.
     #[error("the idempotency key was used for another message")]
     KeyReused,
 }
 
-/// Nothing is wrong with the request; the server cannot take it now.
+/// Nothing is wrong with the request; the server cannot serve it now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Unavailable {
     /// A bounded queue is full.
     #[error("the server is busy, try again")]
     Overloaded,
-    /// The database, or where files are kept, is out of reach; a write may or may not have happened (its idempotency
-    /// key settles it).
+    /// The server does not reach the database or the storage of files. A write may have happened: the client repeats it
+    /// with the same idempotency key.
     #[error("the server's storage is out of reach, try again")]
     StorageOutOfReach,
     /// The server is stopping.

@@ -187,8 +187,8 @@ pub(super) fn code(status: StatusCode) -> &'static str {
 fn sentence(status: StatusCode) -> &'static str {
     match status.as_u16() {
         404 => "no such route",
-        405 => "this route does not take the method",
-        412 => "it is not what the condition names",
+        405 => "this route does not take this method",
+        412 => "its version is not the one that the request names",
         413 => "the body is too large",
         415 => "the content type is not supported",
         500.. => "internal error",
@@ -233,9 +233,9 @@ impl std::fmt::Display for ApiError {
             Self::Domain(error) => error.fmt(f),
             Self::Conflict { conflict, .. } => conflict.fmt(f),
             Self::Malformed { reason, .. } => f.write_str(reason),
-            Self::UnsupportedEncoding => f.write_str("bodies are taken as they are: without Content-Encoding"),
+            Self::UnsupportedEncoding => f.write_str("this server takes no request body with a Content-Encoding"),
             Self::UpgradeRequired => f.write_str("this route takes a WebSocket of version 13"),
-            Self::ForeignOrigin => f.write_str("pages of another origin may not connect"),
+            Self::ForeignOrigin => f.write_str("this server takes no connection from pages of this origin"),
             Self::TooManyConnections => f.write_str("this user has too many connections"),
             Self::TooManyOfNetwork => f.write_str("this address has too many connections"),
             Self::RateLimited(refusal) => refusal.fmt(f),
@@ -309,12 +309,12 @@ mod tests {
             (
                 ApiError::Framework(StatusCode::METHOD_NOT_ALLOWED),
                 405,
-                r#"{"error":"this route does not take the method","code":"method_not_allowed"}"#,
+                r#"{"error":"this route does not take this method","code":"method_not_allowed"}"#,
             ),
             (
                 Error::QuotaUsedUp { limit: 5 }.into(),
                 507,
-                r#"{"error":"your files may have 5 bytes together: delete some first","code":"storage_full"}"#,
+                r#"{"error":"your files may take up 5 bytes in all: delete some first","code":"storage_full"}"#,
             ),
             (
                 Error::TooManyUploads { limit: 5 }.into(),

@@ -98,7 +98,7 @@ pub fn recipient(receiver_id: Option<&str>, group_id: Option<&str>) -> Result<Re
     match (receiver_id, group_id) {
         (Some(user), None) => UserId::parse("receiver_id", user).map(Recipient::User),
         (None, Some(group)) => GroupId::parse("group_id", group).map(Recipient::Group),
-        _ => Err(Invalid::new("receiver_id", "exactly one of receiver_id and group_id is needed")),
+        _ => Err(Invalid::new("receiver_id", "give exactly one of receiver_id and group_id")),
     }
 }
 

@@ -181,7 +181,7 @@ impl FormReader<'_> {
     /// Passes the file's bytes to the store piece by piece, so that a slow store slows the client down.
     async fn read_file(&mut self, name: FileName, mut part: Field) -> Result<(), ApiError> {
         let Some(begun) = self.begun.take() else {
-            return Err(Invalid::new(FILE, "only one file is taken").into());
+            return Err(Invalid::new(FILE, "the form may carry only one file").into());
         };
         let (sender, receiver) = mpsc::channel(1);
         let this = &*self;
@@ -242,8 +242,8 @@ impl FormReader<'_> {
                 return Error::FileTooLarge { limit: self.stage.most }.into();
             }
             MultipartError::Payload(PayloadError::Overflow) => "the headers of a part of the form are too long",
-            MultipartError::BoundaryMissing | MultipartError::ContentTypeParse => "the form does not keep its boundary",
-            MultipartError::Nested => "the form has another one in it",
+            MultipartError::BoundaryMissing | MultipartError::ContentTypeParse => "the boundary of the form is missing or malformed",
+            MultipartError::Nested => "the form contains another form",
             _ => "the form is malformed or ended early",
         })
     }

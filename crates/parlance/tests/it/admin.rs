@@ -92,7 +92,7 @@ async fn actions(boss: &User) -> Vec<String> {
 async fn nobody_disables_oneself_or_who_is_not_there() {
     let (server, boss) = server().await;
     let refused = boss.post(&format!("/admin/users/{}/disable", boss.id), json!({})).await.refused(409, None);
-    assert_eq!(refused["error"], "one cannot disable oneself");
+    assert_eq!(refused["error"], "you cannot disable your own account");
     let gone = server.user("gone").await;
     gone.delete_account().await;
     for id in [NOWHERE, &gone.id] {

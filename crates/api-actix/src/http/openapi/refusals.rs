@@ -20,7 +20,7 @@ const REFUSALS: &[(u16, &str, &str)] = &[
     ),
     (404, "It does not exist, or the caller may not see it", "group does not exist"),
     (409, "In conflict with existing data", "username already exists"),
-    (412, "Its version is not the one in `If-Match`", "it is not what the condition names"),
+    (412, "Its version is not the one in `If-Match`", "its version is not the one that the request names"),
     (413, "Too large", "the body is larger than 65536 bytes"),
     (415, "A content type that the route does not take, or a `Content-Encoding`", "this route takes JSON, not a form"),
     (416, "A range that the file does not have", "the file has 9 bytes"),
