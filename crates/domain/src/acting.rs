@@ -1,6 +1,6 @@
-//! Where a request names the acting user too.
+//! Requests that name the acting user.
 //!
-//! Both published APIs let it; the acting user is the token's all the same.
+//! Both published APIs have fields for it. The acting user is the token's all the same.
 
 use crate::context::Caller;
 use crate::error::{Forbidden, NotFound, Result};
@@ -11,36 +11,36 @@ use crate::messages::{Attachment, AttachmentKind, Content, DraftBody, MessageRea
 use crate::users::UserRepository;
 use std::sync::Arc;
 
-/// Whom a request names as its acting user.
+/// The user that a request names as the acting one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClaimedActor {
-    /// By which of its fields.
+    /// The field of the request that names the user.
     pub field: &'static str,
     /// The id of the user.
     pub user: UserId,
 }
 
-/// What else a request names, which is missed before anybody's right is looked at.
+/// A thing that a request names. If it does not exist, the answer says so before it looks at anybody's right.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ReferencedEntity {
-    /// A living user.
+    /// An existing user.
     User(UserId),
-    /// A group that the caller sees.
+    /// A group that the caller may see.
     Group(GroupId),
-    /// A living member of a group that the caller sees.
+    /// An existing member of a group that the caller may see.
     Member(GroupId, UserId),
     /// A message that the caller may read.
     Message(MessageId),
-    /// Such a message, and words that it can take.
+    /// A message that the caller may read, and its new content.
     Words(MessageId, Content),
-    /// A message that the caller may read, among those with the recipient.
+    /// A message that the caller may read, in the conversation with the recipient.
     Answered(Recipient, MessageId),
-    /// A file that the caller may read, and that can be carried like this.
+    /// A file that the caller may read and that a message can carry in this way.
     File(AttachmentKind, FileId),
 }
 
 impl ReferencedEntity {
-    /// To whom one writes; the broadcast is always there.
+    /// The recipient of a message. `None` for the broadcast, which always exists.
     pub fn of(recipient: Recipient) -> Option<Self> {
         match recipient {
             Recipient::User(user) => Some(Self::User(user)),
@@ -49,8 +49,8 @@ impl ReferencedEntity {
         }
     }
 
-    /// All that a message names, in the order in which
-    /// [`MessageLog::append`](crate::messages::MessageLog::append) misses it.
+    /// Everything that a message names, in the order in which
+    /// [`MessageLog::append`](crate::messages::MessageLog::append) looks it up.
     pub fn of_message(message: &SendCommand) -> impl Iterator<Item = Self> + Send + use<> {
         let file = match &message.body {
             DraftBody::Attachment(Attachment::Stored { kind, file }, _) => Some(Self::File(*kind, *file)),
@@ -61,7 +61,7 @@ impl ReferencedEntity {
     }
 }
 
-/// Lets the caller act as whom the request names, which can only be the caller.
+/// Checks that a request names no other acting user than the caller.
 pub struct CheckActingUser {
     /// Stores users.
     pub users: Arc<dyn UserRepository>,
@@ -74,12 +74,12 @@ pub struct CheckActingUser {
 }
 
 impl CheckActingUser {
-    /// Asks for nothing where nobody else is named. Otherwise what does not exist is told first (`docs/api.md`,
+    /// Reads nothing if the request names no other user. Otherwise it looks up the entities first (`docs/api.md`,
     /// Conventions: existence before right).
     ///
     /// # Errors
-    /// [`NotFound`] for the first of the targets that is not there, [`Invalid`](crate::Invalid) where a target does not
-    /// take what comes with it, else [`Forbidden::NotOneself`] naming the first field that names another.
+    /// [`NotFound`] for the first entity that does not exist; [`Invalid`](crate::Invalid) if an entity does not take
+    /// what comes with it; else [`Forbidden::NotOneself`] naming the first field that names another user.
     pub async fn execute(
         &self,
         caller: &Caller,
@@ -104,7 +104,7 @@ impl CheckActingUser {
                 if !self.sees(caller, group).await? {
                     return NotFound::Group.err();
                 }
-                // Whoever is in it sees it, and as what.
+                // Every member sees the group and the roles of its members.
                 let view = self.groups.find(user, group).await?;
                 (view.is_some_and(|view| view.role.is_some()) && self.lives(user).await?, NotFound::Member)
             }

@@ -149,25 +149,25 @@ pub enum Forbidden {
 /// There is no such thing, or the caller may not see it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NotFound {
-    /// No user of this id or name.
+    /// No user has this id or name.
     #[error("user does not exist")]
     User,
-    /// No group of this id or name.
+    /// No group has this id or name.
     #[error("group does not exist")]
     Group,
     /// The user is not in the group.
     #[error("member does not exist")]
     Member,
-    /// No conversation of this id.
+    /// No conversation has this id.
     #[error("conversation does not exist")]
     Conversation,
-    /// No message of this id.
+    /// No message has this id.
     #[error("message does not exist")]
     Message,
-    /// No file of this id.
+    /// No file has this id.
     #[error("file does not exist")]
     File,
-    /// No session of this id.
+    /// No session has this id.
     #[error("session does not exist")]
     Session,
 }
@@ -175,7 +175,7 @@ pub enum NotFound {
 /// The stored state does not allow it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Conflict {
-    /// Another user, active or deleted, has the name. Case does not count.
+    /// Another user, existing or deleted, has the name. Case does not count.
     #[error("username already exists")]
     UsernameTaken,
     /// Another user has the address. Case does not count.
@@ -187,22 +187,22 @@ pub enum Conflict {
     /// The owner wants to leave a group that has other members.
     #[error("the owner must hand the group over first")]
     OwnerMustHandOver,
-    /// The caller owns as many groups that the caller made as a user may.
+    /// The caller owns as many groups of their own making as a user may.
     #[error("you have as many groups as you may make: delete one or hand one over first")]
     TooManyGroupsMade,
     /// The caller is in as many groups as a user may join or make.
     #[error("you are in as many groups as you may join: leave one first")]
     TooManyGroupsJoined,
-    /// As many members are in groups because the caller added them as a user may add.
+    /// The caller added as many members as a user may who are still in their groups.
     #[error("you cannot add more members: too many that you added are still in their groups")]
     TooManyAdded,
-    /// Others added the user to as many groups as they may, or the caller alone did.
+    /// Other users added this user to as many groups as they may, or the caller alone did.
     #[error("you cannot add this user to more groups")]
     AddedTooOften,
     /// The owner's own role changes only when the owner hands the group over.
     #[error("you cannot change your own role")]
     OwnRole,
-    /// An admin named the own account. A disabled admin could not undo it.
+    /// An admin named their own account. A disabled admin could not undo it.
     #[error("you cannot disable your own account")]
     OwnAccount,
     /// The sender used the idempotency key for another message, or for one that is deleted.
@@ -228,7 +228,7 @@ pub enum Unavailable {
 macro_rules! from_rule {
     ($($rule:ident),*) => {$(
         impl $rule {
-            /// As the `Err` of any domain result.
+            /// The `Err` of any result of the domain.
             pub fn err<T>(self) -> Result<T> {
                 Err(Error::from(self))
             }

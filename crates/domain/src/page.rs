@@ -1,18 +1,18 @@
-//! Lists come in pages.
+//! Pages of lists.
 
 use crate::error::Invalid;
 
-/// How many entries a page has at the most.
+/// Most entries of a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limit(u16);
 
 impl Limit {
-    /// The most entries of a list (`docs/api.md`, Conventions).
+    /// Most entries of a page of a list (`docs/api.md`, Conventions).
     pub const MAX: u16 = 200;
-    /// The most entries of a history on the gochat surface.
+    /// Most entries of a page of a long history.
     pub const MAX_HISTORY: u16 = 1000;
 
-    /// A list's limit: 50 unless asked, 1 to 200.
+    /// A list's limit: 1 to 200, 50 if the client does not say.
     ///
     /// # Errors
     /// [`Invalid`] naming `limit`.
@@ -20,7 +20,7 @@ impl Limit {
         Self::within(asked.unwrap_or(50), Self::MAX)
     }
 
-    /// A gochat history's limit: 1000 unless asked, 1 to 1000.
+    /// A history's limit: 1 to 1000, 1000 if the client does not say.
     ///
     /// # Errors
     /// [`Invalid`] naming `limit`.
@@ -35,23 +35,24 @@ impl Limit {
         }
     }
 
-    /// The number.
+    /// Most entries.
     pub const fn get(self) -> usize {
         self.0 as usize
     }
 }
 
-/// Some entries of a list, and whether there are more in the direction it is read.
+/// A page of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page<T> {
-    /// At most as many as the limit.
+    /// At most as many entries as the limit.
     pub items: Vec<T>,
-    /// Whether another page follows.
+    /// Whether another page follows in the direction of reading.
     pub more: bool,
 }
 
 impl<T> Page<T> {
-    /// From up to one entry more than the limit: the extra one only tells that there is more.
+    /// Makes a page of up to one entry more than the limit. An extra entry says that another page follows; it is
+    /// dropped.
     pub fn from_surplus(mut items: Vec<T>, limit: Limit) -> Self {
         let more = items.len() > limit.get();
         items.truncate(limit.get());

@@ -2,32 +2,31 @@
 
 use crate::error::Invalid;
 
-/// No text with a NUL is taken anywhere: Postgres cannot store it and C libraries cut at it.
+/// Refuses a NUL. Postgres cannot store it, and C libraries cut a text at it.
 pub(crate) fn without_nul(field: &'static str, text: &str) -> Result<(), Invalid> {
     if text.contains('\0') { Err(Invalid::new(field, format!("{field} contains a NUL"))) } else { Ok(()) }
 }
 
-/// At most `most` Unicode scalar values.
+/// Refuses more than `most` Unicode scalar values.
 pub(crate) fn at_most(field: &'static str, text: &str, most: usize) -> Result<(), Invalid> {
-    // Bytes are never fewer than characters, so that the common short text is not walked.
+    // A text has at least as many bytes as characters, so that short texts need no count.
     if text.len() > most && text.chars().count() > most {
         return Err(Invalid::new(field, format!("{field} is longer than {most} characters")));
     }
     Ok(())
 }
 
-/// Common parts of the newtypes over a valid text.
+/// The parts that all newtypes over a valid text share.
 macro_rules! text_type {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        // Nodes believe each other as an adapter believes its own rows: what one sends was valid there.
+        // Deserialized without a check, like a row of the database: the node that sent it has checked it.
         #[cfg_attr(feature = "replication", derive(serde::Serialize, serde::Deserialize))]
         pub struct $name(String);
 
         impl $name {
-            /// A value that was valid when it was stored. For adapters that read their own rows; everything that
-            /// comes from outside is parsed.
+            /// A value that was valid when it was stored. Only for adapters that read their own rows; input is parsed.
             pub fn from_stored(stored: String) -> Self {
                 Self(stored)
             }

@@ -242,7 +242,9 @@ impl FormReader<'_> {
                 return Error::FileTooLarge { limit: self.stage.most }.into();
             }
             MultipartError::Payload(PayloadError::Overflow) => "the headers of a part of the form are too long",
-            MultipartError::BoundaryMissing | MultipartError::ContentTypeParse => "the boundary of the form is missing or malformed",
+            MultipartError::BoundaryMissing | MultipartError::ContentTypeParse => {
+                "the boundary of the form is missing or malformed"
+            }
             MultipartError::Nested => "the form contains another form",
             _ => "the form is malformed or ended early",
         })

@@ -1,5 +1,5 @@
-//! Running the server: what admins and the command line do to accounts and groups, and the record of it. It reads no
-//! message and no conversation.
+//! Running the server: what admins and the command line do to accounts and groups, and the audit log. Nothing here
+//! reads messages or conversations.
 
 mod accounts;
 mod commands;

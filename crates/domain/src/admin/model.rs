@@ -6,17 +6,17 @@ use crate::groups::GroupName;
 use crate::ids::{GroupId, UserId};
 use crate::users::{NewUser, PasswordHash, Profile, UserRole};
 
-/// On whose behalf a command runs.
+/// Who gives a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Actor {
     /// A user over the API, who has to be an admin.
     Admin(Caller),
-    /// Whoever may run the program on the server's database.
+    /// Somebody who can run the program on the server's database.
     CommandLine,
 }
 
 impl Actor {
-    /// The user who acts, if it is one.
+    /// The acting user. `None` for the command line.
     pub fn user(&self) -> Option<UserId> {
         match self {
             Self::Admin(caller) => Some(caller.user),
@@ -39,13 +39,13 @@ impl Actor {
 /// What an admin can do to an account or a group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AdminCommand {
-    /// Makes a user, with a role on the server.
+    /// Creates a user with a role on the server.
     CreateUser(NewUser, UserRole),
     /// Gives the user another role on the server.
     SetRole(UserId, UserRole),
     /// Gives the user another password, and ends the user's sessions.
     SetPassword(UserId, PasswordHash),
-    /// Lets the user log in no more, and ends the user's sessions.
+    /// Keeps the user from logging in, and ends the user's sessions.
     Disable(UserId),
     /// Lets the user log in again.
     Enable(UserId),
@@ -56,7 +56,7 @@ pub enum AdminCommand {
 }
 
 impl AdminCommand {
-    /// What the record says was done.
+    /// The action that the audit log records for the command.
     pub fn action(&self) -> Action {
         match self {
             Self::CreateUser(..) => Action::UserCreated,
@@ -73,7 +73,7 @@ impl AdminCommand {
 
 macro_rules! actions {
     ($($(#[$doc:meta])* $name:ident = $word:literal,)+) => {
-        /// What was done, as recorded.
+        /// What an admin did, as the audit log records it.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub enum Action {
             $($(#[$doc])* $name,)+
@@ -83,14 +83,14 @@ macro_rules! actions {
             /// Every action there is.
             pub const ALL: &[Self] = &[$(Self::$name),+];
 
-            /// The word it is stored and shown as.
+            /// The word that the log stores and clients read.
             pub fn as_str(self) -> &'static str {
                 match self {
                     $(Self::$name => $word,)+
                 }
             }
 
-            /// Of a word, if it is one of ours.
+            /// The action of a word. `None` for other words.
             pub fn parse(word: &str) -> Option<Self> {
                 Self::ALL.iter().copied().find(|action| action.as_str() == word)
             }
@@ -99,11 +99,11 @@ macro_rules! actions {
 }
 
 actions! {
-    /// A user was made.
+    /// Somebody created a user.
     UserCreated = "user.created",
     /// A user became an admin of the server.
     UserMadeAdmin = "user.made_admin",
-    /// A user is no admin of the server any more, unless named in the configuration.
+    /// A user is an admin no more, unless the configuration names them.
     UserMadeMember = "user.made_member",
     /// A user got a new password.
     PasswordSet = "user.password_set",
@@ -115,18 +115,18 @@ actions! {
     SessionsEnded = "user.sessions_ended",
     /// A group was deleted.
     GroupDeleted = "group.deleted",
-    /// A user got a number behind the name, since an older one has the same in another spelling.
+    /// The server put a number behind a username: an older user has the same name in another spelling.
     UserRenamed = "user.renamed",
-    /// A group got a number behind its name, since an older one has the same in another spelling.
+    /// The server put a number behind a group's name: an older group has the same name in another spelling.
     GroupRenamed = "group.renamed",
 }
 
 /// The user or group of an entry in the audit log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AuditTarget {
-    /// To a user, as shown today: one deleted since is shown as such.
+    /// A user as shown today. A user who was deleted since is shown as deleted.
     User(Profile),
-    /// To a group, as it was last called.
+    /// A group with its last name.
     Group(GroupId, GroupName),
 }
 
@@ -141,7 +141,7 @@ pub struct AuditEntry {
     pub actor: Option<Profile>,
     /// What the actor did.
     pub action: Action,
-    /// The user or group that it was done to.
+    /// The user or group that the action changed.
     pub target: AuditTarget,
 }
 

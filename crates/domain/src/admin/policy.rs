@@ -1,14 +1,14 @@
-//! Who may do what to whom.
+//! What admins may do.
 
 use super::model::{Actor, AdminCommand};
 use crate::error::{Conflict, Forbidden, Result};
 use crate::users::{ServerPolicy, User};
 
-/// Whether the actor may do it, to be asked inside the transaction that does; `user` is the actor's account as it is
-/// there, where the actor is a user.
+/// Whether the actor may execute the command. Adapters ask inside the transaction that executes it; `user` is the
+/// actor's account as that transaction sees it, `None` for the command line.
 ///
 /// # Errors
-/// [`Forbidden::NotAnAdmin`], also for an admin disabled or deleted meanwhile; [`Conflict::OwnAccount`].
+/// [`Forbidden::NotAnAdmin`], also for an admin who was disabled or deleted in the meantime; [`Conflict::OwnAccount`].
 pub fn may_execute(policy: &ServerPolicy, actor: &Actor, user: Option<&User>, command: &AdminCommand) -> Result<()> {
     let Actor::Admin(caller) = actor else { return Ok(()) };
     let is_admin = user.is_some_and(|user| {
@@ -16,7 +16,7 @@ pub fn may_execute(policy: &ServerPolicy, actor: &Actor, user: Option<&User>, co
     });
     match command {
         _ if !is_admin => Forbidden::NotAnAdmin.err(),
-        // Nobody could undo it but another admin, or the command line.
+        // Only another admin or the command line could undo it.
         AdminCommand::Disable(target) if *target == caller.user => Conflict::OwnAccount.err(),
         _ => Ok(()),
     }

@@ -1,4 +1,4 @@
-//! Conversations as a user sees them in a list.
+//! The list of a user's conversations.
 
 use crate::context::{Caller, Timestamp};
 use crate::error::{Invalid, Result};
@@ -12,65 +12,66 @@ use crate::users::User;
 use async_trait::async_trait;
 use std::sync::Arc;
 
-/// Counterpart whom.
+/// The other side of a conversation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Counterpart {
-    /// The other user, possibly deleted, possibly oneself.
+    /// The other user, who may be deleted; in a conversation of a user with themselves, the user.
     User(User),
     /// A group.
     Group(GroupView),
-    /// Everybody.
+    /// All users: the broadcast.
     Everybody,
 }
 
-/// When a conversation was last active, in the order in which messages were committed: the list's order, which no clock
-/// decides. Of two sends of which one was answered before the other began, the other comes later, on whatever nodes
-/// they were. Sends at once come in some order, the same for everybody.
+/// When a conversation was last active, in the order in which messages were committed. The list has this order, and no
+/// clock decides it. If one send was answered before another began, the other comes later, whichever nodes served them.
+/// Concurrent sends come in some order, which is the same for all users.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Activity {
-    /// Of the transaction in which the last message was sent (in a group without one: one joined).
+    /// The revision of the transaction that sent the last message; in a group without messages, of the one in which the
+    /// user joined.
     pub revision: Revision,
-    /// Which message of the transaction that was.
+    /// The number of the message within that transaction.
     pub nth: i64,
 }
 
-/// A conversation one is in.
+/// A conversation of the user who lists.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Conversation {
     /// The id of the conversation.
     pub id: ConversationId,
-    /// Counterpart whom.
+    /// The other side.
     pub with: Counterpart,
-    /// The newest live message.
+    /// The newest message that is not deleted.
     pub last_message: Option<Message>,
-    /// How many live messages of others one has not seen; 0 for the broadcast.
+    /// How many messages of others the user has not seen; 0 for the broadcast. Deleted messages do not count.
     pub unseen: UnseenCount,
-    /// The counter.
+    /// The conversation's message counter.
     pub update: Update,
-    /// Its place in the list.
+    /// The conversation's place in the list.
     pub activity: Activity,
-    /// When the last message was sent (in a group without one: when one joined), by the clock, and not before any
-    /// earlier one of the conversation.
+    /// When somebody sent the last message (in a group without messages: when the user joined), by the clock, but never
+    /// before an earlier message of the conversation.
     pub active_at: Timestamp,
 }
 
-/// A place in the list: behind a conversation that was active then.
+/// A place in the list. The next page begins behind it. It carries the activity as it was, because a conversation may
+/// move to the top while the client reads the list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ConversationCursor {
-    /// When it was active.
+    /// The activity of the last conversation of the page.
     pub activity: Activity,
-    /// The id of the conversation.
+    /// The id of the last conversation of the page.
     pub id: ConversationId,
 }
 
 impl ConversationCursor {
-    /// Behind this one.
+    /// The place behind `conversation`.
     pub fn behind(conversation: &Conversation) -> Self {
         Self { activity: conversation.activity, id: conversation.id }
     }
 
-    /// Reads what its `Display` writes: the two numbers and the id, with dots between. Carries the place, since a
-    /// conversation moves to the top while the list is read.
+    /// Parses what `Display` writes: the two numbers and the id, with dots between.
     ///
     /// # Errors
     /// [`Invalid`] naming `before`.
@@ -94,8 +95,8 @@ impl std::fmt::Display for ConversationCursor {
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait ConversationRepository: Send + Sync {
-    /// The conversations the user is in, latest [`Activity`] first: direct ones, groups, and the broadcast once it has
-    /// a message.
+    /// The user's conversations, latest [`Activity`] first: direct ones, groups, and the broadcast once it has a
+    /// message.
     async fn list(&self, user: UserId, before: Option<ConversationCursor>, limit: Limit) -> Result<Page<Conversation>>;
 }
 

@@ -1,4 +1,4 @@
-//! Files: their bytes are blobs, kept apart from what is known of them.
+//! Files. The store of blobs keeps their bytes, the repository everything else.
 
 mod download;
 mod model;

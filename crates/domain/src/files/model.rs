@@ -1,4 +1,4 @@
-//! What is known of a file.
+//! The types of files.
 
 use crate::context::Timestamp;
 use crate::error::Invalid;
@@ -7,19 +7,19 @@ use crate::text::text_type;
 use crate::unicode::{is_blank, reorders, shortened};
 
 text_type!(
-    /// A file's name, for people: the last part of what the client called it, without control characters, at most 255
-    /// bytes. It decides nothing.
+    /// A file's name for people: the last part of the path that the client gave, without control characters, at most
+    /// 255 bytes. The server decides nothing by it.
     FileName
 );
 
 impl FileName {
-    /// The most bytes, as file systems have it.
+    /// Most bytes. File systems have the same limit.
     const MAX_BYTES: usize = 255;
-    /// What is called otherwise has no name that anybody sees.
+    /// The name of a file without a name that people can see.
     const NAMELESS: &str = "file";
 
-    /// Makes a fit name of any text: path parts, controls and characters that reorder text go, breaks of lines are
-    /// blanks, one that is too long loses from its stem. What is left without a name is called `file`.
+    /// Makes a valid name of any text. It drops path parts, controls and characters that reorder text, and turns line
+    /// breaks into blanks. A name that is too long loses the end of its stem. If nothing is left, the name is `file`.
     pub fn clean(text: &str) -> Self {
         let last = text.rsplit(['/', '\\']).next().unwrap_or_default().replace("\r\n", " ");
         let blank = |c: char| if c.is_whitespace() { ' ' } else { c };
@@ -44,10 +44,9 @@ fn is_line_break(c: char) -> bool {
     matches!(c, '\u{2028}' | '\u{2029}')
 }
 
-/// How a file's name ends and says what it is, with its dot: `.pdf`, and both of `.tar.gz`. Empty where it says
-/// nothing.
+/// The end of a file's name that tells its type, with its dot: `.pdf`, and both of `.tar.gz`. Empty if there is none.
 fn extension(name: &str) -> &str {
-    /// The most bytes of what can be one: beside it there is room for [`FileName::NAMELESS`].
+    /// Most bytes of an extension. [`FileName::NAMELESS`] fits beside it.
     const MAX_BYTES: usize = FileName::MAX_BYTES - FileName::NAMELESS.len() - 1;
     const PACKED: &[&str] = &["gz", "bz2", "xz", "zst", "lz", "lz4", "lzma", "br", "z", "gpg", "asc", "sig"];
     let last = |name: &str| {
@@ -66,22 +65,22 @@ fn extension(name: &str) -> &str {
 }
 
 text_type!(
-    /// A media type, sniffed from the bytes.
+    /// A media type that the store recognized from the bytes.
     MediaType
 );
 
 impl MediaType {
-    /// What nothing is known of.
+    /// The type of bytes that the store does not recognize.
     pub fn unknown() -> Self {
         Self("application/octet-stream".to_owned())
     }
 
-    /// A picture of any format.
+    /// Whether it is a picture, of any format.
     pub fn is_image(&self) -> bool {
         self.0.starts_with("image/")
     }
 
-    /// Whether a browser may show it in place: the formats that can carry no script.
+    /// Whether a browser may show it in the page. Only formats that cannot carry scripts.
     pub fn may_be_shown_inline(&self) -> bool {
         matches!(self.0.as_str(), "image/png" | "image/jpeg" | "image/gif" | "image/webp")
     }
@@ -102,14 +101,14 @@ impl std::fmt::Display for Sha256 {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "replication", derive(serde::Serialize, serde::Deserialize))]
 pub enum AttachmentKind {
-    /// To be looked at; only a file that is an image.
+    /// Clients show it. Only for a file that is an image.
     Image,
-    /// To be downloaded.
+    /// Clients offer it for download.
     File,
 }
 
 impl AttachmentKind {
-    /// Whether a file can be carried like this.
+    /// Whether a message can carry the file in this way.
     ///
     /// # Errors
     /// [`Invalid`] naming `file_id` for an image that is none.
@@ -125,38 +124,38 @@ impl AttachmentKind {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "replication", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 pub struct File {
-    /// Which; also names its blob.
+    /// The id of the file and of its blob.
     pub id: FileId,
-    /// Who uploaded it.
+    /// The user who uploaded it.
     pub uploader: UserId,
-    /// For people.
+    /// The name for people.
     pub name: FileName,
-    /// In bytes.
+    /// Bytes.
     pub size: u64,
-    /// Sniffed.
+    /// The type that the store recognized.
     pub media_type: MediaType,
-    /// Of its bytes.
+    /// The hash of the bytes.
     pub sha256: Sha256,
-    /// When uploaded.
+    /// When the user uploaded it.
     pub created_at: Timestamp,
 }
 
-/// A file whose blob is stored and that is not known yet.
+/// A file that is not stored yet. Its blob is.
 pub type NewFile = File;
 
 impl File {
-    /// How a message carries it unless told otherwise.
+    /// How a message carries the file if the client does not say.
     pub fn kind(&self) -> AttachmentKind {
         if self.media_type.is_image() { AttachmentKind::Image } else { AttachmentKind::File }
     }
 }
 
-/// A part of a file, in bytes; never empty, always within the file.
+/// A range of bytes of a file: never empty, always within the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ByteRange {
     /// The first byte.
     pub start: u64,
-    /// Behind the last byte.
+    /// The position behind the last byte.
     pub end: u64,
 }
 

@@ -1,37 +1,37 @@
-//! How much of the disk uploads and messages may take, and no user takes all. A part of it stays free for messages; of
-//! that, a part for what must go on however full the disk is: logins, logouts, deletions.
+//! How much of the disk uploads and messages may take. A part of the disk stays free for messages. A part of that stays
+//! free for operations that must succeed on a full disk: logins, logouts, deletions. No user takes all of it.
 
 use crate::error::{Error, Result};
 
 /// A disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Space {
-    /// How large it is, in bytes.
+    /// Its size in bytes.
     pub whole: u64,
-    /// How much room is left on it.
+    /// Bytes that are free.
     pub free: u64,
 }
 
-/// How much of a disk uploads leave free.
+/// How many bytes of a disk uploads leave free.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Reserve {
-    /// A share of the disk: [`Reserve::SHARE`] of it and at least [`Reserve::LEAST`], at most [`Reserve::MAX`], and of
-    /// a small disk a quarter.
+    /// One part in [`Reserve::SHARE`] of the disk, at least [`Reserve::LEAST`] (but at most a quarter of the disk), at
+    /// most [`Reserve::MAX`].
     #[default]
     Share,
-    /// So many bytes.
+    /// A number of bytes.
     Bytes(u64),
 }
 
 impl Reserve {
     /// One part in so many.
     pub const SHARE: u64 = 20;
-    /// What a database needs for some time, in bytes.
+    /// Bytes that a database needs for some time.
     pub const LEAST: u64 = 64 << 20;
-    /// More is of no use to anybody, in bytes.
+    /// More bytes help nothing.
     pub const MAX: u64 = 1 << 30;
 
-    /// How many bytes of a disk of that size.
+    /// Bytes that uploads leave free on a disk of `whole` bytes.
     pub fn of(self, whole: u64) -> u64 {
         match self {
             Self::Share => (whole / Self::SHARE).max(Self::LEAST.min(whole / 4)).min(Self::MAX),
@@ -39,13 +39,14 @@ impl Reserve {
         }
     }
 
-    /// How many bytes of a disk of that size what grows ([`Growth`]) leaves free for everything else: a quarter of what
-    /// uploads do. Who lets uploads leave more than a share of the disk wants it for messages.
+    /// Bytes that [`Growth`] leaves free on a disk of `whole` bytes: a quarter of what uploads leave. An operator who
+    /// sets a larger reserve than the share wants it for messages, so it does not count here.
     pub fn of_growth(self, whole: u64) -> u64 {
         self.of(whole).min(Self::Share.of(whole)) / 4
     }
 
-    /// Whether so many bytes may still be written to the disk, where others are about to write what they were promised.
+    /// Whether an upload may write `more` bytes to the disk, besides the `promised` bytes that other uploads are about
+    /// to write.
     ///
     /// # Errors
     /// [`Error::StorageFull`].
@@ -55,33 +56,33 @@ impl Reserve {
     }
 }
 
-/// What lets a database grow, and is refused where a disk is nearly full. What is not named here goes on: logins,
-/// logouts, the ends of sessions and accounts, deletions, changed passwords and roles, marks of what was read,
-/// retention. It needs little room, or gives some back.
+/// Operations that let the database grow. The server refuses them if a disk is nearly full. All other operations go on:
+/// logins, logouts, the end of sessions and accounts, deletions, changes of passwords and roles, read marks, retention.
+/// They need little room or give some back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Growth {
-    /// A message is sent, of so many bytes.
+    /// A user sends a message of so many bytes.
     Message(usize),
-    /// A message is edited, and has so many bytes then.
+    /// A user edits a message, which has so many bytes afterwards.
     Edit(usize),
-    /// An account is made.
+    /// Somebody creates an account.
     Account,
-    /// A name or an address of a profile is set.
+    /// A user sets a name or an address.
     Profile,
-    /// A group is made, or described otherwise.
+    /// A user creates a group or changes its description.
     Group,
-    /// Somebody comes to be in a group.
+    /// A user joins a group or is added.
     Membership,
-    /// A file is stored: what is known of it.
+    /// The server stores what it knows of a file. Its bytes count elsewhere.
     File,
 }
 
 impl Growth {
-    /// What the rows and their indexes take, in bytes.
+    /// Bytes of the rows and their indexes.
     const ROWS: u64 = 8 << 10;
 
-    /// How many bytes of the disk it takes at the most: what it brings goes to the log of the database and to the
-    /// database.
+    /// Most bytes of the disk that the operation takes: the database writes its content once to its log and once to
+    /// itself.
     pub fn bytes(self) -> u64 {
         let brings = match self {
             Self::Message(bytes) | Self::Edit(bytes) => bytes as u64,
@@ -91,7 +92,7 @@ impl Growth {
     }
 }
 
-/// How many bytes the files of one user may have together.
+/// Most bytes of all files of one user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FileQuota(pub u64);
 

@@ -1,4 +1,4 @@
-//! Uploads that are under way: how many a user has, and how many bytes of them have arrived that no file counts yet.
+//! Uploads under way: how many a user has, and how many of their bytes have arrived that no stored file counts yet.
 
 use super::ports::{ByteSource, FileRepository};
 use super::room::FileQuota;
@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// How many uploads one user may have under way in one process.
+/// Most uploads of one user under way in one process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UploadQuota(pub usize);
 
@@ -19,7 +19,7 @@ impl Default for UploadQuota {
 }
 
 impl UploadQuota {
-    /// Whether a user who has so many under way may begin another.
+    /// Whether a user with `under_way` uploads may begin another.
     ///
     /// # Errors
     /// [`Error::TooManyUploads`].
@@ -28,12 +28,12 @@ impl UploadQuota {
     }
 }
 
-/// What a client says of the size of a file before the file comes, in bytes.
+/// What the request says of the size of a file before the file arrives, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Announced {
-    /// The file has no fewer.
+    /// The file has at least as many bytes.
     pub least: u64,
-    /// The file has no more.
+    /// The file has at most as many bytes.
     pub most: u64,
 }
 
@@ -41,34 +41,34 @@ pub struct Announced {
 #[derive(Debug, Default)]
 pub struct UnderWay(Mutex<HashMap<UserId, Taken>>);
 
-/// What the uploads of one user take together.
+/// What all uploads of one user take.
 #[derive(Debug, Default)]
 struct Taken {
     uploads: usize,
-    /// Those that have arrived.
+    /// Bytes that have arrived.
     bytes: u64,
 }
 
 impl UnderWay {
     fn taken(&self) -> MutexGuard<'_, HashMap<UserId, Taken>> {
-        // A panic elsewhere leaves numbers behind and nothing half done.
+        // A thread that panics while it holds the lock leaves consistent numbers.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a place for one more upload.
+    /// Reserves a place for one more upload.
     ///
     /// # Errors
     /// [`Error::TooManyUploads`].
     pub(super) fn begin(self: &Arc<Self>, user: UserId, quota: UploadQuota) -> Result<UploadPlace> {
         let mut taken = self.taken();
-        // Whoever is refused leaves nothing in the table.
+        // A refused upload leaves no entry.
         quota.admits(taken.get(&user).map_or(0, |taken| taken.uploads))?;
         taken.entry(user).or_default().uploads += 1;
         Ok(UploadPlace { under_way: Arc::clone(self), user, bytes: 0 })
     }
 }
 
-/// The place of one upload among those of its user, until it is dropped.
+/// The place of one upload of a user. Dropping it frees the place.
 #[derive(Debug)]
 pub(super) struct UploadPlace {
     under_way: Arc<UnderWay>,
@@ -77,8 +77,8 @@ pub(super) struct UploadPlace {
 }
 
 impl UploadPlace {
-    /// Whether the user, whose files have `used` bytes, may bring `more`, given what all uploads of the user have
-    /// brought.
+    /// Whether the user may upload `more` bytes, given `used` bytes of stored files and the bytes of all the user's
+    /// uploads.
     ///
     /// # Errors
     /// [`Error::QuotaUsedUp`].
@@ -90,7 +90,7 @@ impl UploadPlace {
     /// Counts bytes that have arrived.
     ///
     /// # Errors
-    /// Those of [`UploadPlace::admits`]; the bytes are not counted then.
+    /// Those of [`UploadPlace::admits`]; it does not count the bytes then.
     fn take(&mut self, quota: FileQuota, used: u64, bytes: u64) -> Result<()> {
         let mut taken = self.under_way.taken();
         let taken = taken.entry(self.user).or_default();
@@ -100,7 +100,7 @@ impl UploadPlace {
         Ok(())
     }
 
-    /// Counts no byte of this upload any more: it is given up, or a transaction is about to count its file.
+    /// Stops counting the bytes of this upload: it failed, or a transaction is about to count its file.
     pub(super) fn give_back(&mut self) {
         if let Some(taken) = self.under_way.taken().get_mut(&self.user) {
             taken.bytes = taken.bytes.saturating_sub(self.bytes);
@@ -122,21 +122,21 @@ impl Drop for UploadPlace {
     }
 }
 
-/// An upload's bytes, counted against the quota of its user while they pass.
+/// A source that counts the bytes of an upload against the user's quota as they pass.
 pub(super) struct Counted<'a> {
     pub(super) source: Box<dyn ByteSource + 'a>,
     pub(super) place: &'a mut UploadPlace,
     pub(super) files: &'a dyn FileRepository,
     pub(super) quota: FileQuota,
-    /// What the user's files had when that was last looked up.
+    /// Bytes of the user's files at the last look-up.
     pub(super) used: u64,
-    /// How many bytes have passed since then.
+    /// Bytes that have passed since then.
     pub(super) passed: u64,
 }
 
 impl Counted<'_> {
-    /// How many bytes pass before the usage is looked up again: files of other uploads, here or at other nodes, may
-    /// have been stored or forgotten meanwhile.
+    /// Bytes between two look-ups of the usage. Other uploads, on this or another node, may have stored or deleted
+    /// files.
     const LOOK_AFTER: u64 = 8 << 20;
 
     async fn look(&mut self) -> Result<()> {
@@ -163,7 +163,7 @@ impl ByteSource for Counted<'_> {
     async fn next(&mut self) -> Result<Option<Vec<u8>>> {
         let Some(bytes) = self.source.next().await? else { return Ok(None) };
         let counted = self.count(bytes.len() as u64).await;
-        // At once, and not when the store has cleared up: the user's other uploads have room for theirs.
+        // Before the store cleans up, so that the user's other uploads can use the room now.
         counted.inspect_err(|_| self.place.give_back())?;
         Ok(Some(bytes))
     }

@@ -272,7 +272,10 @@ impl NewMember {
     /// [`Invalid`] naming `role` for an owner: groups change hands by changing roles.
     pub fn new(group: GroupId, user: UserId, role: Role) -> Result<Self, Invalid> {
         if role == Role::Owner {
-            return Err(Invalid::new("role", "a new member cannot be the owner: add them first, then hand the group over"));
+            return Err(Invalid::new(
+                "role",
+                "a new member cannot be the owner: add them first, then hand the group over",
+            ));
         }
         Ok(Self { group, user, role })
     }

@@ -1,4 +1,4 @@
-//! Accounts: who there is, how one proves to be one of them, and how one leaves.
+//! Accounts: signing up, logging in, changing and deleting an account.
 
 mod accounts;
 mod model;

@@ -1,4 +1,4 @@
-//! What a user is.
+//! The types of users, their names and their addresses.
 
 use super::password::PasswordHash;
 use crate::context::Timestamp;
@@ -9,11 +9,11 @@ use crate::unicode::{comparable, hides_something, prefix_key, shown_name};
 use idna::AsciiDenyList;
 use idna::uts46::{DnsLength, Hyphens, Uts46};
 
-/// How a deleted user is shown, as `username` and `display_name` alike. No username: it has a blank.
+/// What clients see as `username` and `display_name` of a deleted user. It contains a blank, so it is no username.
 pub const DELETED_USER: &str = "deleted user";
 
 text_type!(
-    /// A name to log in and to be addressed with: 2 to 32 of `A-Z a-z 0-9 _ . -`, unique whatever the case.
+    /// A name for logging in and for addressing a user: 2 to 32 of `A-Z a-z 0-9 _ . -`. Unique; case does not count.
     Username
 );
 
@@ -32,12 +32,12 @@ impl Username {
         Ok(Self(text.to_owned()))
     }
 
-    /// The name that is meant by what somebody typed: whatever its case and its normal form (`ａｄａ` is `ada`).
+    /// The username that somebody means who types `text`. Case and normal form do not count (`ａｄａ` is `ada`).
     ///
     /// # Errors
-    /// [`Invalid`] naming `field` where nobody can be called that.
+    /// [`Invalid`] naming `field` if no user can have this name.
     pub fn looked_up(field: &'static str, text: &str) -> Result<Self, Invalid> {
-        // No longer than any name in characters of four bytes; normalizing what is longer would be for nothing.
+        // A longer text is no name, whatever its characters; normalizing it would be wasted work.
         if text.len() > 4 * Self::MAX {
             return Self::parse(field, text);
         }
@@ -49,7 +49,7 @@ impl Username {
         comparable(&self.0)
     }
 
-    /// The same with a number behind it, for one of two whose names have come to be the same.
+    /// The name with a number behind it. The server gives it to the younger of two users whose names became equal.
     #[must_use]
     pub fn numbered(&self, number: u32) -> Self {
         let number = format!("-{number}");
@@ -58,12 +58,12 @@ impl Username {
     }
 }
 
-/// The beginning of usernames to list, whatever the case and the normal form; no wildcards.
+/// The beginning of usernames to list. Case and normal form do not count; there are no wildcards.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UsernamePrefix(String);
 
 impl UsernamePrefix {
-    /// Any text without a NUL: one that no username can begin with just finds nothing.
+    /// Takes any text without a NUL. A text that begins no username finds nothing.
     ///
     /// # Errors
     /// [`Invalid`] naming `q`.
@@ -79,9 +79,9 @@ impl UsernamePrefix {
 }
 
 text_type!(
-    /// An address, checked for form only: one `@` with something on both sides, a domain that DNS can have (in letters
-    /// of any language, by IDNA), nothing blank or hidden, at most 254 characters (RFC 5321's limit of a path less its
-    /// brackets).
+    /// An email address. The server checks its form only: one `@` with text on both sides, a domain that DNS can have
+    /// (in letters of any language, by IDNA), nothing blank or hidden, at most 254 characters (RFC 5321's limit of a
+    /// path less its brackets).
     Email
 );
 
@@ -106,21 +106,21 @@ impl Email {
         if fits { Ok(Self(text.to_owned())) } else { Err(malformed()) }
     }
 
-    /// The form that is unique: the local part as names are compared, the domain as DNS knows it.
+    /// The form that is unique: the local part in the form in which names are compared, the domain in the form of DNS.
     pub fn key(&self) -> String {
         let Some((local, domain)) = self.0.rsplit_once('@') else { return comparable(&self.0) };
-        // One that was taken before domains were looked at may be none.
+        // Older versions took addresses without checking the domain.
         let domain = ascii_domain(domain).unwrap_or_else(|| comparable(domain));
         format!("{}@{domain}", comparable(local))
     }
 
-    /// A key for one of two whose addresses have come to be the same. No address has it.
+    /// A key that no address has. The server gives it to the younger of two users whose addresses became equal.
     pub fn numbered_key(&self, number: u32) -> String {
         format!("{}#{number}", self.key())
     }
 }
 
-/// The domain in small ASCII letters, by IDNA; `None` where DNS can't have it.
+/// The domain in lower-case ASCII letters, by IDNA; `None` if DNS cannot have it.
 fn ascii_domain(domain: &str) -> Option<String> {
     let ascii =
         Uts46::new().to_ascii(domain.as_bytes(), AsciiDenyList::STD3, Hyphens::CheckFirstLast, DnsLength::Verify);
@@ -128,7 +128,8 @@ fn ascii_domain(domain: &str) -> Option<String> {
 }
 
 text_type!(
-    /// What a user likes to be called: 1 to 64 characters after trimming, none of them a control or hidden.
+    /// The name that a user wants to be shown by: 1 to 64 characters after trimming, without control or hidden
+    /// characters.
     DisplayName
 );
 
@@ -140,35 +141,35 @@ impl DisplayName {
     }
 }
 
-/// What one is on this server, apart from `PARLANCE_ADMINS`.
+/// A user's role on this server, apart from `PARLANCE_ADMINS`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UserRole {
-    /// Everybody.
+    /// A user who is no admin.
     Member,
-    /// Made an admin by the command line.
+    /// An admin whom the command line appointed.
     Admin,
 }
 
-/// A user, living or deleted.
+/// A user, existing or deleted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {
     /// The id of the user.
     pub id: UserId,
-    /// Stays taken after deletion; shown only by [`User::profile`].
+    /// Stays taken after deletion. Only [`User::profile`] shows it.
     pub username: Username,
-    /// `None` until set.
+    /// `None` until the user sets one.
     pub display_name: Option<DisplayName>,
-    /// Shown to the user and to admins only.
+    /// Only the user and admins see it.
     pub email: Option<Email>,
     /// See [`ServerPolicy::is_admin`](super::ServerPolicy::is_admin).
     pub role: UserRole,
-    /// When signed up.
+    /// When the user signed up.
     pub created_at: Timestamp,
-    /// When last changed.
+    /// When the account last changed.
     pub updated_at: Timestamp,
-    /// When deleted, if so.
+    /// When the user deleted the account. `None` for an existing user.
     pub deleted_at: Option<Timestamp>,
-    /// Since when the user cannot log in, if so. Others see no difference.
+    /// Since when an admin keeps the user from logging in. Other users see no difference.
     pub disabled_at: Option<Timestamp>,
 }
 
@@ -185,14 +186,14 @@ impl User {
 pub struct Profile {
     /// The id of the user.
     pub id: UserId,
-    /// The name, or [`DELETED_USER`].
+    /// The username, or [`DELETED_USER`].
     pub username: String,
-    /// The display name, the username if never set, or [`DELETED_USER`].
+    /// The display name, else the username, or [`DELETED_USER`].
     pub display_name: String,
 }
 
 impl Profile {
-    /// The one place that decides what is shown of whom.
+    /// The one function that decides which names others see.
     pub fn of(id: UserId, username: &Username, display_name: Option<&DisplayName>, deleted: bool) -> Self {
         if deleted {
             return Self { id, username: DELETED_USER.to_owned(), display_name: DELETED_USER.to_owned() };
@@ -208,43 +209,43 @@ impl Profile {
 /// A user as one particular reader may see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UserView {
-    /// Names as shown.
+    /// The names that others see.
     pub profile: Profile,
-    /// Only where the reader may see it.
+    /// `None` if the reader may not see it.
     pub email: Option<Email>,
-    /// `true` only in an admin's view of oneself.
+    /// `true` only if an admin looks at their own account.
     pub admin: bool,
-    /// When signed up.
+    /// When the user signed up.
     pub created_at: Timestamp,
-    /// When last changed.
+    /// When the account last changed.
     pub updated_at: Timestamp,
 }
 
 /// A user to be stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewUser {
-    /// A new id, which nothing else has.
+    /// An id that nothing else has.
     pub id: UserId,
-    /// To be unique whatever its case, also among deleted users.
+    /// Unique among existing and deleted users. Case does not count.
     pub username: Username,
-    /// To be unique whatever its case.
+    /// Unique among existing users. Case does not count.
     pub email: Option<Email>,
-    /// Without one nobody can log in.
+    /// `None`: the user cannot log in.
     pub password: Option<PasswordHash>,
     /// The time of the transaction. Nothing is ordered by it.
     pub at: Timestamp,
 }
 
-/// Changes of one's own account; what is `None` stays as it is.
+/// Changes that a user makes to their own account. `None` leaves a value as it is.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ProfileChange {
-    /// To be unique whatever its case.
+    /// Unique among existing users. Case does not count.
     pub email: Option<Email>,
-    /// New name to be called.
+    /// The new display name.
     pub display_name: Option<DisplayName>,
-    /// Ends all other sessions.
+    /// The hash of the new password. It ends the user's other sessions.
     pub password: Option<PasswordHash>,
-    /// With a new password: the hash that the current one was proven by, where there was one.
+    /// With a new password: the hash that the caller's current password fits, if the user has one.
     pub proven: Option<PasswordHash>,
 }
 

@@ -1,14 +1,15 @@
-//! Passwords: in one normal form, so that the keyboard that types one does not matter.
+//! Passwords, in one normal form: it does not matter which keyboard types them.
 
 use crate::error::Invalid;
 use crate::text::without_nul;
 use unicode_normalization::UnicodeNormalization as _;
 
-/// The most bytes: bcrypt looks at 72, its terminator included.
+/// Most bytes. bcrypt reads 72, its terminator included.
 const MAX_BYTES: usize = 71;
 
-/// A password fit to be set: in Unicode's normal form NFC, and in that form 8 characters or more, at most 71 bytes, no
-/// NUL. bcrypt looks at 72 bytes including its terminator and stops at a NUL: what is longer is refused, never cut.
+/// A password that a user may set: in Unicode's normal form NFC, and in that form 8 characters or more, at most 71
+/// bytes, without a NUL. bcrypt reads 72 bytes including its terminator and stops at a NUL. The server refuses a longer
+/// password and never cuts it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Password(String);
 
@@ -39,30 +40,29 @@ impl std::fmt::Debug for Password {
     }
 }
 
-/// What somebody types to prove to know a password. Any text: what could never have been set as one is the password of
-/// nobody.
+/// What somebody types as their password. Any text; a text that no user could have set matches no hash.
 ///
-/// Hashes that are older than the rule of the normal form were made of the bytes as they were typed. So there may be
-/// two spellings to compare with a hash; how many depends on what was typed alone, and not on whose hash it is.
+/// Hashes that are older than the rule of the normal form are hashes of the bytes as typed. So the hasher may have to
+/// compare two spellings. Their number depends on the typed text alone, and not on the hash.
 #[derive(Clone, PartialEq, Eq)]
 pub struct TypedPassword {
     normal: Option<String>,
     as_typed: Option<String>,
 }
 
-/// What comes of comparing a password with a hash.
+/// The outcome of comparing a typed password with a hash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// The hash is another one's.
+    /// The password does not fit the hash.
     Wrong,
-    /// The hash is that of the password.
+    /// The password fits the hash.
     Right,
-    /// The hash is that of the bytes as they were typed, and not of the normal form.
+    /// The bytes as typed fit the hash; their normal form does not.
     RightAsTyped,
 }
 
 impl TypedPassword {
-    /// Of any text.
+    /// Takes any text.
     pub fn of(text: &str) -> Self {
         let hashable = |text: &String| text.len() <= MAX_BYTES && !text.contains('\0');
         let (normal, as_typed) = (text.nfc().collect::<String>(), text.to_owned());
@@ -73,13 +73,13 @@ impl TypedPassword {
         }
     }
 
-    /// What to compare, in this order, with what it means where it fits. For the hasher only.
+    /// The texts that the hasher compares, in this order, each with the verdict if it fits. For the hasher only.
     pub fn spellings(&self) -> impl Iterator<Item = (&str, Verdict)> {
         let normal = self.normal.as_deref().map(|text| (text, Verdict::Right));
         normal.into_iter().chain(self.as_typed.as_deref().map(|text| (text, Verdict::RightAsTyped)))
     }
 
-    /// The password that a new hash may be made of; `None` where it could not be set today.
+    /// The password to hash anew. `None` if a user could not set it today.
     pub fn to_set(&self) -> Option<Password> {
         Password::parse("password", self.normal.as_deref()?).ok()
     }
@@ -91,7 +91,7 @@ impl std::fmt::Debug for TypedPassword {
     }
 }
 
-/// What is kept of a password.
+/// The stored hash of a password.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PasswordHash(pub String);
 

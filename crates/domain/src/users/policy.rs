@@ -1,4 +1,4 @@
-//! Who runs the server and what that allows.
+//! Who is an admin of the server, and the limits that the operator sets for all users.
 
 use super::model::{User, UserRole, UserView, Username};
 use crate::context::Caller;
@@ -7,25 +7,25 @@ use crate::files::{FileQuota, Reserve, UploadQuota};
 use crate::groups::GroupQuotas;
 use std::collections::HashSet;
 
-/// The usernames of `PARLANCE_ADMINS`, whatever their case and their normal form.
+/// The usernames of `PARLANCE_ADMINS`. Case and normal form do not count.
 #[derive(Debug, Clone, Default)]
 pub struct AdminNames(HashSet<String>);
 
 impl AdminNames {
     /// # Errors
-    /// [`Invalid`] where one is no username.
+    /// [`Invalid`] if a name is no username.
     pub fn parse<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<Self, Invalid> {
         let keys = names.into_iter().map(|name| Username::looked_up("username", name).map(|name| name.key()));
         keys.collect::<Result<_, _>>().map(Self)
     }
 
-    /// The names' keys.
+    /// The keys of the names.
     pub fn keys(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(String::as_str)
     }
 }
 
-/// Who may broadcast (`PARLANCE_BROADCAST`).
+/// Which users may broadcast (`PARLANCE_BROADCAST`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Broadcasters {
     /// Every user.
@@ -35,25 +35,25 @@ pub enum Broadcasters {
     Admins,
 }
 
-/// The rules an operator sets.
+/// The rules that the operator sets.
 #[derive(Debug, Clone, Default)]
 pub struct ServerPolicy {
-    /// Admins by configuration.
+    /// The admins that the configuration names.
     pub admins: AdminNames,
-    /// Who may broadcast.
+    /// Which users may broadcast.
     pub broadcasters: Broadcasters,
-    /// How much the files of one user may take.
+    /// How many bytes of files a user may store.
     pub files: FileQuota,
-    /// How many uploads one user may have under way.
+    /// How many uploads a user may have under way.
     pub uploads: UploadQuota,
-    /// How many groups users may make and be in.
+    /// How many groups users may make, join and be added to.
     pub groups: GroupQuotas,
-    /// How much of the disk stays free.
+    /// How many bytes of the disk uploads leave free.
     pub reserve: Reserve,
 }
 
 impl ServerPolicy {
-    /// An admin of the server: named in the configuration, or made one by the command line.
+    /// Whether the user is an admin of the server: the configuration names them, or the command line appointed them.
     pub fn is_admin(&self, username: &Username, role: UserRole) -> bool {
         role == UserRole::Admin || self.admins.0.contains(&username.key())
     }
@@ -68,7 +68,7 @@ impl ServerPolicy {
         }
     }
 
-    /// What `reader` may see of `user`: an email only of oneself or as an admin, the admin mark only one's own.
+    /// What `reader` sees of `user`. The email is shown to the user and to admins, the admin mark to the user alone.
     pub fn view(&self, reader: &Caller, user: &User) -> UserView {
         let oneself = reader.user == user.id;
         UserView {
@@ -80,7 +80,7 @@ impl ServerPolicy {
         }
     }
 
-    /// What one sees of oneself, before there is a session to ask by.
+    /// What the user sees of their own account. For answers to sign-ups, which have no session yet.
     pub fn own_view(&self, user: &User) -> UserView {
         UserView {
             profile: user.profile(),

@@ -1,4 +1,4 @@
-//! What accounts need of the outside.
+//! The ports that store accounts and check passwords.
 
 use super::model::{NewUser, ProfileChange, User, Username, UsernamePrefix};
 use super::password::{Password, PasswordHash, TypedPassword, Verdict};
@@ -8,12 +8,12 @@ use crate::ids::{SessionId, UserId};
 use crate::page::{Limit, Page};
 use async_trait::async_trait;
 
-/// A user and what proves to be that user.
+/// A user and the hash of the user's password.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Credentials {
-    /// A living user.
+    /// An existing user.
     pub user: User,
-    /// `None`: nobody can log in.
+    /// `None`: the user cannot log in.
     pub password: Option<PasswordHash>,
 }
 
@@ -24,27 +24,27 @@ pub trait UserRepository: Send + Sync {
     /// Stores a user and returns it.
     ///
     /// # Errors
-    /// MUST answer [`Conflict::UsernameTaken`](crate::Conflict::UsernameTaken) where a living or deleted user has the
-    /// name in any case, else [`Conflict::EmailTaken`](crate::Conflict::EmailTaken) where a living one has the email in
-    /// any case; of several at once exactly one MUST succeed.
+    /// MUST answer [`Conflict::UsernameTaken`](crate::Conflict::UsernameTaken) if an existing or deleted user has the
+    /// name in any case, else [`Conflict::EmailTaken`](crate::Conflict::EmailTaken) if an existing one has the email in
+    /// any case. Of several concurrent calls for one name or email exactly one MUST succeed.
     async fn create(&self, user: NewUser) -> Result<User>;
 
-    /// The user, also a deleted one (its email gone, its names to be hidden by [`User::profile`]).
+    /// The user of that id. A deleted one has no email any more, and [`User::profile`] hides its names.
     async fn find(&self, id: UserId) -> Result<Option<User>>;
 
-    /// The living user of that name, whatever the case and the normal form.
+    /// The existing user of that name. Case and normal form do not count.
     async fn find_by_name(&self, name: &Username) -> Result<Option<User>>;
 
     /// As [`UserRepository::find_by_name`], with the password's hash.
     async fn credentials_by_name(&self, name: &Username) -> Result<Option<Credentials>>;
 
-    /// The living user of that id, with the password's hash.
+    /// The existing user of that id, with the password's hash.
     async fn credentials(&self, id: UserId) -> Result<Option<Credentials>>;
 
-    /// Living users by username key, from after the user `after` (living or deleted) on.
+    /// Existing users by username key, after the user `after` (existing or deleted).
     ///
     /// # Errors
-    /// MUST answer [`NotFound::User`](crate::NotFound::User) where `after` names nobody.
+    /// MUST answer [`NotFound::User`](crate::NotFound::User) if `after` is the id of no user.
     async fn list<'a>(
         &self,
         prefix: Option<&'a UsernamePrefix>,
@@ -52,45 +52,47 @@ pub trait UserRepository: Send + Sync {
         limit: Limit,
     ) -> Result<Page<User>>;
 
-    /// Changes the living user; a new password MUST end, in the same transaction, all sessions of the user but `keep`.
+    /// Changes the existing user. With a new password the same transaction MUST end all sessions of the user but
+    /// `keep`.
     ///
     /// # Errors
-    /// [`Conflict::EmailTaken`](crate::Conflict::EmailTaken); [`NotFound::User`](crate::NotFound::User) where there is
-    /// no such living user. MUST answer [`Forbidden::WrongCurrentPassword`](crate::Forbidden::WrongCurrentPassword) to
-    /// a new password where the one that was proven is not the user's any more.
+    /// [`Conflict::EmailTaken`](crate::Conflict::EmailTaken); [`NotFound::User`](crate::NotFound::User) if there is no
+    /// such existing user. If the user's password is not the one that the caller proved any more, MUST answer
+    /// [`Forbidden::WrongCurrentPassword`](crate::Forbidden::WrongCurrentPassword) to a new one.
     async fn change(&self, id: UserId, change: ProfileChange, keep: SessionId, at: Timestamp) -> Result<User>;
 
-    /// Keeps another hash of the password that the user has, unless the user has another password than that of `old` by
-    /// now. Ends no session and changes nothing that anybody is shown.
+    /// Replaces the stored hash `old` by another hash of the same password. Does nothing if the stored hash is not
+    /// `old` any more. Ends no session and changes nothing that a client sees.
     async fn rehash(&self, id: UserId, old: PasswordHash, new: PasswordHash) -> Result<()>;
 
-    /// Ends the account in one transaction whose work MUST NOT grow with its groups: ends its sessions, frees the
-    /// email, forgets password and display name, keeps the username taken. From then on the user is in no group for
-    /// anybody; what is left of its memberships MUST be among
-    /// [`EndingRepository::unfinished`](crate::endings::EndingRepository::unfinished). Messages stay.
+    /// Ends the account in one transaction: ends its sessions, frees the email, forgets password and display name. The
+    /// username stays taken, and messages stay. The work MUST NOT grow with the number of the user's groups. From then
+    /// on no client sees the user in a group;
+    /// [`EndingRepository::unfinished`](crate::endings::EndingRepository::unfinished) MUST name the account until its
+    /// memberships are removed.
     ///
     /// # Errors
-    /// [`NotFound::User`](crate::NotFound::User) where there is no such living user. MUST answer
-    /// [`Forbidden::WrongCurrentPassword`](crate::Forbidden::WrongCurrentPassword) where the password that was
-    /// `proven`, by its hash, is not the user's any more.
+    /// [`NotFound::User`](crate::NotFound::User) if there is no such existing user. MUST answer
+    /// [`Forbidden::WrongCurrentPassword`](crate::Forbidden::WrongCurrentPassword) if `proven` is not the hash of the
+    /// user's password any more.
     async fn delete(&self, id: UserId, proven: Option<PasswordHash>, at: Timestamp) -> Result<()>;
 }
 
-/// Slow hashes, computed where they stall nobody.
+/// Computes and compares slow hashes, on threads where they delay nothing else.
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait PasswordHasher: Send + Sync {
-    /// A salted hash.
+    /// Hashes the password with a new salt.
     ///
     /// # Errors
-    /// [`Unavailable::Overloaded`](crate::Unavailable::Overloaded) when it would have to wait too long.
+    /// [`Unavailable::Overloaded`](crate::Unavailable::Overloaded) if the queue is full.
     async fn hash(&self, password: Password) -> Result<PasswordHash>;
 
-    /// Whether the hash is that of the password, in one of its [spellings](TypedPassword::spellings), which are
-    /// compared until one fits. With `None` for the hash MUST take the time of comparing all of them with a hash, and
-    /// answer [`Verdict::Wrong`]; so it MUST, with the time of one, where there is no spelling.
+    /// Compares the [spellings](TypedPassword::spellings) of a typed password with the hash until one fits. Without a
+    /// hash it MUST take the time of comparing every spelling and answer [`Verdict::Wrong`]. Without a spelling it MUST
+    /// take the time of one comparison and answer the same.
     ///
     /// # Errors
-    /// [`Unavailable::Overloaded`](crate::Unavailable::Overloaded) when it would have to wait too long.
+    /// [`Unavailable::Overloaded`](crate::Unavailable::Overloaded) if the queue is full.
     async fn verify(&self, typed: TypedPassword, hash: Option<PasswordHash>) -> Result<Verdict>;
 }
