@@ -1,17 +1,17 @@
-//! What every use case has around it: who asks, what time it is, where new ids come from.
+//! What every use case needs: the caller, the time, new ids.
 
 use crate::ids::{SessionId, UserId};
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-/// A moment, in whole microseconds: what both databases keep and what clients see.
+/// A moment in whole microseconds. Both databases store it and clients see it to the microsecond.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "replication", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "replication", serde(into = "i64", try_from = "i64"))]
 pub struct Timestamp(DateTime<Utc>);
 
 impl Timestamp {
-    /// Microseconds since 1970-01-01T00:00:00Z. `None` outside the years chrono knows (about ±262,000).
+    /// Microseconds since 1970-01-01T00:00:00Z. `None` outside the years that chrono knows (about ±262,000).
     pub fn from_micros(micros: i64) -> Option<Self> {
         DateTime::from_timestamp_micros(micros).map(Self)
     }
@@ -30,7 +30,7 @@ impl Timestamp {
 impl From<DateTime<Utc>> for Timestamp {
     /// Drops what is finer than a microsecond.
     fn from(moment: DateTime<Utc>) -> Self {
-        // The fallback can't be taken: every moment chrono can hold has its microseconds in range.
+        // Never takes the fallback: every moment of chrono has its microseconds in range.
         Self(DateTime::from_timestamp_micros(moment.timestamp_micros()).unwrap_or(moment))
     }
 }
@@ -54,25 +54,25 @@ impl TryFrom<i64> for Timestamp {
 /// The wall clock.
 #[cfg_attr(feature = "mocks", mockall::automock)]
 pub trait Clock: Send + Sync {
-    /// Now. May jump either way: nothing may be ordered by it.
+    /// The time now. It may jump either way, so nothing may be ordered by it.
     fn now(&self) -> Timestamp;
 }
 
 /// The source of new ids.
 #[cfg_attr(feature = "mocks", mockall::automock)]
 pub trait IdGenerator: Send + Sync {
-    /// A UUID of version 7 that no one has been given before.
+    /// A UUID of version 7 that is nobody else's.
     fn next(&self) -> Uuid;
 }
 
-/// The acting user: always the token's, never one that a request names.
+/// The acting user. Always the token's user, never one that a request names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Caller {
-    /// Who acts.
+    /// The user of the token.
     pub user: UserId,
-    /// By which login.
+    /// The session of the token.
     pub session: SessionId,
-    /// Whether an admin of the server.
+    /// Whether the user is an admin of the server.
     pub admin: bool,
 }
 

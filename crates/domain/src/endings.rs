@@ -1,8 +1,8 @@
-//! What accounts and groups leave behind when they end: memberships, which are removed a few at a time.
+//! The memberships that accounts and groups leave behind when they end. The server removes them a few at a time.
 //!
-//! An account or a group ends in one small transaction, however many groups or members it has, and counts as gone from
-//! then on. What is left is tidied up in steps, so that no other write waits long; a server that starts goes on where
-//! one was stopped.
+//! An account or a group ends in one small transaction, however many groups or members it has. From then on clients do
+//! not see it. The server removes the memberships in small steps, so that no other write waits long. A server that
+//! starts goes on where one stopped.
 
 use crate::context::{Clock, Timestamp};
 use crate::error::Result;
@@ -10,25 +10,26 @@ use crate::ids::{GroupId, UserId};
 use async_trait::async_trait;
 use std::sync::Arc;
 
-/// What has ended.
+/// An account or a group that has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {
-    /// The account is still in groups, which nobody sees any more. One that it owned passes to its next owner.
+    /// The account is still a member of groups, though no client sees it there. A group that it owned passes to the
+    /// next owner.
     Account(UserId),
-    /// The group still has members, who don't see it any more.
+    /// The group still has members, though they do not see it.
     Group(GroupId),
 }
 
-/// Tidies up after what has ended. Several nodes may do so at once: what one has done another finds done.
+/// Removes what ended accounts and groups left. Several nodes may do so at once; each skips what another has removed.
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait EndingRepository: Send + Sync {
-    /// What has ended and may have left something, a bounded number of them; none once all is tidied up.
+    /// Accounts and groups that have ended and may have left memberships, a bounded number. Empty once none is left.
     async fn unfinished(&self) -> Result<Vec<Ended>>;
 
-    /// Tidies up a bounded part, and says whether there may be more. An account's group MUST pass to the oldest admin,
-    /// else to the oldest member, by [`crate::groups::next_owner`]; without others it MUST end. Whoever loses a group
-    /// MUST be told so on resuming a live connection.
+    /// Removes a bounded part, and returns whether there may be more. The account's group MUST pass to the oldest
+    /// admin, else to the oldest member, by [`crate::groups::next_owner`]; without other members it MUST end. A client
+    /// whose user loses a group this way MUST learn of it when it resumes.
     async fn tidy(&self, ended: Ended, at: Timestamp) -> Result<bool>;
 }
 
@@ -42,7 +43,7 @@ pub struct FinishEndings {
 }
 
 impl FinishEndings {
-    /// How many steps are taken while somebody waits for the answer.
+    /// How many steps a request waits for.
     pub const STEPS_AT_ONCE: usize = 10;
 
     /// All of it. What was done before a fault stays done; the next time goes on from there.

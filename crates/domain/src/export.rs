@@ -1,8 +1,8 @@
-//! All of one's own data, for whoever wants to have it or to take it elsewhere.
+//! The export of a user's own data.
 //!
-//! One's own is what one gave: the account, logins, memberships, the messages one sent (also to groups that one has
-//! left), what one has marked as seen, uploads. What others wrote is theirs, and is read by the other calls as long as
-//! one may. It is read part by part as it is asked for, each part at a moment of its own.
+//! Own data is what the user gave: the account, logins, memberships, the messages that the user sent (also to groups
+//! that the user has left), read marks, uploads. The messages of others are theirs; the user reads them by the other
+//! calls while allowed to. The export reads part after part as the client takes them, each as it is at that moment.
 
 use crate::context::{Caller, Clock, Timestamp};
 use crate::error::{NotFound, Result};
@@ -16,71 +16,72 @@ use crate::users::{Profile, ServerPolicy, UserRepository, UserView};
 use async_trait::async_trait;
 use std::sync::Arc;
 
-/// A login, ended or not.
+/// A session, ended or not.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PastSession {
-    /// The login.
+    /// The session.
     pub session: Session,
-    /// When it was ended before its time, if so.
+    /// When somebody ended it before it expired. `None` if nobody did.
     pub ended_at: Option<Timestamp>,
 }
 
-/// With whom a conversation is.
+/// The other side of a conversation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Counterpart {
     /// Another user, as shown today.
     User(Profile),
-    /// A group, and what one is in it.
+    /// A group, and the role of the user in it.
     Group(GroupId, GroupName, Role),
-    /// Everybody.
+    /// All users: the broadcast.
     Everybody,
 }
 
-/// That one is in a conversation.
+/// The user's membership of a conversation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Membership {
     /// The id of the conversation.
     pub conversation: ConversationId,
-    /// With whom.
+    /// The other side.
     pub with: Counterpart,
-    /// Since when.
+    /// When the user joined.
     pub joined_at: Timestamp,
-    /// Up to this `seq` one has seen everything.
+    /// The user has seen everything up to this `seq`.
     pub read_up_to: Seq,
 }
 
-/// That one saw, at that moment, everything in a stretch of a conversation.
+/// A range of a conversation that the user saw at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReadRange {
-    /// Which conversation.
+    /// The id of the conversation.
     pub conversation: ConversationId,
-    /// Behind this `seq`.
+    /// The range begins behind this `seq`.
     pub after: Seq,
-    /// Up to this `seq`.
+    /// The range ends with this `seq`.
     pub up_to: Seq,
     /// When the reader marked it as seen.
     pub seen_at: Timestamp,
 }
 
-/// How far a walk over conversations has come: everything of it up to that `seq`, and all conversations before it.
+/// How far a walk over conversations has come: it has finished all conversations before this one, and this one up to
+/// `seq`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ScanPosition {
-    /// Which conversation it is in.
+    /// The conversation that the walk is in.
     pub conversation: ConversationId,
-    /// Up to where in it.
+    /// The last position that it has looked at.
     pub seq: Seq,
 }
 
-/// Some of what a walk found; possibly nothing, since it looks at a bounded part at a time.
+/// A page of a walk. It may be empty, because one call looks at a bounded part.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScanPage<T> {
-    /// A bounded number.
+    /// A bounded number of items, possibly none.
     pub items: Vec<T>,
-    /// Where to go on; `None` at the end.
+    /// Where the next page begins; `None` at the end.
     pub next: Option<ScanPosition>,
 }
 
-/// Reads one's own data. Every answer MUST be bounded in size, and so MUST the work for it, however much there is.
+/// Reads a user's own data. Every answer and the work for it MUST be bounded, however much data there is.
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait ExportReader: Send + Sync {
@@ -90,32 +91,32 @@ pub trait ExportReader: Send + Sync {
     /// The conversations that the user is in, by id.
     async fn memberships(&self, user: UserId, after: Option<ConversationId>) -> Result<Page<Membership>>;
 
-    /// The live messages that the user sent to any conversation, in or out of it today.
+    /// The messages that the user sent and nobody deleted, also in conversations that the user has left.
     async fn sent(&self, user: UserId, from: Option<ScanPosition>) -> Result<ScanPage<Message>>;
 
-    /// What the user has marked as seen.
+    /// The ranges that the user has marked as seen.
     async fn seen(&self, user: UserId, from: Option<ScanPosition>) -> Result<ScanPage<ReadRange>>;
 
-    /// What the user has uploaded, by id.
+    /// The files that the user has uploaded, by id.
     async fn files(&self, user: UserId, after: Option<FileId>) -> Result<Page<File>>;
 }
 
-/// Some of one's data.
+/// A part of an export.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ExportPart {
     /// Logins.
     Sessions(Vec<PastSession>),
-    /// Conversations one is in.
+    /// Conversations that the user is in.
     Conversations(Vec<Membership>),
-    /// Messages one sent.
+    /// Messages that the user sent.
     Messages(Vec<Message>),
-    /// What one has seen.
+    /// Ranges that the user has seen.
     Seen(Vec<ReadRange>),
-    /// What one uploaded.
+    /// Files that the user uploaded.
     Files(Vec<File>),
 }
 
-/// What is read next.
+/// What the export reads next.
 #[derive(Debug, Clone, Copy)]
 enum ExportSection {
     Sessions(Option<SessionId>),
@@ -126,11 +127,11 @@ enum ExportSection {
     End,
 }
 
-/// One's data on its way. Nothing is read before it is asked for, and nothing is kept that was given.
+/// An export under way. It reads nothing before the client asks for it, and keeps nothing that it returned.
 pub struct Export {
-    /// Oneself.
+    /// The user's account.
     pub account: UserView,
-    /// When it was begun.
+    /// When the export began.
     pub begun_at: Timestamp,
     reader: Arc<dyn ExportReader>,
     user: UserId,
@@ -141,7 +142,7 @@ impl Export {
     /// The next part, in the order of [`ExportPart`]; several of a kind may follow each other. `None` at the end.
     ///
     /// # Errors
-    /// Only faults of storage. May be called again after one.
+    /// Only faults of storage. The caller may call again after one.
     pub async fn next(&mut self) -> Result<Option<ExportPart>> {
         let (reader, user) = (&self.reader, self.user);
         let (part, step) = match self.section {

@@ -1,4 +1,5 @@
-//! Identities. Every id is a UUID (version 7 where we make it) in its canonical 36-character form.
+//! The ids of things. Every id is a UUID, written in its canonical 36-character form. Those that the server makes are
+//! of version 7.
 
 use crate::error::Invalid;
 use uuid::Uuid;
@@ -11,7 +12,8 @@ macro_rules! id {
         pub struct $name(pub Uuid);
 
         impl $name {
-            /// Reads the canonical 36-character form; other spellings of a UUID are refused, so that an id has one.
+            /// Parses the canonical 36-character form. Refuses other spellings of a UUID, so that every id has exactly
+            /// one.
             ///
             /// # Errors
             /// [`Invalid`] naming `field`.
@@ -33,15 +35,15 @@ fn parse_uuid(text: &str) -> Option<Uuid> {
 }
 
 id!(
-    /// A user, living or deleted.
+    /// A user, existing or deleted.
     UserId
 );
 id!(
-    /// A login: what a token stands for.
+    /// A session. A token names one.
     SessionId
 );
 id!(
-    /// A direct conversation, a group's, or the broadcast.
+    /// A conversation: a direct one, a group's, or the broadcast.
     ConversationId
 );
 id!(
@@ -58,7 +60,7 @@ id!(
 );
 
 impl ConversationId {
-    /// The one broadcast conversation, which exists from the first migration on.
+    /// The broadcast conversation. The first migration creates it, and there is only one.
     pub const BROADCAST: Self = Self(Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0001));
 }
 

@@ -1,11 +1,10 @@
-//! The business of parlance: types, rules, use cases and the ports they need.
+//! The business of parlance: types, rules, use cases and the ports that they need.
 //!
-//! Pure by construction: no HTTP, no SQL, no runtime, no clock and no randomness of its own; what it needs of
-//! the outside it asks of a port (a trait in a `ports` module). The rustdoc of a port is the contract that its
-//! adapters are tested against.
+//! The crate is pure: no HTTP, no SQL, no runtime, no clock and no randomness. It asks a port (a trait in a `ports`
+//! module) for everything from outside. The rustdoc of a port is the contract that the tests of its adapters check.
 //!
-//! One module a concept, each with its `model` (types that are valid once they exist), its `ports`, a `policy`
-//! where several use cases share a rule, and one file per use case or family of reads.
+//! One module for each concept. Its `model` holds types that are valid once they exist. Its `ports` holds the traits,
+//! and its `policy` the rules that several use cases share. Every use case or family of reads has its own file.
 
 #![deny(missing_docs)]
 

@@ -1,6 +1,7 @@
-//! How long messages are kept, where an operator sets a limit.
+//! The age limit of messages, if the operator sets one.
 //!
-//! What is older is deleted as by its sender: it leaves a tombstone, takes a number, and live connections are told.
+//! The server deletes older messages as their sender would: it leaves a tombstone, takes a number and publishes the
+//! event.
 
 use crate::context::{Clock, Timestamp};
 use crate::error::{Error, Invalid, Result};
@@ -26,10 +27,10 @@ impl Retention {
         Err(Invalid::new("days", format!("must be from 1 to {}", Self::MAX_DAYS)))
     }
 
-    /// What was sent before this moment is too old by now.
+    /// Messages that were sent before this moment are too old.
     ///
     /// # Errors
-    /// [`Error::Internal`] where the clock is out of range.
+    /// [`Error::Internal`] if the clock is out of range.
     pub fn cutoff(self, now: Timestamp) -> Result<Timestamp> {
         let age = i64::from(self.0) * 86_400 * 1_000_000;
         let cutoff = now.as_micros().checked_sub(age).and_then(Timestamp::from_micros);
@@ -37,44 +38,45 @@ impl Retention {
     }
 }
 
-/// Conversations in which something is too old.
+/// Conversations with messages that are too old.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Due {
     /// A bounded number, possibly none.
     pub conversations: Vec<ConversationId>,
-    /// Behind which conversation to look on; `None` at the end.
+    /// Where the next page begins; `None` at the end.
     pub next: Option<ConversationId>,
 }
 
-/// Deletes what is too old, a little at a time. Several nodes may do so at once: what one has done another finds done.
+/// Deletes what is too old, a small number at a time. Several nodes may do so at once; each skips what another has
+/// deleted.
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait RetentionRepository: Send + Sync {
-    /// Conversations, by id, that have live messages sent before `cutoff`, deleted groups too. The work for an answer
-    /// MUST be bounded. A message that a wrong clock dated into the future MAY keep some behind it from being found
-    /// until it is too old itself, if there are many of its kind.
+    /// Conversations, by id, with messages that were sent before `cutoff` and are not deleted; deleted groups too. The
+    /// work for an answer MUST be bounded. If many messages carry dates in the future because a clock was wrong, they
+    /// MAY hide later messages until they are too old themselves.
     async fn due(&self, cutoff: Timestamp, after: Option<ConversationId>) -> Result<Due>;
 
-    /// Deletes the oldest live messages of the conversation that were sent before `cutoff`, a small number at a time,
-    /// each as by [`MessageLog::delete`](crate::messages::MessageLog::delete), in one transaction. Says how many; 0
-    /// once there are no more.
+    /// Deletes the oldest messages of the conversation that were sent before `cutoff`, a small number in one
+    /// transaction, each as by [`MessageLog::delete`](crate::messages::MessageLog::delete). Returns how many; 0 once
+    /// there are no more.
     async fn expire(&self, of: ConversationId, cutoff: Timestamp, at: Timestamp) -> Result<usize>;
 
-    /// Takes files that were uploaded before `cutoff` and that no live message carries out of everybody's reach, a
-    /// small number at a time, and gives them; also those that were withdrawn and not forgotten. MUST NOT withdraw a
-    /// file that a message is about to carry.
+    /// Withdraws files that were uploaded before `cutoff` and that no message carries, a small number at a time, and
+    /// returns them. Nobody can read a withdrawn file. Also returns files that an earlier call withdrew and that are
+    /// not forgotten. MUST NOT withdraw a file that a message is about to carry.
     async fn withdraw_files(&self, cutoff: Timestamp, at: Timestamp) -> Result<Vec<FileId>>;
 
-    /// Forgets withdrawn files, whose blobs are gone.
+    /// Forgets withdrawn files. Their blobs are gone.
     async fn forget_files(&self, files: Vec<FileId>) -> Result<()>;
 }
 
-/// What was too old.
+/// What retention deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Expired {
-    /// How many messages.
+    /// Messages.
     pub messages: usize,
-    /// How many files.
+    /// Files.
     pub files: usize,
 }
 
@@ -121,7 +123,7 @@ impl EnforceRetention {
             if files.is_empty() {
                 return Ok(expired);
             }
-            // Forgotten only once their bytes are gone: after a crash in between they are found again.
+            // Forgets a file only after its bytes are gone: after a crash in between, the next run finds it again.
             for file in &files {
                 self.blobs.remove(*file).await?;
             }

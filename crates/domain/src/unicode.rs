@@ -1,4 +1,4 @@
-//! What Unicode says of texts: which of them are the same name, and which show anything at all.
+//! Rules of Unicode for names and texts: which names are equal, and which texts show anything.
 
 use crate::error::Invalid;
 use icu_properties::CodePointSetData;
@@ -6,28 +6,28 @@ use icu_properties::props::{DefaultIgnorableCodePoint, Emoji, Ideographic};
 use unicode_normalization::UnicodeNormalization;
 use unicode_segmentation::UnicodeSegmentation;
 
-/// The number of our own rules of what a name's key is. Keys are stored: whatever changes one has to count this on.
+/// The version of our own rules for the keys of names. Databases store keys: whoever changes a rule must increase it.
 const RULES: i64 = 1;
 
-/// The form that keys of names are in. Where an adapter has stored keys in another, it makes them anew: after a change
-/// of our rules, and with a newer Unicode, in which there are more letters.
+/// The version of the form of keys. An adapter that has stored keys in another form computes them anew: after a change
+/// of our rules, and with a newer Unicode, which has more letters.
 pub const NAME_FORM: i64 =
     RULES * 1_000_000 + char::UNICODE_VERSION.0 as i64 * 1000 + unicode_normalization::UNICODE_VERSION.0 as i64;
 
-/// Letters without their case: those of the text's capitals in small letters, so that `straße` is `STRASSE` and a sigma
-/// the same at the end of a word. Each character by itself (`str::to_lowercase` looks at the end of words).
+/// The text without case: first all capitals, then the small letters of those, so that `straße` equals `STRASSE` and a
+/// sigma is the same at the end of a word. Folds character by character, because `str::to_lowercase` treats the end of
+/// a word differently.
 fn case_folded(text: impl Iterator<Item = char>) -> impl Iterator<Item = char> {
     text.flat_map(char::to_lowercase).flat_map(|small| {
-        // The capital of the dotless i is that of the other one, and it is another letter all the same (as in Unicode's
-        // own folding).
+        // The dotless i has the same capital as i, but it is another letter (as in Unicode's own folding).
         let dotless = (small == 'ı').then_some(small);
         let capital = dotless.is_none().then(|| small.to_uppercase()).into_iter().flatten();
         dotless.into_iter().chain(capital.flat_map(char::to_lowercase))
     })
 }
 
-/// The form under which names are compared, whatever their case and their normal form: case folded, in NFKC. Unicode's
-/// "compatibility caseless match" (Core Specification, D146), where one round of both is not enough for some letters.
+/// The form in which names are compared: case folded, in NFKC. Unicode calls it "compatibility caseless match" (Core
+/// Specification, D146), where one round of both is not enough for some letters.
 pub(crate) fn comparable(text: &str) -> String {
     if text.is_ascii() {
         return text.to_ascii_lowercase();
@@ -36,7 +36,7 @@ pub(crate) fn comparable(text: &str) -> String {
     case_folded(once).nfkc().collect()
 }
 
-/// Characters that join or vary their neighbours, and are part of how some scripts and emoji are written.
+/// Characters that join or vary their neighbours. Some scripts and emoji need them.
 fn is_joiner(c: char) -> bool {
     matches!(c, '\u{200c}' | '\u{200d}') || is_variation_selector(c)
 }
@@ -45,13 +45,13 @@ fn is_variation_selector(c: char) -> bool {
     matches!(c, '\u{180b}'..='\u{180d}' | '\u{180f}' | '\u{fe00}'..='\u{fe0f}' | '\u{e0100}'..='\u{e01ef}')
 }
 
-/// [`comparable`] of a name that may have joiners in it: whoever types it need not know of them, and nobody can take a
-/// name again that looks the same.
+/// [`comparable`] without joiners, for names that may contain some. A user can type the name without them, and nobody
+/// can take another name that looks the same.
 pub(crate) fn comparable_without_joiners(text: &str) -> String {
     if text.contains(is_joiner) { comparable(&text.replace(is_joiner, "")) } else { comparable(text) }
 }
 
-/// Whether a reader sees anything of the character: no blank, control, filler, joiner or selector.
+/// Whether a reader sees anything of the character. Blanks, controls, fillers, joiners and selectors do not show.
 fn shows(c: char) -> bool {
     if c.is_ascii() {
         return c.is_ascii_graphic();
@@ -72,19 +72,19 @@ pub(crate) fn is_blank(text: &str) -> bool {
     !text.chars().any(shows)
 }
 
-/// Whether a character has variants that are chosen by a selector behind it.
+/// Whether a selector behind the character can choose a variant of it.
 fn varies(c: char) -> bool {
     let is = |set: icu_properties::CodePointSetDataBorrowed<'static>| set.contains(c);
     let mongolian = matches!(c, '\u{1820}'..='\u{18aa}');
     !c.is_ascii() && (is(CodePointSetData::new::<Emoji>()) || is(CodePointSetData::new::<Ideographic>()) || mongolian)
 }
 
-/// `key` of a prefix of names. What is longer than any name in any spelling is left as it is: nothing begins with it.
+/// The `key` of a prefix of names. Leaves a prefix that is longer than any name as it is: no name begins with it.
 pub(crate) fn prefix_key(prefix: &str, key: impl FnOnce(&str) -> String) -> String {
     if prefix.len() > 8 * 1024 { prefix.to_owned() } else { key(prefix) }
 }
 
-/// The longest beginning of whole graphemes that `fits`: nothing that people take for one character is cut.
+/// The longest beginning of `text` that `fits`, in whole graphemes: it never cuts what people read as one character.
 pub(crate) fn shortened(text: &str, fits: impl Fn(&str) -> bool) -> &str {
     if fits(text) {
         return text;
@@ -94,21 +94,21 @@ pub(crate) fn shortened(text: &str, fits: impl Fn(&str) -> bool) -> &str {
     &text[..fitting.checked_sub(1).map_or(0, |last| ends[last])]
 }
 
-/// What stands before a character of a name.
+/// What precedes a character of a name.
 enum Before {
-    /// The begin, or a blank.
+    /// Nothing, or a blank.
     Nothing,
-    /// A character that shows.
+    /// A visible character.
     Visible(char),
-    /// One that shows, and the selector of its variant.
+    /// A visible character and the selector of its variant.
     Varied,
-    /// A joiner that needs a neighbour.
+    /// A joiner that needs a visible character next.
     Joining,
 }
 
-/// Whether there is something in a name that readers don't see, and that makes it another one: controls, characters
-/// that reorder or show nothing. Joiners and variation selectors are fine between visible characters, a selector also
-/// behind what has variants.
+/// Whether a name contains something that readers do not see and that makes it a different name: controls, characters
+/// that reorder others or show nothing. Joiners and variation selectors are allowed between visible characters, and a
+/// selector also behind a character that has variants.
 pub(crate) fn hides_something(name: &str) -> bool {
     let mut before = Before::Nothing;
     for c in name.chars() {
@@ -130,19 +130,19 @@ fn is_plain_blank(c: char) -> bool {
     c.is_whitespace() && !c.is_control() && !matches!(c, '\u{2028}' | '\u{2029}')
 }
 
-/// Whether a character makes others be shown in another order than they are in.
+/// Whether the character changes the order in which others are shown.
 pub(crate) fn reorders(c: char) -> bool {
     matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// What people call something: trimmed, 1 to `most` characters, none of them hidden.
+/// Parses a name that users see: trimmed, 1 to `most` characters, none of them hidden.
 ///
 /// # Errors
 /// [`Invalid`] naming `field`.
 pub(crate) fn shown_name<'a>(field: &'static str, text: &'a str, most: usize) -> Result<&'a str, Invalid> {
     let name = text.trim();
     crate::text::at_most(field, name, most)?;
-    // What is trimmed may hide nothing either.
+    // Trimming would remove a hidden control at the ends, so it looks for them first.
     let ends = text.chars().any(|c| c.is_control() && !c.is_whitespace());
     if ends || name.chars().any(char::is_control) {
         return Err(Invalid::new(field, format!("{field} must not contain control characters")));

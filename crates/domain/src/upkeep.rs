@@ -1,7 +1,7 @@
-//! What a server has to do now and then without being asked: delete what is too old, and what nobody needs.
+//! The work that a server does regularly: it deletes what is too old and what nothing needs any more.
 //!
-//! All of it goes by the clock, and what is deleted is gone for good. So a clock that is far ahead of when a server
-//! last ran is not believed at first: it may have jumped, and then all would seem to be too old.
+//! All of it depends on the clock, and nothing brings back what it deletes. So the server doubts a clock that is far
+//! ahead of its last run: the clock may have jumped, and everything would seem too old.
 
 use crate::context::{Clock, Timestamp};
 use crate::error::{Error, Result};
@@ -16,33 +16,33 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// A day, in microseconds.
 const DAY: i64 = 86_400 * 1_000_000;
 
-/// How far the clock may be ahead of the evidence, in microseconds.
+/// How far the clock may be ahead of the evidence without doubt, in microseconds.
 pub const AHEAD: i64 = DAY;
-/// For how many pauses between two upkeeps the clock is doubted before it is believed: a day, where upkeep is every
-/// hour. Only the time that servers run counts, so that somebody can see a jump before anything is deleted; pauses of
-/// theirs do not undo it.
+/// After how many pauses between two runs the server believes a clock that it doubts: after a day, if upkeep runs every
+/// hour. Only time in which servers run counts, so that an operator can see a jump before the server deletes anything.
+/// Stopping a server does not reset the count.
 pub const DOUBTS: u64 = 24;
-/// For how long a file may be carried by no message, in microseconds: as long as one may be about to be sent.
+/// How long a file may exist without a message that carries it, in microseconds. A client may be about to send one.
 pub const LOOSE_FOR: i64 = DAY;
-/// How many lost blobs are removed at a time.
+/// Most lost blobs that one run removes.
 pub const LOST_AT_ONCE: usize = 1_000;
-/// How many blobs may be lost where a store has fewer that files know: as many as crashes leave behind.
+/// A store may have this many lost blobs even if it has fewer known ones. Crashes leave some.
 pub const FEW: u64 = 10;
 
 /// What the database knows of the time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Evidence {
-    /// The clock when it was last believed.
+    /// The clock when a server last believed its clock.
     pub believed: Option<Timestamp>,
     /// When the newest message was sent.
     pub newest: Option<Timestamp>,
-    /// How often [`UpkeepRepository::doubt`] was told since a clock was last believed.
+    /// How many calls of [`UpkeepRepository::doubt`] there were since then.
     pub doubts: u64,
 }
 
 impl Evidence {
-    /// How far a clock is ahead, in microseconds, if that is too far to be believed. Messages count only where no
-    /// server has believed a clock yet: after a jump, the first one to be sent would bear witness to the wrong time.
+    /// How far the clock is ahead, in microseconds, if that is too far. Messages count only if no server has believed a
+    /// clock yet: after a jump, the first new message would support the wrong time.
     pub fn contradicts(self, now: Timestamp) -> Option<i64> {
         let known = self.believed.or(self.newest)?;
         let ahead = now.as_micros().saturating_sub(known.as_micros());
@@ -50,69 +50,69 @@ impl Evidence {
     }
 }
 
-/// Whether so many blobs that no file knows speak of another database than the one that they belong to, beside so many
-/// that files know. Crashes and lost commits leave a few behind. A new database over the uploads of an old one knows
-/// none at all, and whoever brings the old one back wants its files.
+/// Whether the store seems to belong to another database, given `lost` blobs that no file knows and `known` ones.
+/// Crashes and lost commits leave a few lost blobs. A new database beside the uploads of an old one knows none of them,
+/// and an operator who brings the old one back wants its files.
 pub fn are_strange(lost: u64, known: u64) -> bool {
     lost > FEW && lost > known
 }
 
-/// Files that no live message carries.
+/// A page of files that no message carries.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Loose {
     /// A bounded number, possibly none.
     pub files: Vec<FileId>,
-    /// Behind which file to look on; `None` at the end.
+    /// Where the next page begins; `None` at the end.
     pub next: Option<FileId>,
 }
 
-/// Where is known what upkeep needs to know.
+/// Reads and writes what upkeep needs to know.
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait UpkeepRepository: Send + Sync {
     /// What the database knows of the time.
     async fn evidence(&self) -> Result<Evidence>;
 
-    /// Takes note that a server believes its clock. Of several servers over one database only one MUST be told `true`
-    /// in three quarters of `every`, in microseconds: it has the work to do.
+    /// Notes that a server believes its clock. In three quarters of `every`, in microseconds, only one of several
+    /// servers over one database MUST get `true`: that one does the work.
     async fn believe(&self, now: Timestamp, every: i64) -> Result<bool>;
 
-    /// Takes note that a server has run from one upkeep to the next with a clock that it doubts. Gives how often that
-    /// was since a clock was last believed, which [`UpkeepRepository::believe`] begins anew.
+    /// Notes that a server has run from one upkeep to the next with a clock that it doubts. Returns how many such notes
+    /// there are since a server last believed its clock; [`UpkeepRepository::believe`] resets the count.
     async fn doubt(&self) -> Result<u64>;
 
-    /// Files, by id, that were uploaded before `cutoff` and that no live message carries, those of deleted users too,
-    /// and those that were withdrawn and not forgotten. The work for an answer MUST be bounded.
+    /// Files, by id, that were uploaded before `cutoff` and that no message carries, those of deleted users included,
+    /// and files that were withdrawn and not forgotten. The work for an answer MUST be bounded.
     async fn loose(&self, cutoff: Timestamp, after: Option<FileId>) -> Result<Loose>;
 
-    /// Takes those of the files out of everybody's reach that are still loose, and gives them. MUST NOT withdraw a file
-    /// that a message is about to carry.
+    /// Withdraws those of the files that still no message carries, and returns them. Nobody can read a withdrawn file.
+    /// MUST NOT withdraw a file that a message is about to carry.
     async fn withdraw(&self, files: Vec<FileId>, at: Timestamp) -> Result<Vec<FileId>>;
 
-    /// Those of the ids that no file has, be it withdrawn or not.
+    /// Those of the ids that are the id of no file, withdrawn files included.
     async fn unknown(&self, ids: Vec<FileId>) -> Result<Vec<FileId>>;
 }
 
-/// What came of a time.
+/// The outcome of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kept {
-    /// Another server does it.
+    /// Another server does the work.
     ByAnother,
-    /// The clock is so many microseconds ahead: nothing was deleted.
+    /// The clock is ahead by so many microseconds. The server deleted nothing.
     Doubted(i64),
-    /// It was done.
+    /// The server did the work.
     Done {
-        /// How many sessions nobody could use any more.
+        /// Sessions that it forgot because they had expired.
         sessions: usize,
-        /// What was older than the operator lets it become.
+        /// Messages and files that it deleted because of their age.
         expired: Expired,
-        /// How many files no message carried.
+        /// Files that it deleted because no message carried them.
         loose: usize,
-        /// How many uploads had been cut off.
+        /// Uploads that had broken off and whose bytes it removed.
         unfinished: usize,
-        /// How many blobs no file knew.
+        /// Blobs that it removed because no file knew them.
         lost: usize,
-        /// How many blobs no file knows that were left where they are ([`are_strange`]).
+        /// Blobs that no file knows and that it left in place ([`are_strange`]).
         strange: u64,
     },
 }
@@ -131,9 +131,9 @@ pub struct KeepUp {
     pub retention: Option<EnforceRetention>,
     /// Dates what is done.
     pub clock: Arc<dyn Clock>,
-    /// How often it is done, in microseconds.
+    /// Microseconds between two runs.
     pub every: i64,
-    /// Whether this is not the first upkeep since the server started.
+    /// Whether an upkeep has run since the server started.
     pub goes_on: AtomicBool,
 }
 
@@ -147,7 +147,7 @@ impl KeepUp {
         let evidence = self.repository.evidence().await?;
         let goes_on = self.goes_on.swap(true, Ordering::Relaxed);
         if let Some(ahead) = evidence.contradicts(now) {
-            // A server that is started again and again has not run for a day.
+            // A start proves no running time: a server that restarts all the time has not run for a day.
             let doubts = if goes_on { self.repository.doubt().await? } else { evidence.doubts };
             if doubts < DOUBTS {
                 return Ok(Kept::Doubted(ahead));
@@ -167,16 +167,16 @@ impl KeepUp {
         let unfinished = self.blobs.clear_unfinished(cutoff).await?;
         let (lost, strange) = match evidence.believed {
             Some(_) => self.remove_lost(cutoff).await?,
-            // What lies there is older than the database.
+            // The blobs are older than the database.
             None => (0, 0),
         };
         Ok(Kept::Done { sessions, expired, loose, unfinished, lost, strange })
     }
 
-    /// Removes blobs that no file knows: a blob is stored before its file, and a crash or an unknown outcome of the
-    /// commit in between leaves it to nobody. Only those whose file can come no more: no request lasts as long as
-    /// [`LOOSE_FOR`] once its blob is stored. Gives how many were removed, or how many were not because they are
-    /// strange.
+    /// Removes blobs that no file knows. The server stores a blob before its file, so a crash or a commit with unknown
+    /// outcome in between leaves a blob without a file. Removes only blobs whose file cannot come any more: no request
+    /// lasts longer than [`LOOSE_FOR`] once its blob is stored. Returns how many it removed, and how many it left
+    /// because they are strange.
     async fn remove_lost(&self, cutoff: Timestamp) -> Result<(usize, u64)> {
         let (mut unknown, mut found, mut known, mut after) = (Vec::new(), 0_u64, 0_u64, None);
         loop {
@@ -208,7 +208,7 @@ impl KeepUp {
             let loose = self.repository.loose(cutoff, after).await?;
             if !loose.files.is_empty() {
                 let files = self.repository.withdraw(loose.files, self.clock.now()).await?;
-                // Forgotten only once their bytes are gone: after a crash in between they are found again.
+                // Forgets a file only after its bytes are gone: after a crash in between, the next run finds it again.
                 for file in &files {
                     self.blobs.remove(*file).await?;
                 }

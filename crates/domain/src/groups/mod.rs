@@ -1,4 +1,4 @@
-//! Groups: who is in, who runs them, who may see them.
+//! Groups, their members, and the rules of who may see and change them.
 
 mod manage;
 mod members;

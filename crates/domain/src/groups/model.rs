@@ -1,4 +1,4 @@
-//! What a group and a member are.
+//! The types of groups and members.
 
 use crate::context::Timestamp;
 use crate::error::Invalid;
@@ -6,12 +6,12 @@ use crate::ids::{GroupId, UserId};
 use crate::text::{at_most, text_type, without_nul};
 use crate::unicode::{comparable_without_joiners, prefix_key, shortened, shown_name};
 
-/// The most characters of a group's name.
+/// Most characters of a group's name.
 const MAX: usize = 64;
 
 text_type!(
-    /// A group's name: 1 to 64 characters after trimming, none of them a control or hidden, unique among live groups
-    /// whatever the case and the normal form.
+    /// A group's name: 1 to 64 characters after trimming, without control or hidden characters. Unique among groups
+    /// that are not deleted; case and normal form do not count.
     GroupName
 );
 
@@ -27,7 +27,7 @@ impl GroupName {
         GroupNameKey(comparable_without_joiners(&self.0))
     }
 
-    /// The same with a number behind it, for one of two whose names have come to be the same.
+    /// The name with a number behind it. The server gives it to the younger of two groups whose names became equal.
     #[must_use]
     pub fn numbered(&self, number: u32) -> Self {
         let number = format!(" ({number})");
@@ -36,16 +36,16 @@ impl GroupName {
     }
 }
 
-/// What names of groups are compared by.
+/// The form in which the names of groups are compared.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct GroupNameKey(String);
 
 impl GroupNameKey {
-    /// The most bytes of a name that is looked up: more than any name has, however it is spelled.
+    /// Most bytes of a name to look up: more than any name has in any spelling.
     const MAX_BYTES: usize = 8 * 1024;
 
-    /// The key of the name that is meant by what somebody typed, whatever its case and its normal form; `None` where no
-    /// group can be called that.
+    /// The key of the name that somebody means who types `text`. Case and normal form do not count. `None` if no group
+    /// can have this name.
     pub fn looked_up(text: &str) -> Option<Self> {
         let name = text.trim();
         let fits = !name.is_empty() && name.len() <= Self::MAX_BYTES && !name.contains(char::is_control);
@@ -63,7 +63,7 @@ impl GroupNameKey {
     }
 }
 
-/// The beginning of group names to list, whatever the case and the normal form; no wildcards.
+/// The beginning of group names to list. Case and normal form do not count; there are no wildcards.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GroupNamePrefix(String);
 
@@ -82,7 +82,7 @@ impl GroupNamePrefix {
 }
 
 text_type!(
-    /// What a group is about: at most 1024 characters, possibly none.
+    /// A group's description: at most 1024 characters, possibly none.
     Description
 );
 
@@ -105,14 +105,14 @@ impl Description {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "replication", derive(serde::Serialize, serde::Deserialize))]
 pub enum Visibility {
-    /// Its members only; to others it does not exist.
+    /// Only its members see it. For others it does not exist.
     Private,
-    /// Everybody may read it and join.
+    /// All users may read it and join.
     Public,
 }
 
 impl Visibility {
-    /// As clients write it.
+    /// Parses the word that clients write.
     ///
     /// # Errors
     /// [`Invalid`] naming `visibility`.
@@ -124,7 +124,7 @@ impl Visibility {
         }
     }
 
-    /// As clients read it.
+    /// The word that clients read.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Private => "private",
@@ -133,7 +133,7 @@ impl Visibility {
     }
 }
 
-/// What one is in a group.
+/// A member's role in a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "replication", derive(serde::Serialize, serde::Deserialize))]
 pub enum Role {
@@ -141,12 +141,12 @@ pub enum Role {
     Member,
     /// Also adds and removes plain members, changes the group, deletes messages.
     Admin,
-    /// Exactly one a group: also makes admins, hands over, deletes the group.
+    /// Every group has exactly one. Also appoints admins, hands the group over, deletes it.
     Owner,
 }
 
 impl Role {
-    /// As clients write it.
+    /// Parses the word that clients write.
     ///
     /// # Errors
     /// [`Invalid`] naming `role`.
@@ -159,7 +159,7 @@ impl Role {
         }
     }
 
-    /// As clients read it.
+    /// The word that clients read.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Member => "member",
@@ -169,21 +169,21 @@ impl Role {
     }
 }
 
-/// A live group.
+/// A group that is not deleted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "replication", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 pub struct Group {
     /// Also the id of its conversation.
     pub id: GroupId,
-    /// Unique among live groups.
+    /// Unique among groups that are not deleted.
     pub name: GroupName,
-    /// What it is about.
+    /// The description.
     pub description: Description,
     /// Who can see it.
     pub visibility: Visibility,
-    /// How many are in it, the owner included.
+    /// How many members it has, the owner included.
     pub member_count: u64,
-    /// When made.
+    /// When the owner created it.
     pub created_at: Timestamp,
     /// When name, description or visibility last changed.
     pub updated_at: Timestamp,
@@ -198,36 +198,36 @@ pub struct GroupView {
     pub role: Option<Role>,
 }
 
-/// A group to be stored, with its owner as first member.
+/// A group to be stored, with its owner as the first member.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewGroup {
-    /// A new id, which nothing else has.
+    /// An id that nothing else has.
     pub id: GroupId,
-    /// To be unique among live groups.
+    /// Unique among groups that are not deleted.
     pub name: GroupName,
-    /// What it is about.
+    /// The description.
     pub description: Description,
     /// Who can see it.
     pub visibility: Visibility,
-    /// The creator.
+    /// The user who creates it.
     pub owner: UserId,
     /// The time of the transaction. Nothing is ordered by it.
     pub at: Timestamp,
 }
 
-/// A change of a group; what is `None` stays as it is.
+/// A change of a group. `None` leaves a value as it is.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct GroupChange {
-    /// To be unique among live groups.
+    /// Unique among groups that are not deleted.
     pub name: Option<GroupName>,
-    /// What it is about.
+    /// The description.
     pub description: Option<Description>,
     /// Who can see it.
     pub visibility: Option<Visibility>,
 }
 
 impl GroupChange {
-    /// What of it would change the group: a value that the group has already is no change.
+    /// The part of the change that would change the group. A value that the group has already is no change.
     #[must_use]
     pub fn of(self, group: &Group) -> Self {
         Self {
@@ -238,7 +238,7 @@ impl GroupChange {
     }
 }
 
-/// Somebody in a group.
+/// A member of a group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "replication", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 pub struct Member {
@@ -248,28 +248,28 @@ pub struct Member {
     pub user: UserId,
     /// The user's name as shown.
     pub username: String,
-    /// What the user is in the group.
+    /// The member's role.
     pub role: Role,
-    /// When joined.
+    /// When the member joined.
     pub created_at: Timestamp,
     /// When the role last changed.
     pub updated_at: Timestamp,
 }
 
-/// Somebody to be taken into a group.
+/// A user to be added to a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NewMember {
     /// The id of the group.
     pub group: GroupId,
     /// The id of the user.
     pub user: UserId,
-    /// As what: never owner, see [`NewMember::new`].
+    /// Never [`Role::Owner`], see [`NewMember::new`].
     role: Role,
 }
 
 impl NewMember {
     /// # Errors
-    /// [`Invalid`] naming `role` for an owner: groups change hands by changing roles.
+    /// [`Invalid`] naming `role` for an owner. A group gets another owner by a change of roles.
     pub fn new(group: GroupId, user: UserId, role: Role) -> Result<Self, Invalid> {
         if role == Role::Owner {
             return Err(Invalid::new(

@@ -19,45 +19,45 @@ use super::model::{Member, NewMember, Role, Visibility};
 use crate::error::{Conflict, Forbidden, NotFound, Result};
 use crate::ids::UserId;
 
-/// How a user stands to a live group: all that the rules look at.
+/// The relation of a user to a group that is not deleted: everything that the rules look at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GroupAccess {
-    /// Of the group.
+    /// The group's visibility.
     pub visibility: Visibility,
-    /// The user's role, if in it.
+    /// The user's role. `None` for a user who is no member.
     pub role: Option<Role>,
 }
 
-/// How a sender gets a message into a group.
+/// How a sender comes to write in a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Entry {
-    /// Is in it.
+    /// The sender is a member.
     Member,
-    /// Becomes a plain member by sending.
+    /// The sender becomes a plain member by sending.
     Joins,
 }
 
-/// What comes of adding somebody.
+/// The outcome of adding a user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Admission {
-    /// Becomes a member in that role.
+    /// The user becomes a member with that role.
     Joins(Role),
-    /// Is one already, and stays as one is.
+    /// The user is a member already and keeps their role.
     Unchanged,
 }
 
-/// What comes of a member's going.
+/// The outcome of removing a member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Departure {
-    /// The member goes.
+    /// The member leaves.
     Leaves,
-    /// The last one goes, and the group with it.
+    /// The last member leaves, and the group ends.
     EndsGroup,
 }
 
 impl GroupAccess {
     /// # Errors
-    /// [`NotFound::Group`] for who is neither in it nor may see it.
+    /// [`NotFound::Group`] for a user who is no member and may not see it.
     pub fn may_read(self) -> Result<()> {
         if self.role.is_some() || self.visibility == Visibility::Public { Ok(()) } else { NotFound::Group.err() }
     }
@@ -76,7 +76,7 @@ impl GroupAccess {
         if self.role.is_some() { Ok(()) } else { Forbidden::NotAMember.err() }
     }
 
-    /// Owner or admin.
+    /// Whether the user is its owner or an admin.
     pub fn is_moderator(self) -> bool {
         matches!(self.role, Some(Role::Owner | Role::Admin))
     }
@@ -95,7 +95,8 @@ impl GroupAccess {
         if self.role == Some(Role::Owner) { Ok(()) } else { Forbidden::NotTheOwner.err() }
     }
 
-    /// Whether `actor`, who stands like this, may add `new`, who has the role `present` already or is not in.
+    /// Whether `actor`, who has this access, may add `new`. `present` is the role that the new member has already, if
+    /// any.
     ///
     /// # Errors
     /// [`NotFound::Group`], [`Forbidden::NotAModerator`], [`Forbidden::NotTheOwner`].
@@ -111,7 +112,8 @@ impl GroupAccess {
         Ok(if present.is_some() { Admission::Unchanged } else { Admission::Joins(new.role()) })
     }
 
-    /// Whether `actor` may change the role of `target`, who is in the group (existence comes before right).
+    /// Whether `actor` may change the role of `target`, who is a member. Callers check that first: existence comes
+    /// before right.
     ///
     /// # Errors
     /// [`NotFound::Group`], [`Forbidden::NotTheOwner`], [`Conflict::OwnRole`].
@@ -120,7 +122,7 @@ impl GroupAccess {
         if actor == target { Conflict::OwnRole.err() } else { Ok(()) }
     }
 
-    /// Whether `actor` may take out `target`, who has `target_role` in a group of `member_count`.
+    /// Whether `actor` may remove `target`, who has `target_role` in a group of `member_count`.
     ///
     /// # Errors
     /// [`NotFound::Group`], [`Forbidden::NotAModerator`], [`Forbidden::NotTheOwner`], [`Conflict::OwnerMustHandOver`].
@@ -141,20 +143,20 @@ impl GroupAccess {
     }
 }
 
-/// How many groups users may make, join and take others into.
+/// How many groups a user may make and join, and how many members a user may add.
 ///
-/// Whoever makes a membership pays for it: what one is added to by others leaves one's own quota of joining alone, and
-/// of what others may add one to, each of them has a share only. So nobody can fill up another's groups, and no one
-/// alone keeps others from adding a user.
+/// A membership counts against the user who made it. Groups that others added a user to leave the user's own quota of
+/// joining alone. Each of those others has only a share of the memberships that others may make for one user. So nobody
+/// can use up another user's quota, and no single user can keep others from adding a user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GroupQuotas {
-    /// Living groups that a user made and still owns.
+    /// Groups that a user made and still owns. Deleted groups do not count.
     pub made: u64,
-    /// Groups that a user is in of one's own accord; and, counted apart, that others have added one to.
+    /// Groups that a user joined or made; counted apart, the same number of groups that others added the user to.
     pub joined: u64,
-    /// Memberships of others that a user has made and that still are.
+    /// Memberships of others that a user made and that have not ended.
     pub added: u64,
-    /// The same, of one and the same other user.
+    /// Those of them that are of one and the same other user.
     pub added_of_one: u64,
 }
 
@@ -164,19 +166,19 @@ impl Default for GroupQuotas {
     }
 }
 
-/// What counts where somebody is to be added by another. Each is counted as far as its quota reaches.
+/// What counts when a user adds another. An adapter counts each only as far as its quota reaches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct AddedSoFar {
-    /// Memberships of others that the one who adds has made.
+    /// Memberships of others that the actor made.
     pub by_actor: u64,
-    /// The same, of the one who is to be added.
+    /// Those of them that are of the user to be added.
     pub of_target_by_actor: u64,
-    /// Memberships of the one who is to be added that any others have made.
+    /// Memberships of the user to be added that any other user made.
     pub of_target: u64,
 }
 
 impl GroupQuotas {
-    /// Whether somebody may make a further group who owns `made` and is in `joined` of one's own accord.
+    /// Whether a user may make another group who owns `made` of their own and is in `joined` that they joined or made.
     ///
     /// # Errors
     /// [`Conflict::TooManyGroupsMade`], [`Conflict::TooManyGroupsJoined`].
@@ -184,7 +186,7 @@ impl GroupQuotas {
         if made >= self.made { Conflict::TooManyGroupsMade.err() } else { self.may_join(joined) }
     }
 
-    /// Whether somebody may join a further group who is in `joined` of one's own accord.
+    /// Whether a user may join another group who is in `joined` that they joined or made.
     ///
     /// # Errors
     /// [`Conflict::TooManyGroupsJoined`].
@@ -192,7 +194,7 @@ impl GroupQuotas {
         if joined >= self.joined { Conflict::TooManyGroupsJoined.err() } else { Ok(()) }
     }
 
-    /// Whether somebody may be added by another.
+    /// Whether a user may add another, given the memberships so far.
     ///
     /// # Errors
     /// [`Conflict::TooManyAdded`], [`Conflict::AddedTooOften`].
@@ -205,8 +207,8 @@ impl GroupQuotas {
     }
 }
 
-/// Who inherits a group whose owner's account ends: the oldest admin, else the oldest member (by joining, then by id).
-/// `None` where nobody is left.
+/// The member who inherits a group when its owner's account ends: the oldest admin, else the oldest member (by joining,
+/// then by id). `None` if there is no other member.
 pub fn next_owner<'a>(others: impl IntoIterator<Item = &'a Member>) -> Option<&'a Member> {
     others.into_iter().min_by_key(|member| (member.role != Role::Admin, member.created_at, member.user))
 }

@@ -1,21 +1,21 @@
-//! Who is told that somebody is there, or typing.
+//! Which users learn of each other's presence and typing.
 
 use crate::ids::ConversationId;
 
-/// How two users stand to each other.
+/// The relation of two users.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Acquaintance {
-    /// Their direct conversation, if either has ever written.
+    /// Their direct conversation, if one of them has written to the other.
     pub conversation: Option<ConversationId>,
-    /// Each has written to the other. A message that was deleted since was written all the same.
+    /// Each has written to the other. A deleted message counts.
     pub each_wrote: bool,
-    /// There is a living group that both are in.
+    /// A group that is not deleted has both as members.
     pub share_a_group: bool,
 }
 
 impl Acquaintance {
-    /// Whether each may be told that the other is there, or typing: only whom one has answered, or meets in a group.
-    /// What a stranger writes gives that stranger nothing.
+    /// Whether each learns of the other's presence and typing: only a user who got an answer, or who is in a group with
+    /// the other. A stranger who writes learns nothing.
     pub fn are_told_of_each_other(&self) -> bool {
         self.each_wrote || self.share_a_group
     }

@@ -1,4 +1,4 @@
-//! Where a connection begins: what its user is in, and what is to be replayed first.
+//! How a connection begins: the groups of its user, and what the server replays first.
 
 use super::ports::{LiveReader, MissedIn, Subscriptions};
 use crate::context::Caller;
@@ -7,35 +7,35 @@ use crate::events::Revision;
 use crate::ids::ConversationId;
 use std::sync::Arc;
 
-/// How many numbers of one conversation are replayed at the most; whoever missed more reloads it.
+/// Most numbers of one conversation that the server replays. A client that missed more loads it again.
 pub const MAX_MISSED_IN_ONE: i64 = 5_000;
-/// How many numbers are replayed at the most over all conversations.
+/// Most numbers that the server replays over all conversations.
 pub const MAX_MISSED_IN_ALL: i64 = 20_000;
 
-/// From where a client asks to go on.
+/// Where a client wants to resume.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Since {
-    /// From now: it brings nothing along.
+    /// Now. The client sent no cursor.
     Now,
-    /// From a cursor of ours.
+    /// At a cursor of this server.
     Revision(Revision),
-    /// From something that is no cursor of ours.
+    /// The client sent something that is no cursor.
     Unreadable,
 }
 
 /// Why a client has to load something again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ResyncReason {
-    /// It came with a cursor that is none of this server's.
+    /// The cursor is none of this server's.
     UnknownCursor,
-    /// Groups or memberships changed while it was away.
+    /// Groups or memberships changed while the client was away.
     RosterChanged,
-    /// It missed more than is replayed.
+    /// The client missed more than the server replays.
     TooFarBehind,
 }
 
 impl ResyncReason {
-    /// As clients read it.
+    /// The word that clients read.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::UnknownCursor => "unknown cursor",
@@ -48,7 +48,7 @@ impl ResyncReason {
 /// Something a client has to load again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Resync {
-    /// Which conversation; `None`: the list of them.
+    /// The conversation. `None` for the list of conversations.
     pub conversation: Option<ConversationId>,
     /// Why.
     pub reason: ResyncReason,
@@ -57,11 +57,11 @@ pub struct Resync {
 /// How a connection begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CatchUpPlan {
-    /// What its user is in, and from when on it gets everything as it happens.
+    /// The groups of the user, and from when on the connection gets every event.
     pub subscriptions: Subscriptions,
-    /// What it is told to load again.
+    /// What the client has to load again.
     pub resyncs: Vec<Resync>,
-    /// What it is given first, by [`ListChanges`](crate::messages::ListChanges).
+    /// What the server replays first, by [`ListChanges`](crate::messages::ListChanges).
     pub replay: Vec<MissedIn>,
 }
 
@@ -72,8 +72,7 @@ pub struct CatchUp {
 }
 
 impl CatchUp {
-    /// MUST be called when the connection is being told of events already: what happens between this and that would be
-    /// lost to it.
+    /// The connection MUST be getting events when the caller calls this. It would lose what happens in between.
     ///
     /// # Errors
     /// Only faults of storage.
@@ -82,8 +81,8 @@ impl CatchUp {
         let missed = match since {
             Since::Now => return Ok(CatchUpPlan { subscriptions, resyncs: Vec::new(), replay: Vec::new() }),
             Since::Revision(revision) => match self.live.missed(caller.user, revision).await {
-                // The subscriptions were read a moment ago, so this read takes too long in itself: the next try would
-                // fail as well.
+                // The read of the subscriptions succeeded a moment ago. So this read itself takes too long, and a retry
+                // would fail too.
                 Err(Error::Unavailable(Unavailable::Overloaded)) => {
                     let resyncs = vec![Resync { conversation: None, reason: ResyncReason::TooFarBehind }];
                     return Ok(CatchUpPlan { subscriptions, resyncs, replay: Vec::new() });

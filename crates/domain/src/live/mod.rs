@@ -1,4 +1,4 @@
-//! Live connections: catching up with what was missed, and what is told but kept nowhere.
+//! Live connections: catching up with what a client missed, and signals that the server does not store.
 
 mod acquaintance;
 mod catch_up;

@@ -39,37 +39,37 @@ pub enum Known {
 pub struct Past {
     /// The users to whom the conversation is of interest.
     pub audience: Audience,
-    /// Messages sent, edited and deleted, each as it is now, in the order of their numbers; who is given them knows the
-    /// conversation's messages up to `version`.
+    /// Messages that users sent, edited or deleted, each as it is now, in the order of their numbers. A node that has
+    /// them knows the conversation's messages up to `version`.
     pub events: Vec<Event>,
     /// The version that these events lead to.
     pub version: ConversationVersion,
-    /// The version of the conversation at the time of the query.
+    /// The current version of the conversation, at the time of the query.
     pub stands: ConversationVersion,
     /// Whether more events follow.
     pub more: bool,
-    /// How many numbers lie between what is known and where the conversation stands; where they are more than
+    /// How many numbers lie between `known` and the current version. If they are more than
     /// [`MAX_MISSED_IN_ONE`](super::MAX_MISSED_IN_ONE), any number greater than that.
     pub missed: i64,
-    /// Of those asked about, who is in the group now; `None` where nothing of the group or its members changed.
+    /// Those of the users asked about who are in the group now. `None` if neither the group nor its members changed.
     pub members: Option<Vec<UserId>>,
 }
 
-/// What nodes read. All of it MUST see every commit that was acknowledged before the call, whichever node made it.
+/// What nodes read. Every answer MUST include every commit that a node acknowledged before the call.
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait NodeReader: Send + Sync {
-    /// In which conversations messages, the group or its members changed from `since` on. None may be left out; one
-    /// that changed before may be in.
+    /// The conversations in which messages, the group or its members changed from `since` on. MUST contain all of them.
+    /// May contain one that changed earlier.
     async fn changed(&self, since: Revision) -> Result<Changed>;
 
-    /// What happened in a conversation behind what is known, a page of it; of a group whose members changed, which of
-    /// `among` are in now. `None` where there is no such conversation.
+    /// A page of what happened in a conversation after `known`. For a group whose members changed, also those of
+    /// `among` who are members now. `None` if there is no such conversation.
     async fn past(&self, of: ConversationId, known: Known, among: Vec<UserId>) -> Result<Option<Past>>;
 
-    /// Takes note of what another node committed: an ended session MUST NOT be taken for a live one after that.
+    /// Notes what another node committed. MUST NOT return a session as live any more that these events ended.
     fn heard(&self, events: &[Event]);
 
-    /// Which of these sessions are not live any more: ended, or of a deleted user.
+    /// Those of the sessions that have ended, or whose users are deleted.
     async fn ended(&self, sessions: Vec<SessionId>) -> Result<Vec<SessionId>>;
 }

@@ -1,4 +1,4 @@
-//! What a live connection needs of storage: in which groups its user is, and what it missed while it was away.
+//! What a live connection reads from storage: the groups of its user, and what the user missed.
 
 use super::acquaintance::Acquaintance;
 use crate::error::Result;
@@ -7,36 +7,36 @@ use crate::ids::{ConversationId, GroupId, UserId};
 use crate::messages::Update;
 use async_trait::async_trait;
 
-/// In which groups somebody is, at one moment.
+/// The groups and contacts of a user at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subscriptions {
-    /// The groups, and where each stands.
+    /// The groups, each with the version of its conversation.
     pub groups: Vec<(GroupId, ConversationVersion)>,
-    /// Living users who have written to this one and been written to ([`Acquaintance::each_wrote`]).
+    /// Existing users who have written to this user and whom this user has written to ([`Acquaintance::each_wrote`]).
     pub contacts: Vec<UserId>,
-    /// The moment: everything committed later has this revision or a greater one.
+    /// The moment. Everything that is committed later has this revision or a greater one.
     pub at: Revision,
 }
 
-/// Where something was missed in a conversation.
+/// A conversation in which the user missed something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MissedIn {
     /// The id of the conversation.
     pub conversation: ConversationId,
-    /// What was missed has numbers after this one: `ListChanges` gives it. An adapter looks for it no further back than
-    /// is replayed: where more was missed than [`MAX_MISSED_IN_ONE`](super::MAX_MISSED_IN_ONE), or than is left of
+    /// The user missed numbers after this one; `ListChanges` returns them. An adapter looks back no further than a
+    /// replay reaches. If the user missed more than [`MAX_MISSED_IN_ONE`](super::MAX_MISSED_IN_ONE), or than is left of
     /// [`MAX_MISSED_IN_ALL`](super::MAX_MISSED_IN_ALL), `after` is the number one further back than that.
     pub after: Update,
-    /// The counter now: how many numbers were missed at most is `update - after`.
+    /// The counter now. The user missed at most `update - after` numbers.
     pub update: Update,
 }
 
-/// What happened to somebody's conversations from a revision on.
+/// What happened in a user's conversations from a revision on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Missed {
-    /// Whether groups or memberships changed: what is known of them has to be loaded again.
+    /// Whether the user's groups or memberships changed. The client has to load them again.
     pub roster_changed: bool,
-    /// Conversations, the broadcast included, in which messages were sent, edited or deleted.
+    /// Conversations, the broadcast included, in which users sent, edited or deleted messages.
     pub conversations: Vec<MissedIn>,
 }
 
@@ -44,14 +44,14 @@ pub struct Missed {
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait LiveReader: Send + Sync {
-    /// The user's groups and contacts, and the moment that this was so.
+    /// The user's groups and contacts, and the moment of the answer.
     async fn subscriptions(&self, user: UserId) -> Result<Subscriptions>;
 
-    /// How two users stand to each other.
+    /// The relation of two users.
     async fn acquaintance(&self, one: UserId, other: UserId) -> Result<Acquaintance>;
 
-    /// What the user missed from `since` on: nothing committed then or later may be left out, something older may be
-    /// in. `None` where `since` is no revision of this database: greater than any, or less (each begins to count
-    /// somewhere else).
+    /// What the user missed from `since` on. MUST contain everything that was committed then or later. May contain
+    /// something older. `None` if `since` is no revision of this database: greater than every revision, or less than
+    /// the first (every database begins at another one).
     async fn missed(&self, user: UserId, since: Revision) -> Result<Option<Missed>>;
 }

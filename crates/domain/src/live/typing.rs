@@ -1,4 +1,4 @@
-//! "Is typing": passed on to who may see it, at most every few seconds, and kept nowhere.
+//! "Is typing": the server passes it on to the clients that may see it, at most every few seconds, and stores nothing.
 
 use super::ports::LiveReader;
 use crate::context::Caller;
@@ -12,17 +12,17 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Somebody is typing.
+/// A user is typing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "replication", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 pub struct Typing {
-    /// Who. Is not told of it.
+    /// The user who types. The user's own clients do not get it.
     pub user: UserId,
     /// The name as shown.
     pub username: String,
-    /// Where; `None` between two who share a group and have not written to each other.
+    /// The conversation. `None` for two users who share a group and have not written to each other.
     pub conversation: Option<ConversationId>,
-    /// To whom it is of interest.
+    /// The users whose clients get it.
     pub audience: Audience,
 }
 
@@ -66,25 +66,25 @@ impl SignalTyping {
     }
 }
 
-/// Lets a user's typing through at most every [`TypingThrottle::EVERY`] for each conversation.
+/// Lets a user's typing through once every [`TypingThrottle::EVERY`] for each conversation.
 ///
-/// What it remembers is bounded, and asking costs the same whoever else types: two generations, of which the older is
-/// forgotten whole when the younger has become old or full.
+/// Its memory is bounded, and a call costs the same however many users type. It has two generations of entries; when
+/// the younger becomes old or full, it forgets the older one.
 #[derive(Debug, Default)]
 pub struct TypingThrottle {
     young: HashMap<(UserId, uuid::Uuid), Instant>,
     old: HashMap<(UserId, uuid::Uuid), Instant>,
-    /// When the younger began.
+    /// When the younger generation began.
     since: Option<Instant>,
 }
 
 impl TypingThrottle {
-    /// How often it is passed on at the most (`docs/api.md`, Live).
+    /// The shortest time between two that it lets through (`docs/api.md`, Live).
     pub const EVERY: Duration = Duration::from_secs(3);
-    /// Entries of a generation. Where more type at once, some are let through more often.
+    /// Entries of a generation. If more users type at once, it lets some through more often.
     const MANY: usize = 10_000;
 
-    /// Whether it may be passed on now; if so, not again for a while.
+    /// Whether the server may pass it on now. If so, it refuses the next ones for a while.
     pub fn admits(&mut self, user: UserId, to: Recipient, now: Instant) -> bool {
         let passed = |since: Instant| now.saturating_duration_since(since) >= Self::EVERY;
         if self.young.len() >= Self::MANY || self.since.is_some_and(passed) {
@@ -100,7 +100,7 @@ impl TypingThrottle {
         true
     }
 
-    /// It was not passed on after all: the next is looked at like the first.
+    /// The server did not pass it on after all: the next one counts as the first.
     pub fn withdraw(&mut self, user: UserId, to: Recipient) {
         let key = (user, Self::place(to));
         self.young.remove(&key);

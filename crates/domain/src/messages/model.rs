@@ -1,4 +1,4 @@
-//! What a message is, on its way in and as it is kept.
+//! The types of messages: drafts, stored messages, and pages of them.
 
 use super::numbers::{Seq, Update};
 use crate::context::Timestamp;
@@ -10,12 +10,11 @@ use crate::text::{at_most, text_type, without_nul};
 use crate::unicode::is_blank;
 use crate::users::Profile;
 
-/// The most characters of a message (`docs/api.md`, Messages).
+/// Most characters of a message (`docs/api.md`, Messages).
 const MAX_CHARACTERS: usize = 4096;
 
 text_type!(
-    /// The content of a text message: not blank (a reader sees something of it), at most 4096 characters, kept exactly
-    /// as sent.
+    /// The content of a text message: at most 4096 characters, at least one of them visible. Stored exactly as sent.
     Text
 );
 
@@ -31,7 +30,7 @@ impl Text {
 }
 
 text_type!(
-    /// What is said beside a file: at most 4096 characters, possibly nothing.
+    /// The text beside a file: at most 4096 characters, possibly none.
     Caption
 );
 
@@ -44,14 +43,14 @@ impl Caption {
         Ok(Self(text.to_owned()))
     }
 
-    /// Nothing said.
+    /// No text.
     pub fn none() -> Self {
         Self(String::new())
     }
 }
 
 text_type!(
-    /// What tells a retry from a new message: 1 to 64 characters, one name space per user.
+    /// Tells a retry from a new message: 1 to 64 characters. Every user has a separate name space.
     IdempotencyKey
 );
 
@@ -68,14 +67,14 @@ impl IdempotencyKey {
     }
 }
 
-/// What a message is, as clients write and read it.
+/// The type of a message, as clients write and read it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MessageType {
-    /// Words only.
+    /// Text only.
     Text,
-    /// A picture, possibly with words.
+    /// A picture, possibly with text.
     Image,
-    /// Any file, possibly with words.
+    /// Any file, possibly with text.
     File,
 }
 
@@ -91,7 +90,7 @@ impl MessageType {
         }
     }
 
-    /// As clients read it.
+    /// The word that clients read.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Text => "text",
@@ -101,25 +100,25 @@ impl MessageType {
     }
 }
 
-/// What a message says.
+/// The content of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "replication", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 pub enum Body {
-    /// Words.
+    /// Text only.
     Text(Text),
-    /// A file, possibly with words.
+    /// A file, possibly with text.
     Attachment {
-        /// How it is carried.
+        /// How the message carries the file.
         kind: AttachmentKind,
         /// The file.
         file: File,
-        /// The words.
+        /// The text.
         caption: Caption,
     },
 }
 
 impl Body {
-    /// The type as clients see it.
+    /// The type that clients see.
     pub fn message_type(&self) -> MessageType {
         match self {
             Self::Text(_) => MessageType::Text,
@@ -128,7 +127,7 @@ impl Body {
         }
     }
 
-    /// The words; empty where there are none.
+    /// The text; empty if there is none.
     pub fn content(&self) -> &str {
         match self {
             Self::Text(text) => text.as_str(),
@@ -136,7 +135,7 @@ impl Body {
         }
     }
 
-    /// The same with other words, which [`Content::for_type`] has allowed.
+    /// The same body with another text. [`Content::for_type`] has checked it.
     #[must_use]
     pub fn with_content(self, words: &str) -> Self {
         match self {
@@ -147,7 +146,7 @@ impl Body {
         }
     }
 
-    /// The file, if it carries one.
+    /// The file that the message carries.
     pub fn file(&self) -> Option<&File> {
         match self {
             Self::Text(_) => None,
@@ -156,7 +155,7 @@ impl Body {
     }
 }
 
-/// Words for a message that exists: what is allowed depends on what it carries.
+/// A new text for an existing message. The type of the message decides whether it is valid.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Content(Caption);
 
@@ -167,10 +166,10 @@ impl Content {
         Caption::parse(text).map(Self)
     }
 
-    /// The words as the new content of a message of that type.
+    /// The text as the new content of a message of that type.
     ///
     /// # Errors
-    /// [`Invalid`] naming `content` where a text would become blank.
+    /// [`Invalid`] naming `content` if it would leave a text message blank.
     pub fn for_type(&self, message_type: MessageType) -> Result<&str, Invalid> {
         if message_type == MessageType::Text {
             Text::parse(self.0.as_str())?;
@@ -183,14 +182,14 @@ impl Content {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "replication", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 pub enum Destination {
-    /// To one user (possibly oneself).
+    /// To one user, who may be the sender.
     Direct {
-        /// The one it was sent to.
+        /// The user who receives it.
         receiver: UserId,
     },
     /// In a group.
     Group(GroupId),
-    /// To everybody.
+    /// To all users.
     Broadcast,
 }
 
@@ -202,23 +201,23 @@ pub struct Message {
     pub id: MessageId,
     /// The id of the conversation.
     pub conversation: ConversationId,
-    /// Where it was sent.
+    /// Where the sender sent it.
     pub destination: Destination,
     /// The sender, as shown to others.
     pub sender: Profile,
     /// What the message says or carries.
     pub body: Body,
-    /// Which message of the same conversation it answers.
+    /// The message of the same conversation that it answers.
     pub reply_to: Option<MessageId>,
     /// Its position: the conversation's counter when it was sent.
     pub seq: Seq,
     /// The conversation's counter at its last change.
     pub update: Update,
-    /// When sent. Not to be ordered by.
+    /// When the sender sent it. Nothing is ordered by it.
     pub created_at: Timestamp,
-    /// When last changed.
+    /// When the message last changed.
     pub updated_at: Timestamp,
-    /// When its content was last changed, if ever.
+    /// When the sender last edited it. `None` if never.
     pub edited_at: Option<Timestamp>,
 }
 
@@ -232,25 +231,25 @@ pub struct Tombstone {
     pub conversation: ConversationId,
     /// The position that the message had.
     pub seq: Seq,
-    /// The number its deletion took.
+    /// The number that the deletion took.
     pub update: Update,
-    /// When deleted.
+    /// When somebody deleted it.
     pub deleted_at: Timestamp,
 }
 
-/// To whom a message goes.
+/// The recipient of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Recipient {
     /// One user.
     User(UserId),
     /// A group.
     Group(GroupId),
-    /// Everybody.
+    /// All users.
     Everybody,
 }
 
 impl Recipient {
-    /// What does not exist where the recipient does not.
+    /// The error that says that the recipient does not exist.
     pub fn not_found(self) -> NotFound {
         match self {
             Self::User(_) => NotFound::User,
@@ -263,28 +262,28 @@ impl Recipient {
 /// The file of a message to be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Attachment {
-    /// One uploaded before, that the sender may read.
+    /// A file that the sender uploaded before or may read.
     Stored {
-        /// How it is to be carried.
+        /// How the message is to carry it.
         kind: AttachmentKind,
-        /// The id of a file that the sender may read.
+        /// The id of the file.
         file: FileId,
     },
-    /// One that came with the message, to be stored with it; an image where its bytes are one.
+    /// A file that came with the message. The adapter stores both. An image if its bytes are one.
     Uploaded(NewFile),
 }
 
-/// What a message to be sent says.
+/// The content of a message to be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DraftBody {
-    /// Words.
+    /// Text only.
     Text(Text),
-    /// A file, possibly with words.
+    /// A file, possibly with text.
     Attachment(Attachment, Caption),
 }
 
 impl DraftBody {
-    /// The words.
+    /// The text.
     pub fn content(&self) -> &str {
         match self {
             Self::Text(text) => text.as_str(),
@@ -293,61 +292,62 @@ impl DraftBody {
     }
 }
 
-/// A message on its way to the log: everything that needs no storage has been checked.
+/// A message on its way to the log. Everything that needs no storage has been checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Draft {
-    /// The message's id, if it is stored.
+    /// The id of the message if it is stored.
     pub id: MessageId,
-    /// The id of the direct conversation, if this is its first message.
+    /// The id of the direct conversation if this is its first message.
     pub new_conversation: ConversationId,
     /// The caller.
     pub sender: UserId,
-    /// The user, the group or everybody.
+    /// The recipient.
     pub recipient: Recipient,
     /// What the message is to say or carry.
     pub body: DraftBody,
-    /// Which message of the same conversation it answers.
+    /// The message of the same conversation that it answers.
     pub reply_to: Option<MessageId>,
-    /// A retry carries the same key.
+    /// The key that retries of the same message carry.
     pub key: Option<IdempotencyKey>,
     /// The time of the transaction. Nothing is ordered by it.
     pub at: Timestamp,
 }
 
-/// Where to begin in a list of messages.
+/// Where a list of messages begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cursor {
-    /// Behind the newest.
+    /// Behind the newest message.
     Latest,
-    /// At a message, deleted ones included.
+    /// At a message, which may be deleted.
     Message(MessageId),
 }
 
-/// How many messages an offset may pass over: passing over one costs as much as giving it. Cursors reach everything.
+/// Most messages that an offset may skip. Skipping one costs as much as reading it. Cursors reach everything.
 pub const MAX_OFFSET: u64 = 10_000;
 
-/// Which part of a conversation to list; always given oldest first.
+/// The part of a conversation to list. Lists come oldest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Window {
-    /// Counted in live messages from the oldest. Costs in proportion to `offset`: [`Window::from_oldest`] bounds it.
+    /// Counted from the oldest message; deleted ones do not count. Costs in proportion to `offset`, which
+    /// [`Window::from_oldest`] bounds.
     Offset {
-        /// How many to pass over.
+        /// How many messages to skip.
         offset: u64,
-        /// How many at the most.
+        /// Most messages of the page.
         limit: Limit,
     },
-    /// The newest ones before a place.
+    /// The newest messages before the cursor.
     Before {
-        /// The place.
+        /// Where the page ends.
         cursor: Cursor,
-        /// How many at the most.
+        /// Most messages of the page.
         limit: Limit,
     },
-    /// The oldest ones after a message.
+    /// The oldest messages after a message.
     After {
         /// The message.
         cursor: MessageId,
-        /// How many at the most.
+        /// Most messages of the page.
         limit: Limit,
     },
 }
@@ -356,7 +356,7 @@ impl Window {
     /// The page behind the `offset` oldest messages.
     ///
     /// # Errors
-    /// [`Invalid`] naming `offset` where it is more than [`MAX_OFFSET`].
+    /// [`Invalid`] naming `offset` if it is more than [`MAX_OFFSET`].
     pub fn from_oldest(offset: u64, limit: Limit) -> Result<Self, Invalid> {
         if offset > MAX_OFFSET {
             let sentence = format!("offset must be at most {MAX_OFFSET}: page by the cursors before and after instead");
@@ -366,12 +366,12 @@ impl Window {
     }
 }
 
-/// A message that changed since some number, as it is now.
+/// A message that changed, as it is now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ChangeEntry {
-    /// It was sent or edited.
+    /// Somebody sent or edited it.
     Message(Box<Message>),
-    /// It was deleted.
+    /// Somebody deleted it.
     Deleted(Tombstone),
 }
 
@@ -388,9 +388,9 @@ impl ChangeEntry {
 /// A page of a conversation's change feed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Changes {
-    /// Where the next page begins: the last entry's number, or the conversation's counter where there is no more.
+    /// Where the next page begins: the number of the last entry, or the conversation's counter if no page follows.
     pub update: Update,
-    /// In order of `update`.
+    /// The entries in the order of their numbers.
     pub entries: Vec<ChangeEntry>,
     /// Whether another page follows.
     pub more: bool,

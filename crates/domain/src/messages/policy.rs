@@ -1,5 +1,4 @@
-//! Who may read and change messages, and when a send is a retry of another. Adapters call these inside the
-//! transaction that acts.
+//! Who may read and change messages, and which sends are retries. Adapters ask inside the transaction that acts.
 
 use super::model::{Attachment, Destination, Draft, DraftBody, Message, Recipient};
 use crate::context::Timestamp;
@@ -8,22 +7,23 @@ use crate::files::{AttachmentKind, File};
 use crate::groups::GroupAccess;
 use crate::ids::{ConversationId, MessageId, UserId};
 
-/// How a user stands to a conversation that exists.
+/// The relation of a user to a conversation that exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
-    /// One of the two of a direct conversation.
+    /// The user is one of the two of a direct conversation.
     Participant,
-    /// Not one of the two.
+    /// The user is not one of the two.
     Stranger,
-    /// As one stands to its group.
+    /// The user's access to the group.
     Group(GroupAccess),
-    /// Everybody is in the broadcast.
+    /// The broadcast, which all users may read.
     Broadcast,
 }
 
 impl Access {
     /// # Errors
-    /// [`NotFound::Conversation`]: callers that were asked for something else in it say that this does not exist.
+    /// [`NotFound::Conversation`]. A caller that looks for something else in the conversation answers that this does
+    /// not exist.
     pub fn may_read(self) -> Result<()> {
         match self {
             Self::Participant | Self::Broadcast => Ok(()),
@@ -32,7 +32,7 @@ impl Access {
         }
     }
 
-    /// Whether messages may be marked as seen and the conversation as read.
+    /// Whether the user may mark messages as seen and the conversation as read.
     ///
     /// # Errors
     /// [`NotFound::Conversation`], [`Forbidden::NotAMember`].
@@ -44,7 +44,7 @@ impl Access {
         }
     }
 
-    /// Whether `actor` may edit a live message of `sender`.
+    /// Whether `actor` may edit a message of `sender`.
     ///
     /// # Errors
     /// [`NotFound::Message`], [`Forbidden::NotTheSender`].
@@ -53,7 +53,7 @@ impl Access {
         if actor == sender { Ok(()) } else { Forbidden::NotTheSender.err() }
     }
 
-    /// Whether `actor` may delete a live message of `sender`.
+    /// Whether `actor` may delete a message of `sender`.
     ///
     /// # Errors
     /// [`NotFound::Message`], [`Forbidden::NotTheSenderNorModerator`].
@@ -64,27 +64,27 @@ impl Access {
     }
 }
 
-/// A message that was sent under an idempotency key, as far as a retry is compared with it.
+/// The message that was sent under an idempotency key, reduced to what a retry is compared with.
 #[derive(Debug, Clone)]
 pub struct IdempotencyRecord<'a> {
-    /// Where it was sent.
+    /// The conversation of the message.
     pub conversation: ConversationId,
-    /// Whether the draft's words are the ones it was sent with (it may have been edited since).
+    /// Whether the draft has the text with which the message was sent. The sender may have edited it since.
     pub same_content: bool,
-    /// How it carries its file, and the file.
+    /// The file of the message and how it carries it.
     pub attachment: Option<(AttachmentKind, &'a File)>,
-    /// What it answered.
+    /// The message that it answers.
     pub reply_to: Option<MessageId>,
-    /// Whether it was deleted since.
+    /// Whether somebody has deleted it.
     pub deleted: bool,
 }
 
 impl IdempotencyRecord<'_> {
-    /// Whether `draft`, which would go to `conversation` (`None`: a direct one that does not exist yet), is a retry of
-    /// this message. A file that comes with the message is compared by its hash.
+    /// Whether `draft` is a retry of this message. `conversation` is the draft's; `None` for a direct one that does not
+    /// exist yet. A file that comes with the draft is compared by its hash.
     ///
     /// # Errors
-    /// [`Conflict::KeyReused`].
+    /// [`Conflict::KeyReused`] if it is another message.
     pub fn is_retried_by(&self, draft: &Draft, conversation: Option<ConversationId>) -> Result<()> {
         let same_file = match (&draft.body, self.attachment) {
             (DraftBody::Text(_), None) => true,
@@ -105,14 +105,14 @@ impl IdempotencyRecord<'_> {
     }
 }
 
-/// When something happened to what was last changed at `last`: `now`, but never before that. The clock may have been
-/// set back since, and no message is edited, deleted or seen before it was sent.
+/// The time of a change to something that last changed at `last`: `now`, but never before `last`. The clock may have
+/// gone back, and no message is edited, deleted or seen before it was sent.
 pub fn not_before(last: Timestamp, now: Timestamp) -> Timestamp {
     last.max(now)
 }
 
 impl Message {
-    /// Whether it belongs to what `reader`, who may read it, and the recipient say to each other.
+    /// Whether the message belongs to the conversation of `reader`, who may read it, with `recipient`.
     pub fn is_with(&self, reader: UserId, recipient: Recipient) -> bool {
         match (self.destination, recipient) {
             (Destination::Direct { receiver }, Recipient::User(other)) => {

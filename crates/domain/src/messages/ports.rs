@@ -22,13 +22,13 @@ pub enum Appended {
 ///
 /// Every call MUST be durable before it returns `Ok`, MUST take the next number of the conversation's counter (from 1,
 /// dense, in commit order), and MUST publish its event after the commit, in commit order per conversation. A call that
-/// fails takes no number, except that [`Unavailable::StorageOutOfReach`](crate::Unavailable::StorageOutOfReach) means
-/// *unknown*: the same draft key settles it.
+/// fails takes no number, except that after [`Unavailable::StorageOutOfReach`](crate::Unavailable::StorageOutOfReach)
+/// nobody knows: a caller who repeats the draft with the same key finds out.
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait MessageLog: Send + Sync {
-    /// Appends a message to the conversation of its recipient, which for a direct one MUST be made if needed. A sender
-    /// who may see a public group joins it in the same transaction
+    /// Appends a message to the conversation of its recipient; it MUST create a direct conversation that does not exist
+    /// yet. A sender who may see a public group joins it in the same transaction
     /// ([`GroupAccess::may_send`](crate::groups::GroupAccess::may_send)).
     ///
     /// # Errors
@@ -36,41 +36,41 @@ pub trait MessageLog: Send + Sync {
     /// see or that was deleted; [`Invalid`](crate::Invalid) for an image that is none; `Forbidden` by
     /// [`ServerPolicy::may_broadcast`](crate::users::ServerPolicy::may_broadcast);
     /// [`Conflict::KeyReused`](crate::Conflict::KeyReused) by [`IdempotencyRecord`](super::IdempotencyRecord).
-    /// [`Unavailable::Overloaded`](crate::Unavailable::Overloaded) when the queue is full.
+    /// [`Unavailable::Overloaded`](crate::Unavailable::Overloaded) if the queue is full.
     async fn append(&self, draft: Draft) -> Result<Appended>;
 
-    /// Changes the words of a live message, by [`Access::may_edit`](super::Access::may_edit).
+    /// Changes the content of a message, by [`Access::may_edit`](super::Access::may_edit).
     ///
     /// # Errors
-    /// Where the message may not be read, that it is not there; then [`Content::for_type`]'s, since form comes before
-    /// right (`docs/api.md`, Conventions); then the rule's.
+    /// [`NotFound::Message`](crate::NotFound::Message) if the actor may not read the message; then those of
+    /// [`Content::for_type`], because form comes before right (`docs/api.md`, Conventions); then those of the rule.
     async fn edit(&self, actor: UserId, id: MessageId, content: Content, at: Timestamp) -> Result<Message>;
 
-    /// Makes a live message a tombstone, its words forgotten, by [`Access::may_delete`](super::Access::may_delete).
+    /// Turns a message into a tombstone and forgets its content, by [`Access::may_delete`](super::Access::may_delete).
     ///
     /// # Errors
-    /// The rule's.
+    /// Those of the rule.
     async fn delete(&self, actor: UserId, id: MessageId, at: Timestamp) -> Result<()>;
 }
 
-/// The reading side. Each call sees one moment of the database, membership included.
+/// The reading side. Each call sees one moment of the database, memberships included.
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait MessageReader: Send + Sync {
-    /// Live messages of the conversation with the recipient, oldest first. Two users who have not talked have an empty
-    /// one.
+    /// Messages of the conversation with the recipient that are not deleted, oldest first. Empty for two users who have
+    /// not written to each other.
     ///
     /// # Errors
-    /// [`Recipient::not_found`] where the viewer may not read it; [`NotFound::Message`](crate::NotFound::Message) where
-    /// a cursor names no message, live or deleted, of this conversation.
+    /// [`Recipient::not_found`] if the viewer may not read it; [`NotFound::Message`](crate::NotFound::Message) if a
+    /// cursor names no message, deleted or not, of this conversation.
     async fn page(&self, viewer: UserId, of: Recipient, window: Window) -> Result<Page<Message>>;
 
-    /// The live message, if the viewer may read it.
+    /// The message, if it is not deleted and the viewer may read it.
     async fn find(&self, viewer: UserId, id: MessageId) -> Result<Option<Message>>;
 
-    /// What changed in a conversation after the number `after`, in order of `update`.
+    /// The changes of a conversation after the number `after`, in the order of their numbers.
     ///
     /// # Errors
-    /// [`NotFound::Conversation`](crate::NotFound::Conversation) where the viewer may not read it.
+    /// [`NotFound::Conversation`](crate::NotFound::Conversation) if the viewer may not read it.
     async fn changes(&self, viewer: UserId, of: ConversationId, after: Update, limit: Limit) -> Result<Changes>;
 }

@@ -1,4 +1,5 @@
-//! Sessions: logins that can be listed and ended. A token stands for one; revocation is checked on every request.
+//! Sessions: logins that users list and end. A token names its session, and the server looks the session up on every
+//! request.
 
 mod login;
 mod policy;
@@ -14,12 +15,13 @@ use crate::users::{ServerPolicy, UserRole, Username};
 use async_trait::async_trait;
 use std::sync::Arc;
 
-/// What a client called itself at login, cut to 256 characters and cleared of controls: shown, never believed.
+/// What a client called itself at login, cut to 256 characters, without control characters. Users see it; the server
+/// does not rely on it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UserAgent(String);
 
 impl UserAgent {
-    /// Of any text.
+    /// Takes any text.
     pub fn clean(text: &str) -> Self {
         Self(text.chars().filter(|c| !c.is_control()).take(256).collect())
     }
@@ -33,7 +35,7 @@ impl UserAgent {
 /// A login.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Session {
-    /// The token's `sid`.
+    /// The `sid` of the token.
     pub id: SessionId,
     /// The id of the user.
     pub user: UserId,
@@ -41,23 +43,23 @@ pub struct Session {
     pub created_at: Timestamp,
     /// When a request last used it, to about a minute.
     pub last_seen_at: Timestamp,
-    /// The login's `User-Agent`.
+    /// The `User-Agent` header of the login.
     pub user_agent: Option<UserAgent>,
 }
 
 impl Session {
-    /// How long a token, and with it the session, is good for, in seconds (`docs/api.md`, Conventions).
+    /// How long a token and its session are valid, in seconds (`docs/api.md`, Conventions).
     pub const LIFETIME_SECONDS: i64 = 86_400;
-    /// The least time between two writes of the last use, in seconds.
+    /// Seconds between two writes of the last use, at least.
     pub const TOUCH_SECONDS: i64 = 60;
 
-    /// A session that begins now.
+    /// A session that begins at `at`.
     pub fn begin(id: SessionId, user: UserId, user_agent: Option<UserAgent>, now: Timestamp) -> Self {
         Self { id, user, created_at: now, last_seen_at: now, user_agent }
     }
 }
 
-/// What authentication needs to know of a session, small enough to keep in memory.
+/// What authentication needs to know of a session. Small enough to keep in memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LiveSession {
     /// The id of the user.
@@ -66,34 +68,34 @@ pub struct LiveSession {
     pub username: Username,
     /// For [`ServerPolicy::is_admin`].
     pub role: UserRole,
-    /// The last use that the database knows of.
+    /// The last use that the database has stored.
     pub last_seen_at: Timestamp,
 }
 
-/// What a token whose signature and expiry hold stands for. Whether the session lives is another question.
+/// The claims of a token with a valid signature that has not expired. The session may have ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct VerifiedToken {
     /// The id of the user.
     pub user: UserId,
-    /// The session that the server issued it for.
+    /// The session of the token.
     pub session: SessionId,
-    /// The server refuses it from then on.
+    /// The server refuses the token from then on.
     pub expires_at: Timestamp,
 }
 
-/// Signs the bearer tokens of sessions, and verifies them.
+/// Signs and verifies the bearer tokens of sessions.
 #[cfg_attr(feature = "mocks", mockall::automock)]
 pub trait TokenService: Send + Sync {
-    /// A token for a session that has just begun. It MUST be good for [`Session::LIFETIME_SECONDS`] from then.
+    /// A token for a session that has just begun. It MUST be valid for [`Session::LIFETIME_SECONDS`] from then.
     ///
     /// # Errors
-    /// [`Error::Internal`](crate::Error::Internal) where signing fails.
+    /// [`Error::Internal`](crate::Error::Internal) if it cannot sign.
     fn issue(&self, session: &Session, username: &Username) -> Result<String>;
 
-    /// What the token stands for.
+    /// The claims of the token.
     ///
     /// # Errors
-    /// MUST answer [`Unauthenticated::InvalidToken`] for whatever is not a token of this service that is still good.
+    /// MUST answer [`Unauthenticated::InvalidToken`] for a text that is no valid token of this service.
     fn verify(&self, token: &str) -> std::result::Result<VerifiedToken, Unauthenticated>;
 }
 
@@ -101,27 +103,26 @@ pub trait TokenService: Send + Sync {
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait SessionRepository: Send + Sync {
-    /// Stores a session of a user who has proven to know the password of that hash. In the same transaction it MUST end
-    /// the [`surplus`] of the user's other sessions, so that at most [`Session::MAX`] remain. A use that
+    /// Stores a session of a user whose password has the hash `proven`. In the same transaction it MUST end the
+    /// [`surplus`] of the user's other sessions, so that at most [`Session::MAX`] remain. A use that
     /// [`SessionRepository::touch`] noted and that is not written yet MUST count.
     ///
     /// # Errors
-    /// MUST answer [`Unauthenticated::InvalidCredentials`] where the user was disabled or deleted before, or has
-    /// another password by now, so that a login racing with account deletion or a password change cannot leave a live
-    /// session.
+    /// MUST answer [`Unauthenticated::InvalidCredentials`] if the user was disabled or deleted, or has another password
+    /// by now, so that a login racing with account deletion or a password change cannot leave a live session.
     async fn create(&self, session: Session, proven: Option<crate::users::PasswordHash>) -> Result<()>;
 
-    /// The session, unless it was ended or its user disabled or deleted. Asked on every request, so that it MUST answer
-    /// from memory once it knows a session, and MUST know of an end as soon as the call that ended it (of this port or
-    /// of [`UserRepository`](crate::users::UserRepository)) returns. However many sessions there are and have been,
-    /// remembering one MUST cost the same, and MUST NOT make others unknown that are in use.
+    /// The session. `None` if it has ended or its user is disabled or deleted. The server asks on every request, so the
+    /// adapter MUST answer from memory once it knows a session, and MUST know of an end as soon as the call that ended
+    /// it (of this port or of [`UserRepository`](crate::users::UserRepository)) returns. The cost of remembering a
+    /// session MUST NOT depend on the number of sessions, and MUST NOT displace sessions in use.
     async fn live(&self, id: SessionId) -> Result<Option<LiveSession>>;
 
-    /// The user's sessions that are not ended and began after `since`, newest first; behind `after`, if given, which
-    /// may have ended.
+    /// The user's sessions that have not ended and began after `since`, newest first. With `after`: those behind that
+    /// session, which may have ended.
     ///
     /// # Errors
-    /// [`NotFound::Session`] where `after` is none of the user's.
+    /// [`NotFound::Session`] if `after` is no session of the user.
     async fn list(
         &self,
         user: UserId,
@@ -130,11 +131,11 @@ pub trait SessionRepository: Send + Sync {
         limit: Limit,
     ) -> Result<Page<Session>>;
 
-    /// Ends the user's session; `false` where the user has no such live session.
+    /// Ends the user's session. `false` if the user has no such session, or it has ended.
     async fn end(&self, user: UserId, id: SessionId, at: Timestamp) -> Result<bool>;
 
-    /// Notes that the user's session was used. The adapter may write it late or never, but takes note of it before the
-    /// user's next request. [`SessionRepository::list`] MUST return it at once.
+    /// Notes that the user used the session. The adapter may write it late or never, but knows it before the user's
+    /// next request. [`SessionRepository::list`] MUST return it at once.
     async fn touch(&self, user: UserId, id: SessionId, at: Timestamp) -> Result<()>;
 
     /// Forgets sessions that began before that moment, ended or not: a small number in one transaction. Returns how
@@ -202,7 +203,7 @@ impl EndSession {
     pub async fn execute(&self, caller: &Caller, session: SessionId) -> Result<()> {
         match self.sessions.end(caller.user, session, self.clock.now()).await? {
             true => Ok(()),
-            // It has ended since the caller was let in by it.
+            // The session has ended since the server authenticated the request.
             false if session == caller.session => Unauthenticated::InvalidToken.err(),
             false => NotFound::Session.err(),
         }

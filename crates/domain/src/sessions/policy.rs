@@ -1,41 +1,41 @@
-//! How many sessions a user has at once, and how long they are remembered.
+//! How many sessions a user has at once, and how long the server remembers them.
 
 use super::Session;
 use crate::context::Timestamp;
 use crate::error::{Error, Result};
 use crate::ids::SessionId;
 
-/// A session that nobody has ended.
+/// A session that has not ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Standing {
     /// The id of the session.
     pub id: SessionId,
     /// When its user logged in.
     pub created_at: Timestamp,
-    /// When it was last used, to about a minute.
+    /// When a request last used it, to about a minute.
     pub last_seen_at: Timestamp,
 }
 
 impl Session {
-    /// How many a user has at once.
+    /// Most sessions of a user at once.
     pub const MAX: usize = 100;
-    /// How long a session is remembered after its user has logged in, in seconds: twice as long as it can be used, so
-    /// that whoever walks through a list finds the place where a page ended.
+    /// How long the server remembers a session, in seconds from the login. Twice as long as a client can use it, so
+    /// that a client that walks through the list finds the place where its page ended.
     pub const REMEMBERED_SECONDS: i64 = 2 * Self::LIFETIME_SECONDS;
 }
 
-/// When a session that can still be used began at the earliest: who logged in then has a token that has just expired.
+/// Sessions that began after this moment can still be used. The token of a login at this moment has just expired.
 ///
 /// # Errors
-/// [`Error::Internal`] where the clock is out of range.
+/// [`Error::Internal`] if the clock is out of range.
 pub fn oldest_usable(now: Timestamp) -> Result<Timestamp> {
     earlier(now, Session::LIFETIME_SECONDS)
 }
 
-/// Sessions that began before this moment are forgotten.
+/// The server forgets sessions that began before this moment.
 ///
 /// # Errors
-/// [`Error::Internal`] where the clock is out of range.
+/// [`Error::Internal`] if the clock is out of range.
 pub fn oldest_remembered(now: Timestamp) -> Result<Timestamp> {
     earlier(now, Session::REMEMBERED_SECONDS)
 }
@@ -45,8 +45,8 @@ fn earlier(now: Timestamp, seconds: i64) -> Result<Timestamp> {
     then.ok_or_else(|| Error::internal("the clock is out of range"))
 }
 
-/// Which of a user's sessions end so that `most` are left: those that began at `oldest` ([`oldest_usable`]) or before,
-/// and of the others those that were unused for longest.
+/// The sessions that end so that at most `most` remain: those that began at `oldest` ([`oldest_usable`]) or before,
+/// then those without use for the longest time.
 pub fn surplus(mut sessions: Vec<Standing>, most: usize, oldest: Timestamp) -> Vec<SessionId> {
     sessions.sort_unstable_by_key(|session| {
         (session.created_at > oldest, session.last_seen_at, session.created_at, session.id.0)
