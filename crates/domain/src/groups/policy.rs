@@ -7,10 +7,10 @@
 //! | mark as seen or read | yes | yes | yes | 403 | 404 |
 //! | change the group | yes | yes | 403 | 403 | 404 |
 //! | delete the group | yes | 403 | 403 | 403 | 404 |
-//! | add a member | yes | yes | 403 | oneself | 404 |
+//! | add a member | yes | yes | 403 | themselves | 404 |
 //! | add an admin | yes | 403 | 403 | 403 | 404 |
 //! | change a role | others' | 403 | 403 | 403 | 404 |
-//! | remove | anyone | plain members, oneself | oneself | 403 | 404 |
+//! | remove | anyone | plain members, themselves | themselves | 403 | 404 |
 //! | delete another's message | yes | yes | 403 | 403 | 404 |
 //!
 //! Adapters call these inside the transaction that acts, with what that transaction sees.

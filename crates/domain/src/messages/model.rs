@@ -262,7 +262,7 @@ impl Recipient {
 /// The file of a message to be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Attachment {
-    /// A file that the sender uploaded before or may read.
+    /// A file that somebody uploaded before and that the sender may read.
     Stored {
         /// How the message is to carry it.
         kind: AttachmentKind,

@@ -114,8 +114,8 @@ pub trait SessionRepository: Send + Sync {
 
     /// The session. `None` if it has ended or its user is disabled or deleted. The server asks on every request, so the
     /// adapter MUST answer from memory once it knows a session, and MUST know of an end as soon as the call that ended
-    /// it (of this port or of [`UserRepository`](crate::users::UserRepository)) returns. The cost of remembering a
-    /// session MUST NOT depend on the number of sessions, and MUST NOT displace sessions in use.
+    /// it (of this port or of [`UserRepository`](crate::users::UserRepository)) returns. Remembering a session
+    /// MUST cost the same however many there are, and MUST NOT displace one in use.
     async fn live(&self, id: SessionId) -> Result<Option<LiveSession>>;
 
     /// The user's sessions that have not ended and began after `since`, newest first. With `after`: those behind that
