@@ -4,16 +4,16 @@ use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use domain::{Error, Unavailable};
 use std::sync::Arc;
 
-/// What can end a piece of database work: a rule of the domain, or the database.
+/// Why a piece of database work ended early: a rule of the domain, or the database.
 #[derive(Debug, thiserror::Error)]
 pub enum DbError {
-    /// A rule said no: nothing is wrong with the database.
+    /// A rule of the domain refused. The database is well.
     #[error(transparent)]
     Rule(#[from] Error),
-    /// The database said no.
+    /// The database reported an error.
     #[error(transparent)]
     Database(#[from] DieselError),
-    /// No connection could be had.
+    /// No connection was free, or none could be opened.
     #[error("no database connection: {0}")]
     NoConnection(String),
 }
@@ -22,9 +22,9 @@ pub enum DbError {
 #[derive(Debug, thiserror::Error)]
 #[error("the database holds a {what} that is none: {value}")]
 pub struct Corrupt {
-    /// What it should be.
+    /// What the value should be.
     pub what: &'static str,
-    /// What it is.
+    /// The stored value.
     pub value: String,
 }
 
@@ -63,7 +63,7 @@ impl From<DbError> for Error {
                 Unavailable::Overloaded.into()
             }
             DbError::Database(error) if damage(&error).is_some() => {
-                // The finder has logged the damage as an error.
+                // Whoever found the damage has logged it as an error.
                 tracing::warn!(%error, "the database is damaged");
                 Unavailable::StorageOutOfReach.into()
             }
@@ -76,7 +76,7 @@ impl From<DbError> for Error {
     }
 }
 
-/// Whether SQLite ended a statement because its deadline had passed, or because it had to give way.
+/// Whether SQLite ended a statement because its deadline had passed, or because the thread had to give way.
 pub fn is_past_deadline(error: &DieselError) -> bool {
     matches!(error, DieselError::DatabaseError(_, info) if info.message() == "interrupted")
 }
@@ -88,26 +88,25 @@ pub fn is_full(error: &DieselError) -> bool {
     message.contains("database or disk is full") || message.contains("No space left on device")
 }
 
-/// The database could not open a file that it needs for a while (SQLite's `SQLITE_CANTOPEN`), or a socket. As a rule
-/// too many files are open, and nothing is wrong with the connection. Where the database file is gone, the keeper says
-/// so.
+/// The database could not open a file that it needs for a while (SQLite's `SQLITE_CANTOPEN`), or a socket. Usually the
+/// process has too many open files, and the connection is well. If the database file is gone, the keeper reports it.
 fn is_short_of_files(error: &DieselError) -> bool {
     let DieselError::DatabaseError(_, info) = error else { return false };
     ["unable to open database file", "Too many open files"].iter().any(|sign| info.message().contains(sign))
 }
 
 /// The message of a database that is damaged or whose disk fails: SQLite's `SQLITE_CORRUPT`, `SQLITE_NOTADB` and
-/// `SQLITE_IOERR`, Postgres' `data_corrupted` (XX001), `index_corrupted` (XX002) and `io_error` (58030). Diesel hands
-/// on only the words.
+/// `SQLITE_IOERR`, Postgres' `data_corrupted` (XX001), `index_corrupted` (XX002) and `io_error` (58030). Diesel passes
+/// on the message only.
 pub fn damage(error: &DieselError) -> Option<&str> {
     let DieselError::DatabaseError(kind, info) = error else { return None };
     let message = info.message();
-    // Errors of other kinds repeat what a client wrote.
+    // Messages of other kinds contain what a client wrote.
     let unknown = matches!(kind, DatabaseErrorKind::Unknown);
     (unknown && !is_full(error) && !is_short_of_files(error) && tells_of_damage(message)).then_some(message)
 }
 
-/// Whether these are the words of damage.
+/// Whether the message reports damage.
 pub fn tells_of_damage(message: &str) -> bool {
     [
         "database disk image is malformed",
@@ -132,22 +131,23 @@ pub fn tells_of_damage(message: &str) -> bool {
     .any(|sign| message.contains(sign))
 }
 
-/// Another transaction was in the way: nothing is wrong with this one, and it left nothing behind.
+/// Another transaction was in the way. This one is well, and it has changed nothing.
 fn is_contended(error: &DieselError) -> bool {
     let DieselError::DatabaseError(_, info) = error else { return false };
     is_undone(error) || info.message().contains("due to lock timeout")
 }
 
-/// The database undid this transaction so that others could go on (`deadlock_detected`, 40P01; `serialization_failure`,
-/// 40001). A retry may well succeed at once. A transaction that waited for a lock in vain would only wait again.
+/// The database rolled this transaction back so that others could go on (`deadlock_detected`, 40P01;
+/// `serialization_failure`, 40001). A retry may succeed at once. That is not so for a transaction that waited for a
+/// lock until its timeout: it would only wait again.
 pub fn is_undone(error: &DieselError) -> bool {
     let DieselError::DatabaseError(kind, info) = error else { return false };
     matches!(kind, DatabaseErrorKind::SerializationFailure) || info.message().contains("deadlock detected")
 }
 
-/// The connection is of no use any more, and another may be.
+/// The connection is lost. Another one may work.
 pub fn is_lost(error: &DieselError) -> bool {
-    // The caller of a statement that timed out has gone: a second try would have no reader.
+    // The caller of a statement that timed out is gone: nobody would read a second answer.
     is_out_of_reach(error)
         && !matches!(error, DieselError::DatabaseError(_, info) if info.message().contains("statement timeout"))
 }
@@ -174,7 +174,7 @@ pub fn is_out_of_reach(error: &DieselError) -> bool {
                 "timeout expired",
                 // SQLite.
                 "attempt to write a readonly database",
-                // PgBouncer's own words.
+                // The messages of PgBouncer.
                 "server conn crashed",
                 "query_wait_timeout",
                 "server login has been failing",
@@ -188,8 +188,8 @@ pub fn is_out_of_reach(error: &DieselError) -> bool {
     }
 }
 
-/// Whether the error is the violation of the unique index over `column` (every unique index has its column in its name:
-/// SQLite tells the columns, Postgres the index).
+/// Whether the error is a violation of the unique index over `column`. Every unique index has its column in its name:
+/// SQLite reports the columns, Postgres the index.
 pub fn violates_unique(error: &DieselError, column: &str) -> bool {
     match error {
         DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, info) => {

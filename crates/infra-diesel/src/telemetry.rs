@@ -4,31 +4,31 @@ use metrics::{Counter, Gauge, Histogram, Unit, counter, gauge, histogram};
 use metrics::{describe_counter, describe_gauge, describe_histogram};
 use std::sync::LazyLock;
 
-/// Made at the first use, with the recorder that is installed by then. From then on a count costs an atomic operation
-/// or two.
+/// The metrics, registered with the recorder that is installed at the first use. A count costs an atomic operation or
+/// two.
 pub static METRICS: LazyLock<Metrics> = LazyLock::new(Metrics::register);
 
-/// The store's numbers.
+/// The metrics of the store.
 pub struct Metrics {
     /// Jobs that wait for a writer.
     pub write_queue: Gauge,
     /// Jobs that a writer took at once.
     pub write_batch: Histogram,
-    /// How long commits took.
+    /// The time that commits took.
     pub commit: Histogram,
     /// Transactions that failed as a whole, or whose outcome is unknown.
     pub write_failures: Counter,
-    /// Messages on disk; not those that were there already.
+    /// Messages that were written. Duplicates do not count.
     pub messages: Counter,
     /// Jobs that wait for a reader.
     pub read_queue: Gauge,
-    /// How long they waited.
+    /// The time that they waited.
     pub read_wait: Histogram,
     /// Connections in the readers' pool, idle or in use.
     pub read_connections: Gauge,
     /// Connections that the pool has opened.
     pub read_connections_opened: Counter,
-    /// Connections that it could not open.
+    /// Connections that the pool could not open.
     pub read_connections_failed: Counter,
     /// Reads that got no connection in time.
     pub read_connection_timeouts: Counter,

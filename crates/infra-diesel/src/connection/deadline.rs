@@ -1,8 +1,7 @@
 //! The time limit of a read of a SQLite file. Postgres has a `statement_timeout`; SQLite asks a progress handler.
 //!
 //! SQLite calls the handler of a connection every thousand steps of its virtual machine. Every connection of the
-//! process has the same handler. It reads the deadline of the thread that it runs on; a thread that sets no deadline
-//! has none.
+//! process has the same handler. The handler reads the deadline of its thread; a thread that has set none has no limit.
 
 use libsqlite3_sys::{SQLITE_OK, sqlite3, sqlite3_api_routines, sqlite3_auto_extension, sqlite3_progress_handler};
 use std::cell::{Cell, RefCell};
@@ -25,7 +24,7 @@ thread_local! {
 
 /// Whether SQLite has to stop what it does on this thread.
 extern "C" fn is_too_late(_: *mut c_void) -> c_int {
-    // A thread that is about to end has no more deadline.
+    // A thread that is about to end has no deadline any more.
     let _ = ASKED.try_with(|asked| asked.set(asked.get().wrapping_add(1)));
     let deadline = DEADLINE.try_with(Cell::get).ok().flatten();
     c_int::from(deadline.is_some_and(|deadline| Instant::now() >= deadline) || is_told_to_end())
@@ -43,7 +42,7 @@ pub fn give_way_when(told: Arc<AtomicBool>) {
     GIVES_WAY.set(Some(told));
 }
 
-/// Gives the handler to a connection that is being opened.
+/// Gives the handler to a connection that SQLite is opening.
 #[expect(unsafe_code, reason = "SQLite calls it with a pointer")]
 unsafe extern "C" fn watch(conn: *mut sqlite3, _: *mut *mut c_char, _: *const sqlite3_api_routines) -> c_int {
     // SAFETY: SQLite calls its automatic extensions with the connection that it is opening, and nobody else has that
@@ -64,7 +63,7 @@ pub fn watch_connections() -> bool {
     *WATCHED == SQLITE_OK
 }
 
-/// Takes the deadline away again, however the work ends.
+/// Removes the deadline again, however the work ends.
 struct Until;
 
 impl Drop for Until {
@@ -73,8 +72,8 @@ impl Drop for Until {
     }
 }
 
-/// Runs `work`. SQLite ends its statements with an error once the deadline has passed. Also returns how many thousands
-/// of steps they took.
+/// Runs `work`. SQLite ends its statements with an error once the deadline has passed. Also returns their steps, in
+/// thousands.
 pub fn within<T>(deadline: Instant, work: impl FnOnce() -> T) -> (T, u64) {
     let before = ASKED.get();
     DEADLINE.set(Some(deadline));
@@ -84,7 +83,7 @@ pub fn within<T>(deadline: Instant, work: impl FnOnce() -> T) -> (T, u64) {
     (done, ASKED.get().wrapping_sub(before))
 }
 
-/// How many thousands of steps this thread has taken so far.
+/// Steps that this thread has taken so far, in thousands.
 pub fn steps() -> u64 {
     ASKED.get()
 }

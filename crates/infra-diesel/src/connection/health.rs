@@ -6,17 +6,17 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// A Postgres counts as damaged for so long after it reported damage: an operator may have mended it, and its other
-/// tables may be whole.
+/// How long a Postgres counts as damaged after it reported damage. An operator may have mended it, and its other tables
+/// may be well.
 const POSTGRES_DAMAGE_REMEMBERED: Duration = Duration::from_secs(60);
-/// With less room than this, SQLite tells of a disk that fails where one is only full.
+/// With less free space than this, SQLite reports a failing disk although the disk is only full.
 const FULL_BELOW: u64 = 1 << 20;
 
-/// Whether the database was found to be damaged. A SQLite file counts as damaged until the server is started again, and
-/// the server refuses writes: each would make the damage worse, and none could be trusted.
+/// Whether the database has reported damage. A SQLite file counts as damaged until the server restarts, and the server
+/// refuses writes: each would make the damage worse, and nobody could trust it.
 #[derive(Debug)]
 pub struct Health {
-    /// A SQLite file's folder.
+    /// The folder of a SQLite file.
     folder: Option<PathBuf>,
     found: Mutex<Option<Instant>>,
 }
@@ -71,13 +71,13 @@ impl Health {
         }
     }
 
-    /// Whether it is.
+    /// Whether the database counts as damaged.
     pub fn is_damaged(&self) -> bool {
         let found = *self.found();
         found.is_some_and(|found| self.folder.is_some() || found.elapsed() < POSTGRES_DAMAGE_REMEMBERED)
     }
 
-    /// Whether nothing may be written.
+    /// Whether the server refuses writes.
     pub fn refuses_writes(&self) -> bool {
         self.folder.is_some() && self.found().is_some()
     }

@@ -1,18 +1,18 @@
 //! One server for a SQLite file, whatever the file is called.
 //!
-//! Two servers would each trust their own memory of sessions and counters, and under two names of one file (hard links)
+//! Two servers would each trust their own memory of sessions and counters. Under two names of one file (hard links)
 //! they would even write two logs. So the first server takes two advisory locks, which the system releases however the
 //! process ends:
 //!
-//! - on a file beside the database, in the real folder and under the real name. Links to the database lead there, and a
-//!   restore holds this lock while it puts a database into its place;
-//! - on the database file itself (Linux): a bind mount is another place with another file beside it, and the same
-//!   inode.
+//! - on a file beside the database, in the real folder and under the real name. Links to the database lead there. A
+//!   restore holds this lock while it moves a database to its place;
+//! - on the database file itself (Linux). A bind mount shows the file at another path, with another lock file beside
+//!   it, but it is the same inode.
 //!
-//! The second lock is a `flock`, which SQLite's own locks (`fcntl`) do not meet. But closing **any** descriptor of a
-//! file releases all `fcntl` locks of the process on it, SQLite's among them. So the process takes the lock before
-//! SQLite opens the file, shares it among all connections and closes it after the last of them. It never tries the lock
-//! of a file that it has locked already.
+//! The second lock is a `flock`, which does not conflict with SQLite's own locks (`fcntl`). But closing **any**
+//! descriptor of a file releases all `fcntl` locks of the process on it, those of SQLite too. So the process takes the
+//! lock before SQLite opens the file, shares it among all connections and closes it after the last of them. It never
+//! tries to lock a file that it has locked already.
 
 use crate::connection::sqlite_file::{Identity, sibling};
 use std::collections::HashSet;
@@ -20,7 +20,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-/// Locked as long as this lives. Drop it after every connection to the file.
+/// The locks of a database, held until this is dropped. Drop it after every connection to the file.
 #[derive(Debug)]
 pub struct DatabaseLock {
     beside: File,
@@ -30,19 +30,19 @@ pub struct DatabaseLock {
     identity: Option<Identity>,
 }
 
-/// Why the lock could not be had.
+/// Why the process could not get the lock.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
     /// Another process has the lock, or another store of this one.
     #[error("another parlance is running on {0}: one SQLite file takes one server at a time")]
     Held(String),
-    /// The file has another name, and SQLite would keep a log for each of the two.
+    /// The file has another name. SQLite would keep a log for each of the two.
     #[error("{0} has {1} names (hard links), and two names of one database destroy it: remove all but one")]
     Linked(String, u64),
-    /// The folder of the file cannot be made.
+    /// The process cannot make the folder of the file.
     #[error("cannot make the folder of {0}: {1}")]
     Folder(String, std::io::Error),
-    /// The lock file cannot be made or locked.
+    /// The process cannot make or lock the lock file.
     #[error("cannot lock {0}: {1}")]
     Failed(String, std::io::Error),
 }
@@ -51,7 +51,7 @@ pub enum LockError {
 static HELD: Mutex<Option<HashSet<Identity>>> = Mutex::new(None);
 
 impl DatabaseLock {
-    /// Locks the database at `path`. Makes its file and folder if need be.
+    /// Locks the database at `path`. Creates its file and folder if they do not exist.
     pub fn take(path: &Path) -> Result<Self, LockError> {
         let mut lock = Self::take_place(path)?;
         // One thread at a time: no other may take the lock between the look into `HELD` and the entry.
@@ -78,7 +78,7 @@ impl DatabaseLock {
         Ok(lock)
     }
 
-    /// Locks only the place into which a database is about to be moved.
+    /// Locks only the place to which a restore is about to move a database.
     pub fn take_place(path: &Path) -> Result<Self, LockError> {
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             let unmade = |error| LockError::Folder(path.display().to_string(), error);
@@ -97,7 +97,7 @@ impl DatabaseLock {
         &self.place
     }
 
-    /// What file it is, where the system tells.
+    /// The identity of the locked file, if the system tells it.
     pub fn identity(&self) -> Option<Identity> {
         self.identity
     }
@@ -112,8 +112,8 @@ fn try_lock(file: &File, path: &Path) -> Result<(), LockError> {
 }
 
 impl Drop for DatabaseLock {
-    /// Unlocks explicitly. Closing the files would not be enough: a child process that is being started has copies of
-    /// them until it runs its program.
+    /// Unlocks explicitly. Closing the files would not suffice: a child process that is starting has copies of them
+    /// until it runs its program.
     fn drop(&mut self) {
         let mut held = HELD.lock().unwrap_or_else(PoisonError::into_inner);
         if let (Some(held), Some(identity)) = (&mut *held, self.identity) {

@@ -19,12 +19,12 @@ use crate::error::DbResult;
 use diesel::connection::{AnsiTransactionManager, Connection, SimpleConnection, TransactionManager};
 use diesel::{MultiConnection, PgConnection, SqliteConnection};
 
-/// A connection to the one or the other.
+/// A connection to either database.
 #[derive(MultiConnection)]
 pub enum AnyConnection {
-    /// A server.
+    /// A connection to a server.
     Postgres(PgConnection),
-    /// A file.
+    /// An open file.
     Sqlite(SqliteConnection),
 }
 
@@ -40,17 +40,17 @@ macro_rules! per_backend {
 }
 pub(crate) use per_backend;
 
-/// What a connection is for.
+/// The purpose of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
     /// Queries only.
     Read,
-    /// The writer's.
+    /// Writing, and queries in the same transaction.
     Write,
 }
 
-/// Every commit is on disk before the caller is answered (`synchronous=FULL`); readers never wait for the writer (WAL).
-/// Cache 64 MB for the writer, 16 MB a reader.
+/// Every commit is on disk before the caller gets its answer (`synchronous=FULL`); readers never wait for the writer
+/// (WAL). Cache: 64 MB for the writer, 16 MB for a reader.
 const SQLITE_PRAGMAS: &str = "
     PRAGMA busy_timeout = 5000;
     PRAGMA journal_mode = WAL;
@@ -59,25 +59,25 @@ const SQLITE_PRAGMAS: &str = "
     PRAGMA temp_store = MEMORY;
 ";
 
-/// Statements are short and find a few rows by an index. A planner that has no statistics, or has those of small
-/// tables, prefers walks over whole tables, which cost more and more as the tables grow. These settings forbid them.
+/// Statements are short and find a few rows by an index. A planner without statistics, or with those of small tables,
+/// prefers scans of whole tables, which cost more and more as the tables grow. These settings forbid them.
 const POSTGRES_PLANS: &str =
     "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; SET jit = off;";
 /// For maintenance, which reads whole tables.
 const POSTGRES_OWN_PLANS: &str = "RESET enable_seqscan; RESET enable_hashjoin; RESET enable_mergejoin; RESET jit;";
 
-/// Whether a connection that was used so many times should plan its statements again: soon and often, since a new
-/// database grows quickly, and now and then for good, since nobody may ever collect statistics.
+/// Whether a connection should plan its statements again after this many uses. Soon and often, because a new database
+/// grows quickly. Later now and then, because nobody may ever collect statistics.
 pub const fn is_replan_due(uses: u64) -> bool {
     uses >= 64 && (uses.is_power_of_two() || uses.is_multiple_of(4096))
 }
 
-/// SQLite checkpoints the log when it has so many pages of 4 KiB: fewer, larger checkpoints.
+/// SQLite checkpoints the log when it has this many pages of 4 KiB: few, large checkpoints.
 const LOG_PAGES: u64 = 4000;
-/// A page as the log has it.
+/// Bytes of a page in the log.
 const LOG_PAGE_BYTES: u64 = 4096 + 24;
 
-/// How many pages the log takes on this disk: on a small one a share that leaves room for the database itself.
+/// How many pages the log may take on this disk. On a small one a share that leaves room for the database itself.
 fn log_pages(folder: &std::path::Path) -> u64 {
     let share = sqlite_file::whole_space(folder).map_or(LOG_PAGES, |bytes| bytes / 32 / LOG_PAGE_BYTES);
     share.clamp(32, LOG_PAGES)
@@ -102,7 +102,7 @@ impl AnyConnection {
     /// Opens a connection and sets it up.
     ///
     /// # Errors
-    /// Where the database cannot be reached or opened.
+    /// If it cannot reach or open the database.
     pub fn open(url: &DatabaseUrl, purpose: Purpose) -> Result<Self, diesel::ConnectionError> {
         let set_up = |conn: &mut dyn SimpleConnection, sql: &str| {
             conn.batch_execute(sql).map_err(diesel::ConnectionError::CouldntSetupConfiguration)
@@ -141,7 +141,7 @@ impl AnyConnection {
                 let mut conn = PgConnection::establish(address)?;
                 let timeout = url.answer_timeout().unwrap_or_default().as_millis();
                 // Transactions hold locks for milliseconds: one that waits longer waits for something broken. A read
-                // has no caller any more once it has timed out. A large write may be worth waiting for.
+                // that times out has no caller any more. A large write may be worth waiting for.
                 let limits = match purpose {
                     Purpose::Read => format!("SET statement_timeout = {};", timeout + 500),
                     Purpose::Write => {
@@ -149,8 +149,8 @@ impl AnyConnection {
                     }
                 };
                 set_up(&mut conn, &format!("SET TIME ZONE 'UTC'; {POSTGRES_PLANS} {limits}"))?;
-                // The error module tells some errors apart by their words. Not every role may choose the language; the
-                // server warns at start where the language is another one.
+                // The error module recognizes some errors by their messages. Not every role may choose the language;
+                // the server warns at its start if it is another one.
                 let _ = conn.batch_execute("SET lc_messages = 'C'");
                 Ok(Self::Postgres(conn))
             }
@@ -166,7 +166,7 @@ impl AnyConnection {
                 Ok(value)
             }
             Err(error) => {
-                // The first error is the one to report. The pool finds a connection broken that cannot roll back.
+                // The first error is the one to report. If the connection cannot roll back, the pool finds it broken.
                 let _ = self.rollback();
                 Err(error)
             }
@@ -189,7 +189,7 @@ impl AnyConnection {
         }
     }
 
-    /// Lets Postgres plan its statements again: it keeps plans, also those that it made when the tables were small.
+    /// Makes Postgres plan its statements again. It keeps plans from when the tables were small.
     pub fn replan(&mut self) -> diesel::QueryResult<()> {
         match self {
             Self::Postgres(conn) => conn.batch_execute("DISCARD PLANS"),
@@ -204,9 +204,9 @@ impl AnyConnection {
         }
     }
 
-    /// Begins a transaction that may write. The writer commits by hand, since it tells a failed commit from failed
-    /// work. On SQLite the transaction takes the write lock at once: a deferred one that reads first fails with
-    /// "database is locked" if another has written since, whatever the busy timeout.
+    /// Begins a transaction that may write. The writer commits explicitly, because it distinguishes a failed commit
+    /// from failed work. On SQLite the transaction takes the write lock at once: a deferred one that reads first fails
+    /// with "database is locked" if another has written since, whatever the busy timeout.
     pub fn begin_write(&mut self) -> diesel::QueryResult<()> {
         self.begin("BEGIN IMMEDIATE", "BEGIN")
     }

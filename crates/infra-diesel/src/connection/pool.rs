@@ -1,11 +1,11 @@
 //! The connections of the readers: an r2d2 pool.
 //!
-//! - Taking a connection out of the pool asks the database nothing (no ping). A read over a lost connection is done
-//!   again over another one instead ([`Readers`](super::readers::Readers)), which costs nothing as long as no
+//! - Taking a connection out of the pool sends no ping to the database. If a connection turns out to be lost, the
+//!   reader repeats the read over another one ([`Readers`](super::readers::Readers)). That costs nothing as long as no
 //!   connection is lost.
-//! - r2d2 tries again in the background, with growing pauses, where a connection cannot be opened, and lets its callers
-//!   wait meanwhile. The server must answer "out of reach" at once. So [`Manager`] puts the failure into the pool in
-//!   place of the connection: the reader that waits takes it out, and r2d2 drops it.
+//! - If r2d2 cannot open a connection, it tries again in the background with growing pauses, and its callers wait. The
+//!   server must answer "out of reach" at once. So [`Manager`] puts the failure into the pool in place of the
+//!   connection: the reader that waits takes it out, and r2d2 drops it.
 //! - A connection stays open as long as the pool: its cache and its prepared statements stay warm.
 
 use crate::connection::health::Health;
@@ -20,12 +20,12 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Instant;
 
-/// What every connection keeps alive.
+/// What every connection holds.
 #[derive(Clone)]
 struct Lease {
     /// The lock of the file.
     _lock: Option<Arc<DatabaseLock>>,
-    /// By it [`Closed`] knows that something is still open. Declared last, so that the lock is released before.
+    /// Tells [`Closed`] that a connection is still open. Declared last, so that the lock is released before.
     _open: Sender<Infallible>,
 }
 
@@ -39,7 +39,7 @@ pub struct Manager {
 /// A connection in the pool, or why it could not be opened.
 pub struct ReadConnection {
     conn: Result<AnyConnection, String>,
-    /// When opening it began.
+    /// When the attempt to open it began.
     since: Instant,
     uses: u64,
     /// The pool closes it instead of taking it back.
@@ -49,7 +49,7 @@ pub struct ReadConnection {
 }
 
 impl ReadConnection {
-    /// When opening it began.
+    /// When the attempt to open it began.
     pub fn since(&self) -> Instant {
         self.since
     }
@@ -69,7 +69,7 @@ impl ManageConnection for Manager {
     type Connection = ReadConnection;
     type Error = r2d2::Error;
 
-    /// Never fails: a failure is put into the pool for the reader that waits.
+    /// Never fails. It puts a failure into the pool for the reader that waits.
     fn connect(&self) -> Result<ReadConnection, r2d2::Error> {
         let since = Instant::now();
         let conn = AnyConnection::open(&self.url, Purpose::Read).map_err(|error| error.to_string());
@@ -90,7 +90,7 @@ impl ManageConnection for Manager {
         }
     }
 
-    /// Also where a failed rollback has left a transaction open, and where a query panicked.
+    /// True also if a failed rollback has left a transaction open, and if a query panicked.
     fn has_broken(&self, found: &mut ReadConnection) -> bool {
         let is_broken = |conn: &mut AnyConnection| conn.is_broken();
         std::thread::panicking() || found.is_lost || found.conn.as_mut().map_or(true, is_broken)
@@ -119,12 +119,12 @@ impl HandleEvent for Counted {
 #[derive(Clone)]
 pub struct ReadPool(r2d2::Pool<Manager>);
 
-/// Knows when the last connection of a pool is closed.
+/// Learns when the last connection of a pool is closed.
 pub struct Closed(Receiver<Infallible>);
 
 impl ReadPool {
-    /// A pool of at most `size` connections, each opened when a reader first needs it. They tell `health` of damage,
-    /// and hold `lock` until they are closed.
+    /// A pool of at most `size` connections. The pool opens each when a reader first needs it. The connections report
+    /// damage to `health`, and hold `lock` until they are closed.
     pub fn new(url: DatabaseUrl, size: u32, health: Arc<Health>, lock: Option<Arc<DatabaseLock>>) -> (Self, Closed) {
         let (open, closed) = channel();
         let manager = Manager { url, health, lease: Lease { _lock: lock, _open: open } };
@@ -157,13 +157,13 @@ impl ReadPool {
             match &found.conn {
                 Ok(_) => return Ok(found),
                 Err(why) if found.since >= since => return Err(DbError::NoConnection(why.clone())),
-                // A stale attempt: its reader took another connection instead. The database may be back since.
+                // An outdated attempt: its reader took another connection instead. The database may be back since.
                 Err(_) => {}
             }
         }
     }
 
-    /// Drops the pool, of which this has to be the last clone, and waits until every connection is closed. One may be
+    /// Drops the pool, and waits until every connection is closed. The caller has the last clone. A connection may be
     /// opening at this moment. Blocks.
     pub fn close(self, closed: &Closed) {
         METRICS.read_connections.decrement(self.0.state().connections);

@@ -14,7 +14,7 @@ use diesel::sql_types::{Nullable, Text};
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
-/// Two sessions answer in milliseconds; a pooler without room for a second one lets its client wait for minutes.
+/// Two sessions answer in milliseconds. A pooler without room for a second one lets its client wait for minutes.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The order in which two connections look for their own settings. A pooler hands out either the session that came back
@@ -41,7 +41,7 @@ enum Session {
 enum ProbeResult {
     Sessions,
     Pooler,
-    /// The next attempt to connect reports why.
+    /// Nothing certain. The next attempt to connect reports why.
     Nothing,
 }
 
@@ -59,7 +59,7 @@ pub fn check(url: &DatabaseUrl) -> Result<(), UnfitPostgres> {
     let timeout = PROBE_TIMEOUT.max(url.answer_timeout().unwrap_or_default() * 2);
     let (tell, told) = sync_channel(1);
     let address = address.clone();
-    // libpq waits as long as the pooler does. The thread may stay behind; it ends with the process.
+    // libpq waits as long as the pooler does. The thread may outlive this call; it ends with the process.
     let probe = move || drop(tell.send(probe(&address)));
     if std::thread::Builder::new().name("db-probe".to_owned()).spawn(probe).is_err() {
         return Ok(());
@@ -95,7 +95,7 @@ impl Marked {
     }
 
     fn mark(mut conn: PgConnection) -> QueryResult<Self> {
-        // Unlike that of any other server that is being started behind the same pooler.
+        // Unlike the value of any other server that starts behind the same pooler at the same time.
         let unique = "SELECT md5(random()::text || clock_timestamp()::text || pg_backend_pid()::text) AS mark";
         let Mark { mark } = diesel::sql_query(unique).get_result(&mut conn)?;
         conn.batch_execute(&format!("SET parlance.probe = '{}'", mark.as_deref().unwrap_or_default()))?;

@@ -1,25 +1,25 @@
-//! What the store demands of a Postgres before it stores anything there.
+//! What a Postgres must fulfil before the store stores anything there.
 
 use crate::connection::AnyConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{Integer, Text};
 
-/// The oldest supported version, the first with `pg_current_xact_id`, as Postgres counts versions.
+/// The oldest supported version, in the numbers of Postgres. The first with `pg_current_xact_id`.
 const OLDEST: i32 = 130_000;
 
-/// Why a Postgres is not taken.
+/// Why the store refuses a Postgres.
 #[derive(Debug, thiserror::Error)]
 pub enum UnfitPostgres {
     /// It is older than [`OLDEST`].
     #[error("this is Postgres {0}; parlance needs Postgres 13 or newer")]
     TooOld(String),
-    /// It cannot store every character.
+    /// Its encoding cannot represent every character.
     #[error(
         "this database has the encoding {0}, and not every message could be stored in it; make one with \
          CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0"
     )]
     NotUtf8(String),
-    /// It answers commits before they are on disk.
+    /// It reports commits before they are on disk.
     #[error(
         "this Postgres runs with {setting} = off: messages that were answered as stored would be lost when its machine \
          fails. Turn {setting} on, or start with --allow-unsafe-durability if that may happen"
@@ -35,7 +35,7 @@ pub enum UnfitPostgres {
          its port for sessions, or connect to Postgres itself"
     )]
     Pooled,
-    /// It gives too few sessions.
+    /// It offers too few sessions.
     #[error(
         "this Postgres let two sessions wait for {0} s without an answer. Where a pooler stands before it, its pool has to have \
          room for all connections of each server (default_pool_size of PgBouncer; see \"Connections\" in docs/deploying.md)"
@@ -74,7 +74,7 @@ fn settings(conn: &mut PgConnection) -> QueryResult<Settings> {
     .get_result(conn)
 }
 
-/// Refuses a Postgres that is too old, and a database that is not of UTF-8. A SQLite file is always fit.
+/// Refuses a Postgres that is too old, and a database with another encoding than UTF-8. Accepts every SQLite file.
 ///
 /// # Errors
 /// [`UnfitPostgres`].
@@ -88,7 +88,7 @@ pub fn check_fit(conn: &mut AnyConnection) -> Result<(), UnfitPostgres> {
     }
 }
 
-/// Refuses a Postgres that answers commits before they are on disk, unless that is `allowed`; then it only warns.
+/// Refuses a Postgres that reports commits before they are on disk. If that is `allowed`, it only warns.
 ///
 /// # Errors
 /// [`UnfitPostgres`].
@@ -111,7 +111,7 @@ pub fn check_durability(conn: &mut AnyConnection, allowed: bool) -> Result<(), U
     Ok(())
 }
 
-/// Warns of a Postgres whose errors are not in English: the store would report a database that is away for a moment as
+/// Warns of a Postgres whose errors are not in English. The store would report a database that is away for a moment as
 /// an internal error.
 ///
 /// # Errors

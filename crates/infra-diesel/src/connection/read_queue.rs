@@ -1,25 +1,25 @@
-//! The queue of reads in front of the reading threads, bounded as a whole and for each user.
+//! The queue of reads in front of the reading threads. It is bounded as a whole and for each user.
 //!
 //! One user has at most a share of the threads at once, however much the user asks for. Further reads of that user wait
-//! behind each other, and reads of other users pass them.
+//! behind each other, and reads of other users overtake them.
 
 use domain::{Unavailable, UserId};
 use std::collections::{HashMap, VecDeque};
 
 /// How many reads may wait for a thread before the queue refuses more.
 const MAX_WAITING: usize = 4096;
-/// How many reads of one user may wait behind the user's share: more than the connections that a user may have.
+/// How many reads of one user may wait behind the user's share: more than a user may have connections.
 pub const MAX_WAITING_OF_USER: usize = 512;
 
-/// The user on whose behalf a read is done, if there is one.
+/// The user for whom the read is. `None` for the server itself.
 pub type OnBehalfOf = Option<UserId>;
 
 /// The reads of one user.
 #[derive(Debug)]
 struct UserReads<J> {
-    /// Reads that run or stand in the common queue: at most the user's share.
+    /// Reads that run or wait in the common queue: at most the user's share.
     admitted: usize,
-    /// Reads that wait until one of those ends.
+    /// Reads that wait for one of those to end.
     parked: VecDeque<J>,
 }
 
@@ -44,8 +44,8 @@ impl<J> ReadQueue<J> {
     /// Adds a job.
     ///
     /// # Errors
-    /// [`Unavailable::Stopping`] once the queue is closed, [`Unavailable::Overloaded`] where it is full, or the user's
-    /// part of it is.
+    /// [`Unavailable::Stopping`] once the queue is closed; [`Unavailable::Overloaded`] if the queue is full, or the
+    /// user's part of it.
     pub fn push(&mut self, user: OnBehalfOf, job: J) -> Result<(), Unavailable> {
         if !self.is_open {
             return Err(Unavailable::Stopping);
@@ -89,7 +89,7 @@ impl<J> ReadQueue<J> {
         }
     }
 
-    /// Refuses jobs from now on. Jobs that are in the queue stay in it.
+    /// Refuses further jobs. Jobs in the queue stay in it.
     pub fn close(&mut self) {
         self.is_open = false;
     }
@@ -98,7 +98,7 @@ impl<J> ReadQueue<J> {
         self.is_open
     }
 
-    /// How many reads of the user are parked; `None` where no read of the user runs or waits.
+    /// How many reads of the user are parked. `None` if no read of the user runs or waits.
     #[cfg(test)]
     pub fn parked(&self, user: UserId) -> Option<usize> {
         self.users.get(&user).map(|reads| reads.parked.len())

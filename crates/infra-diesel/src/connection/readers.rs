@@ -1,8 +1,8 @@
-//! Reads, on threads of their own: diesel blocks, and the ports are async.
+//! Reads, on separate threads: Diesel blocks, and the ports are async.
 //!
 //! A read waits in the queue ([`ReadQueue`]) for a thread, and the thread takes a connection out of the pool
-//! ([`ReadPool`]). There are as many threads as connections. They are not the runtime's blocking threads: a runtime
-//! waits at its end for every blocking thread, and a Postgres that never answers would keep the process from ending.
+//! ([`ReadPool`]). There are as many threads as connections. They are not the blocking threads of the runtime: at its
+//! end a runtime waits for every blocking thread, and a Postgres that never answers would keep the process from ending.
 
 use crate::connection::health::Health;
 use crate::connection::lock::DatabaseLock;
@@ -25,7 +25,7 @@ struct Shared {
     queue: Mutex<ReadQueue<Job>>,
     /// Notified when a job is added, and when the queue is closed.
     changed: Condvar,
-    /// How many thousands of SQLite's steps the reads have taken.
+    /// Steps that SQLite has taken for reads, in thousands.
     steps: AtomicU64,
 }
 
@@ -41,7 +41,7 @@ impl Shared {
             if let Some(next) = queue.pop() {
                 return Some(next);
             }
-            // The threads that run a user's other reads take up the user's parked reads.
+            // The threads that run the user's other reads also take the user's parked ones.
             if !queue.is_open() {
                 return None;
             }
@@ -73,11 +73,11 @@ pub struct Readers {
 }
 
 impl Readers {
-    /// Starts `size` threads over a pool of as many connections, each opened when first needed. The connections tell
-    /// `health` of damage, and hold `lock` until they are closed.
+    /// Starts `size` threads over a pool of as many connections. The pool opens each when a thread first needs it. The
+    /// connections report damage to `health`, and hold `lock` until they are closed.
     ///
     /// # Errors
-    /// Where a thread cannot be started.
+    /// If a thread does not start.
     pub fn start(
         url: &DatabaseUrl,
         size: u32,
@@ -113,15 +113,14 @@ impl Readers {
         Ok(Self { shared, threads: Mutex::new(threads), pool, timeout, too_late })
     }
 
-    /// Runs `work` on one of the threads, and runs it again over another connection where the first turned out to be
-    /// lost. One user has at most half of the threads. After [`DatabaseUrl::read_timeout`] the caller gets an error.
-    /// The thread stops then, too (SQLite), or goes on until the database or the network gives up (Postgres): as many
-    /// reads can be stuck as there are threads.
+    /// Runs `work` on one of the threads. If the connection turns out to be lost, it runs `work` again over another
+    /// one. One user has at most half of the threads. After [`DatabaseUrl::read_timeout`] the caller gets an error. The
+    /// thread stops then, too (SQLite), or goes on until the database or the network gives up (Postgres): at most all
+    /// threads can be stuck this way.
     ///
     /// # Errors
-    /// [`Unavailable::Overloaded`] where too many reads wait, or a file has taken too long,
-    /// [`Unavailable::StorageOutOfReach`] where no connection can be opened, [`Unavailable::Stopping`] once closed, and
-    /// the errors of `work`.
+    /// [`Unavailable::Overloaded`] if too many reads wait, or a file takes too long; [`Unavailable::StorageOutOfReach`]
+    /// if no connection can be opened; [`Unavailable::Stopping`] once closed; and the errors of `work`.
     pub async fn run<T: Send + 'static>(
         &self,
         user: OnBehalfOf,
@@ -161,13 +160,12 @@ impl Readers {
         })
     }
 
-    /// How many thousands of SQLite's steps the reads have taken so far: what they cost, whatever the machine's speed.
+    /// Steps that SQLite has taken for reads so far, in thousands: their cost, independent of the speed of the machine.
     pub fn steps(&self) -> u64 {
         self.shared.steps.load(Ordering::Relaxed)
     }
 
-    /// Refuses reads from now on, and waits until every read in the queue is answered and every connection closed.
-    /// Blocks.
+    /// Refuses further reads, and waits until every read in the queue is answered and every connection closed. Blocks.
     pub fn close(&self) {
         self.shared.close();
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
@@ -196,7 +194,7 @@ pub async fn within<T>(timeout: Option<Duration>, answer: impl Future<Output = T
     tokio::time::timeout(timeout, answer).await.or_else(|_| Unavailable::StorageOutOfReach.err())
 }
 
-/// What a thread reads with.
+/// What a thread needs for reading.
 struct DbWorker {
     pool: ReadPool,
     health: Arc<Health>,
@@ -215,8 +213,8 @@ impl DbWorker {
         }
     }
 
-    /// A connection that was lost while it lay in the pool is no error of the caller: the work is done again over
-    /// another one, until it was done over one that was opened for it.
+    /// Runs the work. A connection that was lost while it lay in the pool is no error of the caller: the work runs
+    /// again over another one, until it has run over one that was opened for it.
     fn run<T>(&self, deadline: Instant, work: impl Fn(&mut AnyConnection) -> DbResult<T>) -> DbResult<T> {
         let begun = Instant::now();
         loop {

@@ -1,4 +1,4 @@
-//! Where a SQLite file really is, and whether it still is there.
+//! The real path of a SQLite file, and whether the file is still there.
 
 use std::fs::Metadata;
 use std::io::{self, ErrorKind};
@@ -48,7 +48,7 @@ pub fn sibling(path: &Path, suffix: &str) -> PathBuf {
 /// More links than this lead in a circle.
 const MAX_LINKS: usize = 40;
 
-/// The path without links; the file itself, to which links may lead, need not be there yet, but its folder.
+/// The path without links. The file itself need not exist, but its folder must.
 pub fn real_path(path: &Path) -> io::Result<PathBuf> {
     let mut path = path.to_owned();
     for _ in 0..MAX_LINKS {
@@ -72,45 +72,45 @@ pub fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// How many bytes a disk has room for, if the system tells.
+/// Free bytes of a disk, if the system tells them.
 #[cfg(unix)]
 pub fn free_space(folder: &Path) -> Option<u64> {
     let space = rustix::fs::statvfs(folder).ok()?;
     Some(space.f_bavail.saturating_mul(space.f_frsize))
 }
 
-/// How many bytes a disk has in all, if the system tells.
+/// All bytes of a disk, if the system tells them.
 #[cfg(unix)]
 pub fn whole_space(folder: &Path) -> Option<u64> {
     let space = rustix::fs::statvfs(folder).ok()?;
     Some(space.f_blocks.saturating_mul(space.f_frsize))
 }
 
-/// Whether nothing can be written to a disk.
+/// Whether the disk refuses writes.
 #[cfg(unix)]
 pub fn is_read_only(folder: &Path) -> bool {
     rustix::fs::statvfs(folder).is_ok_and(|space| space.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY))
 }
 
-/// How many bytes a disk has room for, if the system tells.
+/// Free bytes of a disk, if the system tells them.
 #[cfg(not(unix))]
 pub fn free_space(_folder: &Path) -> Option<u64> {
     None
 }
 
-/// How many bytes a disk has in all, if the system tells.
+/// All bytes of a disk, if the system tells them.
 #[cfg(not(unix))]
 pub fn whole_space(_folder: &Path) -> Option<u64> {
     None
 }
 
-/// Whether nothing can be written to a disk.
+/// Whether the disk refuses writes.
 #[cfg(not(unix))]
 pub fn is_read_only(_folder: &Path) -> bool {
     false
 }
 
-/// The directory that a restore has beside the database until it is done.
+/// The directory beside the database that a restore uses until it is done.
 pub const RESTORING: &str = ".restoring";
 
 /// Whether an unfinished restore has left its directory beside the database.

@@ -1,28 +1,29 @@
-//! Where the data is, as operators write it.
+//! The URL of the database.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Where the data is.
+/// The URL of the database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DatabaseUrl {
-    /// A file of ours.
+    /// The path of a SQLite file.
     Sqlite(PathBuf),
-    /// As libpq takes it, with our answer to every question of how long to wait that the operator left open.
+    /// A URL for libpq, with a timeout for every wait that the operator's URL does not limit.
     Postgres(String),
 }
 
-/// How long a caller waits for Postgres beyond the time that a connection may take.
+/// How long a caller waits for Postgres after the time for connecting has passed.
 const EXTRA_TIMEOUT: Duration = Duration::from_millis(500);
 /// How long connecting may take, unless the URL's `connect_timeout` says otherwise.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How long a read of a SQLite file may take, its turn included: as long as a client waits for an answer from Postgres.
+/// How long a read of a SQLite file may take, including its time in the queue. As long as a client waits for an answer
+/// from Postgres.
 const READ_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// What libpq is told unless the URL says otherwise. libpq gives a connection up after two seconds without an answer to
-/// the first packet, after two and a half with unacknowledged data, and after about four of silence from a machine that
-/// is gone.
+/// Parameters for libpq, unless the URL sets them. libpq gives up a connection after two seconds without an answer to
+/// the first packet, after two and a half with unacknowledged data, and after about four without a sign of a machine
+/// that is gone.
 const PARAMETERS: [(&str, &str); 6] = [
     ("application_name", "parlance"),
     ("connect_timeout", "2"),
@@ -33,12 +34,13 @@ const PARAMETERS: [(&str, &str); 6] = [
 ];
 
 impl DatabaseUrl {
-    /// Reads `sqlite://PATH`, `postgres://…` or `postgresql://…`.
+    /// Parses `sqlite://PATH`, `postgres://…` or `postgresql://…`.
     pub fn parse(url: &str) -> Option<Self> {
         Self::parse_as("parlance", url)
     }
 
-    /// Like [`DatabaseUrl::parse`], for a program that is no server: Postgres knows its connections by that name.
+    /// Like [`DatabaseUrl::parse`], for a program that is no server. Its connections to Postgres have that application
+    /// name.
     pub fn parse_as(application: &str, url: &str) -> Option<Self> {
         if let Some(path) = url.strip_prefix("sqlite://") {
             // SQLite has URLs of its own, with parameters that turn locks off.
@@ -49,9 +51,9 @@ impl DatabaseUrl {
         postgres.then(|| Self::Postgres(with_parameters(url, application)))
     }
 
-    /// How long callers wait for Postgres; `None` for a file, which answers or fails. A caller that has waited so long
-    /// gets [`Unavailable::StorageOutOfReach`](domain::Unavailable::StorageOutOfReach): a client has its answer within
-    /// three seconds, whatever the database, its machine or the network do. An operator whose database is far or slow
+    /// How long callers wait for Postgres; `None` for a file, which answers or fails. After that the caller gets
+    /// [`Unavailable::StorageOutOfReach`](domain::Unavailable::StorageOutOfReach): a client has its answer within three
+    /// seconds, whatever the database, its machine or the network do. An operator whose database is far away or slow
     /// sets a larger `connect_timeout`.
     pub fn answer_timeout(&self) -> Option<Duration> {
         match self {
@@ -66,7 +68,7 @@ impl DatabaseUrl {
         self.answer_timeout().unwrap_or(READ_TIMEOUT)
     }
 
-    /// Without the password and the connection parameters: fit to be shown and stored.
+    /// The URL without the password and the connection parameters, for messages and for storing.
     pub fn redacted(&self) -> String {
         match self {
             Self::Sqlite(path) => format!("sqlite://{}", path.display()),

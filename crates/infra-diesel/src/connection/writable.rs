@@ -1,4 +1,4 @@
-//! Whether a database takes writes, found out without one.
+//! Finds out whether a database takes writes, without a write.
 
 use crate::connection::{AnyConnection, DatabaseUrl, Purpose};
 use crate::error::{DbError, DbResult};
@@ -14,7 +14,7 @@ struct Answer {
 }
 
 /// Whether the database answers and takes writes, as far as it shows without a write: Postgres is no standby and not
-/// read-only (`default_transaction_read_only`), and the file is writable. Waits for no writer.
+/// read-only (`default_transaction_read_only`), or the file is writable. Waits for no writer.
 pub fn takes_writes(conn: &mut AnyConnection, url: &DatabaseUrl) -> QueryResult<bool> {
     if let DatabaseUrl::Sqlite(path) = url {
         conn.batch_execute("SELECT 1")?;
@@ -26,7 +26,7 @@ pub fn takes_writes(conn: &mut AnyConnection, url: &DatabaseUrl) -> QueryResult<
 }
 
 /// Like [`takes_writes`], over a connection that may be old: a Postgres session keeps the settings of its role and
-/// database from its begin. If the session of `conn` is read-only, a new connection replaces it and is asked instead,
+/// database from its start. If the session of `conn` is read-only, this replaces it by a new connection and asks that,
 /// as the writers do with theirs.
 pub fn takes_writes_now(conn: &mut AnyConnection, url: &DatabaseUrl) -> DbResult<bool> {
     if takes_writes(conn, url)? {

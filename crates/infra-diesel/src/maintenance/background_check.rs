@@ -1,7 +1,7 @@
-//! Looks through a SQLite file that was not closed, table by table, while the server works with it.
+//! Checks a SQLite file that was not closed, table by table, while the server uses it.
 //!
-//! A thread and a connection of its own: it may take minutes. What it reads keeps the log from being used again, so it
-//! gives way when told to, and looks at the same table anew afterwards.
+//! It has a separate thread and connection, because it may take minutes. While it reads, SQLite cannot reuse the log.
+//! So it gives way when the keeper tells it to, and checks the same table again afterwards.
 
 use crate::connection::health::Health;
 use crate::connection::lock::DatabaseLock;
@@ -15,13 +15,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
-/// How often it tries one table: it has to give way each time where much is written.
+/// How often it tries one table. Where clients write much it has to give way each time.
 const TRIES: usize = 3;
 
-/// The thread, which stops when this is dropped.
+/// The thread. It stops when this is dropped.
 pub struct BackgroundCheck {
     gives_way: Arc<AtomicBool>,
-    /// By these the thread reports that it has given way, and learns that it may go on. `None` once it has to stop.
+    /// Through these the thread reports that it has given way, and learns that it may go on. `None` once it has to
+    /// stop.
     channels: Option<(Receiver<()>, SyncSender<()>)>,
     thread: Option<JoinHandle<()>>,
 }
@@ -31,16 +32,16 @@ pub struct GivenWay<'a>(&'a SyncSender<()>);
 
 impl Drop for GivenWay<'_> {
     fn drop(&mut self) {
-        // A thread that has panicked waits for nothing.
+        // A thread that has panicked does not wait.
         let _ = self.0.send(());
     }
 }
 
 impl BackgroundCheck {
-    /// Starts the check, which tells `health` of damage.
+    /// Starts the check, which reports damage to `health`.
     ///
     /// # Errors
-    /// Where there is no connection or no thread for it.
+    /// If there is no connection or no thread for it.
     pub fn start(path: &Path, health: Arc<Health>, lock: Arc<DatabaseLock>) -> std::io::Result<Self> {
         let url = DatabaseUrl::Sqlite(path.to_owned());
         let mut conn = AnyConnection::open(&url, Purpose::Read).map_err(std::io::Error::other)?;
@@ -63,11 +64,11 @@ impl BackgroundCheck {
         Ok(Self { gives_way, channels: Some((given_way, go_on)), thread: Some(thread) })
     }
 
-    /// Lets the thread read nothing for a while. `None` once it has looked at everything.
+    /// Makes the thread stop reading until the result is dropped. `None` once it has checked everything.
     pub fn gives_way(&mut self) -> Option<GivenWay<'_>> {
         let (given_way, go_on) = self.channels.as_ref()?;
         self.gives_way.store(true, Ordering::Relaxed);
-        // Soon: SQLite asks every thousand steps.
+        // The answer comes soon: SQLite asks every thousand steps.
         let given_way = given_way.recv();
         self.gives_way.store(false, Ordering::Relaxed);
         given_way.ok().map(|()| GivenWay(go_on))

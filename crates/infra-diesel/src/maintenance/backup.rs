@@ -1,7 +1,7 @@
-//! Backups: saving a database beside its running servers, and restoring one.
+//! Backups: saving a database while its servers run, and restoring one.
 //!
 //! A backup is one moment of the database, always as a SQLite file. `VACUUM INTO` saves SQLite: it reads in one
-//! transaction and keeps no writer waiting. A copy ([`crate::maintenance::copy`]) out of one snapshot saves Postgres.
+//! transaction and keeps no writer waiting. For Postgres, a copy ([`crate::maintenance::copy`]) reads one snapshot.
 //!
 //! Everything here blocks.
 
@@ -26,34 +26,34 @@ pub use crate::connection::sqlite_file::RESTORING;
 /// Why a backup or a restore failed.
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
-    /// Neither of the two.
+    /// The URL is neither of SQLite nor of Postgres.
     #[error("the database URL must begin with sqlite:// or postgres://")]
     Url,
-    /// No file is there.
+    /// There is no file at this path.
     #[error("there is no database at {0}")]
     None(String),
-    /// Its tables are those of another version.
+    /// The tables are those of another version.
     #[error("the database is not one of this version: back it up with the parlance that serves it")]
     OtherVersion,
-    /// Half a restore is beside it.
+    /// An unfinished restore is beside the database.
     #[error(".restoring is beside the database: a restore is under way or was cut off; run `parlance restore` again")]
     HalfRestored,
-    /// Something is there already.
+    /// There is a database already.
     #[error("there is a database at {0} already")]
     Exists(String),
-    /// Saved by a later version.
+    /// A later version saved it.
     #[error("the database was made by a newer parlance: it has {0}, which this one does not know")]
     Newer(String),
-    /// A copy out of Postgres or into it did not come about.
+    /// The copy from or to Postgres failed.
     #[error(transparent)]
     Copy(#[from] CopyError),
     /// The copy differs from the database.
     #[error("the copy of the database differs from it")]
     Differs,
-    /// It cannot be opened.
+    /// The database cannot be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
-    /// It said no.
+    /// The database reported an error.
     #[error("the database failed")]
     Database(#[from] DbError),
     /// The migrations of the database cannot be read.
@@ -84,10 +84,10 @@ fn open(url: &DatabaseUrl, purpose: Purpose) -> Result<AnyConnection, BackupErro
     Ok(AnyConnection::open(url, purpose).map_err(OpenError::from)?)
 }
 
-/// Saves one moment of the database as a SQLite file at `file`, where nothing may be yet. Servers go on meanwhile.
+/// Saves one moment of the database as a SQLite file at `file`, where nothing may be yet. Servers go on running.
 ///
 /// # Errors
-/// [`BackupError`]; something unfinished may be at `file` then.
+/// [`BackupError`]. An unfinished file may be left at `file`.
 pub fn save(url: &str, file: &Path, progress: impl FnMut(Progress)) -> Result<(), BackupError> {
     match parse(url)? {
         DatabaseUrl::Sqlite(path) if is_half_restored(&path) => Err(BackupError::HalfRestored),
@@ -110,7 +110,7 @@ pub fn save(url: &str, file: &Path, progress: impl FnMut(Progress)) -> Result<()
     }
 }
 
-/// What the database knows of files, by id.
+/// The files that the database knows, by id.
 ///
 /// # Errors
 /// [`BackupError`].
@@ -128,7 +128,7 @@ pub fn files(url: &str) -> Result<Vec<File>, BackupError> {
     Ok(load(&mut conn)?)
 }
 
-/// Tables and how many rows each has.
+/// The tables, each with its number of rows.
 ///
 /// # Errors
 /// [`BackupError`].
@@ -138,11 +138,10 @@ pub fn counts(url: &str) -> Result<Vec<(&'static str, u64)>, BackupError> {
     Ok(copy::count(&mut conn)?)
 }
 
-/// Fails if something is where the database is to be. In a Postgres there may be a copy that was begun from the file
-/// `begun_from`.
+/// Fails if there is a database at the URL. A Postgres may hold a copy that was begun from the file `begun_from`.
 ///
 /// # Errors
-/// [`BackupError::Exists`] where something is.
+/// [`BackupError::Exists`] if there is one.
 pub fn must_be_empty(url: &str, begun_from: Option<&Path>) -> Result<(), BackupError> {
     let place = parse(url)?;
     let exists = match &place {
@@ -164,11 +163,11 @@ pub fn must_be_empty(url: &str, begun_from: Option<&Path>) -> Result<(), BackupE
     if exists { Err(BackupError::Exists(place.redacted())) } else { Ok(()) }
 }
 
-/// Prepares a saved file for its new place: migrates it, and moves its revisions behind those that the servers of the
+/// Prepares a saved file for its new place: migrates it, and raises its revisions above those that the servers of the
 /// lost database may have handed out after the backup.
 ///
 /// # Errors
-/// [`BackupError::Newer`], and every reason why it cannot be opened.
+/// [`BackupError::Newer`], and every reason why the file cannot be opened.
 pub fn prepare(file: &Path) -> Result<(), BackupError> {
     let url = DatabaseUrl::Sqlite(file.to_owned());
     let mut conn = open(&url, Purpose::Write)?;
@@ -181,7 +180,8 @@ pub fn prepare(file: &Path) -> Result<(), BackupError> {
 /// here on a server may start on it.
 ///
 /// # Errors
-/// [`BackupError`]. A SQLite database is there whole or not at all; no server takes half a Postgres.
+/// [`BackupError`]. A SQLite database is complete or absent then. A Postgres may be incomplete, and no server accepts
+/// it.
 pub fn put_in_place(file: &Path, url: &str, progress: impl FnMut(Progress)) -> Result<(), BackupError> {
     match parse(url)? {
         DatabaseUrl::Postgres(_) => {
@@ -189,11 +189,11 @@ pub fn put_in_place(file: &Path, url: &str, progress: impl FnMut(Progress)) -> R
             if report.is_same() { Ok(()) } else { Err(BackupError::Differs) }
         }
         DatabaseUrl::Sqlite(path) => {
-            // A server that starts just now has it, or waits outside.
+            // A server that starts right now has the lock, or waits for it.
             let lock = DatabaseLock::take_place(&path).map_err(OpenError::from)?;
             must_be_empty(url, None)?;
             std::fs::File::open(file)?.sync_all()?;
-            // If the path is a link, this is where it leads.
+            // If the path is a link, the file goes to where the link leads.
             std::fs::rename(file, lock.place())?;
             let folder = lock.place().parent().unwrap_or(Path::new("/"));
             if cfg!(unix) {

@@ -1,4 +1,4 @@
-//! Checks what must be true of the rows of a database: for `doctor`, and for tests that kill servers.
+//! Checks the invariants of the rows of a database: for `doctor`, and for tests that kill servers.
 
 use crate::connection::AnyConnection;
 use crate::error::DbResult;
@@ -18,7 +18,7 @@ struct Line {
     line: String,
 }
 
-/// What must not be, and how to count it. Each is a sentence that is false of a healthy database.
+/// Faults, and how to count each. Every sentence is false of a healthy database.
 const FAULTS: [(&str, &str); 12] = [
     (
         "conversations whose counter is not the number of their newest change",

@@ -1,4 +1,4 @@
-//! What `doctor` sees of a database without changing it.
+//! What `doctor` reads of a database. It changes nothing.
 
 use crate::connection::open_error::OpenError;
 use crate::connection::writable::takes_writes;
@@ -11,12 +11,12 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 use domain::Timestamp;
 
-/// What a database is like.
+/// The state of a database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Inspection {
-    /// Which database, and its version.
+    /// The kind of database, and its version.
     pub version: String,
-    /// Whether it takes writes. No server starts on a database that does not.
+    /// Whether the database takes writes. No server starts on one that does not.
     pub takes_writes: bool,
     /// Settings with which a Postgres may lose what it has reported as stored.
     pub unsafe_settings: Vec<&'static str>,
@@ -26,9 +26,9 @@ pub struct Inspection {
     pub is_older: bool,
     /// Migrations that ran on it and that this program does not know.
     pub unknown: Vec<String>,
-    /// Whether it is half a copy.
+    /// Whether it is an unfinished copy.
     pub is_unfinished: bool,
-    /// What Postgres takes the time to be.
+    /// The time by the clock of Postgres.
     pub now: Option<Timestamp>,
     /// When its newest message was sent.
     pub newest: Option<Timestamp>,
@@ -57,7 +57,7 @@ pub fn inspect(conn: &mut AnyConnection, url: &DatabaseUrl) -> Result<Inspection
     };
     let Version { version } = diesel::sql_query(question).get_result(conn).map_err(|error| unread(error.into()))?;
     let takes_writes = takes_writes(conn, url).map_err(|error| unread(error.into()))?;
-    // Asking a database on which nothing was ever run which migrations were, would make their table.
+    // Diesel would create its table in a database that has no tables yet.
     let is_new = !catalog::has_table(conn, "users").map_err(unread)?;
     let is_older = is_new || migrations::pending(conn).map_err(OpenError::Read)?;
     let unknown = if is_new { Vec::new() } else { migrations::unknown(conn).map_err(OpenError::Read)? };
@@ -86,7 +86,7 @@ pub fn inspect(conn: &mut AnyConnection, url: &DatabaseUrl) -> Result<Inspection
 /// The clock of Postgres, and the time of the newest message.
 fn times(conn: &mut AnyConnection, is_older: bool) -> QueryResult<(Option<Timestamp>, Option<Timestamp>)> {
     let now = match conn {
-        // It has the clock of this machine.
+        // SQLite uses the clock of this machine.
         AnyConnection::Sqlite(_) => None,
         AnyConnection::Postgres(conn) => {
             let query = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS micros";
@@ -95,7 +95,7 @@ fn times(conn: &mut AnyConnection, is_older: bool) -> QueryResult<(Option<Timest
         }
     };
     if is_older {
-        // Its tables may not be there yet.
+        // The tables may not exist yet.
         return Ok((now, None));
     }
     let newest = messages::table.order(messages::created_at.desc()).select(messages::created_at);

@@ -1,12 +1,12 @@
-//! The keeper watches over an open SQLite file, from a thread and over a connection of its own.
+//! The keeper watches over an open SQLite file, from a separate thread and over a separate connection.
 //!
-//! - It checks that the file is still where the server opened it. A file that was removed, renamed, replaced or covered
-//!   by another disk goes on taking writes that nobody will ever find; so does one whose log (`-wal`) or index (`-shm`)
-//!   was removed.
-//! - It shrinks the log. While a long read runs (a backup, or a stranger's `sqlite3`), the log can only grow; SQLite
+//! - It checks that the file is still where the server opened it. A file that somebody has removed, renamed, replaced
+//!   or covered by another disk still takes writes, and nobody will ever find them. The same holds for a file whose log
+//!   (`-wal`) or index (`-shm`) is gone.
+//! - It shrinks the log. While a long read runs (a backup, or somebody's `sqlite3`), the log can only grow; SQLite
 //!   reuses it afterwards, but keeps its size.
 //! - After an unclean end it checks the file, if that takes too long for the start. This runs on another thread and
-//!   over another connection ([`BackgroundCheck`]), so that the keeper goes on meanwhile.
+//!   over another connection ([`BackgroundCheck`]), so that the keeper goes on.
 //!
 //! The connection stays open for as long as the server runs, so that no closing connection removes the log.
 
@@ -24,27 +24,27 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// How often it looks.
+/// How often the keeper looks.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The background check gives way to a log that is so many times as large as the log may stay.
+/// The background check gives way to a log of this many times the size that it may keep.
 const GIVES_WAY_TO: u64 = 4;
 
-/// The keeper's thread, until it is stopped.
+/// The keeper's thread. It runs until somebody stops it.
 pub struct Keeper {
     stop: Mutex<Option<SyncSender<()>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// What it watches with.
+/// What the keeper needs.
 pub struct Watch {
-    /// A connection that has written: the log is there.
+    /// A connection that has written, so that the log exists.
     pub conn: AnyConnection,
     /// The path of the database as configured.
     pub path: PathBuf,
-    /// Whether the keeper has to check the whole file, since it was not closed.
+    /// Whether the keeper has to check the whole file, because nobody closed it.
     pub look_through: bool,
-    /// Told of damage.
+    /// Learns of damage.
     pub health: Arc<Health>,
     /// Ends the process.
     pub fatal: Fatal,
@@ -56,7 +56,7 @@ impl Keeper {
     /// Starts watching.
     ///
     /// # Errors
-    /// Where there is no thread for it.
+    /// If there is no thread for it.
     pub fn start(watch: Watch) -> std::io::Result<Self> {
         let (stop, stopped) = sync_channel(0);
         // The working directory may change.
@@ -82,7 +82,7 @@ impl Keeper {
     }
 }
 
-/// What a file beside the database is.
+/// The identity of a file.
 fn identity(path: &Path) -> Option<Identity> {
     std::fs::metadata(path).ok().and_then(|found| Identity::of(&found))
 }
@@ -90,7 +90,7 @@ fn identity(path: &Path) -> Option<Identity> {
 impl Watch {
     fn run(mut self, mut check: Option<BackgroundCheck>, stopped: &Receiver<()>) {
         if let AnyConnection::Sqlite(conn) = &mut self.conn {
-            // The keeper needs next to no cache, and what the start has read is of no further use.
+            // The keeper needs almost no cache, and nobody needs the pages that the start has read.
             let _ = conn.batch_execute("PRAGMA cache_size = -1024; PRAGMA shrink_memory;");
         }
         let beside = ["-wal", "-shm"].map(|suffix| sibling(self.lock.place(), suffix));
@@ -104,7 +104,7 @@ impl Watch {
         }
     }
 
-    /// The file that is gone, replaced or read-only, if there is one.
+    /// What happened to a file that is gone or replaced, or to a disk that became read-only. `None` if all is well.
     fn is_gone(&self, beside: &[PathBuf; 2], known: &[Option<Identity>; 2]) -> Option<String> {
         let shown = self.path.display();
         match (self.lock.identity(), std::fs::metadata(&self.path)) {

@@ -1,4 +1,4 @@
-//! The migrations, embedded, and running them.
+//! The migrations, embedded in the program, and running them.
 
 use crate::connection::AnyConnection;
 use crate::maintenance::catalog::has_table;
@@ -12,12 +12,12 @@ use diesel::sqlite::Sqlite;
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use domain::NAME_FORM;
 
-/// The tables on SQLite.
+/// The migrations for SQLite.
 pub const SQLITE: EmbeddedMigrations = embed_migrations!("../../migrations/sqlite");
-/// The same tables on Postgres.
+/// The migrations for Postgres. They make the same tables.
 pub const POSTGRES: EmbeddedMigrations = embed_migrations!("../../migrations/postgres");
 
-/// Any number that no other program uses as an advisory lock in the same database.
+/// The key of the advisory lock. Other programs on the same database hardly use the same number.
 const ADVISORY_LOCK: i64 = 0x7061_726c_616e_6365;
 
 type Fault = Box<dyn std::error::Error + Send + Sync>;
@@ -25,7 +25,7 @@ type Fault = Box<dyn std::error::Error + Send + Sync>;
 /// Brings the tables and the keys of names up to date, and returns the names of the migrations that ran. If several
 /// servers start at once on one Postgres, one migrates and the others wait; a SQLite file has one server.
 pub fn run(conn: &mut AnyConnection) -> Result<Vec<String>, Fault> {
-    // A migration may take longer than a request may.
+    // A migration may take longer than a statement of a request.
     conn.disable_timeouts()?;
     if let AnyConnection::Postgres(conn) = conn {
         conn.batch_execute(&format!("SELECT pg_advisory_lock({ADVISORY_LOCK})"))?;
@@ -46,15 +46,15 @@ fn bring_up_to_date(conn: &mut AnyConnection) -> Result<Vec<String>, Fault> {
     Ok(applied)
 }
 
-/// Whether any migration is to run. Changes nothing, and works on a read-only database.
+/// Whether any migration has not run yet. Changes nothing, and works on a read-only database.
 pub fn pending(conn: &mut AnyConnection) -> Result<bool, Fault> {
     let applied = applied(conn)?;
     let pending = ours(conn)?.iter().any(|version| !applied.contains(version));
     Ok(pending || names::form(conn)? != NAME_FORM)
 }
 
-/// The migrations of the database that this program does not know: a later version ran them. Changes nothing, and works
-/// on a read-only database.
+/// The migrations that ran on the database and that this program does not know: a later version ran them. Changes
+/// nothing, and works on a read-only database.
 pub fn unknown(conn: &mut AnyConnection) -> Result<Vec<String>, Fault> {
     let ours = ours(conn)?;
     Ok(applied(conn)?.into_iter().filter(|version| !ours.contains(version)).collect())
@@ -66,7 +66,7 @@ struct Applied {
     version: String,
 }
 
-/// What was run on the database. Not by diesel's own question, which first makes the table that it asks.
+/// The migrations that ran on the database. Diesel's own query would create its table first.
 fn applied(conn: &mut AnyConnection) -> Result<Vec<String>, Fault> {
     if !has_table(conn, "__diesel_schema_migrations")? {
         return Ok(Vec::new());

@@ -1,4 +1,4 @@
-//! What operators do with a database as a whole.
+//! What operators do with a whole database.
 
 pub mod background_check;
 pub mod backup;

@@ -1,9 +1,9 @@
-//! Renews stored keys of names that an older version made by other rules.
+//! Renews the stored keys of names that an older version made by other rules.
 //!
-//! The domain says what the key of a name is, and databases cannot: no dialect normalizes text as Unicode has it now.
-//! So this makes all keys again, once, after the migrations and under their lock. Two names that have become the same
-//! stay two: the older keeps its key; a user or a group gets a number behind its name, and an email address one behind
-//! its key. No start fails for it.
+//! The domain defines the key of a name. A database cannot compute it: no dialect normalizes text by the current
+//! Unicode. So this computes all keys again, once, after the migrations and under their lock. If two names have become
+//! equal, the older one keeps its key. The other one gets a number: a user or a group behind the name, an email address
+//! behind its key. No start fails because of it.
 
 use crate::connection::AnyConnection;
 use crate::error::DbResult;
@@ -19,10 +19,10 @@ use domain::{GroupId, NAME_FORM, UserId};
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
-/// How many names are read at once.
+/// Names that one query reads.
 const PAGE: i64 = 2000;
 
-/// What is named.
+/// A kind of name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Username,
@@ -30,15 +30,15 @@ enum Kind {
     Group,
 }
 
-/// Where names of a kind are, with their keys.
+/// The columns of names of a kind and their keys.
 struct Names {
     kind: Kind,
     table: &'static str,
     name: &'static str,
     key: &'static str,
-    /// Which rows have one.
+    /// The condition for rows that have such a name.
     scope: &'static str,
-    /// Whether all keys differ.
+    /// Whether the keys are unique.
     unique: bool,
 }
 
@@ -67,7 +67,7 @@ const ALL: [Names; 4] = [
         scope: "kind = 'group' AND deleted_at IS NULL",
         unique: true,
     },
-    // Nobody looks these up, but lists go on behind them.
+    // Nobody looks these keys up, but lists go on behind them.
     Names {
         kind: Kind::Group,
         table: "conversations",
@@ -128,7 +128,7 @@ impl Names {
         format!("SELECT id, {name} AS name, {key} AS key, created_at FROM {table} WHERE {scope} AND {rest}")
     }
 
-    /// Calls `each` with every one, by id.
+    /// Calls `each` with every name, by id.
     fn walk(&self, conn: &mut AnyConnection, mut each: impl FnMut(Named)) -> DbResult<()> {
         // Nothing has the nil id.
         let mut last = Id(Uuid::nil());
@@ -158,7 +158,7 @@ impl Names {
         self.set_key(conn, id, &format!("\u{1}{}", id.0))
     }
 
-    /// Makes all keys anew.
+    /// Computes all keys again.
     fn renew(&self, conn: &mut AnyConnection) -> DbResult<()> {
         let mut changed = Vec::new();
         self.walk(conn, |named| {
@@ -239,7 +239,7 @@ pub fn form(conn: &mut AnyConnection) -> DbResult<i64> {
     Ok(server::table.select(server::name_form).first(conn)?)
 }
 
-/// Makes all keys again if they have another form. The caller has the lock of the migrations.
+/// Computes all keys again if they have another form. The caller has the lock of the migrations.
 pub fn renew(conn: &mut AnyConnection) -> DbResult<()> {
     if form(conn)? == NAME_FORM {
         return Ok(());
@@ -249,7 +249,7 @@ pub fn renew(conn: &mut AnyConnection) -> DbResult<()> {
     match renewed {
         Ok(()) => Ok(conn.commit()?),
         Err(error) => {
-            // The error tells more than a failed rollback would.
+            // This error says more than one of the rollback.
             let _ = conn.rollback();
             Err(error)
         }
@@ -258,7 +258,7 @@ pub fn renew(conn: &mut AnyConnection) -> DbResult<()> {
 
 fn renew_all(conn: &mut AnyConnection) -> DbResult<()> {
     if let AnyConnection::Postgres(conn) = conn {
-        // Servers of an earlier version may still be there.
+        // Servers of an earlier version may still run.
         conn.batch_execute("LOCK TABLE users, conversations, audit IN SHARE ROW EXCLUSIVE MODE")?;
     }
     for names in &ALL {
@@ -268,7 +268,7 @@ fn renew_all(conn: &mut AnyConnection) -> DbResult<()> {
     Ok(())
 }
 
-/// How many names have a key that is not theirs.
+/// How many names have a wrong key.
 pub fn misplaced(conn: &mut AnyConnection) -> DbResult<u64> {
     let mut count = 0;
     for names in &ALL {
@@ -277,7 +277,7 @@ pub fn misplaced(conn: &mut AnyConnection) -> DbResult<u64> {
     Ok(count)
 }
 
-/// Names that were the same as an older one in another spelling when their keys were renewed.
+/// Names that equalled an older one in another spelling when their keys were renewed.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Doubled {
     /// Users whose email address another user has, too.

@@ -51,7 +51,7 @@ fn subscriptions(conn: &mut AnyConnection, user: UserId, at: Revision) -> DbResu
     })
 }
 
-/// How far back to look for a number whose message has not changed since it was sent.
+/// How far to look back for a number whose message has not changed since it was sent.
 const NEAR: i64 = 64;
 
 /// Whether the number `floor` or one before it is known to be a change at `since` or later. Then every later change is,
@@ -96,20 +96,20 @@ fn last_before(conn: &mut AnyConnection, of: Id, since: Revision, floor: i64) ->
 
 /// How much the search for where a client left its conversations may still scan.
 pub struct Walk {
-    /// So many numbers may still be replayed.
+    /// Numbers that a replay may still contain.
     replayed: i64,
-    /// So many numbers may still be scanned.
+    /// Numbers that the search may still scan.
     looked_at: i64,
 }
 
 impl Walk {
     pub fn new() -> Self {
-        // A scan that finds too many numbers to replay is rare; a client may provoke more of them.
+        // A search that finds too many numbers to replay is rare. A client can cause more of them.
         Self { replayed: MAX_MISSED_IN_ALL, looked_at: 2 * MAX_MISSED_IN_ALL }
     }
 
-    /// The number of a conversation after which the client may have missed a change at `since` or later, at most one
-    /// further back than a replay goes. The conversation stands at `update`.
+    /// The number after which the client may have missed a change of a conversation at `since` or later, at most one
+    /// further back than a replay reaches. `update` is the conversation's counter.
     pub fn begins(&mut self, conn: &mut AnyConnection, of: Id, update: i64, since: Revision) -> DbResult<i64> {
         let most = self.replayed.min(MAX_MISSED_IN_ONE);
         let floor = update - most - 1;
@@ -126,10 +126,10 @@ impl Walk {
     }
 }
 
-/// A conversation, its counter, and the revisions of the last change of a message and of the roster.
+/// A conversation, its counter, and the revisions of the last change of a message and of the membership.
 type ConversationState = (Id, i64, i64, i64);
 
-/// Whether there is a living group that both are in.
+/// Whether there is a group that is not deleted and has both as members.
 const SHARE_A_GROUP: &str = "
 SELECT count(*) AS n FROM (
     SELECT 1 FROM members theirs
@@ -150,7 +150,7 @@ fn acquaintance(conn: &mut AnyConnection, one: UserId, other: UserId) -> DbResul
     let each_wrote = direct.as_ref().is_some_and(ConversationRow::is_of_contacts);
     let conversation = direct.map(|row| row.id.into());
     if each_wrote {
-        // Needs no look at their groups.
+        // Their groups do not matter then.
         return Ok(Acquaintance { conversation, each_wrote, share_a_group: false });
     }
     let shared = diesel::sql_query(SHARE_A_GROUP).bind::<SqlId, _>(Id::from(one)).bind::<SqlId, _>(Id::from(other));

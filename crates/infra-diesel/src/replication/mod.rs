@@ -1,4 +1,4 @@
-//! What live connections and other nodes read of what was committed.
+//! What live connections and other nodes read of committed transactions.
 
 mod live;
 mod nodes;

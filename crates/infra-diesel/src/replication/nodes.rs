@@ -1,4 +1,4 @@
-//! What nodes over one database read of what the others committed.
+//! What nodes over one database read of the commits of other nodes.
 
 use crate::Store;
 use crate::connection::{AnyConnection, per_backend};
@@ -18,7 +18,7 @@ use domain::{ConversationId, GroupId, Limit, Result, SessionId, UserId};
 use std::collections::HashSet;
 
 impl ConversationRow {
-    /// Which users its events concern.
+    /// The users whom the events of the conversation concern.
     fn audience(&self) -> Audience {
         match (self.first_user, self.second_user) {
             (Some(first), Some(second)) => Audience::Users([first.into(), second.into()]),
@@ -43,8 +43,8 @@ fn changed(conn: &mut AnyConnection, since: Revision, at: Revision) -> DbResult<
     Ok(Changed { conversations: conversations.collect(), at })
 }
 
-/// The last change of each message as an event, in the order of the changes. A message that was sent after the change
-/// `known` is new to the node.
+/// The last change of each message as an event, in the order of the changes. If a user sent a message after the change
+/// `known`, it is new to the node.
 fn events(
     conn: &mut AnyConnection,
     of: &ConversationRow,

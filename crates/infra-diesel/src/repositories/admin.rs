@@ -1,4 +1,4 @@
-//! Running the server: accounts, and the record of what was done.
+//! Running the server: accounts, and the audit log.
 
 use crate::Store;
 use crate::connection::AnyConnection;
@@ -33,7 +33,7 @@ struct AuditRow {
 }
 
 impl AuditRow {
-    /// With the names of today.
+    /// The entry with the names of today.
     fn into_entry(self, conn: &mut AnyConnection) -> DbResult<AuditEntry> {
         let corrupt = |what, value: &str| Corrupt { what, value: value.to_owned() };
         let mut profile = |id: Id| -> DbResult<_> {
@@ -56,7 +56,7 @@ impl AuditRow {
     }
 }
 
-/// When a session of the user was last used, also one that is forgotten.
+/// When a session of the user was last used; forgotten sessions count.
 fn last_seen(conn: &mut AnyConnection, user: Id) -> DbResult<Option<Timestamp>> {
     let newest_first = sessions::table.filter(sessions::user_id.eq(user)).order(sessions::last_seen_at.desc());
     let newest: Option<Time> = newest_first.select(sessions::last_seen_at).first(conn).optional()?;
@@ -69,7 +69,7 @@ fn account(conn: &mut AnyConnection, row: UserRow) -> DbResult<Account> {
     Ok(Account { user: row.into_user()?, last_seen_at })
 }
 
-/// The living user, locked.
+/// The existing user, locked.
 fn lock_living(conn: &mut AnyConnection, id: UserId) -> DbResult<User> {
     match lock_user(conn, id)?.filter(|user| user.deleted_at.is_none()) {
         Some(user) => Ok(user),
@@ -77,7 +77,7 @@ fn lock_living(conn: &mut AnyConnection, id: UserId) -> DbResult<User> {
     }
 }
 
-/// Does it. `None` where nothing was to be done, else to what it was done.
+/// Executes the command. Returns the target. `None` if the command changed nothing.
 fn execute(
     tx: &mut Tx<'_>,
     command: AdminCommand,

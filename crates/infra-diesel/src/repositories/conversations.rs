@@ -77,13 +77,13 @@ FROM (
 ORDER BY mine.revision DESC, mine.nth DESC, mine.id DESC"
 );
 
-/// Behind no conversation: later than any.
+/// The position at the top of the list.
 const TOP: (i64, i64, Id) = (i64::MAX, i64::MAX, Id(uuid::Uuid::max()));
 
-/// Conversations and up to where their watermarks could be.
+/// Conversations, each with the position to which its watermark could rise.
 type WatermarkTargets = Vec<(Id, i64)>;
 
-/// A page, and which watermarks could be higher.
+/// A page, and the watermarks that could rise.
 fn list(
     conn: &mut AnyConnection,
     user: UserId,
@@ -149,7 +149,7 @@ fn people(conn: &mut AnyConnection, ids: Vec<Id>) -> DbResult<HashMap<Id, UserRo
     Ok(rows.into_iter().map(|row| (row.id, row)).collect())
 }
 
-/// The newest live message of each conversation that has one.
+/// The newest message of each conversation that has one. Deleted messages do not count.
 fn newest_messages(
     conn: &mut AnyConnection,
     listed: &[ListedRow],

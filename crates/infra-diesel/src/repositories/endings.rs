@@ -1,4 +1,4 @@
-//! Removing, a little at a time, what accounts and groups leave behind when they end.
+//! Removing the memberships that accounts and groups leave behind when they end, a few at a time.
 
 use crate::Store;
 use crate::connection::{AnyConnection, per_backend};
@@ -16,16 +16,16 @@ use domain::groups::Role;
 use domain::{GroupId, Result, Timestamp, UserId};
 use futures_util::future::try_join_all;
 
-/// An account leaves so many groups at once, each in a transaction or savepoint of its own.
+/// Groups that an account leaves in one step, each in a separate transaction or savepoint.
 const GROUPS_AT_ONCE: i64 = 20;
-/// How many endings are looked at by one read.
+/// Ended accounts and groups that one read returns.
 const ENDINGS_AT_ONCE: i64 = 100;
 
-/// Tidies up a part of an ended group; says whether there may be more.
+/// Removes a part of the memberships of an ended group. Returns whether there may be more.
 fn tidy_group(tx: &mut Tx<'_>, group: GroupId) -> DbResult<bool> {
     let id = Id::from(group);
     if let AnyConnection::Postgres(conn) = tx.conn {
-        // One node at a time.
+        // One node at a time does this.
         conversations::table.find(id).select(conversations::id).for_update().first::<Id>(conn).optional()?;
     }
     let ending = endings::table.find(id).select(endings::revision);
@@ -37,7 +37,7 @@ fn tidy_group(tx: &mut Tx<'_>, group: GroupId) -> DbResult<bool> {
     Ok(false)
 }
 
-/// Takes an ended account out of a group, which passes to the next owner or ends.
+/// Removes an ended account from a group, which passes to the next owner or ends.
 fn remove_departing_user(tx: &mut Tx<'_>, user: UserId, group: GroupId, at: Timestamp) -> DbResult<()> {
     let Some(row) = lock_conversation(tx.conn, group.conversation())? else { return Ok(()) };
     tx.record_version(&row);

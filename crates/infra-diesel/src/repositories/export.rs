@@ -20,14 +20,14 @@ use domain::messages::{Message, Seq};
 use domain::sessions::{Session, UserAgent};
 use domain::{ConversationId, FileId, GroupId, Limit, NotFound, Page, Result, SessionId, UserId};
 
-/// One query scans so many positions of a conversation.
+/// Positions of a conversation that one query scans.
 const STRETCH: i64 = 2000;
-/// How many queries of a walk make one read.
+/// Queries of a walk that make one read.
 const STRETCHES: usize = 50;
-/// One read returns at most so many entries.
+/// Most entries that one read returns.
 const MAX_ENTRIES: usize = Limit::MAX as usize;
 
-/// The most entries of a page of an export.
+/// Most entries of a page of an export.
 fn limit() -> DbResult<Limit> {
     Ok(Limit::of_list(Some(u64::from(Limit::MAX))).map_err(domain::Error::from)?)
 }
@@ -58,8 +58,8 @@ fn find(conn: &mut AnyConnection, id: Id) -> DbResult<Option<ConversationRow>> {
     Ok(conversations::table.find(id).select(ConversationRow::as_select()).first(conn).optional()?)
 }
 
-/// Scans conversations from a position on. `look` reads at most so many entries behind a `seq` of one conversation, and
-/// returns up to which `seq` it has looked.
+/// Scans conversations from a position on. `look` gets a `seq` and a limit. It reads entries of one conversation behind
+/// that `seq`, and returns the `seq` up to which it has looked.
 fn walk<T>(
     conn: &mut AnyConnection,
     me: Id,

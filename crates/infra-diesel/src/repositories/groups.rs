@@ -59,19 +59,19 @@ fn live_groups_with_role(viewer: Id) -> _ {
         .filter(conversations::kind.eq("group").and(conversations::deleted_at.is_null()))
 }
 
-/// The two parts of the list of groups, each by name, with no group in both.
+/// The two parts of the list of groups, each by name. No group is in both.
 #[derive(Debug, Clone, Copy)]
 enum Part {
-    /// Found by their names.
+    /// Public groups, by name.
     Public,
-    /// Found by membership: a user is in few private groups, compared with all there are.
+    /// Private groups of the viewer, by membership: a user is in few of all private groups.
     PrivateOfViewer,
 }
 
 type Listed = (GroupRow, Option<String>, Option<String>);
 
 impl Part {
-    /// The first groups of the part, one more than `limit`, behind `behind` if it is given.
+    /// The first groups of the part, one more than `limit`, behind `behind` if given.
     fn load(
         self,
         conn: &mut AnyConnection,
@@ -91,14 +91,14 @@ impl Part {
                 if let Some(end) = prefix.and_then(upper_bound) {
                     query = query.filter($key.lt(end));
                 }
-                // Where to begin in the index. Of two lower bounds, SQLite would take the first and walk up to the
-                // other.
+                // Where to begin in the index. Given two lower bounds, SQLite would begin at the first and scan up to
+                // the other.
                 let begin = prefix.max(behind.as_ref().map(|(name, _)| name.as_str()));
                 if let Some(begin) = begin {
                     query = query.filter($key.ge(begin.to_owned()));
                 }
                 if let Some((name, id)) = behind {
-                    // A deleted group may share its name with a live one, which then follows it by id or precedes it.
+                    // A deleted group may have the name of another group, which then precedes or follows it by id.
                     let later = $key.gt(name.clone());
                     let beside = $key.eq(name).and(conversations::id.gt(id));
                     query = query.filter(later.or(beside));
@@ -109,12 +109,12 @@ impl Part {
         let groups = live_groups_with_role(viewer.into());
         Ok(match self {
             Self::Public => {
-                // Every group has a name; said, so that the index serves.
+                // Every group has a name. The condition lets the planner use the index.
                 let named = groups.filter(conversations::name_key.is_not_null());
                 by!(conversations::name_key, named.filter(conversations::visibility.eq(Visibility::Public.as_str())))
             }
             Self::PrivateOfViewer => {
-                // `coalesce` keeps SQLite from finding them by name, past everybody's groups.
+                // `coalesce` keeps SQLite from finding them by name, which would scan the groups of all users.
                 let key = || sql::<Text>("coalesce(conversations.name_key, '')");
                 let own = groups.filter(members::user_id.eq(Id::from(viewer)));
                 by!(key(), own.filter(conversations::visibility.ne(Visibility::Public.as_str())))
@@ -123,7 +123,7 @@ impl Part {
     }
 }
 
-/// The key by which the list orders a group that the viewer sees, or saw before it was deleted.
+/// The key by which the list orders a group that the viewer may see, or could see before it was deleted.
 fn list_key_of(conn: &mut AnyConnection, viewer: UserId, group: GroupId) -> DbResult<String> {
     let own = members::conversation_id.eq(conversations::id).and(members::user_id.eq(Id::from(viewer)));
     let place = conversations::table
@@ -154,7 +154,7 @@ impl GroupRepository for Store {
         let policy = self.policy();
         self.write(group.id.0, move |tx| {
             lock_users(tx.conn, &[group.owner])?;
-            // The owner may have been deleted since the token was checked.
+            // Somebody may have deleted the owner since the server checked the token.
             let Some(user) = find_living(tx.conn, group.owner)? else {
                 return Ok(Unauthenticated::InvalidToken.err()?);
             };

@@ -27,7 +27,7 @@ impl MemberRepository for Store {
             group_access.may_read()?;
             lock_users(tx.conn, &[actor, new.user])?;
             let Some(user) = find_living(tx.conn, new.user)? else {
-                // The caller may have been deleted since the token was checked.
+                // Somebody may have deleted the caller since the server checked the token.
                 let gone = if new.user == actor { Unauthenticated::InvalidToken.err() } else { NotFound::User.err() };
                 return Ok(gone?);
             };

@@ -1,4 +1,4 @@
-//! Messages: the log's other changes, and reading.
+//! Messages: editing, deleting and reading.
 
 use crate::Store;
 use crate::connection::{AnyConnection, per_backend};
@@ -23,13 +23,13 @@ use domain::messages::{
 use domain::{ConversationId, Limit, MessageId, NotFound, Page, Result, Timestamp, UserId};
 use uuid::Uuid;
 
-/// The conversation that a message, live or deleted, is in.
+/// The conversation of a message, deleted or not.
 pub fn conversation_of(conn: &mut AnyConnection, id: MessageId) -> DbResult<Option<ConversationId>> {
     let position = messages::table.filter(messages::id.eq(Id::from(id))).select(messages::conversation_id);
     Ok(position.first::<Id>(conn).optional()?.map(Into::into))
 }
 
-/// A live message in its conversation, both locked until the transaction ends.
+/// A message that is not deleted and its conversation, both locked until the transaction ends.
 fn lock_message(conn: &mut AnyConnection, id: MessageId) -> DbResult<(ConversationRow, FullMessage)> {
     if let Some(conversation) = conversation_of(conn, id)?
         && let Some(conversation) = lock_conversation(conn, conversation)?
@@ -56,7 +56,7 @@ fn edit(tx: &mut Tx<'_>, actor: UserId, id: MessageId, content: &Content, at: Ti
     let role = find_role(tx.conn, conversation.id.into(), actor)?;
     let access = conversation.access(actor, role)?;
     let sender = message.0.sender_id.into();
-    // Existence, then form, which only the message tells, then right.
+    // Existence first, then form, which depends on the message, then right.
     access.may_read().or_else(|_| NotFound::Message.err())?;
     let mut message = load_message(tx.conn, &conversation, message)?;
     let words = content.for_type(message.body.message_type()).map_err(domain::Error::from)?;
@@ -64,7 +64,7 @@ fn edit(tx: &mut Tx<'_>, actor: UserId, id: MessageId, content: &Content, at: Ti
     tx.grow(Growth::Edit(words.len()))?;
     let number = take_numbers(tx, &conversation, 1)?;
     let here = messages::table.find((conversation.id, message.seq.0));
-    // A retry of a message with a key is compared with the content that was sent first.
+    // A retry with the same key is compared with the content that was sent first.
     let digest = content_digest(message.body.content()).to_vec();
     let first_edit = here.filter(messages::client_id.is_not_null().and(messages::sent_digest.is_null()));
     diesel::update(first_edit).set(messages::sent_digest.eq(digest)).execute(tx.conn)?;
@@ -95,8 +95,8 @@ fn delete(tx: &mut Tx<'_>, actor: UserId, id: MessageId, at: Timestamp) -> DbRes
     tombstone_messages(tx, &conversation, vec![row], at)
 }
 
-/// Turns live messages of a conversation into tombstones; each takes the next number. The caller has locked the
-/// conversation and recorded its version.
+/// Turns messages of a conversation into tombstones. Each takes the next number. The caller has locked the conversation
+/// and recorded its version.
 pub fn tombstone_messages(
     tx: &mut Tx<'_>,
     conversation: &ConversationRow,
@@ -152,7 +152,7 @@ impl MessageLog for Store {
     }
 }
 
-/// Direct conversations are sharded by their pair, which is known before the conversation exists.
+/// A direct conversation belongs to the writer of its pair, which is known before the conversation exists.
 pub fn shard_of_pair((first, second): (Id, Id)) -> Uuid {
     Uuid::from_u128(first.0.as_u128() ^ second.0.as_u128())
 }
@@ -180,7 +180,7 @@ impl Store {
     }
 }
 
-/// The conversation that the viewer reads with `of`; `None` where two users have not talked.
+/// The conversation of the viewer with `of`. `None` for two users who have not written to each other.
 fn readable(conn: &mut AnyConnection, viewer: UserId, of: Recipient) -> DbResult<Option<ConversationRow>> {
     match of {
         // A deleted user's messages stay readable.
@@ -196,7 +196,7 @@ fn readable(conn: &mut AnyConnection, viewer: UserId, of: Recipient) -> DbResult
     }
 }
 
-/// The `seq` of a message, live or deleted, in the conversation.
+/// The `seq` of a message of the conversation, deleted or not.
 pub fn seq_of(conn: &mut AnyConnection, conversation: Option<&ConversationRow>, id: MessageId) -> DbResult<i64> {
     let Some(conversation) = conversation else { return Ok(NotFound::Message.err()?) };
     let found = messages::table
@@ -210,11 +210,11 @@ pub fn seq_of(conn: &mut AnyConnection, conversation: Option<&ConversationRow>, 
     }
 }
 
-/// The window's part of a conversation, oldest first, one more than asked for where there is more, and on which side.
+/// The window of a conversation, oldest first, with one message more if there is more; and on which side that one is.
 fn load_window(conn: &mut AnyConnection, of: &ConversationRow, window: Window) -> DbResult<Page<FullMessage>> {
     // Hot reads bypass `AnyConnection`, whose rows cost twice as much.
-    /// The live messages behind a `seq`. This is the one lower bound: of two, SQLite would begin at the first and walk
-    /// up to the other.
+    /// The messages behind a `seq` that are not deleted. There is one lower bound: given two, SQLite would begin at the
+    /// first and scan up to the other.
     macro_rules! live {
         (behind $position:expr) => {
             full_messages!()
@@ -223,7 +223,7 @@ fn load_window(conn: &mut AnyConnection, of: &ConversationRow, window: Window) -
                 .filter(messages::seq.gt($position))
         };
     }
-    // Where only tombstones are, retention may have left a great many.
+    // Retention may have left a great many tombstones there.
     let begin = of.expired_up_to;
     let surplus = |limit: Limit| limit.get() as i64 + 1;
     Ok(match window {
@@ -274,8 +274,8 @@ fn page(conn: &mut AnyConnection, viewer: UserId, of: Recipient, window: Window)
     Ok(Page { items, more: page.more })
 }
 
-/// What changed after a number, from two sorted streams: messages as they were sent (`update` equals `seq`, the order
-/// of the clustered table), and messages that changed since (a partial index). The second stream bounds the first.
+/// The changes after a number, from two sorted streams: messages as they were sent (`update` equals `seq`, the order of
+/// the clustered table), and messages that changed since (a partial index). The second stream bounds the first.
 pub fn changed_messages(
     conn: &mut AnyConnection,
     of: &ConversationRow,
@@ -336,7 +336,7 @@ impl MessageReader for Store {
     }
 }
 
-/// The live message and its conversation, if the viewer may read it.
+/// The message and its conversation, if it is not deleted and the viewer may read it.
 pub fn find_visible(
     conn: &mut AnyConnection,
     viewer: UserId,

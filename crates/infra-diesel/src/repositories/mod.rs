@@ -1,4 +1,4 @@
-//! One file for each port of the domain, and what several of them share inside a transaction.
+//! One file for each port of the domain.
 
 mod admin;
 mod conversations;

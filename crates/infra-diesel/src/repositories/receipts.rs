@@ -33,7 +33,7 @@ struct ReceiptRow {
     seen_at: Time,
 }
 
-/// When the reader saw the message at `seq`, if ever.
+/// When the reader saw the message at `seq`. `None` if never.
 fn seen_at(conn: &mut AnyConnection, of: Id, reader: Id, seq: i64) -> DbResult<Option<Time>> {
     // Receipts of one reader do not overlap: only the first that ends there or later can cover it.
     let next = receipts::table
@@ -44,7 +44,7 @@ fn seen_at(conn: &mut AnyConnection, of: Id, reader: Id, seq: i64) -> DbResult<O
     Ok(next.filter(|(from, _)| *from < seq).map(|(_, seen_at)| seen_at))
 }
 
-/// The reader's watermark. In the broadcast, where users have no row, this makes the row.
+/// The reader's watermark. In the broadcast users have no row at first: this creates it.
 fn watermark(tx: &mut Tx<'_>, of: &ConversationRow, reader: Id, at: Timestamp) -> DbResult<i64> {
     let row = members::table.find((of.id, reader)).select(members::read_up_to);
     if let Some(read_up_to) = row.first(tx.conn).optional()? {
@@ -65,12 +65,12 @@ fn watermark(tx: &mut Tx<'_>, of: &ConversationRow, reader: Id, at: Timestamp) -
     Ok(0)
 }
 
-/// One transaction scans so many positions for the new watermark. The next count goes on from there.
+/// Positions that one transaction scans for the new watermark. The next count goes on from there.
 const SEQS_AT_ONCE: i64 = 10_000;
-/// How many receipts of single messages one transaction puts stretches between.
+/// Receipts of single messages between which one transaction inserts ranges.
 const SINGLES_AT_ONCE: usize = 500;
 
-/// Moves the watermark up from `from` to right below the first unseen message, or to the end of the scan.
+/// Raises the watermark from `from` to right below the first unseen message, or to the end of the scan.
 fn raise_watermark(conn: &mut AnyConnection, of: &ConversationRow, reader: Id, from: i64) -> DbResult<()> {
     let end = of.last_seq.min(from.saturating_add(SEQS_AT_ONCE));
     let unseen = messages::table
@@ -131,8 +131,8 @@ fn mark_seen(tx: &mut Tx<'_>, reader: UserId, id: MessageId, at: Timestamp) -> D
     Ok(())
 }
 
-/// Returns whether all is done. If more single receipts are in the way than one transaction takes, the next call goes
-/// on.
+/// Marks everything up to a message as read. Returns whether it is done. If more single receipts are in the way than
+/// one transaction takes, the next call goes on.
 fn mark_read(tx: &mut Tx<'_>, reader: UserId, of: ConversationId, up_to: MessageId, at: Timestamp) -> DbResult<bool> {
     if let Some(held) = lock_conversation(tx.conn, of)? {
         tx.record_version(&held);
@@ -157,9 +157,9 @@ fn mark_read(tx: &mut Tx<'_>, reader: UserId, of: ConversationId, up_to: Message
         .limit(SINGLES_AT_ONCE as i64)
         .select(receipts::seq)
         .load(tx.conn)?;
-    // Up to where this transaction comes.
+    // How far this transaction comes.
     let reached = singles.last().copied().filter(|_| singles.len() == SINGLES_AT_ONCE).unwrap_or(position);
-    // Messages that were seen one by one keep their time; the stretches between them are seen now.
+    // Messages that the reader saw one by one keep their time. The reader sees the ranges between them now.
     let mut from_seq = read_up_to;
     for (seq, next_from) in singles.iter().map(|seq| (seq - 1, *seq)).chain([(reached, reached)]) {
         if from_seq < seq {
@@ -239,10 +239,10 @@ SELECT u.id, u.username, u.display_name, u.deleted_at,
 FROM readers CROSS JOIN users u WHERE u.id = readers.user_id
 ORDER BY u.id";
 
-/// One query looks at no fewer readers.
+/// Fewest readers that one query looks at.
 const READERS_AT_ONCE: usize = 64;
 
-/// The readers of the message at `seq` behind `after`, one more than asked for if there are more.
+/// The readers of the message at `seq` behind `after`, one more than the limit if there are more.
 fn seen_by(
     conn: &mut AnyConnection,
     of: Id,

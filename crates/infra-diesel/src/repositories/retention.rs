@@ -1,7 +1,7 @@
 //! Deleting old messages, a few at a time.
 //!
-//! `conversations.expired_up_to` stores how far retention has come: no message up to it is live. So neither retention
-//! nor a page scans those tombstones again.
+//! `conversations.expired_up_to` stores how far retention has come: every message up to it is deleted. So neither
+//! retention nor a page scans those tombstones again.
 
 use crate::Store;
 use crate::connection::AnyConnection;
@@ -20,13 +20,13 @@ use domain::retention::{Due, RetentionRepository};
 use domain::{ConversationId, FileId, Result, Timestamp};
 use uuid::Uuid;
 
-/// One transaction deletes so many messages: a sender may have to wait for it.
+/// Messages that one transaction deletes. A sender may have to wait for it.
 const MESSAGES_AT_ONCE: usize = 50;
-/// How many files are withdrawn in one transaction.
+/// Files that one transaction withdraws.
 const FILES_AT_ONCE: i64 = 50;
-/// How many tombstones lose their file in one transaction.
+/// Tombstones that lose their file in one transaction.
 const TOMBSTONES_AT_ONCE: i64 = 200;
-/// One read looks at so many conversations.
+/// Conversations that one read looks at.
 const CONVERSATIONS_AT_ONCE: i64 = 500;
 
 #[derive(QueryableByName)]
@@ -37,8 +37,8 @@ struct DueRow {
     due: bool,
 }
 
-/// The conversations behind one, and whether one of the first few live messages behind `expired_up_to` is too old. Not
-/// only the first: a wrong clock may have dated it into the future.
+/// The next conversations, and whether one of the first few messages behind `expired_up_to` is too old. The first alone
+/// does not tell: a wrong clock may have dated it into the future.
 const DUE: &str = "
 SELECT c.id, EXISTS (
     SELECT 1 FROM (
@@ -80,7 +80,7 @@ fn expire(tx: &mut Tx<'_>, of: Id, cutoff: Time, at: Timestamp) -> DbResult<usiz
         .limit(MESSAGES_AT_ONCE as i64)
         .select(MessageRow::as_select())
         .load(tx.conn)?;
-    // The end of what is deleted now: right before the first message that stays, or else the end of the scan.
+    // The end of what this transaction deletes: right before the first message that stays, else the end of the scan.
     let mark = match (oldest.iter().find(|row| row.created_at >= cutoff), oldest.last()) {
         (Some(stays), _) => stays.seq - 1,
         (None, Some(last)) if oldest.len() == MESSAGES_AT_ONCE => last.seq,
@@ -93,7 +93,7 @@ fn expire(tx: &mut Tx<'_>, of: Id, cutoff: Time, at: Timestamp) -> DbResult<usiz
     Ok(count)
 }
 
-/// Whether a live message carries the file of the row.
+/// Whether a message that is not deleted carries the file of the row.
 #[diesel::dsl::auto_type]
 pub fn carried() -> _ {
     let carrying = messages::table.filter(messages::file_id.eq(files::id.nullable()));
@@ -136,7 +136,7 @@ fn forget(tx: &mut Tx<'_>, file: Id) -> DbResult<bool> {
     if tombstones.len() as i64 == TOMBSTONES_AT_ONCE {
         return Ok(false);
     }
-    // Another node may have forgotten it meanwhile.
+    // Another node may have forgotten it.
     if diesel::delete(files::table.find(file)).execute(tx.conn)? > 0 {
         subtract_usage(tx.conn, uploader, size)?;
     }
@@ -171,7 +171,7 @@ impl RetentionRepository for Store {
     }
 
     async fn forget_files(&self, files: Vec<FileId>) -> Result<()> {
-        // Together, so that they share commits.
+        // Concurrently, so that they share commits.
         let forget_whole = async |file: FileId| {
             while !self.write(Uuid::nil(), move |tx| forget(tx, file.into())).await? {}
             Ok(())

@@ -1,4 +1,4 @@
-//! Logins.
+//! Sessions.
 
 use crate::Store;
 use crate::connection::{AnyConnection, per_backend};
@@ -18,8 +18,7 @@ use domain::{Limit, NotFound, Page, Result, SessionId, Timestamp, Unauthenticate
 use std::collections::HashMap;
 use uuid::Uuid;
 
-/// How many sessions of a user one transaction ends beyond those that a user may have, and how many it forgets. All
-/// other writes wait for it.
+/// How many sessions beyond a user's limit one transaction ends, and how many it forgets. All other writes wait for it.
 const ENDED_AT_ONCE: usize = 1_000;
 const FORGOTTEN_AT_ONCE: i64 = 100;
 
@@ -44,7 +43,7 @@ struct SessionRow {
 }
 
 impl SessionRow {
-    /// The session with the last use that the cache knows, which may be newer than the stored one.
+    /// The session. Its last use is the one that the cache knows, which may be newer than the stored one.
     fn into_session(self, known: &SessionCache) -> Session {
         let id = self.id.into();
         Session {
@@ -63,7 +62,7 @@ fn not_ended(user: Id) -> _ {
     sessions::table.filter(sessions::user_id.eq(user).and(sessions::revoked_at.is_null()))
 }
 
-/// The user's sessions that were used last: more than one transaction ends.
+/// The user's sessions by last use, newest first: as many as a user may have and one transaction can end.
 fn standing(conn: &mut AnyConnection, known: &SessionCache, user: UserId) -> DbResult<Vec<Standing>> {
     let rows: Vec<(Id, Time, Time)> = not_ended(user.into())
         .order(sessions::last_seen_at.desc())
@@ -110,7 +109,7 @@ pub fn end_sessions(tx: &mut Tx<'_>, user: UserId, keep: Option<SessionId>, at: 
     Ok(any)
 }
 
-/// Forgets sessions, and writes down when their users were last seen by them.
+/// Forgets sessions, and stores when each of their users was last seen.
 fn forget(tx: &mut Tx<'_>, before: Time) -> DbResult<usize> {
     type Row = (Id, Id, Time, Option<Time>);
     let mut old: Vec<Row> = sessions::table
@@ -182,7 +181,7 @@ impl SessionRepository for Store {
             if !has_password(tx.conn, user, proven.as_ref())? {
                 return Ok(Unauthenticated::InvalidCredentials.err()?);
             }
-            // Before the new one is there, which is not to end.
+            // Before the new session is there, which must not end.
             let ending = surplus(standing(tx.conn, &known, user)?, Session::MAX - 1, oldest_usable(at)?);
             end_these(tx, user, ending, at)?;
             diesel::insert_into(sessions::table).values(row).execute(tx.conn)?;
@@ -257,10 +256,9 @@ impl SessionRepository for Store {
     }
 
     async fn touch(&self, user: UserId, id: SessionId, at: Timestamp) -> Result<()> {
-        // The cache knows at once, so that the next request does not do the same. The database learns when there is
-        // time.
+        // The cache knows at once, so that the next request does not write again. The database learns of it later.
         self.sessions().touched(id, at);
-        // By the writer of the user's other changes of sessions: two writers would block each other.
+        // The writer that also makes the other changes of the user's sessions: two writers would block each other.
         self.write_later(user.0, move |tx| {
             let session = sessions::table.find(Id::from(id));
             diesel::update(session).set(sessions::last_seen_at.eq(Time::from(at))).execute(tx.conn)?;

@@ -9,7 +9,7 @@ use diesel::sql_types::{BigInt, Nullable, Text};
 use domain::receipts::{Unseen, UnseenCount};
 use domain::{Result, UserId};
 
-/// One deferred transaction raises so many watermarks.
+/// Watermarks that one deferred transaction raises.
 const WATERMARKS_AT_ONCE: usize = 200;
 
 #[derive(QueryableByName)]
@@ -30,7 +30,7 @@ struct UnseenRow {
     other_deleted_at: Option<Time>,
 }
 
-/// A count that walks over so many seen messages is worth a write of the watermark.
+/// Seen messages that a count has to scan before it is worth a write to raise the watermark.
 const WORTH_RAISING: i64 = 32;
 
 /// The columns that count a conversation's unseen messages.
@@ -47,15 +47,15 @@ pub struct UnseenColumns {
 }
 
 impl UnseenColumns {
-    /// How many are unseen.
+    /// The number of unseen messages.
     pub fn count(&self) -> UnseenCount {
         let looked_at_all =
             self.first_unseen.is_none_or(|first| self.last_seq < first + i64::from(UnseenCount::MAX_POSITIONS));
         UnseenCount::from_surplus(count(self.unseen), looked_at_all)
     }
 
-    /// Where the watermark could be, if moving it is worth a write. The count has found it on its way: it walks over
-    /// the user's own, deleted and seen messages once.
+    /// The position to which the watermark can rise, if that is worth a write. The count finds it on its way, because
+    /// it scans the user's own, deleted and seen messages once.
     pub fn watermark_target(&self) -> Option<i64> {
         let to = self.first_unseen.map_or(self.last_seq, |first| first - 1);
         (to - self.read_up_to >= WORTH_RAISING).then_some(to)
@@ -121,7 +121,7 @@ ORDER BY mine.sent_revision DESC, mine.sent_nth DESC, mine.conversation_id"
 );
 
 impl Store {
-    /// What the user has not seen.
+    /// How many messages the user has not seen.
     pub(crate) async fn count_unseen(&self, user: UserId) -> Result<Unseen> {
         let me = Id::from(user);
         let rows: Vec<UnseenRow> =
@@ -149,7 +149,7 @@ impl Store {
         Ok(unseen)
     }
 
-    /// Raises watermarks to where a count found that they could be. Nobody waits for it.
+    /// Raises watermarks to the positions that a count has found. Nobody waits for it.
     pub(crate) fn raise_watermarks_later(&self, reader: UserId, mut raised: Vec<(Id, i64)>) {
         // In the order of all transactions that change several rows of a user, a few at a time.
         raised.sort_unstable();

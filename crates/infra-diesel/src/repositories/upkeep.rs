@@ -1,4 +1,4 @@
-//! What upkeep needs to know: the time that servers believed last, and the files that nobody needs.
+//! What upkeep reads and writes: the time that servers last believed, and files that nobody needs.
 
 use crate::Store;
 use crate::connection::AnyConnection;
@@ -15,18 +15,18 @@ use domain::{Error, FileId, Result, Timestamp};
 use std::collections::HashSet;
 use uuid::Uuid;
 
-/// One read looks at so many files.
+/// Files that one read looks at.
 const LOOKED_AT: i64 = 200;
-/// One read looks up so many ids.
+/// Ids that one read looks up.
 const LOOKED_UP: usize = 200;
-/// One transaction withdraws so many files: a sender may have to wait for it.
+/// Files that one transaction withdraws. A sender may have to wait for it.
 const WITHDRAWN: usize = 50;
 
 fn evidence(conn: &mut AnyConnection) -> DbResult<Evidence> {
     let (believed, doubts): (Option<Time>, i64) =
         server::table.select((server::believed_at, server::doubts)).first(conn)?;
     let newest: Option<Time> = match believed {
-        // Not worth reading all conversations for.
+        // The believed time suffices: this saves a scan of all conversations.
         Some(_) => None,
         None => {
             let active = conversations::table.filter(conversations::active_at.is_not_null());

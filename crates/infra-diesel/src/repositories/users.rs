@@ -19,7 +19,7 @@ use domain::users::{
 };
 use domain::{Forbidden, Limit, NotFound, Page, Result, SessionId, Timestamp, UserId};
 
-/// Living users by username key, one more than asked for where there are more.
+/// Existing users by username key, one more than the limit if there are more.
 pub fn list_rows(
     conn: &mut AnyConnection,
     prefix: Option<&str>,
@@ -35,7 +35,7 @@ pub fn list_rows(
     if let Some(end) = prefix.and_then(upper_bound) {
         query = query.filter(users::username_key.lt(end));
     }
-    // One lower bound: of two, SQLite would begin at the first and walk up to the other.
+    // One lower bound: given two, SQLite would begin at the first and scan up to the other.
     let after = after.map(|after| name_key(conn, after)).transpose()?;
     query = match (prefix, after) {
         (Some(prefix), Some(after)) if *prefix > *after => query.filter(users::username_key.ge(prefix)),
@@ -46,14 +46,14 @@ pub fn list_rows(
     Ok(query.load(conn)?)
 }
 
-/// The key by which lists of users are ordered, also of a deleted user: lists go on behind a user who has left
-/// meanwhile.
+/// The key by which lists of users are ordered. A deleted user has one too, so that a list goes on behind a user who
+/// has left in the meantime.
 pub fn name_key(conn: &mut AnyConnection, id: UserId) -> DbResult<String> {
     let key = users::table.find(Id::from(id)).select(users::username_key).first(conn).optional()?;
     Ok(key.ok_or(NotFound::User).map_err(domain::Error::from)?)
 }
 
-/// A living user with the hash of the password.
+/// An existing user with the hash of the password.
 fn credentials(found: Option<(UserRow, Option<String>)>) -> DbResult<Option<Credentials>> {
     let Some((row, hash)) = found else { return Ok(None) };
     Ok(Some(Credentials { user: row.into_user()?, password: hash.map(PasswordHash) }))
@@ -190,7 +190,7 @@ impl UserRepository for Store {
 }
 
 impl Store {
-    /// Those of the username keys that no user, living or deleted, has.
+    /// Those of the username keys that no user has, existing or deleted.
     ///
     /// # Errors
     /// Only faults of storage.

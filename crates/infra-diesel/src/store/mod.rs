@@ -1,4 +1,4 @@
-//! [`Store`]: opening, and the two ways to the database.
+//! [`Store`]: opening a database, and the two ways to use it.
 
 mod offline;
 mod preparation;
@@ -26,26 +26,27 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 use uuid::Uuid;
 
-/// How long a session counts as live without a query, where another process may end it.
+/// How long the cache trusts a session if another process may end it.
 const SHARED_SESSION_TRUST: Duration = Duration::from_secs(2);
-/// How many sessions the cache holds: some 50 MB at most.
+/// Sessions that the cache holds: some 50 MB at most.
 const MAX_REMEMBERED_SESSIONS: usize = 200_000;
-/// How many writers share the work on Postgres: from 256 connections on two are faster than one.
+/// Writers on Postgres. From 256 connections on, two are faster than one.
 const POSTGRES_WRITERS: usize = 2;
 /// How long a file may take to answer `ready`. A Postgres may take as long as callers wait for it.
 const FILE_READY_TIMEOUT: Duration = Duration::from_millis(2_500);
 
 /// What a store needs of the rest of the server.
 pub struct StoreOptions {
-    /// The operator's rules, asked inside transactions.
+    /// The operator's rules. Transactions ask them.
     pub policy: Arc<ServerPolicy>,
-    /// Where committed events go.
+    /// Receives committed events.
     pub events: Arc<dyn EventPublisher>,
-    /// Called when the outcome of a commit is unknown (SQLite), or when a writer panicked: must end the process.
+    /// Called if the outcome of a commit is unknown (SQLite), or if a writer panicked. It must end the process.
     pub fatal: Fatal,
-    /// How many reads at once; as suits the machine if `None`.
+    /// Reads that run at once. `None`: as many as suit the machine.
     pub pool_size: Option<u32>,
-    /// Whether to accept a Postgres that answers before a commit is on disk, and so may lose what it has answered.
+    /// Whether to accept a Postgres that reports a commit before it is on disk, and so may lose what the server
+    /// acknowledged.
     pub allow_unsafe_durability: bool,
 }
 
@@ -88,7 +89,7 @@ impl Store {
     /// Opens the database: locks the file (SQLite), migrates, starts the threads.
     ///
     /// # Errors
-    /// [`OpenError`], fit to be shown to the operator.
+    /// [`OpenError`], which operators may see.
     pub async fn open(url: &str, options: StoreOptions) -> Result<Self, OpenError> {
         let url = DatabaseUrl::parse(url).ok_or(OpenError::Url)?;
         // Opening blocks; it happens once, before the server serves anything.
@@ -171,23 +172,24 @@ impl Store {
         matches!(tokio::time::timeout(self.ready_timeout, asked).await, Ok(Ok(true)))
     }
 
-    /// How many thousands of SQLite's steps the reads have taken so far: what they cost, whatever the machine's speed.
+    /// Steps that SQLite has taken for reads so far, in thousands: their cost, independent of the speed of the machine.
     pub fn read_steps(&self) -> u64 {
         self.readers.steps()
     }
 
-    /// The same of what SQLite's one writer has done.
+    /// The same for the one writer of SQLite.
     pub fn write_steps(&self) -> u64 {
         self.write_steps.load(Ordering::Relaxed)
     }
 
-    /// Takes no more and waits until the writes taken are on disk, the reads answered and the connections closed.
+    /// Refuses further work, and waits until all accepted writes are on disk, all reads are answered and all
+    /// connections are closed.
     pub async fn close(&self) {
         let writers = self.writers.write().unwrap_or_else(PoisonError::into_inner).take();
         let Some(writers) = writers else { return };
         let (readers, keeper) = (Arc::clone(&self.readers), self.keeper.clone());
-        // Callers hold the writers for moments only. A thread of its own closes: the runtime would wait at its end for
-        // one of its threads, and a Postgres may never answer.
+        // Callers hold the writers for moments only. A separate thread closes: at its end the runtime would wait for
+        // its own threads, and a Postgres may never answer.
         let (done, closed) = tokio::sync::oneshot::channel();
         let close = move || {
             Writers::close(&writers);
@@ -217,7 +219,7 @@ impl Store {
         &self.sessions
     }
 
-    /// For transactions that ask it.
+    /// For transactions that ask the cache.
     pub(crate) fn session_cache(&self) -> Arc<SessionCache> {
         Arc::clone(&self.sessions)
     }
@@ -236,7 +238,7 @@ impl Store {
         writers.ok_or_else(|| Error::from(Unavailable::Stopping))
     }
 
-    /// One query: it sees one moment by itself.
+    /// Runs one query, which sees one moment by itself.
     pub(crate) async fn read<T: Send + 'static>(
         &self,
         work: impl Fn(&mut AnyConnection) -> DbResult<T> + Send + 'static,
@@ -253,7 +255,7 @@ impl Store {
         self.readers.run(Some(user), work).await
     }
 
-    /// Several queries that see the same moment.
+    /// Runs several queries that see the same moment.
     pub(crate) async fn snapshot<T: Send + 'static>(
         &self,
         work: impl Fn(&mut AnyConnection) -> DbResult<T> + Send + 'static,

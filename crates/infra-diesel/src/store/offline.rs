@@ -1,4 +1,4 @@
-//! What is asked of a database that no [`Store`] has open.
+//! What tools read of a database without a [`Store`].
 
 use crate::connection::open_error::OpenError;
 use crate::connection::{AnyConnection, DatabaseUrl, Purpose, pooler, postgres};
@@ -10,11 +10,11 @@ use crate::store::Store;
 use crate::store::preparation::blocking;
 
 impl Store {
-    /// The faults of the database, as sentences; none if all is well. Reads all of it, at one moment. May run beside a
-    /// server.
+    /// The faults of the database, as sentences; none if all is well. Reads the whole database at one moment. A server
+    /// may run.
     ///
     /// # Errors
-    /// [`OpenError`] where it cannot be read at all.
+    /// [`OpenError`] if it cannot read the database.
     pub async fn check(url: &str) -> Result<Vec<String>, OpenError> {
         let url = DatabaseUrl::parse(url).ok_or(OpenError::Url)?;
         blocking(move || {
@@ -25,10 +25,10 @@ impl Store {
         .await
     }
 
-    /// Names that were the same as others' when their keys were renewed. May run beside a server.
+    /// Names that equalled others when their keys were renewed. A server may run.
     ///
     /// # Errors
-    /// [`OpenError`] where the database cannot be read.
+    /// [`OpenError`] if it cannot read the database.
     pub async fn doubled_names(url: &str) -> Result<Doubled, OpenError> {
         let url = DatabaseUrl::parse(url).ok_or(OpenError::Url)?;
         blocking(move || {
@@ -39,10 +39,10 @@ impl Store {
         .await
     }
 
-    /// What the database is like; `None` if there is no file yet. Changes nothing, and may run beside a server.
+    /// The state of the database; `None` if there is no file yet. Changes nothing. A server may run.
     ///
     /// # Errors
-    /// [`OpenError`] where it cannot be reached or read.
+    /// [`OpenError`] if it cannot reach or read the database.
     pub async fn inspect(url: &str) -> Result<Option<Inspection>, OpenError> {
         let url = DatabaseUrl::parse(url).ok_or(OpenError::Url)?;
         blocking(move || {
@@ -59,7 +59,7 @@ impl Store {
         .await
     }
 
-    /// The URL without its password, fit to be shown. Empty if it is no URL of a database.
+    /// The URL without its password, for messages and logs. Empty if it is no URL of a database.
     pub fn redacted(url: &str) -> String {
         DatabaseUrl::parse(url).map(|url| url.redacted()).unwrap_or_default()
     }

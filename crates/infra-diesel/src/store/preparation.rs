@@ -1,4 +1,4 @@
-//! What has to be true of a database before a server serves from it.
+//! What a server does with a database before it serves from it.
 
 use crate::connection::lock::DatabaseLock;
 use crate::connection::open_error::OpenError;
@@ -8,23 +8,23 @@ use crate::error::{DbError, damage};
 use crate::maintenance::{catalog, check, migrations};
 use std::sync::Arc;
 
-/// A database that is ours and up to date.
+/// A database that is locked and up to date.
 pub struct Prepared {
     pub conn: AnyConnection,
     pub applied: Vec<String>,
-    /// Whether the file was not closed and is too large to be checked at the start.
+    /// Whether somebody has to check the file because it was not closed and is too large for a check at the start.
     pub look_through: bool,
     /// Dropped after the connection.
     pub lock: Option<Arc<DatabaseLock>>,
 }
 
-/// Every start checks a file of up to so many bytes: a fraction of a second.
+/// Every start checks a file of up to this many bytes, which takes a fraction of a second.
 const MAX_CHECKED_AT_START: u64 = 64 << 20;
 
-/// One that was not closed is up to so many: seconds.
+/// A start after a crash checks a file of up to this many bytes, which takes seconds.
 const MAX_CHECKED_AFTER_A_CRASH: u64 = 512 << 20;
 
-/// Locks and migrates.
+/// Locks and migrates the database.
 pub fn prepare(url: &DatabaseUrl) -> Result<Prepared, OpenError> {
     let (mut lock, mut unclosed, mut size) = (None, false, 0);
     if let DatabaseUrl::Sqlite(path) = url {
@@ -33,7 +33,7 @@ pub fn prepare(url: &DatabaseUrl) -> Result<Prepared, OpenError> {
         }
         let taken = Arc::new(DatabaseLock::take(path)?);
         let bytes = |path: &std::path::Path| std::fs::metadata(path).map_or(0, |found| found.len());
-        // The last connection to close removes the log. A backup that reads now has one, too.
+        // The last connection that closes removes the log. A backup that reads now has a connection, too.
         unclosed = bytes(&sqlite_file::sibling(taken.place(), "-wal")) > 0;
         size = bytes(taken.place());
         lock = Some(taken);
@@ -66,7 +66,7 @@ pub fn prepare(url: &DatabaseUrl) -> Result<Prepared, OpenError> {
     Ok(Prepared { conn, applied, look_through: unclosed && !now, lock })
 }
 
-/// Refuses a database that a later version made: its rules are not known here.
+/// Refuses a database that a later version made: this program does not know its rules.
 fn refuse_newer(conn: &mut AnyConnection) -> Result<(), OpenError> {
     match migrations::unknown(conn).map_err(OpenError::Read)?.into_iter().next() {
         Some(unknown) => Err(OpenError::Newer(unknown)),
@@ -74,7 +74,7 @@ fn refuse_newer(conn: &mut AnyConnection) -> Result<(), OpenError> {
     }
 }
 
-/// Runs blocking work on a thread for it.
+/// Runs blocking work on a separate thread.
 pub async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, OpenError> + Send + 'static,
 ) -> Result<T, OpenError> {

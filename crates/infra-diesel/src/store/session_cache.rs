@@ -1,8 +1,8 @@
-//! The session cache: a request costs no query.
+//! The session cache. A request whose session is in it costs no query.
 //!
-//! The cache forgets sessions that end. While a session is being looked up, the cache remembers whether it ended
-//! meanwhile ([`LookUp`]): the answer of the database may be older than the end. Besides, it remembers some sessions
-//! that were found ended, in slots of their own ([`Ended`]), since their clients come again.
+//! The cache forgets sessions that end. During a look-up it remembers whether the session ended in the meantime
+//! ([`LookUp`]): the answer of the database may be older than the end. It also remembers some ended sessions in
+//! separate slots ([`Ended`]), because their clients come again.
 
 use domain::events::Event;
 use domain::sessions::LiveSession;
@@ -13,22 +13,22 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 use uuid::Uuid;
 
-/// The cache looks at up to so many slots for one that was not used lately: some microseconds. Each look is paid for by
-/// a use since the last one, so that there is seldom more than one. Only if nearly all sessions are in use does one of
-/// those have to go.
+/// How many slots the cache looks at for one that was not used lately, which takes some microseconds. Every look is
+/// paid for by a use since the last one, so one look usually suffices. Only if nearly all sessions are in use does the
+/// cache forget one of those.
 const MAX_LOOKS: usize = 1_000;
 
-/// The sessions that are known without a query: a bounded number. A new one takes the slot of one that was not used
-/// lately (the CLOCK algorithm, which approximates "least recently used" in constant time).
+/// The sessions that the server knows without a query: a bounded number. A new one takes the slot of one that was not
+/// used lately (the CLOCK algorithm, which approximates "least recently used" in constant time).
 pub struct SessionCache {
-    /// How long a live session is trusted_for. `None`: as long as this process is the only one that can end it.
+    /// How long the cache trusts a session. `None`: for ever, because only this process can end it.
     trusted_for: Option<Duration>,
     capacity: usize,
     entries: RwLock<Entries>,
 }
 
-/// Sessions that were found ended, each in the slot that its id selects; a newer one replaces an older one. An ended
-/// session never lives again, so that no entry is ever wrong.
+/// Sessions that a look-up found ended, each in the slot that its id selects; a newer one replaces an older one. An
+/// ended session never becomes live again, so no entry is ever wrong.
 struct Ended(Vec<SessionId>);
 
 impl Ended {
@@ -63,7 +63,7 @@ struct Entries {
     by_session: HashMap<SessionId, usize>,
     /// The slot that the next newcomer looks at first.
     hand: usize,
-    /// The sessions that are being looked up.
+    /// The sessions of look-ups under way.
     looked_up: HashMap<SessionId, Inquiry>,
 }
 
@@ -89,7 +89,7 @@ pub struct LookUp<'a> {
 }
 
 impl LookUp<'_> {
-    /// Remembers the database's answer, and returns what is true now: the session may have ended meanwhile.
+    /// Stores the database's answer, and returns what is true now: the session may have ended in the meantime.
     pub fn found(self, session: Option<LiveSession>) -> Option<LiveSession> {
         let until = self.cache.trusted_for.map(|trusted_for| Instant::now() + trusted_for);
         let mut entries = self.cache.write();
@@ -99,7 +99,7 @@ impl LookUp<'_> {
             return None;
         };
         if let Some(known) = entries.get(self.id) {
-            // The database may not know of the last use yet.
+            // The database may not have the last use yet.
             session.last_seen_at = session.last_seen_at.max(known.session.last_seen_at);
         }
         let slot = Slot { id: self.id, session: session.clone(), until, used: AtomicBool::new(false) };
@@ -177,7 +177,7 @@ impl SessionCache {
         self.entries.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The session if it lives. `None`: not known.
+    /// The session, `Some(None)` if it has ended. `None` if the cache does not know it.
     pub fn get(&self, id: SessionId) -> Option<Option<LiveSession>> {
         let entries = self.read();
         if entries.ended.contains(id) {
@@ -191,7 +191,7 @@ impl SessionCache {
         Some(Some(slot.session.clone()))
     }
 
-    /// Call it before asking the database for a session that is not known.
+    /// Callers call this before they ask the database for a session that the cache does not know.
     pub fn look_up(&self, id: SessionId) -> LookUp<'_> {
         self.write().looked_up.entry(id).or_default().count += 1;
         LookUp { cache: self, id }
@@ -205,7 +205,7 @@ impl SessionCache {
         }
     }
 
-    /// When the session was last used; `written` is what the database knows.
+    /// When the session was last used. `written` is what the database has.
     pub fn last_seen(&self, id: SessionId, written: Timestamp) -> Timestamp {
         self.read().get(id).map_or(written, |slot| slot.session.last_seen_at.max(written))
     }

@@ -1,4 +1,4 @@
-//! The one definition of "contacts": two users of whom each has written to the other.
+//! The one definition of contacts: two users, each of whom has written to the other.
 
 use crate::tables::rows::ConversationRow;
 use crate::tables::schema::conversations;
@@ -8,7 +8,7 @@ use diesel::prelude::*;
 /// `conversations.written_by` once both users of a direct conversation have written in it.
 const EACH_WROTE: i64 = 3;
 
-/// The direct conversations of contacts. A user who writes to itself has one, too.
+/// The direct conversations of contacts. A user who writes to themselves has one, too.
 #[diesel::dsl::auto_type(no_type_alias)]
 pub fn is_of_contacts() -> _ {
     let each: i64 = EACH_WROTE;
@@ -22,7 +22,7 @@ impl ConversationRow {
     }
 
     /// Records that `sender` has written in a direct conversation. Returns whether that is new, and whether it makes
-    /// the two contacts.
+    /// the two users contacts.
     pub fn record_writer(&mut self, sender: Id) -> (bool, bool) {
         let before = self.written_by;
         for (user, bit) in [(self.first_user, 1), (self.second_user, 2)] {

@@ -26,7 +26,8 @@ macro_rules! full_messages {
 pub(crate) use full_messages;
 
 /// Builds the messages of rows, each in its conversation, in the order of the rows. Everything that shows a message
-/// calls this. A part of which a message has many is to be read here, by one query for all the messages.
+/// calls this. If a message gets a part of which it has many, this function reads it, by one query for all the
+/// messages.
 pub fn load_messages<'a>(
     _conn: &mut AnyConnection,
     found: impl IntoIterator<Item = (&'a ConversationRow, FullMessage)>,
@@ -38,7 +39,7 @@ pub fn load_messages<'a>(
     found.into_iter().map(message).collect()
 }
 
-/// Like [`load_messages`], of one.
+/// Like [`load_messages`], for one message.
 pub fn load_message(conn: &mut AnyConnection, of: &ConversationRow, found: FullMessage) -> DbResult<Message> {
     match load_messages(conn, [(of, found)])?.pop() {
         Some(message) => Ok(message),
@@ -46,7 +47,7 @@ pub fn load_message(conn: &mut AnyConnection, of: &ConversationRow, found: FullM
     }
 }
 
-/// The conversation, if there is one that was not deleted.
+/// The conversation, unless it is deleted.
 pub fn find_conversation(conn: &mut AnyConnection, id: ConversationId) -> DbResult<Option<ConversationRow>> {
     let live = conversations::table.find(Id::from(id)).filter(conversations::deleted_at.is_null());
     Ok(per_backend!(conn, |conn| live.select(ConversationRow::as_select()).first(conn)).optional()?)
@@ -62,14 +63,14 @@ pub fn lock_conversation(conn: &mut AnyConnection, id: ConversationId) -> DbResu
     find_conversation(conn, id)
 }
 
-/// The user's role in the conversation, if in it.
+/// The user's role in the conversation. `None` for a user who is no member.
 pub fn find_role(conn: &mut AnyConnection, conversation: ConversationId, user: UserId) -> DbResult<Option<Role>> {
     let member = members::table.find((Id::from(conversation), Id::from(user))).select(members::role);
     let found: Option<String> = per_backend!(conn, |conn| member.first(conn)).optional()?;
     Ok(found.as_deref().map(role).transpose()?)
 }
 
-/// The conversation and how the user stands to it.
+/// The conversation and the user's access to it.
 pub fn find_access(
     conn: &mut AnyConnection,
     id: ConversationId,
@@ -86,7 +87,7 @@ pub fn find_message(conn: &mut AnyConnection, id: MessageId) -> DbResult<Option<
     Ok(full_messages!().filter(messages::id.eq(Id::from(id))).first(conn).optional()?)
 }
 
-/// The user's names, deleted or not.
+/// The names of the user, deleted or not.
 pub fn find_profile(conn: &mut AnyConnection, id: UserId) -> DbResult<Option<ProfileRow>> {
     let user = users::table.find(Id::from(id));
     Ok(per_backend!(conn, |conn| user.select(ProfileRow::as_select()).first(conn)).optional()?)
@@ -97,7 +98,7 @@ pub fn pair(one: UserId, other: UserId) -> (Id, Id) {
     (Id(one.0.min(other.0)), Id(one.0.max(other.0)))
 }
 
-/// The direct conversation of the two, if they have talked.
+/// The direct conversation of the two users, if they have one.
 pub fn find_direct(conn: &mut AnyConnection, one: UserId, other: UserId) -> DbResult<Option<ConversationRow>> {
     let (first, second) = pair(one, other);
     let direct =
@@ -108,7 +109,7 @@ pub fn find_direct(conn: &mut AnyConnection, one: UserId, other: UserId) -> DbRe
 /// Like [`find_direct`], with the conversation locked as by [`lock_conversation`].
 pub fn lock_direct(conn: &mut AnyConnection, one: UserId, other: UserId) -> DbResult<Option<ConversationRow>> {
     match find_direct(conn, one, other)? {
-        // What was read before the lock was had may be old by now.
+        // What the transaction read before it had the lock may be outdated.
         Some(row) if matches!(conn, AnyConnection::Postgres(_)) => lock_conversation(conn, row.id.into()),
         found => Ok(found),
     }

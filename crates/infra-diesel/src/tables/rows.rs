@@ -1,4 +1,4 @@
-//! Rows as the tables have them, and how they become values of the domain.
+//! Rows of the tables, and their conversion to values of the domain.
 
 use crate::error::Corrupt;
 use crate::tables::schema::{conversations, files, members, messages, users};
@@ -32,12 +32,12 @@ pub fn user_role(value: &str) -> Result<UserRole, Corrupt> {
     }
 }
 
-/// A count or size as stored: never negative.
+/// A stored count or size. Never negative.
 pub fn count(value: i64) -> u64 {
     u64::try_from(value).unwrap_or_default()
 }
 
-/// A whole user.
+/// All columns of a user.
 #[derive(Debug, Clone, Queryable, Selectable)]
 #[diesel(table_name = users)]
 pub struct UserRow {
@@ -82,7 +82,7 @@ pub struct ProfileRow {
 }
 
 impl ProfileRow {
-    /// The names as shown.
+    /// The names that others see.
     pub fn profile(&self) -> Profile {
         let username = Username::from_stored(self.username.clone());
         let display_name = self.display_name.clone().map(DisplayName::from_stored);
@@ -90,7 +90,7 @@ impl ProfileRow {
     }
 }
 
-/// What the rules look at in a conversation.
+/// The columns of a conversation that the rules look at.
 #[derive(Debug, Clone, Queryable, Selectable)]
 #[diesel(table_name = conversations)]
 pub struct ConversationRow {
@@ -125,7 +125,7 @@ impl ConversationRow {
         }
     }
 
-    /// How a user with that role in it stands to the conversation.
+    /// The access of a user with that role in the conversation.
     ///
     /// # Errors
     /// [`Corrupt`].
@@ -139,7 +139,7 @@ impl ConversationRow {
         })
     }
 
-    /// How a user with that role in it stands to the group.
+    /// The access of a user with that role in the group.
     ///
     /// # Errors
     /// [`Corrupt`].
@@ -148,7 +148,7 @@ impl ConversationRow {
         Ok(GroupAccess { visibility, role })
     }
 
-    /// Where a message of that sender went.
+    /// The destination of a message of that sender.
     pub fn destination(&self, sender: Id) -> Destination {
         match (self.first_user, self.second_user) {
             (Some(first), Some(second)) => {
@@ -160,7 +160,7 @@ impl ConversationRow {
     }
 }
 
-/// A group, whole.
+/// All columns of a group.
 #[derive(Debug, Clone, Queryable, Selectable)]
 #[diesel(table_name = conversations)]
 pub struct GroupRow {
@@ -215,7 +215,7 @@ impl MemberRow {
     }
 }
 
-/// A file, whole.
+/// All columns of a file.
 #[derive(Debug, Clone, Queryable, Selectable, Insertable)]
 #[diesel(table_name = files, treat_none_as_default_value = false)]
 pub struct FileRow {

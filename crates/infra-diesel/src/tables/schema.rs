@@ -1,4 +1,5 @@
-//! The tables, once for both databases. A test compares them with what the migrations of each make.
+//! The tables, defined once for both databases. A test compares them with the tables that the migrations of each
+//! create.
 
 use crate::tables::sql_types::{SqlId, SqlTime};
 use diesel::{allow_tables_to_appear_in_same_query, joinable, table};
@@ -195,8 +196,8 @@ joinable!(messages -> files (file_id));
 joinable!(members -> users (user_id));
 joinable!(members -> conversations (conversation_id));
 
-/// Every table, once, in an order in which each refers only to tables before it. A table that a copy holds names the
-/// row that copies it. `server` is each database's own: a copy takes what it needs of it over by itself
+/// Every table, once, in an order in which each refers only to tables before it. A table that a copy copies names the
+/// row type for it. `server` belongs to one database: a copy takes over what it needs of it separately
 /// ([`continue_in_copy`](crate::transaction::revisions::continue_in_copy)).
 macro_rules! all_tables {
     ($then:ident) => {

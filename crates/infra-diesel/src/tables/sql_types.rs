@@ -1,6 +1,7 @@
-//! Ids and times as each database keeps them: one Rust type, one SQL type, two encodings.
+//! Ids and times as each database stores them: one Rust type, one SQL type, two encodings.
 //!
-//! diesel's own `Uuid` is Postgres only and its timestamps are text on SQLite; ours are 16 bytes and microseconds.
+//! Diesel's own `Uuid` is for Postgres only, and its timestamps are text on SQLite. These are 16 bytes and
+//! microseconds.
 
 use crate::connection::MultiBackend;
 use diesel::backend::Backend;
@@ -25,7 +26,7 @@ pub struct SqlId;
 #[diesel(postgres_type(oid = 1184, array_oid = 1185), sqlite_type(name = "Long"))]
 pub struct SqlTime;
 
-/// A UUID in a row. Domain ids are made of it and become it.
+/// A UUID in a row. Converts from and to the ids of the domain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, AsExpression, FromSqlRow)]
 #[diesel(sql_type = SqlId)]
 pub struct Id(pub Uuid);
@@ -58,8 +59,8 @@ impl From<Timestamp> for Time {
 }
 
 impl From<Time> for Timestamp {
-    /// Every stored time was a [`Timestamp`]. One that is out of range all the same (a stranger has edited the
-    /// database) reads as the epoch, so that the row stays readable.
+    /// Every stored time was a [`Timestamp`]. A value out of range (somebody has edited the database) reads as the
+    /// epoch, so that the row stays readable.
     fn from(time: Time) -> Self {
         Self::from_micros(time.0).unwrap_or_else(|| Self::from(chrono::DateTime::UNIX_EPOCH))
     }

@@ -1,6 +1,7 @@
 //! Prefixes as ranges: an index serves them, and there are no wildcards to escape.
 
-/// The first text, by code point, behind all that begin with `prefix`; `None` where there is none (an empty prefix).
+/// The first text, by code point, behind all texts that begin with `prefix`. `None` for an empty prefix, and if there
+/// is none.
 pub fn upper_bound(prefix: &str) -> Option<String> {
     let mut chars: Vec<char> = prefix.chars().collect();
     while let Some(last) = chars.pop() {

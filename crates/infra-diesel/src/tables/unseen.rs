@@ -1,5 +1,5 @@
-//! The one definition of "unseen": a live message of somebody else, behind the reader's watermark, without a receipt of
-//! the reader.
+//! The one definition of "unseen": a message of another user that is not deleted, behind the reader's watermark, and
+//! without a receipt of the reader.
 
 use crate::tables::schema::messages;
 use crate::tables::sql_types::{Id, SqlId};
@@ -10,8 +10,8 @@ use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel::serialize::ToSql;
 use diesel::sql_types::{Bool, HasSqlType};
 
-/// The condition that a message `$m` which lies behind the reader's watermark is unseen, as SQL: three parts, between
-/// which the reader stands.
+/// The condition, as SQL, that a message `$m` behind the reader's watermark is unseen. It comes in three parts; the
+/// reader goes between them.
 macro_rules! unseen_part {
     (1, $m:literal) => {
         concat!($m, ".sender_id <> ")

@@ -85,12 +85,12 @@ pub fn lock_users(conn: &mut AnyConnection, ids: &[UserId]) -> DbResult<()> {
     Ok(())
 }
 
-/// The living user. If the user has to be alive at the end of the transaction, the caller locks the user first.
+/// The existing user. If the user must still exist at the end of the transaction, the caller locks the user first.
 pub fn find_living(conn: &mut AnyConnection, id: UserId) -> DbResult<Option<ProfileRow>> {
     Ok(find_profile(conn, id)?.filter(|user| user.deleted_at.is_none()))
 }
 
-/// A taken email or name, told from the violated index.
+/// The conflict that a violated index means: the email or the name is taken.
 pub fn conflict(error: diesel::result::Error) -> DbError {
     if violates_unique(&error, "username_key") {
         DbError::Rule(Conflict::UsernameTaken.into())

@@ -1,4 +1,4 @@
-//! Files that a user may read, and how many bytes of files each user has, inside a transaction.
+//! The files that a user may read, and how many bytes of files each user has, inside a transaction.
 
 use crate::connection::AnyConnection;
 use crate::error::DbResult;
@@ -11,8 +11,8 @@ use domain::files::{File, FileQuota};
 use domain::{FileId, UserId};
 use std::collections::BTreeSet;
 
-/// The file, if the viewer may read it: [`domain::messages::Access::may_read`] of any live message that carries it, as
-/// one query.
+/// The file, if the viewer may read it: [`domain::messages::Access::may_read`] of any message that carries it and is
+/// not deleted, as one query.
 pub fn find_readable(conn: &mut AnyConnection, viewer: UserId, id: FileId) -> DbResult<Option<File>> {
     let viewer = Id::from(viewer);
     let is_in =
@@ -47,7 +47,7 @@ pub fn lock_usage(conn: &mut AnyConnection, users: impl IntoIterator<Item = Id>)
     Ok(())
 }
 
-/// How many bytes the files of a user have together.
+/// The bytes of all files of a user.
 pub fn usage(conn: &mut AnyConnection, user: UserId) -> DbResult<u64> {
     let used = file_usage::table.find(Id::from(user)).select(file_usage::bytes);
     let used: Option<i64> = used.first(conn).optional()?;
@@ -59,7 +59,7 @@ pub fn check_quota(conn: &mut AnyConnection, quota: FileQuota, file: &File) -> D
     Ok(quota.admits(usage(conn, file.uploader)?, file.size)?)
 }
 
-/// Takes that room.
+/// Adds a file to the usage of a user whose usage is locked.
 pub fn add_usage(conn: &mut AnyConnection, file: &File) -> DbResult<()> {
     let user = Id::from(file.uploader);
     let size = i64::try_from(file.size).unwrap_or(i64::MAX);

@@ -15,7 +15,7 @@ use domain::events::Event;
 use domain::groups::{Group, Member, NewMember, Role, next_owner};
 use domain::{GroupId, NotFound, Timestamp, UserId};
 
-/// A row of `members` to be.
+/// A row of `members` to insert.
 #[derive(Debug, Clone, Insertable)]
 #[diesel(table_name = members)]
 pub struct NewMemberRow {
@@ -25,21 +25,22 @@ pub struct NewMemberRow {
     pub read_up_to: i64,
     pub joined_at: Time,
     pub updated_at: Time,
-    /// The revision of the transaction: a group without a message is listed by it.
+    /// The revision of the transaction. The list of conversations orders a group without messages by it.
     pub joined_revision: i64,
-    /// In a group: the user who added the member, possibly the member itself.
+    /// In a group: the user who added the member, possibly the member.
     pub added_by: Option<Id>,
 }
 
-/// Stores a member's row, nothing else.
+/// Inserts a member's row, and nothing else.
 pub fn insert_member_row(conn: &mut AnyConnection, member: &NewMemberRow) -> DbResult<()> {
     diesel::insert_into(members::table).values(member.clone()).execute(conn)?;
     Ok(())
 }
 
-/// Adds a user to a live group. The caller has locked the user ([`lock_users`](super::accounts::lock_users)) and
-/// checked that the user is not in it. `by` is the user who adds, possibly the same one. Messages up to `read_up_to`
-/// count as seen. `revision` is the transaction's, `mark` the new version of the membership ([`Tx::membership_mark`]).
+/// Adds a user to a group that is not deleted. The caller has locked the user
+/// ([`lock_users`](super::accounts::lock_users)) and checked that the user is no member. `by` is the user who adds,
+/// possibly the same one. Messages up to `read_up_to` count as seen. `revision` is the transaction's, `mark` the new
+/// version of the membership ([`Tx::membership_mark`]).
 pub fn add_member(
     conn: &mut AnyConnection,
     new: NewMember,
@@ -91,14 +92,14 @@ pub fn find_member(conn: &mut AnyConnection, group: GroupId, user: UserId) -> Db
     }
 }
 
-/// The oldest living other member in each role. The next owner is among them, however large the group.
+/// The oldest other existing member in each role. The next owner is among them, however large the group is.
 fn oldest_others(conn: &mut AnyConnection, group: GroupId, user: UserId) -> DbResult<Vec<Member>> {
     let mut oldest = Vec::new();
     for role in [Role::Admin, Role::Member] {
         let found: Option<(MemberRow, ProfileRow)> = members::table
             .inner_join(users::table)
             .filter(members::conversation_id.eq(Id::from(group)).and(members::user_id.ne(Id::from(user))))
-            // Said, so that the index serves.
+            // The condition lets the planner use the index.
             .filter(members::role.eq(role.as_str()).and(members::added_by.is_not_null()))
             .filter(users::deleted_at.is_null())
             .order((members::joined_at, members::user_id))
@@ -115,7 +116,7 @@ pub fn next_owner_of(conn: &mut AnyConnection, group: GroupId, user: UserId) -> 
     Ok(next_owner(&oldest_others(conn, group, user)?).cloned())
 }
 
-/// The member by the table, also one whose account has ended and who is not removed yet.
+/// The member by the table. Its account may have ended.
 pub fn any_member(conn: &mut AnyConnection, group: GroupId, user: UserId) -> DbResult<Option<Member>> {
     let found: Option<(MemberRow, ProfileRow)> = members::table
         .inner_join(users::table)
@@ -172,8 +173,8 @@ pub fn delete_member(tx: &mut Tx<'_>, member: Member) -> DbResult<()> {
     Ok(())
 }
 
-/// Ends a group: nobody sees it any more, and its name is free. Its messages stay in the database, out of everybody's
-/// reach; so do, for a while, the rows of its members if they are many.
+/// Ends a group: nobody sees it any more, and its name is free. Its messages stay in the database, and no client can
+/// read them. If it has many members, their rows stay for a while.
 pub fn end_group(tx: &mut Tx<'_>, group: Group, at: Timestamp) -> DbResult<()> {
     forget_maker(tx, group.id)?;
     let mark = tx.membership_mark(group.id.conversation());

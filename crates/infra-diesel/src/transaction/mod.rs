@@ -1,4 +1,4 @@
-//! What acts inside a transaction, for the writer and for repositories: accounts, membership, quotas, and the order of
+//! Parts of transactions, for the writer and for repositories: accounts, membership, quotas, and the order of
 //! transactions ([`revisions`]).
 
 pub mod accounts;

@@ -1,4 +1,4 @@
-//! Accounts and groups that have ended, and whose memberships are still to be removed.
+//! Accounts and groups that have ended and still have memberships.
 
 use crate::connection::AnyConnection;
 use crate::error::DbResult;
@@ -9,7 +9,7 @@ use crate::transaction::tx::Tx;
 use diesel::prelude::*;
 use domain::{GroupId, UserId};
 
-/// One transaction removes so many members of a group.
+/// Members of a group that one transaction removes.
 const MEMBERS_AT_ONCE: i64 = 200;
 
 pub const ACCOUNT: &str = "account";
@@ -35,7 +35,7 @@ pub fn forget(conn: &mut AnyConnection, id: Id) -> DbResult<()> {
     Ok(())
 }
 
-/// Living groups that the user is in by the tables, the first few by id.
+/// Groups that the user is in by the tables and that are not deleted, the first few by id.
 pub fn groups_of(conn: &mut AnyConnection, user: UserId, most: i64) -> DbResult<Vec<Id>> {
     Ok(members::table
         .inner_join(conversations::table)
@@ -52,8 +52,7 @@ pub fn record_ended_account(tx: &mut Tx<'_>, user: UserId) -> DbResult<()> {
     if groups_of(tx.conn, user, 1)?.is_empty() { Ok(()) } else { record(tx, user.into(), ACCOUNT) }
 }
 
-/// Removes the members of a group that has just ended and is locked. If they are many, records that they are still to
-/// be removed.
+/// Removes the members of a group that has just ended and is locked. If they are too many, records that some are left.
 pub fn remove_memberships(tx: &mut Tx<'_>, group: GroupId) -> DbResult<()> {
     if remove_members(tx, group, tx.revision)? { record(tx, group.into(), GROUP) } else { Ok(()) }
 }

@@ -1,9 +1,9 @@
-//! The quotas of groups. They are checked inside the transaction that acts, with the counted users locked: transactions
-//! that run at once cannot exceed them together.
+//! The quotas of groups. The transaction that acts checks them, and locks the counted users: concurrent transactions
+//! cannot exceed a quota together.
 //!
-//! `group_usage` counts what a user has, in the transaction that changes it, so that a check costs the same whatever
-//! the user has. A transaction writes those rows last of all, in the order of their users ([`Counts::write`]): it may
-//! change the usage of users whom it has not locked.
+//! `group_usage` stores what a user has. Every transaction that changes it updates the count, so that a check costs the
+//! same however much the user has. A transaction writes these rows last, in the order of their users
+//! ([`Counts::write`]): it may change the usage of users whom it has not locked.
 
 use crate::connection::AnyConnection;
 use crate::error::DbResult;
@@ -58,7 +58,7 @@ impl Counts {
                 self.of(by).added += more;
                 self.of(user).added_by_others += more;
             }
-            // Of a direct conversation.
+            // A membership of a direct conversation.
             None => {}
         }
     }

@@ -2,12 +2,12 @@
 //!
 //! On SQLite the one writer counts transactions. On Postgres transactions of several nodes overlap: a change has the id
 //! of its transaction, and a cursor is the oldest other transaction that was still running, or else the next id.
-//! Whatever commits later is not older than the cursor. No clock is involved, so that no clock can jump.
+//! Whatever commits later is not older than the cursor. No clock is involved, so a clock that jumps does no harm.
 //!
 //! Both add a base that the database stores ([`server::starts`]). The base makes every revision greater than any that
 //! was handed out before: by an earlier start on a SQLite file, or by the database that this one was copied or restored
-//! from. It begins at a number of the database's own, drawn when the database was made: a cursor of another database
-//! lies below that number, or beyond the last one that was handed out.
+//! from. Every database draws the number at which it begins when it is created: a cursor of another database lies below
+//! that number, or beyond the last revision that this one handed out.
 
 use crate::connection::AnyConnection;
 use crate::error::DbResult;
@@ -21,7 +21,7 @@ use domain::events::Revision;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Where a transaction stands.
+/// The place of a transaction in the order of all transactions.
 #[derive(Debug, Clone, Copy)]
 pub struct TransactionStamp {
     /// The revision of its changes.
@@ -30,10 +30,10 @@ pub struct TransactionStamp {
     pub cursor: Revision,
 }
 
-/// How many transactions a SQLite file can take between two starts: every start begins an era of its own.
+/// How many transactions a SQLite file can take between two starts. Every start begins a new era.
 const SQLITE_ERA: i64 = 1 << 32;
-/// How many transactions a Postgres can take (it counts them in 64 bits, and never comes near): there, an era is one
-/// cluster's.
+/// How many transactions a Postgres can take. It counts them in 64 bits and never comes near. There, every cluster has
+/// an era.
 const POSTGRES_ERA: i64 = 1 << 40;
 
 #[derive(Queryable, QueryableByName)]
@@ -44,7 +44,7 @@ struct Watermarks {
     oldest: i64,
 }
 
-/// Asked in every transaction, so that it has to be a prepared statement, which `sql_query` is not.
+/// Asked in every transaction, so it has to be a prepared statement, which `sql_query` is not.
 #[derive(QueryId)]
 struct WatermarksOfTransaction;
 
@@ -66,13 +66,13 @@ impl RunQueryDsl<PgConnection> for WatermarksOfTransaction {}
 
 impl Watermarks {
     /// The oldest other transaction that was running when this one got its id, or else the first id after it; and this
-    /// one. Ask before the transaction has written anything: its snapshot is then older than its id, and a gap shows
+    /// one. Callers ask before the transaction writes anything: its snapshot is then older than its id, and a gap shows
     /// the ids that others may have got in between.
     fn of_transaction(conn: &mut PgConnection) -> QueryResult<Self> {
         WatermarksOfTransaction.get_result(conn)
     }
 
-    /// The oldest transaction still under way, and the next to begin.
+    /// The oldest transaction that still runs, and the id of the next one.
     fn of_snapshot(conn: &mut PgConnection) -> QueryResult<Self> {
         diesel::sql_query(
             "SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS newest, \
@@ -87,19 +87,19 @@ impl Watermarks {
 pub struct Revisions {
     /// Postgres: the base that is added to transaction ids.
     base: i64,
-    /// Below it, nothing was ever handed out.
+    /// The database has handed out no revision below it.
     origin: Revision,
-    /// SQLite: of the last transaction.
+    /// SQLite: the revision of the last committed transaction.
     committed: AtomicI64,
-    /// Postgres: the transactions of this process that have begun and whose events are not published yet.
+    /// Postgres: transactions of this process that have begun and whose events are not published yet.
     under_way: Mutex<Vec<i64>>,
 }
 
 impl Revisions {
-    /// Records the start of a server. If it fails, the connection must not be used again.
+    /// Records the start of a server. If it fails, the caller must drop the connection.
     pub fn start(conn: &mut AnyConnection) -> DbResult<Self> {
         conn.begin_write()?;
-        // Of servers that start at once on one Postgres, one looks at a time.
+        // If servers start at once on one Postgres, one looks at a time.
         let started = match conn {
             AnyConnection::Sqlite(conn) => server::table.select(server::starts).first::<i64>(conn)?,
             AnyConnection::Postgres(conn) => server::table.select(server::starts).for_update().first(conn)?,
@@ -126,10 +126,10 @@ impl Revisions {
         self.origin
     }
 
-    /// The stamp of the transaction that was just begun; [`Revisions::done`] has to follow.
+    /// The stamp of the transaction that has just begun. The caller must call [`Revisions::done`] afterwards.
     pub fn stamp(&self, conn: &mut AnyConnection) -> DbResult<TransactionStamp> {
         Ok(match conn {
-            // The one writer counts.
+            // The one writer counts its transactions.
             AnyConnection::Sqlite(_) => {
                 let revision = self.last_committed() + 1;
                 TransactionStamp { revision, cursor: Revision(revision + 1) }
@@ -143,14 +143,14 @@ impl Revisions {
         })
     }
 
-    /// The cursor to publish the transaction's events with. Another writer's transaction may have committed before this
-    /// one began, and not be published yet: a client that resumes behind this one must get that one, too.
+    /// The cursor with which to publish the events of the transaction. Another writer's transaction may have committed
+    /// before this one began, and not be published yet: a client that resumes behind this one must get that one, too.
     pub fn cursor(&self, stamp: TransactionStamp) -> Revision {
         let unpublished = self.under_way().iter().copied().filter(|other| *other != stamp.revision).min();
         unpublished.map_or(stamp.cursor, |other| stamp.cursor.min(Revision(other)))
     }
 
-    /// Records that a transaction was published, or came to nothing.
+    /// Records that the events of a transaction are published, or that it has ended without any.
     pub fn done(&self, stamp: TransactionStamp) {
         self.under_way().retain(|other| *other != stamp.revision);
     }
@@ -164,12 +164,13 @@ impl Revisions {
         self.committed.store(cursor.0 - 1, Ordering::Release);
     }
 
-    /// The revision of the last transaction (SQLite). Read it before taking a snapshot for [`Revisions::watermarks`].
+    /// The revision of the last transaction (SQLite). Callers read it before they take a snapshot for
+    /// [`Revisions::watermarks`].
     pub fn last_committed(&self) -> i64 {
         self.committed.load(Ordering::Acquire)
     }
 
-    /// What commits from now on has at least the first; nothing yet has the second or more.
+    /// Every later commit has at least the first; no earlier one has the second or more.
     pub fn watermarks(&self, conn: &mut AnyConnection, committed: i64) -> DbResult<(Revision, Revision)> {
         Ok(match conn {
             AnyConnection::Sqlite(_) => (Revision(committed + 1), Revision(committed + 1)),
@@ -182,8 +183,8 @@ impl Revisions {
 }
 
 /// The greatest revision of any row. A message's revision is never greater than its conversation's. No list may be
-/// ordered by a revision beyond the next one that is handed out. `roster_revision` of a group does not count: it may be
-/// greater than that of its transaction ([`domain::events::ConversationVersion::membership_after`]).
+/// ordered by a revision beyond the next one that the database hands out. The `roster_revision` of a group does not
+/// count: it may be greater than that of its transaction ([`domain::events::ConversationVersion::membership_after`]).
 fn newest_stored(conn: &mut PgConnection) -> QueryResult<i64> {
     let changed: Option<i64> = conversations::table.select(max(conversations::revision)).first(conn)?;
     let removed: Option<i64> = users::table.select(max(users::roster_revision)).first(conn)?;
@@ -196,17 +197,17 @@ fn era_behind(revision: i64, era: i64) -> i64 {
     revision / era + 1
 }
 
-/// A restore leaves out so many eras: more than any server restarts between a backup and its loss.
+/// How many eras a restore leaves out: more than any server restarts between a backup and its loss.
 const RESTORED_ERAS: i64 = 1 << 16;
 
-/// Moves a restored SQLite file behind everything that the servers of the lost file have handed out after the backup:
-/// each of their starts began an era that this file does not know of.
+/// Raises the revisions of a restored SQLite file above everything that the servers of the lost file have handed out
+/// after the backup: each of their starts began an era that this file does not know of.
 pub fn skip_eras_after_restore(conn: &mut AnyConnection) -> DbResult<()> {
     diesel::update(server::table).set(server::starts.eq(server::starts + RESTORED_ERAS)).execute(conn)?;
     Ok(())
 }
 
-/// Moves a copy behind every revision that its source has handed out.
+/// Raises the revisions of a copy above every revision that its source has handed out.
 pub fn continue_in_copy(source: &mut AnyConnection, copy: &mut AnyConnection) -> DbResult<()> {
     let (started, origin): (i64, i64) = server::table.select((server::starts, server::origin)).first(source)?;
     let handed_out = match source {
@@ -214,11 +215,11 @@ pub fn continue_in_copy(source: &mut AnyConnection, copy: &mut AnyConnection) ->
         AnyConnection::Postgres(conn) => started * POSTGRES_ERA + Watermarks::of_snapshot(conn)?.newest,
     };
     let starts = match copy {
-        // Its next start begins another era.
+        // The next start of the copy begins another era.
         AnyConnection::Sqlite(_) => handed_out / SQLITE_ERA,
         AnyConnection::Postgres(_) => era_behind(handed_out, POSTGRES_ERA),
     };
-    // What the source has handed out stays good.
+    // Cursors of the source stay valid.
     diesel::update(server::table).set((server::starts.eq(starts), server::origin.eq(origin))).execute(copy)?;
     Ok(())
 }

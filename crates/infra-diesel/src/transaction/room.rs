@@ -9,11 +9,11 @@ use domain::{Error, Result};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-/// How long a look at the disk stays valid if much is free.
+/// How long a measurement stays valid if much is free.
 const HOLDS: Duration = Duration::from_millis(50);
-/// Much, in bytes: more than the writer writes to the log and to the file while a look is valid.
+/// Much, in bytes: more than the writer writes to the log and to the file while a measurement is valid.
 const MUCH: u64 = 256 << 20;
-/// A page of the file.
+/// Bytes of a page of the file.
 const PAGE: u64 = 4096;
 
 /// How much the writer may still write.
@@ -21,7 +21,7 @@ const PAGE: u64 = 4096;
 pub struct Room {
     /// `None` if no reserve is to stay free.
     disk: Option<Disk>,
-    /// How many bytes a transaction may take.
+    /// Bytes that a transaction may take.
     left: u64,
     looked: Option<Instant>,
 }
@@ -52,8 +52,8 @@ impl Room {
         Self { disk, left: u64::MAX, looked: None }
     }
 
-    /// Measures the room at the begin of a transaction. A look at the disk takes microseconds; if much is free, it
-    /// stays valid for some transactions.
+    /// Measures the room at the begin of a transaction. That takes microseconds. If much is free, the measurement stays
+    /// valid for some transactions.
     pub fn look(&mut self, conn: &mut AnyConnection) {
         let Some(disk) = &self.disk else { return };
         if self.left >= MUCH && self.looked.is_some_and(|looked| looked.elapsed() < HOLDS) {
@@ -63,7 +63,7 @@ impl Room {
         self.left = disk.left(conn).unwrap_or(u64::MAX);
     }
 
-    /// Takes what something needs at the most, for the rest of the transaction.
+    /// Takes the most that `what` needs, for the rest of the transaction.
     ///
     /// # Errors
     /// [`Error::StorageFull`].
@@ -84,17 +84,17 @@ impl Disk {
     fn left(&self, conn: &mut AnyConnection) -> Option<u64> {
         let (free, whole) = (sqlite_file::free_space(&self.folder)?, sqlite_file::whole_space(&self.folder)?);
         let reserve = self.reserve.of_growth(whole);
-        // What is in the log may make the file as much longer.
+        // A checkpoint may make the file longer by the size of the log.
         let log = std::fs::metadata(&self.log).map_or(0, |found| found.len());
         let kept = reserve.saturating_add(log);
         if free >= kept.saturating_add(MUCH) {
             return Some(free - kept);
         }
-        // Half of the reserve is for those alone who need not ask.
+        // Half of the reserve is for writes that need not ask.
         if free < reserve / 2 {
             return Some(0);
         }
-        // What was deleted is room in the file itself, which the disk never gets back.
+        // Deleted rows leave room in the file itself, which never returns to the disk.
         let unused =
             diesel::sql_query("SELECT freelist_count AS n FROM pragma_freelist_count").get_result::<Count>(conn);
         let unused = unused.map_or(0, |unused| crate::tables::rows::count(unused.n).saturating_mul(PAGE));

@@ -1,4 +1,4 @@
-//! What a job may use inside a transaction.
+//! What a job uses inside a transaction.
 
 use crate::connection::AnyConnection;
 use crate::error::DbResult;
@@ -10,39 +10,38 @@ use domain::events::{ConversationVersion, Event, Revision};
 use domain::files::Growth;
 use std::collections::HashMap;
 
-/// What a job may use: a connection inside the transaction of the batch, and the lists of what it made happen.
+/// What a job uses: a connection inside the transaction of the batch, and the lists of what it changed.
 pub struct Tx<'a> {
-    /// Inside a transaction that holds the write lock (SQLite), or its own (Postgres).
+    /// Inside a transaction that holds the write lock (SQLite), or a separate one (Postgres).
     pub conn: &'a mut AnyConnection,
-    /// Published after the commit, in this order.
+    /// The events that the writer publishes after the commit, in this order.
     pub events: &'a mut Vec<Event>,
-    /// Where the conversations stood that it touches.
+    /// The version of every conversation that the transaction changes, before it.
     pub versions: &'a mut ConversationVersions,
-    /// How much may still be written to the disk.
+    /// Bytes that the transaction may still add to the disk.
     pub room: &'a mut Room,
-    /// How the usage of the quotas of groups changes.
+    /// Changes of the usage of group quotas.
     pub counts: &'a mut Counts,
-    /// The revision of the transaction. It goes into every row that live connections resume by.
+    /// The revision of the transaction. It goes into every row by which live connections resume.
     pub revision: i64,
 }
 
-/// Where conversations stood before a transaction.
+/// The versions of conversations before a transaction.
 pub type ConversationVersions = HashMap<ConversationId, ConversationVersion>;
 
 impl Tx<'_> {
-    /// Records the version of a locked conversation. Call it before any change of the conversation. An event of a
-    /// conversation without a recorded version is published all the same, but other nodes have to ask the database what
-    /// came before it.
+    /// Records the version of a locked conversation. Callers call it before they change the conversation. Without it
+    /// the writer still publishes the event, but other nodes have to ask the database what came before.
     pub fn record_version(&mut self, row: &ConversationRow) {
         self.versions.entry(row.id.into()).or_insert_with(|| row.version());
     }
 
-    /// Records a conversation that this transaction makes.
+    /// Records a conversation that this transaction creates.
     pub fn record_new(&mut self, conversation: ConversationId) {
         self.versions.entry(conversation).or_insert(ConversationVersion::NEW);
     }
 
-    /// Call it before writing anything that lets the database grow.
+    /// Callers call it before they write anything that lets the database grow.
     ///
     /// # Errors
     /// [`domain::Error::StorageFull`] if the disk has no room left for it.

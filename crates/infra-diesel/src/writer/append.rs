@@ -1,5 +1,5 @@
-//! Appends many messages at once. They share look-ups; the batch counts counters in memory and writes them once; the
-//! rules judge what this transaction sees.
+//! Appends many messages at once. They share look-ups. The batch counts counters in memory and writes them once. The
+//! rules judge by what this transaction sees.
 
 use super::statements;
 use crate::connection::AnyConnection;
@@ -30,7 +30,7 @@ pub(super) struct Counted {
     dirty: bool,
 }
 
-/// A user as the rules need it.
+/// What the rules need of a user.
 #[derive(Clone)]
 struct Sender {
     profile: Profile,
@@ -45,15 +45,15 @@ pub struct AppendBatch<'a> {
     room: &'a mut Room,
     counts: Counts,
     revision: i64,
-    /// Which message of the transaction the next one is.
+    /// The number of the next message within the transaction.
     nth: i64,
     conversations: HashMap<ConversationId, Option<Counted>>,
     versions: ConversationVersions,
     directs: HashMap<(Id, Id), ConversationId>,
-    /// Living users.
+    /// The users that the batch has looked up. `None` for one that does not exist.
     users: HashMap<UserId, Option<Sender>>,
     roles: HashMap<(ConversationId, UserId), Option<Role>>,
-    /// Not inserted yet.
+    /// Rows that are not inserted yet.
     rows: Vec<MessageRow>,
     /// The idempotency keys of `rows`.
     pub(super) keys: HashSet<(UserId, String)>,
@@ -171,7 +171,8 @@ impl<'a> AppendBatch<'a> {
         Ok(())
     }
 
-    /// The conversation of the draft (`None`: a direct one that does not exist yet), and how the sender gets in.
+    /// The conversation of the draft (`None`: a direct one that does not exist yet), and how the sender comes to write
+    /// there.
     pub(super) fn destination(&mut self, draft: &Draft) -> DbResult<(Option<ConversationId>, Entry)> {
         match draft.recipient {
             Recipient::User(receiver) => {
@@ -227,7 +228,7 @@ impl<'a> AppendBatch<'a> {
         })
     }
 
-    /// Makes the direct conversation of the two, with both in it; another node may do the same at this moment.
+    /// Creates the direct conversation of the two, with both as members. Another node may do the same at this moment.
     fn begin_direct(&mut self, draft: &Draft, receiver: UserId) -> DbResult<ConversationId> {
         let (first, second) = pair(draft.sender, receiver);
         let (id, at) = (Id::from(draft.new_conversation), Time::from(draft.at));
@@ -312,7 +313,7 @@ impl<'a> AppendBatch<'a> {
             revision: self.revision,
         };
         if writes_first {
-            // Twice in the life of a conversation.
+            // This happens at most twice for a conversation.
             let here = conversations::table.find(row.conversation_id);
             diesel::update(here).set(conversations::written_by.eq(written_by)).execute(self.conn)?;
         }
@@ -400,7 +401,7 @@ impl<'a> AppendBatch<'a> {
     }
 }
 
-/// A living user as the rules need it.
+/// What the rules need of an existing user.
 fn sender(row: ProfileRow) -> DbResult<Option<Sender>> {
     if row.deleted_at.is_some() {
         return Ok(None);

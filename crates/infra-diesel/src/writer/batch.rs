@@ -16,7 +16,7 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 use tokio::sync::{mpsc, oneshot};
 
-/// One transaction takes at most so many jobs.
+/// Most jobs of one transaction.
 pub const MAX_BATCH: usize = 512;
 /// How often the writer retries a job: twice if another node was first with an idempotency key (the second time the key
 /// is there), and as often if other transactions were in the way. A deadlock costs the writer a second each time.
@@ -37,7 +37,7 @@ pub(super) struct Writer {
 #[derive(Default)]
 struct BatchResult {
     appends: Vec<(Answer, domain::Result<Appended>)>,
-    /// Appends that were being done when the transaction failed.
+    /// Appends that were under way when the transaction failed.
     undecided: Vec<Answer>,
     finishes: Vec<Box<dyn Work>>,
     events: Vec<Event>,
@@ -49,7 +49,7 @@ struct BatchResult {
 }
 
 impl BatchResult {
-    /// Takes in the results of drafts, or returns the drafts if they failed because of one of them.
+    /// Takes the results of drafts. Returns the drafts if one of them made all of them fail.
     fn take(&mut self, outcome: DbResult<Outcomes>, drafts: Drafts) -> DbResult<Option<(DbError, Drafts)>> {
         match outcome {
             Ok((outcomes, mut events, versions)) => {
@@ -68,7 +68,7 @@ impl BatchResult {
         }
     }
 
-    /// Tells the callers how it ended: the transaction has.
+    /// Answers the callers. The transaction has ended.
     fn answer(self) {
         for (answer, outcome) in self.appends {
             // The caller may be gone by now.
@@ -164,7 +164,7 @@ impl Writer {
                             _ => done.finishes.push(work),
                         }
                         if verdict != Verdict::Keep {
-                            // The session was read-only when it began, and would refuse every later job.
+                            // The session was read-only from its start, and would refuse every later job.
                             lost |= verdict == Verdict::Lost;
                             conn.rollback()?;
                             done.rolled_back = !shared;
@@ -247,7 +247,7 @@ impl Writer {
                     // After a failed fsync only the disk knows what is on the disk.
                     (self.context.fatal)(&format!("a commit failed, what it stored is unknown: {error}"));
                 }
-                // Postgres may have committed and not come to say so.
+                // Postgres may have committed without being able to report it.
                 if !done.events.is_empty() {
                     self.context.events.lost();
                 }
@@ -256,7 +256,8 @@ impl Writer {
         }
     }
 
-    /// Fails every job: the transaction has kept nothing, or its outcome is unknown. The jobs of `rest` did not begin.
+    /// Fails every job: the transaction has stored nothing, or its outcome is unknown. The jobs of `rest` did not
+    /// begin.
     fn fail(&mut self, done: BatchResult, rest: std::vec::IntoIter<Job>, error: &DbError) {
         match error {
             // Each caller gets an error and logs it: one line here is enough.
@@ -294,7 +295,7 @@ fn begin_on(mut conn: AnyConnection, context: &Context) -> DbResult<(AnyConnecti
     Ok((conn, stamp))
 }
 
-/// Appends `drafts` together. If they fail because of one of them, appends them one by one.
+/// Appends `drafts` together. If one of them makes all fail, appends them one by one.
 fn append_all(
     conn: &mut AnyConnection,
     (policy, room): (&ServerPolicy, &mut Room),
@@ -316,8 +317,8 @@ fn append_all(
     Ok(())
 }
 
-/// Appends `drafts` in a transaction that has nothing else in it. If it fails because of one of them, they are retried
-/// one by one.
+/// Appends `drafts` in a transaction that has nothing else in it. If one of them makes all fail, they are retried one
+/// by one.
 fn append_alone(
     conn: &mut AnyConnection,
     (policy, room): (&ServerPolicy, &mut Room),
@@ -329,8 +330,8 @@ fn append_alone(
     let Some((failed, drafts)) = done.take(together, drafts)? else { return Ok(()) };
     conn.rollback()?;
     done.rolled_back = true;
-    // Another node has stored a message under the same key since this node looked for it: to another conversation, or
-    // to one that neither node could lock yet, since it did not exist.
+    // Another node has stored a message under the same key since this node looked for it: in another conversation, or
+    // in one that neither node could lock because it did not exist yet.
     let was_first = matches!(&failed, DbError::Database(error) if violates_unique(error, "client_id"));
     let was_undone = matches!(&failed, DbError::Database(error) if is_undone(error));
     if drafts.len() == 1 && !was_first && !was_undone {
@@ -347,7 +348,7 @@ fn append_alone(
 type Drafts = Vec<(Box<Draft>, Answer)>;
 type Outcomes = (Vec<domain::Result<Appended>>, Vec<Event>, ConversationVersions);
 
-/// `mark`: the transaction's revision, and the number of messages that it has appended before.
+/// `mark` is the transaction's revision, and the number of messages that it has appended before.
 fn append_together(
     conn: &mut AnyConnection,
     (policy, room): (&ServerPolicy, &mut Room),
@@ -360,13 +361,13 @@ fn append_together(
     Ok((outcomes, events, versions))
 }
 
-/// Whether another batch may fare better: not where the disk is full, or the database gone or damaged.
+/// Whether another batch may succeed. Not if the disk is full, or the database is out of reach or damaged.
 fn is_fault_of_a_draft(error: &DbError) -> bool {
     matches!(error, DbError::Database(error) if !is_full(error) && !is_out_of_reach(error) && damage(error).is_none())
 }
 
-/// On Postgres, appends that follow each other share a transaction and everything else has its own: it holds row locks
-/// only for itself.
+/// On Postgres, consecutive appends share a transaction. Everything else has a separate one, and holds row locks only
+/// for itself.
 fn split_by_kind(jobs: impl Iterator<Item = Job>) -> Vec<Vec<Job>> {
     let mut split_by_kind: Vec<Vec<Job>> = Vec::new();
     for job in jobs {

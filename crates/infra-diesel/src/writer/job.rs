@@ -18,9 +18,9 @@ use tokio::sync::oneshot;
 /// Why a whole transaction failed.
 #[derive(Debug, Clone, Copy)]
 pub enum BatchFailed {
-    /// The disk is full. Nothing is stored.
+    /// The disk is full. The transaction has stored nothing.
     StorageFull,
-    /// The database is out of reach. Nobody knows what is stored.
+    /// The database is out of reach. The outcome is unknown.
     OutOfReach,
 }
 
@@ -38,29 +38,29 @@ impl From<BatchFailed> for Error {
 pub enum Verdict {
     /// Keeps them.
     Keep,
-    /// A rule or a fault said no.
+    /// Undoes them: a rule refused, or something failed.
     Undo,
-    /// Another transaction was in the way, and the database undid this one: done again, it may fare better.
+    /// Another transaction was in the way, and the database rolled this one back. A retry may succeed.
     Retry,
-    /// The connection is of no use: it broke, or its session takes no writes.
+    /// The connection broke, or its session takes no writes. The writer opens another one.
     Lost,
     /// The database is damaged: the writer keeps nothing of the whole transaction.
     Damaged,
 }
 
-/// A job that is no append. What it wrote may be undone, and the job done again.
+/// A job that is no append. The writer may undo its changes and run it again.
 pub trait Work: Send {
     /// Runs inside a transaction.
     fn run(&mut self, tx: &mut Tx<'_>) -> Verdict;
 
-    /// The database's report of its damage in the last run.
+    /// The damage that the database reported in the last run.
     fn damage(&self) -> &str;
 
-    /// Tells its caller how it ended, once the transaction has.
+    /// Answers the caller, once the transaction has ended.
     fn finish(self: Box<Self>, ended: Result<(), BatchFailed>);
 }
 
-/// Work whose caller waits.
+/// Work for a caller who waits.
 pub struct Awaited<T, F> {
     pub work: F,
     /// The outcome of the last run.
@@ -89,7 +89,7 @@ impl<T: Send, F: FnMut(&mut Tx<'_>) -> DbResult<T> + Send> Work for Awaited<T, F
     fn finish(self: Box<Self>, ended: Result<(), BatchFailed>) {
         let outcome = match (self.outcome, ended) {
             (Some(outcome), Ok(())) => outcome,
-            // A refusal was one before the transaction failed, too.
+            // A refusal stands, even if the transaction failed afterwards.
             (Some(outcome), Err(failed)) => outcome.and(Err(DbError::Rule(failed.into()))),
             (None, failed) => Err(DbError::Rule(failed.err().unwrap_or(BatchFailed::OutOfReach).into())),
         };
@@ -98,7 +98,7 @@ impl<T: Send, F: FnMut(&mut Tx<'_>) -> DbResult<T> + Send> Work for Awaited<T, F
     }
 }
 
-/// Work that may be lost and has no caller that waits.
+/// Work that may be lost, and for which no caller waits.
 pub struct Deferred<F>(pub F, pub String);
 
 impl<F: FnMut(&mut Tx<'_>) -> DbResult<()> + Send> Work for Deferred<F> {
@@ -129,14 +129,14 @@ pub fn verdict<T>(outcome: &DbResult<T>) -> Verdict {
 }
 
 pub enum Job {
-    /// The hot one: appends share their look-ups and their statements.
+    /// An append. Appends are the hot path: they share their look-ups and their statements.
     Append(Box<Draft>, oneshot::Sender<domain::Result<Appended>>),
     /// Anything else.
     Work(Box<dyn Work>),
 }
 
 impl Job {
-    /// Reports that every try failed.
+    /// Answers that every try failed.
     pub fn give_up(self) {
         match self {
             // The caller may be gone by now.
@@ -155,19 +155,19 @@ pub struct Queued {
 /// What every writer works with.
 #[derive(Clone)]
 pub struct Context {
-    /// Where the data is.
+    /// The URL of the database.
     pub url: DatabaseUrl,
     /// The operator's rules.
     pub policy: Arc<ServerPolicy>,
-    /// Where committed events go.
+    /// Receives committed events.
     pub events: Arc<dyn EventPublisher>,
     /// Ends the process.
     pub fatal: Fatal,
-    /// Kept up to date.
+    /// Counts the writer's transactions.
     pub revisions: Arc<Revisions>,
-    /// Told of damage.
+    /// Learns of damage.
     pub health: Arc<Health>,
-    /// How many thousands of SQLite's steps the writer has taken so far.
+    /// Steps that SQLite has taken for the writer so far, in thousands.
     pub steps: Arc<AtomicU64>,
     /// Held until the last connection is closed.
     pub _lock: Option<Arc<DatabaseLock>>,

@@ -1,11 +1,11 @@
-//! The write path: one writer for everything that changes, and one `fsync` for every job that waits.
+//! The write path: one writer for all changes, and one `fsync` for all jobs that wait.
 //!
 //! Callers queue jobs in a bounded channel. A writer takes all waiting jobs (up to [`MAX_BATCH`](batch::MAX_BATCH)),
 //! runs them in **one** transaction, commits, and only then publishes the events and answers the callers. So callers
-//! share the cost of a durable commit, no answer runs ahead of the disk, and events leave in commit order.
+//! share the cost of a durable commit, no answer comes before the data is on disk, and events leave in commit order.
 //!
-//! On SQLite one writer owns the one writing connection. On Postgres there are several, each batch in a transaction of
-//! its own; one of them handles everything of a conversation.
+//! On SQLite one writer owns the one writing connection. On Postgres there are several writers, and each batch is a
+//! separate transaction; one of them handles everything of a conversation.
 
 mod append;
 mod batch;
@@ -43,10 +43,10 @@ fn run_or_end_process(context: Context, jobs: mpsc::Receiver<Queued>) {
     }
 }
 
-/// The door.
+/// The queues to the writers.
 pub struct Writers {
     count: usize,
-    /// How long callers wait; `None`: as long as it takes.
+    /// How long callers wait. `None`: until the answer comes.
     timeout: Option<Duration>,
     /// Empty once closed.
     queues: RwLock<Vec<mpsc::Sender<Queued>>>,
@@ -58,7 +58,7 @@ impl Writers {
     /// Starts `count` writers.
     ///
     /// # Errors
-    /// Where a thread cannot be started.
+    /// If a thread does not start.
     pub fn start(count: usize, context: Context) -> std::io::Result<Self> {
         let (mut queues, mut threads) = (Vec::new(), Vec::new());
         for n in 0..count {
@@ -85,7 +85,7 @@ impl Writers {
             return Unavailable::StorageOutOfReach.err();
         }
         let queues = self.queues.read().unwrap_or_else(PoisonError::into_inner);
-        // The tail of a UUIDv7 is random; its head is the clock.
+        // The tail of a UUIDv7 is random; its head is the time.
         let Some(queue) = queues.get(usize::from(shard.as_bytes()[15]) % self.count) else {
             return Unavailable::Stopping.err();
         };
@@ -99,13 +99,12 @@ impl Writers {
         })
     }
 
-    /// Waits for the outcome of a job. A caller that is told that the database is out of reach does not know what was
-    /// stored.
+    /// Waits for the outcome of a job. A caller who gets "out of reach" does not know what the database has stored.
     async fn answer<T>(&self, answered: oneshot::Receiver<domain::Result<T>>) -> domain::Result<T> {
         within(self.timeout, answered).await?.unwrap_or_else(|_| Unavailable::StorageOutOfReach.err())
     }
 
-    /// Appends a message; answers when it is on disk.
+    /// Appends a message. Answers when it is on disk.
     ///
     /// # Errors
     /// Those of [`domain::messages::MessageLog::append`].
@@ -132,11 +131,11 @@ impl Writers {
 
     /// Like [`Writers::run`], for work that may be lost and has no caller that waits.
     pub fn run_later(&self, shard: Uuid, work: impl FnMut(&mut Tx<'_>) -> DbResult<()> + Send + 'static) {
-        // A full queue has more important things in it.
+        // A full queue has more important jobs in it.
         let _ = self.submit(shard, Job::Work(Box::new(Deferred(work, String::new()))));
     }
 
-    /// Refuses jobs from now on, and waits until all jobs in the queue are done. Blocks.
+    /// Refuses further jobs, and waits until all jobs in the queue are done. Blocks.
     pub fn close(&self) {
         self.queues.write().unwrap_or_else(PoisonError::into_inner).clear();
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));

@@ -10,7 +10,7 @@ use domain::messages::{Attachment, Body, Draft, DraftBody, IdempotencyRecord, Me
 use domain::{ConversationId, MessageId};
 use sha2::{Digest, Sha256};
 
-/// The digest of the content that a message was sent with. It stays when the content is replaced.
+/// The digest of the content with which a message was sent. An edit does not change it.
 pub fn content_digest(content: &str) -> [u8; 32] {
     Sha256::digest(content.as_bytes()).into()
 }
@@ -63,12 +63,12 @@ impl AppendBatch<'_> {
             reply_to: found.0.reply_to.map(Into::into),
             deleted: found.0.deleted_at.is_some(),
         };
-        // A deleted message no longer tells which file it carried. The check takes it to be the file of the draft.
+        // A deleted message no longer tells which file it carried. The check assumes that it is the file of the draft.
         let forgotten = stored.deleted && found.0.file_id.is_none() && found.0.message_type != "text";
         let file = if forgotten { carried(draft) } else { found.0.file_id };
         let reply_to = stored.reply_to;
         if stored.deleted {
-            // What it carried may be gone with it.
+            // Its file may be gone as well.
             self.check_before_conflict(draft, file, reply_to)?;
             stored.is_retried_by(draft, goes_to)?;
         }
@@ -85,8 +85,8 @@ impl AppendBatch<'_> {
         Ok(Some(message))
     }
 
-    /// Everything that a draft under a used key names has to exist, and be allowed, before the key can be a conflict.
-    /// The file and the answered message of the stored message may be gone since.
+    /// Checks that everything exists, and is allowed, that a draft under a used key names. Only then can the key be a
+    /// conflict. The file and the answered message of the stored message may be gone since.
     fn check_before_conflict(&mut self, draft: &Draft, known: Option<Id>, answered: Option<MessageId>) -> DbResult<()> {
         let (conversation, _) = self.destination(draft)?;
         if draft.reply_to != answered {

@@ -1,5 +1,5 @@
-//! The statements of the hot path, by hand: diesel caches no prepared statement for updates and batch inserts, so these
-//! are query fragments with a static id.
+//! The statements of the hot path. Diesel caches no prepared statement for updates and batch inserts, so these are
+//! hand-written query fragments with a static id.
 
 use crate::connection::AnyConnection;
 use crate::error::DbResult;
@@ -19,13 +19,13 @@ use std::collections::BTreeSet;
 /// What a batch of drafts needs, read at once (Postgres).
 #[derive(Default)]
 pub struct Ahead {
-    /// Locked.
+    /// The conversations, locked.
     pub conversations: Vec<ConversationRow>,
-    /// Senders and receivers.
+    /// The senders and receivers.
     pub users: Vec<ProfileRow>,
     /// (conversation, user, role) of those of `asked_roles` that are members.
     pub roles: Vec<(Id, Id, String)>,
-    /// (conversation, user) that were looked up.
+    /// (conversation, user) pairs that the batch has looked up.
     pub asked_roles: Vec<(Id, Id)>,
 }
 
@@ -138,7 +138,7 @@ impl diesel::query_builder::Query for LockDirects {
 }
 impl RunQueryDsl<PgConnection> for LockDirects {}
 
-/// Makes the direct conversation of an ordered pair, unless it exists. Returns whether it did.
+/// Creates the direct conversation of an ordered pair, unless it exists. Returns whether it created it.
 pub fn insert_direct(conn: &mut AnyConnection, id: Id, (first, second): (Id, Id), at: Time) -> DbResult<bool> {
     let made = diesel::sql_query(
         "INSERT INTO conversations (id, kind, first_user, second_user, created_at, updated_at) \
@@ -178,7 +178,7 @@ pub fn insert_messages(conn: &mut AnyConnection, rows: Vec<MessageRow>) -> DbRes
         return Ok(());
     }
     match conn {
-        // One prepared statement, run again and again: SQLite has no round trips to save.
+        // One prepared statement, run repeatedly: SQLite has no round trips to save.
         AnyConnection::Sqlite(conn) => {
             for row in rows {
                 diesel::insert_into(messages::table).values(row).execute(conn)?;
@@ -191,7 +191,7 @@ pub fn insert_messages(conn: &mut AnyConnection, rows: Vec<MessageRow>) -> DbRes
     Ok(())
 }
 
-/// A batch as columns: one statement text however many rows.
+/// A batch as columns: the same statement text for any number of rows.
 #[derive(QueryId, Default)]
 struct InsertMessages {
     conversation_id: Vec<Id>,
@@ -264,7 +264,7 @@ impl QueryFragment<Pg> for InsertMessages {
 }
 impl RunQueryDsl<PgConnection> for InsertMessages {}
 
-/// Both in one round trip.
+/// Both statements in one round trip.
 #[derive(QueryId)]
 struct Store(InsertMessages, WriteCounters);
 

@@ -1,4 +1,4 @@
-//! Values as bytes that do not depend on the database they were read from.
+//! Values as bytes that are the same for both databases.
 
 use crate::tables::sql_types::{Id, Time};
 use sha2::{Digest, Sha256};

@@ -1,4 +1,4 @@
-//! The two databases of a copy: opened, locked, and found fit to be read from and written to.
+//! The two databases of a copy: opens and locks them, and checks that a copy can use them.
 
 use super::error::{CopyError, Side};
 use super::report::TargetState;
@@ -19,25 +19,25 @@ use std::time::{Duration, Instant};
 /// The application name of a copy's connections to Postgres; servers have another.
 const APPLICATION: &str = "parlance-copy";
 
-/// How long others may take to leave: as long as the ends of busy processes do.
+/// How long a copy waits for other connections to end. Busy processes take that long to stop.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(10);
-/// How often a copy looks again whether they have left.
+/// How often a copy looks whether they have ended.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// A database that no server and no other copy works on, as far as the copy can see.
+/// A database that no server and no other copy uses, as far as the copy can see.
 pub struct Opened {
     pub conn: AnyConnection,
-    /// Fit to be shown.
+    /// The URL without secrets.
     pub redacted: String,
     pub _lock: Option<DatabaseLock>,
 }
 
-/// What other connections servers and copies may have to it.
+/// The connections of servers and other copies that a copy accepts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OtherConnections {
-    /// None: what they write would be in neither of the two databases.
+    /// None: neither of the two databases would have what they write.
     Refused,
-    /// Any: the copy reads one moment.
+    /// Any: the copy reads one snapshot.
     Allowed,
 }
 
@@ -45,7 +45,7 @@ pub fn parse(side: Side, url: &str) -> Result<DatabaseUrl, CopyError> {
     DatabaseUrl::parse_as(APPLICATION, url).ok_or(CopyError::Url(side))
 }
 
-/// Opens the database to read from, as a snapshot of one moment.
+/// Opens the source as a snapshot of one moment.
 pub fn open_source(url: &DatabaseUrl, others: OtherConnections) -> Result<Opened, CopyError> {
     let mut source = open(Side::From, url, Purpose::Read, others)?;
     let pending = migrations::pending(&mut source.conn).map_err(CopyError::Migrate)?;
@@ -59,7 +59,7 @@ pub fn open_source(url: &DatabaseUrl, others: OtherConnections) -> Result<Opened
     Ok(source)
 }
 
-/// Opens the database to write to, and brings its tables up to date.
+/// Opens the target, and migrates it.
 pub fn open_target(url: &DatabaseUrl) -> Result<Opened, CopyError> {
     let mut target = open(Side::To, url, Purpose::Write, OtherConnections::Refused)?;
     migrations::run(&mut target.conn).map_err(CopyError::Migrate)?;
@@ -67,7 +67,7 @@ pub fn open_target(url: &DatabaseUrl) -> Result<Opened, CopyError> {
     Ok(target)
 }
 
-/// Opens the target to look only; `None` where there is nothing to open yet.
+/// Opens the target for reading only. `None` if it does not exist yet.
 pub fn look_at_target(url: &DatabaseUrl) -> Result<Option<Opened>, CopyError> {
     if let DatabaseUrl::Sqlite(path) = url
         && !path.exists()
@@ -93,7 +93,7 @@ fn open(side: Side, url: &DatabaseUrl, purpose: Purpose, allowed: OtherConnectio
     if let Some(unknown) = unknown.into_iter().next() {
         return Err(CopyError::Newer(side, unknown));
     }
-    // What Postgres knows of a server that has just ended lags a little behind.
+    // Postgres reports the connections of a server for a moment after its end.
     let patient_until = Instant::now() + LEAVE_TIMEOUT;
     while allowed == OtherConnections::Refused && others(&mut conn)? > 0 {
         if Instant::now() > patient_until {
@@ -110,7 +110,7 @@ struct Count {
     n: i64,
 }
 
-/// How many connections servers and other copies have to the database (Postgres; a SQLite file is locked).
+/// How many connections of servers and other copies the database has. Postgres only; a SQLite file is locked.
 fn others(conn: &mut AnyConnection) -> DbResult<i64> {
     let AnyConnection::Postgres(conn) = conn else { return Ok(0) };
     let count: Count = diesel::sql_query(
@@ -138,12 +138,12 @@ pub fn state_of_target(conn: &mut AnyConnection, source: &str) -> Result<TargetS
             None => Err(CopyError::NotEmpty),
         };
     }
-    // Everything but the broadcast conversation is some user's.
+    // Everything but the broadcast conversation belongs to a user.
     let people: i64 = users::table.select(count_star()).first(conn).map_err(DbError::from)?;
     if people == 0 { Ok(TargetState::Empty) } else { Err(CopyError::NotEmpty) }
 }
 
-/// Marks the database as an unfinished copy, and removes the rows that migrations made: the source has its own.
+/// Marks the database as an unfinished copy, and removes the rows that migrations made: the source has the same.
 pub fn mark_unfinished(conn: &mut AnyConnection, source: &str) -> DbResult<()> {
     conn.begin_write()?;
     diesel::sql_query("CREATE TABLE parlance_copy (source TEXT NOT NULL)").execute(conn)?;
@@ -152,11 +152,11 @@ pub fn mark_unfinished(conn: &mut AnyConnection, source: &str) -> DbResult<()> {
     Ok(conn.commit()?)
 }
 
-/// Takes the mark away: from here on a server may use it.
+/// Removes the mark. From now on a server may use the database.
 pub fn mark_finished(conn: &mut AnyConnection) -> DbResult<()> {
     diesel::sql_query("DROP TABLE parlance_copy").execute(conn)?;
     if let AnyConnection::Postgres(conn) = conn {
-        // Its planner knows nothing of the new tables until it has looked at them.
+        // The planner has no statistics of the new tables yet.
         diesel::sql_query("ANALYZE").execute(conn)?;
     }
     Ok(())

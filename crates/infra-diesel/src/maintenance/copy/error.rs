@@ -7,9 +7,9 @@ use crate::error::DbError;
 /// One of the two databases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Side {
-    /// What is read.
+    /// The source.
     From,
-    /// What is written.
+    /// The target.
     To,
 }
 
@@ -25,52 +25,52 @@ impl std::fmt::Display for Side {
 /// Why a copy failed.
 #[derive(Debug, thiserror::Error)]
 pub enum CopyError {
-    /// Neither of the two.
+    /// The URL is neither of SQLite nor of Postgres.
     #[error("the URL of the {0} must begin with sqlite:// or postgres://")]
     Url(Side),
-    /// Source and target are one.
+    /// Source and target are the same database.
     #[error("source and target are the same database")]
     Same,
-    /// The file is not there.
+    /// There is no file at the source.
     #[error("the source does not exist")]
     NoSource,
-    /// A server has the file.
+    /// A server has locked the file.
     #[error(transparent)]
     Lock(#[from] LockError),
-    /// A server, or another copy, works on it.
+    /// A server or another copy is connected to it.
     #[error("a parlance server or another copy is connected to the {0}: stop it first")]
     InUse(Side),
-    /// It is not there, or not ours.
+    /// The database is out of reach, or refuses the connection.
     #[error("cannot open the {0}: {1}")]
     Connect(Side, diesel::ConnectionError),
-    /// A Postgres that is too old.
+    /// The Postgres does not meet the demands.
     #[error(transparent)]
     Unfit(#[from] UnfitPostgres),
     /// A later version made it.
     #[error("the {0} was made by a newer parlance: it has {1}, which this one does not know; use that one")]
     Newer(Side, String),
-    /// A restore is under way there, or was cut off.
+    /// An unfinished restore is beside it.
     #[error(".restoring is beside the {0}: a restore is under way or was cut off; run `parlance restore` again")]
     HalfRestored(Side),
     /// The migrations of the database cannot be read.
     #[error("cannot tell which version the {0} has: {1}")]
     Version(Side, Box<dyn std::error::Error + Send + Sync>),
-    /// Its tables are not this version's.
+    /// The tables of the source are not those of this version.
     #[error("the source is not a database of this version: run `parlance migrate` on it first")]
     NotMigrated,
-    /// The source is itself half a copy.
+    /// The source is itself an unfinished copy.
     #[error("the source is a copy that was not finished")]
     UnfinishedSource,
-    /// Something is there already.
+    /// The target holds data already.
     #[error("the target is not empty")]
     NotEmpty,
-    /// The target is half a copy of something else.
+    /// The target is an unfinished copy of another source.
     #[error("the target holds an unfinished copy of {0}")]
     OtherCopy(String),
     /// A migration failed.
     #[error("cannot migrate the target: {0}")]
     Migrate(Box<dyn std::error::Error + Send + Sync>),
-    /// One of the databases said no.
+    /// One of the databases reported an error.
     #[error("a database failed")]
     Database(#[from] DbError),
 }

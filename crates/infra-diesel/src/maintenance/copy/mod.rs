@@ -1,9 +1,9 @@
 //! Copying a whole database into another: from SQLite to Postgres, back, or between two of a kind.
 //!
 //! A copy reads tables in the order of their keys and writes them in batches, each in a transaction. The rows in the
-//! target tell how far a copy has come, so that a copy that was cut off goes on. Then it reads both sides again and
-//! compares them. It copies revisions as they are, and the target's go on behind them
-//! ([`crate::transaction::revisions`]): live clients resume.
+//! target show how far it has come, so a copy that broke off goes on. Then it reads both sides again and compares them.
+//! It copies revisions as they are, and the target goes on behind them ([`crate::transaction::revisions`]), so that
+//! live clients resume.
 //!
 //! Everything here blocks.
 
@@ -38,20 +38,20 @@ pub fn plan(from: &str, to: &str) -> Result<Plan, CopyError> {
 }
 
 /// Copies everything that no earlier call has copied, and compares both sides. If they differ, the target stays marked
-/// as unfinished, and no server takes it. `progress` is called after every batch.
+/// as unfinished, and no server accepts it. Calls `progress` after every batch.
 ///
 /// # Errors
-/// [`CopyError`]. What was copied until then stays, and another call goes on from there.
+/// [`CopyError`]. What it has copied stays, and another call goes on from there.
 pub fn copy(from: &str, to: &str, progress: impl FnMut(Progress)) -> Result<Report, CopyError> {
     transfer(from, to, OtherConnections::Refused, progress)
 }
 
-/// Like [`copy`], out of a Postgres whose servers go on: it copies one moment of the database.
+/// Like [`copy`], for a Postgres whose servers go on running: it copies one moment of the database.
 pub(crate) fn save(from: &str, to: &str, progress: impl FnMut(Progress)) -> Result<Report, CopyError> {
     transfer(from, to, OtherConnections::Allowed, progress)
 }
 
-/// The state of a database as the target of a copy from `source`, which is the redacted URL. Changes nothing.
+/// The state of a database as the target of a copy from `source`, a URL without secrets. Changes nothing.
 pub(crate) fn look_at(url: &str, source: &str) -> Result<TargetState, CopyError> {
     let url = endpoints::parse(Side::To, url)?;
     match endpoints::look_at_target(&url)? {
@@ -67,7 +67,7 @@ fn transfer(
     mut progress: impl FnMut(Progress),
 ) -> Result<Report, CopyError> {
     let (from, to) = urls(from, to)?;
-    // The locks are bound first, so that they are dropped last.
+    // Binds the locks first, so that they are dropped last.
     let Opened { _lock: _source_lock, conn: mut source, redacted } = endpoints::open_source(&from, others)?;
     let Opened { _lock: _target_lock, conn: mut target, .. } = endpoints::open_target(&to)?;
     if endpoints::state_of_target(&mut target, &redacted)? == TargetState::Empty {

@@ -1,4 +1,4 @@
-//! The ways over all tables: counting, filling, comparing.
+//! The passes over all tables: counting, filling, comparing.
 
 use super::report::{Progress, Report, TableReport};
 use super::tables::{
@@ -11,29 +11,29 @@ use crate::tables::schema::all_tables;
 use crate::tables::sql_types::Id;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Something to do with every table.
+/// Work to do for every table.
 trait EachTable {
     fn table<T: Copied>(&mut self) -> DbResult<()>;
 }
 
 macro_rules! visit_each {
     (copied: { $($table:ident: $Row:ident,)+ } own: { $($own:ident),+ }) => {
-        /// Visits every table that a copy holds, each after the tables that it refers to.
+        /// Visits every table that a copy copies, each after the tables that it refers to.
         fn for_each_table(visitor: &mut impl EachTable) -> DbResult<()> {
             $(visitor.table::<$Row>()?;)+
             Ok(())
         }
 
-        /// The tables that a copy holds, each after the tables that it refers to.
+        /// The tables that a copy copies, each after the tables that it refers to.
         pub const TABLES: &[&str] = &[$($Row::TABLE),+];
 
-        /// The columns of the tables that a copy holds.
+        /// The columns of the tables that a copy copies.
         pub const COLUMNS: &[(&str, &[&str])] = &[$(($Row::TABLE, $Row::COLUMNS)),+];
     };
 }
 all_tables!(visit_each);
 
-/// Tables and how many rows each has.
+/// The tables, each with its number of rows.
 pub fn count(conn: &mut AnyConnection) -> DbResult<Vec<(&'static str, u64)>> {
     struct Counting<'a>(&'a mut AnyConnection, Vec<(&'static str, u64)>);
 
@@ -126,7 +126,7 @@ pub fn compare(
     Ok(Report { tables, conversations: conversations.len(), differing })
 }
 
-/// The conversations that are not on both sides alike.
+/// The conversations that differ.
 fn differing(from: &TableDigest, to: &TableDigest) -> Vec<Id> {
     let mut expected: BTreeMap<Id, [u8; 32]> = from.by_conversation.iter().copied().collect();
     let mut differing = Vec::new();

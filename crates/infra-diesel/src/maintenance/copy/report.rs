@@ -5,29 +5,29 @@ use domain::ConversationId;
 /// The state of a target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TargetState {
-    /// There is nothing, or only what the migrations make.
+    /// It is empty, or holds only what the migrations make.
     Empty,
-    /// A copy from the same source was begun before.
+    /// It holds an unfinished copy from the same source.
     Begun,
 }
 
-/// How far it is.
+/// The progress of a copy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
     /// `copying` or `comparing`.
     pub doing: &'static str,
-    /// Which table.
+    /// The table.
     pub table: &'static str,
-    /// How many rows of it.
+    /// Rows of the table that are done.
     pub rows: u64,
-    /// Of how many.
+    /// Rows that the table has.
     pub of: u64,
 }
 
-/// What a table came to.
+/// The result for a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TableReport {
-    /// Which.
+    /// The table.
     pub table: &'static str,
     /// Rows and hash of the source.
     pub from: (u64, [u8; 32]),
@@ -42,7 +42,7 @@ impl TableReport {
     }
 }
 
-/// What a copy came to.
+/// The result of a copy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
     /// All tables.
@@ -63,8 +63,8 @@ impl Report {
 /// What a copy would do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
-    /// Tables and how many rows the source has in each.
+    /// The tables, each with the number of rows in the source.
     pub tables: Vec<(&'static str, u64)>,
-    /// What the target is.
+    /// The state of the target.
     pub target: TargetState,
 }

@@ -1,4 +1,4 @@
-//! What is copied: every table but `server`, whole, in an order in which each refers only to those before it.
+//! The tables that a copy copies: every table but `server`, in an order in which each refers only to those before it.
 
 use super::canonical::Canonical;
 use crate::connection::{AnyConnection, per_backend};
@@ -12,37 +12,37 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool};
 use sha2::{Digest, Sha256};
 
-/// How many rows are read, and written in one transaction, at once. A message has at most 16 KiB.
+/// Rows that one query reads and one transaction writes. A message has at most 16 KiB.
 pub const BATCH: i64 = 2000;
 
-/// A row of a table that is copied: all its columns, as both databases have them.
+/// A row of a table that a copy copies: all its columns. Both databases have the same ones.
 pub trait Copied: Sized {
-    /// The table.
+    /// The name of the table.
     const TABLE: &'static str;
 
-    /// Its columns, as the databases call them.
+    /// The names of its columns.
     const COLUMNS: &'static [&'static str];
 
-    /// The rows behind one, by primary key.
+    /// The next rows behind `last`, by primary key.
     fn behind(conn: &mut AnyConnection, last: Option<&Self>) -> DbResult<Vec<Self>>;
 
     /// The last row by primary key.
     fn last(conn: &mut AnyConnection) -> DbResult<Option<Self>>;
 
-    /// How many there are.
+    /// The number of rows.
     fn count(conn: &mut AnyConnection) -> DbResult<u64>;
 
     /// Stores rows.
     fn insert(conn: &mut AnyConnection, rows: &[Self]) -> DbResult<()>;
 
-    /// Puts all of it into a hash, alike for both databases.
+    /// Feeds all columns into a hash. Both databases give the same one.
     fn feed(&self, hash: &mut Sha256);
 
-    /// The conversation it belongs to.
+    /// The conversation that the row belongs to.
     fn conversation(&self) -> Option<Id>;
 }
 
-/// The condition that a row is behind another, as an index serves it.
+/// The condition that a row is behind another, in a form that uses the index.
 macro_rules! is_behind {
     ($row:expr, $one:ident: $One:ty) => {
         sql::<Bool>(concat!(stringify!($one), " > ")).bind::<$One, _>($row.$one)
@@ -280,7 +280,7 @@ pub struct TableDigest {
     pub by_conversation: Vec<(Id, [u8; 32])>,
 }
 
-/// Reads a whole table. `progress` is called with the number of rows read so far.
+/// Reads a whole table. Calls `progress` with the number of rows read so far.
 pub fn digest<T: Copied>(conn: &mut AnyConnection, mut progress: impl FnMut(u64)) -> DbResult<TableDigest> {
     let (mut whole, mut rows) = (Sha256::new(), 0);
     let mut by_conversation: Vec<(Id, Sha256)> = Vec::new();
