@@ -1,4 +1,4 @@
-//! What a directory on disk needs beyond `object_store`.
+//! What the store needs of a directory on disk beyond `object_store`.
 
 use crate::OpenError;
 use domain::files::ByteSource;
@@ -10,10 +10,10 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
-/// How much of a file is read at once: what a slow reader holds in memory.
+/// Bytes of a file that one read brings: what a slow reader holds in memory.
 const READ_BYTES: u64 = 64 * 1024;
 
-/// The directory that blobs are kept in, as it was found at the start.
+/// The directory of the blobs, as the start found it.
 #[derive(Debug)]
 pub(crate) struct Root {
     pub(crate) path: PathBuf,
@@ -22,16 +22,16 @@ pub(crate) struct Root {
 }
 
 impl Root {
-    /// The directory is there.
+    /// The root at this path. The directory exists.
     pub(crate) fn new(path: PathBuf) -> io::Result<Self> {
-        // Whatever the working directory becomes.
+        // The working directory may change.
         let path = std::path::absolute(path)?;
         let opened = identity(&std::fs::metadata(&path)?);
         Ok(Self { path, opened, is_missed: AtomicBool::new(false) })
     }
 
-    /// Whether it still is where it was. One that was removed or renamed, or whose disk is no longer mounted, would be
-    /// made anew by the next upload, and nobody would find what was in it. Says so once.
+    /// Whether the directory is still where it was. If somebody removed or renamed it, or unmounted its disk, the next
+    /// upload would create a new one, and nobody would find the old files. Logs the first such finding.
     pub(crate) fn is_there(&self) -> bool {
         let found = std::fs::metadata(&self.path);
         let is_there = found.as_ref().is_ok_and(|found| found.is_dir() && identity(found) == self.opened);
@@ -61,8 +61,8 @@ fn identity(_found: &std::fs::Metadata) -> Option<(u64, u64)> {
     None
 }
 
-/// Removes blobs that were being written, are not `under_way` here and were not written on after that moment, and says
-/// how many.
+/// Removes unfinished blobs that this process is not writing (`under_way`) and that nobody has written to since that
+/// moment. Returns how many.
 pub(crate) fn clear_unfinished(
     root: &Path,
     before: SystemTime,
@@ -80,7 +80,7 @@ pub(crate) fn clear_unfinished(
             if name.to_str().and_then(unfinished_id).is_none_or(&under_way) {
                 continue;
             }
-            // One that is gone by now was finished.
+            // It is gone: somebody has finished it.
             let Ok(found) = entry.metadata() else { continue };
             if found.is_file() && found.modified()? < before {
                 std::fs::remove_file(entry.path())?;
@@ -91,17 +91,17 @@ pub(crate) fn clear_unfinished(
     Ok(cleared)
 }
 
-/// The id of a blob that is being written, by its name: `<id>#<number>`.
+/// The id of an unfinished blob, by its file name `<id>#<number>`.
 fn unfinished_id(name: &str) -> Option<FileId> {
     let (id, number) = name.split_once('#')?;
     let numbered = !number.is_empty() && number.bytes().all(|digit| digit.is_ascii_digit());
     FileId::parse("name", id).ok().filter(|_| numbered)
 }
 
-/// Opens the directory, for its owner's eyes only where it is made here.
+/// Opens the directory. If it does not exist, creates it for its owner only.
 ///
-/// The directories that blobs are spread over are all made now, and synced: were each made by the first upload that
-/// needs it, another upload could be answered while the directory it went into is not on disk yet.
+/// Creates and syncs all directories over which the blobs are spread. If the first upload that needs one created it,
+/// the server could answer another upload while that directory is not on disk yet.
 pub(crate) fn open(root: &Path, spread_over: impl Iterator<Item = String>) -> Result<LocalFileSystem, OpenError> {
     prepare(root, spread_over).map_err(OpenError::Directory)?;
     Ok(LocalFileSystem::new_with_prefix(root).map_err(OpenError::Store)?.with_fsync(true))
@@ -119,19 +119,19 @@ fn prepare(root: &Path, spread_over: impl Iterator<Item = String>) -> io::Result
     root.canonicalize()?.parent().map_or(Ok(()), sync_directory)
 }
 
-/// Makes what was made or renamed in a directory durable; only Unix can and has to.
+/// Makes new and renamed entries of a directory durable. Only Unix can and has to.
 fn sync_directory(path: &Path) -> io::Result<()> {
     if cfg!(unix) { File::open(path)?.sync_all() } else { Ok(()) }
 }
 
-/// The path under which `object_store` writes a blob before it is complete: it stays there if completing fails.
+/// The path under which `object_store` writes a blob before it is complete. The file stays there if completing fails.
 pub(crate) fn unfinished(root: &Path, name: &str) -> PathBuf {
     root.join(format!("{name}#1"))
 }
 
-/// Part of a file, read off the async threads.
+/// A part of a file, read on blocking threads.
 pub(crate) struct FileSource {
-    /// Away while it is being read.
+    /// `None` while a thread reads it.
     file: Option<File>,
     next: u64,
     end: u64,

@@ -1,21 +1,20 @@
-//! What a store's failure means to the domain.
+//! Translates failures of a store into errors of the domain.
 
 use domain::{Error, Unavailable};
 use object_store::client::HttpError;
 use std::error::Error as StdError;
 use std::io::ErrorKind;
 
-/// `ENFILE` and `EMFILE`, which the standard library has no names for.
+/// `ENFILE` and `EMFILE`. The standard library has no names for them.
 const SHORT_OF_FILES: [i32; 2] = [23, 24];
 
-/// What S3 said no with, fit for the log: without the body of its answer, which may repeat what the request was signed
-/// with.
+/// The refusal of S3, fit for the log. It lacks the body of the answer, which may repeat what signed the request.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct Refused(String);
 
-/// A full store is the operator's to know and the client's to be told; one out of reach is worth another try;
-/// everything else is internal.
+/// The domain's error for a failure. A full store concerns operator and client; a store out of reach may answer a
+/// retry; everything else is internal.
 pub(crate) fn fault(error: object_store::Error) -> Error {
     if is_full(&error) {
         return Error::StorageFull;
@@ -35,20 +34,20 @@ pub(crate) fn fault(error: object_store::Error) -> Error {
     }
 }
 
-/// Whether the object is not there, though its bucket is.
+/// Whether the object is missing while its bucket exists.
 pub(crate) fn is_missing(error: &object_store::Error) -> bool {
     matches!(error, object_store::Error::NotFound { .. }) && !is_without_bucket(error)
 }
 
-/// Whether there is no such bucket.
+/// Whether the bucket is missing.
 pub(crate) fn is_without_bucket(error: &object_store::Error) -> bool {
     error.to_string().contains("<Code>NoSuchBucket</Code>")
 }
 
-/// Whether trying again later may help: no answer came, or one that says so.
+/// Whether a retry may help: no answer came, or the answer says so.
 pub(crate) fn is_out_of_reach(error: &object_store::Error) -> bool {
     let unanswered = causes(error).any(|cause| cause.is::<HttpError>());
-    // 200 with an error in its body is how S3 says that it failed after it had begun to answer.
+    // If S3 fails after it began to answer, it sends 200 with an error in the body.
     let gave_up = error.to_string().contains("Server returned error response");
     unanswered || gave_up || matches!(status(error), Some(408 | 429 | 500..=599))
 }
@@ -59,7 +58,7 @@ fn is_full(error: &object_store::Error) -> bool {
     disk.map(std::io::Error::kind).any(|kind| full.contains(&kind)) || status(error) == Some(507)
 }
 
-/// Whether this process, or the whole machine, has as many files open as it may: less load, and it goes on.
+/// Whether this process or the machine has too many files open. With less load it goes on.
 fn is_short_of_files(error: &object_store::Error) -> bool {
     let disk = causes(error).filter_map(|cause| cause.downcast_ref::<std::io::Error>());
     disk.filter_map(std::io::Error::raw_os_error).any(|code| SHORT_OF_FILES.contains(&code))
@@ -70,14 +69,14 @@ fn causes(error: &object_store::Error) -> impl Iterator<Item = &(dyn StdError + 
     std::iter::successors(Some(first), |cause: &&'_ (dyn StdError + 'static)| (*cause).source())
 }
 
-/// The status of S3's answer. `object_store` has it in a type of its own; its text is what can be had.
+/// The status of S3's answer. `object_store` hides it in a private type, so this reads its text.
 fn status(error: &object_store::Error) -> Option<u16> {
     let text = error.to_string();
     let (_, status) = text.split_once("non-2xx status code: ")?;
     status.get(..3)?.parse().ok()
 }
 
-/// An error of S3's in words, without the body of its answer but for the code in it.
+/// An error of S3 in words, without the body of its answer except for the error code.
 pub(crate) fn told(error: &object_store::Error) -> String {
     let text = error.to_string();
     let code = text.split_once("<Code>").and_then(|(_, rest)| rest.split_once("</Code>")).map(|(code, _)| code);
@@ -89,7 +88,7 @@ pub(crate) fn told(error: &object_store::Error) -> String {
     told
 }
 
-/// As much of an error as is worth reading, in characters.
+/// Characters of an error that the log shows.
 const LONGEST: usize = 400;
 
 #[cfg(test)]

@@ -1,11 +1,11 @@
-//! What is found out about bytes while they pass.
+//! Examines the bytes of an upload while they pass.
 
 use crate::sniff;
 use domain::files::{Sha256, StoredBlob};
 use domain::{Error, Result};
 use sha2::Digest;
 
-/// Counts, hashes and remembers the beginning of what passes.
+/// Counts and hashes the bytes, and keeps the first ones.
 pub(crate) struct Intake {
     most: u64,
     size: u64,
@@ -14,12 +14,12 @@ pub(crate) struct Intake {
 }
 
 impl Intake {
-    /// Nothing has passed yet, and at most `most` bytes may.
+    /// Accepts at most `most` bytes.
     pub(crate) fn new(most: u64) -> Self {
         Self { most, size: 0, hash: sha2::Sha256::new(), head: Vec::new() }
     }
 
-    /// Lets bytes pass.
+    /// Examines the next bytes.
     ///
     /// # Errors
     /// [`Error::FileTooLarge`].
@@ -34,7 +34,7 @@ impl Intake {
         Ok(())
     }
 
-    /// All has passed.
+    /// The result, after the last byte.
     pub(crate) fn finish(self) -> StoredBlob {
         let whole = self.size == self.head.len() as u64;
         StoredBlob {

@@ -1,4 +1,4 @@
-//! What is in a store, for who looks whether it is what should be.
+//! The inventory of a store, for those who check its contents.
 
 use crate::Blobs;
 use crate::fault::fault;
@@ -9,26 +9,26 @@ use domain::{Error, Result};
 use futures_util::StreamExt;
 use std::path::Path;
 
-/// All that lies in a store.
+/// Everything in a store.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Inventory {
     /// Blobs and their sizes, in bytes.
     pub blobs: Vec<(FileId, u64)>,
-    /// What is no blob, by its name in the store: uploads that a crash has cut off, and what others have put there.
+    /// The names of objects that are no blobs: uploads that a crash cut off, and files that others put there.
     pub strays: Vec<String>,
 }
 
 impl Blobs {
-    /// Lists everything. Uploads may go on meanwhile: theirs may be in it or not.
+    /// Lists everything. Uploads may go on: it may or may not contain theirs.
     ///
     /// # Errors
-    /// Where the store cannot be listed.
+    /// If the store cannot be listed.
     pub async fn inventory(&self) -> Result<Inventory> {
         let mut inventory = Inventory::default();
         let mut listed = self.store.list(None);
         while let Some(object) = listed.next().await {
             let object = object.map_err(fault)?;
-            // What every start writes into a bucket to see that it can.
+            // Every start writes this object into a bucket to check its rights.
             if object.location.as_ref() == PROBE {
                 continue;
             }
@@ -38,7 +38,7 @@ impl Blobs {
             }
         }
         if let Some(root) = self.directory.as_ref().map(|root| root.path.clone()) {
-            // `object_store` does not list what it has not finished.
+            // `object_store` does not list unfinished files.
             let unfinished = tokio::task::spawn_blocking(move || unfinished(&root));
             inventory.strays.extend(unfinished.await.map_err(Error::internal)?.map_err(Error::internal)?);
         }
@@ -46,15 +46,15 @@ impl Blobs {
     }
 }
 
-/// How many blobs are listed at a time.
+/// Blobs of a page.
 const PAGE: usize = 1_000;
 
 impl Blobs {
-    /// Blobs behind one, by the names of their shelves and then by their ids.
+    /// The blobs after one, by the names of their shelves and then by their ids.
     pub(crate) async fn page(&self, after: Option<FileId>) -> Result<BlobPage> {
         let blobs = match self.directory.as_ref().map(|root| root.path.clone()) {
             Some(root) => {
-                // `object_store` would walk over all of it each time, in no order.
+                // `object_store` would walk over the whole directory for each page, in no order.
                 let listed = tokio::task::spawn_blocking(move || page_on_disk(&root, after));
                 listed.await.map_err(Error::internal)?.map_err(Error::internal)?
             }
@@ -97,7 +97,7 @@ fn page_on_disk(root: &Path, after: Option<FileId>) -> std::io::Result<Vec<FileI
     Ok(blobs)
 }
 
-/// Blobs that were being written, by their names in the directory.
+/// The names, in the directory, of blobs that were being written.
 fn unfinished(root: &Path) -> std::io::Result<Vec<String>> {
     let mut found = Vec::new();
     for shelf in std::fs::read_dir(root)? {
@@ -115,7 +115,7 @@ fn unfinished(root: &Path) -> std::io::Result<Vec<String>> {
     Ok(found)
 }
 
-/// The blob that lies there, if it is one.
+/// The blob at this location. `None` if the object there is no blob.
 fn blob_at(location: &object_store::path::Path) -> Option<FileId> {
     let id = location.filename().and_then(|name| FileId::parse("name", name).ok());
     id.filter(|id| path_of(*id) == *location)

@@ -1,6 +1,7 @@
 //! The blob port over [`object_store`]: a directory on disk, a bucket of S3, or memory for tests.
 //!
-//! A blob is named by its file's id alone, never by anything a client said, and is written once and never changed.
+//! The name of a blob depends on the id of its file alone, never on anything that a client said. The store writes a
+//! blob once and never changes it.
 
 mod disk;
 mod fault;
@@ -17,37 +18,37 @@ pub use room::space_of;
 pub use s3::{Bucket, NoBucket};
 pub use store::Blobs;
 
-/// Why blobs can't be kept there.
+/// Why the store of blobs cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// It is not there and can't be made, or is no directory.
+    /// The directory does not exist and cannot be created, or the path is no directory.
     #[error("the directory for uploads cannot be used")]
     Directory(#[source] std::io::Error),
-    /// `object_store` refuses it.
+    /// `object_store` cannot open the directory.
     #[error("the directory for uploads cannot be opened")]
     Store(#[source] object_store::Error),
-    /// What the variables say can't be meant.
+    /// The `AWS_...` variables contradict each other or are malformed.
     #[error("the AWS_... variables cannot be used: {0}")]
     Settings(String),
-    /// There is no such bucket there.
+    /// The bucket does not exist.
     #[error("{0} does not exist")]
     NoSuchBucket(Bucket),
-    /// It was asked for all that is needed, and said no to something.
+    /// The bucket refused an operation that the server needs.
     #[error("{bucket} refuses to {wanted}: {reason}")]
     Denied {
-        /// Which.
+        /// The bucket.
         bucket: Bucket,
-        /// What was asked of it.
+        /// The refused operation.
         wanted: &'static str,
-        /// What it said, without anything secret.
+        /// The answer, without secrets.
         reason: String,
     },
-    /// Nobody answers there.
+    /// The bucket does not answer.
     #[error("{bucket} is out of reach: {reason}")]
     OutOfReach {
-        /// Which.
+        /// The bucket.
         bucket: Bucket,
-        /// What happened, without anything secret.
+        /// What happened, without secrets.
         reason: String,
     },
 }

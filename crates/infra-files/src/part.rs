@@ -1,4 +1,4 @@
-//! What of an upload is held in memory before it is written.
+//! The memory that uploads hold before the store writes their bytes.
 
 use domain::{Result, Unavailable, UserId};
 use object_store::{PutPayload, PutPayloadMut};
@@ -7,18 +7,18 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
 
-/// Memory is counted and had in blocks of so many bytes.
+/// Bytes of a block, in which uploads get memory.
 const BLOCK_BYTES: usize = 64 * 1024;
-/// How long an upload waits for others to let go of theirs.
+/// How long an upload waits for memory.
 const MEMORY_TIMEOUT: Duration = Duration::from_secs(5);
-/// One part in so many of the memory is an owner's share, and at least the part of one upload; of 128 MiB it is one and
-/// a half of those that S3 wants.
+/// An owner's share is one part in this many of the memory, and at least the part of one upload. Of 128 MiB it is one
+/// and a half parts for S3.
 const SHARES: usize = 16;
 
-/// The memory that all uploads hold together, which has an end.
+/// The memory of all uploads. It is bounded.
 ///
-/// Half of it is for owners who hold no more than a share; whoever wants more has it of the other half. So who has many
-/// uploads is refused while there is still memory for all who have one.
+/// Half of it is reserved for owners who hold no more than their share. An owner who wants more takes it from the other
+/// half. So an owner with many uploads is refused while there is still memory for owners with one.
 #[derive(Debug)]
 pub(crate) struct Memory {
     blocks: usize,
@@ -39,12 +39,12 @@ impl Memory {
     }
 
     fn held(&self) -> MutexGuard<'_, Held> {
-        // A panic elsewhere leaves numbers behind and nothing half done.
+        // A thread that panics while it holds the lock leaves consistent numbers.
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether an owner who holds `own` of the `held` blocks may hold so many `more`, for an upload whose parts have
-    /// `part`.
+    /// Whether an owner who holds `own` of the `held` blocks may get `more`, for an upload whose parts have `part`
+    /// blocks.
     fn admits(&self, held: usize, own: usize, more: usize, part: usize) -> bool {
         let share = (self.blocks / SHARES).max(part);
         held + more <= if own + more <= share { self.blocks } else { self.blocks / 2 }
@@ -61,12 +61,12 @@ impl Memory {
     }
 
     /// # Errors
-    /// [`Unavailable::Overloaded`] where the others hold on to theirs. Waiting longer would help nobody: each of them
-    /// may wait for more, too.
+    /// [`Unavailable::Overloaded`] if the other uploads keep their memory. Waiting longer would not help, because each
+    /// of them may be waiting for more, too.
     async fn have(&self, owner: UserId, more: usize, part: usize) -> Result<Blocks<'_>> {
         let having = async {
             loop {
-                // Before the look: what is let go of in between wakes it, too.
+                // Registered before the look, so that memory freed in between wakes it.
                 let mut let_go = std::pin::pin!(self.let_go.notified());
                 let_go.as_mut().enable();
                 if let Some(had) = self.try_have(owner, more, part) {
@@ -79,7 +79,7 @@ impl Memory {
     }
 }
 
-/// Memory that an upload holds, until it is dropped.
+/// Memory that an upload holds. Dropping it frees the memory.
 #[derive(Debug)]
 pub(crate) struct Blocks<'a> {
     memory: &'a Memory,
@@ -102,8 +102,8 @@ impl Drop for Blocks<'_> {
     }
 }
 
-/// The part of a blob that is being gathered. Exactly `size` bytes when full: some stores want all parts to be of one
-/// size.
+/// The part of a blob that is being gathered: exactly `size` bytes when full, because some stores want all parts to be
+/// of one size.
 pub(crate) struct Part<'a> {
     memory: &'a Memory,
     owner: UserId,
@@ -113,25 +113,25 @@ pub(crate) struct Part<'a> {
 }
 
 impl<'a> Part<'a> {
-    /// Empty.
+    /// An empty part.
     pub(crate) fn new(memory: &'a Memory, owner: UserId, size: usize) -> Self {
         Self { memory, owner, size, payload: gather(), held: Vec::new() }
     }
 
-    /// Whether it takes no more.
+    /// Whether it is full.
     pub(crate) fn is_full(&self) -> bool {
         self.payload.content_length() >= self.size
     }
 
-    /// Whether it holds nothing.
+    /// Whether it is empty.
     pub(crate) fn is_empty(&self) -> bool {
         self.payload.content_length() == 0
     }
 
-    /// Takes what fits, and gives back the rest.
+    /// Takes what fits, and returns the rest.
     ///
     /// # Errors
-    /// [`Unavailable::Overloaded`] where there is no memory for it.
+    /// [`Unavailable::Overloaded`] if there is no memory.
     pub(crate) async fn fill<'b>(&mut self, bytes: &'b [u8]) -> Result<&'b [u8]> {
         let length = self.payload.content_length();
         let (fits, rest) = bytes.split_at(bytes.len().min(self.size - length));
@@ -144,7 +144,7 @@ impl<'a> Part<'a> {
         Ok(rest)
     }
 
-    /// What was gathered, and what holds its memory: to be dropped when it is written.
+    /// The gathered bytes, and the guard of their memory. The caller drops the guard after writing them.
     pub(crate) fn take(&mut self) -> (PutPayload, Vec<Blocks<'a>>) {
         (std::mem::replace(&mut self.payload, gather()).freeze(), std::mem::take(&mut self.held))
     }

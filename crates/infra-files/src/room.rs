@@ -1,4 +1,4 @@
-//! Room on the disk that uploads are written to.
+//! The room on the disk of the uploads.
 
 use domain::files::{Reserve, Space};
 use domain::{Error, FileId, Result};
@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// A disk, if the system tells of it.
+/// The size and free room of a disk, if the system tells it.
 #[cfg(unix)]
 pub fn space_of(directory: &Path) -> Option<Space> {
     let found = rustix::fs::statvfs(directory).ok()?;
@@ -14,21 +14,21 @@ pub fn space_of(directory: &Path) -> Option<Space> {
     Some(Space { whole: bytes(found.f_blocks), free: bytes(found.f_bavail) })
 }
 
-/// A disk, if the system tells of it.
+/// The size and free room of a disk, if the system tells it.
 #[cfg(not(unix))]
 pub fn space_of(_directory: &Path) -> Option<Space> {
     None
 }
 
-/// What uploads have to leave free, and what they are writing now.
+/// The reserve that uploads leave free, and the bytes that they are writing now.
 #[derive(Debug)]
 pub(crate) struct Room {
-    /// Where they are written to, where that is a disk of this machine.
+    /// The directory of the uploads, if it is on a disk of this machine.
     uploads: Option<PathBuf>,
-    /// Others that need room: the database's.
+    /// Other directories that need room: the database's.
     others: Vec<PathBuf>,
     reserve: Reserve,
-    /// Bytes that are on their way to the disk and that the system may not count yet.
+    /// Bytes on their way to the disk that the system may not count yet.
     promised: Mutex<u64>,
 }
 
@@ -37,8 +37,7 @@ impl Room {
         Self { uploads, others, reserve, promised: Mutex::new(0) }
     }
 
-    /// Whether an upload of so many bytes would fit now. Blocks for as long as the system takes to tell how much there
-    /// is.
+    /// Whether an upload of so many bytes would fit now. Blocks while it asks the system for the free room.
     ///
     /// # Errors
     /// [`Error::StorageFull`].
@@ -54,7 +53,7 @@ impl Room {
     /// # Errors
     /// [`Error::StorageFull`].
     fn promise(self: &Arc<Self>, bytes: u64) -> Result<Promise> {
-        // Held while the disk is looked at: of two at once, the second has to see what the first was promised.
+        // Held during the look at the disk: of two threads, the second has to see what the first was promised.
         let mut promised = self.promised();
         self.admits(*promised, bytes)?;
         *promised = promised.saturating_add(bytes);
@@ -67,13 +66,13 @@ impl Room {
     }
 
     fn promised(&self) -> MutexGuard<'_, u64> {
-        // A panic elsewhere leaves a number behind and nothing half done.
+        // A thread that panics while it holds the lock leaves a consistent number.
         self.promised.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Room for what is being written, until it is dropped: then the system counts it. Only for bytes that have come: what
-/// a slow client merely announces would take the room of all others.
+/// Room for bytes that an upload is writing. Dropping it frees the room: from then on the system counts the bytes. Only
+/// for bytes that have arrived: a slow client that only announces bytes must not take the room of all others.
 #[derive(Debug)]
 pub(crate) struct Promise {
     room: Arc<Room>,
@@ -81,7 +80,7 @@ pub(crate) struct Promise {
 }
 
 impl Promise {
-    /// Off the async threads.
+    /// Promises room, on a blocking thread.
     ///
     /// # Errors
     /// [`Error::StorageFull`].
@@ -102,7 +101,7 @@ impl Drop for Promise {
 #[derive(Debug, Default)]
 pub(crate) struct UnderWay(Mutex<HashSet<FileId>>);
 
-/// One of them, until it is dropped.
+/// A blob that this process is writing. Dropping it removes the blob from the set.
 pub(crate) struct Writing {
     under_way: Arc<UnderWay>,
     id: FileId,

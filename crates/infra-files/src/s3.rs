@@ -1,4 +1,4 @@
-//! What S3 needs beyond `object_store`.
+//! What the store needs of S3 beyond `object_store`.
 
 use crate::OpenError;
 use crate::fault::{is_missing, is_out_of_reach, is_without_bucket, told};
@@ -12,37 +12,36 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// How long a connection may take to come about.
+/// How long connecting may take.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(3);
-/// How long nothing may come back: of a part that is sent, for all the time that sending it takes; of a blob that is
-/// read, for the next of its bytes.
+/// How long S3 may send nothing: after the server began to send a part, or between two pieces of a blob.
 const READ_DEADLINE: Duration = Duration::from_secs(10);
-/// No request is tried again that late after it began.
+/// How late after its begin a request may be retried.
 const RETRY_DEADLINE: Duration = Duration::from_secs(5);
-/// How often a request is tried again.
+/// How often a request is retried.
 const RETRIES: usize = 3;
-/// The pause before a bucket that did not answer at the start is tried again.
+/// The pause between two attempts at the start to reach a bucket.
 const PAUSE: Duration = Duration::from_millis(500);
-/// What is written at the start, to see whether one may.
+/// The object that the start writes to check its rights.
 pub const PROBE: &str = ".parlance";
 
-/// Where blobs are kept in S3: a bucket, and what all their names begin with.
+/// A bucket of S3, and the beginning of the names of all blobs in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bucket {
     name: String,
     prefix: Path,
 }
 
-/// A text that names no bucket. Doesn't repeat it: it may hold a password.
+/// A text that names no bucket. The error does not repeat it, because it may contain a password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be s3://BUCKET or s3://BUCKET/PREFIX, with nothing secret in it (credentials are AWS_... variables)")]
 pub struct NoBucket;
 
 impl Bucket {
-    /// Reads `s3://BUCKET` or `s3://BUCKET/PREFIX`.
+    /// Parses `s3://BUCKET` or `s3://BUCKET/PREFIX`.
     ///
     /// # Errors
-    /// [`NoBucket`], for credentials or parameters in it, too.
+    /// [`NoBucket`], also for a text with credentials or parameters.
     pub fn parse(text: &str) -> Result<Self, NoBucket> {
         let place = text.strip_prefix("s3://").ok_or(NoBucket)?;
         let (name, prefix) = place.split_once('/').unwrap_or((place, ""));
@@ -62,12 +61,12 @@ impl std::fmt::Display for Bucket {
     }
 }
 
-/// A client for the bucket; connects to nobody yet.
+/// A client for the bucket. It does not connect yet.
 pub(crate) fn open(
     bucket: &Bucket,
     settings: impl IntoIterator<Item = (String, String)>,
 ) -> Result<Arc<dyn ObjectStore>, OpenError> {
-    // The client's TLS takes the process's one provider. Another may have installed it before.
+    // The client's TLS uses the one provider of the process. Somebody may have installed it already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let options = ClientOptions::new()
         .with_timeout_disabled()
@@ -86,7 +85,7 @@ pub(crate) fn open(
     agree(&builder)?;
     let store = builder
         .with_bucket_name(&bucket.name)
-        // One by one is what every S3 can do, and all that is ever wanted.
+        // Every S3 can delete single objects, and the server needs nothing else.
         .with_config(AmazonS3ConfigKey::DisableBulkDelete, "true")
         .build()
         .map_err(|error| OpenError::Settings(told(&error)))?;
@@ -96,7 +95,7 @@ pub(crate) fn open(
     })
 }
 
-/// What would only be told by every request failing is told at once.
+/// Reports wrong settings at once. Otherwise every request would fail because of them.
 fn agree(builder: &AmazonS3Builder) -> Result<(), OpenError> {
     let value = |key| builder.get_config_value(&key).unwrap_or_default();
     let plain = [AmazonS3ConfigKey::Endpoint, AmazonS3ConfigKey::S3Endpoint]
@@ -110,8 +109,8 @@ fn agree(builder: &AmazonS3Builder) -> Result<(), OpenError> {
     Ok(())
 }
 
-/// Writes, reads and removes as the server will have to. Where nobody answers it tries on for `patience`: a short
-/// outage is no reason not to start, a wrong address is.
+/// Writes, reads and deletes as the server will have to. If S3 does not answer, it retries for `patience`: a short
+/// outage is no reason to fail, a wrong address is.
 pub(crate) async fn try_out(store: &dyn ObjectStore, bucket: &Bucket, patience: Duration) -> Result<(), OpenError> {
     let begun = Instant::now();
     let mut told_once = false;
@@ -146,7 +145,7 @@ async fn try_once(store: &dyn ObjectStore, bucket: &Bucket) -> Result<(), OpenEr
             }
         }
     };
-    // One that is not there: other servers may be reading the probe now.
+    // An object that does not exist: other servers may be reading the probe now.
     match store.delete(&Path::from(format!("{PROBE}-removed"))).await {
         Err(error) if !is_missing(&error) => return Err(refused("remove a file")(error)),
         _ => {}

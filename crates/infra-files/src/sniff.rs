@@ -1,15 +1,15 @@
-//! Telling from its bytes what a file is.
+//! Recognizes the type of a file by its bytes.
 //!
 //! `infer` knows the signatures. Some of them are a few letters that any text may begin with (`BM`, `MZ`, `OTTO`,
-//! `ID3`) or look only at bytes that anything may have there, which is not enough where the answer decides how a
-//! browser is told to treat the file: those are held to their full signature here, and what reads as text is text.
+//! `ID3`), and some check only a few bytes. That is not enough here, because the answer decides what a browser does
+//! with the file. So this module checks those signatures in full, and calls a text what reads as text.
 
 use domain::files::MediaType;
 
-/// How many of the first bytes are looked at.
+/// How many of the first bytes decide.
 pub(crate) const HEAD_BYTES: usize = 8 * 1024;
 
-/// Formats whose signature is itself text, each with all of it (WHATWG's MIME Sniffing has the same ones).
+/// Formats whose signature is itself text, each with the whole signature (as in WHATWG's MIME Sniffing).
 const TEXTUAL_SIGNATURES: &[(&[u8], &str)] = &[
     (b"GIF87a", "image/gif"),
     (b"GIF89a", "image/gif"),
@@ -18,7 +18,7 @@ const TEXTUAL_SIGNATURES: &[(&[u8], &str)] = &[
     (b"{\\rtf", "application/rtf"),
 ];
 
-/// The media type of a file that begins with `head`: all of it where `whole`, else its first [`HEAD_BYTES`].
+/// The media type of a file that begins with `head`: the whole file if `whole`, else its first [`HEAD_BYTES`].
 pub(crate) fn media_type(head: &[u8], whole: bool) -> MediaType {
     if let Some((_, known)) = TEXTUAL_SIGNATURES.iter().find(|(signature, _)| head.starts_with(signature)) {
         return MediaType::from_stored((*known).to_owned());
@@ -36,8 +36,8 @@ pub(crate) fn media_type(head: &[u8], whole: bool) -> MediaType {
     }
 }
 
-/// UTF-8 without control characters but those of layout (and the escape of terminal colours). Bytes that do not get to
-/// the end of a character count where the head was cut, not where the file ends there.
+/// Whether the bytes are UTF-8 without control characters, except those of layout and the escape of terminal colours.
+/// An incomplete character at the end is allowed where the head was cut, and not at the end of the file.
 fn reads_as_text(head: &[u8], whole: bool) -> bool {
     let text = match std::str::from_utf8(head) {
         Ok(text) => text,
@@ -55,9 +55,9 @@ fn bears_out(guess: &str, head: &[u8]) -> bool {
     match guess {
         "image/png" => head.starts_with(b"\x89PNG\r\n\x1a\n"),
         "image/webp" => head.starts_with(b"RIFF") && head[8..].starts_with(b"WEBPVP8"),
-        // GIF's is textual: whatever else begins with "GIF" is none.
+        // The signature of GIF is textual. Everything else that begins with "GIF" is no GIF.
         "image/gif" => false,
-        // The size of the header behind the file header tells the versions there are.
+        // The size of the header behind the file header identifies the known versions.
         "image/bmp" => {
             matches!(head.get(14..18), Some([12 | 40 | 52 | 56 | 64 | 108 | 124, 0, 0, 0]))
         }

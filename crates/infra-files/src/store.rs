@@ -21,45 +21,45 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
-/// How much of an upload is written to disk at once, and so held in memory.
+/// Bytes of an upload that one write to disk takes. An upload holds as many in memory.
 const DISK_PART_BYTES: usize = 256 * 1024;
-/// How much of an upload is sent to S3 at once: the least it takes as a part.
+/// Bytes of an upload that one request to S3 sends: the smallest part that S3 takes.
 const S3_PART_BYTES: usize = 5 * 1024 * 1024;
-/// How much memory all uploads hold together: 25 at once of the parts that S3 wants, or 500 of those for a disk.
+/// Bytes of memory that all uploads hold together: 25 parts for S3 at once, or 500 for a disk.
 const MEMORY_BYTES: usize = 128 * 1024 * 1024;
-/// How many parts a blob can have; of S3.
+/// Most parts of a blob in S3.
 const MAX_PARTS: u64 = 10_000;
-/// How long a client may send nothing before what it has sent is written and its memory is everybody's again: many
-/// clients that stop in the middle would else hold all of it.
+/// How long a client may pause before the store writes what has arrived and frees the memory. Otherwise many clients
+/// that stop in the middle would hold all of it.
 const IDLE: Duration = Duration::from_secs(1);
-/// How long clearing up after a failed write may take: whoever uploads waits for it.
+/// How long cleaning up after a failed write may take. The uploading client waits for it.
 const CLEARING: Duration = Duration::from_secs(3);
 
 /// Blobs in an object store.
 ///
-/// A blob lies under `<last two digits of its id>/<id>`. The tail of a UUIDv7 is random and spreads blobs evenly, while
-/// its head is the time and would crowd all uploads of a few hours into one place.
+/// A blob has the path `<last two digits of its id>/<id>`. The tail of a UUIDv7 is random and spreads blobs evenly. Its
+/// head is the time, and would crowd all uploads of a few hours into one place.
 ///
-/// What a crash leaves behind lies in the same places: a whole blob whose id no file has, or on disk `<id>#1`, a blob
-/// that was being written. Only one who knows the files can tell the former; both are removed when they are old.
+/// A crash leaves bytes in the same places: a complete blob whose id no file has, or on disk `<id>#1`, an unfinished
+/// blob. Only somebody who knows the files recognizes the former. The server removes both when they are old.
 #[derive(Debug)]
 pub struct Blobs {
     pub(crate) store: Arc<dyn ObjectStore>,
-    /// How much is written at once.
+    /// Bytes that one write takes.
     part_bytes: usize,
     memory: Memory,
-    /// The directory, where it is one.
+    /// The directory. `None` for other stores.
     pub(crate) directory: Option<Arc<Root>>,
     room: Arc<Room>,
-    /// The blobs that are being written.
+    /// The blobs that this process is writing.
     under_way: Arc<UnderWay>,
 }
 
 impl Blobs {
-    /// In a directory, which is made if needed. Blocks; for the start of the program.
+    /// A store in a directory, which it creates if needed. Blocks; for the start of the program.
     ///
     /// # Errors
-    /// [`OpenError`] where it can't be made or written.
+    /// [`OpenError`] if it cannot create the directory or write to it.
     pub fn on_disk(root: impl Into<PathBuf>) -> Result<Self, OpenError> {
         let root = root.into();
         let store = disk::open(&root, (0..=u8::MAX).map(shelf))?;
@@ -67,11 +67,12 @@ impl Blobs {
         Ok(Self { directory: Some(Arc::new(root)), ..Self::new(Arc::new(store), DISK_PART_BYTES) })
     }
 
-    /// In a bucket of S3 or of what speaks like it. `settings` are the `AWS_...` variables: where it is, who one is.
-    /// Tries out what it will need, for `patience` where it gets no answer.
+    /// A store in a bucket of S3 or of a compatible service. `settings` are the `AWS_...` variables: the address and
+    /// the credentials. Tries every operation that the server needs; if the service does not answer, it retries for
+    /// `patience`.
     ///
     /// # Errors
-    /// [`OpenError`] where it can't be reached or refuses, told in one sentence without anything secret.
+    /// [`OpenError`] if the service is out of reach or refuses. It is one sentence without secrets.
     pub async fn in_bucket(
         bucket: &Bucket,
         settings: impl IntoIterator<Item = (String, String)>,
@@ -82,13 +83,13 @@ impl Blobs {
         Ok(Self::new(store, S3_PART_BYTES))
     }
 
-    /// In memory, for tests.
+    /// A store in memory, for tests.
     pub fn in_memory() -> Self {
         Self::new(Arc::new(InMemory::new()), DISK_PART_BYTES)
     }
 
-    /// In any store whose writes are durable when they return. Larger blobs are written in parts of `part_bytes`, each
-    /// held in memory meanwhile; S3 wants at least 5 MiB.
+    /// A store whose writes are durable when they return. It writes larger blobs in parts of `part_bytes`, and holds
+    /// each part in memory; S3 wants at least 5 MiB.
     pub fn new(store: Arc<dyn ObjectStore>, part_bytes: usize) -> Self {
         let room = Arc::new(Room::new(None, Vec::new(), Reserve::Bytes(0)));
         Self {
@@ -101,34 +102,35 @@ impl Blobs {
         }
     }
 
-    /// Refuses what would not leave the reserve free, on the disk of the directory and on those of `others`, which need
-    /// room too.
+    /// Makes the store refuse uploads that would not leave the reserve free, on the disk of the directory and on those
+    /// of `others`, which need room too.
     #[must_use]
     pub fn leaving(self, reserve: Reserve, others: Vec<PathBuf>) -> Self {
         let uploads = self.directory.as_ref().map(|root| root.path.clone());
         Self { room: Arc::new(Room::new(uploads, others, reserve)), ..self }
     }
 
-    /// Whether the directory is where it was at the start; of a bucket nothing is known.
+    /// Whether the directory is where it was at the start. Always true for a bucket, of which the process knows
+    /// nothing.
     pub async fn is_there(&self) -> bool {
         let Some(root) = self.directory.clone() else { return true };
         tokio::task::spawn_blocking(move || root.is_there()).await.unwrap_or(false)
     }
 
     /// # Errors
-    /// [`Unavailable::StorageOutOfReach`] where the directory is gone.
+    /// [`Unavailable::StorageOutOfReach`] if the directory is gone.
     async fn must_be_there(&self) -> Result<()> {
         if self.is_there().await { Ok(()) } else { Unavailable::StorageOutOfReach.err() }
     }
 
-    /// Changes how many bytes all uploads hold in memory together, 128 MiB unless told. One that finds no room is
-    /// refused after a while with [`domain::Unavailable::Overloaded`].
+    /// Sets how many bytes of memory all uploads hold together; 128 MiB by default. An upload that finds none gets
+    /// [`domain::Unavailable::Overloaded`] after a while.
     #[must_use]
     pub fn holding(self, bytes: usize) -> Self {
         Self { memory: Memory::of(bytes), ..self }
     }
 
-    /// Writes everything and makes it durable; what is written when it fails is the caller's to clear.
+    /// Writes everything and makes it durable. If it fails, the caller removes what it has written.
     async fn write(
         &self,
         path: &Path,
@@ -142,7 +144,7 @@ impl Blobs {
         loop {
             let bytes = {
                 let mut next = source.next();
-                // A disk takes parts of any size, a bucket wants all of one.
+                // A disk takes parts of any size. A bucket wants parts of one size.
                 let may_be_early = self.directory.is_some() && !part.is_empty();
                 match tokio::time::timeout(IDLE, next.as_mut()).await {
                     Ok(bytes) => bytes?,
@@ -177,20 +179,20 @@ impl Blobs {
         Ok(intake.finish())
     }
 
-    /// Writes what was gathered, and lets go of its memory.
+    /// Writes the gathered bytes, and frees their memory.
     async fn write_part(&self, path: &Path, part: &mut Part<'_>, upload: &mut Upload) -> Result<()> {
         let (gathered, _held) = part.take();
         let _room = Promise::of(&self.room, gathered.content_length()).await?;
         upload.begin(&*self.store, path).await?.put_part(gathered).await.map_err(fault)
     }
 
-    /// Larger where the largest blob would not go into as many parts as there may be.
+    /// The size of a part. Larger if the largest blob would need too many parts otherwise.
     fn part_bytes_for(&self, most: u64) -> usize {
         let needed = usize::try_from(most.div_ceil(MAX_PARTS)).unwrap_or(usize::MAX);
         self.part_bytes.max(needed.min(MEMORY_BYTES / 4))
     }
 
-    /// Removes what a failed write has left. Tells only the log where that fails too, or takes too long: the first
+    /// Removes what a failed write has left. If that fails too, or takes too long, only the log says so: the first
     /// error matters more.
     async fn clear(&self, id: FileId, upload: Upload) {
         let cleared = tokio::time::timeout(CLEARING, self.try_to_clear(id, upload)).await;
@@ -204,7 +206,7 @@ impl Blobs {
         let mut cleared = Ok(());
         if let Some(mut parts) = upload.0 {
             cleared = match parts.abort().await {
-                // Completing had begun, or a directory has no parts: what follows covers that.
+                // Completing had begun, or a directory has no parts. The next step removes those.
                 Err(error) if is_missing(&error) || self.directory.is_some() => Ok(()),
                 aborted => aborted.map_err(fault),
             };
@@ -212,10 +214,10 @@ impl Blobs {
         cleared.and(self.remove(id).await).and(self.remove_unfinished(id).await)
     }
 
-    /// Removes what writing a blob has left that was cut off, for who knows that nobody is writing it.
+    /// Removes what a broken-off write of this blob has left. The caller knows that nobody is writing it.
     ///
     /// # Errors
-    /// Where it cannot be removed.
+    /// If it cannot be removed.
     pub async fn remove_unfinished(&self, id: FileId) -> Result<()> {
         let Some(root) = &self.directory else { return Ok(()) };
         let unfinished = disk::unfinished(&root.path, path_of(id).as_ref());
@@ -226,7 +228,7 @@ impl Blobs {
     }
 }
 
-/// An upload in parts, once there was more than one part to write.
+/// An upload in parts. `None` until there is more than one part.
 struct Upload(Option<Box<dyn MultipartUpload>>);
 
 impl Upload {
@@ -246,7 +248,8 @@ impl BlobStore for Blobs {
         tokio::task::spawn_blocking(move || room.has(bytes)).await.map_err(Error::internal)?
     }
 
-    /// Not to be dropped before it is done: the last step may then still happen, and leave a blob that nobody knows of.
+    /// Callers must not drop it before it is done: the last step may still happen, and leave a blob that nobody knows
+    /// of.
     async fn store<'a>(
         &self,
         id: FileId,
@@ -262,7 +265,7 @@ impl BlobStore for Blobs {
         if written.is_err() {
             self.clear(id, upload).await;
         }
-        // Wherever it was written to: nobody would find it.
+        // If the directory is gone, nobody would find what was written.
         self.must_be_there().await?;
         written
     }
@@ -271,7 +274,7 @@ impl BlobStore for Blobs {
         let range = range.map(|range| GetRange::Bounded(range.start..range.end));
         let found = match self.store.get_opts(&path_of(id), GetOptions { range, ..GetOptions::default() }).await {
             Ok(found) => found,
-            // Not that one, or none of them.
+            // This blob is missing, or all of them are.
             Err(error) if is_missing(&error) => return self.must_be_there().await.map(|()| None),
             Err(error) => return Err(fault(error)),
         };
@@ -285,7 +288,7 @@ impl BlobStore for Blobs {
     async fn remove(&self, id: FileId) -> Result<()> {
         match self.store.delete(&path_of(id)).await {
             Ok(()) => Ok(()),
-            // On a disk that is not mounted it may be there all the same.
+            // The blob may be on a disk that is not mounted.
             Err(error) if is_missing(&error) => self.must_be_there().await,
             Err(error) => Err(fault(error)),
         }
@@ -309,7 +312,8 @@ impl BlobStore for Blobs {
         Ok(old)
     }
 
-    /// A bucket's parts can be listed by nobody here: it has to clear them itself.
+    /// Does nothing for a bucket: `object_store` cannot list its unfinished parts, so the bucket has to remove them
+    /// itself.
     async fn clear_unfinished(&self, before: Timestamp) -> Result<usize> {
         let Some(root) = self.directory.clone() else { return Ok(0) };
         self.must_be_there().await?;
@@ -321,7 +325,7 @@ impl BlobStore for Blobs {
     }
 }
 
-/// What a store streams, held to the length it announced.
+/// A stream of the store, checked against the announced length.
 struct StreamSource {
     stream: BoxStream<'static, object_store::Result<bytes::Bytes>>,
     left: u64,
@@ -350,7 +354,7 @@ pub(crate) fn shelf(number: u8) -> String {
     format!("{number:02x}")
 }
 
-/// What says on which shelf a blob lies.
+/// The byte of the id that selects the shelf.
 pub(crate) fn last_byte(id: FileId) -> u8 {
     let [.., last] = *id.0.as_bytes();
     last
