@@ -43,8 +43,8 @@ pub enum StartError {
     Thread(#[from] std::io::Error),
 }
 
-/// Runs bcrypt on threads of its own, on all cores but one. The queue is bounded in length and waiting time. Dropping
-/// the pool ends the threads.
+/// Runs bcrypt on separate threads, on all cores but one. The queue is bounded in length and waiting time. Dropping the
+/// pool ends the threads.
 pub struct BcryptPool {
     jobs: SyncSender<Job>,
     timeout: Duration,

@@ -11,13 +11,13 @@ pub static METRICS: LazyLock<Metrics> = LazyLock::new(Metrics::register);
 pub struct Metrics {
     /// Open connections.
     pub connections: Gauge,
-    /// Frames that were put into the queue of a connection.
+    /// Frames that entered the queue of a connection.
     pub deliveries: Counter,
-    /// Signals that were dropped because a client reads too slowly.
+    /// Signals that a connection dropped because its client reads too slowly.
     pub drops: Counter,
-    /// Connections that were closed because the client reads too slowly.
+    /// Connections that closed because their client reads too slowly.
     pub laggards: Counter,
-    /// How often a client was told to reload.
+    /// How often the server told a client to reload.
     pub resyncs: Counter,
 }
 
@@ -43,15 +43,15 @@ pub static NODES: LazyLock<NodeMetrics> = LazyLock::new(NodeMetrics::register);
 
 /// Metrics of what passes between nodes.
 pub struct NodeMetrics {
-    /// 1 while the connection to NATS stands.
+    /// 1 while the connection to NATS is up.
     pub connected: Gauge,
-    /// Packets that were sent.
+    /// Packets that the node has sent.
     pub sent: Counter,
-    /// Packets that arrived.
+    /// Packets that the node has received.
     pub received: Counter,
-    /// Packets that could not be sent or read, and commits and notices that the inbox had no room for.
+    /// Packets that the node could not send or read, and commits and notices for which the inbox had no room.
     pub lost: Counter,
-    /// How often a conversation was read because a packet did not arrive.
+    /// How often the node read a conversation because a packet did not arrive.
     pub gaps: Counter,
     /// How often a comparison with the database found nothing missing.
     pub checks: Counter,

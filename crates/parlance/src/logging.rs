@@ -1,4 +1,4 @@
-//! The log. A thread of its own writes lines to standard error. Standard output carries only the line with the server's
+//! The log. A separate thread writes lines to standard error. Standard output carries only the line with the server's
 //! address.
 
 use std::collections::HashMap;

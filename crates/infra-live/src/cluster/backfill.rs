@@ -20,18 +20,18 @@ pub struct Backfill {
     pub past: domain::Result<Option<Past>>,
 }
 
-/// The conversations that wait to be read, and those that are being read.
+/// The conversations that wait for a read, and those that a read is running for.
 pub struct Backfills {
     hub: Arc<Hub>,
     reader: Arc<dyn NodeReader>,
     queue: VecDeque<(ConversationId, Known)>,
     running: FuturesUnordered<BoxFuture<'static, Backfill>>,
-    /// How often in a row a conversation could not be read.
+    /// How often in a row the read of a conversation failed.
     failures: HashMap<ConversationId, u32>,
 }
 
 impl Backfills {
-    /// None yet.
+    /// Without any.
     pub fn new(hub: Arc<Hub>, reader: Arc<dyn NodeReader>) -> Self {
         let (queue, running, failures) = (VecDeque::new(), FuturesUnordered::new(), HashMap::new());
         Self { hub, reader, queue, running, failures }
@@ -69,14 +69,14 @@ impl Backfills {
         }
     }
 
-    /// The conversation could not be read. Returns how often that happened in a row.
+    /// The read of a conversation failed. Returns how often that happened in a row.
     pub fn count_failure(&mut self, of: ConversationId) -> u32 {
         let failures = self.failures.entry(of).or_default();
         *failures += 1;
         *failures
     }
 
-    /// The conversation could be read.
+    /// The read of a conversation succeeded.
     pub fn forget_failures(&mut self, of: ConversationId) {
         self.failures.remove(&of);
     }

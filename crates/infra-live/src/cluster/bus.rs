@@ -6,16 +6,17 @@ use bytes::Bytes;
 
 /// One node's connection to all others.
 pub trait Bus {
-    /// Sends a packet to every other node that subscribes to the subject. Never waits; what finds no room is lost.
+    /// Sends a packet to every other node that subscribes to the subject. Never waits; drops the packet if it has no
+    /// room.
     fn publish(&self, subject: Subject, packet: Bytes);
 
-    /// What others publish on the subject arrives from now on, or from soon on.
+    /// Begins to receive what others publish on the subject, now or soon.
     fn subscribe(&mut self, subject: Subject);
 
-    /// What others publish on the subject does not arrive any more.
+    /// Stops receiving what others publish on the subject.
     fn unsubscribe(&mut self, subject: Subject);
 
-    /// Sends what waits, as far as there is a connection.
+    /// Sends the packets that wait, as far as there is a connection.
     fn close(self) -> impl Future<Output = ()>;
 }
 
@@ -24,8 +25,8 @@ pub trait Bus {
 pub enum BusEvent {
     /// A packet of another node.
     Packet(Bytes),
-    /// The connection stands, or is lost. Packets may have been lost.
+    /// The connection is up, or lost. Packets may be lost.
     Connected(bool),
-    /// Packets were lost because this node reads too slowly.
+    /// The bus dropped packets because this node reads too slowly.
     PacketsLost,
 }

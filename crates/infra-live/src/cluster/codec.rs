@@ -1,7 +1,7 @@
 //! The packets that nodes send each other: JSON, derived from the types themselves.
 //!
-//! A node takes packets of its own [`VERSION`] only. Nodes of one deployment run the same version but for the minutes
-//! of a rolling upgrade; until then they read from the database what the refused packets would have told.
+//! A node accepts packets of its own [`VERSION`] only. Nodes of one deployment run different versions only for the
+//! minutes of a rolling upgrade. During these they read from the database what the refused packets would have told.
 
 use super::sequencer::ConversationDelta;
 use crate::local::presence::{Announcement, PresenceAudience};
@@ -32,7 +32,7 @@ pub struct Envelope<M = PeerMessage> {
 /// What nodes tell each other.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PeerMessage {
-    /// A commit, as far as it is of one conversation, and the audience of that conversation.
+    /// A commit, reduced to one conversation, and the audience of that conversation.
     Delta(ConversationDelta, Audience),
     /// An event that belongs to no conversation.
     GlobalEvent(Box<Event>),
@@ -70,7 +70,7 @@ pub enum DecodeError {
     Malformed(#[from] serde_json::Error),
 }
 
-/// Writes a packet.
+/// Encodes a packet.
 ///
 /// # Errors
 /// None: every part of a message serializes.
@@ -78,12 +78,12 @@ pub fn encode(sender: Uuid, sequence: u64, message: &PeerMessage) -> serde_json:
     serde_json::to_vec(&Envelope { version: VERSION, sender, sequence, message })
 }
 
-/// Reads a packet.
+/// Decodes a packet.
 ///
 /// # Errors
 /// [`DecodeError`].
 pub fn decode(packet: &[u8]) -> Result<Envelope, DecodeError> {
-    /// What every version has, whatever its messages look like.
+    /// The part that packets of every version have.
     #[derive(Deserialize)]
     struct AnyVersion {
         version: u32,

@@ -1,4 +1,4 @@
-//! Runs a node: hands it what comes, and tells it the time.
+//! Runs a node: hands it everything that arrives, and tells it the time.
 
 use super::bus::{Bus, BusEvent};
 use super::inbox::{Inbox, Next};
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
-/// How often a node looks at what is due.
+/// How often a node looks for work that is due.
 const TICK: Duration = Duration::from_millis(50);
 
 /// Runs the node until the process closes it, or has dropped its side of the inbox.
@@ -30,7 +30,7 @@ pub async fn run<B: Bus>(mut node: Node<B>, mut inbox: Inbox, mut bus: mpsc::Rec
                             node.notified(notice, Instant::now());
                         }
                         node.close().await;
-                        // An error: the caller has stopped waiting.
+                        // An error means that the caller has stopped waiting.
                         let _ = done.send(());
                         return;
                     }
@@ -47,7 +47,7 @@ pub async fn run<B: Bus>(mut node: Node<B>, mut inbox: Inbox, mut bus: mpsc::Rec
     }
 }
 
-/// Brings the node up to what the hub wants of it.
+/// Tells the node which subscriptions of the hub have changed.
 fn follow<B: Bus>(node: &mut Node<B>, inbox: &Inbox) {
     for (subject, subscribed) in inbox.take_subscriptions() {
         node.set_subscribed(subject, subscribed);

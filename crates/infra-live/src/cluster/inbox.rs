@@ -1,4 +1,4 @@
-//! What this process leaves for its node's thread. Whoever leaves something never waits, and every queue is bounded.
+//! The queues from this process to its node's thread. Writing to them never waits, and every queue is bounded.
 
 use crate::local::interest::Subject;
 use crate::local::peers::PeerNotice;
@@ -9,20 +9,20 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{Notify, mpsc, oneshot};
 
-/// How many commits of this process may wait. The node finds the others by comparing with the database.
+/// How many commits of this process may wait. The node finds any more when it compares itself with the database.
 const MAX_COMMITS: usize = 65_536;
 /// How many notices of the hub may wait.
 const MAX_NOTICES: usize = 16_384;
 
-/// What the process and the node share.
+/// State that the process and the node share.
 #[derive(Default)]
 struct Shared {
-    /// The subscriptions that changed and that the node does not know of yet. A subject is in it once at the most, and
-    /// only while what the hub wants differs from what the node knows: so there are never more than subjects that
-    /// clients need, and needed when the node last looked.
+    /// The changed subscriptions that the node does not know of yet. It contains a subject at most once, and only while
+    /// the hub wants something else than the node knows. So there are never more than the subjects that clients need,
+    /// and needed when the node last looked.
     subscriptions: Mutex<HashMap<Subject, bool>>,
     changed: Notify,
-    /// Notices found no room since the node last looked.
+    /// A notice found no room since the node last looked.
     overrun: AtomicBool,
 }
 
@@ -52,7 +52,7 @@ pub enum Next {
     Close(oneshot::Sender<()>),
 }
 
-/// An empty inbox, and the way into it.
+/// An empty inbox, and its outlet.
 pub fn inbox() -> (Outlet, Inbox) {
     with_room(MAX_COMMITS, MAX_NOTICES)
 }
@@ -67,17 +67,17 @@ fn with_room(commits: usize, notices: usize) -> (Outlet, Inbox) {
 }
 
 impl Outlet {
-    /// Leaves a commit. One that finds no room is counted, and read from the database.
+    /// Adds a commit. Counts one that finds no room; the node reads it from the database.
     pub fn commit(&self, committed: Committed) {
         if self.commits.try_send(committed).is_err() {
             NODES.lost.increment(1);
         }
     }
 
-    /// Leaves a notice.
+    /// Adds a notice.
     ///
     /// # Errors
-    /// The notice where it finds no room. It is counted, and the node learns that one was lost.
+    /// The notice, if it finds no room. This counts it, and the node learns that one was lost.
     pub fn notify(&self, notice: PeerNotice) -> Result<(), PeerNotice> {
         self.notices.try_send(notice).map_err(|refused| {
             NODES.lost.increment(1);
@@ -86,11 +86,11 @@ impl Outlet {
         })
     }
 
-    /// Clients need what is published on the subject, or do not any more. The caller MUST alternate between the two for
-    /// each subject, beginning with the former.
+    /// Clients need what others publish on the subject, or do not any more. The caller MUST alternate between the two
+    /// for each subject, beginning with the former.
     pub fn set_subscribed(&self, subject: Subject, subscribed: bool) {
         let mut subscriptions = self.shared.subscriptions.lock().unwrap_or_else(PoisonError::into_inner);
-        // Where the node does not know of the change before, it knows what is wanted again now.
+        // If the node does not know of the previous change, its knowledge is right again now.
         if subscriptions.remove(&subject).is_none() {
             subscriptions.insert(subject, subscribed);
         }
@@ -102,14 +102,14 @@ impl Outlet {
     pub async fn close(&self) {
         let (done, stopped) = oneshot::channel();
         if self.close.send(done).await.is_ok() {
-            // An error: the node's thread has ended already.
+            // An error means that the node's thread has ended already.
             let _ = stopped.await;
         }
     }
 }
 
 impl Inbox {
-    /// The next thing; `None` when the process' side is gone. Cancel safe.
+    /// The next event; `None` when the process's side is gone. Cancel safe.
     pub async fn next(&mut self) -> Option<Next> {
         tokio::select! {
             commit = self.commits.recv() => commit.map(Next::Commit),
@@ -119,18 +119,18 @@ impl Inbox {
         }
     }
 
-    /// A commit that waits, if one does.
+    /// The next commit, if one waits.
     pub fn next_commit(&mut self) -> Option<Committed> {
         self.commits.try_recv().ok()
     }
 
-    /// A notice that waits, if one does.
+    /// The next notice, if one waits.
     pub fn next_notice(&mut self) -> Option<PeerNotice> {
         self.notices.try_recv().ok()
     }
 
     /// The subscriptions that changed since the last call. A node MUST call this before it acts on anything that
-    /// [`next`](Self::next) gave it: a question to other nodes is answered on a subject that was subscribed to before.
+    /// [`next`](Self::next) returned: it gets the answer to a question on a subject to which it has subscribed before.
     pub fn take_subscriptions(&self) -> HashMap<Subject, bool> {
         std::mem::take(&mut *self.shared.subscriptions.lock().unwrap_or_else(PoisonError::into_inner))
     }

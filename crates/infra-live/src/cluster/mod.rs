@@ -1,7 +1,7 @@
-//! Several nodes over one database: what one node commits reaches the clients of all. `docs/cluster.md` explains the
+//! Several nodes over one database: the commits of one node reach the clients of all. `docs/cluster.md` explains the
 //! design.
 //!
-//! - [`Cluster`] is the domain's [`EventPublisher`] here, in the hub's place. It leaves commits in the node's
+//! - [`Cluster`] is the domain's [`EventPublisher`] here, in the hub's place. It puts commits into the node's
 //!   [`inbox`].
 //! - A [`node`] publishes deltas on the [`bus`], which promises nothing, and receives those of other nodes.
 //! - The [`sequencer`] puts the deltas of each conversation into order.
@@ -41,12 +41,13 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-/// How long a start waits for NATS. Then it goes on without.
+/// How long a start waits for NATS before it goes on without.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long closing may take.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// A process' way to the other nodes. Where there are several, commits are published to it in the hub's place.
+/// A process's connection to the other nodes. If there are several nodes, the writer publishes commits to it in place
+/// of the hub.
 pub struct Cluster(Outlet);
 
 /// A node that has not started.
@@ -57,8 +58,8 @@ pub struct UnstartedNode {
 }
 
 impl Cluster {
-    /// From now on the hub tells other nodes what its connections need and who they are. They hear of it once the node
-    /// has started.
+    /// From now on the hub tells other nodes about its connections and their subscriptions. They learn of it once the
+    /// node has started.
     pub fn new(hub: Arc<Hub>, options: NatsOptions) -> (Arc<Self>, UnstartedNode) {
         LazyLock::force(&NODES);
         let (outlet, inbox) = inbox::inbox();
@@ -67,9 +68,9 @@ impl Cluster {
         (cluster, UnstartedNode { hub, options, inbox })
     }
 
-    /// Sends what waits, as far as NATS is there, and stops the node. Takes a second at the most.
+    /// Sends the packets that wait, as far as NATS is there, and stops the node. Takes at most a second.
     pub async fn close(&self) {
-        // What is not sent by then the other nodes read from the database.
+        // The other nodes read from the database what the node has not sent by then.
         let _ = tokio::time::timeout(CLOSE_TIMEOUT, self.0.close()).await;
     }
 }
@@ -93,17 +94,17 @@ impl EventPublisher for Cluster {
         self.0.commit(committed);
     }
 
-    /// The node finds it by comparing with the database, like what another node could not tell.
+    /// The node finds it when it compares itself with the database, like everything that a bus has lost.
     fn lost(&self) {}
 }
 
 impl UnstartedNode {
-    /// Starts the node on a thread of its own. Every client here knows what was committed before `watermark`. `id`
-    /// names this start of this node. If the node ever panics, it calls `fatal`: the process must not go on without
-    /// telling its clients anything.
+    /// Starts the node on a separate thread. Every client here knows everything that was committed before `watermark`.
+    /// `id` identifies this start of the node. If the node ever panics, it calls `fatal`: the process must not go on
+    /// without telling its clients anything.
     ///
     /// # Errors
-    /// [`NatsError`], and where the system gives no thread.
+    /// [`NatsError`]; also if the system starts no thread.
     pub async fn start(
         self,
         id: Uuid,
@@ -122,19 +123,19 @@ impl UnstartedNode {
                 match nats::Nats::connect(self.options).await {
                     Ok((bus, mut events)) => {
                         let mut node = node::Node::new((id, bus), self.hub, reader, live, watermark, Instant::now());
-                        // A client that connects right after the start is told who is online at other nodes. The node
-                        // starts without NATS, too.
+                        // A client that connects right after the start learns who is online at other nodes. The node
+                        // also starts without NATS.
                         if let Ok(Some(first)) = tokio::time::timeout(CONNECT_TIMEOUT, events.recv()).await {
                             node.received(first, Instant::now());
                         }
-                        // An error: the caller has stopped waiting.
+                        // An error means that the caller has stopped waiting.
                         let _ = started.send(Ok(()));
                         driver::run(node, self.inbox, events).await;
                     }
                     Err(error) => drop(started.send(Err(error.into()))),
                 }
             };
-            // Nothing that others share with the node is left half done: the hub's locks guard it.
+            // A panic leaves nothing half done that others share with the node: the hub's locks guard it.
             if std::panic::catch_unwind(AssertUnwindSafe(|| runtime.block_on(running))).is_err() {
                 fatal("the node has panicked: its clients would not be told anything any more");
             }

@@ -13,25 +13,25 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tracing::{info, warn};
 
-/// How many packets may wait to be sent, and how many that arrived may wait for the node. More are lost.
+/// How many packets may wait for sending, and how many received ones may wait for the node. The node loses any more.
 const MAX_QUEUED: usize = 16_384;
 /// How many packets of one subject may wait for the node.
 const MAX_QUEUED_PER_SUBJECT: usize = 4_096;
-/// How often the client pings the server. It takes a connection for dead after two pings without an answer.
+/// How often the client pings the server. After two pings without an answer it considers the connection dead.
 const PING_EVERY: Duration = Duration::from_secs(5);
 /// How long a server may take to answer. Then the client tries the next one.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// The longest wait between two attempts to connect.
 const MAX_RECONNECT_DELAY: Duration = Duration::from_secs(1);
 
-/// Where the NATS servers are, and how to get in.
+/// The addresses of the NATS servers, and the credentials.
 #[derive(Clone)]
 pub struct NatsOptions {
     /// `nats://[user:password@|token@]host[:port]` or `tls://...`, several separated by commas.
     pub servers: Vec<ServerAddr>,
     /// A file with a user's JWT and seed, as `nsc` makes it.
     pub credentials: Option<PathBuf>,
-    /// A PEM file of certificate authorities that vouch for the server, besides those the system trusts.
+    /// A PEM file of certificate authorities that vouch for the server, besides those that the system trusts.
     pub ca: Option<PathBuf>,
     /// PEM files of this client's certificate and its key.
     pub certificate: Option<(PathBuf, PathBuf)>,
@@ -41,14 +41,14 @@ pub struct NatsOptions {
 }
 
 impl std::fmt::Debug for NatsOptions {
-    /// Without user names and passwords.
+    /// Shows no user names and passwords.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let hosts: Vec<_> = self.servers.iter().map(|server| (server.host(), server.port())).collect();
         f.debug_struct("NatsOptions").field("servers", &hosts).finish_non_exhaustive()
     }
 }
 
-/// Why NATS cannot be used at all. A server that does not answer is no reason: it may start later.
+/// Why the node cannot use NATS at all. A server that does not answer is no reason: it may start later.
 #[derive(Debug, thiserror::Error)]
 pub enum NatsError {
     /// The text is not the URL of a NATS server.
@@ -57,16 +57,16 @@ pub enum NatsError {
     /// The file of credentials cannot be read, or holds something else.
     #[error("the credentials cannot be used: {0}")]
     Credentials(std::io::Error),
-    /// The connection cannot be made: TLS cannot be set up, or the like.
+    /// The client cannot connect, for example because it cannot set up TLS.
     #[error("cannot connect: {0}")]
     Connect(async_nats::ConnectError),
-    /// The server took the connection, and answers nothing.
+    /// The server accepted the connection, and answers nothing.
     #[error("it does not answer: {0}")]
     Silent(String),
 }
 
 impl NatsOptions {
-    /// Reads the servers' addresses.
+    /// Parses the servers' addresses.
     ///
     /// # Errors
     /// [`NatsError::Url`].
@@ -136,7 +136,7 @@ pub struct Nats {
 }
 
 impl Nats {
-    /// Begins to connect, and returns where packets arrive. Needs a tokio runtime around it.
+    /// Begins to connect, and returns the receiver of packets. The caller runs it inside a tokio runtime.
     ///
     /// # Errors
     /// [`NatsError`]. A server that does not answer is none.
@@ -146,7 +146,7 @@ impl Nats {
         let connect = options.connect_options()?.retry_on_initial_connect().event_callback(move |event| {
             let told = told.clone();
             async move {
-                // An error: the node has stopped.
+                // An error means that the node has stopped.
                 let _ = match event {
                     Event::Connected => {
                         info!("connected to NATS");
@@ -205,15 +205,14 @@ impl Bus for Nats {
     async fn close(self) {
         let Self { client, outgoing, sender, .. } = self;
         drop(outgoing);
-        // The sender ends when it has sent everything. If it has failed, what it handed to the client is flushed all
-        // the same.
+        // The sender ends when it has sent everything. If it fails, the client still flushes what it got.
         let _ = sender.await;
-        // An error: the server is not there, and gets nothing more.
+        // An error means that the server is gone, and gets nothing more.
         let _ = client.flush().await;
     }
 }
 
-/// Hands packets to the client. Packets that cannot go now are lost, so that old ones do not arrive late in a flood.
+/// Hands packets to the client. Drops packets that cannot leave now, so that old ones do not arrive late in a flood.
 async fn send(client: Client, mut packets: mpsc::Receiver<(String, Bytes)>) {
     while let Some((subject, packet)) = packets.recv().await {
         if client.connection_state() != async_nats::connection::State::Connected {

@@ -1,4 +1,5 @@
-//! One of several nodes: takes what this process commits, what other nodes send and what the database answers.
+//! One of several nodes: handles the commits of this process, the packets of other nodes and the answers of the
+//! database.
 
 use super::bus::{Bus, BusEvent};
 use super::codec::{self, PeerMessage};
@@ -20,7 +21,7 @@ use std::time::Instant;
 use tracing::{debug, warn};
 use uuid::Uuid;
 
-/// How many packets a node remembers to tell that it receives one again.
+/// How many packets a node remembers to recognize duplicates.
 const MAX_REMEMBERED: usize = 8_192;
 
 /// Recognizes packets that arrive more than once.
@@ -31,7 +32,7 @@ struct RecentPackets {
 }
 
 impl RecentPackets {
-    /// Whether the packet did not arrive before.
+    /// Whether the packet is new.
     fn insert(&mut self, packet: (Uuid, u64)) -> bool {
         if self.order.len() >= MAX_REMEMBERED
             && let Some(oldest) = self.order.pop_front()
@@ -52,8 +53,8 @@ pub enum Completion {
     Presence(presence::Answer),
 }
 
-/// A node. It does nothing by itself and never asks for the time: whoever owns it hands it everything, and says when
-/// that was.
+/// A node. It does nothing by itself and never asks for the time: its owner hands it everything, with the time at which
+/// it came.
 pub struct Node<B> {
     hub: Arc<Hub>,
     reader: Arc<dyn NodeReader>,
@@ -64,7 +65,7 @@ pub struct Node<B> {
 }
 
 impl<B: Bus> Node<B> {
-    /// A node that has delivered everything older than `watermark`. `id` names this start of it.
+    /// A node that has delivered everything older than `watermark`. `id` identifies this start of it.
     pub fn new(
         (id, bus): (Uuid, B),
         hub: Arc<Hub>,
@@ -86,12 +87,12 @@ impl<B: Bus> Node<B> {
         }
     }
 
-    /// Clients of this node need what is published on the subject, or do not any more.
+    /// Clients of this node need what others publish on the subject, or do not any more.
     pub fn set_subscribed(&mut self, subject: Subject, subscribed: bool) {
         self.outbound.set_subscribed(subject, subscribed);
     }
 
-    /// Does what is due.
+    /// Does the work that is due.
     pub fn tick(&mut self, now: Instant) {
         self.reconciler.tick(now);
         self.presence.tick(&mut self.outbound, now);
@@ -142,7 +143,7 @@ impl<B: Bus> Node<B> {
             let after = before.after(&events, revision);
             let subjects = concerned(&events);
             let delta = ConversationDelta { conversation: of, before, after, events };
-            // Events of this node wait for their turn like those of others: otherwise local clients would see another
+            // Events of this node wait for their turn like those of others. Otherwise local clients would see another
             // order.
             let delta = self.outbound.publish_delta(&subjects, delta, audience);
             self.reconciler.offer(delta, audience, now);
@@ -164,12 +165,12 @@ impl<B: Bus> Node<B> {
         }
     }
 
-    /// The hub had more to tell than could wait, and dropped notices.
+    /// The hub dropped notices because it had too many.
     pub fn notices_were_lost(&mut self) {
         self.presence.notices_were_lost(&mut self.outbound);
     }
 
-    /// The bus has something.
+    /// The bus has an event.
     pub fn received(&mut self, event: BusEvent, now: Instant) {
         match event {
             BusEvent::Packet(packet) => {
@@ -202,7 +203,7 @@ impl<B: Bus> Node<B> {
         self.presence.heard(sender, &mut self.outbound, now);
         match message {
             PeerMessage::Delta(delta, audience) => {
-                // A delta that changes the version is recognized by it.
+                // A duplicate of a delta that changes the version shows by that version.
                 if delta.before != delta.after || self.recent.insert(packet) {
                     self.reconciler.offer(delta, audience, now);
                 }
@@ -229,7 +230,7 @@ impl<B: Bus> Node<B> {
         }
     }
 
-    /// Tells the others that this node stops, and sends what waits.
+    /// Tells the others that this node stops, and sends the packets that wait.
     pub async fn close(mut self) {
         self.presence.leave(&mut self.outbound);
         self.outbound.close().await;

@@ -1,4 +1,4 @@
-//! What a node sends to others.
+//! Publishes what a node sends to others.
 
 use super::bus::Bus;
 use super::codec::{self, MAX_BYTES, PeerMessage};
@@ -17,7 +17,7 @@ pub struct Outbound<B> {
 }
 
 impl<B: Bus> Outbound<B> {
-    /// `node` names this start of the node.
+    /// `node` identifies this start of the node.
     pub fn new(node: Uuid, bus: B) -> Self {
         Self { node, sequence: 0, bus }
     }
@@ -36,7 +36,7 @@ impl<B: Bus> Outbound<B> {
         }
     }
 
-    /// Publishes a delta: without its events where the packet would be too long. Returns the delta.
+    /// Publishes a delta. Leaves its events out if the packet would be too long. Returns the delta.
     pub fn publish_delta(
         &mut self,
         subjects: &[Subject],
@@ -64,12 +64,12 @@ impl<B: Bus> Outbound<B> {
         }
     }
 
-    /// Receives what others publish on the subject, or does not any more.
+    /// Begins or stops receiving what others publish on the subject.
     pub fn set_subscribed(&mut self, subject: Subject, subscribed: bool) {
         if subscribed { self.bus.subscribe(subject) } else { self.bus.unsubscribe(subject) }
     }
 
-    /// Sends what waits.
+    /// Sends the packets that wait.
     pub async fn close(self) {
         self.bus.close().await;
     }

@@ -8,15 +8,15 @@ use std::time::{Duration, Instant};
 use tracing::info;
 use uuid::Uuid;
 
-/// How often a node says that it is alive.
+/// How often a node sends a sign of life.
 const HEARTBEAT_EVERY: Duration = Duration::from_secs(2);
 /// How long a node may be silent before its users count as offline: five heartbeats. Silence counts only while this
 /// node is connected to the bus.
 const SILENCE_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long the users of a node that stops may take to connect to another: a second longer than they are told to wait
-/// at the most (`retry_hint` in api-actix).
+/// How long the users of a node that stops may take to connect to another: a second longer than the longest wait that
+/// the server asks of them (`retry_hint` in api-actix).
 pub const MOVE_TIME: Duration = Duration::from_secs(6);
-/// How long a node remembers the users that it announced as offline because their node was silent: that node may only
+/// How long a node remembers the users that it announced as offline because their node was silent. That node may only
 /// have been cut off.
 const REMEMBER_MISSING: Duration = Duration::from_secs(600);
 
@@ -34,7 +34,7 @@ struct Peer {
     /// Whether this node has had its whole roster before. Only then does a difference to the next one mean that
     /// something was missed.
     has_roster: bool,
-    /// It said that it stops. From then on its users count as offline.
+    /// The node said that it stops. From then on its users count as offline.
     leaves_at: Option<Instant>,
 }
 
@@ -50,7 +50,7 @@ pub struct PeerDirectory {
     nodes: HashMap<Uuid, Peer>,
     /// The users whom this node announced as offline together with their node, and when.
     missing: HashMap<UserId, Instant>,
-    /// A user has connected here and could not be told who is online at other nodes.
+    /// A user has connected here and could not learn who is online at other nodes.
     user_not_told: bool,
     /// Since when this node receives packets.
     connected_since: Instant,
@@ -83,7 +83,7 @@ impl PeerDirectory {
         self.nodes.values_mut().for_each(|peer| peer.roster_requested = false);
     }
 
-    /// All packets were lost for a while, so nobody's silence means anything.
+    /// All packets were lost for a while, so silence of a node means nothing.
     pub fn connection_changed(&mut self, now: Instant) {
         self.request_all_rosters();
         self.connected_since = now;
@@ -124,7 +124,7 @@ impl PeerDirectory {
         if part == 0 {
             peer.named.clear();
         } else if part != peer.parts {
-            // A part was lost: this node asks again.
+            // A part got lost: this node asks again.
             (peer.roster_requested, peer.parts) = (false, 0);
             return Vec::new();
         }
@@ -164,7 +164,7 @@ impl PeerDirectory {
     /// Whether this node has to send a heartbeat now.
     pub fn heartbeat_is_due(&mut self, now: Instant) -> bool {
         if self.next_heartbeat + HEARTBEAT_EVERY <= now {
-            // This node itself stood still, and has not read what arrived meanwhile.
+            // This node itself stood still, and has not read the packets that arrived.
             self.connection_changed(now);
         }
         let due = self.next_heartbeat <= now;

@@ -1,4 +1,4 @@
-//! Which users are online at which node, and whom this node tells of it.
+//! Which users are online at which node, and which of its clients this node tells.
 
 use super::bus::Bus;
 use super::codec::PeerMessage;
@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 /// How long other nodes may take to say that a user is connected to them.
 const ANSWER_TIMEOUT: Duration = Duration::from_millis(400);
-/// How many users one packet names. A user who connects is told of no more by one node.
+/// How many users one packet names. A user who connects learns of no more from one node.
 const MAX_NAMED: usize = 1_000;
 /// How many users' groups and contacts a node reads at once.
 const MAX_LOOKUPS: usize = 4;
@@ -28,37 +28,38 @@ const MAX_ANSWERS: usize = 1_024;
 
 /// What the node waited for.
 pub enum Answer {
-    /// The groups and contacts of a user who is to be announced as online or offline.
+    /// The groups and contacts of a user whom this node has to announce as online or offline.
     Lookup(UserId, bool, domain::Result<Subscriptions>),
-    /// The users here whom another node's user is to be told of.
+    /// The users here of whom another node's user has to learn.
     Online { asked_by: UserId, users: Vec<UserId> },
 }
 
-/// What a node knows of presence at others, and does about it.
+/// What a node knows of the presence of users at other nodes, and does about it.
 pub struct PeerPresence {
     hub: Arc<Hub>,
     live: Arc<dyn LiveReader>,
     directory: PeerDirectory,
     connected: bool,
-    /// Users who have left this node. It announces them as offline then, unless another node says that they are
+    /// Users who have left this node. It announces them as offline at that time, unless another node says that they are
     /// connected to it.
     leaving: Vec<(Instant, Announcement)>,
-    /// Users who came online or went offline with a node. Their groups and contacts are still to be read.
+    /// Users who came online or went offline with a node. This node still has to read their groups and contacts.
     to_look_up: VecDeque<(UserId, bool)>,
     running: FuturesUnordered<BoxFuture<'static, Answer>>,
-    /// How many of the running are lookups.
+    /// How many lookups are running.
     lookups: usize,
 }
 
 impl PeerPresence {
-    /// Of a node that knows no other yet.
+    /// For a node that knows no other yet.
     pub fn new(hub: Arc<Hub>, live: Arc<dyn LiveReader>, now: Instant) -> Self {
         let (leaving, to_look_up) = (Vec::new(), VecDeque::new());
         let (directory, running) = (PeerDirectory::new(now), FuturesUnordered::new());
         Self { hub, live, directory, connected: false, leaving, to_look_up, running, lookups: 0 }
     }
 
-    /// Does what is due: announces who is offline, says that this node is alive, and finds out which others are.
+    /// Does the work that is due: announces who is offline, sends a sign of life, and finds out which other nodes are
+    /// alive.
     pub fn tick(&mut self, outbound: &mut Outbound<impl Bus>, now: Instant) {
         let gone: Vec<_> = self.leaving.extract_if(.., |(until, _)| *until <= now).collect();
         for (_, announcement) in gone {
@@ -93,7 +94,7 @@ impl PeerPresence {
         }
     }
 
-    /// The next answer. Waits for ever while none is awaited. Cancel safe.
+    /// The next answer. Waits for ever if no question is open. Cancel safe.
     pub async fn next(&mut self) -> Answer {
         match self.running.next().await {
             Some(answer) => answer,
@@ -140,7 +141,7 @@ impl PeerPresence {
         }
     }
 
-    /// The connection to the bus stands, or is lost.
+    /// The connection to the bus is up, or lost.
     pub fn set_connected(&mut self, connected: bool, now: Instant) {
         self.connected = connected;
         self.directory.connection_changed(now);

@@ -1,5 +1,5 @@
 //! Keeps a node in step with the database: it orders deltas, reads what is missing, and compares everything with the
-//! database every second. So nothing that the bus lost stays lost.
+//! database every second. So the node makes up for everything that the bus loses.
 
 use super::backfill::{Backfill, Backfills};
 use super::sequencer::{ConversationDelta, Sequencer};
@@ -16,15 +16,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tracing::{debug, warn};
 
-/// How often a node compares everything with the database while it is connected to the bus. A lost packet comes so much
-/// later at the most.
+/// How often a node compares everything with the database while it is connected to the bus. A lost packet delays its
+/// events by at most this time.
 const COMPARE_EVERY: Duration = Duration::from_secs(1);
 /// How often while it is not.
 const COMPARE_EVERY_WITHOUT_BUS: Duration = Duration::from_millis(500);
-/// How long packets may take to tell what the database has already. Then the node reads it.
+/// How long packets may take to tell what the database has already. After that the node reads it.
 const GRACE: Duration = Duration::from_millis(200);
-/// How often a node reads a conversation in vain before it tells clients to reload it, while the database itself
-/// answers.
+/// How often the read of a conversation fails, while the database itself answers, before the node tells clients to
+/// reload it.
 const MAX_FAILURES: u32 = 5;
 
 /// The state of the comparison with the database.
@@ -37,7 +37,7 @@ enum Comparison {
     Settling(Changed, Instant),
 }
 
-/// A completed reading of the database.
+/// A completed read of the database.
 pub enum Answer {
     Backfill(Backfill),
     Comparison(domain::Result<Changed>),
@@ -50,7 +50,7 @@ pub struct Reconciler {
     sequencer: Sequencer,
     backfills: Backfills,
     comparison: Comparison,
-    /// Groups that are read to learn which local users are in them.
+    /// Groups that the node reads to learn which local users are in them.
     membership_lookups: HashSet<ConversationId>,
     connected: bool,
 }
@@ -81,20 +81,20 @@ impl Reconciler {
         self.sequencer.request_backfill(of, audience, self.hub.interest(audience));
     }
 
-    /// The connection to the bus stands, or is lost.
+    /// The connection to the bus is up, or lost.
     pub fn set_connected(&mut self, connected: bool, now: Instant) {
         self.connected = connected;
         self.compare_soon(now);
     }
 
-    /// Packets may have been lost: compares everything with the database as soon as possible.
+    /// Packets may be lost: compares everything with the database as soon as possible.
     pub fn compare_soon(&mut self, now: Instant) {
         if let Comparison::Due(at) = &mut self.comparison {
             *at = now;
         }
     }
 
-    /// Does what is due.
+    /// Does the work that is due.
     pub fn tick(&mut self, now: Instant) {
         self.compare(now);
         let (gaps, events) = self.sequencer.poll_gaps(|audience| self.hub.interest(audience), now);
@@ -103,7 +103,7 @@ impl Reconciler {
         self.backfills.start();
     }
 
-    /// The next answer of the database. Waits for ever while nothing is being read. Cancel safe.
+    /// The next answer of the database. Waits for ever if no read is running. Cancel safe.
     pub async fn next(&mut self) -> Answer {
         tokio::select! {
             backfill = self.backfills.next() => Answer::Backfill(backfill),
@@ -151,7 +151,7 @@ impl Reconciler {
                 if changed.conversations.is_empty() {
                     let at = changed.at;
                     self.comparison = Comparison::Due(now + every);
-                    // A connection that is joining has to be given everything from its cursor on.
+                    // A joining connection must get everything from its cursor on.
                     let at = self.hub.oldest_joining().map_or(at, |oldest| oldest.min(at));
                     self.sequencer.advance_watermark(at);
                     self.hub.advance_cursor(at);
@@ -166,7 +166,7 @@ impl Reconciler {
                             self.backfills.extend([(behind.conversation, known)]);
                         }
                     }
-                    // The node looks at these again when the readings are done, or should be.
+                    // The node looks at these again when the reads are done, or should be.
                     *until = now + every;
                 }
             }
@@ -193,7 +193,7 @@ impl Reconciler {
         }
         let looked_up = past.members.is_some();
         if let (Audience::Members(group), Some(members)) = (past.audience, past.members.take()) {
-            // Members who stay are told to reload only if something was missed.
+            // Members who stay have to reload only if something was missed.
             let knows = |version: ConversationVersion| version.membership_revision >= past.version.membership_revision;
             let begun_with = match self.hub.interest(past.audience) {
                 Interest::Knows(version) => Some(version),
@@ -231,9 +231,9 @@ impl Reconciler {
         }
     }
 
-    /// The conversation could not be read. If that happens again and again while the database answers (a message may be
-    /// of a kind that this version does not know), the node tells clients to reload the conversation and goes on behind
-    /// it.
+    /// The read of the conversation failed. If that happens again and again while the database answers (a message may
+    /// be of a kind that this version does not know), the node tells clients to reload the conversation and goes on
+    /// behind it.
     fn give_up(&mut self, of: ConversationId, error: &Error) -> Option<Past> {
         if let Error::Unavailable(_) = error {
             debug!(%error, "a conversation was not read");
@@ -253,7 +253,7 @@ impl Reconciler {
     }
 }
 
-/// The answer of the database, once. Waits for ever while the node has not asked.
+/// The answer of the database, once. Waits for ever if the node has not asked.
 async fn asked(comparison: &mut Comparison) -> domain::Result<Changed> {
     match comparison {
         Comparison::Asking(asked) => asked.await,

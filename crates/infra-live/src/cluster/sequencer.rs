@@ -22,10 +22,9 @@ pub struct ConversationDelta {
     pub conversation: ConversationId,
     /// The conversation's version before the commit.
     pub before: ConversationVersion,
-    /// Its version after the commit. Equal to `before` where the commit only marked something as read.
+    /// Its version after the commit. Equal to `before` if the commit only marked something as read.
     pub after: ConversationVersion,
-    /// Empty although the version changed: the events were too long for a packet, and have to be read from the
-    /// database.
+    /// Empty although the version changed: the events were too long for a packet. Nodes read them from the database.
     pub events: Vec<Event>,
 }
 
@@ -60,8 +59,8 @@ struct Track {
     /// Version assumed without a query because no local connection was interested, or all interested connections knew
     /// it. It must be checked again when another one becomes interested.
     assumed: Option<ConversationVersion>,
-    /// The node has taken over a version of the group from somebody instead of delivering what led to it. It may have
-    /// missed that a local user was added.
+    /// The node has taken over a version of the group instead of delivering what led to it. It may have missed that
+    /// somebody added a local user.
     membership_unchecked: bool,
 }
 
@@ -79,7 +78,7 @@ impl Track {
         }
     }
 
-    /// Takes over a version that this node has not delivered, because those who are interested know it.
+    /// Takes over a version that this node has not delivered, because the interested connections know it.
     fn take_over(&mut self, version: ConversationVersion, watermark: Revision) {
         let skips = self.version.is_none_or(|known| known.membership_revision < version.membership_revision);
         self.membership_unchecked |= skips && version.membership_revision >= watermark;
@@ -150,7 +149,7 @@ impl Sequencer {
     ) -> Vec<Event> {
         let watermark = self.watermark;
         if delta.changes() && delta.after.newest() < watermark {
-            // It is late: the node has read it from the database and delivered it.
+            // The delta is late: the node has read it from the database and delivered it.
             return Vec::new();
         }
         let track = self.tracks.entry(delta.conversation).or_insert_with(|| Track::new(audience));
@@ -247,8 +246,8 @@ impl Sequencer {
         }
     }
 
-    /// Begins a track for a conversation that a local user turned out to be in.
-    /// [`apply_backfill`](Self::apply_backfill) has to be called for it next.
+    /// Begins a track for a conversation that a local user turned out to be in. The caller calls
+    /// [`apply_backfill`](Self::apply_backfill) for it next.
     pub fn track(&mut self, of: ConversationId, audience: Audience) {
         self.tracks.entry(of).or_insert_with(|| Track::new(audience));
     }
@@ -267,11 +266,11 @@ impl Sequencer {
         }
     }
 
-    /// Whether a local user may have been added to the group without this node noticing. That other connections know
-    /// the group proves nothing: they know it from their own subscriptions.
+    /// Whether somebody may have added a local user to the group without this node noticing. That other connections
+    /// know the group proves nothing: they know it from their own subscriptions.
     pub fn may_have_missed_membership(&self, changed: &ChangedConversation, interest: Interest) -> bool {
         let missed = |track: &Track| {
-            // Where somebody is interested, the node is behind.
+            // If a connection is interested, the node is behind.
             let nobody = interest == Interest::Nobody;
             track.membership_unchecked
                 || nobody

@@ -1,5 +1,5 @@
-//! On which subjects a node publishes. There is one subject for every group and every user, so that a node receives
-//! only what clients connected to it need.
+//! The subjects on which a node publishes. There is one for every group and every user, so that a node receives only
+//! what its clients need.
 
 use crate::local::interest::Subject;
 use domain::UserId;
@@ -55,7 +55,7 @@ pub fn concerned<'a>(events: impl IntoIterator<Item = &'a Event>) -> Vec<Subject
     concerned
 }
 
-/// Everybody to whom the conversation of the event is of interest. That may be more than the audience of the event: a
+/// All users to whom the conversation of the event is of interest. They may be more than the audience of the event: a
 /// read receipt concerns one or two users of a group.
 pub fn conversation_audience(event: &Event) -> Audience {
     let of = |destination: Destination, author: UserId| match destination {

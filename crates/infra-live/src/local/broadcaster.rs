@@ -14,9 +14,9 @@ pub const MAX_QUEUED: usize = 65_536;
 #[derive(Debug, Default)]
 pub struct ShardState {
     /// How many connections the shard has. The broadcaster skips a shard without any. A shard counts a connection
-    /// before it reads the user's subscriptions: so these have whatever the broadcaster skipped.
+    /// before it reads the user's subscriptions, so the subscriptions contain everything that the broadcaster skipped.
     pub connections: AtomicUsize,
-    /// The queue was full, and an event was lost that must not be lost.
+    /// The queue was full, and the shard lost an event that it must not lose.
     pub overrun: AtomicBool,
 }
 
@@ -35,7 +35,7 @@ impl ShardBroadcaster {
 
     /// Queues the dispatch for every shard that has connections. Never waits.
     pub fn broadcast(&mut self, dispatch: Dispatch) {
-        // Half of a queue is reserved for what must not be lost.
+        // Half of a queue is reserved for dispatches that must not be lost.
         let may_be_lost = dispatch.may_be_lost();
         let dispatch = Arc::new(dispatch);
         self.shards.retain(|(queue, state)| {

@@ -12,15 +12,15 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How many events a connection holds while it joins or catches up. With more it is closed as lagging.
+/// How many events a connection holds while it joins or catches up. With more it closes as lagging.
 const MAX_HELD: usize = 4096;
-/// How soon after a frame was sent a silent client is sent a ping.
+/// How long after a frame the server pings a client that shows no sign of life.
 const BUSY_PING: Duration = Duration::from_secs(4);
-/// How long a client that was sent a frame may take to answer a ping. Together with [`BUSY_PING`] and a tick this stays
-/// below the 15 seconds within which a stalled client is closed.
+/// How long a client that got a frame may take to answer a ping. Together with [`BUSY_PING`] and a tick this stays
+/// below the 15 seconds within which the server closes a stalled client.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(8);
 
-/// What carries a connection.
+/// The transport of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Transport {
     /// The client answers pings.
@@ -31,9 +31,9 @@ pub enum Transport {
 
 #[derive(Debug)]
 pub(crate) enum ConnectionState {
-    /// The subscriptions of its user are being read: the connection holds every dispatch.
+    /// The server is reading the user's subscriptions. The connection holds every dispatch.
     Joining(VecDeque<(Arc<Dispatch>, usize)>),
-    /// What the client missed is being replayed: the connection holds the frames for it.
+    /// The server is replaying what the client missed. The connection holds the frames for it.
     CatchingUp(VecDeque<Arc<Frame>>),
     /// The connection gets every frame at once.
     Live,
@@ -44,7 +44,7 @@ pub(crate) enum ConnectionState {
 pub struct Connection {
     /// The user who is connected.
     pub user: UserId,
-    /// The login by which the user is connected.
+    /// The session of the user's token.
     pub session: SessionId,
     /// The queue to the client.
     pub outbox: Outbox,
@@ -53,11 +53,11 @@ pub struct Connection {
     /// The revision of its subscriptions: the connection gets every event from there on.
     began: Cell<Revision>,
     pub(crate) state: RefCell<ConnectionState>,
-    /// The cursor that [`Hub::start_joining`](super::hub::Hub::start_joining) returned, until the subscriptions are
-    /// read.
+    /// The cursor that [`Hub::start_joining`](super::hub::Hub::start_joining) returned, until the connection has read
+    /// its subscriptions.
     pub(crate) joining_since: Cell<Option<Revision>>,
-    /// The last number that was replayed in each conversation. The shard may be behind the database: it may deliver
-    /// older events later.
+    /// The last number that the server has replayed in each conversation. The shard may be behind the database, and may
+    /// deliver older events later.
     replayed: RefCell<HashMap<ConversationId, Update>>,
     /// The groups of its user, and its index among the connections of each.
     pub(crate) groups: RefCell<HashMap<GroupId, usize>>,
@@ -68,9 +68,10 @@ pub struct Connection {
     pub(crate) joining_index: Cell<Option<usize>>,
     heard: Cell<Instant>,
     pinged: Cell<Option<Instant>>,
-    /// Whether a frame was sent since the client last gave a sign of life.
+    /// Whether the connection has sent a frame since the client last gave a sign of life.
     sent: Cell<bool>,
-    /// The last announcement that it was told, so that a client whom it reaches in two ways is told once.
+    /// The last announcement that the client got, so that it gets each once even if it belongs to the audience in two
+    /// ways.
     pub(crate) last_announcement: Cell<u64>,
 }
 
@@ -102,7 +103,7 @@ impl Connection {
         self.groups.borrow().contains_key(&group)
     }
 
-    /// The users who are told when its user is online or offline.
+    /// The users who learn when its user is online or offline.
     pub(crate) fn presence_audience(&self) -> PresenceAudience {
         PresenceAudience {
             groups: self.groups.borrow().keys().copied().collect(),
@@ -121,8 +122,8 @@ impl Connection {
         matches!(*self.state.borrow(), ConnectionState::Joining(_))
     }
 
-    /// Holds a dispatch while it is joining: until the subscriptions are read, it cannot tell whether its user is
-    /// concerned.
+    /// Holds a dispatch while the connection is joining. Until it has read the subscriptions, it cannot tell whether
+    /// its user is concerned.
     pub(crate) fn hold(&self, dispatch: &Arc<Dispatch>, index: usize) {
         if let ConnectionState::Joining(held) = &mut *self.state.borrow_mut() {
             if held.len() < MAX_HELD {
@@ -162,8 +163,8 @@ impl Connection {
         self.outbox.push(Arc::new(frame));
     }
 
-    /// Ends catching up. Delivers the held frames, and from then on every frame at once, but none that was replayed:
-    /// `replayed` has the last number of each conversation.
+    /// Ends catching up. Delivers the held frames, and from then on every frame at once, except those that were
+    /// replayed: `replayed` has the last number of each conversation.
     pub async fn go_live(&self, replayed: HashMap<ConversationId, Update>) {
         *self.replayed.borrow_mut() = replayed;
         loop {
@@ -199,12 +200,12 @@ impl Connection {
         known
     }
 
-    /// The cursor of a reply, where the shard has delivered everything before `delivered`.
+    /// The cursor of a reply, given that the shard has delivered everything before `delivered`.
     pub(crate) fn cursor(&self, delivered: Revision) -> Revision {
         self.began.get().max(delivered)
     }
 
-    /// Closes the connection where the session has expired or the client is silent. Sends a ping where one is due.
+    /// Closes the connection if the session has expired or the client is silent. Sends a ping if one is due.
     pub(crate) fn tick(&self, now: Instant, heartbeat: Duration) {
         if self.outbox.ended().is_some() {
             return;

@@ -21,7 +21,7 @@ impl ConnectionList {
         self.list.push(Rc::clone(connection));
     }
 
-    /// Does nothing where the connection is not in the list.
+    /// Does nothing if the connection is not in the list.
     pub fn remove(&mut self, connection: &Rc<Connection>) {
         let Some(at) = (self.index)(connection).take() else { return };
         self.list.swap_remove(at);

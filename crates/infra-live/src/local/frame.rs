@@ -9,7 +9,7 @@ use domain::{ConversationId, GroupId, UserId};
 use std::collections::HashSet;
 use std::sync::{Arc, OnceLock};
 
-/// What connected clients are told and nobody stores. A slow connection loses signals first.
+/// What connected clients get and nobody stores. A slow connection loses signals first.
 #[derive(Debug, Clone)]
 pub enum Signal {
     /// A user is typing.
@@ -18,7 +18,7 @@ pub enum Signal {
     Presence { user: UserId, online: bool },
 }
 
-/// What a connection is sent. The framer makes it once; all receivers share it.
+/// One message to a client. The framer makes it once; all receivers share it.
 #[derive(Debug, Clone)]
 pub struct Frame {
     /// The event's name.
@@ -35,7 +35,7 @@ pub struct Frame {
 
 /// Makes frames. Nothing else in this crate knows what clients read.
 pub trait Framer: Send + Sync {
-    /// The frame of an event; `None` for an event that clients are not told.
+    /// The frame of an event; `None` for an event that clients do not get.
     fn event(&self, event: &Event, cursor: Revision) -> Option<Frame>;
 
     /// The frame of a signal.
@@ -49,16 +49,16 @@ pub trait Framer: Send + Sync {
 #[derive(Debug)]
 pub struct MembershipReload {
     pub group: GroupId,
-    /// The users who were connected when the node looked it up. It says nothing of others.
+    /// The users who were connected when the node looked. It says nothing of others.
     pub asked: HashSet<UserId>,
     /// Those of them who are members.
     pub members: HashSet<UserId>,
-    /// Whether members who were members before are told to reload, too: something else of the group may have changed.
+    /// Whether users who were members before have to reload, too: something else of the group may have changed.
     pub tell_all: bool,
 }
 
 impl MembershipReload {
-    /// Whether the user is a member; `None` where the node did not look it up.
+    /// Whether the user is a member; `None` if the node did not look.
     pub fn has(&self, user: UserId) -> Option<bool> {
         self.asked.contains(&user).then(|| self.members.contains(&user))
     }
@@ -72,7 +72,7 @@ pub enum Notice {
     Typing(Typing),
     Presence(Announcement),
     WhoIsOnline(PresenceQuery),
-    /// `user` is told that `other` is online.
+    /// `user` learns that `other` is online.
     Online {
         user: UserId,
         other: UserId,
@@ -121,7 +121,7 @@ impl Item {
         frame.as_ref()
     }
 
-    /// The length of the frame in bytes; 0 where no connection needed it.
+    /// The length of the frame in bytes; 0 if no connection needed it.
     pub fn framed_bytes(&self) -> usize {
         self.frame.get().and_then(Option::as_ref).map_or(0, |frame| frame.bytes.len())
     }
@@ -138,7 +138,7 @@ pub struct Dispatch {
 impl Dispatch {
     /// Whether it holds signals only. The next dispatch tells its cursor, too.
     pub fn may_be_lost(&self) -> bool {
-        // A user who asks who is online is told of the users of those workers that receive the question.
+        // A user who asks who is online learns of the users of those workers that receive the question.
         let signal = |item: &Item| {
             matches!(
                 item.notice,

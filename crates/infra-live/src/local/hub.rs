@@ -1,4 +1,4 @@
-//! What all workers share.
+//! The hub, which all workers share.
 
 use super::broadcaster::{MAX_QUEUED, ShardBroadcaster, ShardState};
 use super::frame::{Dispatch, Framer, Item, MembershipReload, Notice};
@@ -20,9 +20,10 @@ use tokio::sync::mpsc;
 
 /// A group with members connected here.
 struct WatchedGroup {
-    /// How many shards have members of it.
+    /// How many shards have connections of members.
     shards: usize,
-    /// The oldest version of the group that its members read. `None` where the member learned of the group by an event.
+    /// The oldest version of the group that one of its members has read. `None` if the member learned of the group by
+    /// an event.
     known: Option<ConversationVersion>,
 }
 
@@ -30,7 +31,7 @@ struct WatchedGroup {
 pub struct Hub {
     pub(crate) framer: Arc<dyn Framer>,
     pub(crate) options: HubOptions,
-    /// Locked while a dispatch is handed to the shards, so that all receive dispatches in the same order.
+    /// Locked while the hub hands a dispatch to the shards, so that all receive dispatches in the same order.
     broadcaster: Mutex<ShardBroadcaster>,
     connections: AtomicUsize,
     registry: Mutex<Registry>,
@@ -38,7 +39,7 @@ pub struct Hub {
     groups: Mutex<HashMap<GroupId, WatchedGroup>>,
     /// The cursors of joining connections, and how many joined at each.
     joining: Mutex<BTreeMap<Revision, usize>>,
-    /// The other nodes, where there are any.
+    /// The other nodes. `None` on a single node.
     peers: OnceLock<Arc<dyn Peers>>,
 }
 
@@ -63,7 +64,7 @@ impl Hub {
         }
     }
 
-    /// The limits it was made with.
+    /// The limits of the hub.
     pub fn options(&self) -> HubOptions {
         self.options
     }
@@ -79,7 +80,7 @@ impl Hub {
         self.connections.load(Ordering::Relaxed)
     }
 
-    /// Tells the audience that a user of this node is typing, at other nodes too.
+    /// Tells the audience that a user of this node is typing; other nodes tell theirs.
     pub fn signal_typing(&self, typing: Typing) {
         self.notify_peers(|| PeerNotice::Typing(typing.clone()));
         self.deliver_typing(typing);
@@ -90,12 +91,12 @@ impl Hub {
         lock(&self.typing).admits(user, to, now)
     }
 
-    /// Takes back what the throttle let through: nobody was told.
+    /// Takes back what the throttle let through, because nobody learned of it.
     pub fn withdraw_typing(&self, user: UserId, to: Recipient) {
         lock(&self.typing).withdraw(user, to);
     }
 
-    /// Closes all connections, and takes no more.
+    /// Closes all connections, and accepts no more.
     pub fn stop(&self) {
         lock(&self.broadcaster).stopping = true;
         self.signal(Notice::Stop);
@@ -140,7 +141,7 @@ impl Hub {
             self.connections.fetch_sub(1, Ordering::Relaxed);
             return Err(AttachError::TooManyOfUser);
         }
-        // The lock is held so that peers learn of connections in the order in which they come and go.
+        // Holds the lock, so that peers learn of connections in the order in which they come and go.
         if first && let Some(peers) = self.peers.get() {
             peers.subscribe(Subject::User(user));
         }
@@ -151,18 +152,18 @@ impl Hub {
 
     /// A connection of the user has read its subscriptions. Announces the user as online, if that is new.
     pub(crate) fn mark_online(&self, user: UserId, audience: PresenceAudience) {
-        // The lock is held until all are told, so that going offline cannot overtake this.
+        // Holds the lock until all know it, so that going offline cannot overtake this.
         let mut registry = lock(&self.registry);
         if registry.mark_online(user) {
             self.announce_everywhere(Announcement { user, online: true, audience });
         }
     }
 
-    /// Announces a user who is online to an audience that was not told before.
+    /// Announces a user who is online to an audience that does not know it yet.
     pub(crate) fn introduce(&self, user: UserId, audience: PresenceAudience) {
-        // The lock is held until all are told, so that going offline cannot overtake this.
+        // Holds the lock until all know it, so that going offline cannot overtake this.
         let registry = lock(&self.registry);
-        // A user who was not announced yet will be, and to everybody.
+        // A user who was not announced yet will be, to the whole audience.
         if registry.is_announced(user) {
             self.announce_everywhere(Announcement { user, online: true, audience });
         }
@@ -182,8 +183,8 @@ impl Hub {
         self.announce_online_to(user, online.into_iter());
     }
 
-    /// Which users of the audience are connected here. Also asks other nodes, whose answers the user is told when they
-    /// arrive.
+    /// Which users of the audience are connected here. Also asks other nodes, and tells the user their answers when
+    /// they arrive.
     pub(crate) async fn who_is_online(&self, user: UserId, audience: PresenceAudience) -> HashSet<UserId> {
         self.notify_peers(|| PeerNotice::WhoIsOnline(user, audience.clone()));
         self.who_is_online_here(user, audience).await
@@ -226,8 +227,8 @@ impl Hub {
         let mut registry = lock(&self.registry);
         if registry.confirm_offline(user, departure) {
             let announcement = Announcement { user, online: false, audience };
-            // With several nodes the node announces it, for the user may be connected to another one. If it cannot take
-            // the notice, clients here are told at once.
+            // With several nodes the node announces it, because the user may be connected to another one. If the node
+            // cannot take the notice, the hub tells clients here at once.
             let refused = match self.peers.get() {
                 Some(peers) => peers.notify(PeerNotice::LastConnectionGone(announcement)).err(),
                 None => Some(PeerNotice::LastConnectionGone(announcement)),
@@ -250,10 +251,10 @@ impl Hub {
         watched.shards += 1;
     }
 
-    /// One more connection of a member knows the group at version `known`. Connections that read their subscriptions at
+    /// Another connection of a member knows the group at version `known`. Connections that read their subscriptions at
     /// the same time may begin in another order: the node has to know the oldest version.
     pub(crate) fn lower_known(&self, group: GroupId, known: ConversationVersion) {
-        // Without other nodes nobody asks.
+        // On a single node nobody asks for it.
         if self.peers.get().is_none() {
             return;
         }
@@ -280,7 +281,7 @@ impl Hub {
     /// Registers a connection that is about to read its subscriptions and returns the current cursor. Until
     /// [`finish_joining`](Self::finish_joining) is called with it, the watermark does not pass this cursor.
     pub(crate) fn start_joining(&self) -> Revision {
-        // The lock is held so that the cursor cannot move before it is noted.
+        // Holds the lock, so that the cursor cannot move before it is noted.
         let broadcaster = lock(&self.broadcaster);
         *lock(&self.joining).entry(broadcaster.cursor).or_default() += 1;
         broadcaster.cursor
@@ -297,7 +298,7 @@ impl Hub {
         }
     }
 
-    /// The oldest cursor of a joining connection; `None` while no connection is joining.
+    /// The oldest cursor of a joining connection. `None` if no connection is joining.
     pub(crate) fn oldest_joining(&self) -> Option<Revision> {
         lock(&self.joining).keys().next().copied()
     }
@@ -316,7 +317,7 @@ impl Hub {
 
     /// From now on there are other nodes. A process calls this once, before the first client connects.
     pub(crate) fn set_peers(&self, peers: Arc<dyn Peers>) {
-        // An error: they are set already.
+        // An error means that they are set already.
         let _ = self.peers.set(peers);
     }
 
@@ -353,7 +354,7 @@ impl Hub {
         lock(&self.registry).is_present(user)
     }
 
-    /// The users who are announced as online because of a connection to this node, even if it has gone a moment ago.
+    /// The users whom this node announced as online and not as offline since. Some may have disconnected a moment ago.
     pub(crate) fn announced_users(&self) -> Vec<UserId> {
         lock(&self.registry).announced_users()
     }
@@ -363,7 +364,7 @@ impl Hub {
         lock(&self.registry).sessions()
     }
 
-    /// Delivers events of this node or of others, in the order that the node has put them into.
+    /// Delivers events of this node or of others, in the order into which the node has put them.
     pub(crate) fn deliver(&self, events: Vec<Event>) {
         if events.is_empty() {
             return;
@@ -374,7 +375,7 @@ impl Hub {
         broadcaster.broadcast(Dispatch { items, cursor });
     }
 
-    /// Everything that any node committed before this revision was delivered.
+    /// Everything that any node committed before this revision is delivered.
     pub(crate) fn advance_cursor(&self, cursor: Revision) {
         let mut broadcaster = lock(&self.broadcaster);
         if cursor > broadcaster.cursor {
@@ -383,7 +384,7 @@ impl Hub {
         }
     }
 
-    /// Sets who of the connected users is a member of a group, and tells those whom it concerns to reload their groups.
+    /// Sets which of the connected users are members of a group, and tells those concerned to reload their groups.
     pub(crate) fn reload_membership(&self, reload: MembershipReload) {
         self.signal(Notice::Membership(reload));
     }
@@ -403,7 +404,7 @@ impl Hub {
         self.signal(Notice::Typing(typing));
     }
 
-    /// Tells a user that these are online.
+    /// Tells a user that these users are online.
     pub(crate) fn announce_online_to(&self, user: UserId, online: impl Iterator<Item = UserId>) {
         let mut broadcaster = lock(&self.broadcaster);
         let cursor = broadcaster.cursor;
@@ -415,7 +416,7 @@ impl Hub {
 }
 
 impl EventPublisher for Hub {
-    /// Closes all connections. They resume from the events that they have, and are given what the database has.
+    /// Closes all connections. Their clients resume after the events that they have, and get what the database has.
     fn lost(&self) {
         for (_, state) in &lock(&self.broadcaster).shards {
             state.overrun.store(true, Ordering::SeqCst);

@@ -4,14 +4,14 @@ use domain::events::{ConversationVersion, Revision};
 use domain::live::Known;
 use domain::{GroupId, UserId};
 
-/// What a node subscribes to because clients that are connected to it need it, and what other nodes publish on.
+/// A topic: a node subscribes to it because its clients need it, and other nodes publish on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Subject {
     /// What happens in a group.
     Group(GroupId),
-    /// What concerns one user.
+    /// Events that concern one user.
     User(UserId),
-    /// What concerns everybody.
+    /// Events that concern all users.
     Everybody,
     /// Which users connect and disconnect. Every node subscribes to it.
     Presence,

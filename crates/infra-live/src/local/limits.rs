@@ -1,17 +1,17 @@
-//! How many live connections a server takes, and how long it waits for them.
+//! How many live connections a server accepts, and how long it waits for them.
 
 use std::time::Duration;
 
 /// The limits of live connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HubOptions {
-    /// How long a client may be silent before it is sent a ping, and how long it may take to answer.
+    /// How long a client may be silent before the server pings it, and how long it may take to answer.
     pub heartbeat: Duration,
-    /// How long a user may be disconnected before others are told.
+    /// How long a user may be disconnected before others learn of it.
     pub absence: Duration,
-    /// How many connections a user may have.
+    /// Most connections of a user.
     pub max_per_user: usize,
-    /// How many connections the server may have.
+    /// Most connections of the server.
     pub max: usize,
 }
 
@@ -21,12 +21,12 @@ impl Default for HubOptions {
     }
 }
 
-/// Why the server takes no further connection.
+/// Why the server accepts no further connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AttachError {
-    /// The user has as many as are allowed.
+    /// The user has [`HubOptions::max_per_user`] already.
     TooManyOfUser,
-    /// The server has as many as are allowed.
+    /// The server has [`HubOptions::max`] already.
     Full,
     /// The server stops.
     Stopping,

@@ -35,7 +35,7 @@ pub enum End {
 }
 
 impl End {
-    /// Whether the frames that wait are still sent.
+    /// Whether the connection still sends the frames that wait.
     fn keeps_queue(self) -> bool {
         matches!(self, Self::Stopping | Self::Transport(_))
     }
@@ -65,7 +65,7 @@ pub struct Outbox {
     ping: Cell<bool>,
     pong: RefCell<Option<Bytes>>,
     end: Cell<Option<End>>,
-    /// The end was sent, or the reader is gone.
+    /// The reader has sent the end, or is gone.
     closed: Cell<bool>,
     reader: RefCell<Option<Waker>>,
     session: RefCell<Option<Waker>>,
@@ -88,7 +88,7 @@ fn register(slot: &RefCell<Option<Waker>>, cx: &Context<'_>) {
 }
 
 impl Outbox {
-    /// Adds a frame. Where there is no room, drops a signal, and closes the connection for anything else.
+    /// Adds a frame. If there is no room, drops a signal, and closes the connection for anything else.
     pub fn push(&self, frame: Arc<Frame>) {
         if self.end.get().is_some() {
             return;
@@ -147,8 +147,7 @@ impl Outbox {
         wake(&self.reader);
     }
 
-    /// Answers a ping of the client. Of several unanswered pings only the last is answered, so that many cost no
-    /// memory.
+    /// Answers a ping of the client. Answers only the last of several, so that many pings cost no memory.
     pub fn pong(&self, payload: Bytes) {
         *self.pong.borrow_mut() = Some(payload);
         wake(&self.reader);
@@ -175,7 +174,7 @@ impl Outbox {
         self.end.get()
     }
 
-    /// The reader is gone: nothing can be sent any more.
+    /// The reader is gone: the connection can send nothing any more.
     pub fn close(&self) {
         self.closed.set(true);
         self.end(End::Transport(1006));

@@ -5,15 +5,15 @@ use super::presence::{Announcement, PresenceAudience};
 use domain::UserId;
 use domain::live::Typing;
 
-/// What the hub tells other nodes of. All of it is delivered at most once.
+/// What the hub tells other nodes. Each notice arrives at most once.
 #[derive(Debug)]
 pub enum PeerNotice {
     /// A user of this node is typing.
     Typing(Typing),
     /// A user has come online at this node.
     CameOnline(Announcement),
-    /// A user's last connection to this node went a while ago. Whoever takes the notice announces the user as offline,
-    /// unless the user is connected to another node.
+    /// A user's last connection to this node went a while ago. The node that takes the notice announces the user as
+    /// offline, unless the user is connected to another node.
     LastConnectionGone(Announcement),
     /// A user of this node asks which users of this audience are online elsewhere.
     WhoIsOnline(UserId, PresenceAudience),
@@ -30,6 +30,6 @@ pub trait Peers: Send + Sync {
     /// Passes a notice on.
     ///
     /// # Errors
-    /// The notice itself where too many wait. The nodes make up for lost presence later.
+    /// The notice itself if too many wait. The nodes make up for lost presence later.
     fn notify(&self, notice: PeerNotice) -> Result<(), PeerNotice>;
 }

@@ -6,15 +6,15 @@ use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
 use tokio::sync::mpsc;
 
-/// How many groups and contacts one packet to other nodes names. NATS takes such a packet.
+/// How many groups and contacts one packet to other nodes names, so that NATS accepts it.
 const MAX_NAMED: usize = 4_000;
 
-/// The users who are told that a user is online or offline.
+/// The users who learn that a user is online or offline.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PresenceAudience {
-    /// The members of these groups are told,
+    /// The members of these groups.
     pub groups: Vec<GroupId>,
-    /// and these users.
+    /// These users, besides.
     pub contacts: Vec<UserId>,
 }
 
@@ -23,7 +23,8 @@ impl PresenceAudience {
         self.groups.is_empty() && self.contacts.is_empty()
     }
 
-    /// Parts that fit into one packet each: at least one. A user whom two parts reach is told twice.
+    /// Splits the audience into parts that fit into one packet each; at least one. A user who belongs to two parts
+    /// learns of it twice.
     pub fn into_parts(self) -> Vec<Self> {
         if self.groups.len() + self.contacts.len() <= MAX_NAMED {
             return vec![self];
@@ -46,7 +47,7 @@ pub struct Announcement {
 /// A user has connected and asks who of an audience is online.
 #[derive(Debug)]
 pub struct PresenceQuery {
-    /// The user who asks, and who is not in the answer.
+    /// The user who asks. The answer leaves this user out.
     pub user: UserId,
     pub audience: PresenceAudience,
     /// Each shard sends its answer here.
@@ -72,7 +73,7 @@ struct Entry {
 pub struct Registry(HashMap<UserId, Entry>);
 
 impl Registry {
-    /// Adds a connection. Returns `false` where the user has `max` already.
+    /// Adds a connection. Returns `false` if the user has `max` already.
     pub fn admit(&mut self, user: UserId, session: SessionId, max: usize) -> bool {
         let entry = self.0.entry(user).or_default();
         let admitted = entry.sessions.len() < max;
@@ -130,7 +131,7 @@ impl Registry {
         self.0.iter().flat_map(of).collect()
     }
 
-    /// Marks a connected user as online. Returns whether others have to be told: not after a moment's absence.
+    /// Marks a connected user as online. Returns whether others have to learn of it: not after a moment's absence.
     pub fn mark_online(&mut self, user: UserId) -> bool {
         self.0.get_mut(&user).is_some_and(|entry| {
             entry.audience = PresenceAudience::default();
@@ -166,8 +167,8 @@ impl Registry {
         Some((entry.departures, std::mem::take(&mut entry.audience)))
     }
 
-    /// Removes a user who has not connected again since that departure. Returns whether that is so, and the user has to
-    /// be announced as offline.
+    /// Removes a user who has not connected again since that departure. Returns whether it did. The caller then
+    /// announces the user as offline.
     pub fn confirm_offline(&mut self, user: UserId, departure: u64) -> bool {
         let gone = self.0.get(&user).is_some_and(|entry| entry.sessions.is_empty() && entry.departures == departure);
         if gone {

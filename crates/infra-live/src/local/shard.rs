@@ -24,12 +24,13 @@ use tokio::time::MissedTickBehavior;
 
 /// How often the shard looks at pings, expiry and users who went offline: one timer for all connections of a worker.
 const TICK: Duration = Duration::from_secs(1);
-/// How many events, of one commit or of many, are delivered before the sockets get their turn: a burst must not fill
-/// the outboxes of clients that read. The part of an outbox that is reserved for live events holds several budgets.
+/// How many events, of one commit or of many, the shard delivers before the sockets get their turn: a burst must not
+/// fill the outboxes of clients that read. The part of an outbox that is reserved for live events holds several
+/// budgets.
 const EVENTS_BUDGET: usize = 64;
 /// The same in bytes of frames.
 const BYTES_BUDGET: usize = 256 * 1024;
-/// After how many groups, or contacts, of a connection that begins all others get their turn.
+/// After how many groups or contacts of a joining connection the other connections get their turn.
 const GROUPS_PER_TURN: usize = 256;
 
 /// One worker's connections. A shard stays on its thread.
@@ -38,11 +39,11 @@ pub struct Shard {
     state: Arc<ShardState>,
     queue: RefCell<Option<mpsc::Receiver<Arc<Dispatch>>>>,
     subscribers: RefCell<Subscribers>,
-    /// Everything before this was delivered.
+    /// The shard has delivered everything before this.
     delivered: Cell<Revision>,
-    /// How many announcements were made.
+    /// How many announcements the shard has delivered.
     announcements: Cell<u64>,
-    /// The events, and the bytes of frames, that were delivered since the sockets had their turn.
+    /// The events, and the bytes of their frames, that the shard has delivered since the sockets had their turn.
     spent: Cell<(usize, usize)>,
 }
 
@@ -62,7 +63,7 @@ impl Shard {
         &self.hub
     }
 
-    /// Delivers dispatches, and keeps time, for as long as it is awaited. A second call returns at once.
+    /// Delivers dispatches, and keeps time, for as long as the caller awaits it. A second call returns at once.
     pub async fn run(self: Rc<Self>) {
         let Some(mut queue) = self.queue.borrow_mut().take() else { return };
         let mut ticks = tokio::time::interval(TICK);
@@ -71,7 +72,7 @@ impl Shard {
             tokio::select! {
                 dispatch = queue.recv() => match dispatch {
                     Some(dispatch) => {
-                        // Nothing may be delivered that came after a lost dispatch.
+                        // The shard must not deliver anything that came after a lost dispatch.
                         self.end_overrun();
                         self.dispatch(&dispatch).await;
                     }
@@ -100,7 +101,7 @@ impl Shard {
         }
     }
 
-    /// Takes a connection that is good until `expires`. It misses no event from now on, and is told none until
+    /// Takes a connection that is valid until `expires`. From now on it misses no event, and it gets none until
     /// [`Shard::begin`].
     ///
     /// # Errors
@@ -126,21 +127,21 @@ impl Shard {
         Ok(AttachGuard { shard: Rc::clone(self), connection })
     }
 
-    /// A frame for one connection only. `bytes` makes it of the cursor that it carries.
+    /// A frame for one connection only. `bytes` makes its bytes from the cursor that it carries.
     pub fn own_frame(&self, to: &Connection, name: &'static str, bytes: impl FnOnce(Revision) -> Bytes) -> Frame {
         let cursor = to.cursor(self.delivered.get());
         Frame { name, cursor, bytes: bytes(cursor), position: None, transient: false }
     }
 
-    /// Makes the connection catch up: from now on it is told every event that concerns its user by the subscriptions,
-    /// and every such event since it was attached. Its client receives them from [`Connection::go_live`] on. Costs in
+    /// Makes the connection catch up: from now on it gets every event that concerns its user by the subscriptions, and
+    /// every such event since it was attached. Its client receives them from [`Connection::go_live`] on. Costs in
     /// proportion to the subscriptions, and gives the worker's other connections their turn in between.
     pub async fn begin(&self, connection: &Rc<Connection>, subscriptions: Subscriptions) {
         if connection.outbox.ended().is_some() {
             return;
         }
         self.hub.note_known_since(connection.user, subscriptions.at);
-        // The connection goes on holding dispatches meanwhile: what they change comes after the subscriptions.
+        // The connection still holds dispatches: their changes come after the subscriptions.
         for groups in subscriptions.groups.chunks(GROUPS_PER_TURN) {
             self.join_all(connection, groups);
             if groups.len() == GROUPS_PER_TURN && !yield_to_others(connection).await {
@@ -396,7 +397,7 @@ impl Shard {
     }
 }
 
-/// Gives the other connections their turn. Returns `false` where the client has gone meanwhile.
+/// Gives the other connections their turn. Returns `false` if the client has gone in the meantime.
 async fn yield_to_others(connection: &Connection) -> bool {
     tokio::task::yield_now().await;
     connection.outbox.ended().is_none()

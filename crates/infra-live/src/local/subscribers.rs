@@ -12,7 +12,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// A user whose last connection has gone, and who is announced as offline if no new one begins before `until`.
+/// A user whose last connection has gone. The server announces them as offline if no new one begins before `until`.
 pub struct PendingOffline {
     pub until: Instant,
     /// The token for [`Hub::confirm_offline`].
@@ -21,12 +21,12 @@ pub struct PendingOffline {
     pub audience: PresenceAudience,
 }
 
-/// The connections of one worker, by what they are told of.
+/// The connections of one worker, by user and group.
 pub struct Subscribers {
     hub: Arc<Hub>,
     pub all: ConnectionList,
-    /// These are not told anything yet and hold every event. Some may be members of groups already: only the events
-    /// that they hold change their memberships.
+    /// These get nothing yet and hold every event. Some may be members of groups already: only the events that they
+    /// hold change their memberships.
     pub joining: ConnectionList,
     pub by_user: HashMap<UserId, Vec<Rc<Connection>>>,
     by_group: HashMap<GroupId, Vec<Rc<Connection>>>,
@@ -41,7 +41,7 @@ pub fn remove(from: &mut Vec<Rc<Connection>>, connection: &Rc<Connection>) {
 }
 
 impl Subscribers {
-    /// None yet.
+    /// Without connections.
     pub fn new(hub: Arc<Hub>) -> Self {
         Self {
             hub,
@@ -53,9 +53,9 @@ impl Subscribers {
         }
     }
 
-    /// Makes the connection a member of the group. Returns `false` where it was one before. `known` is the version of
-    /// the group that the connection knows; `None` where it learns of the group by an event. Costs the same however
-    /// many groups the connection and members the group has.
+    /// Makes the connection a member of the group. Returns `false` if it was one before. `known` is the version of the
+    /// group that the connection knows; `None` if it learns of the group by an event. The cost does not depend on the
+    /// number of the connection's groups or of the group's members.
     pub fn join(&mut self, group: GroupId, connection: &Rc<Connection>, known: Option<ConversationVersion>) -> bool {
         let mut groups = connection.groups.borrow_mut();
         let Entry::Vacant(entry) = groups.entry(group) else { return false };
@@ -71,7 +71,7 @@ impl Subscribers {
         true
     }
 
-    /// Takes the connection out of the group. Returns `false` where it was no member.
+    /// Removes the connection from the group. Returns `false` if it was no member.
     pub fn leave(&mut self, group: GroupId, connection: &Rc<Connection>) -> bool {
         let Some(index) = connection.groups.borrow_mut().remove(&group) else { return false };
         let Some(members) = self.by_group.get_mut(&group) else { return false };
@@ -128,7 +128,7 @@ impl Subscribers {
         }
     }
 
-    /// Calls `deliver` for every connection of the audience. Joining connections drop what they are given.
+    /// Calls `deliver` for every connection of the audience. Joining connections drop what they get.
     pub fn each(&self, audience: Audience, deliver: impl FnMut(&Rc<Connection>)) {
         match audience {
             Audience::Everybody => self.all.iter().for_each(deliver),

@@ -7,7 +7,7 @@ use anyhow::bail;
 use clap::Args;
 use serde_json::json;
 
-/// How to tell.
+/// The arguments of `parlance doctor`.
 #[derive(Debug, Args)]
 pub struct DoctorArguments {
     /// Tell it as one JSON object

@@ -7,7 +7,7 @@ use domain::upkeep::Evidence;
 use domain::{Clock as _, Timestamp};
 use infra_diesel::{Doubled, Inspection, Store};
 
-/// How far clocks may differ, in microseconds: tokens allow five seconds.
+/// How far two clocks may differ, in microseconds: tokens allow five seconds.
 const CLOCKS_APART: i64 = 5_000_000;
 
 /// The findings, and whether the tables are readable.

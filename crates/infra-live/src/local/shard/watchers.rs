@@ -1,4 +1,4 @@
-//! Which of a worker's connections are told that a user is online or offline.
+//! Which of a worker's connections learn that a user is online or offline.
 
 use super::Shard;
 use crate::local::connection::Connection;
@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 /// After how many connections the sockets get their turn.
 const WATCHERS_PER_TURN: usize = 4096;
-/// In a group with more connections on one worker, nobody is told that a member comes online.
+/// Most connections of a group on one worker. In a larger group, nobody learns that a member comes online.
 pub(super) const MAX_FOR_PRESENCE: usize = 500;
 
 /// A part of an audience.
@@ -21,7 +21,8 @@ enum Part {
 impl Shard {
     pub(super) async fn announce(&self, item: &Item, announcement: &Announcement) {
         let Announcement { user, online, audience } = announcement;
-        // Whoever was told that the user came online is told of the end, even if the group has grown meanwhile.
+        // A client that learned that the user came online learns of the end, even if the group has grown in the
+        // meantime.
         let max = if *online { MAX_FOR_PRESENCE } else { usize::MAX };
         self.for_each_watcher(*user, audience, max, |connection| self.deliver_to(connection, item)).await;
     }
@@ -30,11 +31,11 @@ impl Shard {
         let mut online = Vec::new();
         let find = |connection: &Rc<Connection>| online.push(connection.user);
         self.for_each_watcher(query.user, &query.audience, MAX_FOR_PRESENCE, find).await;
-        // An error: the client who asked is gone.
+        // An error means that the client who asked is gone.
         let _ = query.answers.send(online);
     }
 
-    /// Calls `each` once for every connection of the audience that is not the user's own, leaving out groups with more
+    /// Calls `each` once for every connection of the audience that is not the user's own. Leaves out groups with more
     /// than `max` connections. The audience may be large, so the sockets get their turn in between.
     async fn for_each_watcher(
         &self,
@@ -56,7 +57,7 @@ impl Shard {
         }
     }
 
-    /// The same for one part of the audience. Returns how much it looked at.
+    /// The same for one part of the audience. Returns how many connections it looked at.
     fn for_each_watcher_in(
         &self,
         user: UserId,
