@@ -96,7 +96,7 @@ impl CatchUp {
             return Ok(CatchUpPlan { subscriptions, resyncs, replay: Vec::new() });
         };
         let mut resyncs = Vec::new();
-        if missed.roster_changed {
+        if missed.memberships_changed {
             resyncs.push(Resync { conversation: None, reason: ResyncReason::RosterChanged });
         }
         let (mut replay, mut total) = (Vec::new(), 0);
@@ -176,7 +176,7 @@ mod tests {
             part(6, 2),
             part(7, 0),
         ];
-        let plan = plan(Since::Revision(Revision(5)), Some(Missed { roster_changed: true, conversations }));
+        let plan = plan(Since::Revision(Revision(5)), Some(Missed { memberships_changed: true, conversations }));
         let replayed: Vec<_> = plan.replay.iter().map(|part| part.conversation).collect();
         assert_eq!(replayed, [1, 3, 4, 5].map(conversation));
         let resyncs: Vec<_> = plan.resyncs.iter().map(|resync| (resync.conversation, resync.reason)).collect();

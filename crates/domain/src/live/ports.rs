@@ -35,7 +35,7 @@ pub struct MissedIn {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Missed {
     /// Whether the user's groups or memberships changed. The client has to load them again.
-    pub roster_changed: bool,
+    pub memberships_changed: bool,
     /// Conversations, the broadcast included, in which users sent, edited or deleted messages.
     pub conversations: Vec<MissedIn>,
 }

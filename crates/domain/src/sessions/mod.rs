@@ -5,7 +5,7 @@ mod login;
 mod policy;
 
 pub use login::{LogIn, LoggedIn, Proven};
-pub use policy::{Standing, oldest_remembered, oldest_usable, surplus};
+pub use policy::{OpenSession, oldest_remembered, oldest_usable, surplus};
 
 use crate::context::{Caller, Timestamp};
 use crate::error::{NotFound, Result, Unauthenticated};

@@ -7,7 +7,7 @@ use crate::ids::SessionId;
 
 /// A session that has not ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Standing {
+pub struct OpenSession {
     /// The id of the session.
     pub id: SessionId,
     /// When its user logged in.
@@ -47,7 +47,7 @@ fn earlier(now: Timestamp, seconds: i64) -> Result<Timestamp> {
 
 /// The sessions that end so that at most `most` remain: those that began at `oldest` ([`oldest_usable`]) or before,
 /// then those without use for the longest time.
-pub fn surplus(mut sessions: Vec<Standing>, most: usize, oldest: Timestamp) -> Vec<SessionId> {
+pub fn surplus(mut sessions: Vec<OpenSession>, most: usize, oldest: Timestamp) -> Vec<SessionId> {
     sessions.sort_unstable_by_key(|session| {
         (session.created_at > oldest, session.last_seen_at, session.created_at, session.id.0)
     });
@@ -62,11 +62,15 @@ mod tests {
     use crate::testing::at;
     use uuid::Uuid;
 
-    fn standing(number: u128, created_at: i64, last_seen_at: i64) -> Standing {
-        Standing { id: SessionId(Uuid::from_u128(number)), created_at: at(created_at), last_seen_at: at(last_seen_at) }
+    fn open_session(number: u128, created_at: i64, last_seen_at: i64) -> OpenSession {
+        OpenSession {
+            id: SessionId(Uuid::from_u128(number)),
+            created_at: at(created_at),
+            last_seen_at: at(last_seen_at),
+        }
     }
 
-    fn ending(sessions: &[Standing], most: usize, oldest: i64) -> Vec<u128> {
+    fn ending(sessions: &[OpenSession], most: usize, oldest: i64) -> Vec<u128> {
         let mut ending: Vec<_> =
             surplus(sessions.to_vec(), most, at(oldest)).into_iter().map(|id| id.0.as_u128()).collect();
         ending.sort_unstable();
@@ -76,7 +80,8 @@ mod tests {
     #[test]
     fn those_unused_for_longest_end() {
         // The first has begun first, and was used last.
-        let sessions = [standing(1, 10, 90), standing(2, 20, 40), standing(3, 30, 60), standing(4, 40, 50)];
+        let sessions =
+            [open_session(1, 10, 90), open_session(2, 20, 40), open_session(3, 30, 60), open_session(4, 40, 50)];
         for (most, ends) in [(9, &[][..]), (4, &[]), (3, &[2]), (2, &[2, 4]), (1, &[2, 3, 4]), (0, &[1, 2, 3, 4])] {
             assert_eq!(ending(&sessions, most, 0), ends, "{most}");
         }
@@ -84,14 +89,15 @@ mod tests {
 
     #[test]
     fn of_those_used_at_the_same_time_the_oldest_end() {
-        let sessions = [standing(3, 10, 90), standing(2, 20, 90), standing(1, 20, 90)];
+        let sessions = [open_session(3, 10, 90), open_session(2, 20, 90), open_session(1, 20, 90)];
         assert_eq!(ending(&sessions, 2, 0), [3]);
         assert_eq!(ending(&sessions, 1, 0), [1, 3]);
     }
 
     #[test]
     fn what_has_expired_ends_and_takes_no_place() {
-        let sessions = [standing(1, 10, 99), standing(2, 11, 98), standing(3, 12, 13), standing(4, 20, 20)];
+        let sessions =
+            [open_session(1, 10, 99), open_session(2, 11, 98), open_session(3, 12, 13), open_session(4, 20, 20)];
         assert_eq!(ending(&sessions, 2, 11), [1, 2]);
         assert_eq!(ending(&sessions, 1, 11), [1, 2, 3]);
         assert_eq!(ending(&sessions, 4, 20), [1, 2, 3, 4]);

@@ -178,10 +178,10 @@ fn missed(conn: &mut AnyConnection, user: UserId, since: Revision, next: Revisio
         || ended.iter().any(|((_, _, _, membership), _)| *membership >= since.0);
     let mut mine: Vec<ConversationState> = mine.into_iter().map(|(place, _)| place).collect();
     mine.push(conversations::table.find(Id::from(ConversationId::BROADCAST)).select(columns).first(conn)?);
-    let mut missed = Missed { roster_changed: removed, conversations: Vec::new() };
+    let mut missed = Missed { memberships_changed: removed, conversations: Vec::new() };
     let mut walk = Walk::new();
     for (id, update, revision, roster_revision) in mine {
-        missed.roster_changed |= roster_revision >= since.0;
+        missed.memberships_changed |= roster_revision >= since.0;
         if revision >= since.0 {
             let after = walk.begins(conn, id, update, since)?;
             missed.conversations.push(MissedIn {

@@ -75,13 +75,13 @@ fn past(conn: &mut AnyConnection, of: ConversationId, known: Known, among: &[Use
     let row = per_backend!(conn, |conn| row.select(ConversationRow::as_select()).first(conn)).optional()?;
     let Some(row) = row else { return Ok(None) };
     let stands = row.version();
-    let (after, roster_changed) = match known {
+    let (after, memberships_changed) = match known {
         Known::Version(version) => (version.update, version.membership_revision < stands.membership_revision),
         Known::Before(revision) => {
             (Update(Walk::new().begins(conn, row.id, row.update, revision)?), stands.membership_revision >= revision)
         }
     };
-    let members = match (row.audience(), roster_changed) {
+    let members = match (row.audience(), memberships_changed) {
         // An ended group has no members, though their rows may stay for a while.
         (Audience::Members(_), true) if row.deleted_at.is_some() => Some(Vec::new()),
         (Audience::Members(_), true) => {

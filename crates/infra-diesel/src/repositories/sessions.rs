@@ -12,7 +12,7 @@ use crate::transaction::tx::Tx;
 use async_trait::async_trait;
 use diesel::prelude::*;
 use domain::events::Event;
-use domain::sessions::{LiveSession, Session, SessionRepository, Standing, UserAgent, oldest_usable, surplus};
+use domain::sessions::{LiveSession, OpenSession, Session, SessionRepository, UserAgent, oldest_usable, surplus};
 use domain::users::{PasswordHash, Username};
 use domain::{Limit, NotFound, Page, Result, SessionId, Timestamp, Unauthenticated, UserId};
 use std::collections::HashMap;
@@ -63,17 +63,17 @@ fn not_ended(user: Id) -> _ {
 }
 
 /// The user's sessions by last use, newest first: as many as a user may have and one transaction can end.
-fn standing(conn: &mut AnyConnection, known: &SessionCache, user: UserId) -> DbResult<Vec<Standing>> {
+fn open_sessions(conn: &mut AnyConnection, known: &SessionCache, user: UserId) -> DbResult<Vec<OpenSession>> {
     let rows: Vec<(Id, Time, Time)> = not_ended(user.into())
         .order(sessions::last_seen_at.desc())
         .limit((Session::MAX + ENDED_AT_ONCE) as i64)
         .select((sessions::id, sessions::created_at, sessions::last_seen_at))
         .load(conn)?;
-    let standing = rows.into_iter().map(|(id, created_at, written)| {
+    let open = rows.into_iter().map(|(id, created_at, written)| {
         let last_seen_at = known.last_seen(id.into(), written.into());
-        Standing { id: id.into(), created_at: created_at.into(), last_seen_at }
+        OpenSession { id: id.into(), created_at: created_at.into(), last_seen_at }
     });
-    Ok(standing.collect())
+    Ok(open.collect())
 }
 
 /// Whether the user has more sessions than one transaction ends.
@@ -151,7 +151,7 @@ impl Store {
             let known = self.session_cache();
             self.write(user.0, move |tx| {
                 lock_user(tx.conn, user)?;
-                let mut ending = surplus(standing(tx.conn, &known, user)?, Session::MAX, oldest_usable(at)?);
+                let mut ending = surplus(open_sessions(tx.conn, &known, user)?, Session::MAX, oldest_usable(at)?);
                 ending.retain(|session| Some(*session) != keep);
                 end_these(tx, user, ending, at)
             })
@@ -182,7 +182,7 @@ impl SessionRepository for Store {
                 return Ok(Unauthenticated::InvalidCredentials.err()?);
             }
             // Before the new session is there, which must not end.
-            let ending = surplus(standing(tx.conn, &known, user)?, Session::MAX - 1, oldest_usable(at)?);
+            let ending = surplus(open_sessions(tx.conn, &known, user)?, Session::MAX - 1, oldest_usable(at)?);
             end_these(tx, user, ending, at)?;
             diesel::insert_into(sessions::table).values(row).execute(tx.conn)?;
             Ok(())

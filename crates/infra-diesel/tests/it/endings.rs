@@ -118,7 +118,7 @@ async fn a_large_group_ends_at_once_and_its_members_go_a_few_at_a_time(db: TestD
     let page = world.page(last, Recipient::Group(group), Window::Offset { offset: 0, limit: limit(50) }).await;
     refused!(page, "NotFound(Group)");
     let told = async |world: &World, since: Revision| {
-        world.missed(last, since).await.unwrap().is_some_and(|missed| missed.roster_changed)
+        world.missed(last, since).await.unwrap().is_some_and(|missed| missed.memberships_changed)
     };
     // On Postgres the moment lies before whatever another test has under way in the same cluster.
     let exact = world.db.backend() == test_support::Backend::Sqlite;

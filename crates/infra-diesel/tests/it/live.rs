@@ -90,7 +90,7 @@ async fn what_was_missed_is_told_by_conversation(db: TestDb) {
     world.delete(ada, old.id, now()).await.unwrap();
     world.say(eve, Recipient::Everybody, "news").await;
     let missed = world.missed(bob, since).await.unwrap().unwrap();
-    assert!(!missed.roster_changed || !exact(&world));
+    assert!(!missed.memberships_changed || !exact(&world));
     let broadcast = MissedIn { conversation: ConversationId::BROADCAST, after: Update(0), update: Update(1) };
     let between = MissedIn { conversation: old.conversation, after: Update(6), update: Update(8) };
     assert_told(&world, missed.conversations, vec![broadcast, between]);
@@ -109,7 +109,7 @@ async fn nothing_was_missed_where_nothing_happened(db: TestDb) {
     let cursor = world.events.take_committed().pop().unwrap().cursor;
     for since in [here(&world, bob).await, cursor] {
         let missed = world.missed(bob, since).await.unwrap().unwrap();
-        assert!(!missed.roster_changed || !exact(&world), "{missed:?}");
+        assert!(!missed.memberships_changed || !exact(&world), "{missed:?}");
         assert_told(&world, missed.conversations, vec![]);
     }
 }
@@ -161,7 +161,7 @@ async fn a_change_of_groups_is_told(db: TestDb) {
     let world = World::new(db).await;
     let (ada, bob, eve) = (world.user("ada").await, world.user("bob").await, world.user("eve").await);
     let tea = world.private_group("tea", ada, [bob]).await;
-    let changed = async |user, since| world.missed(user, since).await.unwrap().unwrap().roster_changed;
+    let changed = async |user, since| world.missed(user, since).await.unwrap().unwrap().memberships_changed;
     let since = here(&world, bob).await;
     assert!(!changed(bob, since).await || !exact(&world));
     world.add(ada, tea, eve, Role::Member).await.unwrap();

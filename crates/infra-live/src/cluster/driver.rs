@@ -47,7 +47,7 @@ pub async fn run<B: Bus>(mut node: Node<B>, mut inbox: Inbox, mut bus: mpsc::Rec
     }
 }
 
-/// Tells the node which subscriptions of the hub have changed.
+/// Tells the node which subscriptions changed, and whether notices were lost.
 fn follow<B: Bus>(node: &mut Node<B>, inbox: &Inbox) {
     for (subject, subscribed) in inbox.take_subscriptions() {
         node.set_subscribed(subject, subscribed);
