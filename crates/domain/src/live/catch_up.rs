@@ -29,7 +29,7 @@ pub enum ResyncReason {
     /// The cursor is none of this server's.
     UnknownCursor,
     /// Groups or memberships changed while the client was away.
-    RosterChanged,
+    MembershipsChanged,
     /// The client missed more than the server replays.
     TooFarBehind,
 }
@@ -39,7 +39,7 @@ impl ResyncReason {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::UnknownCursor => "unknown cursor",
-            Self::RosterChanged => "groups or memberships changed",
+            Self::MembershipsChanged => "groups or memberships changed",
             Self::TooFarBehind => "too far behind",
         }
     }
@@ -97,7 +97,7 @@ impl CatchUp {
         };
         let mut resyncs = Vec::new();
         if missed.memberships_changed {
-            resyncs.push(Resync { conversation: None, reason: ResyncReason::RosterChanged });
+            resyncs.push(Resync { conversation: None, reason: ResyncReason::MembershipsChanged });
         }
         let (mut replay, mut total) = (Vec::new(), 0);
         for part in missed.conversations {
@@ -183,7 +183,7 @@ mod tests {
         assert_eq!(
             resyncs,
             [
-                (None, ResyncReason::RosterChanged),
+                (None, ResyncReason::MembershipsChanged),
                 (Some(conversation(2)), ResyncReason::TooFarBehind),
                 (Some(conversation(6)), ResyncReason::TooFarBehind),
             ]

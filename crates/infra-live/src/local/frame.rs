@@ -110,7 +110,7 @@ impl Item {
                     framer.signal(&Signal::Presence { user: *other, online: true }, self.cursor)
                 }
                 Notice::Membership(_) => {
-                    let reason = ResyncReason::RosterChanged;
+                    let reason = ResyncReason::MembershipsChanged;
                     framer.resync(&Resync { conversation: None, reason }, self.cursor)
                 }
                 Notice::Resync(_, resync) => framer.resync(resync, self.cursor),
