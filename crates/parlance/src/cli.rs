@@ -22,7 +22,7 @@ use std::io::Write as _;
 #[derive(Debug, Parser)]
 #[command(name = "parlance", version, propagate_version = true, after_help = config::help())]
 pub struct Cli {
-    /// What to do [default: serve]
+    /// The command [default: serve]
     #[command(subcommand)]
     command: Option<Command>,
     #[command(flatten)]
@@ -39,19 +39,19 @@ enum Command {
     Migrate,
     /// Saves database and uploads into one file, while the server runs
     Backup(backup::BackupArguments),
-    /// Puts a backup into an empty place
+    /// Restores a backup into an empty place
     Restore(backup::RestoreArguments),
     /// Checks everything that a server needs, and says what to do about each fault
     Doctor(doctor::DoctorArguments),
     /// Exits with 0 if the server that runs here is ready, else with 1
     Healthcheck,
-    /// Copies a whole database into another, between SQLite and Postgres either way, and compares them
+    /// Copies a database into another, from SQLite to Postgres or back, and compares them
     Copy(copy::CopyArguments),
-    /// Makes and lists users, gives roles and passwords, disables and enables
+    /// Creates and lists users, changes roles and passwords, disables and enables accounts
     User(user::UserArguments),
-    /// Prints a script by which a shell completes this command line
+    /// Prints a completion script for a shell
     Completions {
-        /// For which shell
+        /// The shell
         shell: clap_complete::Shell,
     },
     /// Prints the OpenAPI document

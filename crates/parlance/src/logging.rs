@@ -93,10 +93,10 @@ impl Throttle {
 
     fn tell(&self, left_out: u32, target: &str) {
         let line = match self.format {
-            LogFormat::Text => format!("{left_out} more lines like the next ({target}) were left out\n"),
+            LogFormat::Text => format!("dropped {left_out} lines like the next ({target})\n"),
             LogFormat::Json => {
                 format!(
-                    "{{\"level\":\"WARN\",\"fields\":{{\"message\":\"{left_out} more lines like the next were left out\"}},\"target\":\"{target}\"}}\n"
+                    "{{\"level\":\"WARN\",\"fields\":{{\"message\":\"dropped {left_out} lines like the next\"}},\"target\":\"{target}\"}}\n"
                 )
             }
         };

@@ -37,14 +37,22 @@ pub struct Metrics {
 
 impl Metrics {
     fn register() -> Self {
-        describe_gauge!("parlance_database_bytes", Unit::Bytes, "The size of the database, asked for when metrics are");
-        describe_gauge!("parlance_clock_doubted", "1 while the clock is too far ahead to delete what is too old");
-        describe_gauge!("parlance_disk_free_bytes", Unit::Bytes, "Room on the disks of database and uploads, by place");
-        describe_gauge!("parlance_disk_reserve_bytes", Unit::Bytes, "What uploads leave free there, by place");
         describe_gauge!(
-            "parlance_log_lines_lost",
-            "Lines of the log that were lost, since nobody read it as fast as they came"
+            "parlance_database_bytes",
+            Unit::Bytes,
+            "The size of the database, measured when somebody reads the metrics"
         );
+        describe_gauge!(
+            "parlance_clock_doubted",
+            "1 while the server doubts its clock and deletes nothing because of its age"
+        );
+        describe_gauge!(
+            "parlance_disk_free_bytes",
+            Unit::Bytes,
+            "Free bytes on the disks of database and uploads, by place"
+        );
+        describe_gauge!("parlance_disk_reserve_bytes", Unit::Bytes, "What uploads leave free there, by place");
+        describe_gauge!("parlance_log_lines_lost", "Log lines that were lost because the log's reader was too slow");
         Self {
             database_bytes: gauge!("parlance_database_bytes"),
             log_lines_lost: gauge!("parlance_log_lines_lost"),

@@ -22,7 +22,7 @@ pub enum OpenError {
     #[error("this database is a copy that was not finished: run `parlance copy` again")]
     UnfinishedCopy,
     /// The database takes no writes.
-    #[error("{0} takes no writes: its file is only to be read, or this Postgres is a standby, or told to read only")]
+    #[error("{0} takes no writes: its file is read-only, or this Postgres is a standby or read-only")]
     ReadOnly(String),
     /// An unfinished restore is beside the database.
     #[error(

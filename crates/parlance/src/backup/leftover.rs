@@ -137,7 +137,7 @@ impl Leftover {
             let store = open_blobs(config).await?;
             for id in blobs {
                 let removed = store.remove(id).await.and(store.remove_unfinished(id).await);
-                removed.context("what an earlier restore has stored cannot be removed")?;
+                removed.context("cannot remove what an earlier restore stored")?;
             }
         }
         if let Some(secret) = Secret::found_in(&config.data_dir)?
@@ -172,7 +172,7 @@ pub fn refuse_half_restored(config: &Config) -> anyhow::Result<()> {
         Ok(Some(left)) => {
             left.leave();
             bail!(
-                "a restore was cut off here and left {shown}: run `parlance restore` again, or remove it to go on without"
+                "an interrupted restore left {shown}: run `parlance restore` again, or remove it to give the restore up"
             )
         }
         Err(error) => Err(error).context("a restore is under way"),

@@ -138,9 +138,12 @@ async fn put_in_place(
 
 /// Checks that the target is empty, except for what an earlier restore has copied from `begun_from`.
 fn must_be_empty(config: &Config, contents: &Contents, begun_from: Option<&Path>) -> anyhow::Result<()> {
-    backup::must_be_empty(&config.database_url, begun_from).context("a backup is restored into an empty place only")?;
+    backup::must_be_empty(&config.database_url, begun_from).context("restore needs an empty place")?;
     if contents.locations.contains_key(&Name::Secret) && Secret::found_in(&config.data_dir)?.is_some() {
-        bail!("{} holds a secret already, and so does the backup: move it away first", config.data_dir.display());
+        bail!(
+            "{} has a secret already, and the backup contains one: move the former away first",
+            config.data_dir.display()
+        );
     }
     Ok(())
 }
@@ -150,16 +153,16 @@ async fn check(database: &Path, contents: &Contents) -> anyhow::Result<()> {
     backup::prepare(database).context("the saved database cannot be used")?;
     let url = format!("sqlite://{}", database.display());
     let faults = Store::check(&url).await?;
-    ensure!(faults.is_empty(), "the saved database is not sound: {}", faults.join("; "));
+    ensure!(faults.is_empty(), "the saved database has faults: {}", faults.join("; "));
     let mut blobs: BTreeMap<Name, &EntryLocation> =
         contents.locations.iter().map(|(name, location)| (*name, location)).collect();
     for file in backup::files(&url)? {
         let found = blobs.remove(&Name::Blob(file.id));
         let excused = contents.manifest.missing.contains(&file.id.to_string());
-        ensure!(found.is_some() || excused, "the backup lacks file {}, which its database knows", file.id);
+        ensure!(found.is_some() || excused, "the backup lacks file {}, which is in its database", file.id);
     }
     let stray = blobs.into_keys().find(|name| matches!(name, Name::Blob(_)));
-    ensure!(stray.is_none(), "the backup holds a file that its database does not know");
+    ensure!(stray.is_none(), "the backup contains a file that is not in its database");
     Ok(())
 }
 

@@ -43,10 +43,10 @@ pub async fn save(
 ) -> anyhow::Result<Saved> {
     let shown = file.display();
     if file.exists() {
-        bail!("{shown} exists already: a backup never replaces a file");
+        bail!("{shown} exists already: parlance backup never replaces a file");
     }
     super::refuse_half_restored(config)?;
-    let name = file.file_name().with_context(|| format!("{shown} is no name for a file"))?.to_string_lossy();
+    let name = file.file_name().with_context(|| format!("{shown} is not the name of a file"))?.to_string_lossy();
     let scratch = Scratch::make(folder_of(file).join(format!(".{name}.unfinished")))?;
     let secret = if with_secret { Some(secret(config)?) } else { None };
 

@@ -29,7 +29,7 @@ impl Scratch {
         #[cfg(unix)]
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
         builder.create(&path).with_context(|| format!("cannot make {}", path.display()))?;
-        Self::left_at(&path)?.with_context(|| format!("{} was removed by another", path.display()))
+        Self::left_at(&path)?.with_context(|| format!("another process removed {}", path.display()))
     }
 
     /// Locks the directory that a killed process left there; `None` if there is none.

@@ -72,7 +72,7 @@ pub fn verify(file: &Path, mut progress: impl FnMut(u64, u64)) -> anyhow::Result
     let mut found = Vec::new();
     open.seek(SeekFrom::Start(body))?;
     open.read_to_end(&mut found)?;
-    ensure!(found == expected, "this backup is damaged or cut off (or no backup): its seal does not fit");
+    ensure!(found == expected, "this file is damaged, truncated or no backup: its checksum is wrong");
     let (manifest, locations) = read?;
     check(&manifest, &locations)?;
     Ok(Contents { manifest, locations })
@@ -90,13 +90,13 @@ fn read_entries(
         let path = entry.path_bytes().into_owned();
         let name = std::str::from_utf8(&path).ok().and_then(Name::parse);
         let Some(name) = name.filter(|_| entry.header().entry_type() == tar::EntryType::Regular) else {
-            bail!("this backup holds {:?}, which belongs in none", String::from_utf8_lossy(&path));
+            bail!("this backup contains {:?}, which belongs in no backup", String::from_utf8_lossy(&path));
         };
         let (offset, size) = (entry.raw_file_position(), entry.size());
         progress(offset, of);
         if name == Name::Manifest {
             let fits = size <= max_manifest_bytes(offset);
-            ensure!(manifest.is_none() && fits, "the manifest of this backup makes no sense");
+            ensure!(manifest.is_none() && fits, "the manifest of this backup is malformed");
             // Parsed directly, so that the text is not in memory as well.
             let read = serde_json::from_reader(BufReader::new(&mut entry));
             manifest = Some(read.context("the manifest of this backup cannot be read")?);
@@ -121,7 +121,7 @@ fn read_entries(
 fn check(manifest: &Manifest, locations: &BTreeMap<Name, EntryLocation>) -> anyhow::Result<()> {
     ensure!(
         manifest.format == FORMAT,
-        "this backup is of form {}, made by parlance {}; this parlance reads form {FORMAT}",
+        "this backup has format {}, written by parlance {}; this parlance reads format {FORMAT}",
         manifest.format,
         manifest.parlance
     );
@@ -135,7 +135,7 @@ fn check(manifest: &Manifest, locations: &BTreeMap<Name, EntryLocation>) -> anyh
     let mut said = manifest.entries.clone();
     found.sort_by(|one, other| one.name.cmp(&other.name));
     said.sort_by(|one, other| one.name.cmp(&other.name));
-    ensure!(found == said, "this backup is not what its manifest says");
+    ensure!(found == said, "this backup differs from its manifest");
     Ok(())
 }
 
@@ -225,7 +225,7 @@ mod tests {
             &[("parlance.db", tar::EntryType::Regular, b"db"), ("manifest.json", tar::EntryType::Regular, &text)],
         );
         let refused = verify(&file, |_, _| ()).unwrap_err();
-        assert!(refused.to_string().contains("makes no sense"), "{refused}");
+        assert!(refused.to_string().contains("is malformed"), "{refused}");
     }
 
     /// A foreign archive, sealed as a backup is.

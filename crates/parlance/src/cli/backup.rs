@@ -40,13 +40,15 @@ pub async fn save(config: &Config, arguments: &BackupArguments) -> anyhow::Resul
     let saved = saved?;
     say(format_args!("saved in {}: {}", file.display(), saved.summary()))?;
     for id in &saved.missing {
-        say(format_args!("  missing: the bytes of file {id} are nowhere; the backup goes without them"))?;
+        say(format_args!("  missing: the store has lost the bytes of file {id}; the backup does not contain them"))?;
     }
     for id in &saved.altered {
-        say(format_args!("  altered: the bytes of file {id} are not those that were uploaded; saved as they are"))?;
+        say(format_args!(
+            "  altered: the bytes of file {id} are not the uploaded ones; the backup contains them as they are"
+        ))?;
     }
     if !with_secret && config.jwt_secret.is_none() {
-        say("without the secret: after a restore everybody has to log in again (see --with-secret)")?;
+        say("without the secret: after a restore all users have to log in again (see --with-secret)")?;
     }
     Ok(())
 }
@@ -68,7 +70,7 @@ pub async fn restore(config: &Config, arguments: &RestoreArguments) -> anyhow::R
     }
     say(format_args!("{:<14} {:>12}", "files", restored.blobs))?;
     if !restored.with_secret && config.jwt_secret.is_none() {
-        say("the backup had no secret: everybody has to log in again")?;
+        say("the backup had no secret: all users have to log in again")?;
     }
     Ok(())
 }

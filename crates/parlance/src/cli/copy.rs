@@ -35,7 +35,7 @@ pub fn run(arguments: &CopyArguments) -> anyhow::Result<()> {
         bar.draw(&format!("{doing:<9} {table}"), rows, of);
     });
     bar.clear();
-    let report = outcome.map_err(|error| refusal("the copy is not complete", error))?;
+    let report = outcome.map_err(|error| refusal("the copy is incomplete", error))?;
     let printed = print_report(&report);
     if !report.is_same() {
         bail!("the two databases differ; the target stays marked as unfinished");
@@ -57,9 +57,9 @@ fn print_plan(plan: &Plan) -> anyhow::Result<()> {
     }
     let target = match plan.target {
         TargetState::Empty => "the target is empty",
-        TargetState::Begun => "the target holds a copy that was begun and would go on",
+        TargetState::Begun => "the target holds an unfinished copy, which would go on",
     };
-    say(format_args!("{target}, and nothing was changed"))
+    say(format_args!("{target}; nothing has changed"))
 }
 
 fn print_report(report: &Report) -> anyhow::Result<()> {

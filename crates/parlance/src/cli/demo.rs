@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 #[command(arg(refused("config", "config", value_parser!(PathBuf))))]
 #[command(arg(refused("database_url", "database-url", value_parser!(String))))]
 pub struct DemoArguments {
-    /// Decides who writes what to whom, and when
+    /// The same seed gives the same sample data
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Fill the data directory and exit
@@ -38,10 +38,8 @@ pub async fn run(config: Config, arguments: &DemoArguments) -> anyhow::Result<()
     crate::backup::refuse_half_restored(&config)?;
     let shown = config.data_dir.display().to_string();
     let what = match State::of(&config.data_dir)? {
-        State::DemoSummary(what) => format!("{what}, made earlier; remove {shown} to have another"),
-        State::Foreign => bail!(
-            "{shown} holds data that no demo made, and the demo leaves it alone: name another directory with --data-dir"
-        ),
+        State::DemoSummary(what) => format!("{what}, created earlier; remove {shown} to create another"),
+        State::Foreign => bail!("{shown} holds data of no demo: name another directory with --data-dir"),
         state @ (State::Empty | State::Begun) => {
             if let State::Begun = state {
                 clear(&config.data_dir)
@@ -51,7 +49,7 @@ pub async fn run(config: Config, arguments: &DemoArguments) -> anyhow::Result<()
         }
     };
     let [first, second, third] = GUIDES;
-    let log_in = format_args!("log in as {first}, {second} or {third}; everybody's password is: {PASSWORD}");
+    let log_in = format_args!("log in as {first}, {second} or {third}; the password of all users is: {PASSWORD}");
     let told = say(what).and_then(|()| say(log_in));
     if arguments.no_serve {
         told?;

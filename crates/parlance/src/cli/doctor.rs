@@ -10,7 +10,7 @@ use serde_json::json;
 /// The arguments of `parlance doctor`.
 #[derive(Debug, Args)]
 pub struct DoctorArguments {
-    /// Tell it as one JSON object
+    /// Print the result as one JSON object
     #[arg(long)]
     json: bool,
 }

@@ -20,7 +20,9 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
             Some(status) => bail!("the server on {listen} is not ready: it answers {status}"),
             None => bail!("the process that listens on {listen} does not answer"),
         },
-        None if listen.ends_with(":0") => bail!("PARLANCE_LISTEN is {listen}: nobody knows which port was picked"),
-        None => bail!("nobody listens on {listen}"),
+        None if listen.ends_with(":0") => {
+            bail!("PARLANCE_LISTEN is {listen}: this command cannot know which port the server picked")
+        }
+        None => bail!("nothing listens on {listen}"),
     }
 }

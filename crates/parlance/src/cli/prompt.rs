@@ -96,7 +96,7 @@ mod hidden {
 
     impl Hidden {
         pub fn begin() -> std::io::Result<Self> {
-            Err(std::io::Error::other("on this system the password has to come from a pipe or a file"))
+            Err(std::io::Error::other("this system needs the password from a pipe or a file"))
         }
 
         pub async fn interrupted(&mut self) {

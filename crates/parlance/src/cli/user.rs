@@ -28,7 +28,7 @@ pub struct UserArguments {
 
 #[derive(Debug, Subcommand)]
 enum UserCommand {
-    /// Makes a user, with a generated password unless one is given
+    /// Creates a user, with a generated password unless --password-stdin is given
     Create {
         /// The user's name
         #[arg(value_parser = new_username)]
@@ -36,7 +36,7 @@ enum UserCommand {
         /// The user's email address; shown to the user and to admins
         #[arg(long, value_parser = email)]
         email: Option<Email>,
-        /// Make the user an admin of the server
+        /// Create the user as an admin of the server
         #[arg(long)]
         admin: bool,
         #[command(flatten)]
@@ -44,7 +44,7 @@ enum UserCommand {
     },
     /// Lists users by name
     List {
-        /// As a JSON array
+        /// Print a JSON array
         #[arg(long)]
         json: bool,
     },
@@ -53,10 +53,10 @@ enum UserCommand {
         /// The user's name
         #[arg(value_parser = username)]
         name: Username,
-        /// What the user is to be
+        /// The new role
         role: RoleWord,
     },
-    /// Gives a user another password, generated unless one is given, and ends the user's sessions
+    /// Gives a user another password, generated unless --password-stdin is given, and ends the user's sessions
     Password {
         /// The user's name
         #[arg(value_parser = username)]
@@ -64,7 +64,7 @@ enum UserCommand {
         #[command(flatten)]
         password: PasswordArguments,
     },
-    /// Lets a user log in no more, and ends the user's sessions
+    /// Keeps a user from logging in, and ends the user's sessions
     Disable {
         /// The user's name
         #[arg(value_parser = username)]
@@ -81,7 +81,7 @@ enum UserCommand {
 /// Where a password comes from. Never from the command line, which others on the machine can read.
 #[derive(Debug, Args)]
 struct PasswordArguments {
-    /// Take the password from standard input: asked for at a terminal, which does not show it; else the first line
+    /// Read the password from standard input: a terminal asks for it without showing it; from a pipe, the first line
     #[arg(long)]
     password_stdin: bool,
 }
@@ -139,7 +139,7 @@ async fn open(config: &Config) -> anyhow::Result<Store> {
     };
     Store::open(&config.database_url, options).await.map_err(|error| match error {
         OpenError::Lock(LockError::Held(path)) => {
-            anyhow!("a server is running on {path}: stop it first, or ask it, as an admin, by its /admin routes")
+            anyhow!("a server is running on {path}: stop it first, or use its /admin routes as an admin")
         }
         error => anyhow::Error::from(error).context("the database cannot be opened (DATABASE_URL)"),
     })
@@ -195,7 +195,7 @@ impl AccountTools {
             clock: Arc::new(SystemClock),
         };
         set.execute(Actor::CommandLine, user, given.password).await?;
-        say(format_args!("{name} has a new password, and has to log in again"))?;
+        say(format_args!("{name} has a new password and has to log in again"))?;
         given.generated.map_or(Ok(()), |password| say(format_args!("password: {password}")))
     }
 
@@ -204,7 +204,7 @@ impl AccountTools {
         match role {
             RoleWord::Admin => say(format_args!("{name} is an admin")),
             RoleWord::Member if self.policy.is_admin(name, UserRole::Member) => {
-                say(format_args!("{name} is a member by the database, and stays an admin by PARLANCE_ADMINS"))
+                say(format_args!("{name} is a member in the database, but PARLANCE_ADMINS still makes them an admin"))
             }
             RoleWord::Member => say(format_args!("{name} is a member")),
         }

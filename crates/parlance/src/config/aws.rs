@@ -29,7 +29,7 @@ pub fn variables(
     }
     for (secret, name, path) in held {
         let twice = given.iter().any(|(other, _)| other == secret);
-        ensure!(!twice, "{secret} and {name} are both given: take one of them (environment)");
+        ensure!(!twice, "{secret} and {name} are both given: use one of them (environment)");
         given.push((secret.to_owned(), held_in(&name, &here.join(path))?));
     }
     Ok(given)

@@ -104,7 +104,7 @@ impl Config {
     /// Those of [`Config::load`]; also an error if `--database-url` or `--config` is given.
     pub fn load_demo(flags: &Flags) -> anyhow::Result<Self> {
         if flags.database_url.is_some() || flags.config.is_some() {
-            let refusal = "the demo keeps a SQLite database of its own: it takes neither --database-url nor --config";
+            let refusal = "the demo has its own SQLite database: it takes neither --database-url nor --config";
             return Err(UsageError(refusal.to_owned()).into());
         }
         let data_dir = flags.data_dir.clone().unwrap_or_else(|| "./demo-data".to_owned());

@@ -25,7 +25,10 @@ pub fn options(source: &Source, database_url: &str, secret: Option<&Secret>) -> 
         "{key}: several nodes share a Postgres (DATABASE_URL=postgres://...); a SQLite file belongs to one server"
     );
     let Some(secret) = secret else {
-        bail!("{key}: several nodes need one {}, since each has to know the others' tokens", keys::JWT_SECRET.name);
+        bail!(
+            "{key}: several nodes need the same {}, because each verifies the tokens of the others",
+            keys::JWT_SECRET.name
+        );
     };
     Ok(Some(NatsOptions { servers, credentials, ca, certificate, prefix: prefix(secret) }))
 }

@@ -28,7 +28,7 @@ pub struct Flags {
     /// Database (DATABASE_URL)
     #[arg(long, global = true, value_name = "URL")]
     pub database_url: Option<String>,
-    /// Take a Postgres that may lose what was answered (PARLANCE_ALLOW_UNSAFE_DURABILITY)
+    /// Accept a Postgres that may lose messages that the server has acknowledged (PARLANCE_ALLOW_UNSAFE_DURABILITY)
     #[arg(long, global = true)]
     pub allow_unsafe_durability: bool,
 }
@@ -114,7 +114,7 @@ impl Source {
             (None, None) => return Ok(()),
             (Some(text), None) => (text, place.to_owned()),
             (None, Some((name, path))) => (held_in(&name, &here.join(path))?, format!("{name}, {place}")),
-            (Some(_), Some((name, _))) => bail!("{} and {name} are both given: take one of them ({place})", key.name),
+            (Some(_), Some((name, _))) => bail!("{} and {name} are both given: use one of them ({place})", key.name),
         };
         self.values.insert(key.name, Found { text, origin, by_flag: false });
         Ok(())

@@ -32,7 +32,7 @@ pub fn among(variables: impl Iterator<Item = (OsString, OsString)>) -> Vec<Strin
         .map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()))
         .filter(|(name, _)| name.get(..PREFIX.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(PREFIX)))
         .filter(|(name, value)| !is_known(name) && !is_of_a_service(name, value))
-        .map(|(name, _)| format!("{name} is ignored: there is no such key, and the nearest is {}", nearest(&name)))
+        .map(|(name, _)| format!("{name} is ignored: no key has this name; the nearest is {}", nearest(&name)))
         .collect();
     told.sort();
     told

@@ -34,9 +34,9 @@ pub async fn examine(config: &Config) -> Database {
     };
     let mut findings = vec![Finding::ok(CHECK, format!("{shown} answers: {}", examined.version))];
     findings.extend((!examined.takes_writes).then(|| {
-        let advice = "its file is only to be read, or this Postgres is a standby, or told to read only \
+        let advice = "its file is read-only, or this Postgres is a standby or read-only \
                       (default_transaction_read_only): no server starts";
-        Finding::wrong("writes", format!("{shown} takes none: {advice}"))
+        Finding::wrong("writes", format!("{shown} takes no writes: {advice}"))
     }));
     findings.push(judge_durability(&examined.unsafe_settings, config.allow_unsafe_durability));
     findings.extend(examined.other_language.as_deref().map(judge_language));
@@ -56,21 +56,23 @@ fn judge_durability(unsafe_settings: &[&str], allowed: bool) -> Finding {
     const CHECK: &str = "durability";
     let off = unsafe_settings.join(" and ");
     match (unsafe_settings, allowed) {
-        ([], _) => Finding::ok(CHECK, "a commit is on disk before it is answered"),
+        ([], _) => Finding::ok(CHECK, "a commit is on disk before the server acknowledges it"),
         (["full_page_writes"], _) => {
             Finding::warning(CHECK, "full_page_writes is off: a crash of the machine may tear pages; turn it on")
         }
-        (_, true) => {
-            Finding::warning(CHECK, format!("{off} off, as --allow-unsafe-durability allows: answers may be lost"))
-        }
-        (_, false) => {
-            Finding::wrong(CHECK, format!("{off} off: answers may be lost, and no server starts; turn it on"))
-        }
+        (_, true) => Finding::warning(
+            CHECK,
+            format!("{off} off, as --allow-unsafe-durability allows: the server may lose acknowledged messages"),
+        ),
+        (_, false) => Finding::wrong(
+            CHECK,
+            format!("{off} off: a server could lose acknowledged messages, and none starts; turn it on"),
+        ),
     }
 }
 
 fn judge_language(lc_messages: &str) -> Finding {
-    let advice = "its errors are not understood, and told as faults of this server: as a superuser, run \
+    let advice = "the server does not understand its errors and reports them as internal ones: as a superuser, run \
                   ALTER ROLE ... SET lc_messages = 'C' for the role of the URL";
     Finding::warning("language", format!("lc_messages is {lc_messages}: {advice}"))
 }
@@ -78,14 +80,14 @@ fn judge_language(lc_messages: &str) -> Finding {
 fn judge_migrations(examined: &Inspection) -> Finding {
     const CHECK: &str = "migrations";
     if examined.is_unfinished {
-        return Finding::wrong(CHECK, "this is half a copy: run `parlance copy` again");
+        return Finding::wrong(CHECK, "this is an unfinished copy: run `parlance copy` again");
     }
     if !examined.unknown.is_empty() {
         let unknown = examined.unknown.join(", ");
-        return Finding::wrong(CHECK, format!("a newer parlance has been here ({unknown}): use that one"));
+        return Finding::wrong(CHECK, format!("a newer parlance has migrated it ({unknown}): use that version"));
     }
     if examined.is_older {
-        return Finding::warning(CHECK, "some are to be run: the next start does, or `parlance migrate`");
+        return Finding::warning(CHECK, "some have not run yet: the next start runs them, or `parlance migrate`");
     }
     Finding::ok(CHECK, "the tables are up to date")
 }
@@ -106,14 +108,13 @@ fn judge_clocks(now: Timestamp, theirs: Option<Timestamp>, newest: Option<Timest
         let by = seconds(database.abs());
         return Finding::warning(CHECK, format!("this machine and the database differ by {by} s: run NTP on both"));
     }
-    Finding::ok(CHECK, "goes with the database's, and no message is in the future")
+    Finding::ok(CHECK, "agrees with the database's, and no message is in the future")
 }
 
 /// Whether a server that starts now would trust its clock.
 fn judge_trust(now: Timestamp, evidence: Evidence) -> Option<Finding> {
     let days = evidence.contradicts(now)? / 86_400_000_000;
-    let advice =
-        "a server deletes nothing for being old until it has run for a day; see that this machine's clock is right";
+    let advice = "a server deletes nothing because of its age until it has run for a day; check this machine's clock";
     Some(Finding::warning("clock trust", format!("no server has run here for {days} days: {advice}")))
 }
 
@@ -142,15 +143,15 @@ fn judge_names(doubled: &Doubled) -> Finding {
     let mut said = Vec::new();
     if !doubled.groups.is_empty() {
         said.push(format!(
-            "groups that got a number behind a name that an older one has in another spelling: {groups}"
+            "groups with a number behind their names, since an older group has the same name in another spelling: {groups}"
         ));
     }
     if doubled.addresses.is_empty() {
-        said.push("no two users have one email address".to_owned());
+        said.push("no two users share an email address".to_owned());
         return Finding::ok(CHECK, said.join("; "));
     }
     said.push(format!(
-        "users who have an older one's email address in another spelling, and should set another: {users}"
+        "users who should set another email address, since an older user has the same one in another spelling: {users}"
     ));
     Finding::warning(CHECK, said.join("; "))
 }

@@ -33,13 +33,13 @@ pub fn secret(config: &Config) -> Finding {
         Some(secret) => (secret.clone(), "configured"),
         None => match Secret::found_in(&config.data_dir) {
             Ok(Some(secret)) => (secret, "kept in the data directory"),
-            Ok(None) => return Finding::ok(CHECK, "none yet: the first start makes one"),
+            Ok(None) => return Finding::ok(CHECK, "none yet: the first start generates one"),
             Err(error) => return Finding::wrong(CHECK, format!("{error:#}")),
         },
     };
     let different: std::collections::HashSet<_> = secret.expose().iter().collect();
     if different.len() < MIN_DISTINCT {
-        return Finding::wrong(CHECK, "PARLANCE_JWT_SECRET can be guessed: make one with `openssl rand -hex 32`");
+        return Finding::wrong(CHECK, "PARLANCE_JWT_SECRET is easy to guess: generate one with `openssl rand -hex 32`");
     }
     #[cfg(unix)]
     if config.jwt_secret.is_none() {
@@ -47,7 +47,10 @@ pub fn secret(config: &Config) -> Finding {
         let path = Secret::path_in(&config.data_dir);
         let mode = std::fs::metadata(&path).map_or(0, |found| found.permissions().mode());
         if mode & 0o077 != 0 {
-            return Finding::wrong(CHECK, format!("others can read it: chmod 600 {}", path.display()));
+            return Finding::wrong(
+                CHECK,
+                format!("other users of this machine can read it: chmod 600 {}", path.display()),
+            );
         }
     }
     Finding::ok(CHECK, format!("{from}, {} bytes", secret.expose().len()))
@@ -57,7 +60,7 @@ pub fn secret(config: &Config) -> Finding {
 pub fn half_restored(config: &Config) -> Option<Finding> {
     backup::half_restored(config).map(|shown| {
         let advice = "no server starts: wait for the restore that is under way, or run `parlance restore` again";
-        Finding::wrong("restore", format!("{shown} is half a restore, {advice}"))
+        Finding::wrong("restore", format!("{shown} is an unfinished restore, {advice}"))
     })
 }
 
@@ -104,7 +107,7 @@ fn disk(check: &'static str, directory: &Path, reserve: Reserve) -> Vec<Finding>
     let mut findings = vec![Finding::ok(check, format!("{shown} can be written to"))];
     match space_of(directory) {
         Some(space) => findings.push(judge_space(space, reserve)),
-        None => findings.push(Finding::warning("disk space", "this system does not tell how much room there is")),
+        None => findings.push(Finding::warning("disk space", "this system does not report the free space")),
     }
     findings.push(judge_syncs(syncs));
     findings
@@ -134,15 +137,17 @@ fn time_syncs(directory: &Path) -> std::io::Result<Vec<Duration>> {
 fn judge_syncs(times: Vec<Duration>) -> Finding {
     const CHECK: &str = "fsync";
     let median = times.get(times.len() / 2).copied().unwrap_or_default();
-    let shown = format!("{:.3} ms in the middle of {}", median.as_secs_f64() * 1e3, times.len());
+    let shown = format!("{:.3} ms, the median of {}", median.as_secs_f64() * 1e3, times.len());
     if median < FASTEST_SYNC {
         return Finding::warning(
             CHECK,
-            format!("{shown}: no disk is that fast; this is memory, or a disk that lies, and loses what was answered"),
+            format!(
+                "{shown}: no disk is that fast; this is memory, or a disk that reports writes too early and loses messages"
+            ),
         );
     }
     if median > SLOW_SYNC {
-        return Finding::warning(CHECK, format!("{shown}: whatever is stored there waits for it; take a faster disk"));
+        return Finding::warning(CHECK, format!("{shown}: every message waits for it; use a faster disk"));
     }
     Finding::ok(CHECK, shown)
 }
@@ -153,15 +158,15 @@ fn judge_space(space: Space, reserve: Reserve) -> Finding {
     let shown = format!("{} MiB free", space.free >> 20);
     match space.free {
         free if free < NO_SPACE.min(kept / 2) => {
-            Finding::wrong(CHECK, format!("{shown}: messages are refused, and soon logins; make room"))
+            Finding::wrong(CHECK, format!("{shown}: the server refuses messages, and soon logins; make room"))
         }
         free if free < reserve.of_growth(space.whole) => Finding::warning(
             CHECK,
-            format!("{shown}: files are refused, and messages to a database on this disk; make room"),
+            format!("{shown}: the server refuses files, and messages if the database is on this disk; make room"),
         ),
         free if free < kept => Finding::warning(
             CHECK,
-            format!("{shown}: files are refused, since {} MiB are kept for messages; make room", kept >> 20),
+            format!("{shown}: the server refuses files, because it keeps {} MiB for messages; make room", kept >> 20),
         ),
         free if free < LITTLE_SPACE && free < space.whole / 2 => {
             Finding::warning(CHECK, format!("{shown}: make room before it is full"))
@@ -174,18 +179,18 @@ fn judge_space(space: Space, reserve: Reserve) -> Finding {
 pub fn descriptors(config: &Config) -> Finding {
     const CHECK: &str = "open files";
     let Some(Room { files, connections }) = raise(config.http.max_connections) else {
-        return Finding::ok(CHECK, "this system sets no limit, or does not tell");
+        return Finding::ok(CHECK, "this system sets no limit, or does not report it");
     };
     if connections < config.http.max_connections {
         return Finding::warning(
             CHECK,
             format!(
-                "{files} may be open here, so {connections} connections are taken and not {}: raise it (ulimit -n, LimitNOFILE)",
+                "the limit is {files}: enough for {connections} connections and not for {}; raise it (ulimit -n, LimitNOFILE)",
                 config.http.max_connections
             ),
         );
     }
-    Finding::ok(CHECK, format!("{files} may be open: enough for {} connections", config.http.max_connections))
+    Finding::ok(CHECK, format!("the limit is {files}: enough for {} connections", config.http.max_connections))
 }
 
 /// Checks that the port is free, or that a parlance server has it.

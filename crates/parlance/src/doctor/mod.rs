@@ -100,7 +100,7 @@ async fn nats(config: &Config) -> Finding {
     match tokio::time::timeout(NATS_WITHIN, options.probe()).await {
         Ok(Ok(())) => Finding::ok(CHECK, "answers"),
         Ok(Err(error)) => {
-            Finding::wrong(CHECK, format!("PARLANCE_NATS_URL: {error}; until it is there, events are late"))
+            Finding::wrong(CHECK, format!("PARLANCE_NATS_URL: {error}; until it answers, events are late"))
         }
         Err(_) => Finding::wrong(CHECK, "PARLANCE_NATS_URL: it does not answer; until it does, events are late"),
     }

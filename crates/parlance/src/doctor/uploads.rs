@@ -18,19 +18,21 @@ pub async fn examine(config: &Config, database_is_readable: bool) -> Vec<Finding
         && !config.data_dir.exists()
         && !directory.exists()
     {
-        return vec![Finding::ok(CHECK, "nothing yet: the first start makes the place for them")];
+        return vec![Finding::ok(CHECK, "nothing yet: the first start creates the store")];
     }
     let blobs = match open_blobs(config).await {
         Ok(blobs) => blobs,
         Err(error) => return vec![Finding::wrong(CHECK, format!("{error:#}"))],
     };
     let mut findings = vec![match probe(&blobs).await {
-        Ok(()) => Finding::ok(CHECK, "a probe was stored, read and removed"),
+        Ok(()) => Finding::ok(CHECK, "the doctor stored, read and removed a probe"),
         Err(error) => Finding::wrong(CHECK, format!("PARLANCE_FILES: a probe failed: {error:#}")),
     }];
     if database_is_readable {
         let found = contents(config, &blobs).await;
-        findings.push(found.unwrap_or_else(|error| Finding::wrong("files", format!("cannot be compared: {error:#}"))));
+        findings.push(found.unwrap_or_else(|error| {
+            Finding::wrong("files", format!("the doctor cannot compare them with the database: {error:#}"))
+        }));
     }
     findings
 }
@@ -86,7 +88,7 @@ fn judge_contents(missing: &[String], altered: usize, left: usize, left_bytes: u
         return Finding::wrong(
             CHECK,
             format!(
-                "{} without their bytes ({named}), {altered} of another size: restore them from a backup",
+                "{} have lost their bytes ({named}), {altered} have another size: restore them from a backup",
                 missing.len()
             ),
         );
@@ -95,9 +97,9 @@ fn judge_contents(missing: &[String], altered: usize, left: usize, left_bytes: u
         return Finding::warning(
             CHECK,
             format!(
-                "{left} blobs ({left_bytes} bytes) and {strays} other things that no file knows: left by a crash, harmless"
+                "{left} blobs ({left_bytes} bytes) and {strays} other objects of no file: left by a crash, harmless"
             ),
         );
     }
-    Finding::ok(CHECK, "every file has its bytes, and nothing else is there")
+    Finding::ok(CHECK, "every file has its bytes, and the store holds nothing else")
 }

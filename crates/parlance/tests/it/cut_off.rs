@@ -71,7 +71,7 @@ async fn a_restore_that_was_killed_is_taken_up(environment: &[(&str, &str)]) {
                 assert!(said.contains("restore"), "{least}: {said}");
             }
             let said = ends(place.path(), &["doctor"], environment, 1);
-            assert!(said.contains("half a restore"), "{said}");
+            assert!(said.contains("unfinished restore"), "{said}");
             ends(place.path(), &["restore", &backup], environment, 0);
         }
         let server = Process::start(place.path(), &[], environment);
@@ -81,7 +81,7 @@ async fn a_restore_that_was_killed_is_taken_up(environment: &[(&str, &str)]) {
         assert_eq!(server.wait().0, Some(0));
         assert!(!half.exists());
         let said = ends(place.path(), &["doctor"], environment, 0);
-        assert!(said.contains("every file has its bytes, and nothing else is there"), "{least}: {said}");
+        assert!(said.contains("every file has its bytes, and the store holds nothing else"), "{least}: {said}");
         if !environment.is_empty() {
             return;
         }

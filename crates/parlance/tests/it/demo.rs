@@ -94,7 +94,7 @@ fn a_demo_is_made_once_and_never_over_somebodys_data() {
     assert_eq!(run(&["migrate"]).0, Some(0));
     let before = std::fs::read(directory.path().join("data/parlance.db")).unwrap();
     let (code, text) = run(&["demo", "--no-serve", "--data-dir", "data"]);
-    assert!(code == Some(1) && text.contains("no demo made"), "{text}");
+    assert!(code == Some(1) && text.contains("data of no demo"), "{text}");
     assert_eq!(std::fs::read(directory.path().join("data/parlance.db")).unwrap(), before);
     let (code, text) = run(&["demo", "--database-url", "sqlite://data/parlance.db"]);
     assert!(code == Some(2) && text.contains("--database-url"), "{text}");

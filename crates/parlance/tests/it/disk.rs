@@ -89,7 +89,7 @@ async fn when_uploads_have_filled_the_disk_everything_else_goes_on() {
     assert_eq!(server.wait().0, Some(0));
     let told = Process::run(directory.path(), &["doctor"], &[]);
     let told = String::from_utf8_lossy(&told.stdout).into_owned();
-    assert!(told.contains("every file has its bytes, and nothing else is there"), "{told}");
+    assert!(told.contains("every file has its bytes, and the store holds nothing else"), "{told}");
 }
 
 /// Sends the longest messages there are, a few at once, until none is taken any more; gives the ids of those that were.

@@ -107,7 +107,7 @@ async fn what_is_wrong_on_the_machine_is_told() {
 
     let guessed = "x".repeat(40);
     let told = Told::by(directory.path(), &[("PARLANCE_JWT_SECRET", &guessed)]);
-    told.says("secret", "wrong", "guessed");
+    told.says("secret", "wrong", "easy to guess");
     assert!(!told.text.contains(&guessed));
     #[cfg(unix)]
     {
@@ -135,7 +135,7 @@ fn a_bucket_is_looked_at_before_the_first_start() {
         let settings = settings.iter().map(|(name, value): &(String, String)| (name.as_str(), value.as_str()));
         Told::by(directory.path(), &settings.chain([("PARLANCE_FILES", bucket)]).collect::<Vec<_>>())
     };
-    told(&format!("s3://{}/uploads", test_s3::BUCKET)).says("uploads", "ok", "a probe was stored");
+    told(&format!("s3://{}/uploads", test_s3::BUCKET)).says("uploads", "ok", "stored, read and removed a probe");
     told("s3://another-bucket").says("uploads", "wrong", "does not exist");
     assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0, "it only looks");
 }

@@ -37,7 +37,7 @@ async fn it_says_whether_the_server_that_is_configured_is_ready() {
     server.signal("KILL");
     server.wait();
     let (code, said) = check(&directory, &format!("127.0.0.1:{port}"));
-    assert!(code == Some(1) && said.contains("nobody listens on 127.0.0.1"), "{said}");
+    assert!(code == Some(1) && said.contains("nothing listens on 127.0.0.1"), "{said}");
 }
 
 #[test]
@@ -96,7 +96,7 @@ async fn a_file_that_is_only_to_be_read_is_not_ready_until_it_is_written_again()
     server.client.get("/health").await.expect(200);
     let doctor = command(place, &["doctor"]).output().unwrap();
     let said = String::from_utf8(doctor.stdout).unwrap();
-    assert!(doctor.status.code() == Some(1) && said.contains("takes none"), "{said}");
+    assert!(doctor.status.code() == Some(1) && said.contains("takes no writes"), "{said}");
     std::fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
     soon("a server that is ready", async { while server.client.get("/ready").await.status != 200 {} }).await;
     assert_eq!(check(&directory, &listen).0, Some(0));

@@ -114,7 +114,7 @@ async fn each_command_refuses_half_a_restore_but_the_restore() {
         // It is there after the restore.
         "copy from" => Ends::Well,
         "copy to" => Ends::Refused("not empty"),
-        "doctor" => Ends::Refused("half a restore"),
+        "doctor" => Ends::Refused("unfinished restore"),
         _ => Ends::Refused(".restoring"),
     });
     assert!(!place.path().join("data/.restoring").exists());
@@ -123,7 +123,7 @@ async fn each_command_refuses_half_a_restore_but_the_restore() {
     drop(server);
     std::fs::create_dir(place.path().join("data/.restoring")).unwrap();
     place.try_all("half a restore", |command| match command {
-        "doctor" => Ends::Refused("half a restore"),
+        "doctor" => Ends::Refused("unfinished restore"),
         "restore" => Ends::Refused("already"),
         _ if place.path().join("data/.restoring").exists() => Ends::Refused(".restoring"),
         "copy from" => Ends::Well,

@@ -154,7 +154,7 @@ async fn a_copied_database_answers_everything_the_same_there_and_back() {
     assert_eq!(server.wait().0, Some(0));
 
     let (code, said) = copy(directory.path(), &first, database.url(), &["--dry-run"]);
-    assert!(code == Some(0) && said.contains("nothing was changed") && said.contains("messages"), "{said}");
+    assert!(code == Some(0) && said.contains("nothing has changed") && said.contains("messages"), "{said}");
     for (from, to) in [(&*first, database.url()), (database.url(), &*back)] {
         let (code, said) = copy(directory.path(), from, to, &[]);
         assert!(code == Some(0) && !said.contains("DIFFERS") && said.contains(" 0 differ"), "{said}");

@@ -90,7 +90,8 @@ async fn while_the_database_takes_no_writes_the_server_is_not_ready_and_reads_go
             server.anyone().post("/signup", account).await.refused(503, None);
             server.anyone().get("/ready").await.refused(503, None);
         }
-        for (command, words) in [("serve", "takes no writes"), ("migrate", "takes no writes"), ("doctor", "takes none")]
+        for (command, words) in
+            [("serve", "takes no writes"), ("migrate", "takes no writes"), ("doctor", "takes no writes")]
         {
             let (code, said) = run(&[command]);
             assert!(code == Some(1) && said.contains(words), "{what}: {command}: {said}");
