@@ -26,8 +26,8 @@ pub async fn keep_up(keeping: KeepUp, every: Duration) {
                 let days = ahead / 86_400_000_000;
                 warn!(
                     days,
-                    "THE CLOCK IS FAR AHEAD of when a server last ran on this database: nothing is deleted for being old. If it is \
-                     wrong, set it right; if it is right, it is believed after a day of running"
+                    "THE CLOCK IS FAR AHEAD of the last run of a server on this database: the server deletes nothing because of its \
+                     age. If the clock is wrong, set it right; if it is right, the server believes it after a day of running"
                 );
             }
             Ok(Kept::Done { sessions, expired: Expired { messages, files }, loose, unfinished, lost, strange }) => {
@@ -46,7 +46,8 @@ pub async fn keep_up(keeping: KeepUp, every: Duration) {
                 if strange > 0 {
                     warn!(
                         blobs = strange,
-                        "MOST OF WHAT LIES AMONG THE UPLOADS IS UNKNOWN TO THE DATABASE: nothing of it is deleted. Look whether                          DATABASE_URL and PARLANCE_FILES belong together; `parlance doctor` says more"
+                        "MOST OF THE UPLOADS ARE UNKNOWN TO THE DATABASE: the server deletes none of them. Check whether \
+                         DATABASE_URL and PARLANCE_FILES belong together; `parlance doctor` says more"
                     );
                 }
             }
