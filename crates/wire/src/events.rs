@@ -82,7 +82,7 @@ impl utoipa::PartialSchema for EventFrame {
         let text = || ObjectBuilder::new().schema_type(Type::String);
         let names = text().enum_values(Some(EventName::ALL.iter().map(|name| name.as_str())));
         let lines = EventName::ALL.iter().map(|name| format!("`{}`: {}", name.as_str(), name.data()));
-        let described = format!("What the event tells, by its name: {}.", lines.collect::<Vec<_>>().join("; "));
+        let described = format!("The content of the event, by its name: {}.", lines.collect::<Vec<_>>().join("; "));
         let payloads: BTreeSet<String> = EventName::ALL.iter().map(|name| name.data()).collect();
         let data = payloads.into_iter().fold(OneOfBuilder::new().description(Some(described)), |one_of, payload| {
             one_of.item(Ref::from_schema_name(payload))

@@ -20,13 +20,13 @@ use utoipa::ToSchema;
     "username": "ada", "email": "ada@example.org", "password": "correct horse battery"
 })))]
 pub struct RegistrationBody {
-    /// Unique whatever the case.
+    /// Unique, ignoring case.
     #[schema(value_type = String, min_length = 2, max_length = 32, pattern = "^[A-Za-z0-9_.-]*$")]
     username: Option<String>,
-    /// Needed by `POST /users`. Unique whatever the case and the normal form.
+    /// Required by `POST /users`. Unique, ignoring case and normal form.
     #[schema(format = Email, max_length = 254)]
     email: Option<String>,
-    /// Needed by `POST /signup`. At most 71 bytes. Taken and counted in Unicode's normal form NFC.
+    /// Required by `POST /signup`. At most 71 bytes. The server normalizes it to NFC before it counts.
     #[schema(min_length = 8, max_length = 71)]
     password: Option<String>,
 }
@@ -146,15 +146,15 @@ pub async fn show_own(
 #[derive(Deserialize, ToSchema)]
 #[schema(as = ProfileEdit, examples(json!({ "display_name": "Ada Lovelace" })))]
 pub struct EditBody {
-    /// Unique whatever the case.
+    /// Unique, ignoring case.
     #[schema(format = Email, max_length = 254)]
     email: Option<String>,
     #[schema(max_length = 64)]
     display_name: Option<String>,
-    /// At most 71 bytes. Taken and counted in Unicode's normal form NFC.
+    /// At most 71 bytes. The server normalizes it to NFC before it counts.
     #[schema(min_length = 8, max_length = 71)]
     password: Option<String>,
-    /// Needed to change the password, if there is one.
+    /// Required to change the password, if the account has one.
     current_password: Option<String>,
 }
 
@@ -190,7 +190,7 @@ pub async fn edit_own(
 #[derive(Deserialize, ToSchema)]
 #[schema(as = AccountEnd, examples(json!({ "current_password": "correct horse battery" })))]
 pub struct DeleteBody {
-    /// Needed if there is one.
+    /// Required if the account has a password.
     current_password: Option<String>,
 }
 

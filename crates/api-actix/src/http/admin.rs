@@ -94,7 +94,7 @@ pub struct AuditQuery {
     /// The number of the previous page's last entry.
     #[param(value_type = Option<u64>, minimum = 0)]
     before: Option<String>,
-    /// How many at most; 50 if not said.
+    /// The most entries of the page; 50 if absent.
     #[param(value_type = Option<u16>, minimum = 1, maximum = 200)]
     limit: Option<String>,
 }

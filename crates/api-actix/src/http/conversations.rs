@@ -16,7 +16,7 @@ use wire::PublicUrl;
 #[derive(Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct ListQuery {
-    /// How many at most; 50 if not said.
+    /// The most entries of the page; 50 if absent.
     #[param(value_type = Option<u16>, minimum = 1, maximum = 200)]
     limit: Option<String>,
     /// The value from the previous page's `Link`.
@@ -50,10 +50,10 @@ pub async fn list(
 #[derive(Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct ChangesQuery {
-    /// The `update` of the page before; 0 if not said.
+    /// The `update` of the previous page; 0 if absent.
     #[param(value_type = Option<u64>, minimum = 0)]
     after: Option<String>,
-    /// How many at most; 50 if not said.
+    /// The most entries of the page; 50 if absent.
     #[param(value_type = Option<u16>, minimum = 1, maximum = 200)]
     limit: Option<String>,
 }

@@ -65,7 +65,7 @@ pub struct MessageForm {
     /// The caller, if given.
     #[schema(nullable = false)]
     sender_id: Option<wire::Id>,
-    /// Exactly one of `receiver_id` and `group_id` is needed.
+    /// Give exactly one of `receiver_id` and `group_id`.
     #[schema(nullable = false)]
     receiver_id: Option<wire::Id>,
     #[schema(nullable = false)]

@@ -88,10 +88,10 @@ pub struct HistoryQuery {
     user: Option<String>,
     #[param(ignore)]
     group: Option<String>,
-    /// How many at most; 1000 if not said.
+    /// The most messages of the page; 1000 if absent.
     #[param(value_type = Option<u16>, minimum = 1, maximum = 1000)]
     limit: Option<String>,
-    /// The oldest message of the page before.
+    /// The oldest message of the previous page.
     #[param(value_type = Option<Id>)]
     before: Option<String>,
 }

@@ -25,8 +25,8 @@ pub struct RequesterBody {
 #[derive(Deserialize, ToSchema)]
 #[schema(as = GroupEdit, examples(json!({ "name": "book club", "visibility": "public", "description": "one a month" })))]
 pub struct GroupBody {
-    /// Needed to make one. Unique among the groups there are, whatever the case and the normal form; shows something,
-    /// and hides nothing.
+    /// Required to create a group. Unique among existing groups, ignoring case and normal form; not blank, without
+    /// hidden characters.
     #[schema(min_length = 1, max_length = 64)]
     name: Option<String>,
     /// `private` or `public`.

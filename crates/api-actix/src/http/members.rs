@@ -19,7 +19,7 @@ use utoipa::ToSchema;
 pub struct AddBody {
     #[schema(value_type = wire::Id)]
     user_id: Option<String>,
-    /// `member` if not said.
+    /// `member` if absent.
     #[schema(pattern = "^(admin|member)$")]
     role: Option<String>,
     /// The caller, if given.

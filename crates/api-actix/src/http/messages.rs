@@ -42,12 +42,12 @@ pub async fn send(
 #[derive(Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct ListQuery {
-    /// The other user. Exactly one of `receiver_id` and `group_id` is needed.
+    /// The other user. Give exactly one of `receiver_id` and `group_id`.
     #[param(value_type = Option<wire::Id>)]
     receiver_id: Option<String>,
     #[param(value_type = Option<wire::Id>)]
     group_id: Option<String>,
-    /// How many at most; 50 if not said.
+    /// The most entries of the page; 50 if absent.
     #[param(value_type = Option<u16>, minimum = 1, maximum = 200)]
     limit: Option<String>,
     /// How many of the oldest messages to skip; not together with a cursor, which leads further.

@@ -19,12 +19,12 @@ pub struct SendBody {
     /// The caller, if given.
     #[schema(value_type = Option<wire::Id>)]
     sender_id: Option<String>,
-    /// Exactly one of `receiver_id` and `group_id` is needed.
+    /// Give exactly one of `receiver_id` and `group_id`.
     #[schema(value_type = Option<wire::Id>)]
     receiver_id: Option<String>,
     #[schema(value_type = Option<wire::Id>)]
     group_id: Option<String>,
-    /// `text` if not said.
+    /// `text` if absent.
     #[serde(rename = "type")]
     #[schema(pattern = "^(text|image|file)$")]
     message_type: Option<String>,

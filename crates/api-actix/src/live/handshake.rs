@@ -24,7 +24,7 @@ pub const SUBPROTOCOL: &str = "parlance.v1";
 /// The prefix of the token in the list of subprotocols. A browser's WebSocket cannot send a token elsewhere.
 const BEARER: &str = "bearer.";
 
-/// Where to go on from.
+/// The cursor to resume from.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct SinceQuery {

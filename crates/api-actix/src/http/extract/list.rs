@@ -12,10 +12,10 @@ use serde::Deserialize;
 pub struct ListQuery {
     /// The beginning of the names, ignoring case and normal form.
     q: Option<String>,
-    /// The last one of the page before.
+    /// The last entry of the previous page.
     #[param(value_type = Option<wire::Id>)]
     after: Option<String>,
-    /// How many at most; 50 if not said.
+    /// The most entries of the page; 50 if absent.
     #[param(value_type = Option<u16>, minimum = 1, maximum = 200)]
     limit: Option<String>,
 }
@@ -39,10 +39,10 @@ impl ListQuery {
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct PageQuery {
-    /// The last one of the page before.
+    /// The last entry of the previous page.
     #[param(value_type = Option<wire::Id>)]
     after: Option<String>,
-    /// How many at most; 50 if not said.
+    /// The most entries of the page; 50 if absent.
     #[param(value_type = Option<u16>, minimum = 1, maximum = 200)]
     limit: Option<String>,
 }

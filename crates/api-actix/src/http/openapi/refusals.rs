@@ -11,22 +11,22 @@ use utoipa::{IntoResponses, ToSchema};
 
 /// Every error response: its status, its description and an example of its sentence.
 const REFUSALS: &[(u16, &str, &str)] = &[
-    (400, "Malformed; `field` names what is at fault", "missing content"),
+    (400, "Malformed; `field` names the field at fault", "missing content"),
     (401, "No token, or one that is bad, expired, revoked or of a deleted user", "invalid token"),
     (
         403,
-        "The caller may see it but not do this; or the request names another acting user",
+        "The caller may see it but not do this, or the request names another acting user",
         "only the owner may do this",
     ),
     (404, "It does not exist, or the caller may not see it", "group does not exist"),
     (409, "In conflict with existing data", "username already exists"),
-    (412, "Its version is not the one in `If-Match`", "its version is not the one that the request names"),
+    (412, "The version of the file is not the one in `If-Match`", "its version is not the one that the request names"),
     (413, "Too large", "the body is larger than 65536 bytes"),
     (415, "A content type that the route does not take, or a `Content-Encoding`", "this route takes JSON, not a form"),
     (416, "A range that the file does not have", "the file has 9 bytes"),
     (426, "Not a WebSocket upgrade", "this route takes a WebSocket of version 13"),
     (429, "Too many requests; `Retry-After` says when to try again", "too many requests"),
-    (500, "A fault of the server; `x-request-id` names it in the log", "internal error"),
+    (500, "A fault of the server; `x-request-id` identifies it in the log", "internal error"),
     (503, "Overloaded, stopping, or the database is out of reach", "the server is overloaded"),
     (507, "The server's storage is full", "the server's storage is full"),
 ];
