@@ -279,7 +279,8 @@ async fn warn_of_missing_admins(store: &Store, policy: &ServerPolicy) {
     }
 }
 
-/// Takes over SIGTERM and Ctrl-C, which no longer kill the process. The returned future waits for one of them.
+/// Installs handlers for SIGTERM and Ctrl-C, which do not kill the process any more. The returned future waits for one
+/// of them.
 #[cfg(unix)]
 fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
@@ -293,7 +294,7 @@ fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
     })
 }
 
-/// Takes over Ctrl-C, which no longer kills the process. The returned future waits for it.
+/// Installs a handler for Ctrl-C, which does not kill the process any more. The returned future waits for it.
 #[cfg(not(unix))]
 fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
     let mut interrupt = tokio::signal::windows::ctrl_c().context("the program cannot wait for signals")?;

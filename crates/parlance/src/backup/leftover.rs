@@ -120,7 +120,7 @@ impl Leftover {
         self.steps.contains(&of(contents))
     }
 
-    /// Leaves the remains untouched: only a restore may take them up.
+    /// Leaves the remains as they are: only a restore may continue or remove them.
     pub fn leave(self) {
         // The directory has to stay. The lock ends with the process at the latest.
         std::mem::forget(self.scratch);

@@ -78,7 +78,7 @@ enum UserCommand {
     },
 }
 
-/// Where a password comes from. Never from the command line, which others on the machine can read.
+/// The source of a password. Never the command line, which others on the machine can read.
 #[derive(Debug, Args)]
 struct PasswordArguments {
     /// Read the password from standard input: a terminal asks for it without showing it; from a pipe, the first line

@@ -10,10 +10,10 @@ use std::path::Path;
 /// secrets.
 const SECRETS: [&str; 3] = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
 
-/// Returns the variables and replaces file names by the files' contents. An empty variable counts as unset.
+/// Returns the variables, with the contents of the files that they name. An empty variable counts as unset.
 ///
 /// # Errors
-/// An error if a secret is given twice, or its file holds none.
+/// An error if the environment gives a secret twice, or if its file is empty.
 pub fn variables(
     environment: impl Iterator<Item = (OsString, OsString)>,
     here: &Path,

@@ -33,7 +33,7 @@ pub struct Flags {
     pub allow_unsafe_durability: bool,
 }
 
-/// A wrong command line; the program exits with the code for wrong usage.
+/// A wrong command line. The program exits with the code for wrong usage.
 #[derive(Debug)]
 pub struct UsageError(pub String);
 

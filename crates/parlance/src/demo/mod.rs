@@ -66,7 +66,7 @@ pub async fn fill(app: &UseCases, clock: &DemoClock, now: Timestamp, seed: u64) 
     Ok(DemoSummary { people: stage.people.len(), groups: stage.groups.len(), messages: stage.messages })
 }
 
-/// The state while the demo is written.
+/// The state of the demo while it fills the server.
 struct Playback<'a> {
     app: &'a UseCases,
     clock: &'a DemoClock,
@@ -134,7 +134,8 @@ impl Playback<'_> {
         programme
     }
 
-    /// A chat with its speakers, and with words in the places left open; the same word in all places of one name.
+    /// A chat with its speakers. Fills each place that the script leaves open; all places of one name get the same
+    /// word.
     fn cast(&mut self, chat: &[DemoLine], pair: [Who; 2], lists: &[(&String, &Vec<String>)]) -> Vec<DemoLine> {
         let mut lists = lists.to_vec();
         // A map has no order, and the seed must find the same one every time.
@@ -227,7 +228,7 @@ impl Playback<'_> {
     }
 }
 
-/// With a capital at its beginning: a word from a list may have come first.
+/// The text with a capital at its beginning: a word from a list may come first.
 fn capital(text: &str) -> String {
     let mut letters = text.chars();
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())

@@ -7,7 +7,7 @@ const HEIGHT: usize = 260;
 /// Red, green, blue.
 type Colour = [u8; 3];
 
-/// A picture of 256 colours at most: the first 128 are its background, from top to bottom.
+/// A picture of at most 256 colours. The first 128 are its background, from top to bottom.
 struct Canvas {
     colours: Vec<Colour>,
     pixels: Vec<u8>,
@@ -29,7 +29,7 @@ impl Canvas {
         Self { colours: (0..SHADES).map(shade).collect(), pixels }
     }
 
-    /// Fills an ellipse around a place.
+    /// Fills an ellipse around a point.
     fn ellipse(&mut self, (x, y): (i64, i64), (across, down): (i64, i64), colour: Colour) {
         self.fill(colour, |px, py| {
             let (dx, dy) = (px - x, py - y);

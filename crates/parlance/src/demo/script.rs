@@ -35,7 +35,7 @@ pub struct Script {
     pub groups: Vec<GroupPlan>,
     /// Scenes with a time and a place.
     pub scenes: Vec<Scene>,
-    /// Scenes between any two: speaker 0 and speaker 1 are yet to be cast.
+    /// Scenes between any two users. The seed chooses the speakers 0 and 1.
     pub chats: Vec<Vec<DemoLine>>,
     /// Words to choose from, by the name they are asked for with.
     pub lists: HashMap<String, Vec<String>>,
@@ -50,7 +50,7 @@ pub struct GroupPlan {
     pub public: bool,
     /// Its description.
     pub description: String,
-    /// The first owns it.
+    /// The members; the first is the owner.
     pub members: Vec<Who>,
 }
 
@@ -59,7 +59,7 @@ pub struct GroupPlan {
 pub enum Start {
     /// So many days ago (one or more), at that minute of the day (UTC).
     Days(i64, i64),
-    /// So many minutes ago: too fresh for all to have read it.
+    /// So many minutes ago, so recently that not all have read it.
     Minutes(i64),
 }
 
@@ -70,7 +70,7 @@ pub enum Where {
     Everybody,
     /// In a group, by its place in [`Script::groups`].
     Group(usize),
-    /// Between two.
+    /// Between two users.
     Direct(Who, Who),
 }
 
@@ -90,7 +90,7 @@ pub struct Scene {
 pub struct DemoLine {
     /// The author.
     pub who: Who,
-    /// The words.
+    /// The text.
     pub text: String,
     /// The line of the scene that it answers.
     pub answers: Option<usize>,
@@ -110,10 +110,10 @@ enum OpenSection {
 }
 
 impl Script {
-    /// The one that is built in.
+    /// The built-in script.
     ///
     /// # Errors
-    /// Names the line that cannot be read; a test reads all of them.
+    /// Names the line that it cannot parse; a test parses all of them.
     pub fn built_in() -> anyhow::Result<Self> {
         Self::parse(SCENES)
     }

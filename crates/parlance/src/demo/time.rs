@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use uuid::Uuid;
 
-/// Stands still between one step and the next; never goes back, and never past the moment it leads up to.
+/// Stands still until somebody moves it. It never goes back, and never past its end.
 #[derive(Debug)]
 pub struct DemoClock {
     at: AtomicI64,
@@ -15,12 +15,12 @@ pub struct DemoClock {
 }
 
 impl DemoClock {
-    /// Begins long ago.
+    /// A clock that begins long before `end`.
     pub fn up_to(end: Timestamp) -> Self {
         Self { at: AtomicI64::new(0), end: end.as_micros() }
     }
 
-    /// Sets it, in microseconds since 1970, unless that is over already.
+    /// Moves it to this moment, in microseconds since 1970, unless that has passed.
     pub fn move_to(&self, micros: i64) {
         self.at.fetch_max(micros.min(self.end), Ordering::Relaxed);
     }
@@ -39,7 +39,7 @@ impl Clock for DemoClock {
     }
 }
 
-/// UUIDs of version 7 of the clock's time, whose random part is drawn by the seed.
+/// UUIDs of version 7 at the clock's time. The seed draws their random part.
 #[derive(Debug)]
 pub struct DemoIds {
     clock: Arc<DemoClock>,
@@ -47,7 +47,7 @@ pub struct DemoIds {
 }
 
 impl DemoIds {
-    /// Of that seed.
+    /// Ids from this seed.
     pub fn new(clock: Arc<DemoClock>, seed: u64) -> Self {
         Self { clock, random: Mutex::new(StdRng::seed_from_u64(seed)) }
     }
