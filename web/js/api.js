@@ -1,13 +1,12 @@
 // The server's HTTP surface: one small method a call. Nothing here keeps state but the token.
 
 /**
- * Where the server is, without a slash at the end: what this file's own address begins with. It may be below a path that a
- * proxy takes away, and whether the server knows of that path doesn't matter: of the addresses that it gives out, only what
- * follows the path is used.
+ * The base URL of the server, without a slash at the end: the beginning of this file's own URL. It may contain a path that
+ * a proxy removes. The server need not know that path: the client uses only the part of the server's URLs that follows it.
  */
 export const HOME = new URL('../../', import.meta.url).href.replace(/\/$/, '');
 
-/** What the server refused with, or that it could not be reached (`status` 0). */
+/** An error of the server, or of a server out of reach (`status` 0). */
 export class ApiError extends Error {
   constructor(status, body = {}, retryAfter = 0) {
     super(body.error || (status ? 'The server answered with an error.' : 'The server can’t be reached.'));
@@ -30,7 +29,7 @@ const query = (parameters) => {
   return known.length ? `?${new URLSearchParams(known)}` : '';
 };
 
-/** To whom: the two fields that messages are addressed with, of a conversation's key (see store.js). */
+/** The recipient in the two fields that address messages, from a conversation's key (see store.js). */
 export const target = (key) => (key.startsWith('g:') ? { group_id: key.slice(2) } : { receiver_id: key.slice(2) });
 
 export class Api {
@@ -122,7 +121,7 @@ export class Api {
     return (await this.fetch('GET', file.url.slice(file.url.lastIndexOf('/uploads/')))).blob();
   }
 
-  /** Uploads a file; `onProgress` gets a share from 0 to 1. XMLHttpRequest, since fetch tells no progress of what it sends. */
+  /** Uploads a file; `onProgress` gets a share from 0 to 1. XMLHttpRequest, because fetch reports no progress of uploads. */
   upload(file, onProgress = () => {}) {
     return new Promise((resolve, reject) => {
       const form = new FormData();

@@ -39,7 +39,7 @@ export class Live {
     this.current = null;
   }
 
-  /** Tries at once, for when the network is said to be back; a connection that is up is asked whether it still is. */
+  /** Reconnects at once, for when the browser reports that the network is back; pings a connection that is up. */
   nudge() {
     if (this.stopped) return;
     if (this.current) {
@@ -74,7 +74,7 @@ export class Live {
         this.onState('online');
       }
       this.onFrame(frame);
-      // Only once it is taken in: what a fault here loses is given again after the next connection.
+      // Only after handling the frame: if a fault here loses it, the server sends it again after the next connection.
       if (frame.cursor) this.cursor = frame.cursor;
     };
     socket.onclose = ({ code }) => {

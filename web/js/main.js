@@ -20,7 +20,7 @@ import { sidebarView } from './views/sidebar.js';
 const root = document.getElementById('app');
 let running = null;
 
-/** Shows the page to log in, with a word on why. */
+/** Shows the login page, with the reason. */
 function welcome(notice = '') {
   running?.stop();
   running = null;
@@ -32,7 +32,7 @@ function welcome(notice = '') {
   } }));
 }
 
-/** What was not sent yet, of one user. */
+/** The unsent messages of one user. */
 function drawer(user) {
   const name = `parlance.outbox.${user}`;
   return {
@@ -87,7 +87,7 @@ function start({ token, user }) {
       if (state === 'online') outbox.nudge();
     },
     onSignedOut: () => leave('Your session has ended. Please log in again.'),
-    // A browser doesn't say why it was refused; the API does, and a 401 of it ends the session here too.
+    // A browser does not say why the server refused it; the API does, and its 401 ends the session here too.
     onRefused: () => api.me().then((me) => app.became(me), () => {}),
   });
   const app = {
@@ -119,12 +119,12 @@ function start({ token, user }) {
   function leave(notice) {
     if (running?.app !== app) return;
     login.clear();
-    // Another user of this browser doesn't start in this one's conversation.
+    // The next user of this browser does not start in this user's conversation.
     history.replaceState(null, '', location.pathname);
     welcome(notice);
   }
 
-  /** An own message that comes as an event before its answer: it must not be shown twice meanwhile. */
+  /** The user's own message may come as an event before its answer. The client must not show it twice in between. */
   function arrived({ event, data }) {
     if (event !== 'message.created' || data.sender_id !== user.id) return;
     const key = keyOf(data, user.id);
@@ -200,12 +200,12 @@ function start({ token, user }) {
   app.sidebar.connected(false);
   route();
   live.start();
-  // Without the live connection one still sees what there is.
+  // Without the live connection the user still sees the loaded messages.
   sync.refresh();
   outbox.start();
 }
 
-/** What this browser last knew of a login, here or in another tab. */
+/** The login that this browser last stored, here or in another tab. */
 function resume() {
   const kept = login.load();
   if (kept) {
@@ -219,6 +219,6 @@ function resume() {
 }
 
 login.watch(resume);
-// A file dropped beside its place must not replace the page.
+// A file dropped outside of the drop area must not replace the page.
 for (const kind of ['dragover', 'drop']) window.addEventListener(kind, (event) => event.preventDefault());
 resume();

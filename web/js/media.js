@@ -1,6 +1,6 @@
-// Files of messages. They need the token, which an <img> or a link can't carry: they are fetched and shown as blobs.
+// Files of messages. They need the token, which an <img> or a link cannot send. So the client fetches them and shows blobs.
 
-/** How many blobs are kept. What is dropped stays on the screen, and is fetched again (or revalidated) when needed. */
+/** The most blobs in memory. A dropped one stays on the screen; the client fetches (or revalidates) it again when needed. */
 const KEPT = 80;
 
 export class Media {

@@ -1,12 +1,13 @@
-// What is on its way out. Each entry has a `client_id`, under which the server stores it once however often it is sent, so
-// whatever is not answered is simply sent again. Entries of one conversation leave one after the other, in order.
+// Messages on their way to the server. Each entry has a `client_id`, under which the server stores it once however often
+// the client sends it. So the client sends every entry again until it gets an answer. It sends the entries of a
+// conversation one after the other, in order.
 
 import { pause } from './live.js';
 
 export class Outbox {
   /**
-   * `send(entry)` resolves once the server has it and rejects with an ApiError. `load()` and `save(entries)` keep what is
-   * only text over a reload of the page. `onChange(key)` is called after every change.
+   * `send(entry)` resolves once the server has stored it, or rejects with an ApiError. `load()` and `save(entries)` keep
+   * entries without files over a reload of the page. The outbox calls `onChange(key)` after every change.
    */
   constructor({ send, onChange = () => {}, load = () => [], save = () => {}, newId = () => crypto.randomUUID(), timers = globalThis, random = Math.random }) {
     Object.assign(this, { deliver: send, onChange, save, newId, timers, random });
@@ -16,7 +17,7 @@ export class Outbox {
     this.stopped = false;
   }
 
-  /** Sends what an earlier page left. */
+  /** Sends the entries that an earlier page left. */
   start() {
     for (const key of new Set(this.entries.map((entry) => entry.key))) this.next(key);
   }
@@ -48,7 +49,7 @@ export class Outbox {
     this.next(entry.key);
   }
 
-  /** Gives up an entry that isn't being sent. */
+  /** Drops an entry that is not being sent. */
   discard(clientId) {
     const entry = this.entries.find((other) => other.client_id === clientId);
     if (!entry || entry.state === 'sending') return;
@@ -56,7 +57,7 @@ export class Outbox {
     this.next(entry.key);
   }
 
-  /** Tries at once what waits for its next try, for when the connection is back. */
+  /** Sends entries that wait for a retry at once, for when the connection is back. */
   nudge() {
     for (const [key, timer] of [...this.pauses]) {
       this.timers.clearTimeout(timer);

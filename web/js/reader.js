@@ -1,4 +1,4 @@
-// Tells the server what was read.
+// Tells the server what the user has read.
 
 export class Reader {
   constructor({ api, store, onFailure = () => {} }) {
@@ -22,7 +22,7 @@ export class Reader {
     } finally {
       this.busy.delete(key);
     }
-    // What came meanwhile.
+    // Messages that arrived in the meantime.
     if (c.unseen > 0) this.reached(key);
   }
 }

@@ -1,11 +1,11 @@
-// What is known of the conversations: pure state, no network and no DOM.
+// The state of the conversations: no network and no DOM.
 //
-// Each conversation of the server has one counter, `update`. `known` is the number up to which every change is in here, so
-// that a change numbered `known + 1` can be taken in and a greater one tells of a gap (which sync.js fills by the change
-// feed). What is shown is the window of messages whose `seq` is above `floor`; below it nothing is loaded.
+// The server has one counter for each conversation, `update`. The store has every change up to `known`: it accepts the
+// change `known + 1`, and a greater number reveals a gap (which sync.js fills by the change feed). It shows the messages
+// whose `seq` is above `floor`, and has loaded none below it.
 //
-// A conversation's key says with whom it is and not which, since one may be opened before it exists: `u:<user id>`,
-// `g:<group id>`, or `all` for the broadcast.
+// The key of a conversation names the other side and not the conversation, because a user may open one before it exists:
+// `u:<user id>`, `g:<group id>`, or `all` for the broadcast.
 
 export const EVERYONE = 'all';
 export const userKey = (id) => `u:${id}`;
@@ -18,12 +18,12 @@ export function keyOf(message, me) {
   return userKey(message.sender_id === me ? message.receiver_id : message.sender_id);
 }
 
-/** The key of an entry of one's list of conversations. */
+/** The key of an entry of the user's list of conversations. */
 function keyOfItem(item) {
   return item.kind === 'broadcast' ? EVERYONE : item.kind === 'group' ? groupKey(item.group.id) : userKey(item.user.id);
 }
 
-/** More conversations than a list is ever loaded of. */
+/** More conversations than the client ever loads. */
 const LIST_MOST = 1e6;
 
 function blank(key) {
@@ -38,21 +38,21 @@ function blank(key) {
     /** Whether the server has stopped counting there. */
     unseenMore: false,
     activeAt: '',
-    /** Its place in one's list: greater is later. */
+    /** Its place in the user's list: greater is later. */
     rank: 0,
-    /** At which moment of the store the last message came in. */
+    /** The moment of the store at which the last message arrived. */
     said: 0,
-    /** Whether it is in one's list. */
+    /** Whether it is in the user's list. */
     listed: false,
     known: null,
-    /** Up to which number `unseen` counts. */
+    /** `unseen` counts messages up to this number. */
     counted: 0,
     messages: new Map(),
     deleted: new Set(),
     floor: Infinity,
-    /** Own messages up to this `seq` have been seen by somebody. */
+    /** Somebody has seen the user's own messages up to this `seq`. */
     seenUpTo: 0,
-    /** Who is writing: user id to `{ username, until }`. */
+    /** The users who are typing: user id to `{ username, until }`. */
     typing: new Map(),
     touched: 0,
   };
@@ -66,7 +66,7 @@ export class Store {
     this.online = new Map();
     this.listeners = new Set();
     this.clock = 0;
-    /** The greatest rank given, and the next one of the list that is being loaded. */
+    /** The greatest rank so far, and the next one for the list that is being loaded. */
     this.top = 0;
     this.next = 0;
   }
@@ -85,7 +85,7 @@ export class Store {
     return this.conversations.get(key);
   }
 
-  /** The conversation of that key, made if need be; `known` parts of it are filled in. */
+  /** The conversation of that key, created if needed; fills in the `known` parts. */
   ensure(key, { id, user, group } = {}) {
     let c = this.conversations.get(key);
     if (!c) {
@@ -103,7 +103,7 @@ export class Store {
     return this.conversations.get(this.keys.get(id));
   }
 
-  /** Those in one's list, latest first. */
+  /** The conversations in the user's list, latest first. */
   list() {
     const listed = [...this.conversations.values()].filter((c) => c.listed);
     return listed.sort((a, b) => b.rank - a.rank);
@@ -115,7 +115,7 @@ export class Store {
     return total;
   }
 
-  /** What is loaded of a conversation, oldest first. */
+  /** The loaded messages of a conversation, oldest first. */
   window(c) {
     return [...c.messages.values()].filter((m) => m.seq > c.floor).sort((a, b) => a.seq - b.seq);
   }
@@ -128,21 +128,21 @@ export class Store {
     return c.floor === 0;
   }
 
-  /** A moment of this store, to tell later what a slow answer could not know of. */
+  /** The current moment of this store. It tells later which changes a slow answer could not contain. */
   mark() {
     return this.clock;
   }
 
   /**
-   * Takes in a page of one's list, asked for at the moment `mark`. Of the first page, what should be in it and isn't has
-   * left the list. Gives the keys of those that changed more than is known here.
+   * Takes in a page of the user's list, requested at the moment `mark`. A conversation that should be in the first page
+   * and is not has left the list. Returns the keys of conversations with changes that the store does not have.
    */
   listPage(items, { first, more, mark }) {
     const behind = [];
     const seen = new Set();
     const oldestKey = items.length ? keyOfItem(items[items.length - 1]) : null;
     const oldest = more ? this.conversations.get(oldestKey)?.rank || Infinity : 0;
-    // The server's order, which goes by no clock: above all that was known before, and below what comes in from now on.
+    // The order of the server, which follows no clock: above everything known before, and below everything that comes later.
     if (first) {
       this.top += LIST_MOST;
       this.next = this.top;
@@ -152,7 +152,7 @@ export class Store {
       const c = this.ensure(key, item);
       seen.add(key);
       c.listed = true;
-      // What was said since the list was asked for stays above it.
+      // Messages that arrived after the request stay above the list.
       const rank = this.next--;
       if (c.said <= mark) c.rank = rank;
       else if (first) c.rank = ++this.top;
@@ -180,7 +180,7 @@ export class Store {
     for (const message of messages) this.put(c, message);
     c.floor = atStart ? 0 : messages[0].seq - 1;
     if (c.known === null) {
-      // The page shows every change up to the latest that it shows.
+      // The page contains every change up to its latest one.
       c.known = messages.reduce((most, m) => Math.max(most, m.update), 0);
       c.counted = Math.max(c.counted, c.known);
     }
@@ -196,14 +196,14 @@ export class Store {
     this.emit(key);
   }
 
-  /** Lowers the window of a conversation that is read by its change feed: everything above `floor` has been put in. */
+  /** Lowers the window of a conversation that the client reads by its change feed: the store has everything above `floor`. */
   lower(key, floor) {
     const c = this.ensure(key);
     c.floor = Math.min(c.floor, floor);
     this.emit(key);
   }
 
-  /** Forgets what is loaded, to load it again. */
+  /** Forgets the loaded messages, to load them again. */
   reset(key, known = null) {
     const c = this.ensure(key);
     c.messages.clear();
@@ -213,7 +213,7 @@ export class Store {
     this.emit(key);
   }
 
-  /** A message, unless a later state of it is known. */
+  /** Stores a message, unless the store has a later state of it. */
   put(c, message) {
     if (message.conversation_id) this.ensure(c.key, { id: message.conversation_id });
     const old = c.messages.get(message.id);
@@ -222,8 +222,8 @@ export class Store {
   }
 
   /**
-   * Takes in one change: a message, or `{ id, update, deleted_at }`. Answers `applied`; `known` if it was known; `gap` if
-   * others before it are missing (nothing was done then); `unknown` if nothing is known of the conversation.
+   * Takes in one change: a message, or `{ id, update, deleted_at }`. Returns `applied`; `known` if the store has it; `gap`
+   * if earlier changes are missing (the store ignores it then); `unknown` if the store knows nothing of the conversation.
    */
   change(key, entry) {
     const c = this.conversations.get(key);
@@ -238,8 +238,8 @@ export class Store {
   }
 
   /**
-   * Takes in a page of the change feed that is complete up to the number `upTo`. Answers `applied`, or `list` where what
-   * the list says of the conversation (the last message, how many are unseen) can't be told from what is known here.
+   * Takes in a page of the change feed that is complete up to the number `upTo`. Returns `applied`, or `list` if the store
+   * cannot tell the last message or the unseen count, so that the client has to load the list.
    */
   changes(key, entries, upTo) {
     const c = this.ensure(key);
@@ -270,7 +270,7 @@ export class Store {
         c.lastMessage = entry;
       }
       if (entry.seq > base && entry.sender_id !== this.me && c.kind !== 'broadcast') c.unseen += 1;
-      // The name that somebody writes under now.
+      // The sender's current name.
       if (c.kind === 'direct' && entry.sender_id === c.key.slice(2)) c.user = { ...c.user, ...entry.sender };
       if (c.kind !== 'group' || c.group?.role || entry.sender_id === this.me) c.listed = true;
     }
@@ -281,7 +281,7 @@ export class Store {
     return outcome;
   }
 
-  /** One has read everything that is loaded. */
+  /** The user has read everything that is loaded. */
   readAll(key) {
     const c = this.get(key);
     if (!c || c.unseen === 0) return;
@@ -290,21 +290,21 @@ export class Store {
     this.emit(key);
   }
 
-  /** One has read up to a message on another device. False where the rest can't be counted from what is loaded. */
+  /** The user has read up to a message on another device. False if the loaded messages do not suffice to count the rest. */
   readUpTo(key, id) {
     const c = this.get(key);
     if (!c || c.unseen === 0) return true;
     const place = id === c.lastMessage?.id ? c.lastMessage : c.messages.get(id);
     if (!place || (place !== c.lastMessage && c.floor > place.seq)) return false;
     const after = [...c.messages.values()].filter((m) => m.seq > place.seq && m.sender_id !== this.me);
-    // Where counting had stopped, what is loaded tells better.
+    // If the server had stopped counting, the loaded messages give a better count.
     c.unseen = c.unseenMore ? after.length : Math.min(c.unseen, after.length);
     c.unseenMore = false;
     this.emit(key);
     return true;
   }
 
-  /** Somebody has seen a message of one's own, and with it what came before. */
+  /** Somebody has seen one of the user's own messages, and all earlier ones. */
   seen(key, seq) {
     const c = this.get(key);
     if (!c || c.seenUpTo >= seq) return;
@@ -312,7 +312,7 @@ export class Store {
     this.emit(key);
   }
 
-  /** Somebody is writing, until the moment `until` (milliseconds). */
+  /** Somebody is typing, until the moment `until` (milliseconds). */
   typing(key, user, username, until) {
     const c = this.get(key);
     if (!c) return;
@@ -320,7 +320,7 @@ export class Store {
     this.emit(key);
   }
 
-  /** Forgets who is no longer writing at the moment `now`. */
+  /** Forgets the users who are not typing any more at the moment `now`. */
   settle(now) {
     for (const c of this.conversations.values()) {
       const before = c.typing.size;
@@ -334,7 +334,7 @@ export class Store {
     this.emit(userKey(user));
   }
 
-  /** A group changed; what isn't given stays. */
+  /** A group changed; absent fields stay. */
   groupChanged(group) {
     const { role, ...rest } = group;
     const c = this.ensure(groupKey(group.id), { group: role === undefined ? rest : group });
@@ -342,7 +342,7 @@ export class Store {
     this.emit(c.key);
   }
 
-  /** One is in the group in that role now, or, with null, no longer. */
+  /** The user has that role in the group now; with null, is no member any more. */
   membership(group, role) {
     const c = this.get(groupKey(group));
     if (!c) return;
@@ -355,7 +355,7 @@ export class Store {
     this.emit(c.key);
   }
 
-  /** The conversation is no longer to be seen. */
+  /** The user may not see the conversation any more. */
   drop(key) {
     const c = this.conversations.get(key);
     if (!c) return;

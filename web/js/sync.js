@@ -2,21 +2,21 @@
 
 import { EVERYONE, groupKey, keyOf, userKey } from './store.js';
 
-/** For how long somebody is shown as writing after the last word of it. */
+/** How long the client shows somebody as typing after the last event. */
 const TYPING_LASTS = 6000;
-/** Who missed more changes than this of a conversation loads its newest page instead. */
+/** A client that missed more changes of a conversation than this loads its newest page instead. */
 const TOO_MANY = 1000;
 const PAGE = 50;
 
 export class Sync {
   constructor({ api, store, onMembers = () => {}, now = Date.now, timers = globalThis }) {
     Object.assign(this, { api, store, onMembers, now, timers });
-    /** Events that came before the list was there. */
+    /** Events that arrived before the list. */
     this.early = [];
     this.ready = false;
     this.greeted = false;
     this.nextPage = null;
-    /** Conversations that are behind: their key, and the number that is known to exist. */
+    /** Conversations that are behind: their key, and the greatest number that the client knows to exist. */
     this.behind = new Map();
     this.filling = new Set();
     this.loading = new Map();
@@ -59,21 +59,21 @@ export class Sync {
   }
 
   hello() {
-    // Nobody says who went while one was away.
+    // Nobody told this client who went offline while it was away.
     this.store.online.clear();
-    // Only from the first greeting on is nothing missed; later ones replay what was.
+    // From the first `hello` on the client misses nothing; after later ones the server replays what it missed.
     if (!this.greeted) this.catchUp();
     else for (const key of this.behind.keys()) this.fill(key);
     this.greeted = true;
   }
 
-  /** Learns everything anew that may have been missed: the list, and the changes of what is loaded. */
+  /** Loads everything again that the client may have missed: the list, and the changes of what is loaded. */
   catchUp() {
     this.refreshSoon();
     for (const c of this.store.conversations.values()) if (this.store.isLoaded(c)) this.fill(c.key);
   }
 
-  /** Takes in a message as it is now, from an event or as the answer to one's own call. */
+  /** Takes in a message as it is now, from an event or from the answer to a call of this client. */
   took(message) {
     const key = keyOf(message, this.store.me);
     this.store.ensure(key, { id: message.conversation_id });
@@ -87,7 +87,7 @@ export class Sync {
     if (outcome === 'unknown' || outcome === 'list') this.refreshSoon();
   }
 
-  /** Learns with whom a conversation is that wasn't known before. */
+  /** Loads the other side of a conversation that is new to this client. */
   async introduce(key, message) {
     const c = this.store.get(key);
     if (!c || c.user || c.group || key === EVERYONE) return;
@@ -132,7 +132,7 @@ export class Sync {
   wrote(frame, key, { user_id: user, username }) {
     if (user === this.store.me) return;
     const where = key ?? userKey(user);
-    // Who writes is there, and that may not have been told.
+    // A user who types is online, though `presence` may not have said so.
     if (!this.store.online.get(user)) this.store.presence(user, true);
     this.store.typing(where, user, username, this.now() + TYPING_LASTS);
   }
@@ -151,7 +151,7 @@ export class Sync {
     if (this.store.get(key)) await this.regroup(key);
   }
 
-  /** Loads what a group is now. */
+  /** Loads the current state of a group. */
   async regroup(key) {
     try {
       this.store.groupChanged(await this.api.group(key.slice(2)));
@@ -256,8 +256,8 @@ export class Sync {
   }
 
   /**
-   * The broadcast has no pages by message, but its change feed tells the same: what was sent with a number above `floor`
-   * and not changed since is in it above `floor`, and what was changed since is known by then.
+   * The broadcast has no pages by message, but its change feed has the same messages: above `floor` it contains those that
+   * were sent above `floor` and have not changed since, and the client knows those that have changed.
    */
   async backwards(c, from) {
     const floor = Math.max(0, from - PAGE);
@@ -277,8 +277,8 @@ export class Sync {
   }
 
   /**
-   * Finds up to which of one's own messages others have seen them. Whoever saw one saw those before it, so a few questions
-   * are enough.
+   * Finds the newest of the user's own messages that others have seen. A user who saw one saw those before it, so a few
+   * requests are enough.
    */
   async ticks(key) {
     const c = this.store.get(key);
@@ -293,7 +293,7 @@ export class Sync {
       }
       if (seen >= 0) this.store.seen(key, own[seen].seq);
     } catch {
-      // Ticks are a comfort: the next event of one brings them up to date.
+      // Ticks are not essential: the next event brings them up to date.
     }
   }
 

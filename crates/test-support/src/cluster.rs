@@ -1,4 +1,4 @@
-//! A Postgres cluster of one's own, from the programs installed here.
+//! Starts a Postgres cluster, from the programs installed on this machine.
 
 use crate::owner::Owner;
 use crate::tls::Certificates;

@@ -1,4 +1,4 @@
-//! A NATS server of one's own, of the program installed here.
+//! Starts a NATS server, from the program installed on this machine.
 
 use crate::tls::Certificates;
 use std::io::{BufRead, BufReader, Read as _};

@@ -1,4 +1,4 @@
-//! A PgBouncer of one's own before a cluster, of the program installed here.
+//! Starts a PgBouncer in front of a cluster, from the program installed on this machine.
 
 use crate::cluster::Cluster;
 use crate::owner::Owner;

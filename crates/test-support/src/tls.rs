@@ -1,4 +1,4 @@
-//! Certificates of one's own, from the program `openssl`.
+//! Makes certificates, with the program `openssl`.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

@@ -96,7 +96,7 @@ export function messageNode(message, { own, first, last, group, reply, tools }) 
     more);
 }
 
-/** Sets the tick of one's own message; done apart so that it needs no new element. */
+/** Sets the tick of the user's own message, without a new element. */
 export function setTick(node, seen) {
   const tick = node.querySelector('.tick');
   if (!tick || tick.dataset.seen === String(seen)) return;
