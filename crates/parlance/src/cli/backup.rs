@@ -40,7 +40,7 @@ pub async fn save(config: &Config, arguments: &BackupArguments) -> anyhow::Resul
     let saved = saved?;
     say(format_args!("saved in {}: {}", file.display(), saved.summary()))?;
     for id in &saved.missing {
-        say(format_args!("  missing: the store has lost the bytes of file {id}; the backup does not contain them"))?;
+        say(format_args!("  missing: the bytes of file {id} are lost; the backup does not contain them"))?;
     }
     for id in &saved.altered {
         say(format_args!(

@@ -88,7 +88,7 @@ fn judge_contents(missing: &[String], altered: usize, left: usize, left_bytes: u
         return Finding::wrong(
             CHECK,
             format!(
-                "{} have lost their bytes ({named}), {altered} have another size: restore them from a backup",
+                "{} files without bytes ({named}), {altered} of another size: restore them from a backup",
                 missing.len()
             ),
         );

@@ -120,7 +120,7 @@ async fn what_a_killed_restore_stored_goes_where_another_backup_is_restored() {
     let other = empty.path().join("empty.tar").display().to_string();
     ends(place.path(), &["restore", &other], &[], 0);
     let said = ends(place.path(), &["doctor"], &[], 0);
-    assert!(said.contains("1 blobs (4 bytes) and 0 other things"), "{said}");
+    assert!(said.contains("1 blobs (4 bytes) and 0 other objects"), "{said}");
     assert!(own.exists());
 }
 

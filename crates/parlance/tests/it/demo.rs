@@ -88,7 +88,7 @@ fn a_demo_is_made_once_and_never_over_somebodys_data() {
     let (code, text) = run(&["demo", "--no-serve"]);
     assert!(code == Some(0) && text.contains("12 people, 6 groups"), "{text}");
     let (code, text) = run(&["demo", "--no-serve", "--seed", "2"]);
-    assert!(code == Some(0) && text.contains("(seed 1), made earlier"), "{text}");
+    assert!(code == Some(0) && text.contains("(seed 1), created earlier"), "{text}");
 
     // Somebody's own server.
     assert_eq!(run(&["migrate"]).0, Some(0));

@@ -175,7 +175,7 @@ async fn files_that_are_lost_altered_or_left_over_are_told() {
     let orphan = "01890a5d-ac96-774b-bcce-b302099a8057";
     std::fs::write(blob(directory.path(), orphan), "left").unwrap();
     std::fs::write(directory.path().join("data/uploads/57/half#1"), "left").unwrap();
-    Told::by(directory.path(), &[]).says("files", "warning", "1 blobs (4 bytes) and 1 other things");
+    Told::by(directory.path(), &[]).says("files", "warning", "1 blobs (4 bytes) and 1 other objects");
     std::fs::write(&path, "short").unwrap();
     Told::by(directory.path(), &[]).says("files", "wrong", "1 of another size");
     std::fs::remove_file(&path).unwrap();
