@@ -15,8 +15,8 @@ const QUEUE_PER_THREAD: usize = 128;
 /// How long a job may wait for a thread. The client then tries again later, and the pool skips jobs whose caller has
 /// given up.
 const QUEUE_TIMEOUT: Duration = Duration::from_secs(2);
-/// On up to so many cores, hashing threads have lower priority than serving threads; with more cores, one core stays
-/// free for serving.
+/// On a machine with at most this many cores, hashing threads have lower priority than serving threads; with more
+/// cores, one core stays free for serving.
 const FEW_CORES: usize = 2;
 /// The `nice` value of a hashing thread: it gets about a third of the time of another thread.
 const STANDS_BACK_BY: i32 = 5;
@@ -50,7 +50,7 @@ pub struct BcryptPool {
     timeout: Duration,
 }
 
-/// The number of hashing threads for so many cores; one core is left for serving.
+/// The number of hashing threads for this number of cores. One core stays free for serving.
 fn threads_on(cores: usize) -> usize {
     cores.saturating_sub(1).max(1)
 }
@@ -70,7 +70,7 @@ fn stand_back() {
 }
 
 impl BcryptPool {
-    /// Starts the threads for a machine with so many cores. It also makes a dummy hash of the same cost, which the pool
+    /// Starts the threads for a machine with `cores` cores. It also makes a dummy hash of the same cost, which the pool
     /// compares for users without a hash.
     ///
     /// # Errors

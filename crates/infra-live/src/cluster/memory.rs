@@ -1,4 +1,4 @@
-//! A bus in memory, for tests. It loses, delays, doubles and reorders packets as often as it is told to.
+//! A bus in memory, for tests. It loses, delays, doubles and reorders packets as the test wants.
 
 use super::bus::Bus;
 use crate::local::interest::Subject;
@@ -20,7 +20,7 @@ impl Random {
         (mixed ^ (mixed >> 31)) % end.max(1)
     }
 
-    /// Whether something happens that happens so many times in a hundred.
+    /// Whether an event with this probability happens.
     pub fn percent(&mut self, percent: u64) -> bool {
         self.below(100) < percent
     }
@@ -57,7 +57,7 @@ struct Inner {
 pub struct Network(Rc<RefCell<Inner>>);
 
 impl Network {
-    /// A network of so many nodes, which are not connected yet.
+    /// A network of `nodes` nodes, which are not connected yet.
     pub fn new(nodes: usize, seed: u64, faults: Faults) -> Self {
         let (subscriptions, connected) = (vec![HashSet::new(); nodes], vec![false; nodes]);
         let (random, packets) = (Random(seed), Vec::new());

@@ -32,7 +32,7 @@ const NODES: usize = 3;
 /// How many milliseconds pass between two looks at everything, and between two ticks of a node.
 const LOOK: u64 = 10;
 const TICK: u64 = 50;
-/// How many cases proptest runs unless it is told another number.
+/// How many cases proptest runs by default.
 const USUAL_CASES: u32 = 256;
 
 #[derive(Debug, Clone, Copy)]
@@ -55,9 +55,9 @@ enum Action {
     Bus(usize, bool),
     /// The database answers, or does not.
     Outage(bool),
-    /// A node stands still, for so many milliseconds.
+    /// A node stands still, for this time in milliseconds.
     Stall(usize, u64),
-    /// A node loses a commit of its own.
+    /// A node loses one of its own commits.
     LoseCommit(usize),
 }
 
@@ -175,7 +175,7 @@ impl World {
         }
     }
 
-    /// Everybody does what there is to do.
+    /// Every node and client does the work that is due.
     async fn look(&mut self) {
         let now = self.instant();
         self.network.advance(self.now);
@@ -206,7 +206,7 @@ impl World {
         for node in &self.nodes {
             node.shard.drain().await;
         }
-        // What shards do beside that.
+        // The shards work in between.
         yield_now().await;
         let database = &self.database;
         self.clients.retain_mut(|client| client.read(database));

@@ -61,7 +61,7 @@ pub struct Client {
     pub subscriptions: Option<Subscriptions>,
     /// Whether it has read its subscriptions.
     pub has_subscriptions: bool,
-    /// Whom it was told to be online, or offline.
+    /// The users that it believes to be online (`true`) or offline.
     pub online: HashMap<UserId, bool>,
     groups: BTreeSet<GroupId>,
     shown: BTreeMap<ConversationId, BTreeMap<Seq, Shown>>,

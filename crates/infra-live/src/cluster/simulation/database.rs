@@ -56,7 +56,7 @@ struct Conversation {
     changes: HashMap<Update, usize>,
     /// Which users left, and in which transaction.
     departures: Vec<(UserId, usize)>,
-    /// Who has read up to which message.
+    /// The users who have read up to a message, with that message.
     reads: HashSet<(UserId, MessageId)>,
 }
 
