@@ -119,8 +119,9 @@ pub fn bind(settings: Settings, services: Services) -> io::Result<(Server, Socke
     let edge = (web::Data::new(Limits::new(&settings.rates)), web::Data::new(settings.proxies), origins, public);
     let Deadlines { head, body, idle, linger: linger_time, drain } = settings.deadlines;
     let pace = MinUploadRate { timeout: body, bytes_per_second: settings.min_upload_speed };
-    let (app, tokens, operations) = (web::Data::new(use_cases), web::Data::from(tokens), web::Data::from(operations));
-    let shared = (app, tokens, edge, readiness, document, docs, operations, turns);
+    let (use_cases, tokens, operations) =
+        (web::Data::new(use_cases), web::Data::from(tokens), web::Data::from(operations));
+    let shared = (use_cases, tokens, edge, readiness, document, docs, operations, turns);
 
     let listener = listener::bind(&settings.listen)?;
     let address = listener.local_addr()?;
@@ -128,7 +129,7 @@ pub fn bind(settings: Settings, services: Services) -> io::Result<(Server, Socke
     let builder = Server::build();
     let draining = builder.graceful_shutdown_signal();
     let service = move || {
-        let (app, tokens, (limits, proxies, origins, public), readiness, document, docs, operations, turns) =
+        let (use_cases, tokens, (limits, proxies, origins, public), readiness, document, docs, operations, turns) =
             shared.clone();
         // Each worker has its own, on its own thread.
         let shard = Shard::new(Arc::clone(&hub));
@@ -140,7 +141,7 @@ pub fn bind(settings: Settings, services: Services) -> io::Result<(Server, Socke
             .app_data(pace)
             .app_data(origins)
             .app_data(public)
-            .app_data(app)
+            .app_data(use_cases)
             .app_data(tokens)
             .app_data(readiness)
             .app_data(document)

@@ -1,25 +1,17 @@
 //! The domain's use cases over any set of adapters.
 
-use domain::acting::CheckActingUser;
-use domain::admin::{AdminRepository, ExecuteAdminCommand, ListAccounts, ListAudit, SwitchAccount};
-use domain::conversations::{ConversationRepository, ListConversations};
-use domain::endings::{EndingRepository, FinishEndings};
-use domain::export::{ExportOwnData, ExportReader};
-use domain::files::{BlobStore, DownloadFile, FileRepository, StageUpload};
-use domain::groups::{
-    AddMember, ChangeRole, CreateGroup, DeleteGroup, GroupRepository, ListGroups, ListMembers, MemberRepository,
-    RemoveMember, ShowGroup, UpdateGroup,
-};
-use domain::live::{CatchUp, LiveReader, SignalTyping};
-use domain::messages::{
-    DeleteMessage, EditMessage, ListChanges, ListMessages, MessageLog, MessageReader, SendMessage, ShowMessage,
-    StoreUpload,
-};
-use domain::receipts::{CountUnseen, ListReceipts, MarkRead, MarkSeen, ReceiptRepository};
-use domain::sessions::{Authenticate, EndSession, ListSessions, LogIn, SessionRepository};
-use domain::users::{
-    ChangeProfile, DeleteAccount, ListUsers, PasswordHasher, RegisterUser, ServerPolicy, ShowUser, UserRepository,
-};
+use domain::acting::ActingUserCheck;
+use domain::admin::{AdminRepository, AdminService};
+use domain::conversations::{ConversationRepository, ConversationService};
+use domain::endings::{EndingRepository, EndingService};
+use domain::export::{ExportReader, ExportService};
+use domain::files::{BlobStore, FileRepository, FileService};
+use domain::groups::{GroupRepository, GroupService, MemberRepository, MemberService};
+use domain::live::{LiveReader, LiveService};
+use domain::messages::{MessageLog, MessageReader, MessageService};
+use domain::receipts::{ReceiptRepository, ReceiptService};
+use domain::sessions::{SessionRepository, SessionService};
+use domain::users::{PasswordHasher, ServerPolicy, UserRepository, UserService};
 use domain::{Clock, IdGenerator};
 use std::sync::Arc;
 
@@ -109,48 +101,21 @@ impl Adapters {
     }
 }
 
-/// All use cases.
+/// All use cases: one service for each concept of the domain.
 pub struct UseCases {
-    pub check_acting_user: CheckActingUser,
-    pub register_user: RegisterUser,
-    pub log_in: LogIn,
-    pub show_user: ShowUser,
-    pub list_users: ListUsers,
-    pub change_profile: ChangeProfile,
-    pub delete_account: DeleteAccount,
-    pub authenticate: Authenticate,
-    pub list_sessions: ListSessions,
-    pub end_session: EndSession,
-    pub create_group: CreateGroup,
-    pub show_group: ShowGroup,
-    pub list_groups: ListGroups,
-    pub update_group: UpdateGroup,
-    pub delete_group: DeleteGroup,
-    pub add_member: AddMember,
-    pub change_role: ChangeRole,
-    pub remove_member: RemoveMember,
-    pub list_members: ListMembers,
-    pub send_message: Arc<SendMessage>,
-    pub list_messages: ListMessages,
-    pub show_message: ShowMessage,
-    pub list_changes: ListChanges,
-    pub edit_message: EditMessage,
-    pub delete_message: DeleteMessage,
-    pub mark_seen: MarkSeen,
-    pub mark_read: MarkRead,
-    pub list_receipts: ListReceipts,
-    pub count_unseen: CountUnseen,
-    pub list_conversations: ListConversations,
-    pub stage_upload: StageUpload,
-    pub store_upload: StoreUpload,
-    pub download_file: DownloadFile,
-    pub catch_up: CatchUp,
-    pub signal_typing: SignalTyping,
-    pub list_accounts: ListAccounts,
-    pub switch_account: SwitchAccount,
-    pub administer: ExecuteAdminCommand,
-    pub list_audit: ListAudit,
-    pub export_own_data: ExportOwnData,
+    pub users: UserService,
+    pub sessions: SessionService,
+    pub groups: GroupService,
+    pub members: MemberService,
+    pub messages: MessageService,
+    pub receipts: ReceiptService,
+    pub conversations: ConversationService,
+    pub files: FileService,
+    pub live: LiveService,
+    pub admin: AdminService,
+    pub export: ExportService,
+    /// Checks the acting user that a request names.
+    pub acting: ActingUserCheck,
     /// The operator's policy, for presenting results.
     pub policy: Arc<ServerPolicy>,
     /// The clock, for the edge's own use.
@@ -182,89 +147,53 @@ impl UseCases {
             clock,
             ids,
         } = adapters;
-        let send_message = Arc::new(SendMessage { log: log.clone(), clock: clock.clone(), ids: ids.clone() });
-        let signal_typing = SignalTyping { users: users.clone(), groups: groups.clone(), live: live.clone() };
         Self {
-            check_acting_user: CheckActingUser {
+            acting: ActingUserCheck {
                 users: users.clone(),
                 groups: groups.clone(),
                 messages: messages.clone(),
                 files: files.clone(),
             },
-            register_user: RegisterUser {
+            users: UserService {
                 users: users.clone(),
                 hasher: hasher.clone(),
+                policy: policy.clone(),
+                endings: EndingService { endings, clock: clock.clone() },
                 clock: clock.clone(),
                 ids: ids.clone(),
             },
-            log_in: LogIn {
+            sessions: SessionService {
                 users: users.clone(),
-                sessions: sessions.clone(),
-                hasher: hasher.clone(),
-                clock: clock.clone(),
-                ids: ids.clone(),
-            },
-            show_user: ShowUser { users: users.clone(), policy: policy.clone() },
-            list_users: ListUsers { users: users.clone(), policy: policy.clone() },
-            change_profile: ChangeProfile {
-                users: users.clone(),
-                hasher: hasher.clone(),
-                clock: clock.clone(),
-                policy: policy.clone(),
-            },
-            export_own_data: ExportOwnData {
-                users: users.clone(),
-                reader: export,
-                policy: policy.clone(),
-                clock: clock.clone(),
-            },
-            delete_account: DeleteAccount {
-                users,
+                sessions,
                 hasher,
-                clock: clock.clone(),
-                endings: FinishEndings { endings, clock: clock.clone() },
-            },
-            authenticate: Authenticate { sessions: sessions.clone(), policy: policy.clone(), clock: clock.clone() },
-            list_sessions: ListSessions { sessions: sessions.clone(), clock: clock.clone() },
-            end_session: EndSession { sessions, clock: clock.clone() },
-            create_group: CreateGroup { groups: groups.clone(), clock: clock.clone(), ids: ids.clone() },
-            show_group: ShowGroup { groups: groups.clone() },
-            list_groups: ListGroups { groups: groups.clone() },
-            update_group: UpdateGroup { groups: groups.clone(), clock: clock.clone() },
-            delete_group: DeleteGroup { groups, clock: clock.clone() },
-            add_member: AddMember { members: members.clone(), clock: clock.clone() },
-            change_role: ChangeRole { members: members.clone(), clock: clock.clone() },
-            remove_member: RemoveMember { members: members.clone(), clock: clock.clone() },
-            list_members: ListMembers { members },
-            list_messages: ListMessages { messages: messages.clone() },
-            show_message: ShowMessage { messages: messages.clone() },
-            list_changes: ListChanges { messages },
-            edit_message: EditMessage { log: log.clone(), clock: clock.clone() },
-            delete_message: DeleteMessage { log, clock: clock.clone() },
-            mark_seen: MarkSeen { receipts: receipts.clone(), clock: clock.clone() },
-            mark_read: MarkRead { receipts: receipts.clone(), clock: clock.clone() },
-            list_receipts: ListReceipts { receipts: receipts.clone() },
-            count_unseen: CountUnseen { receipts },
-            list_conversations: ListConversations { conversations },
-            list_accounts: ListAccounts { admin: admin.clone(), policy: policy.clone() },
-            switch_account: SwitchAccount { admin: admin.clone(), policy: policy.clone(), clock: clock.clone() },
-            administer: ExecuteAdminCommand { admin: admin.clone(), clock: clock.clone() },
-            list_audit: ListAudit { admin },
-            stage_upload: StageUpload {
-                blobs: blobs.clone(),
-                files: files.clone(),
+                policy: policy.clone(),
                 clock: clock.clone(),
                 ids: ids.clone(),
+            },
+            live: LiveService { users: users.clone(), groups: groups.clone(), live },
+            groups: GroupService { groups, clock: clock.clone(), ids: ids.clone() },
+            members: MemberService { members, clock: clock.clone() },
+            messages: MessageService {
+                log,
+                reader: messages,
+                blobs: blobs.clone(),
+                clock: clock.clone(),
+                ids: ids.clone(),
+            },
+            receipts: ReceiptService { receipts, clock: clock.clone() },
+            conversations: ConversationService { conversations },
+            files: FileService {
+                files,
+                blobs,
                 quota: policy.files,
                 at_once: policy.uploads,
                 under_way: Arc::default(),
-                most: max_file_bytes,
+                max_file_bytes,
+                clock: clock.clone(),
+                ids: ids.clone(),
             },
-            store_upload: StoreUpload { blobs: blobs.clone(), files: files.clone(), send: send_message.clone() },
-            download_file: DownloadFile { files, blobs },
-            catch_up: CatchUp { live },
-            signal_typing,
-            send_message,
+            admin: AdminService { admin, policy: policy.clone(), clock: clock.clone() },
+            export: ExportService { users, reader: export, policy: policy.clone(), clock: clock.clone() },
             policy,
             clock,
             ids,

@@ -62,7 +62,7 @@ impl ReferencedEntity {
 }
 
 /// Checks that a request names no other acting user than the caller.
-pub struct CheckActingUser {
+pub struct ActingUserCheck {
     /// Stores users.
     pub users: Arc<dyn UserRepository>,
     /// Stores groups.
@@ -73,14 +73,14 @@ pub struct CheckActingUser {
     pub files: Arc<dyn FileRepository>,
 }
 
-impl CheckActingUser {
+impl ActingUserCheck {
     /// Reads nothing if the request names no other user. Otherwise it looks up the entities first (`docs/api.md`,
     /// Conventions: existence before right).
     ///
     /// # Errors
     /// [`NotFound`] for the first entity that does not exist; [`Invalid`](crate::Invalid) if an entity does not take
     /// what comes with it; else [`Forbidden::NotOneself`] naming the first field that names another user.
-    pub async fn execute(
+    pub async fn check(
         &self,
         caller: &Caller,
         named: impl IntoIterator<Item = ClaimedActor> + Send,
@@ -156,7 +156,7 @@ mod tests {
 
     /// There are user 2 (user 3 is deleted), message 1 from user 1 to user 2, a group that all see and user 2 is not
     /// in, and files 1 (a picture) and 2 (none).
-    fn check_acting_user() -> CheckActingUser {
+    fn acting() -> ActingUserCheck {
         let (mut users, mut groups) = (MockUserRepository::new(), MockGroupRepository::new());
         let (mut messages, mut files) = (MockMessageReader::new(), MockFileRepository::new());
         users.expect_find().returning(|id| {
@@ -173,7 +173,7 @@ mod tests {
             Ok(if id == file_id(1) { Some(file(1)) } else { (id == file_id(2)).then(text) })
         });
         let (users, groups) = (Arc::new(users), Arc::new(groups));
-        CheckActingUser { users, groups, messages: Arc::new(messages), files: Arc::new(files) }
+        ActingUserCheck { users, groups, messages: Arc::new(messages), files: Arc::new(files) }
     }
 
     fn other(field: &'static str) -> ClaimedActor {
@@ -182,7 +182,7 @@ mod tests {
 
     #[test]
     fn oneself_or_nobody_may_be_named() {
-        let nothing = CheckActingUser {
+        let nothing = ActingUserCheck {
             users: Arc::new(MockUserRepository::new()),
             groups: Arc::new(MockGroupRepository::new()),
             messages: Arc::new(MockMessageReader::new()),
@@ -190,7 +190,7 @@ mod tests {
         };
         let oneself = ClaimedActor { field: "user_id", user: user(1) };
         for named in [vec![], vec![oneself], vec![oneself, oneself]] {
-            outcome(nothing.execute(&caller(1), named, [ReferencedEntity::Message(message_id(9))])).unwrap();
+            outcome(nothing.check(&caller(1), named, [ReferencedEntity::Message(message_id(9))])).unwrap();
         }
     }
 
@@ -202,7 +202,7 @@ mod tests {
             (vec![oneself, other("sender_id")], "sender_id"),
             (vec![oneself, other("sender_id"), other("user_id")], "sender_id"),
         ] {
-            let refused = outcome(check_acting_user().execute(&caller(1), named, [])).unwrap_err();
+            let refused = outcome(acting().check(&caller(1), named, [])).unwrap_err();
             assert_eq!(refused.field(), Some(field), "{refused:?}");
         }
     }
@@ -232,8 +232,7 @@ mod tests {
             (vec![ReferencedEntity::Words(message_id(1), Content::parse("x").unwrap())], None),
             (vec![ReferencedEntity::Words(message_id(2), Content::parse("").unwrap())], Some(NotFound::Message)),
         ] {
-            let refused =
-                outcome(check_acting_user().execute(&caller(1), [other("sender_id")], targets.clone())).unwrap_err();
+            let refused = outcome(acting().check(&caller(1), [other("sender_id")], targets.clone())).unwrap_err();
             match missing {
                 None => assert_eq!(refused.field(), Some("sender_id"), "{targets:?}: {refused:?}"),
                 Some(missing) => assert!(matches!(refused, Error::NotFound(which) if which == missing), "{targets:?}"),
@@ -247,7 +246,7 @@ mod tests {
             (ReferencedEntity::File(AttachmentKind::Image, file_id(2)), "file_id"),
             (ReferencedEntity::Words(message_id(1), Content::parse(" ").unwrap()), "content"),
         ] {
-            let refused = outcome(check_acting_user().execute(&caller(1), [other("sender_id")], [target])).unwrap_err();
+            let refused = outcome(acting().check(&caller(1), [other("sender_id")], [target])).unwrap_err();
             assert!(matches!(&refused, Error::Invalid(Invalid { field: at, .. }) if at == field), "{refused:?}");
         }
     }

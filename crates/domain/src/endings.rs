@@ -33,24 +33,24 @@ pub trait EndingRepository: Send + Sync {
     async fn tidy(&self, ended: Ended, at: Timestamp) -> Result<bool>;
 }
 
-/// Finishes what has ended.
+/// Cleans up after accounts and groups that have ended.
 #[derive(Clone)]
-pub struct FinishEndings {
-    /// Where it is known.
+pub struct EndingService {
+    /// Stores what has ended.
     pub endings: Arc<dyn EndingRepository>,
     /// Dates what is done.
     pub clock: Arc<dyn Clock>,
 }
 
-impl FinishEndings {
+impl EndingService {
     /// How many steps a request waits for.
     pub const STEPS_AT_ONCE: usize = 10;
 
-    /// All of it. What was done before a fault stays done; the next time goes on from there.
+    /// Cleans up after everything that has ended. After a fault, the next call goes on where this one stopped.
     ///
     /// # Errors
     /// Faults of storage, and [`Unavailable`](crate::Unavailable) where it is busy.
-    pub async fn execute(&self) -> Result<()> {
+    pub async fn finish_all(&self) -> Result<()> {
         loop {
             let unfinished = self.endings.unfinished().await?;
             if unfinished.is_empty() {
@@ -62,8 +62,8 @@ impl FinishEndings {
         }
     }
 
-    /// As far as an answer may wait for it, so that who asks finds it done where there was little to do. The rest, and
-    /// what a fault kept from being done, is left to [`FinishEndings::execute`].
+    /// Cleans up as far as an answer may wait for it, so that a small account or group is gone when the answer arrives.
+    /// It leaves the rest, and whatever a fault prevented, to [`EndingService::finish_all`].
     pub async fn begin(&self, ended: Ended) {
         for _ in 0..Self::STEPS_AT_ONCE {
             if !matches!(self.endings.tidy(ended, self.clock.now()).await, Ok(true)) {
@@ -82,8 +82,8 @@ mod tests {
 
     const ENDED: Ended = Ended::Account(UserId(uuid::Uuid::from_u128(1)));
 
-    fn finish(endings: MockEndingRepository) -> FinishEndings {
-        FinishEndings { endings: Arc::new(endings), clock: Arc::new(StoppedClock(7)) }
+    fn over(endings: MockEndingRepository) -> EndingService {
+        EndingService { endings: Arc::new(endings), clock: Arc::new(StoppedClock(7)) }
     }
 
     #[test]
@@ -101,16 +101,16 @@ mod tests {
             *left -= 1;
             Ok(*left > 0)
         });
-        outcome(finish(endings).execute()).unwrap();
+        outcome(over(endings).finish_all()).unwrap();
     }
 
     #[test]
     fn an_answer_waits_for_so_many_steps_and_for_no_fault() {
         let mut endings = MockEndingRepository::new();
-        endings.expect_tidy().times(FinishEndings::STEPS_AT_ONCE).returning(|_, _| Ok(true));
-        outcome(finish(endings).begin(ENDED));
+        endings.expect_tidy().times(EndingService::STEPS_AT_ONCE).returning(|_, _| Ok(true));
+        outcome(over(endings).begin(ENDED));
         let mut endings = MockEndingRepository::new();
         endings.expect_tidy().once().returning(|_, _| Unavailable::Overloaded.err());
-        outcome(finish(endings).begin(ENDED));
+        outcome(over(endings).begin(ENDED));
     }
 }

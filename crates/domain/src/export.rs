@@ -181,8 +181,8 @@ impl Export {
     }
 }
 
-/// Begins to give a user all of the user's own data.
-pub struct ExportOwnData {
+/// Gives a user all of the user's own data.
+pub struct ExportService {
     /// Stores users.
     pub users: Arc<dyn UserRepository>,
     /// Reads the rest.
@@ -193,10 +193,12 @@ pub struct ExportOwnData {
     pub clock: Arc<dyn Clock>,
 }
 
-impl ExportOwnData {
+impl ExportService {
+    /// Begins to give the caller all of the caller's own data.
+    ///
     /// # Errors
     /// [`NotFound::User`] where the account was deleted meanwhile.
-    pub async fn execute(&self, caller: &Caller) -> Result<Export> {
+    pub async fn begin(&self, caller: &Caller) -> Result<Export> {
         let user = self.users.find(caller.user).await?.filter(|user| user.deleted_at.is_none());
         let account = self.policy.view(caller, &user.ok_or(NotFound::User)?);
         Ok(Export {
@@ -219,13 +221,13 @@ mod tests {
     fn begin(reader: MockExportReader) -> Export {
         let mut users = MockUserRepository::new();
         users.expect_find().returning(|_| Ok(Some(account(1, "ada"))));
-        let begin = ExportOwnData {
+        let service = ExportService {
             users: Arc::new(users),
             reader: Arc::new(reader),
             policy: Arc::default(),
             clock: Arc::new(StoppedClock(7)),
         };
-        outcome(begin.execute(&caller(1))).unwrap()
+        outcome(service.begin(&caller(1))).unwrap()
     }
 
     fn nothing<T>() -> Page<T> {

@@ -4,7 +4,7 @@
 //! module) for everything from outside. The rustdoc of a port is the contract that the tests of its adapters check.
 //!
 //! One module for each concept. Its `model` holds types that are valid once they exist. Its `ports` holds the traits,
-//! and its `policy` the rules that several use cases share. Every use case or family of reads has its own file.
+//! and its `policy` the rules that several use cases share. The methods of its service are the use cases.
 
 #![deny(missing_docs)]
 

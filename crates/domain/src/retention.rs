@@ -98,7 +98,7 @@ impl EnforceRetention {
     ///
     /// # Errors
     /// Faults of storage, and [`Unavailable`](crate::Unavailable) where it is busy.
-    pub async fn execute(&self) -> Result<Expired> {
+    pub async fn run(&self) -> Result<Expired> {
         let cutoff = self.retention.cutoff(self.clock.now())?;
         let mut expired = Expired::default();
         let mut after = None;
@@ -178,7 +178,7 @@ mod tests {
             Ok(now)
         });
         repository.expect_withdraw_files().once().returning(|_, _| Ok(Vec::new()));
-        let expired = outcome(enforce(repository, MockBlobStore::new()).execute()).unwrap();
+        let expired = outcome(enforce(repository, MockBlobStore::new()).run()).unwrap();
         assert_eq!(expired, Expired { messages: 7, files: 0 });
     }
 
@@ -199,7 +199,7 @@ mod tests {
             } else {
                 repository.expect_forget_files().never();
             }
-            let outcome = outcome(enforce(repository, blobs).execute());
+            let outcome = outcome(enforce(repository, blobs).run());
             assert_eq!(outcome.ok(), removed.then_some(Expired { messages: 0, files: 1 }));
         }
     }

@@ -1,12 +1,21 @@
-//! Small fakes and shorthands for the tests of use cases.
+//! Small fakes and shorthands for the tests of services.
 
+use crate::admin::{Actor, AdminCommand, MockAdminRepository};
 use crate::context::{Caller, Clock, IdGenerator, Timestamp};
-use crate::files::{File, FileName, MediaType, Sha256};
-use crate::groups::{Description, Group, GroupName, Visibility};
+use crate::endings::{EndingService, MockEndingRepository};
+use crate::files::{
+    File, FileName, FileQuota, FileService, MediaType, MockBlobStore, MockFileRepository, Sha256, UploadQuota,
+};
+use crate::groups::{Description, Group, GroupName, MockGroupRepository, Visibility};
 use crate::ids::{ConversationId, FileId, GroupId, MessageId, SessionId, UserId};
-use crate::messages::{Body, Destination, Message, Seq, Text, Update};
-use crate::users::{Email, Profile, User, UserRole, Username};
+use crate::live::{LiveService, MockLiveReader};
+use crate::messages::{
+    Body, Destination, Message, MessageService, MockMessageLog, MockMessageReader, Seq, Text, Update,
+};
+use crate::sessions::{MockSessionRepository, SessionService};
+use crate::users::{Email, MockPasswordHasher, MockUserRepository, Profile, User, UserRole, UserService, Username};
 use futures_util::FutureExt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use uuid::Uuid;
 
@@ -114,5 +123,72 @@ pub(crate) fn message(n: u128) -> Message {
         created_at: at(1),
         updated_at: at(1),
         edited_at: None,
+    }
+}
+
+/// Expects this one command of this actor.
+pub(crate) fn admin_executing(actor: Actor, expected: AdminCommand) -> MockAdminRepository {
+    let mut admin = MockAdminRepository::new();
+    admin
+        .expect_execute()
+        .once()
+        .withf(move |by, command, when| (by, command, *when) == (&actor, &expected, at(7)))
+        .returning(|_, _, _| Ok(()));
+    admin
+}
+
+// Services whose clock stands at 7. All of their ports panic: a test replaces those that it expects calls of.
+
+pub(crate) fn message_service() -> MessageService {
+    MessageService {
+        log: Arc::new(MockMessageLog::new()),
+        reader: Arc::new(MockMessageReader::new()),
+        blobs: Arc::new(MockBlobStore::new()),
+        clock: Arc::new(StoppedClock(7)),
+        ids: Arc::new(CountedIds::default()),
+    }
+}
+
+/// One upload at once, of one byte.
+pub(crate) fn file_service() -> FileService {
+    FileService {
+        files: Arc::new(MockFileRepository::new()),
+        blobs: Arc::new(MockBlobStore::new()),
+        quota: FileQuota(1),
+        at_once: UploadQuota(1),
+        under_way: Arc::default(),
+        max_file_bytes: 1,
+        clock: Arc::new(StoppedClock(7)),
+        ids: Arc::new(CountedIds::default()),
+    }
+}
+
+pub(crate) fn user_service() -> UserService {
+    UserService {
+        users: Arc::new(MockUserRepository::new()),
+        hasher: Arc::new(MockPasswordHasher::new()),
+        policy: Arc::default(),
+        endings: EndingService { endings: Arc::new(MockEndingRepository::new()), clock: Arc::new(StoppedClock(7)) },
+        clock: Arc::new(StoppedClock(7)),
+        ids: Arc::new(CountedIds::default()),
+    }
+}
+
+pub(crate) fn session_service() -> SessionService {
+    SessionService {
+        users: Arc::new(MockUserRepository::new()),
+        sessions: Arc::new(MockSessionRepository::new()),
+        hasher: Arc::new(MockPasswordHasher::new()),
+        policy: Arc::default(),
+        clock: Arc::new(StoppedClock(7)),
+        ids: Arc::new(CountedIds::default()),
+    }
+}
+
+pub(crate) fn live_service() -> LiveService {
+    LiveService {
+        users: Arc::new(MockUserRepository::new()),
+        groups: Arc::new(MockGroupRepository::new()),
+        live: Arc::new(MockLiveReader::new()),
     }
 }

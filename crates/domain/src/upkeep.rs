@@ -138,11 +138,11 @@ pub struct KeepUp {
 }
 
 impl KeepUp {
-    /// One small step after the other, as in [`EnforceRetention::execute`].
+    /// One small step after the other, as in [`EnforceRetention::run`].
     ///
     /// # Errors
     /// Faults of storage, and [`Unavailable`](crate::Unavailable) where it is busy.
-    pub async fn execute(&self) -> Result<Kept> {
+    pub async fn run(&self) -> Result<Kept> {
         let now = self.clock.now();
         let evidence = self.repository.evidence().await?;
         let goes_on = self.goes_on.swap(true, Ordering::Relaxed);
@@ -158,9 +158,9 @@ impl KeepUp {
         }
         let cutoff = Timestamp::from_micros(now.as_micros().saturating_sub(LOOSE_FOR));
         let cutoff = cutoff.ok_or_else(|| Error::internal("the clock is out of range"))?;
-        let sessions = self.sessions.execute().await?;
+        let sessions = self.sessions.run().await?;
         let expired = match &self.retention {
-            Some(retention) => retention.execute().await?,
+            Some(retention) => retention.run().await?,
             None => Expired::default(),
         };
         let loose = self.sweep(cutoff).await?;
@@ -275,7 +275,7 @@ mod tests {
             repository.expect_believe().times(usize::from(believed)).returning(|_, _| Ok(false));
             let keep_up = keep_up(repository, MockRetentionRepository::new(), MockBlobStore::new());
             let kept = if believed { Kept::ByAnother } else { Kept::Doubted(40 * DAY) };
-            assert_eq!(outcome(keep_up.execute()).unwrap(), kept, "{doubts}");
+            assert_eq!(outcome(keep_up.run()).unwrap(), kept, "{doubts}");
         }
     }
 
@@ -305,11 +305,11 @@ mod tests {
         let mut keep_up = keep_up(repository, MockRetentionRepository::new(), blobs);
         keep_up.sessions.sessions = Arc::new(sessions);
         for _ in 0..DOUBTS {
-            assert_eq!(outcome(keep_up.execute()).unwrap(), Kept::Doubted(40 * DAY));
+            assert_eq!(outcome(keep_up.run()).unwrap(), Kept::Doubted(40 * DAY));
         }
         let expired = Expired::default();
         let done = Kept::Done { sessions: 5, expired, loose: 0, unfinished: 3, lost: 0, strange: 0 };
-        assert_eq!(outcome(keep_up.execute()).unwrap(), done);
+        assert_eq!(outcome(keep_up.run()).unwrap(), done);
     }
 
     #[test]
@@ -318,7 +318,7 @@ mod tests {
         repository.expect_evidence().returning(|| Ok(Evidence::default()));
         repository.expect_believe().once().returning(|_, _| Ok(false));
         let keep_up = keep_up(repository, MockRetentionRepository::new(), MockBlobStore::new());
-        assert_eq!(outcome(keep_up.execute()).unwrap(), Kept::ByAnother);
+        assert_eq!(outcome(keep_up.run()).unwrap(), Kept::ByAnother);
     }
 
     #[test]
@@ -345,7 +345,7 @@ mod tests {
         blobs.expect_list().never();
         let expired = Expired::default();
         let done = Kept::Done { sessions: 0, expired, loose: 1, unfinished: 0, lost: 0, strange: 0 };
-        assert_eq!(outcome(keep_up(repository, files, blobs).execute()).unwrap(), done);
+        assert_eq!(outcome(keep_up(repository, files, blobs).run()).unwrap(), done);
     }
 
     #[test]
@@ -377,7 +377,7 @@ mod tests {
             Ok(ids.into_iter().filter(|id| id.0.as_u128().is_multiple_of(2)).collect())
         });
         blobs.expect_remove().withf(move |id| is_unknown(id) && id.0.as_u128().is_multiple_of(2)).returning(|_| Ok(()));
-        match outcome(keep_up(repository, MockRetentionRepository::new(), blobs).execute()).unwrap() {
+        match outcome(keep_up(repository, MockRetentionRepository::new(), blobs).run()).unwrap() {
             Kept::Done { lost, strange, .. } => (lost, strange),
             other => panic!("{other:?}"),
         }

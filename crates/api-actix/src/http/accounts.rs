@@ -61,7 +61,7 @@ pub struct SignedUp {
     security(()),
 )]
 pub async fn sign_up(
-    app: web::Data<UseCases>,
+    use_cases: web::Data<UseCases>,
     request: HttpRequest,
     Anonymous(Json(body)): Anonymous<Json<RegistrationBody>>,
 ) -> Result<HttpResponse, ApiError> {
@@ -70,8 +70,9 @@ pub async fn sign_up(
         email: body.email()?,
         password: Some(required("password", body.password()?)?),
     };
-    let user = RateLimitGate::of(&request)?.hashed(app.register_user.execute(wish)).await?;
-    Ok(HttpResponse::Created().json(SignedUp { message: "user registered", user: app.policy.own_view(&user).into() }))
+    let user = RateLimitGate::of(&request)?.hashed(use_cases.users.register(wish)).await?;
+    Ok(HttpResponse::Created()
+        .json(SignedUp { message: "user registered", user: use_cases.policy.own_view(&user).into() }))
 }
 
 /// Creates a user with an email and, optionally, a password.
@@ -84,7 +85,7 @@ pub async fn sign_up(
     security(()),
 )]
 pub async fn create(
-    app: web::Data<UseCases>,
+    use_cases: web::Data<UseCases>,
     request: HttpRequest,
     Anonymous(Json(body)): Anonymous<Json<RegistrationBody>>,
 ) -> Result<HttpResponse, ApiError> {
@@ -93,8 +94,8 @@ pub async fn create(
         email: Some(required("email", body.email()?)?),
         password: body.password()?,
     };
-    let user = RateLimitGate::of(&request)?.hashed(app.register_user.execute(wish)).await?;
-    Ok(HttpResponse::Created().json(wire::User::from(app.policy.own_view(&user))))
+    let user = RateLimitGate::of(&request)?.hashed(use_cases.users.register(wish)).await?;
+    Ok(HttpResponse::Created().json(wire::User::from(use_cases.policy.own_view(&user))))
 }
 
 /// Lists users by username.
@@ -104,12 +105,12 @@ pub async fn create(
     responses(Page<wire::User>, ErrorResponse<404>),
 )]
 pub async fn list(
-    app: web::Data<UseCases>,
+    use_cases: web::Data<UseCases>,
     request: HttpRequest,
     Authenticated { caller, input: Query(query) }: Authenticated<Query<ListQuery>>,
 ) -> Result<HttpResponse, ApiError> {
     let (prefix, after, limit) = query.read(UsernamePrefix::parse)?;
-    let page = app.list_users.execute(&caller, prefix.as_ref(), after, limit).await?;
+    let page = use_cases.users.list(&caller, prefix.as_ref(), after, limit).await?;
     let next = page.items.last().filter(|_| page.more).map(|last| ("after", last.profile.id.to_string()));
     Ok(link::page(&request, page.items.into_iter().map(wire::User::from), next))
 }
@@ -122,10 +123,10 @@ pub async fn list(
     responses((status = 200, description = "The user", body = wire::User), ErrorResponse<404>),
 )]
 pub async fn show(
-    app: web::Data<UseCases>,
+    use_cases: web::Data<UseCases>,
     Authenticated { caller, input: path }: Authenticated<PathIds>,
 ) -> Result<HttpResponse, ApiError> {
-    let user = app.show_user.execute(&caller, path.get("id")?).await?;
+    let user = use_cases.users.show(&caller, path.get("id")?).await?;
     Ok(HttpResponse::Ok().json(wire::User::from(user)))
 }
 
@@ -135,10 +136,10 @@ pub async fn show(
     responses((status = 200, description = "The caller", body = wire::User)),
 )]
 pub async fn show_own(
-    app: web::Data<UseCases>,
+    use_cases: web::Data<UseCases>,
     Authenticated { caller, .. }: Authenticated,
 ) -> Result<HttpResponse, ApiError> {
-    let user = app.show_user.execute(&caller, caller.user).await?;
+    let user = use_cases.users.show(&caller, caller.user).await?;
     Ok(HttpResponse::Ok().json(wire::User::from(user)))
 }
 
@@ -167,7 +168,7 @@ pub struct EditBody {
     responses((status = 200, description = "Changed", body = wire::User), ErrorResponse<403>, ErrorResponse<409>),
 )]
 pub async fn edit_own(
-    app: web::Data<UseCases>,
+    use_cases: web::Data<UseCases>,
     request: HttpRequest,
     Authenticated { caller, input: Json(body) }: Authenticated<Json<EditBody>>,
 ) -> Result<HttpResponse, ApiError> {
@@ -178,7 +179,7 @@ pub async fn edit_own(
         current_password: body.current_password,
     };
     let (given, new) = (edit.current_password.is_some(), edit.password.is_some());
-    let (gate, change) = (RateLimitGate::of(&request)?, app.change_profile.execute(&caller, edit));
+    let (gate, change) = (RateLimitGate::of(&request)?, use_cases.users.change_profile(&caller, edit));
     let user = match (given, new) {
         (false, true) => gate.hashed(change).await?,
         _ => gate.prove(caller.user, given, change).await?,
@@ -203,12 +204,12 @@ pub struct DeleteBody {
     responses((status = 204, description = "Ended"), ErrorResponse<403>),
 )]
 pub async fn delete_own(
-    app: web::Data<UseCases>,
+    use_cases: web::Data<UseCases>,
     request: HttpRequest,
     Authenticated { caller, input: Json(body) }: Authenticated<Json<DeleteBody>>,
 ) -> Result<HttpResponse, ApiError> {
     let given = body.current_password.is_some();
-    let end = app.delete_account.execute(&caller, CurrentPassword(body.current_password));
+    let end = use_cases.users.delete_account(&caller, CurrentPassword(body.current_password));
     RateLimitGate::of(&request)?.prove(caller.user, given, end).await?;
     Ok(HttpResponse::NoContent().finish())
 }

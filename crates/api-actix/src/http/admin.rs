@@ -18,12 +18,12 @@ use serde::Deserialize;
     responses(Page<wire::Account>, ErrorResponse<403>, ErrorResponse<404>),
 )]
 pub async fn users(
-    app: web::Data<UseCases>,
+    use_cases: web::Data<UseCases>,
     request: HttpRequest,
     Authenticated { caller, input: Query(query) }: Authenticated<Query<ListQuery>>,
 ) -> Result<HttpResponse, ApiError> {
     let (prefix, after, limit) = query.read(UsernamePrefix::parse)?;
-    let page = app.list_accounts.execute(&Actor::Admin(caller), prefix.as_ref(), after, limit).await?;
+    let page = use_cases.admin.list_accounts(&Actor::Admin(caller), prefix.as_ref(), after, limit).await?;
     let next = page.items.last().filter(|_| page.more).map(|last| ("after", last.user.profile.id.to_string()));
     Ok(link::page(&request, page.items.into_iter().map(wire::Account::from), next))
 }
@@ -39,10 +39,10 @@ pub async fn users(
     ),
 )]
 pub async fn disable(
-    app: web::Data<UseCases>,
+    use_cases: web::Data<UseCases>,
     Authenticated { caller, input: path }: Authenticated<PathIds>,
 ) -> Result<HttpResponse, ApiError> {
-    let account = app.switch_account.execute(Actor::Admin(caller), path.get("id")?, false).await?;
+    let account = use_cases.admin.switch_account(Actor::Admin(caller), path.get("id")?, false).await?;
     Ok(HttpResponse::Ok().json(wire::Account::from(account)))
 }
 
@@ -54,10 +54,10 @@ pub async fn disable(
     responses((status = 200, description = "Enabled", body = wire::Account), ErrorResponse<403>, ErrorResponse<404>),
 )]
 pub async fn enable(
-    app: web::Data<UseCases>,
+    use_cases: web::Data<UseCases>,
     Authenticated { caller, input: path }: Authenticated<PathIds>,
 ) -> Result<HttpResponse, ApiError> {
-    let account = app.switch_account.execute(Actor::Admin(caller), path.get("id")?, true).await?;
+    let account = use_cases.admin.switch_account(Actor::Admin(caller), path.get("id")?, true).await?;
     Ok(HttpResponse::Ok().json(wire::Account::from(account)))
 }
 
@@ -67,10 +67,10 @@ pub async fn enable(
     responses((status = 204, description = "Ended"), ErrorResponse<403>, ErrorResponse<404>),
 )]
 pub async fn end_sessions(
-    app: web::Data<UseCases>,
+    use_cases: web::Data<UseCases>,
     Authenticated { caller, input: path }: Authenticated<PathIds>,
 ) -> Result<HttpResponse, ApiError> {
-    app.administer.execute(Actor::Admin(caller), AdminCommand::EndSessions(path.get("id")?)).await?;
+    use_cases.admin.execute(Actor::Admin(caller), AdminCommand::EndSessions(path.get("id")?)).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -80,10 +80,10 @@ pub async fn end_sessions(
     responses((status = 204, description = "Deleted; its name is free"), ErrorResponse<403>, ErrorResponse<404>),
 )]
 pub async fn delete_group(
-    app: web::Data<UseCases>,
+    use_cases: web::Data<UseCases>,
     Authenticated { caller, input: path }: Authenticated<PathIds>,
 ) -> Result<HttpResponse, ApiError> {
-    app.administer.execute(Actor::Admin(caller), AdminCommand::DeleteGroup(path.get("id")?)).await?;
+    use_cases.admin.execute(Actor::Admin(caller), AdminCommand::DeleteGroup(path.get("id")?)).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -106,14 +106,14 @@ pub struct AuditQuery {
     responses(Page<wire::AuditEntry>, ErrorResponse<403>),
 )]
 pub async fn audit(
-    app: web::Data<UseCases>,
+    use_cases: web::Data<UseCases>,
     request: HttpRequest,
     Authenticated { caller, input: Query(query) }: Authenticated<Query<AuditQuery>>,
 ) -> Result<HttpResponse, ApiError> {
     let before = number("before", query.before.as_deref())?.map(i64::try_from).transpose();
     let before = before.map_err(|_| Invalid::new("before", "before is too large"))?;
     let limit = Limit::of_list(number("limit", query.limit.as_deref())?)?;
-    let page = app.list_audit.execute(&Actor::Admin(caller), before, limit).await?;
+    let page = use_cases.admin.list_audit(&Actor::Admin(caller), before, limit).await?;
     let next = page.items.last().filter(|_| page.more).map(|last| ("before", last.number.to_string()));
     Ok(link::page(&request, page.items.into_iter().map(wire::AuditEntry::from), next))
 }

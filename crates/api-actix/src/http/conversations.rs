@@ -30,18 +30,18 @@ pub struct ListQuery {
     responses(Page<wire::Conversation>, ErrorResponse<403>),
 )]
 pub async fn list(
-    app: web::Data<UseCases>,
+    use_cases: web::Data<UseCases>,
     public: web::Data<PublicUrl>,
     request: HttpRequest,
     Authenticated { caller, input: (acting, Query(query)) }: Authenticated<(Acting, Query<ListQuery>)>,
 ) -> Result<HttpResponse, ApiError> {
     let limit = Limit::of_list(number("limit", query.limit.as_deref())?)?;
     let before = query.before.as_deref().map(ConversationCursor::parse).transpose()?;
-    let page = app.list_conversations.execute(&caller, before, limit).await?;
-    app.check_acting_user.execute(&caller, acting, None).await?;
+    let page = use_cases.conversations.list(&caller, before, limit).await?;
+    use_cases.acting.check(&caller, acting, None).await?;
     let next = page.items.last().filter(|_| page.more);
     let next = next.map(|last| ("before", ConversationCursor::behind(last).to_string()));
-    let view = |user: &_| app.policy.view(&caller, user);
+    let view = |user: &_| use_cases.policy.view(&caller, user);
     let shown = page.items.into_iter().map(|conversation| wire::Conversation::listed(&public, conversation, view));
     Ok(link::page(&request, shown, next))
 }
@@ -65,7 +65,7 @@ pub struct ChangesQuery {
     responses((status = 200, description = "A page of changes", body = wire::Changes), ErrorResponse<404>),
 )]
 pub async fn changes(
-    app: web::Data<UseCases>,
+    use_cases: web::Data<UseCases>,
     public: web::Data<PublicUrl>,
     Authenticated { caller, input: (ids, Query(query)) }: Authenticated<(PathIds, Query<ChangesQuery>)>,
 ) -> Result<HttpResponse, ApiError> {
@@ -73,6 +73,6 @@ pub async fn changes(
     let after = number("after", query.after.as_deref())?.unwrap_or(0);
     let after = i64::try_from(after).map_err(|_| Invalid::new("after", "after is too large"))?;
     let limit = Limit::of_list(number("limit", query.limit.as_deref())?)?;
-    let changes = app.list_changes.execute(&caller, id, Update(after), limit).await?;
+    let changes = use_cases.messages.list_changes(&caller, id, Update(after), limit).await?;
     Ok(HttpResponse::Ok().json(wire::Changes::at(&public, changes)))
 }

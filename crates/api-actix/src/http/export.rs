@@ -41,12 +41,12 @@ impl Default for ExportSemaphore {
     ))),
 )]
 pub async fn export(
-    app: web::Data<UseCases>,
+    use_cases: web::Data<UseCases>,
     turns: web::Data<ExportSemaphore>,
     public: web::Data<PublicUrl>,
     Authenticated { caller, .. }: Authenticated,
 ) -> std::result::Result<HttpResponse, ApiError> {
-    let export = app.export_own_data.execute(&caller).await?;
+    let export = use_cases.export.begin(&caller).await?;
     // A username needs no quoting in a header.
     let name = format!("attachment; filename=\"parlance-export-{}.json\"", export.account.profile.username);
     Ok(HttpResponse::Ok()
@@ -96,7 +96,7 @@ async fn part(export: &mut Export, turns: &ExportSemaphore) -> Result<Option<dom
 mod tests {
     use super::*;
     use domain::events::NoListeners;
-    use domain::export::ExportOwnData;
+    use domain::export::ExportService;
     use domain::messages::{Draft, DraftBody, MessageLog as _, Recipient, Text};
     use domain::users::{NewUser, UserRepository as _, Username};
     use domain::{Caller, ConversationId, IdGenerator as _, MessageId, SessionId, UserId};
@@ -147,14 +147,14 @@ mod tests {
     async fn however_much_there_is_little_is_in_memory() {
         let directory = tempfile::tempdir().unwrap();
         let (store, caller) = talkative(directory.path()).await;
-        let begin = ExportOwnData {
+        let service = ExportService {
             users: store.clone(),
             reader: store.clone(),
             policy: Arc::default(),
             clock: Arc::new(SystemClock),
         };
         let turns = ExportSemaphore::default();
-        let (export, writer) = (begin.execute(&caller).await.unwrap(), wire::ExportWriter::default());
+        let (export, writer) = (service.begin(&caller).await.unwrap(), wire::ExportWriter::default());
         let mut pieces = std::pin::pin!(pieces(export, writer, turns.clone()));
         let (mut whole, mut largest) = (Vec::new(), 0);
         while let Some(piece) = pieces.next().await {

@@ -41,14 +41,14 @@ pub struct UploadForm {
     responses((status = 201, description = "Stored", body = wire::File)),
 )]
 pub async fn upload(
-    app: web::Data<UseCases>,
+    use_cases: web::Data<UseCases>,
     public: web::Data<PublicUrl>,
     request: HttpRequest,
     Authenticated { caller, input: payload }: Authenticated<Payload>,
 ) -> Result<HttpResponse, ApiError> {
     to_the_end(async move {
-        let Upload { file, .. } = upload::receive(&request, payload, &app.stage_upload, &caller, &[]).await?;
-        let file = app.store_upload.keep(file).await?;
+        let Upload { file, .. } = upload::receive(&request, payload, &use_cases.files, &caller, &[]).await?;
+        let file = use_cases.files.keep(file).await?;
         Ok(HttpResponse::Created().json(wire::File::at(&public, file)))
     })
     .await
@@ -90,20 +90,20 @@ pub struct MessageForm {
     ),
 )]
 pub async fn send(
-    app: web::Data<UseCases>,
+    use_cases: web::Data<UseCases>,
     public: web::Data<PublicUrl>,
     request: HttpRequest,
     Authenticated { caller, input: (acting, payload) }: Authenticated<(Acting, Payload)>,
 ) -> Result<HttpResponse, ApiError> {
     to_the_end(async move {
         let Upload { file, texts } =
-            upload::receive(&request, payload, &app.stage_upload, &caller, Covering::PARTS).await?;
-        match Covering::parse(&texts, acting, request.headers(), &app, &caller).await {
+            upload::receive(&request, payload, &use_cases.files, &caller, Covering::PARTS).await?;
+        match Covering::parse(&texts, acting, request.headers(), &use_cases, &caller).await {
             Ok(Covering { recipient, caption, key }) => {
-                Ok(sent(&public, app.store_upload.send(&caller, file, recipient, caption, key).await?))
+                Ok(sent(&public, use_cases.messages.send_upload(&caller, file, recipient, caption, key).await?))
             }
             Err(error) => {
-                upload::discard(&app.stage_upload, file).await;
+                upload::discard(&use_cases.files, file).await;
                 Err(error)
             }
         }
@@ -125,7 +125,7 @@ impl Covering {
         texts: &Texts,
         acting: Acting,
         headers: &HeaderMap,
-        app: &UseCases,
+        use_cases: &UseCases,
         caller: &Caller,
     ) -> Result<Self, ApiError> {
         let acting = acting.and("sender_id", texts.get("sender_id"))?;
@@ -134,7 +134,7 @@ impl Covering {
             caption: texts.get("content").map_or_else(|| Ok(Caption::none()), Caption::parse)?,
             key: idempotency_key(headers, texts.get("client_id"))?,
         };
-        app.check_acting_user.execute(caller, acting, ReferencedEntity::of(covering.recipient)).await?;
+        use_cases.acting.check(caller, acting, ReferencedEntity::of(covering.recipient)).await?;
         Ok(covering)
     }
 }
@@ -174,22 +174,22 @@ async fn to_the_end(
     ),
 )]
 pub async fn download(
-    app: web::Data<UseCases>,
+    use_cases: web::Data<UseCases>,
     request: HttpRequest,
     Authenticated { caller, input: ids }: Authenticated<PathIds>,
 ) -> Result<HttpResponse, ApiError> {
-    let file = app.download_file.describe(&caller, ids.get("id")?).await?;
+    let file = use_cases.files.describe(&caller, ids.get("id")?).await?;
     let tag = EntityTag::new_strong(file.sha256.to_string());
     match RangeOutcome::of(&request, &tag, file.size) {
         RangeOutcome::Another => Err(ApiError::PreconditionFailed),
         RangeOutcome::NotModified => Ok(about(HttpResponse::NotModified(), tag).finish()),
         RangeOutcome::Unsatisfiable => Err(ApiError::RangeNotSatisfiable { size: file.size }),
-        RangeOutcome::Whole => give(&app, &request, about(HttpResponse::Ok(), tag), file, None).await,
+        RangeOutcome::Whole => give(&use_cases, &request, about(HttpResponse::Ok(), tag), file, None).await,
         RangeOutcome::Part(range) => {
             let mut response = about(HttpResponse::PartialContent(), tag);
             let content_range = format!("bytes {}-{}/{}", range.start, range.end - 1, file.size);
             response.insert_header((header::CONTENT_RANGE, content_range));
-            give(&app, &request, response, file, Some(range)).await
+            give(&use_cases, &request, response, file, Some(range)).await
         }
     }
 }
@@ -208,7 +208,7 @@ fn about(mut response: HttpResponseBuilder, tag: EntityTag) -> HttpResponseBuild
 
 /// Answers with the file or a part of it. Types that could carry a script are sent as attachments.
 async fn give(
-    app: &UseCases,
+    use_cases: &UseCases,
     request: &HttpRequest,
     mut response: HttpResponseBuilder,
     file: File,
@@ -223,7 +223,7 @@ async fn give(
     if request.method() == Method::HEAD {
         return Ok(response.body(SizedStream::new(size, stream::empty::<Result<Bytes, Error>>())));
     }
-    let download = app.download_file.read(file, range).await?;
+    let download = use_cases.files.read(file, range).await?;
     Ok(response.body(SizedStream::new(size, pieces(id, download.bytes))))
 }
 

@@ -71,12 +71,12 @@ pub struct SendAck {
 
 /// Sends a text and answers with `done`, for a new message and for a retry under the same key alike.
 async fn say(
-    app: &UseCases,
+    use_cases: &UseCases,
     caller: &Caller,
     message: SendCommand,
     done: &'static str,
 ) -> Result<HttpResponse, ApiError> {
-    let (Appended::Stored(message) | Appended::Duplicate(message)) = app.send_message.execute(caller, message).await?;
+    let (Appended::Stored(message) | Appended::Duplicate(message)) = use_cases.messages.send(caller, message).await?;
     Ok(HttpResponse::Ok().json(SendAck { message: done, id: Id(message.id.0) }))
 }
 
@@ -106,13 +106,13 @@ impl HistoryQuery {
 
 /// The newest messages of a window, oldest first, each converted by `line`.
 async fn history(
-    app: &UseCases,
+    use_cases: &UseCases,
     request: &HttpRequest,
     caller: &Caller,
     (of, window): (Recipient, Window),
     line: impl Fn(Message) -> NamedMessage,
 ) -> Result<HttpResponse, ApiError> {
-    let page = app.list_messages.execute(caller, of, window).await?;
+    let page = use_cases.messages.list(caller, of, window).await?;
     let next = page.items.first().filter(|_| page.more).map(|oldest| ("before", oldest.id.to_string()));
     Ok(link::page(request, page.items.into_iter().map(line), next))
 }
@@ -136,15 +136,15 @@ pub struct DirectBody {
     responses((status = 200, description = "Sent", body = SendAck), ErrorResponse<404>, ErrorResponse<409>),
 )]
 pub async fn send_direct(
-    app: web::Data<UseCases>,
+    use_cases: web::Data<UseCases>,
     request: HttpRequest,
     Authenticated { caller, input: Json(body) }: Authenticated<Json<DirectBody>>,
 ) -> Result<HttpResponse, ApiError> {
     let key = idempotency_key(request.headers(), None)?;
     let to = name("to", body.to)?;
     let content = content(body.content)?;
-    let to = app.show_user.by_name(&to).await?;
-    say(&app, &caller, SendCommand { key, ..SendCommand::text(Recipient::User(to.id), content) }, "sent").await
+    let to = use_cases.users.find_by_name(&to).await?;
+    say(&use_cases, &caller, SendCommand { key, ..SendCommand::text(Recipient::User(to.id), content) }, "sent").await
 }
 
 /// Lists the newest messages with a user, oldest first.
@@ -154,19 +154,19 @@ pub async fn send_direct(
     responses(Page<NamedMessage>, ErrorResponse<404>),
 )]
 pub async fn direct_history(
-    app: web::Data<UseCases>,
+    use_cases: web::Data<UseCases>,
     request: HttpRequest,
     Authenticated { caller, input: Query(query) }: Authenticated<Query<HistoryQuery>>,
 ) -> Result<HttpResponse, ApiError> {
     let window = query.window()?;
-    let other = app.show_user.by_name(&name("user", query.user)?).await?;
-    let oneself = app.show_user.execute(&caller, caller.user).await?.profile.username;
+    let other = use_cases.users.find_by_name(&name("user", query.user)?).await?;
+    let oneself = use_cases.users.show(&caller, caller.user).await?.profile.username;
     let line = |message: Message| {
         let to_other = matches!(message.destination, Destination::Direct { receiver } if receiver == other.id);
         let to = if to_other { other.username.to_string() } else { oneself.clone() };
         NamedMessage::new(message, Some(to), None)
     };
-    history(&app, &request, &caller, (Recipient::User(other.id), window), line).await
+    history(&use_cases, &request, &caller, (Recipient::User(other.id), window), line).await
 }
 
 /// The body of `POST /group/create`.
@@ -187,12 +187,12 @@ pub struct CreateGroupBody {
     responses((status = 201, description = "Created", body = SendAck), ErrorResponse<409>),
 )]
 pub async fn create_group(
-    app: web::Data<UseCases>,
+    use_cases: web::Data<UseCases>,
     Authenticated { caller, input: Json(body) }: Authenticated<Json<CreateGroupBody>>,
 ) -> Result<HttpResponse, ApiError> {
     let given = name("group", body.group).map_err(|missing| Invalid::new(missing.field, "missing group name"))?;
     let name = GroupName::parse("group", &given)?;
-    let made = app.create_group.execute(&caller, name, Visibility::Public, Description::none()).await;
+    let made = use_cases.groups.create(&caller, name, Visibility::Public, Description::none()).await;
     let made = made.map_err(|refused| match refused {
         Error::Conflict(conflict @ Conflict::GroupNameTaken) => ApiError::Conflict { conflict, field: "group" },
         refused => refused.into(),
@@ -219,15 +219,16 @@ pub struct GroupBody {
     responses((status = 200, description = "Sent", body = SendAck), ErrorResponse<403>, ErrorResponse<404>, ErrorResponse<409>),
 )]
 pub async fn send_to_group(
-    app: web::Data<UseCases>,
+    use_cases: web::Data<UseCases>,
     request: HttpRequest,
     Authenticated { caller, input: Json(body) }: Authenticated<Json<GroupBody>>,
 ) -> Result<HttpResponse, ApiError> {
     let key = idempotency_key(request.headers(), None)?;
     let group = name("group", body.group)?;
     let content = content(body.content)?;
-    let group = app.show_group.by_name(&caller, &group).await?.group;
-    say(&app, &caller, SendCommand { key, ..SendCommand::text(Recipient::Group(group.id), content) }, "sent").await
+    let group = use_cases.groups.find_by_name(&caller, &group).await?.group;
+    say(&use_cases, &caller, SendCommand { key, ..SendCommand::text(Recipient::Group(group.id), content) }, "sent")
+        .await
 }
 
 /// Lists the newest messages of a group, oldest first.
@@ -237,14 +238,14 @@ pub async fn send_to_group(
     responses(Page<NamedMessage>, ErrorResponse<404>),
 )]
 pub async fn group_history(
-    app: web::Data<UseCases>,
+    use_cases: web::Data<UseCases>,
     request: HttpRequest,
     Authenticated { caller, input: Query(query) }: Authenticated<Query<HistoryQuery>>,
 ) -> Result<HttpResponse, ApiError> {
     let window = query.window()?;
-    let group = app.show_group.by_name(&caller, &name("group", query.group)?).await?.group;
+    let group = use_cases.groups.find_by_name(&caller, &name("group", query.group)?).await?.group;
     let line = |message| NamedMessage::new(message, None, Some(group.name.to_string()));
-    history(&app, &request, &caller, (Recipient::Group(group.id), window), line).await
+    history(&use_cases, &request, &caller, (Recipient::Group(group.id), window), line).await
 }
 
 /// The body of `POST /broadcast/send`.
@@ -263,13 +264,14 @@ pub struct BroadcastBody {
     responses((status = 200, description = "Sent", body = SendAck), ErrorResponse<403>, ErrorResponse<409>),
 )]
 pub async fn broadcast(
-    app: web::Data<UseCases>,
+    use_cases: web::Data<UseCases>,
     request: HttpRequest,
     Authenticated { caller, input: Json(body) }: Authenticated<Json<BroadcastBody>>,
 ) -> Result<HttpResponse, ApiError> {
     let key = idempotency_key(request.headers(), None)?;
     let content = content(body.content)?;
-    say(&app, &caller, SendCommand { key, ..SendCommand::text(Recipient::Everybody, content) }, "broadcasted").await
+    say(&use_cases, &caller, SendCommand { key, ..SendCommand::text(Recipient::Everybody, content) }, "broadcasted")
+        .await
 }
 
 /// Lists the newest broadcasts, oldest first.
@@ -279,11 +281,13 @@ pub async fn broadcast(
     responses(Page<NamedMessage>, ErrorResponse<404>),
 )]
 pub async fn broadcast_history(
-    app: web::Data<UseCases>,
+    use_cases: web::Data<UseCases>,
     request: HttpRequest,
     Authenticated { caller, input: Query(query) }: Authenticated<Query<HistoryQuery>>,
 ) -> Result<HttpResponse, ApiError> {
     let window = query.window()?;
-    history(&app, &request, &caller, (Recipient::Everybody, window), |message| NamedMessage::new(message, None, None))
-        .await
+    history(&use_cases, &request, &caller, (Recipient::Everybody, window), |message| {
+        NamedMessage::new(message, None, None)
+    })
+    .await
 }

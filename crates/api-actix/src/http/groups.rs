@@ -56,16 +56,16 @@ impl GroupBody {
     responses((status = 201, description = "Created", body = wire::Group), ErrorResponse<403>, ErrorResponse<409>),
 )]
 pub async fn create(
-    app: web::Data<UseCases>,
+    use_cases: web::Data<UseCases>,
     Authenticated { caller, input: (acting, Json(body)) }: Authenticated<(Acting, Json<GroupBody>)>,
 ) -> Result<HttpResponse, ApiError> {
     let GroupChange { name, description, visibility } = body.change()?;
     let name = required("name", name)?;
     let acting = acting.and("requester_id", body.requester_id.as_deref())?;
-    app.check_acting_user.execute(&caller, acting, None).await?;
+    use_cases.acting.check(&caller, acting, None).await?;
     let visibility = visibility.unwrap_or(Visibility::Private);
     let description = description.unwrap_or_else(Description::none);
-    let group = app.create_group.execute(&caller, name, visibility, description).await?;
+    let group = use_cases.groups.create(&caller, name, visibility, description).await?;
     Ok(HttpResponse::Created().json(wire::Group::from(group)))
 }
 
@@ -76,13 +76,13 @@ pub async fn create(
     responses(Page<wire::Group>, ErrorResponse<404>),
 )]
 pub async fn list(
-    app: web::Data<UseCases>,
+    use_cases: web::Data<UseCases>,
     request: HttpRequest,
     Authenticated { caller, input: (acting, Query(query)) }: Authenticated<(Acting, Query<ListQuery>)>,
 ) -> Result<HttpResponse, ApiError> {
     let (prefix, after, limit) = query.read(GroupNamePrefix::parse)?;
-    let page = app.list_groups.execute(&caller, prefix.as_ref(), after, limit).await?;
-    app.check_acting_user.execute(&caller, acting, None).await?;
+    let page = use_cases.groups.list(&caller, prefix.as_ref(), after, limit).await?;
+    use_cases.acting.check(&caller, acting, None).await?;
     let next = page.items.last().filter(|_| page.more).map(|last| ("after", last.group.id.to_string()));
     Ok(link::page(&request, page.items.into_iter().map(wire::Group::from), next))
 }
@@ -93,11 +93,11 @@ pub async fn list(
     responses((status = 200, description = "The group", body = wire::Group), ErrorResponse<404>),
 )]
 pub async fn show(
-    app: web::Data<UseCases>,
+    use_cases: web::Data<UseCases>,
     Authenticated { caller, input: (acting, path) }: Authenticated<(Acting, PathIds)>,
 ) -> Result<HttpResponse, ApiError> {
-    let group = app.show_group.execute(&caller, path.get("id")?).await?;
-    app.check_acting_user.execute(&caller, acting, None).await?;
+    let group = use_cases.groups.show(&caller, path.get("id")?).await?;
+    use_cases.acting.check(&caller, acting, None).await?;
     Ok(HttpResponse::Ok().json(wire::Group::from(group)))
 }
 
@@ -110,14 +110,14 @@ pub async fn show(
     responses((status = 200, description = "Changed", body = wire::Group), ErrorResponse<403>, ErrorResponse<404>, ErrorResponse<409>),
 )]
 pub async fn edit(
-    app: web::Data<UseCases>,
+    use_cases: web::Data<UseCases>,
     Authenticated { caller, input: (acting, path, Json(body)) }: Authenticated<(Acting, PathIds, Json<GroupBody>)>,
 ) -> Result<HttpResponse, ApiError> {
     let id = path.get("id")?;
     let change = body.change()?;
     let acting = acting.and("requester_id", body.requester_id.as_deref())?;
-    app.check_acting_user.execute(&caller, acting, [ReferencedEntity::Group(id)]).await?;
-    let group = app.update_group.execute(&caller, id, change).await?;
+    use_cases.acting.check(&caller, acting, [ReferencedEntity::Group(id)]).await?;
+    let group = use_cases.groups.update(&caller, id, change).await?;
     Ok(HttpResponse::Ok().json(wire::Group::from(group)))
 }
 
@@ -128,12 +128,12 @@ pub async fn edit(
     responses((status = 204, description = "Deleted; its name is free"), ErrorResponse<403>, ErrorResponse<404>),
 )]
 pub async fn delete(
-    app: web::Data<UseCases>,
+    use_cases: web::Data<UseCases>,
     Authenticated { caller, input: (acting, path, Json(body)) }: Authenticated<(Acting, PathIds, Json<RequesterBody>)>,
 ) -> Result<HttpResponse, ApiError> {
     let id = path.get("id")?;
     let acting = acting.and("requester_id", body.requester_id.as_deref())?;
-    app.check_acting_user.execute(&caller, acting, [ReferencedEntity::Group(id)]).await?;
-    app.delete_group.execute(&caller, id).await?;
+    use_cases.acting.check(&caller, acting, [ReferencedEntity::Group(id)]).await?;
+    use_cases.groups.delete(&caller, id).await?;
     Ok(HttpResponse::NoContent().finish())
 }

@@ -44,17 +44,15 @@ pub struct Added {
     responses((status = 200, description = "The member", body = Added), ErrorResponse<403>, ErrorResponse<404>, ErrorResponse<409>),
 )]
 pub async fn add(
-    app: web::Data<UseCases>,
+    use_cases: web::Data<UseCases>,
     Authenticated { caller, input: (acting, path, Json(body)) }: Authenticated<(Acting, PathIds, Json<AddBody>)>,
 ) -> Result<HttpResponse, ApiError> {
     let user = UserId::parse("user_id", &required("user_id", body.user_id)?)?;
     let role = body.role.as_deref().map_or(Ok(Role::Member), Role::parse)?;
     let new = NewMember::new(path.get("id")?, user, role)?;
     let acting = acting.and("requester_id", body.requester_id.as_deref())?;
-    app.check_acting_user
-        .execute(&caller, acting, [ReferencedEntity::Group(new.group), ReferencedEntity::User(user)])
-        .await?;
-    let member = app.add_member.execute(&caller, new).await?;
+    use_cases.acting.check(&caller, acting, [ReferencedEntity::Group(new.group), ReferencedEntity::User(user)]).await?;
+    let member = use_cases.members.add(&caller, new).await?;
     Ok(HttpResponse::Ok().json(Added { message: "member added", member: member.into() }))
 }
 
@@ -78,14 +76,14 @@ pub struct RoleBody {
     responses((status = 200, description = "Changed", body = wire::Member), ErrorResponse<403>, ErrorResponse<404>, ErrorResponse<409>),
 )]
 pub async fn change_role(
-    app: web::Data<UseCases>,
+    use_cases: web::Data<UseCases>,
     Authenticated { caller, input: (acting, path, Json(body)) }: Authenticated<(Acting, PathIds, Json<RoleBody>)>,
 ) -> Result<HttpResponse, ApiError> {
     let (group, user) = (path.get("id")?, path.get("user_id")?);
     let role = Role::parse(&required("role", body.role)?)?;
     let acting = acting.and("requester_id", body.requester_id.as_deref())?;
-    app.check_acting_user.execute(&caller, acting, [ReferencedEntity::Member(group, user)]).await?;
-    let member = app.change_role.execute(&caller, group, user, role).await?;
+    use_cases.acting.check(&caller, acting, [ReferencedEntity::Member(group, user)]).await?;
+    let member = use_cases.members.change_role(&caller, group, user, role).await?;
     Ok(HttpResponse::Ok().json(wire::Member::from(member)))
 }
 
@@ -96,13 +94,13 @@ pub async fn change_role(
     responses((status = 204, description = "No longer a member"), ErrorResponse<403>, ErrorResponse<404>, ErrorResponse<409>),
 )]
 pub async fn remove(
-    app: web::Data<UseCases>,
+    use_cases: web::Data<UseCases>,
     Authenticated { caller, input: (acting, path, Json(body)) }: Authenticated<(Acting, PathIds, Json<RequesterBody>)>,
 ) -> Result<HttpResponse, ApiError> {
     let (group, user) = (path.get("id")?, path.get("user_id")?);
     let acting = acting.and("requester_id", body.requester_id.as_deref())?;
-    app.check_acting_user.execute(&caller, acting, [ReferencedEntity::Member(group, user)]).await?;
-    app.remove_member.execute(&caller, group, user).await?;
+    use_cases.acting.check(&caller, acting, [ReferencedEntity::Member(group, user)]).await?;
+    use_cases.members.remove(&caller, group, user).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -125,13 +123,13 @@ pub struct LeaveBody {
     responses((status = 204, description = "No longer a member"), ErrorResponse<403>, ErrorResponse<404>, ErrorResponse<409>),
 )]
 pub async fn leave(
-    app: web::Data<UseCases>,
+    use_cases: web::Data<UseCases>,
     Authenticated { caller, input: (acting, path, Json(body)) }: Authenticated<(Acting, PathIds, Json<LeaveBody>)>,
 ) -> Result<HttpResponse, ApiError> {
     let group = path.get("id")?;
     let acting = acting.and("user_id", body.user_id.as_deref())?.and("requester_id", body.requester_id.as_deref())?;
-    app.check_acting_user.execute(&caller, acting, [ReferencedEntity::Member(group, caller.user)]).await?;
-    app.remove_member.execute(&caller, group, caller.user).await?;
+    use_cases.acting.check(&caller, acting, [ReferencedEntity::Member(group, caller.user)]).await?;
+    use_cases.members.remove(&caller, group, caller.user).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -142,14 +140,14 @@ pub async fn leave(
     responses(Page<wire::Member>, ErrorResponse<404>),
 )]
 pub async fn list(
-    app: web::Data<UseCases>,
+    use_cases: web::Data<UseCases>,
     request: HttpRequest,
     Authenticated { caller, input: (acting, path, Query(query)) }: Authenticated<(Acting, PathIds, Query<PageQuery>)>,
 ) -> Result<HttpResponse, ApiError> {
     let group = path.get("id")?;
     let (after, limit) = query.read()?;
-    let page = app.list_members.execute(&caller, group, after, limit).await?;
-    app.check_acting_user.execute(&caller, acting, None).await?;
+    let page = use_cases.members.list(&caller, group, after, limit).await?;
+    use_cases.acting.check(&caller, acting, None).await?;
     let next = page.items.last().filter(|_| page.more).map(|last| ("after", last.user.to_string()));
     Ok(link::page(&request, page.items.into_iter().map(wire::Member::from), next))
 }

@@ -28,14 +28,14 @@ use wire::PublicUrl;
     ),
 )]
 pub async fn send(
-    app: web::Data<UseCases>,
+    use_cases: web::Data<UseCases>,
     public: web::Data<PublicUrl>,
     request: HttpRequest,
     Authenticated { caller, input: (acting, Json(body)) }: Authenticated<(Acting, Json<SendBody>)>,
 ) -> Result<HttpResponse, ApiError> {
     let ParsedSend { acting, message } = body.order(acting, request.headers())?;
-    app.check_acting_user.execute(&caller, acting, ReferencedEntity::of_message(&message)).await?;
-    Ok(sent(&public, app.send_message.execute(&caller, message).await?))
+    use_cases.acting.check(&caller, acting, ReferencedEntity::of_message(&message)).await?;
+    Ok(sent(&public, use_cases.messages.send(&caller, message).await?))
 }
 
 /// The query of `GET /messages`.
@@ -87,15 +87,15 @@ impl ListQuery {
     responses(Page<wire::Message>, ErrorResponse<404>),
 )]
 pub async fn list(
-    app: web::Data<UseCases>,
+    use_cases: web::Data<UseCases>,
     public: web::Data<PublicUrl>,
     request: HttpRequest,
     Authenticated { caller, input: (acting, Query(query)) }: Authenticated<(Acting, Query<ListQuery>)>,
 ) -> Result<HttpResponse, ApiError> {
     let of = recipient(query.receiver_id.as_deref(), query.group_id.as_deref())?;
     let window = query.window()?;
-    let page = app.list_messages.execute(&caller, of, window).await?;
-    app.check_acting_user.execute(&caller, acting, None).await?;
+    let page = use_cases.messages.list(&caller, of, window).await?;
+    use_cases.acting.check(&caller, acting, None).await?;
     let next = match window {
         Window::Before { .. } => page.items.first().map(|oldest| ("before", oldest.id.to_string())),
         Window::Offset { .. } | Window::After { .. } => {
@@ -113,12 +113,12 @@ pub async fn list(
     responses((status = 200, description = "The message", body = wire::Message), ErrorResponse<404>),
 )]
 pub async fn show(
-    app: web::Data<UseCases>,
+    use_cases: web::Data<UseCases>,
     public: web::Data<PublicUrl>,
     Authenticated { caller, input: (acting, ids) }: Authenticated<(Acting, PathIds)>,
 ) -> Result<HttpResponse, ApiError> {
-    let message = app.show_message.execute(&caller, ids.get("id")?).await?;
-    app.check_acting_user.execute(&caller, acting, None).await?;
+    let message = use_cases.messages.show(&caller, ids.get("id")?).await?;
+    use_cases.acting.check(&caller, acting, None).await?;
     Ok(HttpResponse::Ok().json(wire::Message::at(&public, message)))
 }
 
@@ -140,15 +140,15 @@ pub struct EditBody {
     responses((status = 200, description = "Changed", body = wire::Message), ErrorResponse<403>, ErrorResponse<404>),
 )]
 pub async fn edit(
-    app: web::Data<UseCases>,
+    use_cases: web::Data<UseCases>,
     public: web::Data<PublicUrl>,
     Authenticated { caller, input: (acting, ids, Json(body)) }: Authenticated<(Acting, PathIds, Json<EditBody>)>,
 ) -> Result<HttpResponse, ApiError> {
     let id = ids.get("id")?;
     let acting = acting.and("sender_id", body.sender_id.as_deref())?;
     let content = Content::parse(&required("content", body.content)?)?;
-    app.check_acting_user.execute(&caller, acting, [ReferencedEntity::Words(id, content.clone())]).await?;
-    let message = app.edit_message.execute(&caller, id, content).await?;
+    use_cases.acting.check(&caller, acting, [ReferencedEntity::Words(id, content.clone())]).await?;
+    let message = use_cases.messages.edit(&caller, id, content).await?;
     Ok(HttpResponse::Ok().json(wire::Message::at(&public, message)))
 }
 
@@ -168,12 +168,12 @@ pub struct DeleteBody {
     responses((status = 204, description = "Deleted"), ErrorResponse<403>, ErrorResponse<404>),
 )]
 pub async fn delete(
-    app: web::Data<UseCases>,
+    use_cases: web::Data<UseCases>,
     Authenticated { caller, input: (acting, ids, Json(body)) }: Authenticated<(Acting, PathIds, Json<DeleteBody>)>,
 ) -> Result<HttpResponse, ApiError> {
     let id = ids.get("id")?;
     let acting = acting.and("sender_id", body.sender_id.as_deref())?;
-    app.check_acting_user.execute(&caller, acting, [ReferencedEntity::Message(id)]).await?;
-    app.delete_message.execute(&caller, id).await?;
+    use_cases.acting.check(&caller, acting, [ReferencedEntity::Message(id)]).await?;
+    use_cases.messages.delete(&caller, id).await?;
     Ok(HttpResponse::NoContent().finish())
 }

@@ -90,9 +90,9 @@ fn request_id(request: &ServiceRequest) -> HeaderValue {
         (1..=64).contains(&bytes.len()) && bytes.iter().all(plain)
     };
     let new = || {
-        let app = request.app_data::<web::Data<UseCases>>()?;
+        let use_cases = request.app_data::<web::Data<UseCases>>()?;
         // A UUID is always a header value.
-        HeaderValue::try_from(app.ids.next().to_string()).ok()
+        HeaderValue::try_from(use_cases.ids.next().to_string()).ok()
     };
     let given = request.headers().get(&REQUEST_ID).filter(fit).cloned();
     given.or_else(new).unwrap_or(HeaderValue::from_static("none"))

@@ -32,13 +32,13 @@ pub struct SeenBody {
     responses((status = 200, description = "Seen", body = wire::Done), ErrorResponse<403>, ErrorResponse<404>),
 )]
 pub async fn mark_seen(
-    app: web::Data<UseCases>,
+    use_cases: web::Data<UseCases>,
     Authenticated { caller, input: (acting, ids, Json(body)) }: Authenticated<(Acting, PathIds, Json<SeenBody>)>,
 ) -> Result<HttpResponse, ApiError> {
     let id = ids.get("id")?;
     let acting = acting.and("user_id", body.user_id.as_deref())?.and("sender_id", body.sender_id.as_deref())?;
-    app.check_acting_user.execute(&caller, acting, [ReferencedEntity::Message(id)]).await?;
-    app.mark_seen.execute(&caller, id).await?;
+    use_cases.acting.check(&caller, acting, [ReferencedEntity::Message(id)]).await?;
+    use_cases.receipts.mark_seen(&caller, id).await?;
     Ok(HttpResponse::Ok().json(wire::Done { message: "marked as seen" }))
 }
 
@@ -49,14 +49,14 @@ pub async fn mark_seen(
     responses(Page<wire::Receipt>, ErrorResponse<404>),
 )]
 pub async fn list(
-    app: web::Data<UseCases>,
+    use_cases: web::Data<UseCases>,
     request: HttpRequest,
     Authenticated { caller, input: (acting, ids, Query(query)) }: Authenticated<(Acting, PathIds, Query<PageQuery>)>,
 ) -> Result<HttpResponse, ApiError> {
     let id = ids.get("id")?;
     let (after, limit) = query.read()?;
-    let page = app.list_receipts.execute(&caller, id, after, limit).await?;
-    app.check_acting_user.execute(&caller, acting, None).await?;
+    let page = use_cases.receipts.list(&caller, id, after, limit).await?;
+    use_cases.acting.check(&caller, acting, None).await?;
     let next = page.items.last().filter(|_| page.more).map(|last| ("after", last.user.to_string()));
     Ok(link::page(&request, page.items.into_iter().map(wire::Receipt::from), next))
 }
@@ -70,13 +70,13 @@ pub async fn list(
     responses((status = 200, description = "The counts", body = wire::Unseen), ErrorResponse<403>, ErrorResponse<404>),
 )]
 pub async fn count_unseen(
-    app: web::Data<UseCases>,
+    use_cases: web::Data<UseCases>,
     Authenticated { caller, input: (acting, ids) }: Authenticated<(Acting, PathIds)>,
 ) -> Result<HttpResponse, ApiError> {
     let user = ids.get("user_id")?;
     let named = acting.into_iter().chain([ClaimedActor { field: "user_id", user }]);
-    app.check_acting_user.execute(&caller, named, [ReferencedEntity::User(user)]).await?;
-    let unseen = app.count_unseen.execute(&caller).await?;
+    use_cases.acting.check(&caller, named, [ReferencedEntity::User(user)]).await?;
+    let unseen = use_cases.receipts.count_unseen(&caller).await?;
     Ok(HttpResponse::Ok().json(wire::Unseen::from(unseen)))
 }
 
@@ -96,11 +96,11 @@ pub struct ReadBody {
     responses((status = 204, description = "Seen"), ErrorResponse<403>, ErrorResponse<404>),
 )]
 pub async fn mark_read(
-    app: web::Data<UseCases>,
+    use_cases: web::Data<UseCases>,
     Authenticated { caller, input: (ids, Json(body)) }: Authenticated<(PathIds, Json<ReadBody>)>,
 ) -> Result<HttpResponse, ApiError> {
     let id = ids.get("id")?;
     let up_to = MessageId::parse("up_to", &required("up_to", body.up_to)?)?;
-    app.mark_read.execute(&caller, id, up_to).await?;
+    use_cases.receipts.mark_read(&caller, id, up_to).await?;
     Ok(HttpResponse::NoContent().finish())
 }

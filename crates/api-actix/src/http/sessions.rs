@@ -48,7 +48,7 @@ pub struct LoggedIn {
     security(()),
 )]
 pub async fn log_in(
-    app: web::Data<UseCases>,
+    use_cases: web::Data<UseCases>,
     tokens: web::Data<dyn TokenService>,
     request: HttpRequest,
     Anonymous(Json(body)): Anonymous<Json<LogInBody>>,
@@ -57,14 +57,14 @@ pub async fn log_in(
     let password = required("password", body.password)?;
     let agent = request.headers().get(header::USER_AGENT);
     let agent = agent.map(|agent| UserAgent::clean(&String::from_utf8_lossy(agent.as_bytes())));
-    let proof = app.log_in.prove(&username, &password);
-    let begin = async |proven| app.log_in.begin(proven, agent).await;
+    let proof = use_cases.sessions.verify_password(&username, &password);
+    let begin = async |proven| use_cases.sessions.log_in(proven, agent).await;
     let login = RateLimitGate::of(&request)?.log_in(&username, proof, begin).await?;
     Ok(HttpResponse::Ok().json(LoggedIn {
         token: tokens.issue(&login.session, &login.user.username)?,
         token_type: "Bearer",
         expires_in: Session::LIFETIME_SECONDS,
-        user: app.policy.own_view(&login.user).into(),
+        user: use_cases.policy.own_view(&login.user).into(),
     }))
 }
 
@@ -74,10 +74,10 @@ pub async fn log_in(
     responses((status = 204, description = "Ended; the token is refused from now on")),
 )]
 pub async fn log_out(
-    app: web::Data<UseCases>,
+    use_cases: web::Data<UseCases>,
     Authenticated { caller, .. }: Authenticated,
 ) -> Result<HttpResponse, ApiError> {
-    app.end_session.execute(&caller, caller.session).await?;
+    use_cases.sessions.end(&caller, caller.session).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -88,12 +88,12 @@ pub async fn log_out(
     responses(Page<wire::Session>, ErrorResponse<404>),
 )]
 pub async fn list(
-    app: web::Data<UseCases>,
+    use_cases: web::Data<UseCases>,
     request: HttpRequest,
     Authenticated { caller, input: Query(query) }: Authenticated<Query<PageQuery>>,
 ) -> Result<HttpResponse, ApiError> {
     let (after, limit) = query.read()?;
-    let page = app.list_sessions.execute(&caller, after, limit).await?;
+    let page = use_cases.sessions.list(&caller, after, limit).await?;
     let next = page.items.last().filter(|_| page.more).map(|last| ("after", last.id.to_string()));
     let listed = page.items.into_iter().map(|session| wire::Session::listed(session, caller.session));
     Ok(link::page(&request, listed, next))
@@ -105,9 +105,9 @@ pub async fn list(
     responses((status = 204, description = "Ended"), ErrorResponse<404>),
 )]
 pub async fn end(
-    app: web::Data<UseCases>,
+    use_cases: web::Data<UseCases>,
     Authenticated { caller, input: path }: Authenticated<PathIds>,
 ) -> Result<HttpResponse, ApiError> {
-    app.end_session.execute(&caller, path.get("id")?).await?;
+    use_cases.sessions.end(&caller, path.get("id")?).await?;
     Ok(HttpResponse::NoContent().finish())
 }

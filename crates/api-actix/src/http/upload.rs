@@ -13,7 +13,7 @@ use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use actix_web::mime::{self, Mime};
 use actix_web::web::{Bytes, Payload};
 use async_trait::async_trait;
-use domain::files::{Announced, BegunUpload, ByteSource, FileName, StageUpload, StagedFile};
+use domain::files::{Announced, BegunUpload, ByteSource, FileName, FileService, StagedFile};
 use domain::{Caller, Error, Invalid};
 use futures_util::future::{Either, select};
 use futures_util::{Stream, StreamExt};
@@ -59,28 +59,28 @@ impl Texts {
 ///
 /// # Errors
 /// 415 if the body is no form; 413 if a file, a text or the body is too large; 400 if the form is incomplete or has no
-/// file or two, or a text occurs twice or has a NUL or invalid UTF-8; and the errors of [`StageUpload`]. After an
+/// file or two, or a text occurs twice or has a NUL or invalid UTF-8; and the errors of [`FileService`]. After an
 /// error, nothing stays stored.
 pub async fn receive(
     request: &HttpRequest,
     payload: Payload,
-    stage: &StageUpload,
+    files: &FileService,
     caller: &Caller,
     wanted: &[&'static str],
 ) -> Result<Upload, ApiError> {
     let meter = UploadMeter::new(MinUploadRate::of(request)?);
-    let (form, declared) = open(request.headers(), payload, stage.most, meter.received())?;
+    let (form, declared) = open(request.headers(), payload, files.max_file_bytes, meter.received())?;
     let announced = declared.map(|most| Announced { least: most.saturating_sub(OVERHEAD), most });
-    let begun = stage.begin(caller, announced).await.inspect_err(count)?;
+    let begun = files.begin_upload(caller, announced).await.inspect_err(count)?;
     let mut reader =
-        FormReader { stage, caller, wanted, begun: Some(begun), meter, file: None, texts: Texts::default() };
+        FormReader { files, caller, wanted, begun: Some(begun), meter, file: None, texts: Texts::default() };
     let read = reader.read(form).await;
     match (read, reader.file) {
         (Ok(()), Some(file)) => Ok(Upload { file, texts: reader.texts }),
         (Ok(()), None) => Err(Invalid::missing(FILE).into()),
         (Err(error), None) => Err(error),
         (Err(error), Some(file)) => {
-            discard(stage, file).await;
+            discard(files, file).await;
             Err(error)
         }
     }
@@ -94,8 +94,8 @@ fn count(refused: &Error) {
 }
 
 /// Discards the file of a failed upload. The caller reports the first error, so this function ignores its own.
-pub async fn discard(stage: &StageUpload, file: StagedFile) {
-    if let Err(error) = stage.discard(file).await {
+pub async fn discard(files: &FileService, file: StagedFile) {
+    if let Err(error) = files.discard(file).await {
         tracing::warn!(error = &error as &dyn std::error::Error, "a refused upload left its blob behind");
     }
 }
@@ -139,7 +139,7 @@ fn limited(payload: Payload, limit: u64, received: Rc<Cell<u64>>) -> impl Stream
 }
 
 struct FormReader<'a> {
-    stage: &'a StageUpload,
+    files: &'a FileService,
     caller: &'a Caller,
     wanted: &'a [&'static str],
     /// `Some` until the file's part begins.
@@ -197,7 +197,7 @@ impl FormReader<'_> {
             let _ = sender.send(UploadChunk::End).await;
             Ok(())
         };
-        let storing = this.stage.execute(this.caller, begun, name, Box::new(IncomingFile(receiver)));
+        let storing = this.files.stage(this.caller, begun, name, Box::new(IncomingFile(receiver)));
         let (arrived, stored) = match select(pin!(arriving), pin!(storing)).await {
             Either::Left((arrived, storing)) => (arrived, storing.await),
             // Reports the error at once, without waiting for more input.
@@ -239,7 +239,7 @@ impl FormReader<'_> {
     fn fault(&self, error: MultipartError) -> ApiError {
         ApiError::malformed(match error {
             MultipartError::Payload(PayloadError::Io(error)) if error.kind() == io::ErrorKind::FileTooLarge => {
-                return Error::FileTooLarge { limit: self.stage.most }.into();
+                return Error::FileTooLarge { limit: self.files.max_file_bytes }.into();
             }
             MultipartError::Payload(PayloadError::Overflow) => "the headers of a part of the form are too long",
             MultipartError::BoundaryMissing | MultipartError::ContentTypeParse => {

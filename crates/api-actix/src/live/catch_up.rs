@@ -60,13 +60,13 @@ impl Sequence<'_> {
 /// # Errors
 /// Storage errors: the connection has to end.
 pub async fn catch_up(
-    (app, limits): (&UseCases, &Limits),
+    (use_cases, limits): (&UseCases, &Limits),
     shard: &Shard,
     connection: &Rc<Connection>,
     Handshake { caller, since, public, .. }: &Handshake,
 ) -> Result<()> {
     let since = *since;
-    let plan = app.catch_up.execute(caller, since).await?;
+    let plan = use_cases.live.catch_up(caller, since).await?;
     let now = plan.subscriptions.at;
     // Only now the server knows what the connection costs. A client that reconnects again and again pays in advance by
     // this charge.
@@ -75,7 +75,7 @@ pub async fn catch_up(
     shard.begin(connection, plan.subscriptions).await;
     // The session may have ended after the token check and before the shard knew the connection, so that nothing ended
     // this connection. The shard catches up here.
-    match app.authenticate.execute(caller.session, caller.user).await {
+    match use_cases.sessions.authenticate(caller.session, caller.user).await {
         Err(Error::Unauthenticated(_)) => {
             connection.outbox.end(End::SignedOut);
             return Ok(());
@@ -94,7 +94,7 @@ pub async fn catch_up(
     }
     let mut replayed = HashMap::new();
     for missed in plan.replay {
-        if let Some(last) = replay(app, caller, missed, &mut sequence).await? {
+        if let Some(last) = replay(use_cases, caller, missed, &mut sequence).await? {
             replayed.insert(missed.conversation, last);
         }
     }
@@ -108,7 +108,7 @@ pub async fn catch_up(
 
 /// Replays a conversation to its end and returns the last number; `None` if the caller may no longer read it.
 async fn replay(
-    app: &UseCases,
+    use_cases: &UseCases,
     caller: &Caller,
     missed: MissedIn,
     sequence: &mut Sequence<'_>,
@@ -116,7 +116,7 @@ async fn replay(
     let page = domain::Limit::of_list(Some(u64::from(domain::Limit::MAX)))?;
     let mut after = missed.after;
     loop {
-        let changes = match app.list_changes.execute(caller, missed.conversation, after, page).await {
+        let changes = match use_cases.messages.list_changes(caller, missed.conversation, after, page).await {
             Err(Error::NotFound(_)) => return Ok(None),
             changes => changes?,
         };
@@ -144,7 +144,7 @@ mod tests {
         let limits = Limits::new(&Rates::off());
         let (expires, public) = (std::time::Instant::now(), PublicUrl::default());
         let visitor = Handshake { caller: world.caller, expires, since: Since::Now, public };
-        catch_up((&world.app, &limits), &shard, guard.connection(), &visitor).await.unwrap();
+        catch_up((&world.use_cases, &limits), &shard, guard.connection(), &visitor).await.unwrap();
         runs.abort();
         guard.connection().outbox.ended()
     }
@@ -154,7 +154,7 @@ mod tests {
         let world = World::new().await;
         assert_eq!(end_of(&world).await, None);
         // The session ends between the token check and this point; no event can end the connection.
-        world.app.end_session.execute(&world.caller, world.caller.session).await.unwrap();
+        world.use_cases.sessions.end(&world.caller, world.caller.session).await.unwrap();
         assert_eq!(end_of(&world).await, Some(End::SignedOut));
     }
 }

@@ -33,7 +33,7 @@ use std::task::{Context, Poll};
     ),
 )]
 pub async fn events(
-    app: web::Data<UseCases>,
+    use_cases: web::Data<UseCases>,
     limits: web::Data<Limits>,
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
@@ -49,7 +49,7 @@ pub async fn events(
     let (shard, guard) = handshake::attach(&request, &visitor, Transport::EventStream)?;
     let connection = guard.connection().clone();
     actix_web::rt::spawn(async move {
-        if let Err(fault) = catch_up((&app, &limits), &shard, &connection, &visitor).await {
+        if let Err(fault) = catch_up((&use_cases, &limits), &shard, &connection, &visitor).await {
             handshake::log(&fault);
             connection.outbox.close();
         }

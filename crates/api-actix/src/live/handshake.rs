@@ -52,8 +52,8 @@ pub async fn receive(request: &HttpRequest, origins: &Origins) -> Result<Handsha
         _ => Err(refused),
     });
     let (caller, expires_at) = authenticate_token(request, token).await?;
-    let app = request.app_data::<web::Data<UseCases>>();
-    let now = app.ok_or_else(|| Error::internal("the application was not composed"))?.clock.now();
+    let use_cases = request.app_data::<web::Data<UseCases>>();
+    let now = use_cases.ok_or_else(|| Error::internal("the application was not composed"))?.clock.now();
     let left = expires_at.as_micros().saturating_sub(now.as_micros()).max(0).unsigned_abs();
     let expires = Instant::now() + Duration::from_micros(left);
     let Query(SinceQuery { since }) = Query::of(request)?;

@@ -24,7 +24,7 @@ use wire::PublicUrl;
 
 /// The session behind one WebSocket: its caller, and the services that answer.
 pub struct SocketSession {
-    pub app: web::Data<UseCases>,
+    pub use_cases: web::Data<UseCases>,
     pub limits: web::Data<Limits>,
     pub shard: Rc<Shard>,
     pub connection: Rc<Connection>,
@@ -61,7 +61,7 @@ impl SocketSession {
     /// Executes the operation in a text frame and replies.
     pub async fn text(&self, text: &[u8]) {
         // As for every request: checks the session, and records that it is in use.
-        let admitted = match self.app.authenticate.execute(self.caller.session, self.caller.user).await {
+        let admitted = match self.use_cases.sessions.authenticate(self.caller.session, self.caller.user).await {
             Err(Error::Unauthenticated(_)) => return self.connection.outbox.end(End::SignedOut),
             Err(fault) => Err(ApiError::from(fault)),
             Ok(_) => Ok(()),
@@ -134,16 +134,16 @@ impl SocketSession {
             Some(true) => body.to_everybody(Acting::nobody(), &headers)?,
             _ => body.order(Acting::nobody(), &headers)?,
         };
-        self.app.check_acting_user.execute(&self.caller, acting, ReferencedEntity::of_message(&message)).await?;
+        self.use_cases.acting.check(&self.caller, acting, ReferencedEntity::of_message(&message)).await?;
         let (Appended::Stored(message) | Appended::Duplicate(message)) =
-            self.app.send_message.execute(&self.caller, message).await?;
+            self.use_cases.messages.send(&self.caller, message).await?;
         Ok(Done::Reply(Some(Box::new(message))))
     }
 
     async fn seen(&self, data: &[u8]) -> Result<Done, ApiError> {
         let SeenBody { message_id } = parse_object(data)?;
         let message = MessageId::parse("message_id", &required("message_id", message_id)?)?;
-        self.app.mark_seen.execute(&self.caller, message).await?;
+        self.use_cases.receipts.mark_seen(&self.caller, message).await?;
         Ok(Done::Reply(None))
     }
 
@@ -152,7 +152,7 @@ impl SocketSession {
         let to = recipient(receiver_id.as_deref(), group_id.as_deref())?;
         let hub = self.shard.hub();
         if hub.admits_typing(self.caller.user, to, Instant::now()) {
-            let typing = self.app.signal_typing.execute(&self.caller, to).await;
+            let typing = self.use_cases.live.signal_typing(&self.caller, to).await;
             match typing {
                 Ok(Some(typing)) => hub.signal_typing(typing),
                 // Users without a shared conversation receive no typing event, but the sender gets the same reply, so
@@ -289,11 +289,11 @@ mod tests {
         let world = World::new().await;
         let (shard, guard) = world.attach();
         let connection = Rc::clone(guard.connection());
-        let mut app = world.app;
-        app.authenticate.sessions = Arc::new(Away);
-        let (app, limits) = (web::Data::new(app), web::Data::new(Limits::new(&Rates::off())));
+        let mut use_cases = world.use_cases;
+        use_cases.sessions.sessions = Arc::new(Away);
+        let (use_cases, limits) = (web::Data::new(use_cases), web::Data::new(Limits::new(&Rates::off())));
         let public = PublicUrl::default();
-        let operator = SocketSession { app, limits, shard, connection, caller: world.caller, public };
+        let operator = SocketSession { use_cases, limits, shard, connection, caller: world.caller, public };
         for (text, reference) in [(r#"{"op":"ping","ref":"r1"}"#, json!("r1")), ("{", Value::Null)] {
             operator.text(text.as_bytes()).await;
             let next = poll_fn(|cx| guard.connection().outbox.poll_next(cx)).await;

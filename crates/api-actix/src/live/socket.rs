@@ -43,7 +43,7 @@ const LAGGING: u16 = 4408;
     responses((status = 101, description = "Frames follow: one JSON object each"), ErrorResponse<403>, ErrorResponse<426>),
 )]
 pub async fn upgrade(
-    app: web::Data<UseCases>,
+    use_cases: web::Data<UseCases>,
     limits: web::Data<Limits>,
     request: HttpRequest,
     payload: web::Payload,
@@ -60,7 +60,7 @@ pub async fn upgrade(
     let (shard, guard) = handshake::attach(&request, &visitor, Transport::WebSocket)?;
     let connection = guard.connection().clone();
     let (caller, public) = (visitor.caller, visitor.public.clone());
-    let operator = SocketSession { app, limits, shard, connection, caller, public };
+    let operator = SocketSession { use_cases, limits, shard, connection, caller, public };
     actix_web::rt::spawn(converse(operator, FrameReader::new(payload.into_inner()), visitor));
     let mut response = handshake_response(request.head());
     if handshake::offered(request.headers()).any(|name| name == SUBPROTOCOL) {
@@ -78,7 +78,7 @@ pub async fn upgrade(
 async fn converse(operator: SocketSession, mut reader: FrameReader, visitor: Handshake) {
     let connection = &operator.connection;
     // Boxed, so that an idle connection does not keep the memory that only the replay needs.
-    let limited = (&**operator.app, &**operator.limits);
+    let limited = (&**operator.use_cases, &**operator.limits);
     let begun = Box::pin(catch_up(limited, &operator.shard, connection, &visitor)).await;
     drop(visitor);
     if let Err(fault) = begun {

@@ -18,7 +18,7 @@ use test_support::{SystemClock, UuidV7};
 
 /// The use cases over a new database that notifies no hub, and a signed-in user.
 pub struct World {
-    pub app: UseCases,
+    pub use_cases: UseCases,
     pub caller: Caller,
     _directory: TempDir,
 }
@@ -43,9 +43,9 @@ impl World {
         let hasher = Arc::new(BcryptPool::start(4, 1).unwrap());
         let (clock, ids) = (Arc::new(SystemClock), Arc::new(UuidV7));
         let adapters = Adapters::from_store(&store, Arc::new(Blobs::in_memory()), hasher, clock, ids);
-        let app = UseCases::new(adapters, Arc::default(), 1024);
+        let use_cases = UseCases::new(adapters, Arc::default(), 1024);
         let caller = Caller { user: id, session: session.id, admin: false };
-        Self { app, caller, _directory: directory }
+        Self { use_cases, caller, _directory: directory }
     }
 
     /// Attaches the caller to a shard of its own.

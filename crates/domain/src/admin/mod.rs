@@ -2,15 +2,17 @@
 //! reads messages or conversations.
 
 mod accounts;
-mod commands;
+mod credentials;
 mod model;
 mod policy;
 mod ports;
+mod service;
 
-pub use accounts::{Account, AccountView, ListAccounts};
-pub use commands::{CreateAccount, ExecuteAdminCommand, ListAudit, SetPassword, SwitchAccount};
+pub use accounts::{Account, AccountView};
+pub use credentials::CredentialService;
 pub use model::{Action, Actor, AdminCommand, AuditEntry, AuditTarget};
 pub use policy::may_execute;
 pub use ports::AdminRepository;
 #[cfg(feature = "mocks")]
 pub use ports::MockAdminRepository;
+pub use service::AdminService;

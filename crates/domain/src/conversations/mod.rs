@@ -100,16 +100,18 @@ pub trait ConversationRepository: Send + Sync {
     async fn list(&self, user: UserId, before: Option<ConversationCursor>, limit: Limit) -> Result<Page<Conversation>>;
 }
 
-/// Lists one's conversations.
-pub struct ListConversations {
+/// Lists conversations.
+pub struct ConversationService {
     /// Stores conversations.
     pub conversations: Arc<dyn ConversationRepository>,
 }
 
-impl ListConversations {
+impl ConversationService {
+    /// Lists the caller's conversations.
+    ///
     /// # Errors
     /// Only faults of storage.
-    pub async fn execute(
+    pub async fn list(
         &self,
         caller: &Caller,
         before: Option<ConversationCursor>,
@@ -148,8 +150,8 @@ mod tests {
             .once()
             .with(eq(user(1)), eq(Some(behind)), eq(limit))
             .return_once(move |_, _, _| Ok(found));
-        let list = ListConversations { conversations: Arc::new(conversations) };
-        assert_eq!(outcome(list.execute(&caller(1), Some(behind), limit)).unwrap(), page);
+        let conversations = ConversationService { conversations: Arc::new(conversations) };
+        assert_eq!(outcome(conversations.list(&caller(1), Some(behind), limit)).unwrap(), page);
     }
 
     #[test]

@@ -1,11 +1,11 @@
 //! Giving files out.
 
 use super::model::{ByteRange, File};
-use super::ports::{BlobStore, ByteSource, FileRepository};
+use super::ports::ByteSource;
+use super::service::FileService;
 use crate::context::Caller;
 use crate::error::{NotFound, Result};
 use crate::ids::FileId;
-use std::sync::Arc;
 
 /// A file and the bytes asked for.
 pub struct Download {
@@ -15,15 +15,7 @@ pub struct Download {
     pub bytes: Box<dyn ByteSource>,
 }
 
-/// Gives a file to who may read it.
-pub struct DownloadFile {
-    /// Stores what is known of files.
-    pub files: Arc<dyn FileRepository>,
-    /// Stores the bytes of files.
-    pub blobs: Arc<dyn BlobStore>,
-}
-
-impl DownloadFile {
+impl FileService {
     /// What is known of the file, before it is decided which part is wanted.
     ///
     /// # Errors
@@ -32,7 +24,7 @@ impl DownloadFile {
         Ok(self.files.find(caller.user, id).await?.ok_or(NotFound::File)?)
     }
 
-    /// The bytes of a file that [`DownloadFile::describe`] has allowed.
+    /// The bytes of a file that [`FileService::describe`] has allowed.
     ///
     /// # Errors
     /// [`NotFound::File`] where the blob is gone.
@@ -47,7 +39,8 @@ mod tests {
     use super::*;
     use crate::error::Error;
     use crate::files::{MockBlobStore, MockByteSource, MockFileRepository};
-    use crate::testing::{caller, file, file_id, outcome, user};
+    use crate::testing::{caller, file, file_id, file_service, outcome, user};
+    use std::sync::Arc;
 
     #[test]
     fn a_file_is_described_to_who_may_read_it() {
@@ -57,9 +50,9 @@ mod tests {
             .withf(|viewer, id| (*viewer, *id) == (user(2), file_id(1)))
             .returning(|_, _| Ok(Some(file(1))));
         files.expect_find().withf(|viewer, _| *viewer == user(3)).returning(|_, _| Ok(None));
-        let download = DownloadFile { files: Arc::new(files), blobs: Arc::new(MockBlobStore::new()) };
-        assert_eq!(outcome(download.describe(&caller(2), file_id(1))).unwrap(), file(1));
-        let refused = outcome(download.describe(&caller(3), file_id(1)));
+        let files = FileService { files: Arc::new(files), ..file_service() };
+        assert_eq!(outcome(files.describe(&caller(2), file_id(1))).unwrap(), file(1));
+        let refused = outcome(files.describe(&caller(3), file_id(1)));
         assert!(matches!(refused, Err(Error::NotFound(NotFound::File))));
     }
 
@@ -73,10 +66,10 @@ mod tests {
             Ok(Some(Box::new(source)))
         });
         blobs.expect_open().withf(|_, range| range.is_none()).returning(|_, _| Ok(None));
-        let download = DownloadFile { files: Arc::new(MockFileRepository::new()), blobs: Arc::new(blobs) };
-        let mut found = outcome(download.read(file(1), part)).unwrap();
+        let files = FileService { blobs: Arc::new(blobs), ..file_service() };
+        let mut found = outcome(files.read(file(1), part)).unwrap();
         assert_eq!(outcome(found.bytes.next()).unwrap().unwrap(), b"bc");
-        let gone = outcome(download.read(file(1), None));
+        let gone = outcome(files.read(file(1), None));
         assert!(matches!(gone, Err(Error::NotFound(NotFound::File))));
     }
 }

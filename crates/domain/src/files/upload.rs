@@ -1,33 +1,12 @@
 //! Taking files in.
 
 use super::model::{File, FileName};
-use super::ports::{BlobStore, ByteSource, FileRepository};
-use super::room::FileQuota;
-use super::under_way::{Announced, Counted, UnderWay, UploadPlace, UploadQuota};
-use crate::context::{Caller, Clock, IdGenerator};
+use super::ports::ByteSource;
+use super::service::FileService;
+use super::under_way::{Announced, Counted, UploadPlace};
+use crate::context::Caller;
 use crate::error::Result;
 use crate::ids::FileId;
-use std::sync::Arc;
-
-/// Takes the bytes of a file while they arrive, before it is known what will become of it.
-pub struct StageUpload {
-    /// Stores the bytes of files.
-    pub blobs: Arc<dyn BlobStore>,
-    /// Stores what is known of files.
-    pub files: Arc<dyn FileRepository>,
-    /// Dates what is done.
-    pub clock: Arc<dyn Clock>,
-    /// The new id.
-    pub ids: Arc<dyn IdGenerator>,
-    /// How much users may have.
-    pub quota: FileQuota,
-    /// How many uploads they may have under way.
-    pub at_once: UploadQuota,
-    /// The uploads under way.
-    pub under_way: Arc<UnderWay>,
-    /// The largest file taken, in bytes (`PARLANCE_MAX_FILE_BYTES`).
-    pub most: u64,
-}
 
 /// An upload whose file has not come yet.
 #[derive(Debug)]
@@ -48,28 +27,29 @@ pub struct StagedFile {
     place: UploadPlace,
 }
 
-impl StageUpload {
+impl FileService {
     /// Takes a place for an upload before any of it is read.
     ///
     /// # Errors
     /// [`Error::TooManyUploads`](crate::Error::TooManyUploads); [`Error::QuotaUsedUp`](crate::Error::QuotaUsedUp) where
     /// the user's quota has no room for what was announced beside the user's files and uploads under way;
     /// [`Error::StorageFull`](crate::Error::StorageFull) where the store has none.
-    pub async fn begin(&self, caller: &Caller, announced: Option<Announced>) -> Result<BegunUpload> {
+    pub async fn begin_upload(&self, caller: &Caller, announced: Option<Announced>) -> Result<BegunUpload> {
         let place = self.under_way.begin(caller.user, self.at_once)?;
-        let Announced { least, most } = announced.unwrap_or(Announced { least: 0, most: self.most });
+        let Announced { least, most } = announced.unwrap_or(Announced { least: 0, most: self.max_file_bytes });
         let used = self.files.usage(caller.user).await?;
         place.admits(self.quota, used, least)?;
-        let most = most.min(self.most);
+        let most = most.min(self.max_file_bytes);
         self.blobs.has_room(announced.map_or(0, |_| most)).await?;
         Ok(BegunUpload { place, used, most })
     }
 
-    /// Takes the file of an upload, as far as the quota of the user has room for it.
+    /// Stores the bytes of an upload's file while they arrive, as far as the quota of the user has room for them. What
+    /// becomes of the file is decided later.
     ///
     /// # Errors
-    /// Those of [`BlobStore::store`]; [`Error::QuotaUsedUp`](crate::Error::QuotaUsedUp).
-    pub async fn execute<'a>(
+    /// Those of [`BlobStore::store`](super::BlobStore::store); [`Error::QuotaUsedUp`](crate::Error::QuotaUsedUp).
+    pub async fn stage<'a>(
         &self,
         caller: &Caller,
         begun: BegunUpload,
@@ -93,6 +73,20 @@ impl StageUpload {
         Ok(StagedFile { file, place })
     }
 
+    /// Makes a staged file a file of its own, which its uploader can read.
+    ///
+    /// # Errors
+    /// Only faults of storage; the blob is gone then.
+    pub async fn keep(&self, staged: StagedFile) -> Result<File> {
+        let file = staged.release();
+        if let Err(error) = self.files.create(file.clone()).await {
+            // Why it was not stored matters more than what becomes of the blob.
+            let _ = self.blobs.remove(file.id).await;
+            return Err(error);
+        }
+        Ok(file)
+    }
+
     /// Drops a staged file that came to nothing.
     ///
     /// # Errors
@@ -114,7 +108,8 @@ impl StagedFile {
     /// Staged by its uploader, for tests.
     #[cfg(test)]
     pub(crate) fn of(file: File) -> Self {
-        let place = Arc::new(UnderWay::default()).begin(file.uploader, UploadQuota(1)).unwrap();
+        use super::under_way::{UnderWay, UploadQuota};
+        let place = std::sync::Arc::new(UnderWay::default()).begin(file.uploader, UploadQuota(1)).unwrap();
         Self { file, place }
     }
 }
@@ -122,28 +117,30 @@ impl StagedFile {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Error;
-    use crate::files::{MockBlobStore, MockByteSource, MockFileRepository, StoredBlob};
-    use crate::testing::{CountedIds, StoppedClock, caller, file, file_id, outcome, user};
+    use crate::error::{Error, Unavailable};
+    use crate::files::{FileQuota, MockBlobStore, MockByteSource, MockFileRepository, StoredBlob};
+    use crate::testing::{caller, file, file_id, file_service, outcome, user};
+    use std::sync::Arc;
 
     const MAX: u64 = 1_000;
 
     const QUOTA: u64 = 10_000;
 
     /// Of users whose files have so many bytes.
-    fn stage_upload(mut blobs: MockBlobStore, used: u64, room: bool) -> StageUpload {
+    fn uploads(mut blobs: MockBlobStore, used: u64, room: bool) -> FileService {
         let mut files = MockFileRepository::new();
         files.expect_usage().returning(move |_| Ok(used));
         blobs.expect_has_room().returning(move |_| if room { Ok(()) } else { Err(Error::StorageFull) });
-        StageUpload {
-            blobs: Arc::new(blobs),
+        over(files, blobs)
+    }
+
+    fn over(files: MockFileRepository, blobs: MockBlobStore) -> FileService {
+        FileService {
             files: Arc::new(files),
+            blobs: Arc::new(blobs),
             quota: FileQuota(QUOTA),
-            at_once: UploadQuota(1),
-            under_way: Arc::default(),
-            clock: Arc::new(StoppedClock(7)),
-            ids: Arc::new(CountedIds::default()),
-            most: MAX,
+            max_file_bytes: MAX,
+            ..file_service()
         }
     }
 
@@ -171,15 +168,15 @@ mod tests {
             Ok(StoredBlob { size, media_type, sha256 })
         });
         let source = Box::new(MockByteSource::new());
-        let stage = stage_upload(blobs, 0, true);
-        let begun = outcome(stage.begin(&caller(1), ANNOUNCED)).unwrap();
-        let staged = outcome(stage.execute(&caller(1), begun, FileName::clean("a.png"), source)).unwrap();
+        let files = uploads(blobs, 0, true);
+        let begun = outcome(files.begin_upload(&caller(1), ANNOUNCED)).unwrap();
+        let staged = outcome(files.stage(&caller(1), begun, FileName::clean("a.png"), source)).unwrap();
         assert_eq!(staged.file, file(1));
         // It has its place until it is kept or dropped.
-        assert!(matches!(outcome(stage.begin(&caller(1), None)), Err(Error::TooManyUploads { limit: 1 })));
-        outcome(stage.begin(&caller(2), None)).unwrap();
+        assert!(matches!(outcome(files.begin_upload(&caller(1), None)), Err(Error::TooManyUploads { limit: 1 })));
+        outcome(files.begin_upload(&caller(2), None)).unwrap();
         drop(staged);
-        outcome(stage.begin(&caller(1), None)).unwrap();
+        outcome(files.begin_upload(&caller(1), None)).unwrap();
     }
 
     #[test]
@@ -187,18 +184,18 @@ mod tests {
         let mut blobs = MockBlobStore::new();
         blobs.expect_store().once().returning(|_, _, _, limit| Err(Error::FileTooLarge { limit }));
         let source = Box::new(MockByteSource::new());
-        let stage = stage_upload(blobs, 0, true);
-        let begun = outcome(stage.begin(&caller(1), ANNOUNCED)).unwrap();
-        let refused = outcome(stage.execute(&caller(1), begun, FileName::clean("a.png"), source));
+        let files = uploads(blobs, 0, true);
+        let begun = outcome(files.begin_upload(&caller(1), ANNOUNCED)).unwrap();
+        let refused = outcome(files.stage(&caller(1), begun, FileName::clean("a.png"), source));
         assert!(matches!(refused, Err(Error::FileTooLarge { limit: MAX })));
-        outcome(stage.begin(&caller(1), None)).unwrap();
+        outcome(files.begin_upload(&caller(1), None)).unwrap();
     }
 
     #[test]
     fn what_has_no_room_does_not_begin() {
         let begin = |used, room, least| {
             let announced = Some(Announced { least, most: least });
-            outcome(stage_upload(MockBlobStore::new(), used, room).begin(&caller(1), announced)).map(drop)
+            outcome(uploads(MockBlobStore::new(), used, room).begin_upload(&caller(1), announced)).map(drop)
         };
         begin(QUOTA - 500, true, 500).unwrap();
         assert!(matches!(begin(QUOTA - 500, true, 501), Err(Error::QuotaUsedUp { limit: QUOTA })));
@@ -214,14 +211,30 @@ mod tests {
         });
         let mut source = MockByteSource::new();
         source.expect_next().once().returning(|| Ok(Some(vec![0; 501])));
-        let stage = stage_upload(blobs, QUOTA - 500, true);
-        let begun = outcome(stage.begin(&caller(1), None)).unwrap();
-        let refused = outcome(stage.execute(&caller(1), begun, FileName::clean("a.png"), Box::new(source)));
+        let files = uploads(blobs, QUOTA - 500, true);
+        let begun = outcome(files.begin_upload(&caller(1), None)).unwrap();
+        let refused = outcome(files.stage(&caller(1), begun, FileName::clean("a.png"), Box::new(source)));
         assert!(matches!(refused, Err(Error::QuotaUsedUp { limit: QUOTA })));
     }
 
     #[test]
+    fn a_kept_file_is_known() {
+        let mut files = MockFileRepository::new();
+        files.expect_create().once().withf(|created| *created == file(1)).returning(|_| Ok(()));
+        let kept = outcome(over(files, blobs(false)).keep(staged()));
+        assert_eq!(kept.unwrap(), file(1));
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_known_leaves_no_blob() {
+        let mut files = MockFileRepository::new();
+        files.expect_create().once().returning(|_| Unavailable::Overloaded.err());
+        let refused = outcome(over(files, blobs(true)).keep(staged()));
+        assert!(matches!(refused, Err(Error::Unavailable(Unavailable::Overloaded))));
+    }
+
+    #[test]
     fn a_discarded_file_leaves_no_blob() {
-        outcome(stage_upload(blobs(true), 0, true).discard(staged())).unwrap();
+        outcome(uploads(blobs(true), 0, true).discard(staged())).unwrap();
     }
 }

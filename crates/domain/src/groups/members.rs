@@ -8,64 +8,44 @@ use crate::ids::{GroupId, UserId};
 use crate::page::{Limit, Page};
 use std::sync::Arc;
 
-/// Takes somebody, or oneself, into a group.
-pub struct AddMember {
+/// Adds, promotes, removes and lists members of groups.
+pub struct MemberService {
     /// Stores members.
     pub members: Arc<dyn MemberRepository>,
     /// Dates what is done.
     pub clock: Arc<dyn Clock>,
 }
 
-impl AddMember {
+impl MemberService {
+    /// Adds a user, possibly the caller, to a group.
+    ///
     /// # Errors
     /// Those of [`MemberRepository::add`].
-    pub async fn execute(&self, caller: &Caller, new: NewMember) -> Result<Member> {
+    pub async fn add(&self, caller: &Caller, new: NewMember) -> Result<Member> {
         self.members.add(caller.user, new, self.clock.now()).await
     }
-}
 
-/// Gives a member another role, or hands the group over.
-pub struct ChangeRole {
-    /// Stores members.
-    pub members: Arc<dyn MemberRepository>,
-    /// Dates what is done.
-    pub clock: Arc<dyn Clock>,
-}
-
-impl ChangeRole {
+    /// Changes a member's role, or transfers the group.
+    ///
     /// # Errors
     /// Those of [`MemberRepository::change_role`].
-    pub async fn execute(&self, caller: &Caller, group: GroupId, target: UserId, role: Role) -> Result<Member> {
+    pub async fn change_role(&self, caller: &Caller, group: GroupId, target: UserId, role: Role) -> Result<Member> {
         self.members.change_role(caller.user, group, target, role, self.clock.now()).await
     }
-}
 
-/// Takes a member out; leaving is removing oneself.
-pub struct RemoveMember {
-    /// Stores members.
-    pub members: Arc<dyn MemberRepository>,
-    /// Dates what is done.
-    pub clock: Arc<dyn Clock>,
-}
-
-impl RemoveMember {
+    /// Removes a member. A member who leaves removes themselves.
+    ///
     /// # Errors
     /// Those of [`MemberRepository::remove`].
-    pub async fn execute(&self, caller: &Caller, group: GroupId, target: UserId) -> Result<()> {
+    pub async fn remove(&self, caller: &Caller, group: GroupId, target: UserId) -> Result<()> {
         self.members.remove(caller.user, group, target, self.clock.now()).await
     }
-}
 
-/// Lists who is in a group.
-pub struct ListMembers {
-    /// Stores members.
-    pub members: Arc<dyn MemberRepository>,
-}
-
-impl ListMembers {
+    /// Lists the members of a group.
+    ///
     /// # Errors
     /// Those of [`MemberRepository::list`].
-    pub async fn execute(
+    pub async fn list(
         &self,
         caller: &Caller,
         group: GroupId,

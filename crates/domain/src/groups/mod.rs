@@ -6,8 +6,8 @@ mod model;
 mod policy;
 mod ports;
 
-pub use manage::{CreateGroup, DeleteGroup, ListGroups, ShowGroup, UpdateGroup};
-pub use members::{AddMember, ChangeRole, ListMembers, RemoveMember};
+pub use manage::GroupService;
+pub use members::MemberService;
 pub use model::{
     Description, Group, GroupChange, GroupName, GroupNameKey, GroupNamePrefix, GroupView, Member, NewGroup, NewMember,
     Role, Visibility,

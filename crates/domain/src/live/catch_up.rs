@@ -1,11 +1,11 @@
 //! How a connection begins: the groups of its user, and what the server replays first.
 
-use super::ports::{LiveReader, MissedIn, Subscriptions};
+use super::ports::{MissedIn, Subscriptions};
+use super::service::LiveService;
 use crate::context::Caller;
 use crate::error::{Error, Result, Unavailable};
 use crate::events::Revision;
 use crate::ids::ConversationId;
-use std::sync::Arc;
 
 /// Most numbers of one conversation that the server replays. A client that missed more loads it again.
 pub const MAX_MISSED_IN_ONE: i64 = 5_000;
@@ -61,22 +61,19 @@ pub struct CatchUpPlan {
     pub subscriptions: Subscriptions,
     /// What the client has to load again.
     pub resyncs: Vec<Resync>,
-    /// What the server replays first, by [`ListChanges`](crate::messages::ListChanges).
+    /// What the server replays first. [`MessageService::list_changes`](crate::messages::MessageService::list_changes)
+    /// reads it.
     pub replay: Vec<MissedIn>,
 }
 
-/// Finds out how a connection begins.
-pub struct CatchUp {
-    /// What happened.
-    pub live: Arc<dyn LiveReader>,
-}
-
-impl CatchUp {
+impl LiveService {
+    /// Finds out how a connection begins.
+    ///
     /// The connection MUST be getting events when the caller calls this. It would lose what happens in between.
     ///
     /// # Errors
     /// Only faults of storage.
-    pub async fn execute(&self, caller: &Caller, since: Since) -> Result<CatchUpPlan> {
+    pub async fn catch_up(&self, caller: &Caller, since: Since) -> Result<CatchUpPlan> {
         let subscriptions = self.live.subscriptions(caller.user).await?;
         let missed = match since {
             Since::Now => return Ok(CatchUpPlan { subscriptions, resyncs: Vec::new(), replay: Vec::new() }),
@@ -119,8 +116,9 @@ mod tests {
     use super::*;
     use crate::live::{Missed, MockLiveReader};
     use crate::messages::Update;
-    use crate::testing::{caller, conversation, outcome, user};
+    use crate::testing::{caller, conversation, live_service, outcome, user};
     use mockall::predicate::eq;
+    use std::sync::Arc;
 
     fn subscriptions() -> Subscriptions {
         Subscriptions { groups: Vec::new(), contacts: vec![user(2)], at: Revision(9) }
@@ -138,7 +136,8 @@ mod tests {
         let mut live = MockLiveReader::new();
         live.expect_subscriptions().once().with(eq(user(1))).return_once(|_| Ok(subscriptions()));
         live.expect_missed().with(eq(user(1)), eq(Revision(5))).return_once(|_, _| missed);
-        outcome(CatchUp { live: Arc::new(live) }.execute(&caller(1), since)).unwrap()
+        let live = LiveService { live: Arc::new(live), ..live_service() };
+        outcome(live.catch_up(&caller(1), since)).unwrap()
     }
 
     #[test]

@@ -4,14 +4,16 @@ mod acquaintance;
 mod catch_up;
 mod nodes;
 mod ports;
+mod service;
 mod typing;
 
 pub use acquaintance::Acquaintance;
-pub use catch_up::{CatchUp, CatchUpPlan, MAX_MISSED_IN_ALL, MAX_MISSED_IN_ONE, Resync, ResyncReason, Since};
+pub use catch_up::{CatchUpPlan, MAX_MISSED_IN_ALL, MAX_MISSED_IN_ONE, Resync, ResyncReason, Since};
 #[cfg(feature = "mocks")]
 pub use nodes::MockNodeReader;
 pub use nodes::{Changed, ChangedConversation, Known, NodeReader, Past};
 #[cfg(feature = "mocks")]
 pub use ports::MockLiveReader;
 pub use ports::{LiveReader, Missed, MissedIn, Subscriptions};
-pub use typing::{SignalTyping, Typing, TypingThrottle};
+pub use service::LiveService;
+pub use typing::{Typing, TypingThrottle};

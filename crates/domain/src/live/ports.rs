@@ -23,9 +23,10 @@ pub struct Subscriptions {
 pub struct MissedIn {
     /// The id of the conversation.
     pub conversation: ConversationId,
-    /// The user missed numbers after this one; `ListChanges` returns them. An adapter looks back no further than a
-    /// replay reaches. If the user missed more than [`MAX_MISSED_IN_ONE`](super::MAX_MISSED_IN_ONE), or than is left of
-    /// [`MAX_MISSED_IN_ALL`](super::MAX_MISSED_IN_ALL), `after` is the number one further back than that.
+    /// The user missed numbers after this one; `MessageService::list_changes` returns them. An adapter looks back no
+    /// further than a replay reaches. If the user missed more than [`MAX_MISSED_IN_ONE`](super::MAX_MISSED_IN_ONE), or
+    /// than is left of [`MAX_MISSED_IN_ALL`](super::MAX_MISSED_IN_ALL), `after` is the number one further back than
+    /// that.
     pub after: Update,
     /// The counter now. The user missed at most `update - after` numbers.
     pub update: Update,

@@ -1,15 +1,13 @@
 //! "Is typing": the server passes it on to the clients that may see it, at most every few seconds, and stores nothing.
 
-use super::ports::LiveReader;
+use super::service::LiveService;
 use crate::context::Caller;
 use crate::error::{Error, NotFound, Result};
 use crate::events::Audience;
-use crate::groups::{GroupAccess, GroupRepository};
+use crate::groups::GroupAccess;
 use crate::ids::{ConversationId, UserId};
 use crate::messages::Recipient;
-use crate::users::UserRepository;
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// A user is typing.
@@ -26,24 +24,14 @@ pub struct Typing {
     pub audience: Audience,
 }
 
-/// Finds out who is to know that somebody is typing.
-pub struct SignalTyping {
-    /// Who types.
-    pub users: Arc<dyn UserRepository>,
-    /// Who is in a group.
-    pub groups: Arc<dyn GroupRepository>,
-    /// How two users stand to each other.
-    pub live: Arc<dyn LiveReader>,
-}
-
-impl SignalTyping {
-    /// `None` where nobody is to know: between strangers ([`Acquaintance`](super::Acquaintance)). Who types is not told
-    /// that, as little as whether the other is there.
+impl LiveService {
+    /// Finds out who is to know that somebody is typing. `None` where nobody is: between strangers
+    /// ([`Acquaintance`](super::Acquaintance)). Who types is not told that, as little as whether the other is there.
     ///
     /// # Errors
     /// [`Recipient::not_found`] for a deleted user too, [`Forbidden::NotAMember`](crate::Forbidden::NotAMember) in a
     /// public group one is not in.
-    pub async fn execute(&self, caller: &Caller, to: Recipient) -> Result<Option<Typing>> {
+    pub async fn signal_typing(&self, caller: &Caller, to: Recipient) -> Result<Option<Typing>> {
         let (conversation, audience) = match to {
             Recipient::User(user) => {
                 let other =
@@ -125,6 +113,7 @@ mod tests {
     use crate::live::{Acquaintance, MockLiveReader};
     use crate::testing::{at, caller, conversation, outcome, user};
     use crate::users::{MockUserRepository, User, UserRole, Username};
+    use std::sync::Arc;
     use uuid::Uuid;
 
     const GROUP: GroupId = GroupId(Uuid::from_u128(9));
@@ -144,7 +133,7 @@ mod tests {
     }
 
     /// User 2 is an acquaintance, 3 deleted, 4 unknown, 5 a stranger; the group is as it is to the caller.
-    fn signal(group: Option<(Visibility, Option<Role>)>) -> SignalTyping {
+    fn over(group: Option<(Visibility, Option<Role>)>) -> LiveService {
         let mut users = MockUserRepository::new();
         users.expect_find().returning(|id| Ok((id != user(4)).then(|| known(id, id == user(3)))));
         let mut groups = MockGroupRepository::new();
@@ -160,25 +149,25 @@ mod tests {
             let each_wrote = other == user(2);
             Ok(Acquaintance { conversation: Some(conversation(1)), each_wrote, share_a_group: false })
         });
-        SignalTyping { users: Arc::new(users), groups: Arc::new(groups), live: Arc::new(live) }
+        LiveService { users: Arc::new(users), groups: Arc::new(groups), live: Arc::new(live) }
     }
 
     #[test]
     fn the_other_of_a_direct_conversation_is_told() {
-        let typing = outcome(signal(None).execute(&caller(1), Recipient::User(user(2)))).unwrap().unwrap();
+        let typing = outcome(over(None).signal_typing(&caller(1), Recipient::User(user(2)))).unwrap().unwrap();
         assert_eq!(typing.audience, Audience::Users([user(2), user(2)]));
         assert_eq!((typing.username.as_str(), typing.conversation), ("ada", Some(conversation(1))));
-        let to_a_stranger = outcome(signal(None).execute(&caller(1), Recipient::User(user(5)))).unwrap();
+        let to_a_stranger = outcome(over(None).signal_typing(&caller(1), Recipient::User(user(5)))).unwrap();
         assert_eq!(to_a_stranger, None);
         for gone in [3, 4] {
-            let refused = outcome(signal(None).execute(&caller(1), Recipient::User(user(gone))));
+            let refused = outcome(over(None).signal_typing(&caller(1), Recipient::User(user(gone))));
             assert!(matches!(refused, Err(Error::NotFound(NotFound::User))));
         }
     }
 
     #[test]
     fn in_a_group_only_its_members_type() {
-        let ask = |group| outcome(signal(group).execute(&caller(1), Recipient::Group(GROUP)));
+        let ask = |group| outcome(over(group).signal_typing(&caller(1), Recipient::Group(GROUP)));
         let typing = ask(Some((Visibility::Private, Some(Role::Member)))).unwrap().unwrap();
         assert_eq!((typing.conversation, typing.audience), (Some(GROUP.conversation()), Audience::Members(GROUP)));
         assert!(matches!(ask(Some((Visibility::Public, None))), Err(Error::Forbidden(Forbidden::NotAMember))));

@@ -1,40 +1,25 @@
 //! Editing and deleting messages.
 
 use super::model::{Content, Message};
-use super::ports::MessageLog;
-use crate::context::{Caller, Clock};
+use super::service::MessageService;
+use crate::context::Caller;
 use crate::error::Result;
 use crate::ids::MessageId;
-use std::sync::Arc;
 
-/// Changes what a message says.
-pub struct EditMessage {
-    /// Stores messages.
-    pub log: Arc<dyn MessageLog>,
-    /// Dates what is done.
-    pub clock: Arc<dyn Clock>,
-}
-
-impl EditMessage {
+impl MessageService {
+    /// Edits a message.
+    ///
     /// # Errors
-    /// Those of [`MessageLog::edit`].
-    pub async fn execute(&self, caller: &Caller, id: MessageId, content: Content) -> Result<Message> {
+    /// Those of [`MessageLog::edit`](super::MessageLog::edit).
+    pub async fn edit(&self, caller: &Caller, id: MessageId, content: Content) -> Result<Message> {
         self.log.edit(caller.user, id, content, self.clock.now()).await
     }
-}
 
-/// Takes a message back.
-pub struct DeleteMessage {
-    /// Stores messages.
-    pub log: Arc<dyn MessageLog>,
-    /// Dates what is done.
-    pub clock: Arc<dyn Clock>,
-}
-
-impl DeleteMessage {
+    /// Deletes a message.
+    ///
     /// # Errors
-    /// Those of [`MessageLog::delete`].
-    pub async fn execute(&self, caller: &Caller, id: MessageId) -> Result<()> {
+    /// Those of [`MessageLog::delete`](super::MessageLog::delete).
+    pub async fn delete(&self, caller: &Caller, id: MessageId) -> Result<()> {
         self.log.delete(caller.user, id, self.clock.now()).await
     }
 }
@@ -44,8 +29,13 @@ mod tests {
     use super::*;
     use crate::error::{Error, Forbidden, NotFound};
     use crate::messages::MockMessageLog;
-    use crate::testing::{StoppedClock, at, caller, message, message_id, outcome, user};
+    use crate::testing::{at, caller, message, message_id, message_service, outcome, user};
     use mockall::predicate::eq;
+    use std::sync::Arc;
+
+    fn over(log: MockMessageLog) -> MessageService {
+        MessageService { log: Arc::new(log), ..message_service() }
+    }
 
     #[test]
     fn an_edit_is_the_callers_and_happens_now() {
@@ -55,16 +45,14 @@ mod tests {
             .once()
             .with(eq(user(1)), eq(message_id(3)), eq(words.clone()), eq(at(7)))
             .returning(|_, _, _, _| Ok(message(3)));
-        let edit = EditMessage { log: Arc::new(log), clock: Arc::new(StoppedClock(7)) };
-        assert_eq!(outcome(edit.execute(&caller(1), message_id(3), words)).unwrap(), message(3));
+        assert_eq!(outcome(over(log).edit(&caller(1), message_id(3), words)).unwrap(), message(3));
     }
 
     #[test]
     fn an_edit_the_log_refuses_is_refused() {
         let mut log = MockMessageLog::new();
         log.expect_edit().once().returning(|_, _, _, _| Forbidden::NotTheSender.err());
-        let edit = EditMessage { log: Arc::new(log), clock: Arc::new(StoppedClock(7)) };
-        let refused = outcome(edit.execute(&caller(2), message_id(3), Content::parse("x").unwrap()));
+        let refused = outcome(over(log).edit(&caller(2), message_id(3), Content::parse("x").unwrap()));
         assert!(matches!(refused, Err(Error::Forbidden(Forbidden::NotTheSender))));
     }
 
@@ -73,9 +61,9 @@ mod tests {
         let mut log = MockMessageLog::new();
         log.expect_delete().once().with(eq(user(1)), eq(message_id(3)), eq(at(7))).returning(|_, _, _| Ok(()));
         log.expect_delete().once().returning(|_, _, _| NotFound::Message.err());
-        let delete = DeleteMessage { log: Arc::new(log), clock: Arc::new(StoppedClock(7)) };
-        outcome(delete.execute(&caller(1), message_id(3))).unwrap();
-        let again = outcome(delete.execute(&caller(1), message_id(3)));
+        let messages = over(log);
+        outcome(messages.delete(&caller(1), message_id(3))).unwrap();
+        let again = outcome(messages.delete(&caller(1), message_id(3)));
         assert!(matches!(again, Err(Error::NotFound(NotFound::Message))));
     }
 }

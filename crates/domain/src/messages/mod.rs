@@ -7,10 +7,10 @@ mod policy;
 mod ports;
 mod read;
 mod send;
+mod service;
 mod upload;
 
 pub use crate::files::AttachmentKind;
-pub use change::{DeleteMessage, EditMessage};
 pub use model::{
     Attachment, Body, Caption, ChangeEntry, Changes, Content, Cursor, Destination, Draft, DraftBody, IdempotencyKey,
     MAX_OFFSET, Message, MessageType, Recipient, Text, Tombstone, Window,
@@ -20,6 +20,5 @@ pub use policy::{Access, IdempotencyRecord, not_before};
 pub use ports::{Appended, MessageLog, MessageReader};
 #[cfg(feature = "mocks")]
 pub use ports::{MockMessageLog, MockMessageReader};
-pub use read::{ListChanges, ListMessages, ShowMessage};
-pub use send::{SendCommand, SendMessage};
-pub use upload::StoreUpload;
+pub use send::SendCommand;
+pub use service::MessageService;

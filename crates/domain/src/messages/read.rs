@@ -2,52 +2,41 @@
 
 use super::model::{Changes, Message, Recipient, Window};
 use super::numbers::Update;
-use super::ports::MessageReader;
+use super::service::MessageService;
 use crate::context::Caller;
 use crate::error::{NotFound, Result};
 use crate::ids::{ConversationId, MessageId};
 use crate::page::{Limit, Page};
-use std::sync::Arc;
 
-/// Lists part of a conversation.
-pub struct ListMessages {
-    /// Stores messages.
-    pub messages: Arc<dyn MessageReader>,
-}
-
-impl ListMessages {
+impl MessageService {
+    /// Lists part of a conversation.
+    ///
     /// # Errors
-    /// Those of [`MessageReader::page`].
-    pub async fn execute(&self, caller: &Caller, of: Recipient, window: Window) -> Result<Page<Message>> {
-        self.messages.page(caller.user, of, window).await
+    /// Those of [`MessageReader::page`](super::MessageReader::page).
+    pub async fn list(&self, caller: &Caller, of: Recipient, window: Window) -> Result<Page<Message>> {
+        self.reader.page(caller.user, of, window).await
     }
-}
 
-/// Shows one message.
-pub struct ShowMessage {
-    /// Stores messages.
-    pub messages: Arc<dyn MessageReader>,
-}
-
-impl ShowMessage {
+    /// Shows one message.
+    ///
     /// # Errors
     /// [`NotFound::Message`].
-    pub async fn execute(&self, caller: &Caller, id: MessageId) -> Result<Message> {
-        Ok(self.messages.find(caller.user, id).await?.ok_or(NotFound::Message)?)
+    pub async fn show(&self, caller: &Caller, id: MessageId) -> Result<Message> {
+        Ok(self.reader.find(caller.user, id).await?.ok_or(NotFound::Message)?)
     }
-}
 
-/// Lists what changed in a conversation.
-pub struct ListChanges {
-    /// Stores messages.
-    pub messages: Arc<dyn MessageReader>,
-}
-
-impl ListChanges {
+    /// Lists what changed in a conversation.
+    ///
     /// # Errors
-    /// Those of [`MessageReader::changes`].
-    pub async fn execute(&self, caller: &Caller, of: ConversationId, after: Update, limit: Limit) -> Result<Changes> {
-        self.messages.changes(caller.user, of, after, limit).await
+    /// Those of [`MessageReader::changes`](super::MessageReader::changes).
+    pub async fn list_changes(
+        &self,
+        caller: &Caller,
+        of: ConversationId,
+        after: Update,
+        limit: Limit,
+    ) -> Result<Changes> {
+        self.reader.changes(caller.user, of, after, limit).await
     }
 }
 
@@ -56,45 +45,49 @@ mod tests {
     use super::*;
     use crate::error::Error;
     use crate::messages::{Cursor, MockMessageReader};
-    use crate::testing::{caller, conversation, message, message_id, outcome, user};
+    use crate::testing::{caller, conversation, message, message_id, message_service, outcome, user};
     use mockall::predicate::eq;
+    use std::sync::Arc;
+
+    fn over(reader: MockMessageReader) -> MessageService {
+        MessageService { reader: Arc::new(reader), ..message_service() }
+    }
 
     #[test]
     fn a_page_is_read_as_the_caller() {
         let window = Window::Before { cursor: Cursor::Latest, limit: Limit::of_list(Some(2)).unwrap() };
         let page = Page { items: vec![message(1), message(2)], more: true };
-        let mut messages = MockMessageReader::new();
+        let mut reader = MockMessageReader::new();
         let found = page.clone();
-        messages
+        reader
             .expect_page()
             .once()
             .with(eq(user(1)), eq(Recipient::User(user(2))), eq(window))
             .return_once(move |_, _, _| Ok(found));
-        let list = ListMessages { messages: Arc::new(messages) };
-        assert_eq!(outcome(list.execute(&caller(1), Recipient::User(user(2)), window)).unwrap(), page);
+        assert_eq!(outcome(over(reader).list(&caller(1), Recipient::User(user(2)), window)).unwrap(), page);
     }
 
     #[test]
     fn a_message_that_the_caller_may_not_read_does_not_exist() {
-        let mut messages = MockMessageReader::new();
-        messages.expect_find().with(eq(user(1)), eq(message_id(3))).returning(|_, _| Ok(Some(message(3))));
-        messages.expect_find().with(eq(user(4)), eq(message_id(3))).returning(|_, _| Ok(None));
-        let show = ShowMessage { messages: Arc::new(messages) };
-        assert_eq!(outcome(show.execute(&caller(1), message_id(3))).unwrap(), message(3));
-        let hidden = outcome(show.execute(&caller(4), message_id(3)));
+        let mut reader = MockMessageReader::new();
+        reader.expect_find().with(eq(user(1)), eq(message_id(3))).returning(|_, _| Ok(Some(message(3))));
+        reader.expect_find().with(eq(user(4)), eq(message_id(3))).returning(|_, _| Ok(None));
+        let messages = over(reader);
+        assert_eq!(outcome(messages.show(&caller(1), message_id(3))).unwrap(), message(3));
+        let hidden = outcome(messages.show(&caller(4), message_id(3)));
         assert!(matches!(hidden, Err(Error::NotFound(NotFound::Message))));
     }
 
     #[test]
     fn changes_are_read_as_the_caller() {
         let limit = Limit::of_list(None).unwrap();
-        let mut messages = MockMessageReader::new();
-        messages
+        let mut reader = MockMessageReader::new();
+        reader
             .expect_changes()
             .once()
             .with(eq(user(1)), eq(conversation(1)), eq(Update(4)), eq(limit))
             .returning(|_, _, _, _| Ok(Changes { update: Update(4), entries: Vec::new(), more: false }));
-        let changes = ListChanges { messages: Arc::new(messages) };
-        assert_eq!(outcome(changes.execute(&caller(1), conversation(1), Update(4), limit)).unwrap().update, Update(4));
+        let changes = outcome(over(reader).list_changes(&caller(1), conversation(1), Update(4), limit)).unwrap();
+        assert_eq!(changes.update, Update(4));
     }
 }

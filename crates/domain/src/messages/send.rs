@@ -1,13 +1,13 @@
 //! Sending a message: the one way in, whatever the door (HTTP, gochat, upload, WebSocket).
 
 use super::model::{Attachment, Caption, Draft, DraftBody, IdempotencyKey, MessageType, Recipient, Text};
-use super::ports::{Appended, MessageLog};
-use crate::context::{Caller, Clock, IdGenerator};
+use super::ports::Appended;
+use super::service::MessageService;
+use crate::context::Caller;
 use crate::error::{Invalid, Result};
 use crate::files::FileId;
 use crate::ids::{ConversationId, MessageId};
 use crate::messages::AttachmentKind;
-use std::sync::Arc;
 
 /// A message that a client asks the server to send.
 #[derive(Debug, Clone)]
@@ -52,20 +52,12 @@ impl DraftBody {
     }
 }
 
-/// Sends a message.
-pub struct SendMessage {
-    /// Stores messages.
-    pub log: Arc<dyn MessageLog>,
-    /// Dates what is done.
-    pub clock: Arc<dyn Clock>,
-    /// Makes the ids of the message and of a new conversation.
-    pub ids: Arc<dyn IdGenerator>,
-}
-
-impl SendMessage {
+impl MessageService {
+    /// Sends a message.
+    ///
     /// # Errors
-    /// Those of [`MessageLog::append`].
-    pub async fn execute(&self, caller: &Caller, send: SendCommand) -> Result<Appended> {
+    /// Those of [`MessageLog::append`](super::MessageLog::append).
+    pub async fn send(&self, caller: &Caller, send: SendCommand) -> Result<Appended> {
         let draft = Draft {
             id: MessageId(self.ids.next()),
             new_conversation: ConversationId(self.ids.next()),
@@ -85,12 +77,11 @@ mod tests {
     use super::*;
     use crate::error::{Conflict, Error};
     use crate::messages::MockMessageLog;
-    use crate::testing::{
-        CountedIds, StoppedClock, at, caller, conversation, file_id, message, message_id, outcome, user,
-    };
+    use crate::testing::{at, caller, conversation, file_id, message, message_id, message_service, outcome, user};
+    use std::sync::Arc;
 
-    fn send_message(log: MockMessageLog) -> SendMessage {
-        SendMessage { log: Arc::new(log), clock: Arc::new(StoppedClock(7)), ids: Arc::new(CountedIds::default()) }
+    fn over(log: MockMessageLog) -> MessageService {
+        MessageService { log: Arc::new(log), ..message_service() }
     }
 
     #[test]
@@ -117,7 +108,7 @@ mod tests {
             key: Some(IdempotencyKey::parse("client_id", "k").unwrap()),
             ..SendCommand::text(Recipient::User(user(9)), Text::parse(" a|\"b\" 🙂 ").unwrap())
         };
-        let sent = outcome(send_message(log).execute(&caller(1), outgoing)).unwrap();
+        let sent = outcome(over(log).send(&caller(1), outgoing)).unwrap();
         assert_eq!(sent, Appended::Stored(message(1)));
     }
 
@@ -126,7 +117,7 @@ mod tests {
         let mut log = MockMessageLog::new();
         log.expect_append().once().returning(|_| Conflict::KeyReused.err());
         let outgoing = SendCommand::text(Recipient::Everybody, Text::parse("x").unwrap());
-        let refused = outcome(send_message(log).execute(&caller(1), outgoing));
+        let refused = outcome(over(log).send(&caller(1), outgoing));
         assert!(matches!(refused, Err(Error::Conflict(Conflict::KeyReused))));
     }
 

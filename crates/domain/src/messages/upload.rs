@@ -1,44 +1,20 @@
-//! What becomes of an uploaded file: a file of its own, or a message that carries it.
+//! Sending an uploaded file.
 
 use super::model::{Attachment, Caption, DraftBody, IdempotencyKey, Recipient};
 use super::ports::Appended;
-use super::send::{SendCommand, SendMessage};
+use super::send::SendCommand;
+use super::service::MessageService;
 use crate::context::Caller;
 use crate::error::Result;
-use crate::files::{BlobStore, File, FileRepository, StagedFile};
-use std::sync::Arc;
+use crate::files::StagedFile;
 
-/// Makes of a staged file a file of its own, or a message.
-pub struct StoreUpload {
-    /// Stores the bytes of files.
-    pub blobs: Arc<dyn BlobStore>,
-    /// Stores what is known of files.
-    pub files: Arc<dyn FileRepository>,
-    /// Sends the message that carries it.
-    pub send: Arc<SendMessage>,
-}
-
-impl StoreUpload {
-    /// The file by itself, readable by its uploader.
+impl MessageService {
+    /// Sends a message that carries the staged file: an image message if its bytes are an image.
     ///
     /// # Errors
-    /// Only faults of storage; the blob is gone then.
-    pub async fn keep(&self, staged: StagedFile) -> Result<File> {
-        let file = staged.release();
-        if let Err(error) = self.files.create(file.clone()).await {
-            // Why it was not stored matters more than what becomes of the blob.
-            let _ = self.blobs.remove(file.id).await;
-            return Err(error);
-        }
-        Ok(file)
-    }
-
-    /// A message that carries the file, an image where its bytes are one.
-    ///
-    /// # Errors
-    /// Those of [`MessageLog::append`](crate::messages::MessageLog::append); the blob is gone then, and also where the
+    /// Those of [`MessageLog::append`](super::MessageLog::append); the blob is gone then, and also where the
     /// message had been sent before. It stays only where it is unknown whether the message was stored.
-    pub async fn send(
+    pub async fn send_upload(
         &self,
         caller: &Caller,
         staged: StagedFile,
@@ -49,7 +25,7 @@ impl StoreUpload {
         let file = staged.release();
         let id = file.id;
         let body = DraftBody::Attachment(Attachment::Uploaded(file), caption);
-        let outcome = self.send.execute(caller, SendCommand { recipient, body, reply_to: None, key }).await;
+        let outcome = self.send(caller, SendCommand { recipient, body, reply_to: None, key }).await;
         let unknown = matches!(
             outcome,
             Err(crate::Error::Internal(_) | crate::Error::Unavailable(crate::Unavailable::StorageOutOfReach))
@@ -67,15 +43,10 @@ impl StoreUpload {
 mod tests {
     use super::*;
     use crate::error::{Conflict, Error, Invalid, NotFound, Unavailable};
-    use crate::files::{MockBlobStore, MockFileRepository};
+    use crate::files::MockBlobStore;
     use crate::messages::MockMessageLog;
-    use crate::testing::{CountedIds, StoppedClock, caller, file, file_id, message, outcome, user};
-
-    fn store_upload(blobs: MockBlobStore, files: MockFileRepository, log: MockMessageLog) -> StoreUpload {
-        let send =
-            SendMessage { log: Arc::new(log), clock: Arc::new(StoppedClock(7)), ids: Arc::new(CountedIds::default()) };
-        StoreUpload { blobs: Arc::new(blobs), files: Arc::new(files), send: Arc::new(send) }
-    }
+    use crate::testing::{caller, file, file_id, message, message_service, outcome, user};
+    use std::sync::Arc;
 
     /// Blobs of which one is removed, or none touched.
     fn blobs(removed: bool) -> MockBlobStore {
@@ -86,31 +57,11 @@ mod tests {
         blobs
     }
 
-    fn staged() -> StagedFile {
-        StagedFile::of(file(1))
-    }
-
-    #[test]
-    fn a_kept_file_is_known() {
-        let mut files = MockFileRepository::new();
-        files.expect_create().once().withf(|created| *created == file(1)).returning(|_| Ok(()));
-        let kept = outcome(store_upload(blobs(false), files, MockMessageLog::new()).keep(staged()));
-        assert_eq!(kept.unwrap(), file(1));
-    }
-
-    #[test]
-    fn a_file_that_cannot_be_known_leaves_no_blob() {
-        let mut files = MockFileRepository::new();
-        files.expect_create().once().returning(|_| Unavailable::Overloaded.err());
-        let refused = outcome(store_upload(blobs(true), files, MockMessageLog::new()).keep(staged()));
-        assert!(matches!(refused, Err(Error::Unavailable(Unavailable::Overloaded))));
-    }
-
     fn send(blobs: MockBlobStore, log: MockMessageLog) -> Result<Appended> {
-        let use_case = store_upload(blobs, MockFileRepository::new(), log);
+        let messages = MessageService { blobs: Arc::new(blobs), log: Arc::new(log), ..message_service() };
         let (recipient, caption) = (Recipient::User(user(2)), Caption::parse("see").unwrap());
         let key = IdempotencyKey::parse("client_id", "k").ok();
-        outcome(use_case.send(&caller(1), staged(), recipient, caption, key))
+        outcome(messages.send_upload(&caller(1), StagedFile::of(file(1)), recipient, caption, key))
     }
 
     #[test]

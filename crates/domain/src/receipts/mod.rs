@@ -122,48 +122,36 @@ pub trait ReceiptRepository: Send + Sync {
     async fn unseen(&self, user: UserId) -> Result<Unseen>;
 }
 
-/// Marks one message as seen.
-pub struct MarkSeen {
+/// Marks messages as seen, lists receipts, and counts unseen messages.
+pub struct ReceiptService {
     /// Stores receipts.
     pub receipts: Arc<dyn ReceiptRepository>,
     /// Dates what is done.
     pub clock: Arc<dyn Clock>,
 }
 
-impl MarkSeen {
+impl ReceiptService {
+    /// Marks one message as seen.
+    ///
     /// # Errors
     /// Those of [`ReceiptRepository::mark_seen`].
-    pub async fn execute(&self, caller: &Caller, message: MessageId) -> Result<()> {
+    pub async fn mark_seen(&self, caller: &Caller, message: MessageId) -> Result<()> {
         self.receipts.mark_seen(caller.user, message, self.clock.now()).await
     }
-}
 
-/// Marks a conversation as read up to a message.
-pub struct MarkRead {
-    /// Stores receipts.
-    pub receipts: Arc<dyn ReceiptRepository>,
-    /// Dates what is done.
-    pub clock: Arc<dyn Clock>,
-}
-
-impl MarkRead {
+    /// Marks a conversation as read up to a message.
+    ///
     /// # Errors
     /// Those of [`ReceiptRepository::mark_read`].
-    pub async fn execute(&self, caller: &Caller, of: ConversationId, up_to: MessageId) -> Result<()> {
+    pub async fn mark_read(&self, caller: &Caller, of: ConversationId, up_to: MessageId) -> Result<()> {
         self.receipts.mark_read(caller.user, of, up_to, self.clock.now()).await
     }
-}
 
-/// Lists who has seen a message.
-pub struct ListReceipts {
-    /// Stores receipts.
-    pub receipts: Arc<dyn ReceiptRepository>,
-}
-
-impl ListReceipts {
+    /// Lists who has seen a message.
+    ///
     /// # Errors
     /// Those of [`ReceiptRepository::of_message`].
-    pub async fn execute(
+    pub async fn list(
         &self,
         caller: &Caller,
         message: MessageId,
@@ -172,18 +160,12 @@ impl ListReceipts {
     ) -> Result<Page<Receipt>> {
         self.receipts.of_message(caller.user, message, after, limit).await
     }
-}
 
-/// Counts what one has not seen.
-pub struct CountUnseen {
-    /// Stores receipts.
-    pub receipts: Arc<dyn ReceiptRepository>,
-}
-
-impl CountUnseen {
+    /// Counts what the caller has not seen.
+    ///
     /// # Errors
     /// Only faults of storage.
-    pub async fn execute(&self, caller: &Caller) -> Result<Unseen> {
+    pub async fn count_unseen(&self, caller: &Caller) -> Result<Unseen> {
         self.receipts.unseen(caller.user).await
     }
 }
@@ -196,6 +178,10 @@ mod tests {
     use mockall::predicate::eq;
     use uuid::Uuid;
 
+    fn over(receipts: MockReceiptRepository) -> ReceiptService {
+        ReceiptService { receipts: Arc::new(receipts), clock: Arc::new(StoppedClock(7)) }
+    }
+
     #[test]
     fn marking_is_the_callers_and_happens_now() {
         let mut receipts = MockReceiptRepository::new();
@@ -205,11 +191,9 @@ mod tests {
             .once()
             .with(eq(user(1)), eq(conversation(2)), eq(message_id(3)), eq(at(7)))
             .returning(|_, _, _, _| Forbidden::NotAMember.err());
-        let receipts: Arc<dyn ReceiptRepository> = Arc::new(receipts);
-        let seen = MarkSeen { receipts: receipts.clone(), clock: Arc::new(StoppedClock(7)) };
-        let read = MarkRead { receipts, clock: Arc::new(StoppedClock(7)) };
-        outcome(seen.execute(&caller(1), message_id(3))).unwrap();
-        let refused = outcome(read.execute(&caller(1), conversation(2), message_id(3)));
+        let receipts = over(receipts);
+        outcome(receipts.mark_seen(&caller(1), message_id(3))).unwrap();
+        let refused = outcome(receipts.mark_read(&caller(1), conversation(2), message_id(3)));
         assert!(matches!(refused, Err(Error::Forbidden(Forbidden::NotAMember))));
     }
 
@@ -225,9 +209,9 @@ mod tests {
                 (*viewer, *of, *after, limit.get()) == (user(1), message_id(3), Some(user(4)), 3)
             })
             .return_once(move |_, _, _, _| Ok(found));
-        let list = ListReceipts { receipts: Arc::new(receipts) };
         let three = Limit::of_list(Some(3)).unwrap();
-        assert_eq!(outcome(list.execute(&caller(1), message_id(3), Some(user(4)), three)).unwrap().items, [seen]);
+        let page = outcome(over(receipts).list(&caller(1), message_id(3), Some(user(4)), three)).unwrap();
+        assert_eq!(page.items, [seen]);
     }
 
     #[test]
@@ -239,8 +223,7 @@ mod tests {
         let mut receipts = MockReceiptRepository::new();
         let found = unseen.clone();
         receipts.expect_unseen().once().with(eq(user(1))).return_once(move |_| Ok(found));
-        let count = CountUnseen { receipts: Arc::new(receipts) };
-        let counted = outcome(count.execute(&caller(1))).unwrap();
+        let counted = outcome(over(receipts).count_unseen(&caller(1))).unwrap();
         assert_eq!((counted.total(), counted), (exactly(6), unseen));
         assert_eq!(Unseen::default().total(), exactly(0));
     }

@@ -1,11 +1,10 @@
 //! Logging in.
 
-use super::{Session, SessionRepository, UserAgent};
-use crate::context::{Clock, IdGenerator};
+use super::service::SessionService;
+use super::{Session, UserAgent};
 use crate::error::{Result, Unauthenticated};
 use crate::ids::SessionId;
-use crate::users::{PasswordHash, PasswordHasher, TypedPassword, User, UserRepository, Username, Verdict};
-use std::sync::Arc;
+use crate::users::{PasswordHash, TypedPassword, User, Username, Verdict};
 
 /// A login that succeeded.
 #[derive(Debug, Clone)]
@@ -26,27 +25,14 @@ pub struct Proven {
     rehash: Option<TypedPassword>,
 }
 
-/// Proves to be a user and begins a session: two steps, so that the edge can refuse who knows the password, and only
-/// those.
-pub struct LogIn {
-    /// Stores users.
-    pub users: Arc<dyn UserRepository>,
-    /// Stores sessions.
-    pub sessions: Arc<dyn SessionRepository>,
-    /// Compares the password.
-    pub hasher: Arc<dyn PasswordHasher>,
-    /// Dates what is done.
-    pub clock: Arc<dyn Clock>,
-    /// The session's id.
-    pub ids: Arc<dyn IdGenerator>,
-}
-
-impl LogIn {
-    /// An unknown user costs the same as a wrong password: a hash is compared in any case.
+/// Logging in has two steps, so that the edge can apply a limit only to clients that know the password.
+impl SessionService {
+    /// The first step: checks the password. An unknown user costs the same as a wrong password: the hasher compares a
+    /// hash in any case.
     ///
     /// # Errors
     /// [`Unauthenticated::InvalidCredentials`] for whatever does not fit; [`Unavailable`](crate::Unavailable).
-    pub async fn prove(&self, username: &str, password: &str) -> Result<Proven> {
+    pub async fn verify_password(&self, username: &str, password: &str) -> Result<Proven> {
         let credentials = match Username::looked_up("username", username) {
             Ok(name) => self.users.credentials_by_name(&name).await?,
             Err(_) => None,
@@ -64,11 +50,11 @@ impl LogIn {
         Ok(Proven { user, hash, rehash })
     }
 
-    /// Begins a session of who has proven to be a user.
+    /// The second step: begins a session of the user who has proven the password.
     ///
     /// # Errors
-    /// Those of [`SessionRepository::create`].
-    pub async fn begin(&self, proven: Proven, user_agent: Option<UserAgent>) -> Result<LoggedIn> {
+    /// Those of [`SessionRepository::create`](super::SessionRepository::create).
+    pub async fn log_in(&self, proven: Proven, user_agent: Option<UserAgent>) -> Result<LoggedIn> {
         let Proven { user, hash, rehash } = proven;
         let session = Session::begin(SessionId(self.ids.next()), user.id, user_agent, self.clock.now());
         self.sessions.create(session.clone(), hash.clone()).await?;
@@ -89,8 +75,9 @@ mod tests {
     use crate::context::Timestamp;
     use crate::error::{Error, Unavailable};
     use crate::sessions::MockSessionRepository;
-    use crate::testing::{CountedIds, StoppedClock, account, at, outcome, user};
+    use crate::testing::{account, at, outcome, session_service, user};
     use crate::users::{Credentials, MockPasswordHasher, MockUserRepository};
+    use std::sync::Arc;
 
     fn hash() -> PasswordHash {
         PasswordHash("of ada".to_owned())
@@ -113,19 +100,18 @@ mod tests {
         users
     }
 
-    fn log_in(hasher: MockPasswordHasher, sessions: MockSessionRepository) -> LogIn {
-        LogIn {
+    fn over(hasher: MockPasswordHasher, sessions: MockSessionRepository) -> SessionService {
+        SessionService {
             users: Arc::new(users()),
             sessions: Arc::new(sessions),
             hasher: Arc::new(hasher),
-            clock: Arc::new(StoppedClock(7)),
-            ids: Arc::new(CountedIds::default()),
+            ..session_service()
         }
     }
 
     /// Both steps.
-    fn run(log_in: &LogIn, name: &str, password: &str, agent: Option<UserAgent>) -> Result<LoggedIn> {
-        outcome(async { log_in.begin(log_in.prove(name, password).await?, agent).await })
+    fn run(service: &SessionService, name: &str, password: &str, agent: Option<UserAgent>) -> Result<LoggedIn> {
+        outcome(async { service.log_in(service.verify_password(name, password).await?, agent).await })
     }
 
     #[test]
@@ -143,7 +129,7 @@ mod tests {
             (session.user, session.created_at, session.user_agent.clone()) == expected && *proven == Some(hash())
         };
         sessions.expect_create().once().withf(begun).returning(|_, _| Ok(()));
-        let login = run(&log_in(hasher, sessions), "ADA", "12345678", Some(agent)).unwrap();
+        let login = run(&over(hasher, sessions), "ADA", "12345678", Some(agent)).unwrap();
         assert_eq!((login.user, login.session.user), (account(1, "ada"), user(1)));
     }
 
@@ -168,7 +154,7 @@ mod tests {
                 .returning(|_, _| Ok(Verdict::Wrong));
             let mut sessions = MockSessionRepository::new();
             sessions.expect_create().never();
-            let refused = run(&log_in(hasher, sessions), name, password, None).unwrap_err();
+            let refused = run(&over(hasher, sessions), name, password, None).unwrap_err();
             assert!(matches!(refused, Error::Unauthenticated(Unauthenticated::InvalidCredentials)), "{name}");
         }
     }
@@ -199,8 +185,8 @@ mod tests {
             // That it fails is no reason to refuse the login.
             let fault = |_, _, _| Unavailable::Overloaded.err();
             users.expect_rehash().times(usize::from(kept)).withf(new).returning(fault);
-            let log_in = LogIn { users: Arc::new(users), ..log_in(hasher, sessions) };
-            run(&log_in, "ada", typed, None).unwrap();
+            let service = SessionService { users: Arc::new(users), ..over(hasher, sessions) };
+            run(&service, "ada", typed, None).unwrap();
         }
     }
 
@@ -211,9 +197,9 @@ mod tests {
         hasher.expect_verify().returning(|_, _| Ok(Verdict::Right));
         let mut sessions = MockSessionRepository::new();
         sessions.expect_create().never();
-        let log_in = log_in(hasher, sessions);
+        let service = over(hasher, sessions);
         for name in ["nobody", "eve"] {
-            let refused = run(&log_in, name, "12345678", None).unwrap_err();
+            let refused = run(&service, name, "12345678", None).unwrap_err();
             assert!(matches!(refused, Error::Unauthenticated(_)), "{name}");
         }
     }
@@ -222,7 +208,7 @@ mod tests {
     fn a_busy_hasher_is_told_as_such() {
         let mut hasher = MockPasswordHasher::new();
         hasher.expect_verify().returning(|_, _| Unavailable::Overloaded.err());
-        let refused = run(&log_in(hasher, MockSessionRepository::new()), "ada", "12345678", None);
+        let refused = run(&over(hasher, MockSessionRepository::new()), "ada", "12345678", None);
         assert!(matches!(refused, Err(Error::Unavailable(Unavailable::Overloaded))));
     }
 }

@@ -2,13 +2,11 @@
 
 use super::model::{Email, NewUser, User, UserView, Username, UsernamePrefix};
 use super::password::Password;
-use super::policy::ServerPolicy;
-use super::ports::{PasswordHasher, UserRepository};
-use crate::context::{Caller, Clock, IdGenerator};
+use super::service::UserService;
+use crate::context::Caller;
 use crate::error::{NotFound, Result};
 use crate::ids::UserId;
 use crate::page::{Limit, Page};
-use std::sync::Arc;
 
 /// A wish to become a user.
 #[derive(Debug, Clone)]
@@ -21,22 +19,12 @@ pub struct Registration {
     pub password: Option<Password>,
 }
 
-/// Makes a user.
-pub struct RegisterUser {
-    /// Stores users.
-    pub users: Arc<dyn UserRepository>,
-    /// Hashes the password.
-    pub hasher: Arc<dyn PasswordHasher>,
-    /// Dates what is done.
-    pub clock: Arc<dyn Clock>,
-    /// The new id.
-    pub ids: Arc<dyn IdGenerator>,
-}
-
-impl RegisterUser {
+impl UserService {
+    /// Creates a user.
+    ///
     /// # Errors
     /// [`Conflict`](crate::Conflict) on a taken name or email; [`Unavailable`](crate::Unavailable).
-    pub async fn execute(&self, wish: Registration) -> Result<User> {
+    pub async fn register(&self, wish: Registration) -> Result<User> {
         let password = match wish.password {
             Some(password) => Some(self.hasher.hash(password).await?),
             None => None,
@@ -50,20 +38,12 @@ impl RegisterUser {
         };
         self.users.create(new).await
     }
-}
 
-/// Shows one user, deleted ones under their common name.
-pub struct ShowUser {
-    /// Stores users.
-    pub users: Arc<dyn UserRepository>,
-    /// Says who sees what.
-    pub policy: Arc<ServerPolicy>,
-}
-
-impl ShowUser {
+    /// Shows one user; a deleted one under the common name.
+    ///
     /// # Errors
     /// [`NotFound::User`].
-    pub async fn execute(&self, caller: &Caller, id: UserId) -> Result<UserView> {
+    pub async fn show(&self, caller: &Caller, id: UserId) -> Result<UserView> {
         let user = self.users.find(id).await?.ok_or(NotFound::User)?;
         Ok(self.policy.view(caller, &user))
     }
@@ -72,24 +52,16 @@ impl ShowUser {
     ///
     /// # Errors
     /// [`NotFound::User`], also for a text that can be no username.
-    pub async fn by_name(&self, name: &str) -> Result<User> {
+    pub async fn find_by_name(&self, name: &str) -> Result<User> {
         let Ok(name) = Username::looked_up("user", name) else { return NotFound::User.err() };
         Ok(self.users.find_by_name(&name).await?.ok_or(NotFound::User)?)
     }
-}
 
-/// Lists living users by name.
-pub struct ListUsers {
-    /// Stores users.
-    pub users: Arc<dyn UserRepository>,
-    /// Says who sees what.
-    pub policy: Arc<ServerPolicy>,
-}
-
-impl ListUsers {
+    /// Lists living users by name.
+    ///
     /// # Errors
     /// [`NotFound::User`] where `after` names nobody.
-    pub async fn execute(
+    pub async fn list(
         &self,
         caller: &Caller,
         prefix: Option<&UsernamePrefix>,
@@ -105,8 +77,9 @@ impl ListUsers {
 mod tests {
     use super::*;
     use crate::error::{Conflict, Error, Unavailable};
-    use crate::testing::{CountedIds, StoppedClock, account, at, caller, outcome, user};
-    use crate::users::{AdminNames, MockPasswordHasher, MockUserRepository, PasswordHash};
+    use crate::testing::{account, at, caller, outcome, user, user_service};
+    use crate::users::{AdminNames, MockPasswordHasher, MockUserRepository, PasswordHash, ServerPolicy};
+    use std::sync::Arc;
 
     fn wish(password: Option<&str>) -> Registration {
         Registration {
@@ -116,13 +89,9 @@ mod tests {
         }
     }
 
-    fn register(users: MockUserRepository, hasher: MockPasswordHasher) -> RegisterUser {
-        RegisterUser {
-            users: Arc::new(users),
-            hasher: Arc::new(hasher),
-            clock: Arc::new(StoppedClock(7)),
-            ids: Arc::new(CountedIds::default()),
-        }
+    fn register(users: MockUserRepository, hasher: MockPasswordHasher, wish: Registration) -> Result<User> {
+        let users = UserService { users: Arc::new(users), hasher: Arc::new(hasher), ..user_service() };
+        outcome(users.register(wish))
     }
 
     #[test]
@@ -138,7 +107,7 @@ mod tests {
             at: at(7),
         };
         users.expect_create().once().withf(move |new| *new == stored).returning(|_| Ok(account(1, "Ada")));
-        let made = outcome(register(users, hasher).execute(wish(Some("12345678")))).unwrap();
+        let made = register(users, hasher, wish(Some("12345678"))).unwrap();
         assert_eq!(made, account(1, "Ada"));
     }
 
@@ -148,7 +117,7 @@ mod tests {
         hasher.expect_hash().never();
         let mut users = MockUserRepository::new();
         users.expect_create().once().withf(|new| new.password.is_none()).returning(|_| Conflict::UsernameTaken.err());
-        let refused = outcome(register(users, hasher).execute(wish(None)));
+        let refused = register(users, hasher, wish(None));
         assert!(matches!(refused, Err(Error::Conflict(Conflict::UsernameTaken))));
     }
 
@@ -158,37 +127,39 @@ mod tests {
         hasher.expect_hash().returning(|_| Unavailable::Overloaded.err());
         let mut users = MockUserRepository::new();
         users.expect_create().never();
-        assert!(outcome(register(users, hasher).execute(wish(Some("12345678")))).is_err());
+        assert!(register(users, hasher, wish(Some("12345678"))).is_err());
     }
 
-    fn policy() -> Arc<ServerPolicy> {
-        Arc::new(ServerPolicy { admins: AdminNames::parse(["BOSS"]).unwrap(), ..ServerPolicy::default() })
+    /// Over these users, of whom one is an admin by name.
+    fn over(users: MockUserRepository) -> UserService {
+        let policy = ServerPolicy { admins: AdminNames::parse(["BOSS"]).unwrap(), ..ServerPolicy::default() };
+        UserService { users: Arc::new(users), policy: Arc::new(policy), ..user_service() }
     }
 
     #[test]
     fn an_email_is_ones_own_and_the_admins_to_see() {
-        let show = |name: &'static str| {
+        let named = |name: &'static str| {
             let mut users = MockUserRepository::new();
             users.expect_find().returning(move |_| Ok(Some(account(1, name))));
-            ShowUser { users: Arc::new(users), policy: policy() }
+            over(users)
         };
         let admin = Caller { admin: true, ..caller(9) };
         for (reader, email) in [(caller(1), true), (caller(2), false), (admin, true)] {
-            let seen = outcome(show("ada").execute(&reader, user(1))).unwrap();
+            let seen = outcome(named("ada").show(&reader, user(1))).unwrap();
             assert_eq!((seen.email.is_some(), seen.admin), (email, false), "{reader:?}");
         }
         // Being an admin shows to the admin alone.
-        assert!(outcome(show("Boss").execute(&caller(1), user(1))).unwrap().admin);
-        assert!(!outcome(show("Boss").execute(&admin, user(1))).unwrap().admin);
+        assert!(outcome(named("Boss").show(&caller(1), user(1))).unwrap().admin);
+        assert!(!outcome(named("Boss").show(&admin, user(1))).unwrap().admin);
     }
 
     #[test]
     fn what_can_be_no_name_is_nobody_without_asking() {
         let mut users = MockUserRepository::new();
         users.expect_find_by_name().never();
-        let show = ShowUser { users: Arc::new(users), policy: policy() };
+        let users = over(users);
         for name in ["", "a b", "deleted user", "ada\0"] {
-            assert!(matches!(outcome(show.by_name(name)), Err(Error::NotFound(NotFound::User))), "{name:?}");
+            assert!(matches!(outcome(users.find_by_name(name)), Err(Error::NotFound(NotFound::User))), "{name:?}");
         }
     }
 
@@ -198,8 +169,7 @@ mod tests {
         users
             .expect_list()
             .returning(|_, _, _| Ok(Page { items: vec![account(1, "ada"), account(2, "bob")], more: true }));
-        let list = ListUsers { users: Arc::new(users), policy: policy() };
-        let page = outcome(list.execute(&caller(2), None, None, Limit::of_list(None).unwrap())).unwrap();
+        let page = outcome(over(users).list(&caller(2), None, None, Limit::of_list(None).unwrap())).unwrap();
         let shown: Vec<_> =
             page.items.iter().map(|view| (view.profile.username.as_str(), view.email.is_some())).collect();
         assert_eq!((shown, page.more), (vec![("ada", false), ("bob", true)], true));

@@ -6,8 +6,9 @@ mod password;
 mod policy;
 mod ports;
 mod profile;
+mod service;
 
-pub use accounts::{ListUsers, RegisterUser, Registration, ShowUser};
+pub use accounts::Registration;
 pub use model::{
     DELETED_USER, DisplayName, Email, NewUser, Profile, ProfileChange, User, UserRole, UserView, Username,
     UsernamePrefix,
@@ -17,4 +18,5 @@ pub use policy::{AdminNames, Broadcasters, ServerPolicy};
 pub use ports::{Credentials, PasswordHasher, UserRepository};
 #[cfg(feature = "mocks")]
 pub use ports::{MockPasswordHasher, MockUserRepository};
-pub use profile::{ChangeProfile, CurrentPassword, DeleteAccount, ProfileEdit};
+pub use profile::{CurrentPassword, ProfileEdit};
+pub use service::UserService;

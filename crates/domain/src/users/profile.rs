@@ -2,35 +2,14 @@
 
 use super::model::{DisplayName, Email, ProfileChange, UserView};
 use super::password::{Password, PasswordHash, TypedPassword, Verdict};
-use super::policy::ServerPolicy;
-use super::ports::{PasswordHasher, UserRepository};
-use crate::context::{Caller, Clock};
-use crate::endings::{Ended, FinishEndings};
+use super::service::UserService;
+use crate::context::Caller;
+use crate::endings::Ended;
 use crate::error::{Error, Forbidden, Invalid, NotFound, Result, Unauthenticated};
-use std::sync::Arc;
 
 /// What a client gives as its current password.
 #[derive(Clone)]
 pub struct CurrentPassword(pub Option<String>);
-
-impl CurrentPassword {
-    /// Whoever has a password proves to know it before the account is taken over or ended. Gives the hash that it was
-    /// proven by.
-    async fn prove(
-        self,
-        users: &dyn UserRepository,
-        hasher: &dyn PasswordHasher,
-        caller: &Caller,
-    ) -> Result<Option<PasswordHash>> {
-        let credentials = users.credentials(caller.user).await?.ok_or(Unauthenticated::InvalidToken)?;
-        let Some(hash) = credentials.password else { return Ok(None) };
-        let given = self.0.ok_or_else(|| Invalid::missing("current_password"))?;
-        match hasher.verify(TypedPassword::of(&given), Some(hash.clone())).await? {
-            Verdict::Right | Verdict::RightAsTyped => Ok(Some(hash)),
-            Verdict::Wrong => Forbidden::WrongCurrentPassword.err(),
-        }
-    }
-}
 
 /// A wish to change one's own account; what is `None` stays as it is.
 #[derive(Clone, Default)]
@@ -45,26 +24,15 @@ pub struct ProfileEdit {
     pub current_password: Option<String>,
 }
 
-/// Changes one's own account.
-pub struct ChangeProfile {
-    /// Stores users.
-    pub users: Arc<dyn UserRepository>,
-    /// Compares and hashes passwords.
-    pub hasher: Arc<dyn PasswordHasher>,
-    /// Dates what is done.
-    pub clock: Arc<dyn Clock>,
-    /// Says who sees what.
-    pub policy: Arc<ServerPolicy>,
-}
-
-impl ChangeProfile {
+impl UserService {
+    /// Changes the caller's account.
+    ///
     /// # Errors
     /// [`Forbidden::WrongCurrentPassword`], [`Invalid`] where it is missing, [`Conflict::EmailTaken`](crate::Conflict).
-    pub async fn execute(&self, caller: &Caller, edit: ProfileEdit) -> Result<UserView> {
+    pub async fn change_profile(&self, caller: &Caller, edit: ProfileEdit) -> Result<UserView> {
         // Who gives it without need wants it looked at, too.
         let proven = if edit.password.is_some() || edit.current_password.is_some() {
-            let current = CurrentPassword(edit.current_password);
-            current.prove(&*self.users, &*self.hasher, caller).await?
+            self.prove(caller, CurrentPassword(edit.current_password)).await?
         } else {
             None
         };
@@ -77,29 +45,29 @@ impl ChangeProfile {
         let user = user.map_err(ended_meanwhile)?;
         Ok(self.policy.view(caller, &user))
     }
-}
 
-/// Ends one's own account.
-pub struct DeleteAccount {
-    /// Stores users.
-    pub users: Arc<dyn UserRepository>,
-    /// Compares the password.
-    pub hasher: Arc<dyn PasswordHasher>,
-    /// Dates what is done.
-    pub clock: Arc<dyn Clock>,
-    /// Leaves its groups.
-    pub endings: FinishEndings,
-}
-
-impl DeleteAccount {
+    /// Deletes the caller's account.
+    ///
     /// # Errors
     /// [`Forbidden::WrongCurrentPassword`], [`Invalid`] where it is missing and one is set.
-    pub async fn execute(&self, caller: &Caller, current: CurrentPassword) -> Result<()> {
-        let proven = current.prove(&*self.users, &*self.hasher, caller).await?;
+    pub async fn delete_account(&self, caller: &Caller, current: CurrentPassword) -> Result<()> {
+        let proven = self.prove(caller, current).await?;
         self.users.delete(caller.user, proven, self.clock.now()).await.map_err(ended_meanwhile)?;
         // The account has ended whatever becomes of this.
         self.endings.begin(Ended::Account(caller.user)).await;
         Ok(())
+    }
+
+    /// Checks the current password of a caller who has one, before the account changes hands or ends. Returns the hash
+    /// that proved it.
+    async fn prove(&self, caller: &Caller, current: CurrentPassword) -> Result<Option<PasswordHash>> {
+        let credentials = self.users.credentials(caller.user).await?.ok_or(Unauthenticated::InvalidToken)?;
+        let Some(hash) = credentials.password else { return Ok(None) };
+        let given = current.0.ok_or_else(|| Invalid::missing("current_password"))?;
+        match self.hasher.verify(TypedPassword::of(&given), Some(hash.clone())).await? {
+            Verdict::Right | Verdict::RightAsTyped => Ok(Some(hash)),
+            Verdict::Wrong => Forbidden::WrongCurrentPassword.err(),
+        }
     }
 }
 
@@ -114,9 +82,10 @@ fn ended_meanwhile(error: Error) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::endings::MockEndingRepository;
-    use crate::testing::{StoppedClock, account, at, caller, outcome, user};
+    use crate::endings::{EndingService, MockEndingRepository};
+    use crate::testing::{StoppedClock, account, at, caller, outcome, user, user_service};
     use crate::users::{Credentials, MockPasswordHasher, MockUserRepository};
+    use std::sync::Arc;
 
     const RIGHT: &str = "the old password";
 
@@ -141,13 +110,8 @@ mod tests {
         hasher
     }
 
-    fn change(users: MockUserRepository, hasher: MockPasswordHasher) -> ChangeProfile {
-        ChangeProfile {
-            users: Arc::new(users),
-            hasher: Arc::new(hasher),
-            clock: Arc::new(StoppedClock(7)),
-            policy: Arc::default(),
-        }
+    fn over(users: MockUserRepository, hasher: MockPasswordHasher) -> UserService {
+        UserService { users: Arc::new(users), hasher: Arc::new(hasher), ..user_service() }
     }
 
     fn new_password(current: Option<&str>) -> ProfileEdit {
@@ -185,7 +149,7 @@ mod tests {
                 (*id, change, *keep, *when) == (user(1), &stored, caller(1).session, at(7))
             })
             .returning(|_, _, _, _| Ok(account(1, "ada")));
-        let view = outcome(change(users, hasher()).execute(&caller(1), new_password(Some(RIGHT)))).unwrap();
+        let view = outcome(over(users, hasher()).change_profile(&caller(1), new_password(Some(RIGHT)))).unwrap();
         assert!(view.email.is_some());
     }
 
@@ -194,7 +158,7 @@ mod tests {
         for current in UNPROVEN {
             let mut users = users(true);
             users.expect_change().never();
-            let refused = outcome(change(users, hasher()).execute(&caller(1), new_password(current))).unwrap_err();
+            let refused = outcome(over(users, hasher()).change_profile(&caller(1), new_password(current))).unwrap_err();
             assert!(is_refusal(&refused, current), "{current:?}: {refused}");
         }
     }
@@ -208,7 +172,7 @@ mod tests {
             .withf(|_, change, _, _| change.password.is_none() && change.email.is_some())
             .returning(|_, _, _, _| Ok(account(1, "ada")));
         let edit = ProfileEdit { email: Some(Email::parse("new@example.org").unwrap()), ..ProfileEdit::default() };
-        outcome(change(users, MockPasswordHasher::new()).execute(&caller(1), edit)).unwrap();
+        outcome(over(users, MockPasswordHasher::new()).change_profile(&caller(1), edit)).unwrap();
     }
 
     #[test]
@@ -220,22 +184,20 @@ mod tests {
                 (*id, *when) == (user(1), at(7)) && *hash == proven
             };
             users.expect_delete().once().withf(ends).returning(|_, _, _| Ok(()));
-            let delete = delete(users);
-            outcome(delete.execute(&caller(1), CurrentPassword(current.map(str::to_owned)))).unwrap();
+            delete(users, current).unwrap();
         }
         for current in UNPROVEN {
             let mut users = users(true);
             users.expect_delete().never();
-            let given = CurrentPassword(current.map(str::to_owned));
-            assert!(is_refusal(&outcome(delete(users).execute(&caller(1), given)).unwrap_err(), current));
+            assert!(is_refusal(&delete(users, current).unwrap_err(), current));
         }
     }
 
-    fn delete(users: MockUserRepository) -> DeleteAccount {
+    fn delete(users: MockUserRepository, current: Option<&str>) -> Result<()> {
         let mut endings = MockEndingRepository::new();
         endings.expect_tidy().withf(|ended, _| *ended == Ended::Account(user(1))).returning(|_, _| Ok(false));
-        let clock = Arc::new(StoppedClock(7));
-        let endings = FinishEndings { endings: Arc::new(endings), clock: clock.clone() };
-        DeleteAccount { users: Arc::new(users), hasher: Arc::new(hasher()), clock, endings }
+        let endings = EndingService { endings: Arc::new(endings), clock: Arc::new(StoppedClock(7)) };
+        let users = UserService { endings, ..over(users, hasher()) };
+        outcome(users.delete_account(&caller(1), CurrentPassword(current.map(str::to_owned))))
     }
 }

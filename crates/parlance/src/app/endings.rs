@@ -1,6 +1,6 @@
 //! The task that cleans up after ended accounts and groups.
 
-use domain::endings::FinishEndings;
+use domain::endings::EndingService;
 use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::warn;
@@ -9,14 +9,14 @@ use tracing::warn;
 const EVERY: Duration = Duration::from_secs(2);
 
 /// Looks at once and then periodically, until it is dropped. If a run fails, the next one continues.
-pub async fn keep_finishing(endings: FinishEndings) {
+pub async fn keep_finishing(endings: EndingService) {
     let mut ticks = interval(EVERY);
     // After a long run, the task pauses before the next one.
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut failed = false;
     loop {
         ticks.tick().await;
-        let outcome = endings.execute().await;
+        let outcome = endings.finish_all().await;
         if let (Err(fault), false) = (&outcome, failed) {
             // Logs a series of failures once.
             warn!(

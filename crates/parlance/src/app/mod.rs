@@ -21,7 +21,7 @@ use api_actix::live::frames::JsonFramer;
 use api_actix::server::{self, Services};
 use api_actix::use_cases::{Adapters, UseCases};
 use descriptors::Room;
-use domain::endings::FinishEndings;
+use domain::endings::EndingService;
 use domain::events::EventPublisher;
 use domain::live::LiveReader as _;
 use domain::retention::EnforceRetention;
@@ -73,7 +73,7 @@ pub struct Application {
     cluster: Option<Arc<Cluster>>,
     readiness: web::Data<Readiness>,
     upkeep: (KeepUp, Duration),
-    endings: FinishEndings,
+    endings: EndingService,
 }
 
 impl Application {
@@ -107,7 +107,7 @@ impl Application {
         warn_of_missing_admins(&store, &config.policy).await;
         go_live(&store, &hub, unstarted).await?;
         let upkeep = (upkeep_of(&config, &storage, &clock, upkeep_every), upkeep_every);
-        let endings = FinishEndings { endings: store.clone(), clock: clock.clone() };
+        let endings = EndingService { endings: store.clone(), clock: clock.clone() };
         let (server, address, readiness) = serve(config, storage, telemetry, &hub, clock)?;
         Ok(Self { server, address, store, hub, cluster, readiness, upkeep, endings })
     }

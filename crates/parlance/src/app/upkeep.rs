@@ -17,7 +17,7 @@ pub async fn keep_up(keeping: KeepUp, every: Duration) {
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        let kept = keeping.execute().await;
+        let kept = keeping.run().await;
         let doubted = matches!(kept, Ok(Kept::Doubted(_)));
         METRICS.clock_doubted.set(if doubted { 1.0 } else { 0.0 });
         match kept {
@@ -26,7 +26,7 @@ pub async fn keep_up(keeping: KeepUp, every: Duration) {
                 let days = ahead / 86_400_000_000;
                 warn!(
                     days,
-                    "THE CLOCK IS FAR AHEAD of the last run of a server on this database: the server deletes nothing because of its \
+                    "the clock is far ahead of the last run of a server on this database: the server deletes nothing because of its \
                      age. If the clock is wrong, set it right; if it is right, the server believes it after a day of running"
                 );
             }
@@ -46,7 +46,7 @@ pub async fn keep_up(keeping: KeepUp, every: Duration) {
                 if strange > 0 {
                     warn!(
                         blobs = strange,
-                        "MOST OF THE UPLOADS ARE UNKNOWN TO THE DATABASE: the server deletes none of them. Check whether \
+                        "most of the uploads are unknown to the database: the server deletes none of them. Check whether \
                          DATABASE_URL and PARLANCE_FILES belong together; `parlance doctor` says more"
                     );
                 }

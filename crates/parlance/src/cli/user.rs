@@ -10,10 +10,10 @@ use crate::config::Config;
 use crate::storage::store_options;
 use anyhow::{Context as _, anyhow};
 use clap::{Args, Subcommand, ValueEnum};
-use domain::admin::{AccountView, Actor, AdminCommand, CreateAccount, ExecuteAdminCommand, ListAccounts, SetPassword};
+use domain::admin::{AccountView, Actor, AdminCommand, AdminService, CredentialService};
 use domain::events::NoListeners;
-use domain::users::{Email, Password, Registration, ServerPolicy, ShowUser, UserRole, Username};
-use domain::{Limit, UserId};
+use domain::users::{Email, Password, Registration, UserRepository as _, UserRole, Username};
+use domain::{Limit, NotFound, UserId};
 use infra_auth::BcryptPool;
 use infra_diesel::{LockError, OpenError, Store, StoreOptions};
 use rand::TryRngCore as _;
@@ -124,8 +124,9 @@ pub async fn run(config: Config, arguments: UserArguments) -> anyhow::Result<()>
     config.make_data_dir()?;
     let policy = Arc::new(config.policy.clone());
     let store = Arc::new(open(&config).await?);
-    let tools = AccountTools { store: Arc::clone(&store), policy, bcrypt_cost: config.bcrypt_cost };
-    let outcome = tools.execute(arguments.command).await;
+    let admin = AdminService { admin: store.clone(), policy, clock: Arc::new(SystemClock) };
+    let tools = AccountTools { store: Arc::clone(&store), admin, bcrypt_cost: config.bcrypt_cost };
+    let outcome = tools.run(arguments.command).await;
     store.close().await;
     outcome
 }
@@ -145,15 +146,15 @@ async fn open(config: &Config) -> anyhow::Result<Store> {
     })
 }
 
-/// The services that the commands use.
+/// What the commands use.
 struct AccountTools {
     store: Arc<Store>,
-    policy: Arc<ServerPolicy>,
+    admin: AdminService,
     bcrypt_cost: u32,
 }
 
 impl AccountTools {
-    async fn execute(&self, command: UserCommand) -> anyhow::Result<()> {
+    async fn run(&self, command: UserCommand) -> anyhow::Result<()> {
         match command {
             UserCommand::Create { name, email, admin, password } => self.create(name, email, admin, &password).await,
             UserCommand::List { json: true } => self.list_json().await,
@@ -174,14 +175,8 @@ impl AccountTools {
     ) -> anyhow::Result<()> {
         let given = password.take(&username).await?;
         let wish = Registration { username: username.clone(), email, password: Some(given.password) };
-        let create = CreateAccount {
-            admin: self.store.clone(),
-            hasher: Arc::new(BcryptPool::start(self.bcrypt_cost, 1)?),
-            clock: Arc::new(SystemClock),
-            ids: Arc::new(UuidV7),
-        };
         let role = if admin { UserRole::Admin } else { UserRole::Member };
-        let id = create.execute(Actor::CommandLine, wish, role).await?;
+        let id = self.credentials()?.create_account(Actor::CommandLine, wish, role).await?;
         say(format_args!("created {username} ({id})"))?;
         given.generated.map_or(Ok(()), |password| say(format_args!("password: {password}")))
     }
@@ -189,21 +184,16 @@ impl AccountTools {
     async fn set_password(&self, name: &Username, password: &PasswordArguments) -> anyhow::Result<()> {
         let user = self.id_of(name).await?;
         let given = password.take(name).await?;
-        let set = SetPassword {
-            admin: self.store.clone(),
-            hasher: Arc::new(BcryptPool::start(self.bcrypt_cost, 1)?),
-            clock: Arc::new(SystemClock),
-        };
-        set.execute(Actor::CommandLine, user, given.password).await?;
+        self.credentials()?.set_password(Actor::CommandLine, user, given.password).await?;
         say(format_args!("{name} has a new password and has to log in again"))?;
         given.generated.map_or(Ok(()), |password| say(format_args!("password: {password}")))
     }
 
     async fn set_role(&self, name: &Username, role: RoleWord) -> anyhow::Result<()> {
-        self.administer(AdminCommand::SetRole(self.id_of(name).await?, role.into())).await?;
+        self.admin.execute(Actor::CommandLine, AdminCommand::SetRole(self.id_of(name).await?, role.into())).await?;
         match role {
             RoleWord::Admin => say(format_args!("{name} is an admin")),
-            RoleWord::Member if self.policy.is_admin(name, UserRole::Member) => {
+            RoleWord::Member if self.admin.policy.is_admin(name, UserRole::Member) => {
                 say(format_args!("{name} is a member in the database, but PARLANCE_ADMINS still makes them an admin"))
             }
             RoleWord::Member => say(format_args!("{name} is a member")),
@@ -212,27 +202,31 @@ impl AccountTools {
 
     async fn switch(&self, name: &Username, enabled: bool) -> anyhow::Result<()> {
         let user = self.id_of(name).await?;
-        self.administer(if enabled { AdminCommand::Enable(user) } else { AdminCommand::Disable(user) }).await?;
+        let command = if enabled { AdminCommand::Enable(user) } else { AdminCommand::Disable(user) };
+        self.admin.execute(Actor::CommandLine, command).await?;
         say(format_args!("{name} is {}", if enabled { "enabled" } else { "disabled" }))
     }
 
-    async fn administer(&self, command: AdminCommand) -> anyhow::Result<()> {
-        let administer = ExecuteAdminCommand { admin: self.store.clone(), clock: Arc::new(SystemClock) };
-        Ok(administer.execute(Actor::CommandLine, command).await?)
+    /// Starts a hasher, which takes as long as a hash does: only for commands that set a password.
+    fn credentials(&self) -> anyhow::Result<CredentialService> {
+        Ok(CredentialService {
+            admin: self.store.clone(),
+            hasher: Arc::new(BcryptPool::start(self.bcrypt_cost, 1)?),
+            clock: Arc::new(SystemClock),
+            ids: Arc::new(UuidV7),
+        })
     }
 
     async fn id_of(&self, name: &Username) -> anyhow::Result<UserId> {
-        let show = ShowUser { users: self.store.clone(), policy: Arc::clone(&self.policy) };
-        let user = show.by_name(name.as_str()).await.with_context(|| format!("there is no user {name}"))?;
-        Ok(user.id)
+        let found = self.store.find_by_name(name).await.and_then(|user| Ok(user.ok_or(NotFound::User)?));
+        Ok(found.with_context(|| format!("there is no user {name}"))?.id)
     }
 
     /// All accounts, page by page.
     async fn each(&self, mut work: impl FnMut(AccountView) -> anyhow::Result<()>) -> anyhow::Result<()> {
-        let list = ListAccounts { admin: self.store.clone(), policy: Arc::clone(&self.policy) };
         let (limit, mut after) = (Limit::of_list(Some(u64::from(Limit::MAX)))?, None);
         loop {
-            let page = list.execute(&Actor::CommandLine, None, after, limit).await?;
+            let page = self.admin.list_accounts(&Actor::CommandLine, None, after, limit).await?;
             after = page.items.last().map(|account| account.user.profile.id);
             page.items.into_iter().try_for_each(&mut work)?;
             if !page.more {

@@ -44,14 +44,15 @@ pub struct DemoSummary {
     pub messages: usize,
 }
 
-/// Fills an empty server from the script and the seed, from [`BEGAN`] days before `now` on. `app` must use `clock`.
+/// Fills an empty server from the script and the seed, from [`BEGAN`] days before `now` on. The use cases must use
+/// `clock`.
 ///
 /// # Errors
 /// An error of a use case; then the server already contains data.
-pub async fn fill(app: &UseCases, clock: &DemoClock, now: Timestamp, seed: u64) -> anyhow::Result<DemoSummary> {
+pub async fn fill(use_cases: &UseCases, clock: &DemoClock, now: Timestamp, seed: u64) -> anyhow::Result<DemoSummary> {
     let script = Script::built_in()?;
     let mut stage = Playback {
-        app,
+        use_cases,
         clock,
         now: now.as_micros(),
         random: StdRng::seed_from_u64(seed),
@@ -68,7 +69,7 @@ pub async fn fill(app: &UseCases, clock: &DemoClock, now: Timestamp, seed: u64) 
 
 /// The state of the demo while it fills the server.
 struct Playback<'a> {
-    app: &'a UseCases,
+    use_cases: &'a UseCases,
     clock: &'a DemoClock,
     now: i64,
     random: StdRng,
@@ -93,9 +94,9 @@ impl Playback<'_> {
                 email: Some(Email::parse(&format!("{name}@example.org"))?),
                 password: Some(Password::parse("password", PASSWORD)?),
             };
-            self.people.push(self.app.register_user.execute(wish).await?.id);
+            self.people.push(self.use_cases.users.register(wish).await?.id);
             let edit = ProfileEdit { display_name: Some(DisplayName::parse(called)?), ..ProfileEdit::default() };
-            self.app.change_profile.execute(&self.caller(self.people.len() - 1), edit).await?;
+            self.use_cases.users.change_profile(&self.caller(self.people.len() - 1), edit).await?;
         }
         for plan in &script.groups {
             self.clock.pass(self.random.random_range(MINUTE..20 * MINUTE));
@@ -103,11 +104,11 @@ impl Playback<'_> {
             let owner = self.caller(*owner);
             let visibility = if plan.public { Visibility::Public } else { Visibility::Private };
             let (name, about) = (GroupName::parse("name", &plan.name)?, Description::parse(&plan.description)?);
-            let id = self.app.create_group.execute(&owner, name, visibility, about).await?.group.id;
+            let id = self.use_cases.groups.create(&owner, name, visibility, about).await?.group.id;
             self.groups.push(id);
             for (place, who) in others.iter().enumerate() {
                 let role = if place == 0 { Role::Admin } else { Role::Member };
-                self.app.add_member.execute(&owner, NewMember::new(id, self.people[*who], role)?).await?;
+                self.use_cases.members.add(&owner, NewMember::new(id, self.people[*who], role)?).await?;
             }
         }
         Ok(())
@@ -168,12 +169,12 @@ impl Playback<'_> {
             let message = self.say(line, scene.place, &said).await?;
             if let Some(better) = &line.becomes {
                 self.clock.pass(MINUTE / 3);
-                self.app.edit_message.execute(&self.caller(line.who), message.id, Content::parse(better)?).await?;
+                self.use_cases.messages.edit(&self.caller(line.who), message.id, Content::parse(better)?).await?;
             }
             said.push(message);
         }
         for (line, message) in scene.lines.iter().zip(&said).filter(|(line, _)| line.taken_back) {
-            self.app.delete_message.execute(&self.caller(line.who), message.id).await?;
+            self.use_cases.messages.delete(&self.caller(line.who), message.id).await?;
         }
         self.messages += said.len();
         if let Some(last) = said.last() {
@@ -186,13 +187,13 @@ impl Playback<'_> {
         let (caller, recipient) = (self.caller(line.who), self.recipient(place, line.who));
         let sent = if let Some(name) = &line.picture {
             let source = Box::new(Bytes(Some(picture::png(name).context("a picture cannot be drawn")?)));
-            let begun = self.app.stage_upload.begin(&caller, None).await?;
-            let staged = self.app.stage_upload.execute(&caller, begun, FileName::clean(name), source).await?;
-            self.app.store_upload.send(&caller, staged, recipient, Caption::parse(&line.text)?, None).await?
+            let begun = self.use_cases.files.begin_upload(&caller, None).await?;
+            let staged = self.use_cases.files.stage(&caller, begun, FileName::clean(name), source).await?;
+            self.use_cases.messages.send_upload(&caller, staged, recipient, Caption::parse(&line.text)?, None).await?
         } else {
             let body = DraftBody::Text(Text::parse(&line.text)?);
             let reply_to = line.answers.and_then(|answered| said.get(answered)).map(|message| message.id);
-            self.app.send_message.execute(&caller, SendCommand { recipient, body, reply_to, key: None }).await?
+            self.use_cases.messages.send(&caller, SendCommand { recipient, body, reply_to, key: None }).await?
         };
         Ok(match sent {
             Appended::Stored(message) | Appended::Duplicate(message) => message,
@@ -221,7 +222,7 @@ impl Playback<'_> {
             let guide = GUIDES.contains(&script.people[who].0.as_str());
             let reads = self.random.random_bool(0.75);
             if spoke || !fresh && (guide || reads) {
-                self.app.mark_read.execute(&self.caller(who), last.conversation, last.id).await?;
+                self.use_cases.receipts.mark_read(&self.caller(who), last.conversation, last.id).await?;
             }
         }
         Ok(())

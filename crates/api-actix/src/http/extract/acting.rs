@@ -25,10 +25,10 @@ impl ActingField {
     }
 }
 
-/// Every acting user that a request names, for [`CheckActingUser`](domain::acting::CheckActingUser). The query's comes
+/// Every acting user that a request names, for [`ActingUserCheck`](domain::acting::ActingUserCheck). The query's comes
 /// first.
 ///
-/// A reading route calls `CheckActingUser` after it has read and passes no targets: by then, it has reported what is
+/// A reading route calls `ActingUserCheck` after it has read and passes no targets: by then, it has reported what is
 /// missing. A writing route calls it first and passes its targets.
 #[derive(Debug)]
 pub struct Acting(Vec<ClaimedActor>);

@@ -99,7 +99,7 @@ pub(crate) async fn authenticate_token(
 ) -> Result<(Caller, Timestamp), ApiError> {
     let composed = || domain::Error::internal("the application was not composed");
     let tokens = request.app_data::<web::Data<dyn TokenService>>().ok_or_else(composed)?;
-    let app = request.app_data::<web::Data<UseCases>>().ok_or_else(composed)?;
+    let use_cases = request.app_data::<web::Data<UseCases>>().ok_or_else(composed)?;
     let gate = RateLimitGate::of(request)?;
     let claims = match token.and_then(|token| tokens.verify(token)) {
         Ok(claims) => claims,
@@ -109,7 +109,7 @@ pub(crate) async fn authenticate_token(
         }
     };
     gate.user(claims.user, claims.session)?;
-    match app.authenticate.execute(claims.session, claims.user).await {
+    match use_cases.sessions.authenticate(claims.session, claims.user).await {
         Ok(caller) => Ok((caller, claims.expires_at)),
         Err(refused @ domain::Error::Unauthenticated(_)) => {
             gate.revoked_session(claims.user, claims.session)?;

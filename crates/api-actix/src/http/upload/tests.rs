@@ -4,7 +4,7 @@ use super::*;
 use actix_web::test::TestRequest;
 use actix_web::{FromRequest, ResponseError};
 use domain::events::NoListeners;
-use domain::files::{FileQuota, UploadQuota};
+use domain::files::{FileQuota, FileService, UploadQuota};
 use domain::{SessionId, UserId};
 use futures_util::stream::{self, LocalBoxStream};
 use infra_diesel::{Store, StoreOptions};
@@ -44,7 +44,7 @@ type Outcome = Result<(Vec<u8>, Vec<(&'static str, String)>), (u16, Option<Strin
 
 struct Bench {
     root: TempDir,
-    stage: StageUpload,
+    files: FileService,
 }
 
 impl Bench {
@@ -60,19 +60,17 @@ impl Bench {
         };
         let url = format!("sqlite://{}", root.path().join("parlance.db").display());
         let files = Arc::new(Store::open(&url, options).await.unwrap());
-        let (clock, ids) = (Arc::new(SystemClock), Arc::new(UuidV7));
-        let under_way = Arc::default();
-        let stage = StageUpload {
-            blobs,
+        let files = FileService {
             files,
-            clock,
-            ids,
+            blobs,
             quota: FileQuota(MAX_FILE_BYTES * 1000),
             at_once: UploadQuota(8),
-            under_way,
-            most: MAX_FILE_BYTES,
+            under_way: Arc::default(),
+            max_file_bytes: MAX_FILE_BYTES,
+            clock: Arc::new(SystemClock),
+            ids: Arc::new(UuidV7),
         };
-        Self { root, stage }
+        Self { root, files }
     }
 
     /// Takes all blobs that lie there.
@@ -93,7 +91,7 @@ impl Bench {
         let request = request.to_http_request();
         let payload = Payload::from_request(&request, &mut pieces.into()).await.unwrap();
         let caller = Caller { user: UserId(Uuid::nil()), session: SessionId(Uuid::nil()), admin: false };
-        let upload = receive(&request, payload, &self.stage, &caller, &["content", "receiver_id"]).await;
+        let upload = receive(&request, payload, &self.files, &caller, &["content", "receiver_id"]).await;
         let mut blobs = self.take_blobs();
         match upload {
             Ok(upload) => {
