@@ -26,6 +26,10 @@ fmt:
 ci:
     bash .ci/run
 
+# Measures everything and prints the table of docs/performance.md; arguments go to it (`--full`, `--rows page,send64`).
+bench *arguments:
+    cargo run --release -p bench -- table {{ arguments }}
+
 # Advisories (fetched from the net), licences, bans and sources of what we depend on (`cargo install cargo-deny --locked`).
 deny:
     cargo deny check advisories licenses bans sources

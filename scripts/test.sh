@@ -12,7 +12,7 @@ if [ -n "${TEST_POSTGRES_URL:-}" ] || command -v initdb >/dev/null || compgen -G
   echo "test: the server's tests over Postgres"
   rest=(--)
   for argument in "$@"; do [ "$argument" != -- ] || rest=(); done
-  elsewhere=(backup browser buckets canary cluster command_line crash demo doctor documents healthcheck openapi postgres postman web)
+  elsewhere=(backup bench browser buckets canary cluster command_line crash demo doctor documents healthcheck openapi postgres postman web)
   for module in "${elsewhere[@]}"; do rest+=(--skip "$module::"); done
   PARLANCE_TEST_BACKEND=postgres cargo test --package parlance --test it "$@" "${rest[@]}"
 fi

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use test_support::{Cluster, NatsServer};
 
 /// Whoever is logged in at one node is so at all, and also after they were started anew.
-const SECRET: &str = "the load generator's, of no use to others";
+pub const SECRET: &str = "the load generator's, of no use to others";
 
 /// What messages are stored in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -67,13 +67,17 @@ impl Deployment {
 
     /// How long Postgres has had a core so far, with all its processes; `None` where there is none.
     pub fn cpu_of_postgres(&self) -> anyhow::Result<Option<Duration>> {
-        let Some(cluster) = &self.cluster else { return Ok(None) };
-        // The directory of its socket is that of the cluster.
-        let url = cluster.url("").replace("%2F", "/");
-        let directory = url.split_once('@').context("no directory")?.1;
-        let file = std::fs::read_to_string(Path::new(directory).join("data/postmaster.pid"))?;
-        cpu::of_family(file.lines().next().context("no id")?).map(Some)
+        self.cluster.as_ref().map(cpu_of_cluster).transpose()
     }
+}
+
+/// How long a Postgres has had a core so far, with all its processes.
+pub fn cpu_of_cluster(cluster: &Cluster) -> anyhow::Result<Duration> {
+    // The directory of its socket is that of the cluster.
+    let url = cluster.url("").replace("%2F", "/");
+    let directory = url.split_once('@').context("no directory")?.1;
+    let file = std::fs::read_to_string(Path::new(directory).join("data/postmaster.pid"))?;
+    cpu::of_family(file.lines().next().context("no id")?)
 }
 
 /// Ends them all; returns when they are gone, and nothing of theirs disturbs the next.

@@ -58,7 +58,7 @@ async fn bare(echo: &Server, count: usize) -> anyhow::Result<Vec<Socket>> {
 }
 
 /// Memory a socket once it does not change any more.
-async fn settled(server: &Server, before: u64, sockets: usize) -> anyhow::Result<f64> {
+pub async fn settled(server: &Server, before: u64, sockets: usize) -> anyhow::Result<f64> {
     let mut last = server.memory()?;
     loop {
         tokio::time::sleep(Duration::from_secs(2)).await;

@@ -8,7 +8,7 @@ use crate::deployment::{self, Backend, Deployment};
 use crate::sender::Sender;
 use crate::server::Server;
 use crate::socket::{Socket, field};
-use crate::stats::Delays;
+use crate::stats::{Delays, thousands};
 use anyhow::{Context as _, ensure};
 use clap::Args;
 use std::path::PathBuf;
@@ -234,31 +234,6 @@ async fn arrival(socket: &mut Socket, content: &str) -> anyhow::Result<Instant> 
         let frame = socket.text().await?;
         if field(frame, "event")? == "message.created" && field(frame, "content")? == content {
             return Ok(Instant::now());
-        }
-    }
-}
-
-/// Rounded, with a comma before every three digits.
-fn thousands(number: f64) -> String {
-    let digits = format!("{number:.0}");
-    let mut text = String::new();
-    for (n, digit) in digits.chars().enumerate() {
-        if n > 0 && (digits.len() - n).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn thousands_are_set_apart() {
-        for (number, text) in [(0.0, "0"), (999.4, "999"), (1000.0, "1,000"), (1_234_567.8, "1,234,568")] {
-            assert_eq!(thousands(number), text);
         }
     }
 }

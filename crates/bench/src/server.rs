@@ -3,6 +3,7 @@
 use crate::cpu;
 use anyhow::{Context as _, bail, ensure};
 use reqwest::Client;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -53,14 +54,22 @@ impl Server {
         Ok(self.child.kill().await?)
     }
 
+    /// Asks it to end, as an operator does, and waits until all is written and it is gone.
+    pub async fn terminate(mut self) -> anyhow::Result<()> {
+        let id = self.child.id().context("it has ended")?;
+        let sent = std::process::Command::new("kill").args(["-TERM", &id.to_string()]).status()?;
+        ensure!(sent.success(), "kill failed");
+        let ended = self.child.wait().await?;
+        ensure!(ended.success(), "it ended with {ended}");
+        Ok(())
+    }
+
     async fn parlance_in(
         binary: Option<&Path>,
         directory: Arc<TempDir>,
         environment: &[(&str, &str)],
     ) -> anyhow::Result<Self> {
-        let beside = std::env::current_exe()?.with_file_name("parlance");
-        // It runs elsewhere.
-        let binary = std::path::absolute(binary.map_or(beside, PathBuf::from))?;
+        let binary = program(binary)?;
         let mut command = Command::new(&binary);
         command.current_dir(directory.path());
         for (key, value) in [
@@ -175,6 +184,32 @@ impl Server {
         }
         Ok(id)
     }
+}
+
+/// The `parlance` at this path, or beside this binary.
+pub fn program(binary: Option<&Path>) -> anyhow::Result<PathBuf> {
+    let beside = std::env::current_exe()?.with_file_name("parlance");
+    // It runs elsewhere.
+    Ok(std::path::absolute(binary.map_or(beside, PathBuf::from))?)
+}
+
+/// Lets this process, and what it starts, open so many files if it may; returns how many it may open.
+pub fn raise_descriptors(wanted: usize) -> usize {
+    let limit = getrlimit(Resource::Nofile);
+    // No limit is none to raise.
+    let (soft, hard) = (limit.current.unwrap_or(u64::MAX), limit.maximum.unwrap_or(u64::MAX));
+    let wanted = wanted as u64;
+    if soft < wanted {
+        // Whoever is root may raise the hard one, too.
+        let higher = Rlimit { current: Some(wanted), maximum: Some(hard.max(wanted)) };
+        let up_to_hard = Rlimit { current: Some(hard.min(wanted)), maximum: limit.maximum };
+        if setrlimit(Resource::Nofile, higher).is_err() {
+            // What is asked for is between what there is and the hard limit. If it fails, it stays as it was.
+            let _ = setrlimit(Resource::Nofile, up_to_hard);
+        }
+    }
+    let now = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    usize::try_from(now).unwrap_or(usize::MAX)
 }
 
 /// How many files this process may open.

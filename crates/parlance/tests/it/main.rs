@@ -9,6 +9,7 @@ mod admin;
 mod attachments;
 mod backup;
 mod bad_input;
+mod bench;
 mod browser;
 mod buckets;
 mod canary;
