@@ -38,6 +38,11 @@ impl Line {
         self.turns.iter().map(|turn| turn.postgres).collect::<Option<Vec<_>>>().map(median)
     }
 
+    /// What server and Postgres used together a request.
+    pub fn cpu(&self) -> f64 {
+        self.median(|turn| turn.server + turn.postgres.unwrap_or_default())
+    }
+
     /// Requests a second: the least and the most.
     pub fn spread(&self) -> (f64, f64) {
         let rates = self.turns.iter().map(|turn| turn.rate);

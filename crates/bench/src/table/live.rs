@@ -17,14 +17,10 @@ use std::sync::Arc;
 
 /// How many sockets are to be held.
 const IDLE: usize = 20_000;
-/// Files that a process opens besides.
-const OTHER_FILES: usize = 300;
-/// So that no limit of the server's own is what is measured.
-const ROOM: [(&str, &str); 3] = [
-    ("PARLANCE_MAX_CONNECTIONS", "40000"),
-    ("PARLANCE_MAX_CONNECTIONS_PER_ADDRESS", "40000"),
-    ("PARLANCE_MAX_SOCKETS", "30000"),
-];
+/// Files that a server keeps for other things than connections, and some more.
+const OTHER_FILES: usize = 1024 + 300;
+/// Connections besides the sockets: of who sends, and of who has just gone.
+const OTHER_CONNECTIONS: usize = 200;
 /// Of the paced row: messages a second, and how many.
 const RATE: f64 = 20.0;
 const PACED: usize = 120;
@@ -88,7 +84,10 @@ async fn crowd(
     members: usize,
 ) -> anyhow::Result<(Arc<Server>, Vec<User>, Database)> {
     let database = stock.crowd(binary, users as u64, members as u64)?;
-    let server = Arc::new(serve(binary, &database, &ROOM).await?);
+    // So that no limit of the server's own is what is measured.
+    let room = (users + OTHER_CONNECTIONS).to_string();
+    let limits = ["PARLANCE_MAX_CONNECTIONS", "PARLANCE_MAX_CONNECTIONS_PER_ADDRESS", "PARLANCE_MAX_SOCKETS"];
+    let server = Arc::new(serve(binary, &database, &limits.map(|limit| (limit, room.as_str()))).await?);
     let tokens = tokens(users as u64, |user| format!("user{user}"))?;
     let users = tokens.into_iter().enumerate().map(|(n, token)| User { id: id(Kind::User, n as u64), token });
     Ok((server, users.collect(), database))

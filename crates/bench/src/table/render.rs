@@ -5,21 +5,22 @@ use super::rows::Row;
 use crate::stats::thousands;
 use std::fmt::Write as _;
 
-/// A table a section. The sections of other programs on the same database say how they compare with the first's.
+/// A table a section. The sections of other programs on the same database say how they compare with the first's, and
+/// those of larger databases what that costs.
 pub fn markdown(sections: &[Section]) -> String {
     let mut text = String::new();
     for section in sections {
-        let first = sections
-            .iter()
-            .find(|first| first.backend == section.backend && first.messages == section.messages)
-            .filter(|first| first.program != section.program);
-        // Writing to a String does not fail.
-        let _ = write!(text, "{}", of_section(section, first));
+        let same_database = |other: &&Section| other.backend == section.backend && other.messages == section.messages;
+        let first = sections.iter().find(same_database).filter(|first| first.program != section.program);
+        let same_program = |other: &&Section| other.backend == section.backend && other.program == section.program;
+        let smaller = sections.iter().filter(same_program).filter(|other| other.messages.is_some());
+        let smallest = smaller.min_by_key(|other| other.messages).filter(|least| least.messages < section.messages);
+        text += &of_section(section, first, smallest);
     }
     text
 }
 
-fn of_section(section: &Section, first: Option<&Section>) -> String {
+fn of_section(section: &Section, first: Option<&Section>, smallest: Option<&Section>) -> String {
     let database = match section.messages {
         Some(messages) => format!("{} messages", thousands(messages as f64)),
         None => "users and no messages".to_owned(),
@@ -30,10 +31,18 @@ fn of_section(section: &Section, first: Option<&Section>) -> String {
         let mut columns = vec!["", "requests/s", "least to most", "of the no-op", "p50 ms", "p99 ms", "CPU us: server"];
         columns.extend(postgres.then_some("Postgres"));
         columns.push("generator");
+        let beside = smallest.and_then(|least| least.messages);
+        let beside = beside.map(|messages| format!("CPU beside {}", thousands(messages as f64)));
+        columns.extend(beside.as_deref());
         columns.extend(first.map(|_| "of the first program"));
         let rows = section.lines.iter().map(|line| {
-            let other = first.map(|first| first.lines.iter().find(|other| other.row == line.row));
-            of_line(line, postgres, other)
+            let in_other = |other: &Section| other.lines.iter().find(|other| other.row == line.row).cloned();
+            let mut cells = of_line(line, postgres);
+            let ratio = |ratio: Option<f64>| ratio.map_or("-".to_owned(), |ratio| format!("{ratio:.2}"));
+            cells.extend(smallest.map(|least| ratio(in_other(least).map(|least| line.cpu() / least.cpu()))));
+            // By what each was beside its own no-op: the machine may have changed meanwhile.
+            cells.extend(first.map(|first| ratio(in_other(first).map(|first| line.ratio() / first.ratio()))));
+            cells
         });
         text += &table(&columns, rows);
         let others = section.lines.iter().flat_map(|line| line.turns.iter().map(|turn| turn.others));
@@ -60,7 +69,7 @@ fn of_section(section: &Section, first: Option<&Section>) -> String {
     text
 }
 
-fn of_line(line: &Line, postgres: bool, first: Option<Option<&Line>>) -> Vec<String> {
+fn of_line(line: &Line, postgres: bool) -> Vec<String> {
     let (least, most) = line.spread();
     let mut cells = vec![
         line.row.title().to_owned(),
@@ -73,11 +82,6 @@ fn of_line(line: &Line, postgres: bool, first: Option<Option<&Line>>) -> Vec<Str
     ];
     cells.extend(postgres.then(|| line.postgres().map_or("-".to_owned(), |micros| format!("{micros:.0}"))));
     cells.push(format!("{:.0}", line.median(|turn| turn.generator)));
-    cells.extend(first.map(|first| match first {
-        // By what each was beside its own no-op: the machine may have changed meanwhile.
-        Some(first) => format!("{:.2}", line.ratio() / first.ratio()),
-        None => "-".to_owned(),
-    }));
     cells
 }
 
@@ -123,5 +127,13 @@ mod tests {
         let compared: Vec<&str> = text.lines().filter(|line| line.ends_with("| 2.00 |")).collect();
         assert_eq!(compared.len(), 1, "{text}");
         assert!(!text.contains("Postgres |"), "no column for what is not there: {text}");
+    }
+
+    #[test]
+    fn a_larger_database_is_compared_with_the_smallest() {
+        let small = Section { messages: Some(10_000), ..section("a", 5000.0, Some(90.0)) };
+        let text = markdown(&[small, section("a", 5000.0, Some(90.0 * 2.0 + 33.4))]);
+        assert_eq!(text.matches("CPU beside 10,000").count(), 1, "{text}");
+        assert_eq!(text.lines().filter(|line| line.ends_with("| 2.00 |")).count(), 1, "{text}");
     }
 }
