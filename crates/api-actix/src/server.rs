@@ -5,6 +5,7 @@ use crate::http::docs::Docs;
 use crate::http::export::ExportSemaphore;
 use crate::http::origin::Origins;
 use crate::http::pace::MinUploadRate;
+use crate::http::page_cache::{self, PageCache};
 use crate::http::{bodies, cors, middleware, openapi};
 use crate::limits::{Limits, Rates};
 use crate::listener;
@@ -121,7 +122,8 @@ pub fn bind(settings: Settings, services: Services) -> io::Result<(Server, Socke
     let pace = MinUploadRate { timeout: body, bytes_per_second: settings.min_upload_speed };
     let (use_cases, tokens, operations) =
         (web::Data::new(use_cases), web::Data::from(tokens), web::Data::from(operations));
-    let shared = (use_cases, tokens, edge, readiness, document, docs, operations, turns);
+    let pages = web::Data::new(PageCache::new(page_cache::MAX_BYTES));
+    let shared = (use_cases, tokens, edge, readiness, document, docs, operations, turns, pages);
 
     let listener = listener::bind(&settings.listen)?;
     let address = listener.local_addr()?;
@@ -129,8 +131,8 @@ pub fn bind(settings: Settings, services: Services) -> io::Result<(Server, Socke
     let builder = Server::build();
     let draining = builder.graceful_shutdown_signal();
     let service = move || {
-        let (use_cases, tokens, (limits, proxies, origins, public), readiness, document, docs, operations, turns) =
-            shared.clone();
+        let (use_cases, tokens, edge, readiness, document, docs, operations, turns, pages) = shared.clone();
+        let (limits, proxies, origins, public) = edge;
         // Each worker has its own, on its own thread.
         let shard = Shard::new(Arc::clone(&hub));
         actix_web::rt::spawn(Rc::clone(&shard).run());
@@ -148,6 +150,7 @@ pub fn bind(settings: Settings, services: Services) -> io::Result<(Server, Socke
             .app_data(docs)
             .app_data(operations)
             .app_data(turns)
+            .app_data(pages)
             .wrap(from_fn(cors::preflight))
             .wrap(from_fn(middleware::request_context))
             .wrap(from_fn(bodies::settle))

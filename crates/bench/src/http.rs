@@ -1,4 +1,5 @@
-//! An HTTP/1.1 client that costs next to nothing: requests are bytes made beforehand, answers are looked at and dropped.
+//! An HTTP/1.1 client that costs next to nothing: requests are bytes made beforehand, answers are looked at and
+//! dropped.
 
 use anyhow::{Context as _, bail, ensure};
 use memchr::memmem;

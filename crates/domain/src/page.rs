@@ -3,7 +3,7 @@
 use crate::error::Invalid;
 
 /// Most entries of a page.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Limit(u16);
 
 impl Limit {

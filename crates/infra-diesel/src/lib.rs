@@ -44,7 +44,9 @@
 
 mod connection;
 mod error;
+mod mailbox;
 mod maintenance;
+mod reads;
 mod replication;
 mod repositories;
 mod store;

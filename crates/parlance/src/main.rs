@@ -5,6 +5,10 @@ use parlance::config::UsageError;
 use std::io::Write as _;
 use std::process::ExitCode;
 
+/// Threads of requests free what threads of the database have allocated, and the other way round.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// The exit code for wrong usage, as clap's own errors use it.
 const USAGE: u8 = 2;
 

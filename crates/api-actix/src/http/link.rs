@@ -19,27 +19,16 @@ pub fn page<T: Serialize>(
     entries: impl Iterator<Item = T>,
     next: Option<(&str, String)>,
 ) -> HttpResponse {
-    page_from(request, entries, next, None)
-}
-
-/// Like [`page`], for requests whose parameter `begin` may say where the first page begins. The following pages omit
-/// it.
-pub fn page_from<T: Serialize>(
-    request: &HttpRequest,
-    entries: impl Iterator<Item = T>,
-    next: Option<(&str, String)>,
-    begin: Option<&str>,
-) -> HttpResponse {
     let mut response = HttpResponse::Ok();
     if let Some((name, value)) = next {
-        response.insert_header((header::LINK, following(request, name, &value, begin)));
+        response.insert_header((header::LINK, following(request, name, &value, None)));
     }
     response.json(entries.collect::<Vec<_>>())
 }
 
-/// The header's value: this request's path as clients know it, and its query without `begin`, with the parameter `name`
-/// set to `value`.
-fn following(request: &HttpRequest, name: &str, value: &str, begin: Option<&str>) -> String {
+/// The value of the header `Link`: this request's path as clients know it, and its query with the parameter `name` set
+/// to `value`. The query omits `begin`, the parameter that says where the first page begins.
+pub fn following(request: &HttpRequest, name: &str, value: &str, begin: Option<&str>) -> String {
     let public = request.app_data::<web::Data<PublicUrl>>().map_or("", |public| public.path());
     let mut link = format!("<{public}{}", utf8_percent_encode(request.uri().path(), PATH));
     // A malformed query never gets this far.

@@ -4,13 +4,15 @@ use super::error::ApiError;
 use super::extract::{Acting, Authenticated, Json, PathIds, Query, number, required};
 use super::link;
 use super::openapi::{ErrorResponse, IdempotencyKeyHeader, Page};
+use super::page_cache::{AnsweredPage, PageCache, PageKey};
 use super::sending::{ParsedSend, SendBody, recipient, sent};
 use crate::use_cases::UseCases;
 use actix_web::{HttpRequest, HttpResponse, web};
 use domain::acting::ReferencedEntity;
-use domain::messages::{Content, Cursor, Window};
+use domain::messages::{Content, Cursor, PageRead, Window};
 use domain::{Invalid, Limit, MessageId};
 use serde::Deserialize;
+use std::sync::Arc;
 use utoipa::ToSchema;
 use wire::PublicUrl;
 
@@ -80,22 +82,48 @@ impl ListQuery {
 /// Lists messages with a user or in a group, oldest first.
 ///
 /// `offset` counts from the oldest. `before` returns the newest page before a message, `before=latest` the newest page
-/// of all. The `Link` continues by message, so that deletions in between skip nothing.
+/// of all. The `Link` continues by message, so that deletions in between skip nothing. A client that keeps pages
+/// sends the `ETag` of one as `If-None-Match`, and is answered 304 while the page is the same.
 #[utoipa::path(
     get, path = "/messages",
     params(ListQuery),
-    responses(Page<wire::Message>, ErrorResponse<404>),
+    responses(Page<wire::Message>, (status = 304, description = "The client has this page"), ErrorResponse<404>),
 )]
 pub async fn list(
     use_cases: web::Data<UseCases>,
+    pages: web::Data<PageCache>,
     public: web::Data<PublicUrl>,
     request: HttpRequest,
     Authenticated { caller, input: (acting, Query(query)) }: Authenticated<(Acting, Query<ListQuery>)>,
 ) -> Result<HttpResponse, ApiError> {
     let of = recipient(query.receiver_id.as_deref(), query.group_id.as_deref())?;
     let window = query.window()?;
-    let page = use_cases.messages.list(&caller, of, window).await?;
+    let key = PageKey::new(caller.user, of, window);
+    let kept = pages.get(&key);
+    let known = kept.as_ref().map(|(version, _)| *version);
+    let read = use_cases.messages.list(&caller, of, window, known).await?;
     use_cases.acting.check(&caller, acting, None).await?;
+    let page = match (read, kept) {
+        (PageRead::Unchanged, Some((_, page))) => page,
+        (read, _) => answer(&public, &pages, key, window, read)?,
+    };
+    let link = page.next.as_ref().map(|(name, value)| link::following(&request, name, value, Some("offset")));
+    Ok(page.respond(request.headers(), link))
+}
+
+/// The page as it is answered, kept for its next reader.
+fn answer(
+    public: &PublicUrl,
+    pages: &PageCache,
+    key: PageKey,
+    window: Window,
+    read: PageRead,
+) -> Result<Arc<AnsweredPage>, ApiError> {
+    let version = match &read {
+        PageRead::Read(_, version) => *version,
+        PageRead::Unchanged => None,
+    };
+    let page = read.into_page();
     let next = match window {
         Window::Before { .. } => page.items.first().map(|oldest| ("before", oldest.id.to_string())),
         Window::Offset { .. } | Window::After { .. } => {
@@ -103,8 +131,13 @@ pub async fn list(
         }
     };
     let next = next.filter(|_| page.more);
-    let shown = page.items.into_iter().map(|message| wire::Message::at(&public, message));
-    Ok(link::page_from(&request, shown, next, Some("offset")))
+    let shown: Vec<_> = page.items.into_iter().map(|message| wire::Message::at(public, message)).collect();
+    let body = serde_json::to_vec(&shown).map_err(domain::Error::internal)?;
+    let page = Arc::new(AnsweredPage::new(body.into(), next));
+    if let Some(version) = version {
+        pages.keep(key, version, Arc::clone(&page));
+    }
+    Ok(page)
 }
 
 /// Shows a message.

@@ -23,6 +23,7 @@ pub mod middleware;
 pub mod openapi;
 pub mod origin;
 pub mod pace;
+pub mod page_cache;
 mod part_heads;
 mod ranges;
 pub mod rate_limit_gate;

@@ -3,6 +3,7 @@
 mod change;
 mod model;
 mod numbers;
+mod page_version;
 mod policy;
 mod ports;
 mod read;
@@ -16,6 +17,7 @@ pub use model::{
     MAX_OFFSET, Message, MessageType, Recipient, Text, Tombstone, Window,
 };
 pub use numbers::{Seq, Update};
+pub use page_version::{PageRead, PageVersion, ProfilesVersion};
 pub use policy::{Access, IdempotencyRecord, not_before};
 pub use ports::{Appended, MessageLog, MessageReader};
 #[cfg(feature = "mocks")]

@@ -238,7 +238,7 @@ pub struct Tombstone {
 }
 
 /// The recipient of a message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Recipient {
     /// One user.
     User(UserId),
@@ -314,7 +314,7 @@ pub struct Draft {
 }
 
 /// Where a list of messages begins.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Cursor {
     /// Behind the newest message.
     Latest,
@@ -326,7 +326,7 @@ pub enum Cursor {
 pub const MAX_OFFSET: u64 = 10_000;
 
 /// The part of a conversation to list. Lists come oldest first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Window {
     /// Counted from the oldest message; deleted ones do not count. Costs in proportion to `offset`, which
     /// [`Window::from_oldest`] bounds.

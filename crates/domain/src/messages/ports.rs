@@ -2,10 +2,11 @@
 
 use super::model::{Changes, Content, Draft, Message, Recipient, Window};
 use super::numbers::Update;
+use super::page_version::{PageRead, PageVersion};
 use crate::context::Timestamp;
 use crate::error::Result;
 use crate::ids::{ConversationId, MessageId, UserId};
-use crate::page::{Limit, Page};
+use crate::page::Limit;
 use async_trait::async_trait;
 
 /// The outcome of appending a draft.
@@ -58,12 +59,14 @@ pub trait MessageLog: Send + Sync {
 #[async_trait]
 pub trait MessageReader: Send + Sync {
     /// Messages of the conversation with the recipient that are not deleted, oldest first. Empty for two users who have
-    /// not written to each other.
+    /// not written to each other. MUST answer [`PageRead::Unchanged`] only if the viewer may read the conversation and
+    /// its version is `known`, and MUST decide both by the same moment of the database.
     ///
     /// # Errors
     /// [`Recipient::not_found`] if the viewer may not read it; [`NotFound::Message`](crate::NotFound::Message) if a
     /// cursor names no message, deleted or not, of this conversation.
-    async fn page(&self, viewer: UserId, of: Recipient, window: Window) -> Result<Page<Message>>;
+    async fn page(&self, viewer: UserId, of: Recipient, window: Window, known: Option<PageVersion>)
+    -> Result<PageRead>;
 
     /// The message, if it is not deleted and the viewer may read it.
     async fn find(&self, viewer: UserId, id: MessageId) -> Result<Option<Message>>;

@@ -2,19 +2,26 @@
 
 use super::model::{Changes, Message, Recipient, Window};
 use super::numbers::Update;
+use super::page_version::{PageRead, PageVersion};
 use super::service::MessageService;
 use crate::context::Caller;
 use crate::error::{NotFound, Result};
 use crate::ids::{ConversationId, MessageId};
-use crate::page::{Limit, Page};
+use crate::page::Limit;
 
 impl MessageService {
-    /// Lists part of a conversation.
+    /// Lists part of a conversation, unless it has the version that the caller of this method knows.
     ///
     /// # Errors
     /// Those of [`MessageReader::page`](super::MessageReader::page).
-    pub async fn list(&self, caller: &Caller, of: Recipient, window: Window) -> Result<Page<Message>> {
-        self.reader.page(caller.user, of, window).await
+    pub async fn list(
+        &self,
+        caller: &Caller,
+        of: Recipient,
+        window: Window,
+        known: Option<PageVersion>,
+    ) -> Result<PageRead> {
+        self.reader.page(caller.user, of, window, known).await
     }
 
     /// Shows one message.
@@ -45,6 +52,7 @@ mod tests {
     use super::*;
     use crate::error::Error;
     use crate::messages::{Cursor, MockMessageReader};
+    use crate::page::Page;
     use crate::testing::{caller, conversation, message, message_id, message_service, outcome, user};
     use mockall::predicate::eq;
     use std::sync::Arc;
@@ -62,9 +70,10 @@ mod tests {
         reader
             .expect_page()
             .once()
-            .with(eq(user(1)), eq(Recipient::User(user(2))), eq(window))
-            .return_once(move |_, _, _| Ok(found));
-        assert_eq!(outcome(over(reader).list(&caller(1), Recipient::User(user(2)), window)).unwrap(), page);
+            .with(eq(user(1)), eq(Recipient::User(user(2))), eq(window), eq(None))
+            .return_once(move |_, _, _, _| Ok(PageRead::Read(found, None)));
+        let read = outcome(over(reader).list(&caller(1), Recipient::User(user(2)), window, None)).unwrap();
+        assert_eq!(read.into_page(), page);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! One connection type over both databases.
 
+pub mod batches;
 pub mod deadline;
 pub mod health;
 pub mod lock;
@@ -61,10 +62,11 @@ const SQLITE_PRAGMAS: &str = "
 
 /// Statements are short and find a few rows by an index. A planner without statistics, or with those of small tables,
 /// prefers scans of whole tables, which cost more and more as the tables grow. These settings forbid them.
-const POSTGRES_PLANS: &str =
-    "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; SET jit = off;";
+const POSTGRES_PLANS: &str = "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; SET jit = off; \
+     SET plan_cache_mode = force_generic_plan;";
 /// For maintenance, which reads whole tables.
-const POSTGRES_OWN_PLANS: &str = "RESET enable_seqscan; RESET enable_hashjoin; RESET enable_mergejoin; RESET jit;";
+const POSTGRES_OWN_PLANS: &str = "RESET enable_seqscan; RESET enable_hashjoin; RESET enable_mergejoin; RESET jit; \
+     RESET plan_cache_mode;";
 
 /// Whether a connection should plan its statements again after this many uses. Soon and often, because a new database
 /// grows quickly. Later now and then, because nobody may ever collect statistics.

@@ -1,9 +1,10 @@
 //! What live connections read: a user's groups and contacts, and what the user missed since a revision.
 
 use crate::Store;
-use crate::connection::AnyConnection;
+use crate::connection::{AnyConnection, per_backend};
 use crate::error::DbResult;
 use crate::tables::contacts::is_of_contacts;
+use crate::tables::prepared::prepared;
 use crate::tables::queries::find_direct;
 use crate::tables::rows::ConversationRow;
 use crate::tables::schema::{conversations, members, messages, users};
@@ -139,10 +140,9 @@ SELECT count(*) AS n FROM (
     LIMIT 1
 ) shared";
 
-#[derive(QueryableByName)]
-struct Count {
-    #[diesel(sql_type = BigInt)]
-    n: i64,
+prepared! {
+    /// Asks for such a group.
+    ShareAGroup(one: SqlId => Id, other: SqlId => Id) -> BigInt = SHARE_A_GROUP
 }
 
 fn acquaintance(conn: &mut AnyConnection, one: UserId, other: UserId) -> DbResult<Acquaintance> {
@@ -153,8 +153,8 @@ fn acquaintance(conn: &mut AnyConnection, one: UserId, other: UserId) -> DbResul
         // Their groups do not matter then.
         return Ok(Acquaintance { conversation, each_wrote, share_a_group: false });
     }
-    let shared = diesel::sql_query(SHARE_A_GROUP).bind::<SqlId, _>(Id::from(one)).bind::<SqlId, _>(Id::from(other));
-    let share_a_group = shared.get_result::<Count>(conn)?.n > 0;
+    let shared = ShareAGroup { one: one.into(), other: other.into() };
+    let share_a_group = per_backend!(conn, |conn| shared.get_result::<i64>(conn))? > 0;
     Ok(Acquaintance { conversation, each_wrote, share_a_group })
 }
 

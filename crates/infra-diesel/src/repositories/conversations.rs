@@ -1,12 +1,13 @@
 //! The list of a user's conversations.
 
 use crate::Store;
-use crate::connection::AnyConnection;
+use crate::connection::{AnyConnection, per_backend};
 use crate::error::DbResult;
-use crate::repositories::unseen::{UnseenColumns, first_unseen, unseen_from};
-use crate::tables::queries::{full_messages, load_messages};
-use crate::tables::rows::{ConversationRow, GroupRow, UserRow, role};
-use crate::tables::schema::{conversations, files, messages, users};
+use crate::reads::unseen_counts::{Seat, SeatColumns, UnseenCounts};
+use crate::tables::columns::{ColumnsOf, columns_of};
+use crate::tables::prepared::prepared;
+use crate::tables::queries::load_messages;
+use crate::tables::rows::{ConversationRow, FileRow, GroupRow, MessageRow, ProfileRow, UserRow, role};
 use crate::tables::sql_types::{Id, SqlId, SqlTime, Time};
 use async_trait::async_trait;
 use diesel::prelude::*;
@@ -14,68 +15,104 @@ use diesel::sql_types::{BigInt, Nullable, Text};
 use domain::conversations::{Activity, Conversation, ConversationCursor, ConversationRepository, Counterpart};
 use domain::events::Revision;
 use domain::groups::GroupView;
-use domain::messages::{Message, Update};
+use domain::messages::Update;
 use domain::{ConversationId, Limit, Page, Result, UserId};
-use std::collections::HashMap;
+use std::sync::Arc;
 
-#[derive(QueryableByName)]
-struct ListedRow {
-    #[diesel(sql_type = SqlId)]
-    id: Id,
-    #[diesel(sql_type = BigInt)]
-    revision: i64,
-    #[diesel(sql_type = BigInt)]
-    nth: i64,
-    #[diesel(sql_type = SqlTime)]
-    active: Time,
-    #[diesel(sql_type = Nullable<Text>)]
-    role: Option<String>,
-    #[diesel(embed)]
-    unseen: UnseenColumns,
-    #[diesel(sql_type = Nullable<BigInt>)]
-    last_live: Option<i64>,
-}
-
-/// A page of the list. The inner query selects the conversations: the user's memberships, and the broadcast once it has
-/// a message. The outer one adds the newest live message and the unseen count of each. SQLite numbers `$n` by their
-/// first appearance, so they appear in order. `OFFSET 0` keeps both databases from looking for the first unseen message
-/// once for each mention. The query looks for the newest live message among at most a hundred thousand deleted ones: a
-/// user who deletes many must not make the lists of others slow.
+/// A page of the list, with everything that it shows. The innermost query selects the conversations: the user's
+/// memberships, and the broadcast once it has a message. The next query adds the `seq` of the newest message that is
+/// not deleted. `OFFSET 0` keeps both databases from merging that query into the outer one, which would run it once for
+/// each mention. It scans at most a hundred thousand deleted messages: a user who deletes many must not make the lists
+/// of others slow.
 const LIST: &str = concat!(
-    "SELECT mine.id, mine.revision, mine.nth, mine.active, mine.role, mine.last_seq, mine.read_up_to, mine.first_unseen, ",
-    unseen_from!("mine.id", "mine.first_unseen"),
-    ", (SELECT m.seq FROM messages m
-     WHERE m.conversation_id = mine.id AND m.deleted_at IS NULL AND m.seq > CASE
-         WHEN mine.expired_up_to < mine.last_seq - 100000 THEN mine.last_seq - 100000 ELSE mine.expired_up_to END
-     ORDER BY m.seq DESC LIMIT 1) AS last_live
-FROM (
-    SELECT page.*, CASE WHEN page.id = $2 THEN NULL ELSE ",
-    first_unseen!("page.id", "page.read_up_to"),
-    " END AS first_unseen
+    "SELECT mine.revision, mine.nth, mine.active, mine.role, mine.last_seq, mine.read_up_to, c.deletions, mine.marks, ",
+    columns_of!(ConversationRow, "c"),
+    ", ",
+    columns_of!(GroupRow, "c"),
+    ", ",
+    columns_of!(UserRow, "other"),
+    ", ",
+    columns_of!(MessageRow, "newest"),
+    ", ",
+    columns_of!(ProfileRow, "sender"),
+    ", ",
+    columns_of!(FileRow, "f"),
+    " FROM (
+    SELECT page.*, (SELECT m.seq FROM messages m
+        WHERE m.conversation_id = page.id AND m.deleted_at IS NULL AND m.seq > CASE
+            WHEN page.expired_up_to < page.last_seq - 100000 THEN page.last_seq - 100000 ELSE page.expired_up_to END
+        ORDER BY m.seq DESC LIMIT 1) AS last_live
     FROM (
-        SELECT c.id, c.last_seq, c.expired_up_to, mine.role,
+        SELECT c.id, c.last_seq, c.expired_up_to, mine.role, mine.marks,
             CASE WHEN c.last_seq > 0 THEN c.sent_revision ELSE mine.joined_revision END AS revision,
             CASE WHEN c.last_seq > 0 THEN c.sent_nth ELSE 0 END AS nth,
             coalesce(c.active_at, mine.joined_at) AS active,
-            CASE WHEN c.id = $2 THEN c.last_seq WHEN mine.read_up_to < c.expired_up_to THEN c.expired_up_to
+            CASE WHEN c.id = $1 THEN c.last_seq WHEN mine.read_up_to < c.expired_up_to THEN c.expired_up_to
                 ELSE mine.read_up_to END AS read_up_to
         FROM (
-            SELECT conversation_id, role, read_up_to, joined_at, joined_revision FROM members
-            WHERE user_id = $1 AND conversation_id <> $2
+            SELECT conversation_id, role, read_up_to, joined_at, joined_revision, marks FROM members
+            WHERE user_id = $2 AND conversation_id <> $1
             UNION ALL
-            SELECT id, 'member', 0, active_at, 0 FROM conversations WHERE id = $2 AND last_seq > 0
+            SELECT id, 'member', 0, active_at, 0, 0 FROM conversations WHERE id = $1 AND last_seq > 0
         ) mine
         JOIN conversations c ON c.id = mine.conversation_id
         WHERE c.deleted_at IS NULL
           AND (CASE WHEN c.last_seq > 0 THEN c.sent_revision ELSE mine.joined_revision END,
                CASE WHEN c.last_seq > 0 THEN c.sent_nth ELSE 0 END, c.id) < ($3, $4, $5)
-        ORDER BY 5 DESC, 6 DESC, 1 DESC
+        ORDER BY 6 DESC, 7 DESC, 1 DESC
         LIMIT $6
     ) page
     LIMIT $6 OFFSET 0
 ) mine
+JOIN conversations c ON c.id = mine.id
+LEFT JOIN users other ON other.id = CASE WHEN c.first_user = $2 THEN c.second_user ELSE c.first_user END
+LEFT JOIN messages newest ON newest.conversation_id = mine.id AND newest.seq = mine.last_live
+LEFT JOIN users sender ON sender.id = newest.sender_id
+LEFT JOIN files f ON f.id = newest.file_id
 ORDER BY mine.revision DESC, mine.nth DESC, mine.id DESC"
 );
+
+prepared! {
+    /// Reads a page of the list.
+    ReadList(
+        broadcast: SqlId => Id,
+        user: SqlId => Id,
+        revision: BigInt => i64,
+        nth: BigInt => i64,
+        id: SqlId => Id,
+        surplus: BigInt => i64,
+    ) -> (
+        (BigInt, BigInt, SqlTime, Nullable<Text>),
+        SeatColumns,
+        ColumnsOf<ConversationRow>,
+        ColumnsOf<GroupRow>,
+        Nullable<ColumnsOf<UserRow>>,
+        Nullable<ColumnsOf<MessageRow>>,
+        Nullable<ColumnsOf<ProfileRow>>,
+        Nullable<ColumnsOf<FileRow>>,
+    ) = LIST
+}
+
+#[derive(Queryable)]
+struct PlaceRow {
+    revision: i64,
+    nth: i64,
+    active: Time,
+    role: Option<String>,
+}
+
+#[derive(Queryable)]
+struct ListedRow {
+    place: PlaceRow,
+    seat: Seat,
+    conversation: ConversationRow,
+    group: GroupRow,
+    /// The other user of a direct conversation.
+    other: Option<UserRow>,
+    newest: Option<MessageRow>,
+    sender: Option<ProfileRow>,
+    file: Option<FileRow>,
+}
 
 /// The position at the top of the list.
 const TOP: (i64, i64, Id) = (i64::MAX, i64::MAX, Id(uuid::Uuid::max()));
@@ -83,93 +120,70 @@ const TOP: (i64, i64, Id) = (i64::MAX, i64::MAX, Id(uuid::Uuid::max()));
 /// Conversations, each with the position to which its watermark could rise.
 type WatermarkTargets = Vec<(Id, i64)>;
 
-/// A page, and the watermarks that could rise.
-fn list(
+fn read_list(
     conn: &mut AnyConnection,
     user: UserId,
     before: Option<ConversationCursor>,
     limit: Limit,
-) -> DbResult<(Page<Conversation>, WatermarkTargets)> {
+) -> DbResult<Vec<ListedRow>> {
     let behind = |cursor: ConversationCursor| (cursor.activity.revision.0, cursor.activity.nth, cursor.id.into());
     let (revision, nth, id) = before.map_or(TOP, behind);
-    let listed: Vec<ListedRow> = diesel::sql_query(LIST)
-        .bind::<SqlId, _>(Id::from(user))
-        .bind::<SqlId, _>(Id::from(ConversationId::BROADCAST))
-        .bind::<BigInt, _>(revision)
-        .bind::<BigInt, _>(nth)
-        .bind::<SqlId, _>(id)
-        .bind::<BigInt, _>(limit.get() as i64 + 1)
-        .load(conn)?;
-    let page = Page::from_surplus(listed, limit);
-    let raised = page.items.iter().filter_map(|row| Some((row.id, row.unseen.watermark_target()?))).collect();
-    let ids: Vec<Id> = page.items.iter().map(|row| row.id).collect();
-    let rows: Vec<(ConversationRow, GroupRow)> = conversations::table
-        .filter(conversations::id.eq_any(ids))
-        .select((ConversationRow::as_select(), GroupRow::as_select()))
-        .load(conn)?;
-    let others = rows.iter().filter_map(|(row, _)| other_of(row, user)).collect();
-    let mut people = people(conn, others)?;
-    let mut rows: HashMap<Id, (ConversationRow, GroupRow)> = rows.into_iter().map(|row| (row.0.id, row)).collect();
-    let mut newest = newest_messages(conn, &page.items, &rows)?;
+    let (user, broadcast) = (Id::from(user), Id::from(ConversationId::BROADCAST));
+    let list = ReadList { user, broadcast, revision, nth, id, surplus: limit.get() as i64 + 1 };
+    Ok(per_backend!(conn, |conn| list.load(conn))?)
+}
+
+/// A page, and the watermarks that could rise.
+fn list(
+    conn: &mut AnyConnection,
+    counts: &UnseenCounts,
+    user: UserId,
+    before: Option<ConversationCursor>,
+    limit: Limit,
+) -> DbResult<(Page<Conversation>, WatermarkTargets)> {
+    let (listed, counted) = counts.read(conn, user.into(), |conn| {
+        let listed = read_list(conn, user, before, limit)?;
+        let seats = listed.iter().map(|row| (row.conversation.id, row.seat)).collect();
+        Ok((listed, seats))
+    })?;
+    let mut page = Page::from_surplus(listed, limit);
+    let raised = page.items.iter().zip(&counted);
+    let raised = raised.filter_map(|(row, counted)| Some((row.conversation.id, counted.watermark_target()?))).collect();
+    let newest = page.items.iter_mut().filter_map(|listed| {
+        let ListedRow { conversation, newest, sender, file, .. } = listed;
+        Some((&*conversation, (newest.take()?, sender.take()?, file.take())))
+    });
+    // In the order of the list.
+    let mut newest = load_messages(conn, newest)?.into_iter().peekable();
     let mut items = Vec::with_capacity(page.items.len());
-    for listed in page.items {
-        let Some((row, group)) = rows.remove(&listed.id) else { continue };
-        let with = match other_of(&row, user) {
-            Some(other) => match people.remove(&other) {
-                Some(other) => Counterpart::User(other.into_user()?),
-                None => continue,
-            },
-            None if row.kind == "group" => {
-                let role = listed.role.as_deref().map(role).transpose()?;
-                Counterpart::Group(GroupView { group: group.into_group()?, role })
+    for (listed, counted) in page.items.into_iter().zip(counted) {
+        let of = &listed.conversation;
+        let with = match listed.other {
+            Some(other) => Counterpart::User(other.into_user()?),
+            None if of.kind == "group" => {
+                let role = listed.place.role.as_deref().map(role).transpose()?;
+                Counterpart::Group(GroupView { group: listed.group.into_group()?, role })
             }
             None => Counterpart::Everybody,
         };
         items.push(Conversation {
-            id: row.id.into(),
+            id: of.id.into(),
             with,
-            last_message: newest.remove(&row.id),
-            unseen: listed.unseen.count(),
-            update: Update(row.update),
-            activity: Activity { revision: Revision(listed.revision), nth: listed.nth },
-            active_at: listed.active.into(),
+            last_message: newest.next_if(|message| message.conversation == of.id.into()),
+            unseen: counted.unseen(),
+            update: Update(of.update),
+            activity: Activity { revision: Revision(listed.place.revision), nth: listed.place.nth },
+            active_at: listed.place.active.into(),
         });
     }
     Ok((Page { items, more: page.more }, raised))
 }
 
-/// The other user of a direct conversation.
-fn other_of(row: &ConversationRow, user: UserId) -> Option<Id> {
-    let (first, second) = (row.first_user?, row.second_user?);
-    Some(if first == Id::from(user) { second } else { first })
-}
-
-fn people(conn: &mut AnyConnection, ids: Vec<Id>) -> DbResult<HashMap<Id, UserRow>> {
-    let rows: Vec<UserRow> = users::table.filter(users::id.eq_any(ids)).select(UserRow::as_select()).load(conn)?;
-    Ok(rows.into_iter().map(|row| (row.id, row)).collect())
-}
-
-/// The newest message of each conversation that has one. Deleted messages do not count.
-fn newest_messages(
-    conn: &mut AnyConnection,
-    listed: &[ListedRow],
-    rows: &HashMap<Id, (ConversationRow, GroupRow)>,
-) -> DbResult<HashMap<Id, Message>> {
-    let mut found = Vec::new();
-    for listed in listed {
-        if let (Some(seq), Some((row, _))) = (listed.last_live, rows.get(&listed.id)) {
-            let here = messages::conversation_id.eq(row.id).and(messages::seq.eq(seq));
-            found.push((row, full_messages!().filter(here).first(conn)?));
-        }
-    }
-    let messages = load_messages(conn, found)?;
-    Ok(messages.into_iter().map(|message| (message.conversation.into(), message)).collect())
-}
-
 #[async_trait]
 impl ConversationRepository for Store {
     async fn list(&self, user: UserId, before: Option<ConversationCursor>, limit: Limit) -> Result<Page<Conversation>> {
-        let (page, raised) = self.snapshot_for(user, move |conn| list(conn, user, before, limit)).await?;
+        let counts = Arc::clone(self.counts());
+        let (page, raised) = self.read_for(user, move |conn| list(conn, &counts, user, before, limit)).await?;
         self.raise_watermarks_later(user, raised);
         Ok(page)
     }

@@ -3,22 +3,27 @@
 use crate::Store;
 use crate::connection::{AnyConnection, per_backend};
 use crate::error::DbResult;
+use crate::reads::heads::AskedHead;
+use crate::repositories::pages::read_page;
+use crate::tables::columns::{ColumnsOf, columns_of};
+use crate::tables::prepared::prepared;
 use crate::tables::queries::{
-    FullMessage, find_access, find_conversation, find_direct, find_message, find_profile, find_role, full_messages,
-    load_message, load_messages, lock_conversation, pair,
+    FullColumns, FullMessage, find_message, find_role, full_messages, load_message, load_messages, lock_conversation,
+    pair,
 };
-use crate::tables::rows::{ConversationRow, MessageRow};
+use crate::tables::rows::{ConversationRow, MessageRow, role};
 use crate::tables::schema::{conversations, files, messages, users};
-use crate::tables::sql_types::{Id, Time};
+use crate::tables::sql_types::{Id, SqlId, Time};
 use crate::transaction::tx::Tx;
 use crate::writer::content_digest;
 use async_trait::async_trait;
 use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Nullable, Text};
 use domain::events::Event;
 use domain::files::Growth;
 use domain::messages::{
-    Appended, ChangeEntry, Changes, Content, Cursor, Draft, Message, MessageLog, MessageReader, Recipient, Update,
-    Window, not_before,
+    Appended, ChangeEntry, Changes, Content, Draft, Message, MessageLog, MessageReader, PageRead, PageVersion,
+    Recipient, Update, Window, not_before,
 };
 use domain::{ConversationId, Limit, MessageId, NotFound, Page, Result, Timestamp, UserId};
 use uuid::Uuid;
@@ -106,7 +111,11 @@ pub fn tombstone_messages(
     if rows.is_empty() {
         return Ok(());
     }
-    take_numbers(tx, conversation, rows.len() as i64)?;
+    let count = rows.len() as i64;
+    take_numbers(tx, conversation, count)?;
+    diesel::update(conversations::table.find(conversation.id))
+        .set(conversations::deletions.eq(conversations::deletions + count))
+        .execute(tx.conn)?;
     for (mut row, number) in rows.into_iter().zip(conversation.update + 1..) {
         let at = not_before(row.updated_at.into(), at);
         row.update = number;
@@ -180,22 +189,6 @@ impl Store {
     }
 }
 
-/// The conversation of the viewer with `of`. `None` for two users who have not written to each other.
-fn readable(conn: &mut AnyConnection, viewer: UserId, of: Recipient) -> DbResult<Option<ConversationRow>> {
-    match of {
-        // A deleted user's messages stay readable.
-        Recipient::User(other) => match find_profile(conn, other)? {
-            Some(_) => find_direct(conn, viewer, other),
-            None => Ok(NotFound::User.err()?),
-        },
-        Recipient::Group(group) => match find_access(conn, group.conversation(), viewer)? {
-            Some((row, access)) if row.kind == "group" && access.may_read().is_ok() => Ok(Some(row)),
-            _ => Ok(NotFound::Group.err()?),
-        },
-        Recipient::Everybody => find_conversation(conn, ConversationId::BROADCAST),
-    }
-}
-
 /// The `seq` of a message of the conversation, deleted or not.
 pub fn seq_of(conn: &mut AnyConnection, conversation: Option<&ConversationRow>, id: MessageId) -> DbResult<i64> {
     let Some(conversation) = conversation else { return Ok(NotFound::Message.err()?) };
@@ -208,70 +201,6 @@ pub fn seq_of(conn: &mut AnyConnection, conversation: Option<&ConversationRow>, 
         Some(seq) => Ok(seq),
         None => Ok(NotFound::Message.err()?),
     }
-}
-
-/// The window of a conversation, oldest first, with one message more if there is more; and on which side that one is.
-fn load_window(conn: &mut AnyConnection, of: &ConversationRow, window: Window) -> DbResult<Page<FullMessage>> {
-    // Hot reads bypass `AnyConnection`, whose rows cost twice as much.
-    /// The messages behind a `seq` that are not deleted. There is one lower bound: given two, SQLite would begin at the
-    /// first and scan up to the other.
-    macro_rules! live {
-        (behind $position:expr) => {
-            full_messages!()
-                .filter(messages::conversation_id.eq(of.id))
-                .filter(messages::deleted_at.is_null())
-                .filter(messages::seq.gt($position))
-        };
-    }
-    // Retention may have left a great many tombstones there.
-    let begin = of.expired_up_to;
-    let surplus = |limit: Limit| limit.get() as i64 + 1;
-    Ok(match window {
-        Window::Offset { offset, limit } => {
-            let skip = i64::try_from(offset).unwrap_or(i64::MAX);
-            let found = per_backend!(conn, |conn| live!(behind begin)
-                .order(messages::seq.asc())
-                .limit(surplus(limit))
-                .offset(skip)
-                .load(conn));
-            Page::from_surplus(found?, limit)
-        }
-        Window::After { cursor, limit } => {
-            let position = seq_of(conn, Some(of), cursor)?.max(begin);
-            let found = per_backend!(conn, |conn| live!(behind position)
-                .order(messages::seq.asc())
-                .limit(surplus(limit))
-                .load(conn));
-            Page::from_surplus(found?, limit)
-        }
-        Window::Before { cursor, limit } => {
-            let position = match cursor {
-                Cursor::Latest => i64::MAX,
-                Cursor::Message(id) => seq_of(conn, Some(of), id)?,
-            };
-            let found = per_backend!(conn, |conn| live!(behind begin)
-                .filter(messages::seq.lt(position))
-                .order(messages::seq.desc())
-                .limit(surplus(limit))
-                .load(conn));
-            let mut page = Page::from_surplus(found?, limit);
-            page.items.reverse();
-            page
-        }
-    })
-}
-
-fn page(conn: &mut AnyConnection, viewer: UserId, of: Recipient, window: Window) -> DbResult<Page<Message>> {
-    let Some(conversation) = readable(conn, viewer, of)? else {
-        // The conversation does not exist, and so neither does the message of the cursor.
-        return match window {
-            Window::After { .. } | Window::Before { cursor: Cursor::Message(_), .. } => Ok(NotFound::Message.err()?),
-            _ => Ok(Page { items: Vec::new(), more: false }),
-        };
-    };
-    let page = load_window(conn, &conversation, window)?;
-    let items = load_messages(conn, page.items.into_iter().map(|message| (&conversation, message)))?;
-    Ok(Page { items, more: page.more })
 }
 
 /// The changes after a number, from two sorted streams: messages as they were sent (`update` equals `seq`, the order of
@@ -300,10 +229,58 @@ pub fn changed_messages(
     Ok(Page::from_surplus(found, limit))
 }
 
-fn changes(conn: &mut AnyConnection, of: &ConversationRow, after: Update, limit: Limit) -> DbResult<Changes> {
-    let page = changed_messages(conn, of, after.0, limit)?;
+/// A conversation, the viewer's role in it, and its changes after a number: the two streams of [`changed_messages`],
+/// each as long as a page. The caller shows nothing of it before the rules have judged the conversation and the role.
+const CHANGES: &str = concat!(
+    "SELECT ",
+    columns_of!(ConversationRow, "c"),
+    ", seat.role, ",
+    columns_of!(MessageRow, "m"),
+    ", ",
+    columns_of!(ProfileRow, "u"),
+    ", ",
+    columns_of!(FileRow, "f"),
+    " FROM conversations c LEFT JOIN members seat ON seat.conversation_id = c.id AND seat.user_id = $1
+    LEFT JOIN (
+        SELECT * FROM (
+            SELECT * FROM messages WHERE conversation_id = $2 AND \"update\" > $3 AND \"update\" <> seq
+            ORDER BY \"update\" LIMIT $4
+        ) changed
+        UNION ALL
+        SELECT * FROM (
+            SELECT * FROM messages WHERE conversation_id = $2 AND \"update\" = seq AND seq > (
+                SELECT CASE WHEN expired_up_to > $3 THEN expired_up_to ELSE $3 END FROM conversations WHERE id = $2
+            )
+            ORDER BY seq LIMIT $4
+        ) unchanged
+    ) m ON m.conversation_id = c.id
+    LEFT JOIN users u ON u.id = m.sender_id LEFT JOIN files f ON f.id = m.file_id
+    WHERE c.id = $2 AND c.deleted_at IS NULL"
+);
+
+prepared! {
+    /// Reads the changes of a conversation.
+    ReadChanges(viewer: SqlId => Id, of: SqlId => Id, after: BigInt => i64, surplus: BigInt => i64)
+        -> (AccessColumns, Nullable<FullColumns>) = CHANGES
+}
+
+fn changes(
+    conn: &mut AnyConnection,
+    viewer: UserId,
+    of: ConversationId,
+    after: Update,
+    limit: Limit,
+) -> DbResult<Changes> {
+    let read = ReadChanges { viewer: viewer.into(), of: of.into(), after: after.0, surplus: limit.get() as i64 + 1 };
+    let rows: Vec<(AccessRow, Option<FullMessage>)> = per_backend!(conn, |conn| read.load(conn))?;
+    let Some(((of, role_of_viewer), _)) = rows.first() else { return Ok(NotFound::Conversation.err()?) };
+    of.access(viewer, role_of_viewer.as_deref().map(role).transpose()?)?.may_read()?;
+    let of = of.clone();
+    let mut found: Vec<FullMessage> = rows.into_iter().filter_map(|(_, message)| message).collect();
+    found.sort_by_key(|(row, ..)| row.update);
+    let page = Page::from_surplus(found, limit);
     let (deleted, live): (Vec<_>, Vec<_>) = page.items.into_iter().partition(|(row, ..)| row.deleted_at.is_some());
-    let messages = load_messages(conn, live.into_iter().map(|message| (of, message)))?;
+    let messages = load_messages(conn, live.into_iter().map(|message| (&of, message)))?;
     let mut entries: Vec<_> = messages.into_iter().map(|message| ChangeEntry::Message(Box::new(message))).collect();
     entries.extend(deleted.iter().filter_map(|(row, ..)| row.tombstone()).map(ChangeEntry::Deleted));
     entries.sort_by_key(ChangeEntry::update);
@@ -316,24 +293,53 @@ fn changes(conn: &mut AnyConnection, of: &ConversationRow, after: Update, limit:
 
 #[async_trait]
 impl MessageReader for Store {
-    async fn page(&self, viewer: UserId, of: Recipient, window: Window) -> Result<Page<Message>> {
-        self.snapshot_for(viewer, move |conn| page(conn, viewer, of, window)).await
+    async fn page(
+        &self,
+        viewer: UserId,
+        of: Recipient,
+        window: Window,
+        known: Option<PageVersion>,
+    ) -> Result<PageRead> {
+        if known.is_some()
+            && self.is_shared()
+            && let Some(Some(head)) = self.heads().ask(self.readers(), AskedHead::new(viewer, of)).await
+        {
+            head.check(viewer, of)?;
+            if known == Some(head.version()) {
+                return Ok(PageRead::Unchanged);
+            }
+        }
+        self.read_for(viewer, move |conn| read_page(conn, viewer, of, window, known)).await
     }
 
     async fn find(&self, viewer: UserId, id: MessageId) -> Result<Option<Message>> {
-        self.snapshot_for(viewer, move |conn| Ok(find_visible(conn, viewer, id)?.map(|(_, message)| message))).await
+        self.read_for(viewer, move |conn| Ok(find_visible(conn, viewer, id)?.map(|(_, message)| message))).await
     }
 
     async fn changes(&self, viewer: UserId, of: ConversationId, after: Update, limit: Limit) -> Result<Changes> {
-        self.snapshot_for(viewer, move |conn| match find_access(conn, of, viewer)? {
-            Some((row, access)) => {
-                access.may_read()?;
-                changes(conn, &row, after, limit)
-            }
-            None => Ok(NotFound::Conversation.err()?),
-        })
-        .await
+        self.read_for(viewer, move |conn| changes(conn, viewer, of, after, limit)).await
     }
+}
+
+/// The columns by which the rules judge access to a conversation: it, and the user's role in it.
+type AccessColumns = (ColumnsOf<ConversationRow>, Nullable<Text>);
+type AccessRow = (ConversationRow, Option<String>);
+
+prepared! {
+    /// Reads a message that is not deleted, and what the rules judge access by.
+    ReadMessage(viewer: SqlId => Id, id: SqlId => Id) -> (AccessColumns, FullColumns) = concat!(
+        "SELECT ",
+        columns_of!(ConversationRow, "c"),
+        ", seat.role, ",
+        columns_of!(MessageRow, "m"),
+        ", ",
+        columns_of!(ProfileRow, "u"),
+        ", ",
+        columns_of!(FileRow, "f"),
+        " FROM messages m JOIN conversations c ON c.id = m.conversation_id JOIN users u ON u.id = m.sender_id \
+         LEFT JOIN members seat ON seat.conversation_id = c.id AND seat.user_id = $1 \
+         LEFT JOIN files f ON f.id = m.file_id WHERE m.id = $2 AND m.deleted_at IS NULL AND c.deleted_at IS NULL"
+    )
 }
 
 /// The message and its conversation, if it is not deleted and the viewer may read it.
@@ -342,15 +348,12 @@ pub fn find_visible(
     viewer: UserId,
     id: MessageId,
 ) -> DbResult<Option<(ConversationRow, Message)>> {
-    let Some(found) = find_message(conn, id)? else { return Ok(None) };
-    if found.0.deleted_at.is_some() {
+    let read = ReadMessage { viewer: viewer.into(), id: id.into() };
+    let found: Option<(AccessRow, FullMessage)> = per_backend!(conn, |conn| read.get_result(conn)).optional()?;
+    let Some(((of, role_of_viewer), message)) = found else { return Ok(None) };
+    if of.access(viewer, role_of_viewer.as_deref().map(role).transpose()?)?.may_read().is_err() {
         return Ok(None);
     }
-    match find_access(conn, found.0.conversation_id.into(), viewer)? {
-        Some((row, access)) if access.may_read().is_ok() => {
-            let message = load_message(conn, &row, found)?;
-            Ok(Some((row, message)))
-        }
-        _ => Ok(None),
-    }
+    let message = load_message(conn, &of, message)?;
+    Ok(Some((of, message)))
 }

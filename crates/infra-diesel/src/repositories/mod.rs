@@ -8,6 +8,7 @@ mod files;
 mod groups;
 mod members;
 pub mod messages;
+pub mod pages;
 mod receipts;
 pub mod retention;
 pub mod sessions;

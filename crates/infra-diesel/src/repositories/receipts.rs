@@ -5,9 +5,10 @@
 //! own, the deleted and those with a receipt. The watermark rises whenever no unseen message is left right above it.
 
 use crate::Store;
-use crate::connection::AnyConnection;
+use crate::connection::{AnyConnection, per_backend};
 use crate::error::DbResult;
 use crate::repositories::messages::{conversation_of, find_visible, seq_of};
+use crate::tables::prepared::prepared;
 use crate::tables::queries::{find_access, lock_conversation};
 use crate::tables::rows::{ConversationRow, ProfileRow};
 use crate::tables::schema::{members, messages, receipts};
@@ -31,6 +32,15 @@ struct ReceiptRow {
     seq: i64,
     from_seq: i64,
     seen_at: Time,
+}
+
+/// Stores a receipt, and counts it in `members.marks`: a node that has kept a count of the reader's unseen messages
+/// sees by it that the count is old.
+fn insert_receipt(conn: &mut AnyConnection, row: ReceiptRow) -> DbResult<()> {
+    let seat = members::table.find((row.conversation_id, row.user_id));
+    diesel::update(seat).set(members::marks.eq(members::marks + 1)).execute(conn)?;
+    diesel::insert_into(receipts::table).values(row).execute(conn)?;
+    Ok(())
 }
 
 /// When the reader saw the message at `seq`. `None` if never.
@@ -118,7 +128,7 @@ fn mark_seen(tx: &mut Tx<'_>, reader: UserId, id: MessageId, at: Timestamp) -> D
         from_seq: message.seq.0 - 1,
         seen_at: at.into(),
     };
-    diesel::insert_into(receipts::table).values(row).execute(tx.conn)?;
+    insert_receipt(tx.conn, row)?;
     raise_watermark(tx.conn, &conversation, me, read_up_to)?;
     tx.events.push(Event::MessageSeen {
         conversation: message.conversation,
@@ -164,7 +174,7 @@ fn mark_read(tx: &mut Tx<'_>, reader: UserId, of: ConversationId, up_to: Message
     for (seq, next_from) in singles.iter().map(|seq| (seq - 1, *seq)).chain([(reached, reached)]) {
         if from_seq < seq {
             let row = ReceiptRow { conversation_id: conversation.id, user_id: me, seq, from_seq, seen_at: at.into() };
-            diesel::insert_into(receipts::table).values(row).execute(tx.conn)?;
+            insert_receipt(tx.conn, row)?;
         }
         from_seq = next_from;
     }
@@ -202,26 +212,19 @@ fn senders_among(
         .load(conn)?)
 }
 
-#[derive(QueryableByName)]
+#[derive(Queryable)]
 struct ReaderRow {
-    #[diesel(sql_type = SqlId)]
     id: Id,
-    #[diesel(sql_type = Text)]
     username: String,
-    #[diesel(sql_type = Nullable<Text>)]
     display_name: Option<String>,
-    #[diesel(sql_type = Nullable<SqlTime>)]
     deleted_at: Option<Time>,
-    #[diesel(sql_type = Nullable<BigInt>)]
     from_seq: Option<i64>,
-    #[diesel(sql_type = Nullable<SqlTime>)]
     seen_at: Option<Time>,
 }
 
 /// The readers of a conversation behind one of them, and for each the one receipt that can cover a `seq`: the first
 /// that ends there or later. The query skips from one reader to the next, so that its cost grows with the readers and
-/// not with all they have seen. SQLite numbers `$n` by their first appearance, so they appear in order, and joins the
-/// tables of a `CROSS JOIN` as they are written.
+/// not with all they have seen. SQLite joins the tables of a `CROSS JOIN` as they are written.
 const READERS: &str = "
 WITH RECURSIVE readers(user_id, n) AS (
     SELECT (SELECT r.user_id FROM receipts r WHERE r.conversation_id = $1 AND r.user_id > $2
@@ -239,6 +242,12 @@ SELECT u.id, u.username, u.display_name, u.deleted_at,
 FROM readers CROSS JOIN users u WHERE u.id = readers.user_id
 ORDER BY u.id";
 
+prepared! {
+    /// Reads some readers.
+    ReadReaders(of: SqlId => Id, after: SqlId => Id, at_once: BigInt => i64, seq: BigInt => i64)
+        -> (SqlId, Text, Nullable<Text>, Nullable<SqlTime>, Nullable<BigInt>, Nullable<SqlTime>) = READERS
+}
+
 /// Fewest readers that one query looks at.
 const READERS_AT_ONCE: usize = 64;
 
@@ -254,12 +263,8 @@ fn seen_by(
     let mut after = after.unwrap_or(Id(uuid::Uuid::nil()));
     let mut found = Vec::new();
     loop {
-        let rows: Vec<ReaderRow> = diesel::sql_query(READERS)
-            .bind::<SqlId, _>(of)
-            .bind::<SqlId, _>(after)
-            .bind::<BigInt, _>(at_once as i64)
-            .bind::<BigInt, _>(seq)
-            .load(conn)?;
+        let read = ReadReaders { of, after, at_once: at_once as i64, seq };
+        let rows: Vec<ReaderRow> = per_backend!(conn, |conn| read.load(conn))?;
         let more = rows.len() == at_once;
         after = rows.last().map_or(after, |row| row.id);
         for row in rows {

@@ -4,6 +4,7 @@ mod offline;
 mod preparation;
 pub mod session_cache;
 
+use crate::connection::batches::Batches;
 use crate::connection::health::Health;
 use crate::connection::lock::DatabaseLock;
 use crate::connection::open_error::OpenError;
@@ -13,8 +14,12 @@ use crate::connection::{AnyConnection, DatabaseUrl, postgres};
 use crate::error::{DbResult, Fatal};
 use crate::maintenance::catalog;
 use crate::maintenance::keeper::{Keeper, Watch};
+use crate::reads::heads::{AskedHead, Head, heads};
+use crate::reads::seats::{SeatRow, seats_of_many};
+use crate::reads::unseen_counts::UnseenCounts;
 use crate::store::preparation::{Prepared, blocking, prepare};
 use crate::store::session_cache::SessionCache;
+use crate::tables::sql_types::Id;
 use crate::transaction::revisions::Revisions;
 use crate::transaction::tx::Tx;
 use crate::writer::{Context, Writers};
@@ -58,6 +63,11 @@ pub struct Store {
     /// `None` once closed.
     writers: RwLock<Option<Arc<Writers>>>,
     sessions: Arc<SessionCache>,
+    counts: Arc<UnseenCounts>,
+    /// Of Postgres.
+    heads: Batches<AskedHead, Option<Head>>,
+    /// Of Postgres.
+    seats: Batches<Id, Vec<SeatRow>>,
     revisions: Arc<Revisions>,
     policy: Arc<ServerPolicy>,
     shared: bool,
@@ -138,6 +148,9 @@ impl Store {
             ready_timeout,
             writers,
             sessions,
+            counts: Arc::default(),
+            heads: Batches::new(heads),
+            seats: Batches::new(seats_of_many),
             revisions,
             policy,
             shared,
@@ -213,6 +226,22 @@ impl Store {
     /// [`domain::Unavailable`].
     pub async fn size(&self) -> domain::Result<u64> {
         self.read(catalog::size).await
+    }
+
+    pub(crate) fn readers(&self) -> &Arc<Readers> {
+        &self.readers
+    }
+
+    pub(crate) fn heads(&self) -> &Batches<AskedHead, Option<Head>> {
+        &self.heads
+    }
+
+    pub(crate) fn seats(&self) -> &Batches<Id, Vec<SeatRow>> {
+        &self.seats
+    }
+
+    pub(crate) fn counts(&self) -> &Arc<UnseenCounts> {
+        &self.counts
     }
 
     pub(crate) fn sessions(&self) -> &SessionCache {

@@ -1,6 +1,8 @@
 //! The tables, and rows and queries that several repositories use.
 
+pub mod columns;
 pub mod contacts;
+pub mod prepared;
 pub mod queries;
 pub mod rows;
 pub mod schema;

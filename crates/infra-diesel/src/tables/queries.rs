@@ -2,16 +2,21 @@
 
 use crate::connection::{AnyConnection, per_backend};
 use crate::error::DbResult;
+use crate::tables::columns::ColumnsOf;
 use crate::tables::rows::{ConversationRow, FileRow, GroupRow, MessageRow, ProfileRow, role};
 use crate::tables::schema::{conversations, files, members, messages, users};
 use crate::tables::sql_types::Id;
 use diesel::prelude::*;
+use diesel::sql_types::Nullable;
 use domain::groups::{Group, Role};
 use domain::messages::{Access, Message};
 use domain::{ConversationId, GroupId, MessageId, NotFound, UserId};
 
 /// A message with what it refers to once: its sender and its file.
 pub type FullMessage = (MessageRow, ProfileRow, Option<FileRow>);
+
+/// The columns of [`FullMessage`], for statements that are written as text.
+pub type FullColumns = (ColumnsOf<MessageRow>, ColumnsOf<ProfileRow>, Nullable<ColumnsOf<FileRow>>);
 
 /// Every query of messages begins with this: the rows of [`FullMessage`].
 macro_rules! full_messages {

@@ -64,6 +64,7 @@ table! {
         sent_nth -> BigInt,
         made_by -> Nullable<SqlId>,
         written_by -> BigInt,
+        deletions -> BigInt,
     }
 }
 
@@ -79,6 +80,7 @@ table! {
         updated_at -> SqlTime,
         joined_revision -> BigInt,
         added_by -> Nullable<SqlId>,
+        marks -> BigInt,
     }
 }
 
@@ -188,6 +190,7 @@ table! {
         believed_at -> Nullable<SqlTime>,
         name_form -> BigInt,
         doubts -> BigInt,
+        profiles -> BigInt,
     }
 }
 

@@ -10,36 +10,43 @@ use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel::serialize::ToSql;
 use diesel::sql_types::{Bool, HasSqlType};
 
-/// The condition, as SQL, that a message `$m` behind the reader's watermark is unseen. It comes in three parts; the
-/// reader goes between them.
+/// The condition that a message `$m` which lies behind the reader's watermark is unseen, as SQL: what the message
+/// itself tells, and whether the reader has a receipt of it. The reader stands between the two halves of each.
 macro_rules! unseen_part {
-    (1, $m:literal) => {
+    (before_reader, $m:literal) => {
         concat!($m, ".sender_id <> ")
     };
-    (2, $m:literal) => {
+    (without_receipt, $m:literal) => {
         concat!(
-            " AND ",
-            $m,
-            ".deleted_at IS NULL AND NOT EXISTS (SELECT 1 FROM receipts r WHERE r.conversation_id = ",
+            "NOT EXISTS (SELECT 1 FROM receipts r WHERE r.conversation_id = ",
             $m,
             ".conversation_id AND r.user_id = "
         )
     };
-    (3, $m:literal) => {
+    (alive, $m:literal) => {
+        concat!(" AND ", $m, ".deleted_at IS NULL AND ")
+    };
+    (at_message, $m:literal) => {
         concat!(" AND r.seq = ", $m, ".seq)")
     };
 }
 pub(crate) use unseen_part;
 
-/// The condition for a query that is written as text, where `$reader` is the parameter of the reader.
+/// The condition for a query that is written as text, where `$reader` is the parameter of the reader, and `$marked` is
+/// a column that is 0 where the reader has no receipt behind the watermark: then no message needs a look for its own.
 macro_rules! is_unseen {
-    ($m:literal, $reader:literal) => {
+    ($m:literal, $reader:literal, $marked:expr) => {
         concat!(
-            $crate::tables::unseen::unseen_part!(1, $m),
+            $crate::tables::unseen::unseen_part!(before_reader, $m),
             $reader,
-            $crate::tables::unseen::unseen_part!(2, $m),
+            $crate::tables::unseen::unseen_part!(alive, $m),
+            "(",
+            $marked,
+            " = 0 OR ",
+            $crate::tables::unseen::unseen_part!(without_receipt, $m),
             $reader,
-            $crate::tables::unseen::unseen_part!(3, $m)
+            $crate::tables::unseen::unseen_part!(at_message, $m),
+            ")"
         )
     };
 }
@@ -68,11 +75,12 @@ where
     Id: ToSql<SqlId, DB>,
 {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
-        out.push_sql(unseen_part!(1, "messages"));
+        out.push_sql(unseen_part!(before_reader, "messages"));
         out.push_bind_param::<SqlId, _>(&self.by)?;
-        out.push_sql(unseen_part!(2, "messages"));
+        out.push_sql(unseen_part!(alive, "messages"));
+        out.push_sql(unseen_part!(without_receipt, "messages"));
         out.push_bind_param::<SqlId, _>(&self.by)?;
-        out.push_sql(unseen_part!(3, "messages"));
+        out.push_sql(unseen_part!(at_message, "messages"));
         Ok(())
     }
 }

@@ -5,8 +5,9 @@
 //! same however much the user has. A transaction writes these rows last, in the order of their users
 //! ([`Counts::write`]): it may change the usage of users whom it has not locked.
 
-use crate::connection::AnyConnection;
+use crate::connection::{AnyConnection, per_backend};
 use crate::error::DbResult;
+use crate::tables::prepared::prepared;
 use crate::tables::rows::count;
 use crate::tables::schema::{group_usage, members};
 use crate::tables::sql_types::{Id, SqlId};
@@ -105,15 +106,11 @@ impl Counts {
     }
 }
 
-#[derive(QueryableByName)]
-struct Count {
-    #[diesel(sql_type = BigInt)]
-    n: i64,
+prepared! {
+    /// Counts up to the quota, by an index that holds nothing else.
+    AddedOfOne(by: SqlId => Id, user: SqlId => Id, most: BigInt => i64) -> BigInt =
+        "SELECT count(*) FROM (SELECT 1 FROM members WHERE added_by = $1 AND user_id = $2 LIMIT $3) counted"
 }
-
-/// Counts up to the quota, by an index that holds nothing else.
-const ADDED_OF_ONE: &str = "SELECT count(*) AS n FROM (SELECT 1 FROM members \
-     WHERE added_by = $1 AND user_id = $2 LIMIT $3) counted";
 
 /// Whether the user may make a further group. Locks the user.
 pub fn may_make(conn: &mut AnyConnection, counts: &Counts, quotas: &GroupQuotas, user: UserId) -> DbResult<()> {
@@ -143,11 +140,8 @@ pub fn may_add(
     let so_far = AddedSoFar { by_actor, of_target_by_actor: 0, of_target };
     quotas.may_be_added(so_far)?;
     let most = i64::try_from(quotas.added_of_one).unwrap_or(i64::MAX);
-    let of_one = diesel::sql_query(ADDED_OF_ONE)
-        .bind::<SqlId, _>(Id::from(actor))
-        .bind::<SqlId, _>(Id::from(target))
-        .bind::<BigInt, _>(most);
-    let of_target_by_actor = count(of_one.get_result::<Count>(conn)?.n);
+    let of_one = AddedOfOne { by: actor.into(), user: target.into(), most };
+    let of_target_by_actor = count(per_backend!(conn, |conn| of_one.get_result::<i64>(conn))?);
     Ok(quotas.may_be_added(AddedSoFar { of_target_by_actor, ..so_far })?)
 }
 

@@ -11,11 +11,10 @@
 
 use crate::connection::AnyConnection;
 use crate::error::DbResult;
+use crate::tables::prepared::prepared;
 use crate::tables::schema::{conversations, server, users};
 use diesel::dsl::max;
-use diesel::pg::Pg;
 use diesel::prelude::*;
-use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::sql_types::BigInt;
 use domain::events::Revision;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -36,49 +35,37 @@ const SQLITE_ERA: i64 = 1 << 32;
 /// an era.
 const POSTGRES_ERA: i64 = 1 << 40;
 
-#[derive(Queryable, QueryableByName)]
+#[derive(Queryable)]
 struct Watermarks {
-    #[diesel(sql_type = BigInt)]
     newest: i64,
-    #[diesel(sql_type = BigInt)]
     oldest: i64,
 }
 
-/// Asked in every transaction, so it has to be a prepared statement, which `sql_query` is not.
-#[derive(QueryId)]
-struct WatermarksOfTransaction;
-
-impl QueryFragment<Pg> for WatermarksOfTransaction {
-    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-        out.push_sql(
-            "SELECT mine AS newest, CASE WHEN oldest < next THEN oldest WHEN mine = next THEN mine + 1 ELSE next END AS oldest \
-             FROM (SELECT pg_current_xact_id()::text::bigint AS mine, pg_snapshot_xmin(now)::text::bigint AS oldest, \
-             pg_snapshot_xmax(now)::text::bigint AS next FROM pg_current_snapshot() AS now) ids",
-        );
-        Ok(())
-    }
+prepared! {
+    /// Asked in every transaction (Postgres).
+    WatermarksOfTransaction() -> (BigInt, BigInt) =
+        "SELECT mine AS newest, CASE WHEN oldest < next THEN oldest WHEN mine = next THEN mine + 1 ELSE next END AS oldest \
+         FROM (SELECT pg_current_xact_id()::text::bigint AS mine, pg_snapshot_xmin(now)::text::bigint AS oldest, \
+         pg_snapshot_xmax(now)::text::bigint AS next FROM pg_current_snapshot() AS now) ids"
 }
 
-impl Query for WatermarksOfTransaction {
-    type SqlType = (BigInt, BigInt);
+prepared! {
+    /// Asked by every live connection when it begins (Postgres).
+    WatermarksOfSnapshot() -> (BigInt, BigInt) =
+        "SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint, pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
 }
-impl RunQueryDsl<PgConnection> for WatermarksOfTransaction {}
 
 impl Watermarks {
     /// The oldest other transaction that was running when this one got its id, or else the first id after it; and this
     /// one. Callers ask before the transaction writes anything: its snapshot is then older than its id, and a gap shows
     /// the ids that others may have got in between.
     fn of_transaction(conn: &mut PgConnection) -> QueryResult<Self> {
-        WatermarksOfTransaction.get_result(conn)
+        WatermarksOfTransaction {}.get_result(conn)
     }
 
     /// The oldest transaction that still runs, and the id of the next one.
     fn of_snapshot(conn: &mut PgConnection) -> QueryResult<Self> {
-        diesel::sql_query(
-            "SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS newest, \
-             pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS oldest",
-        )
-        .get_result(conn)
+        WatermarksOfSnapshot {}.get_result(conn)
     }
 }
 

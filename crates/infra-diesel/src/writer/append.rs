@@ -1,6 +1,7 @@
 //! Appends many messages at once. They share look-ups. The batch counts counters in memory and writes them once. The
 //! rules judge by what this transaction sees.
 
+use super::memory::Memory;
 use super::statements;
 use crate::connection::AnyConnection;
 use crate::error::DbResult;
@@ -21,18 +22,12 @@ use domain::groups::{Entry, Role};
 use domain::messages::{Appended, Attachment, Body, Destination, Draft, DraftBody, Message, Recipient, Seq, Update};
 use domain::users::{Profile, ServerPolicy, UserRole, Username};
 use domain::{ConversationId, NotFound, Unauthenticated, UserId};
+use std::collections::HashSet;
 use std::collections::hash_map::Entry as Slot;
-use std::collections::{HashMap, HashSet};
-
-/// A conversation whose counter this batch counts in memory until [`AppendBatch::finish`].
-pub(super) struct Counted {
-    pub(super) row: ConversationRow,
-    dirty: bool,
-}
 
 /// What the rules need of a user.
 #[derive(Clone)]
-struct Sender {
+pub struct Sender {
     profile: Profile,
     username: Username,
     role: UserRole,
@@ -47,13 +42,12 @@ pub struct AppendBatch<'a> {
     revision: i64,
     /// The number of the next message within the transaction.
     nth: i64,
-    conversations: HashMap<ConversationId, Option<Counted>>,
+    /// Given back by [`AppendBatch::finish`]: a batch that fails leaves nothing to remember.
+    memory: Memory,
+    /// The conversations that got messages. Their counters are in memory until [`AppendBatch::finish`].
+    counted: HashSet<ConversationId>,
     versions: ConversationVersions,
-    directs: HashMap<(Id, Id), ConversationId>,
-    /// The users that the batch has looked up. `None` for one that does not exist.
-    users: HashMap<UserId, Option<Sender>>,
-    roles: HashMap<(ConversationId, UserId), Option<Role>>,
-    /// Rows that are not inserted yet.
+    /// Not inserted yet.
     rows: Vec<MessageRow>,
     /// The idempotency keys of `rows`.
     pub(super) keys: HashSet<(UserId, String)>,
@@ -63,11 +57,12 @@ pub struct AppendBatch<'a> {
 impl<'a> AppendBatch<'a> {
     /// Begins a batch inside the open transaction. `drafts` are the messages to append: on Postgres this locks their
     /// conversations, in one order for all writers, and reads ahead in a few statements. `nth` is the number of
-    /// messages that the transaction has appended before.
+    /// messages that the transaction has appended before. `memory` is what the writer remembers.
     pub fn begin<'d>(
         conn: &'a mut AnyConnection,
         (policy, room): (&'a ServerPolicy, &'a mut Room),
         (revision, nth): (i64, i64),
+        memory: Memory,
         drafts: impl Iterator<Item = &'d Draft> + Clone,
     ) -> DbResult<Self> {
         let mut batch = Self {
@@ -77,11 +72,9 @@ impl<'a> AppendBatch<'a> {
             counts: Counts::default(),
             revision,
             nth,
-            conversations: HashMap::new(),
+            memory,
+            counted: HashSet::new(),
             versions: ConversationVersions::new(),
-            directs: HashMap::new(),
-            users: HashMap::new(),
-            roles: HashMap::new(),
             rows: Vec::new(),
             keys: HashSet::new(),
             events: Vec::new(),
@@ -101,20 +94,20 @@ impl<'a> AppendBatch<'a> {
         let ahead = statements::read_ahead(conn, drafts)?;
         for row in ahead.conversations {
             if let (Some(first), Some(second)) = (row.first_user, row.second_user) {
-                self.directs.insert((first, second), row.id.into());
+                self.memory.directs.insert((first, second), row.id.into());
             }
             let live = row.deleted_at.is_none();
             self.versions.insert(row.id.into(), row.version());
-            self.conversations.insert(row.id.into(), live.then_some(Counted { row, dirty: false }));
+            self.memory.conversations.insert(row.id.into(), live.then_some(row));
         }
         for user in ahead.users {
-            self.users.insert(user.id.into(), sender(user)?);
+            self.memory.users.insert(user.id.into(), sender(user)?);
         }
         for (conversation, user, role) in ahead.roles {
-            self.roles.insert((conversation.into(), user.into()), Some(crate::tables::rows::role(&role)?));
+            self.memory.roles.insert((conversation.into(), user.into()), Some(crate::tables::rows::role(&role)?));
         }
         for (conversation, user) in ahead.asked_roles {
-            self.roles.entry((conversation.into(), user.into())).or_insert(None);
+            self.memory.roles.entry((conversation.into(), user.into())).or_insert(None);
         }
         Ok(())
     }
@@ -184,8 +177,8 @@ impl<'a> AppendBatch<'a> {
             Recipient::Group(group) => {
                 let role = self.role(group.conversation(), draft.sender)?;
                 match self.conversation(group.conversation())? {
-                    Some(counted) if counted.row.kind == "group" => {
-                        let entry = counted.row.group_access(role)?.may_send()?;
+                    Some(row) if row.kind == "group" => {
+                        let entry = row.group_access(role)?.may_send()?;
                         Ok((Some(group.conversation()), entry))
                     }
                     _ => Ok(NotFound::Group.err()?),
@@ -255,13 +248,13 @@ impl<'a> AppendBatch<'a> {
                 insert_member_row(self.conn, &member)?;
             }
         }
-        self.directs.insert((first, second), conversation);
-        self.conversations.insert(conversation, Some(Counted { row, dirty: false }));
+        self.memory.directs.insert((first, second), conversation);
+        self.memory.conversations.insert(conversation, Some(row));
         Ok(conversation)
     }
 
     fn join(&mut self, conversation: ConversationId, draft: &Draft) -> DbResult<()> {
-        let Some(Some(counted)) = self.conversations.get(&conversation) else {
+        let Some(Some(row)) = self.memory.conversations.get(&conversation) else {
             return Ok(NotFound::Group.err()?);
         };
         let new = domain::groups::NewMember::new(domain::GroupId(conversation.0), draft.sender, Role::Member)
@@ -272,9 +265,12 @@ impl<'a> AppendBatch<'a> {
             return Ok(Unauthenticated::InvalidToken.err()?);
         };
         let marks = (self.revision, mark);
-        let member = add_member(self.conn, new, draft.sender, user, counted.row.update, marks, draft.at)?;
+        let member = add_member(self.conn, new, draft.sender, user, row.update, marks, draft.at)?;
+        if let Some(Some(row)) = self.memory.conversations.get_mut(&conversation) {
+            row.roster_revision = mark;
+        }
         self.counts.members(draft.sender.into(), Some(draft.sender.into()), 1);
-        self.roles.insert((conversation, draft.sender), Some(Role::Member));
+        self.memory.roles.insert((conversation, draft.sender), Some(Role::Member));
         self.events.push(Event::MemberAdded(member));
         Ok(())
     }
@@ -283,18 +279,20 @@ impl<'a> AppendBatch<'a> {
     fn push(&mut self, draft: &Draft, conversation: ConversationId, sender: Profile, body: Body) -> DbResult<Message> {
         let sent = (self.revision, self.nth);
         self.nth += 1;
-        let Some(counted) = self.conversation(conversation)? else { return Ok(NotFound::Conversation.err()?) };
+        self.counted.insert(conversation);
+        let revision = self.revision;
+        let Some(of) = self.conversation(conversation)? else { return Ok(NotFound::Conversation.err()?) };
         let at = Time::from(draft.at);
-        counted.row.update += 1;
-        counted.row.last_seq = counted.row.update;
+        of.update += 1;
+        of.last_seq = of.update;
+        of.revision = revision;
         // On Postgres, a transaction that began earlier may have waited for one that began later.
-        (counted.row.sent_revision, counted.row.sent_nth) = sent.max((counted.row.sent_revision, counted.row.sent_nth));
+        (of.sent_revision, of.sent_nth) = sent.max((of.sent_revision, of.sent_nth));
         // The clock may jump back; the time that a conversation shows must not.
-        counted.row.active_at = counted.row.active_at.max(Some(at));
-        counted.dirty = true;
-        let (writes_first, makes_contacts) = counted.row.record_writer(draft.sender.into());
-        let written_by = counted.row.written_by;
-        let (seq, destination) = (counted.row.update, counted.row.destination(draft.sender.into()));
+        of.active_at = of.active_at.max(Some(at));
+        let (writes_first, makes_contacts) = of.record_writer(draft.sender.into());
+        let written_by = of.written_by;
+        let (seq, destination) = (of.update, of.destination(draft.sender.into()));
         let row = MessageRow {
             conversation_id: conversation.into(),
             seq,
@@ -346,17 +344,17 @@ impl<'a> AppendBatch<'a> {
         statements::insert_messages(self.conn, std::mem::take(&mut self.rows))
     }
 
-    /// Flushes pending rows and counters. Returns the events and each conversation's version before this batch. Call it
-    /// once, before the commit.
-    pub fn finish(self) -> DbResult<(Vec<Event>, ConversationVersions)> {
-        let counted = self.conversations.into_values().flatten().filter(|counted| counted.dirty).map(|c| c.row);
+    /// Flushes pending rows and counters. Returns the events, each conversation's version before this batch, and what
+    /// the writer may remember. Call it once, before the commit.
+    pub fn finish(self) -> DbResult<(Vec<Event>, ConversationVersions, Memory)> {
+        let counted = self.counted.iter().filter_map(|id| self.memory.conversations.get(id)?.clone());
         statements::store(self.conn, self.rows, counted.collect(), self.revision)?;
         self.counts.write(self.conn)?;
-        Ok((self.events, self.versions))
+        Ok((self.events, self.versions, self.memory))
     }
 
     fn user(&mut self, id: UserId) -> DbResult<Option<Sender>> {
-        Ok(match self.users.entry(id) {
+        Ok(match self.memory.users.entry(id) {
             Slot::Occupied(known) => known.into_mut(),
             Slot::Vacant(unknown) => {
                 let found = find_profile(self.conn, id)?.map(sender).transpose()?.flatten();
@@ -367,36 +365,35 @@ impl<'a> AppendBatch<'a> {
     }
 
     pub(super) fn role(&mut self, conversation: ConversationId, user: UserId) -> DbResult<Option<Role>> {
-        Ok(match self.roles.entry((conversation, user)) {
+        Ok(match self.memory.roles.entry((conversation, user)) {
             Slot::Occupied(known) => *known.get(),
             Slot::Vacant(unknown) => *unknown.insert(find_role(self.conn, conversation, user)?),
         })
     }
 
-    pub(super) fn conversation(&mut self, id: ConversationId) -> DbResult<Option<&mut Counted>> {
-        Ok(match self.conversations.entry(id) {
+    pub(super) fn conversation(&mut self, id: ConversationId) -> DbResult<Option<&mut ConversationRow>> {
+        let found = match self.memory.conversations.entry(id) {
             Slot::Occupied(known) => known.into_mut(),
-            Slot::Vacant(unknown) => {
-                // It was made after the batch had locked the conversations of its drafts.
-                let found = lock_conversation(self.conn, id)?;
-                self.versions.extend(found.iter().map(|row| (id, row.version())));
-                unknown.insert(found.map(|row| Counted { row, dirty: false }))
-            }
+            // It was made after the batch had locked the conversations of its drafts.
+            Slot::Vacant(unknown) => unknown.insert(lock_conversation(self.conn, id)?),
+        };
+        if let Some(row) = found {
+            self.versions.entry(id).or_insert_with(|| row.version());
         }
-        .as_mut())
+        Ok(found.as_mut())
     }
 
     pub(super) fn direct(&mut self, one: UserId, other: UserId) -> DbResult<Option<ConversationId>> {
         let pair = pair(one, other);
-        if let Some(known) = self.directs.get(&pair) {
+        if let Some(known) = self.memory.directs.get(&pair) {
             return Ok(Some(*known));
         }
         // Another node made it after this batch had locked the conversations of its drafts: its counter moves, too.
         let Some(row) = lock_direct(self.conn, one, other)? else { return Ok(None) };
         let id = ConversationId::from(row.id);
-        self.directs.insert(pair, id);
+        self.memory.directs.insert(pair, id);
         self.versions.entry(id).or_insert_with(|| row.version());
-        self.conversations.entry(id).or_insert(Some(Counted { row, dirty: false }));
+        self.memory.conversations.entry(id).or_insert(Some(row));
         Ok(Some(id))
     }
 }

@@ -2,8 +2,10 @@
 
 use super::append::AppendBatch;
 use super::job::{BatchFailed, Context, Job, Queued, Verdict, Work};
+use super::memory::Memory;
 use crate::connection::{AnyConnection, DatabaseUrl, Purpose, deadline, is_replan_due};
 use crate::error::{DbError, DbResult, damage, is_full, is_out_of_reach, is_undone, violates_unique};
+use crate::mailbox::send_all;
 use crate::telemetry::METRICS;
 use crate::transaction::quotas::Counts;
 use crate::transaction::revisions::TransactionStamp;
@@ -14,7 +16,7 @@ use domain::messages::{Appended, Draft};
 use domain::users::ServerPolicy;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 /// Most jobs of one transaction.
 pub const MAX_BATCH: usize = 512;
@@ -22,13 +24,13 @@ pub const MAX_BATCH: usize = 512;
 /// is there), and as often if other transactions were in the way. A deadlock costs the writer a second each time.
 const MAX_RETRIES: usize = 2;
 
-type Answer = oneshot::Sender<domain::Result<Appended>>;
-
 /// Owns a writing connection and runs on a thread of its own.
 pub(super) struct Writer {
     conn: Option<AnyConnection>,
     uses: u64,
     room: Room,
+    /// Of a SQLite file.
+    memory: Memory,
     /// Dropped after the connection: it holds the file's lock.
     context: Context,
 }
@@ -70,10 +72,7 @@ impl BatchResult {
 
     /// Answers the callers. The transaction has ended.
     fn answer(self) {
-        for (answer, outcome) in self.appends {
-            // The caller may be gone by now.
-            let _ = answer.send(outcome);
-        }
+        send_all(self.appends);
         self.finishes.into_iter().for_each(|work| work.finish(Ok(())));
     }
 }
@@ -81,7 +80,7 @@ impl BatchResult {
 impl Writer {
     pub(super) fn new(context: Context) -> Self {
         let room = Room::of(&context.url, context.policy.reserve);
-        Self { conn: None, uses: 0, room, context }
+        Self { conn: None, uses: 0, room, memory: Memory::default(), context }
     }
 
     pub(super) fn run(mut self, mut jobs: mpsc::Receiver<Queued>) {
@@ -126,6 +125,8 @@ impl Writer {
         let mut stamp = None;
         let mut lost = false;
         let mut room = std::mem::take(&mut self.room);
+        // A transaction that fails leaves nothing to remember.
+        let mut memory = std::mem::take(&mut self.memory);
         let outcome = self.begin().and_then(|(conn, begun)| {
             stamp = Some(begun);
             room.look(conn);
@@ -139,10 +140,13 @@ impl Writer {
                             }
                         }
                         let append = if shared { append_all } else { append_alone };
-                        append(conn, (&policy, &mut room), begun.revision, drafts, &mut done)?;
+                        append(conn, (&policy, &mut room, &mut memory), begun.revision, drafts, &mut done)?;
                     }
                     Job::Work(mut work) => {
                         let mut events = Vec::new();
+                        if work.changes_what_appends_read() {
+                            memory.clear();
+                        }
                         if shared {
                             conn.begin_savepoint()?;
                         }
@@ -185,7 +189,12 @@ impl Writer {
         let again = std::mem::take(&mut done.retries);
         match outcome {
             Ok(()) if done.rolled_back => done.answer(),
-            Ok(()) => self.commit(done, stamp),
+            Ok(()) => {
+                if self.commit(done, stamp) && shared {
+                    memory.bound();
+                    self.memory = memory;
+                }
+            }
             Err(error) => self.fail(done, jobs, &error),
         }
         if lost {
@@ -220,8 +229,9 @@ impl Writer {
         opened.map_err(|error| DbError::NoConnection(error.to_string()))
     }
 
-    fn commit(&mut self, mut done: BatchResult, stamp: Option<TransactionStamp>) {
-        let (Some(conn), Some(stamp)) = (&mut self.conn, stamp) else { return };
+    /// Returns whether the transaction was committed.
+    fn commit(&mut self, mut done: BatchResult, stamp: Option<TransactionStamp>) -> bool {
+        let (Some(conn), Some(stamp)) = (&mut self.conn, stamp) else { return false };
         let begun = Instant::now();
         let outcome = conn.commit();
         METRICS.commit.record(begun.elapsed());
@@ -240,6 +250,7 @@ impl Writer {
                     self.context.events.publish(Committed { events, versions, revision, cursor });
                 }
                 done.answer();
+                return true;
             }
             Err(error) if is_full(&error) => self.fail(done, Vec::new().into_iter(), &error.into()),
             Err(error) => {
@@ -254,6 +265,7 @@ impl Writer {
                 self.fail(done, Vec::new().into_iter(), &error.into());
             }
         }
+        false
     }
 
     /// Fails every job: the transaction has stored nothing, or its outcome is unknown. The jobs of `rest` did not
@@ -272,16 +284,12 @@ impl Writer {
             DbError::Database(error) if is_full(error) => BatchFailed::StorageFull,
             _ => BatchFailed::OutOfReach,
         };
-        for (answer, outcome) in done.appends {
-            let _ = answer.send(outcome.and(Err(failed.into())));
-        }
-        for answer in done.undecided {
-            let _ = answer.send(Err(failed.into()));
-        }
+        send_all(done.appends.into_iter().map(|(answer, outcome)| (answer, outcome.and(Err(failed.into())))));
+        send_all(done.undecided.into_iter().map(|answer| (answer, Err(failed.into()))));
         done.finishes.into_iter().for_each(|work| work.finish(Err(failed)));
         for job in rest {
             match job {
-                Job::Append(_, answer) => drop(answer.send(Err(failed.into()))),
+                Job::Append(_, answer) => answer.send(Err(failed.into())),
                 // Dropped without a run: the closed channel tells the caller.
                 Job::Work(work) => drop(work),
             }
@@ -298,19 +306,25 @@ fn begin_on(mut conn: AnyConnection, context: &Context) -> DbResult<(AnyConnecti
 /// Appends `drafts` together. If one of them makes all fail, appends them one by one.
 fn append_all(
     conn: &mut AnyConnection,
-    (policy, room): (&ServerPolicy, &mut Room),
+    (policy, room, memory): Means<'_>,
     revision: i64,
     drafts: Drafts,
     done: &mut BatchResult,
 ) -> DbResult<()> {
     let mark = (revision, done.appends.len() as i64);
-    let together = conn.savepoint(|conn| append_together(conn, (policy, &mut *room), mark, &drafts));
+    let together = conn.savepoint(|conn| append_together(conn, (policy, &mut *room, &mut *memory), mark, &drafts));
+    if together.is_err() {
+        memory.clear();
+    }
     let Some((failed, drafts)) = done.take(together, drafts)? else { return Ok(()) };
     tracing::warn!(error = %failed, messages = drafts.len(), "a batch of messages failed, redoing it one by one");
     for draft in drafts {
         let mark = (revision, done.appends.len() as i64);
-        let alone =
-            conn.savepoint(|conn| append_together(conn, (policy, &mut *room), mark, std::slice::from_ref(&draft)));
+        let one = std::slice::from_ref(&draft);
+        let alone = conn.savepoint(|conn| append_together(conn, (policy, &mut *room, &mut *memory), mark, one));
+        if alone.is_err() {
+            memory.clear();
+        }
         let Some((failed, drafts)) = done.take(alone, vec![draft])? else { continue };
         done.appends.extend(drafts.into_iter().map(|(_, answer)| answer).zip([Err(failed.into())]));
     }
@@ -321,12 +335,12 @@ fn append_all(
 /// by one.
 fn append_alone(
     conn: &mut AnyConnection,
-    (policy, room): (&ServerPolicy, &mut Room),
+    (policy, room, memory): Means<'_>,
     revision: i64,
     drafts: Drafts,
     done: &mut BatchResult,
 ) -> DbResult<()> {
-    let together = append_together(conn, (policy, room), (revision, 0), &drafts);
+    let together = append_together(conn, (policy, room, memory), (revision, 0), &drafts);
     let Some((failed, drafts)) = done.take(together, drafts)? else { return Ok(()) };
     conn.rollback()?;
     done.rolled_back = true;
@@ -345,19 +359,24 @@ fn append_alone(
     Ok(())
 }
 
+/// What a batch works with: the operator's rules, the room on the disk, and what the writer remembers.
+type Means<'a> = (&'a ServerPolicy, &'a mut Room, &'a mut Memory);
+type Answer = crate::mailbox::Answer<domain::Result<Appended>>;
 type Drafts = Vec<(Box<Draft>, Answer)>;
 type Outcomes = (Vec<domain::Result<Appended>>, Vec<Event>, ConversationVersions);
 
 /// `mark` is the transaction's revision, and the number of messages that it has appended before.
 fn append_together(
     conn: &mut AnyConnection,
-    (policy, room): (&ServerPolicy, &mut Room),
+    (policy, room, memory): Means<'_>,
     mark: (i64, i64),
     drafts: &[(Box<Draft>, Answer)],
 ) -> DbResult<Outcomes> {
-    let mut batch = AppendBatch::begin(conn, (policy, room), mark, drafts.iter().map(|(draft, _)| &**draft))?;
+    let known = std::mem::take(memory);
+    let mut batch = AppendBatch::begin(conn, (policy, room), mark, known, drafts.iter().map(|(draft, _)| &**draft))?;
     let outcomes = drafts.iter().map(|(draft, _)| batch.append(draft)).collect::<DbResult<_>>()?;
-    let (events, versions) = batch.finish()?;
+    let (events, versions, known) = batch.finish()?;
+    *memory = known;
     Ok((outcomes, events, versions))
 }
 

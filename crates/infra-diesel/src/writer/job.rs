@@ -4,6 +4,7 @@ use crate::connection::DatabaseUrl;
 use crate::connection::health::Health;
 use crate::connection::lock::DatabaseLock;
 use crate::error::{DbError, DbResult, Fatal, damage, is_out_of_reach, is_undone};
+use crate::mailbox::Answer;
 use crate::transaction::revisions::Revisions;
 use crate::transaction::tx::Tx;
 use domain::events::EventPublisher;
@@ -53,7 +54,10 @@ pub trait Work: Send {
     /// Runs inside a transaction.
     fn run(&mut self, tx: &mut Tx<'_>) -> Verdict;
 
-    /// The damage that the database reported in the last run.
+    /// Whether it may change rows that appends look up: users, conversations, roles.
+    fn changes_what_appends_read(&self) -> bool;
+
+    /// The database's report of its damage in the last run.
     fn damage(&self) -> &str;
 
     /// Answers the caller, once the transaction has ended.
@@ -79,6 +83,10 @@ impl<T: Send, F: FnMut(&mut Tx<'_>) -> DbResult<T> + Send> Work for Awaited<T, F
         verdict
     }
 
+    fn changes_what_appends_read(&self) -> bool {
+        true
+    }
+
     fn damage(&self) -> &str {
         match &self.outcome {
             Some(Err(DbError::Database(error))) => damage(error).unwrap_or_default(),
@@ -98,7 +106,7 @@ impl<T: Send, F: FnMut(&mut Tx<'_>) -> DbResult<T> + Send> Work for Awaited<T, F
     }
 }
 
-/// Work that may be lost, and for which no caller waits.
+/// Work that may be lost and has no caller that waits. It changes nothing that appends look up.
 pub struct Deferred<F>(pub F, pub String);
 
 impl<F: FnMut(&mut Tx<'_>) -> DbResult<()> + Send> Work for Deferred<F> {
@@ -109,6 +117,10 @@ impl<F: FnMut(&mut Tx<'_>) -> DbResult<()> + Send> Work for Deferred<F> {
             self.1 = error.to_string();
         }
         verdict(&outcome)
+    }
+
+    fn changes_what_appends_read(&self) -> bool {
+        false
     }
 
     fn damage(&self) -> &str {
@@ -129,8 +141,8 @@ pub fn verdict<T>(outcome: &DbResult<T>) -> Verdict {
 }
 
 pub enum Job {
-    /// An append. Appends are the hot path: they share their look-ups and their statements.
-    Append(Box<Draft>, oneshot::Sender<domain::Result<Appended>>),
+    /// The hot one: appends share their look-ups and their statements.
+    Append(Box<Draft>, Answer<domain::Result<Appended>>),
     /// Anything else.
     Work(Box<dyn Work>),
 }
@@ -139,8 +151,7 @@ impl Job {
     /// Answers that every try failed.
     pub fn give_up(self) {
         match self {
-            // The caller may be gone by now.
-            Self::Append(_, answer) => drop(answer.send(Unavailable::Overloaded.err())),
+            Self::Append(_, answer) => answer.send(Unavailable::Overloaded.err()),
             Self::Work(work) => work.finish(Ok(())),
         }
     }

@@ -10,6 +10,7 @@
 mod append;
 mod batch;
 mod job;
+mod memory;
 mod replay;
 mod statements;
 
@@ -19,6 +20,7 @@ pub use replay::content_digest;
 use crate::connection::health::Health;
 use crate::connection::readers::within;
 use crate::error::DbResult;
+use crate::mailbox::Answer;
 use crate::telemetry::METRICS;
 use crate::transaction::tx::Tx;
 use crate::writer::job::{Awaited, Deferred, Job, Queued};
@@ -109,7 +111,7 @@ impl Writers {
     /// # Errors
     /// Those of [`domain::messages::MessageLog::append`].
     pub async fn append(&self, shard: Uuid, draft: Draft) -> domain::Result<Appended> {
-        let (answer, answered) = oneshot::channel();
+        let (answer, answered) = Answer::channel();
         self.submit(shard, Job::Append(Box::new(draft), answer))?;
         self.answer(answered).await
     }

@@ -1,6 +1,6 @@
 //! Retries of messages under the same idempotency key.
 
-use super::append::{AppendBatch, Counted};
+use super::append::AppendBatch;
 use crate::error::DbResult;
 use crate::tables::queries::{find_message, load_message};
 use crate::tables::schema::messages;
@@ -46,7 +46,7 @@ impl AppendBatch<'_> {
             return Ok(domain::Conflict::KeyReused.err()?);
         }
         let role = self.role(stored_in.into(), draft.sender)?;
-        let Some(Counted { row: conversation, .. }) = self.conversation(stored_in.into())? else {
+        let Some(conversation) = self.conversation(stored_in.into())? else {
             return Ok(draft.recipient.not_found().err()?);
         };
         let conversation = conversation.clone();

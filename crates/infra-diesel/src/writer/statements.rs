@@ -1,8 +1,10 @@
 //! The statements of the hot path. Diesel caches no prepared statement for updates and batch inserts, so these are
 //! hand-written query fragments with a static id.
 
-use crate::connection::AnyConnection;
+use crate::connection::{AnyConnection, per_backend};
 use crate::error::DbResult;
+use crate::tables::columns::{ColumnsOf, columns_of};
+use crate::tables::prepared::prepared;
 use crate::tables::queries::pair;
 use crate::tables::rows::{ConversationRow, MessageRow, ProfileRow};
 use crate::tables::schema::{conversations, messages, users};
@@ -117,11 +119,7 @@ struct LockDirects {
 
 impl QueryFragment<Pg> for LockDirects {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-        out.push_sql(
-            "SELECT c.id, c.kind, c.\"update\", c.last_seq, c.active_at, c.first_user, c.second_user, c.visibility, \
-             c.revision, c.roster_revision, c.deleted_at, c.expired_up_to, c.sent_revision, c.sent_nth, c.written_by \
-             FROM unnest(",
-        );
+        out.push_sql(concat!("SELECT ", columns_of!(ConversationRow, "c"), " FROM unnest("));
         out.push_bind_param::<Array<SqlId>, _>(&self.firsts)?;
         out.push_sql(", ");
         out.push_bind_param::<Array<SqlId>, _>(&self.seconds)?;
@@ -134,23 +132,22 @@ impl QueryFragment<Pg> for LockDirects {
 }
 
 impl diesel::query_builder::Query for LockDirects {
-    type SqlType = diesel::dsl::SqlTypeOf<diesel::dsl::AsSelect<ConversationRow, Pg>>;
+    type SqlType = ColumnsOf<ConversationRow>;
 }
 impl RunQueryDsl<PgConnection> for LockDirects {}
 
-/// Creates the direct conversation of an ordered pair, unless it exists. Returns whether it created it.
-pub fn insert_direct(conn: &mut AnyConnection, id: Id, (first, second): (Id, Id), at: Time) -> DbResult<bool> {
-    let made = diesel::sql_query(
+prepared! {
+    /// Makes a direct conversation, unless there is one.
+    InsertDirect(id: SqlId => Id, first: SqlId => Id, second: SqlId => Id, at: SqlTime => Time) -> () =
         "INSERT INTO conversations (id, kind, first_user, second_user, created_at, updated_at) \
          VALUES ($1, 'direct', $2, $3, $4, $4) \
-         ON CONFLICT (first_user, second_user) WHERE first_user IS NOT NULL DO NOTHING",
-    )
-    .bind::<SqlId, _>(id)
-    .bind::<SqlId, _>(first)
-    .bind::<SqlId, _>(second)
-    .bind::<SqlTime, _>(at)
-    .execute(conn)?;
-    Ok(made == 1)
+         ON CONFLICT (first_user, second_user) WHERE first_user IS NOT NULL DO NOTHING"
+}
+
+/// Makes the direct conversation of an ordered pair, unless it exists. Returns whether it did.
+pub fn insert_direct(conn: &mut AnyConnection, id: Id, (first, second): (Id, Id), at: Time) -> DbResult<bool> {
+    let insert = InsertDirect { id, first, second, at };
+    Ok(per_backend!(conn, |conn| insert.execute(conn))? == 1)
 }
 
 /// Stores the rest of a batch: messages, and the counters that the batch counted in memory.

@@ -3,7 +3,7 @@
 use crate::concurrency::all;
 use crate::schema::lines;
 use crate::world::{Raw, World, contents, limit};
-use domain::messages::{Cursor, MessageReader, Recipient, Window};
+use domain::messages::{Cursor, Recipient, Window};
 use domain::{ConversationId, UserId};
 use infra_diesel::copy::{COLUMNS, CopyError, Report, TABLES, TargetState, copy, plan};
 use infra_diesel::{OpenError, Store};

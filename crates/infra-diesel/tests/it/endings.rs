@@ -5,7 +5,7 @@ use domain::endings::{Ended, EndingRepository};
 use domain::events::{Event, Revision};
 use domain::groups::{GroupRepository, MemberRepository, Role, Visibility};
 use domain::live::LiveReader;
-use domain::messages::{MessageReader, Recipient, Window};
+use domain::messages::{Recipient, Window};
 use domain::users::{PasswordHash, UserRepository};
 use domain::{GroupId, UserId};
 use infra_diesel::Store;

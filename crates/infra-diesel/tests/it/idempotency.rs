@@ -8,7 +8,7 @@ use domain::files::{File, FileRepository, Sha256};
 use domain::groups::Visibility;
 use domain::messages::{
     Appended, Attachment, AttachmentKind, Caption, Content, Draft, DraftBody, IdempotencyKey, Message, MessageLog,
-    MessageReader, Recipient, Window,
+    Recipient, Window,
 };
 use test_support::TestDb;
 

@@ -7,11 +7,13 @@ use domain::files::FileQuota;
 use domain::groups::{
     Description, Group, GroupName, GroupRepository, Member, MemberRepository, NewGroup, NewMember, Role, Visibility,
 };
-use domain::messages::{Appended, Draft, DraftBody, Message, MessageLog, Recipient, Text};
+use domain::messages::{
+    Appended, Draft, DraftBody, Message, MessageLog, MessageReader, PageRead, Recipient, Text, Window,
+};
 use domain::receipts::UnseenCount;
 use domain::sessions::{Session, SessionRepository};
 use domain::users::{Broadcasters, Email, NewUser, PasswordHash, ServerPolicy, User, UserRepository, Username};
-use domain::{ConversationId, Error, FileId, GroupId, Limit, MessageId, Result, Timestamp, UserId};
+use domain::{ConversationId, Error, FileId, GroupId, Limit, MessageId, Page, Result, Timestamp, UserId};
 use infra_diesel::{Store, StoreOptions};
 use std::ops::Deref;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
@@ -199,6 +201,16 @@ impl World {
     pub async fn conversations(&self, user: UserId) -> Vec<Conversation> {
         use domain::conversations::ConversationRepository;
         ConversationRepository::list(&self.store, user, None, limit(200)).await.unwrap().items
+    }
+
+    /// A page of messages. Whoever knows its version is told that it is unchanged.
+    pub async fn page(&self, viewer: UserId, of: Recipient, window: Window) -> Result<Page<Message>> {
+        let read = MessageReader::page(&self.store, viewer, of, window, None).await?;
+        if let PageRead::Read(_, Some(version)) = read {
+            let again = MessageReader::page(&self.store, viewer, of, window, Some(version)).await;
+            assert_eq!(again.unwrap(), PageRead::Unchanged);
+        }
+        Ok(read.into_page())
     }
 
     /// How many are unseen in a conversation, by the list of conversations and by the counts, which have to agree.

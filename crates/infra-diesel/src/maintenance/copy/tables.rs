@@ -177,6 +177,7 @@ copied! {
         sent_nth: i64,
         made_by: Option<Id>,
         written_by: i64,
+        deletions: i64,
     }
 }
 
@@ -190,6 +191,7 @@ copied! {
         updated_at: Time,
         joined_revision: i64,
         added_by: Option<Id>,
+        marks: i64,
     }
 }
 

@@ -13,7 +13,7 @@ use domain::events::NoListeners;
 use domain::users::ServerPolicy;
 use infra_diesel::Store;
 use model::Model;
-use operation::{Known, Operation, operation};
+use operation::{KeptPages, Known, Operation, operation};
 use proptest::collection::vec;
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
@@ -56,9 +56,10 @@ struct Failure {
 /// Runs the operations everywhere and compares what is answered.
 async fn compare(operations: &[Operation]) -> Result<(), Failure> {
     let databases: Vec<TestDb> = [Some(TestDb::sqlite()), TestDb::postgres()].into_iter().flatten().collect();
-    let mut stores: Vec<Store> = Vec::new();
+    let mut stores: Vec<(Store, KeptPages)> = Vec::new();
     for db in &databases {
-        stores.push(open(db, ServerPolicy::default(), Arc::new(NoListeners)).await);
+        let store = open(db, ServerPolicy::default(), Arc::new(NoListeners)).await;
+        stores.push((store, KeptPages::default()));
     }
     let (mut model, mut known, mut calls) = (Model::default(), Known::default(), Vec::new());
     for (index, operation) in operations.iter().enumerate() {
@@ -66,15 +67,15 @@ async fn compare(operations: &[Operation]) -> Result<(), Failure> {
         calls.push(format!("{call:?}"));
         let Some(call) = call else { continue };
         let expected = model.answer(&call);
-        for (db, store) in databases.iter().zip(&stores) {
-            let answered = call.ask(store).await;
+        for (db, (store, kept)) in databases.iter().zip(&mut stores) {
+            let answered = call.ask(store, kept).await;
             if answered != expected {
                 let told = format!("{:?} answers\n{answered}\nthe model\n{expected}", db.backend());
                 return Err(Failure { calls, told });
             }
         }
     }
-    for store in stores {
+    for (store, _) in stores {
         store.close().await;
     }
     Ok(())

@@ -9,13 +9,15 @@ use domain::groups::{
     Visibility,
 };
 use domain::messages::{
-    Content, Cursor, Draft, DraftBody, IdempotencyKey, MessageLog, MessageReader, Recipient, Text, Update, Window,
+    Content, Cursor, Draft, DraftBody, IdempotencyKey, Message, MessageLog, MessageReader, PageRead, PageVersion,
+    Recipient, Text, Update, Window,
 };
 use domain::receipts::{ReceiptRepository, Unseen};
 use domain::users::{DisplayName, Email, NewUser, ProfileChange, UserRepository, Username, UsernamePrefix};
-use domain::{ConversationId, GroupId, Limit, MessageId, SessionId, Timestamp, UserId};
+use domain::{ConversationId, GroupId, Limit, MessageId, Page, SessionId, Timestamp, UserId};
 use infra_diesel::Store;
 use proptest::prelude::*;
+use std::collections::HashMap;
 use uuid::Uuid;
 
 const USERNAMES: [&str; 10] = ["ada", "ADA", "Bob", "b-b", "B_B", "b.b", "bo", "Zoe", "zoe1", "_x"];
@@ -145,7 +147,7 @@ pub fn in_order(mut unseen: Unseen) -> Unseen {
 }
 
 impl Call {
-    pub async fn ask(&self, store: &Store) -> String {
+    pub async fn ask(&self, store: &Store, kept: &mut KeptPages) -> String {
         let call = self.clone();
         match call {
             Self::SignUp(new) => shown(UserRepository::create(store, new).await),
@@ -179,7 +181,7 @@ impl Call {
             Self::ListMembers(viewer, group, after, limit) => {
                 shown(MemberRepository::list(store, viewer, group, after, limit).await)
             }
-            Self::Page(viewer, of, window) => shown(store.page(viewer, of, window).await),
+            Self::Page(viewer, of, window) => shown(kept.read(store, viewer, of, window).await),
             Self::FindMessage(viewer, id) => shown(MessageReader::find(store, viewer, id).await),
             Self::Changes(viewer, of, after, limit) => shown(store.changes(viewer, of, Update(after), limit).await),
             Self::Receipts(viewer, id) => {
@@ -193,6 +195,36 @@ impl Call {
                 // The order is compared; by what numbers each database has it is its own.
                 page.iter_mut().flat_map(|page| &mut page.items).for_each(|listed| listed.activity = SOMEWHEN);
                 shown(page)
+            }
+        }
+    }
+}
+
+/// Pages as a server keeps them for whoever reads them next.
+#[derive(Default)]
+pub struct KeptPages(HashMap<(Recipient, UserId, Window), (PageVersion, Page<Message>)>);
+
+impl KeptPages {
+    async fn read(
+        &mut self,
+        store: &Store,
+        viewer: UserId,
+        of: Recipient,
+        window: Window,
+    ) -> domain::Result<Page<Message>> {
+        // Both users of a direct conversation, and all members of a group, share its pages.
+        let key = match of {
+            Recipient::User(other) => (Recipient::User(viewer.min(other)), viewer.max(other), window),
+            of => (of, UserId(Uuid::nil()), window),
+        };
+        let known = self.0.get(&key).map(|(version, _)| *version);
+        match store.page(viewer, of, window, known).await? {
+            PageRead::Unchanged => Ok(self.0[&key].1.clone()),
+            PageRead::Read(page, version) => {
+                if let Some(version) = version {
+                    self.0.insert(key, (version, page.clone()));
+                }
+                Ok(page)
             }
         }
     }

@@ -1,0 +1,2 @@
+ALTER TABLE members DROP COLUMN marks;
+ALTER TABLE conversations DROP COLUMN deletions;

@@ -1,0 +1,2 @@
+DROP TRIGGER profiles_changed;
+ALTER TABLE server DROP COLUMN profiles;
