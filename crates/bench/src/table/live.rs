@@ -56,9 +56,7 @@ pub async fn sections(
             section.facts.push(start::on_nothing(binary, stock).await?);
         }
         if chosen.contains(&Row::Size) {
-            let bytes = std::fs::metadata(binary)?.len();
-            let text = format!("{:.1} MiB", bytes as f64 / 1024.0 / 1024.0);
-            section.facts.push(Fact { row: Row::Size, text, value: json!({ "bytes": bytes }) });
+            section.facts.push(size(binary)?);
         }
     }
     sections.retain(|section| !section.facts.is_empty());
@@ -67,11 +65,11 @@ pub async fn sections(
 
 /// How many sockets a row of the fan-out has, and what it sends them.
 fn pace(row: Row) -> Option<(usize, Pace)> {
-    let saturated = Pace { senders: 8, messages: 2000, rate: None, window: 32 };
+    let saturated = Pace { senders: 64, messages: 4000, rate: None, window: 256 };
     match row {
         Row::Fanout1000 => Some((1000, saturated)),
-        Row::Fanout5000 => Some((5000, Pace { messages: 400, ..saturated })),
-        Row::Paced => Some((1000, Pace { messages: PACED, rate: Some(RATE), ..saturated })),
+        Row::Fanout5000 => Some((5000, Pace { messages: 800, ..saturated })),
+        Row::Paced => Some((1000, Pace { senders: 8, messages: PACED, rate: Some(RATE), ..saturated })),
         _ => None,
     }
 }
@@ -125,6 +123,17 @@ fn fact(row: Row, turns: &[Figures]) -> Fact {
         "cpu_us": { "server": server, "generator": generator },
     });
     Fact { row, text, value }
+}
+
+/// How large the program is, and what is shipped (`just dist`), where that was built beside it.
+fn size(binary: &Path) -> anyhow::Result<Fact> {
+    let mebibytes = |bytes: u64| format!("{:.1} MiB", bytes as f64 / 1024.0 / 1024.0);
+    let bytes = std::fs::metadata(binary)?.len();
+    let target = binary.parent().and_then(Path::parent);
+    let shipped = target.and_then(|target| std::fs::metadata(target.join("dist/parlance")).ok()).map(|file| file.len());
+    let shipped_text = shipped.map_or("not built here".to_owned(), mebibytes);
+    let text = format!("{}; as shipped (profile `dist`): {shipped_text}", mebibytes(bytes));
+    Ok(Fact { row: Row::Size, text, value: json!({ "bytes": bytes, "shipped_bytes": shipped }) })
 }
 
 /// As many sockets as the limit of open files allows, each of a user of its own that is in no group: nobody is told of
