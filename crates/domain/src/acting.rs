@@ -32,9 +32,9 @@ pub enum ReferencedEntity {
     /// A message that the caller may read.
     Message(MessageId),
     /// A message that the caller may read, and its new content.
-    Words(MessageId, Content),
+    EditedMessage(MessageId, Content),
     /// A message that the caller may read, in the conversation with the recipient.
-    Answered(Recipient, MessageId),
+    RepliedMessage(Recipient, MessageId),
     /// A file that the caller may read and that a message can carry in this way.
     File(AttachmentKind, FileId),
 }
@@ -56,7 +56,7 @@ impl ReferencedEntity {
             DraftBody::Attachment(Attachment::Stored { kind, file }, _) => Some(Self::File(*kind, *file)),
             DraftBody::Attachment(Attachment::Uploaded(_), _) | DraftBody::Text(_) => None,
         };
-        let answered = message.reply_to.map(|answered| Self::Answered(message.recipient, answered));
+        let answered = message.reply_to.map(|answered| Self::RepliedMessage(message.recipient, answered));
         Self::of(message.recipient).into_iter().chain(answered).chain(file)
     }
 }
@@ -109,14 +109,14 @@ impl ActingUserCheck {
                 (view.is_some_and(|view| view.role.is_some()) && self.lives(user).await?, NotFound::Member)
             }
             ReferencedEntity::Message(id) => (self.messages.find(caller.user, id).await?.is_some(), NotFound::Message),
-            ReferencedEntity::Words(id, content) => {
+            ReferencedEntity::EditedMessage(id, content) => {
                 let found = self.messages.find(caller.user, id).await?;
                 if let Some(message) = &found {
                     content.for_type(message.body.message_type())?;
                 }
                 (found.is_some(), NotFound::Message)
             }
-            ReferencedEntity::Answered(recipient, id) => {
+            ReferencedEntity::RepliedMessage(recipient, id) => {
                 let found = self.messages.find(caller.user, id).await?;
                 (found.is_some_and(|message| message.is_with(caller.user, recipient)), NotFound::Message)
             }
@@ -211,7 +211,7 @@ mod tests {
     fn what_is_missing_is_told_before_who_may_not() {
         let (no_group, there) = (ReferencedEntity::Group(NO_GROUP), ReferencedEntity::User(user(2)));
         let (to_bob, to_group) = (Recipient::User(user(2)), Recipient::Group(GROUP));
-        let answered = |recipient| ReferencedEntity::Answered(recipient, message_id(1));
+        let answered = |recipient| ReferencedEntity::RepliedMessage(recipient, message_id(1));
         for (targets, missing) in [
             (vec![], None),
             (vec![there.clone(), ReferencedEntity::Message(message_id(1)), ReferencedEntity::Group(GROUP)], None),
@@ -225,12 +225,15 @@ mod tests {
             (vec![answered(to_bob)], None),
             (vec![answered(to_group)], Some(NotFound::Message)),
             (vec![answered(Recipient::Everybody)], Some(NotFound::Message)),
-            (vec![ReferencedEntity::Answered(to_bob, message_id(2))], Some(NotFound::Message)),
+            (vec![ReferencedEntity::RepliedMessage(to_bob, message_id(2))], Some(NotFound::Message)),
             (vec![ReferencedEntity::File(AttachmentKind::Image, file_id(1))], None),
             (vec![ReferencedEntity::File(AttachmentKind::File, file_id(2))], None),
             (vec![ReferencedEntity::File(AttachmentKind::File, file_id(3))], Some(NotFound::File)),
-            (vec![ReferencedEntity::Words(message_id(1), Content::parse("x").unwrap())], None),
-            (vec![ReferencedEntity::Words(message_id(2), Content::parse("").unwrap())], Some(NotFound::Message)),
+            (vec![ReferencedEntity::EditedMessage(message_id(1), Content::parse("x").unwrap())], None),
+            (
+                vec![ReferencedEntity::EditedMessage(message_id(2), Content::parse("").unwrap())],
+                Some(NotFound::Message),
+            ),
         ] {
             let refused = outcome(acting().check(&caller(1), [other("sender_id")], targets.clone())).unwrap_err();
             match missing {
@@ -244,7 +247,7 @@ mod tests {
     fn what_does_not_fit_is_told_before_who_may_not() {
         for (target, field) in [
             (ReferencedEntity::File(AttachmentKind::Image, file_id(2)), "file_id"),
-            (ReferencedEntity::Words(message_id(1), Content::parse(" ").unwrap()), "content"),
+            (ReferencedEntity::EditedMessage(message_id(1), Content::parse(" ").unwrap()), "content"),
         ] {
             let refused = outcome(acting().check(&caller(1), [other("sender_id")], [target])).unwrap_err();
             assert!(matches!(&refused, Error::Invalid(Invalid { field: at, .. }) if at == field), "{refused:?}");
@@ -259,7 +262,7 @@ mod tests {
         let recipient = Recipient::User(user(2));
         let body = DraftBody::parse(crate::messages::MessageType::File, None, Some(file_id(1))).unwrap();
         let whole = SendCommand { recipient, body, reply_to: Some(message_id(1)), ..plain };
-        let answered = ReferencedEntity::Answered(recipient, message_id(1));
+        let answered = ReferencedEntity::RepliedMessage(recipient, message_id(1));
         let file = ReferencedEntity::File(AttachmentKind::File, file_id(1));
         assert_eq!(targets(&whole), [ReferencedEntity::User(user(2)), answered, file]);
     }

@@ -159,14 +159,14 @@ impl Export {
                 (ExportPart::Conversations(page.items), next)
             }
             ExportSection::Messages(from) => {
-                let stage = reader.sent(user, from).await?;
-                let next = stage.next.map_or(ExportSection::Seen(None), |next| ExportSection::Messages(Some(next)));
-                (ExportPart::Messages(stage.items), next)
+                let page = reader.sent(user, from).await?;
+                let next = page.next.map_or(ExportSection::Seen(None), |next| ExportSection::Messages(Some(next)));
+                (ExportPart::Messages(page.items), next)
             }
             ExportSection::Seen(from) => {
-                let stage = reader.seen(user, from).await?;
-                let next = stage.next.map_or(ExportSection::Files(None), |next| ExportSection::Seen(Some(next)));
-                (ExportPart::Seen(stage.items), next)
+                let page = reader.seen(user, from).await?;
+                let next = page.next.map_or(ExportSection::Files(None), |next| ExportSection::Seen(Some(next)));
+                (ExportPart::Seen(page.items), next)
             }
             ExportSection::Files(after) => {
                 let page = reader.files(user, after).await?;

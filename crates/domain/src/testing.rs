@@ -9,11 +9,9 @@ use crate::files::{
 use crate::groups::{Description, Group, GroupName, MockGroupRepository, Visibility};
 use crate::ids::{ConversationId, FileId, GroupId, MessageId, SessionId, UserId};
 use crate::live::{LiveService, MockLiveReader};
-use crate::messages::{
-    Body, Destination, Message, MessageService, MockMessageLog, MockMessageReader, Seq, Text, Update,
-};
+use crate::messages::{Message, MessageService, MockMessageLog, MockMessageReader};
 use crate::sessions::{MockSessionRepository, SessionService};
-use crate::users::{Email, MockPasswordHasher, MockUserRepository, Profile, User, UserRole, UserService, Username};
+use crate::users::{Email, MockPasswordHasher, MockUserRepository, User, UserRole, UserService, Username};
 use futures_util::FutureExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -111,19 +109,7 @@ pub(crate) fn group(n: u128) -> Group {
 
 /// A text that user 1 sent to user 2.
 pub(crate) fn message(n: u128) -> Message {
-    Message {
-        id: message_id(n),
-        conversation: conversation(1),
-        destination: Destination::Direct { receiver: user(2) },
-        sender: Profile { id: user(1), username: "ada".to_owned(), display_name: "Ada".to_owned() },
-        body: Body::Text(Text::parse("hello").unwrap()),
-        reply_to: None,
-        seq: Seq(1),
-        update: Update(1),
-        created_at: at(1),
-        updated_at: at(1),
-        edited_at: None,
-    }
+    Message { id: message_id(n), created_at: at(1), updated_at: at(1), ..Message::sample() }
 }
 
 /// Expects this one command of this actor.

@@ -17,17 +17,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 const DAY: i64 = 86_400 * 1_000_000;
 
 /// How far the clock may be ahead of the evidence without doubt, in microseconds.
-pub const AHEAD: i64 = DAY;
+pub const MAX_CLOCK_LEAD: i64 = DAY;
 /// After how many pauses between two runs the server believes a clock that it doubts: after a day, if upkeep runs every
 /// hour. Only time in which servers run counts, so that an operator can see a jump before the server deletes anything.
 /// Stopping a server does not reset the count.
-pub const DOUBTS: u64 = 24;
+pub const DOUBTS_UNTIL_BELIEVED: u64 = 24;
 /// How long a file may exist without a message that carries it, in microseconds. A client may be about to send one.
 pub const LOOSE_FOR: i64 = DAY;
 /// Most lost blobs that one run removes.
 pub const LOST_AT_ONCE: usize = 1_000;
 /// A store may have this many lost blobs even if it has fewer known ones. Crashes leave some.
-pub const FEW: u64 = 10;
+pub const TOLERATED_LOST_BLOBS: u64 = 10;
 
 /// What the database knows of the time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -46,7 +46,7 @@ impl Evidence {
     pub fn contradicts(self, now: Timestamp) -> Option<i64> {
         let known = self.believed.or(self.newest)?;
         let ahead = now.as_micros().saturating_sub(known.as_micros());
-        (ahead > AHEAD).then_some(ahead)
+        (ahead > MAX_CLOCK_LEAD).then_some(ahead)
     }
 }
 
@@ -54,7 +54,7 @@ impl Evidence {
 /// Crashes and lost commits leave a few lost blobs. A new database beside the uploads of an old one knows none of them,
 /// and an operator who brings the old one back wants its files.
 pub fn are_strange(lost: u64, known: u64) -> bool {
-    lost > FEW && lost > known
+    lost > TOLERATED_LOST_BLOBS && lost > known
 }
 
 /// A page of files that no message carries.
@@ -117,28 +117,29 @@ pub enum Kept {
     },
 }
 
-/// Does all of it.
+/// The job that does the regular work of a server.
 pub struct KeepUp {
-    /// What is known.
+    /// Knows the time of the last run, and which files no message carries.
     pub repository: Arc<dyn UpkeepRepository>,
-    /// Forgets files.
+    /// Forgets files once their bytes are gone.
     pub files: Arc<dyn RetentionRepository>,
     /// Stores the bytes of files.
     pub blobs: Arc<dyn BlobStore>,
-    /// Forgets sessions.
+    /// Forgets expired sessions.
     pub sessions: ForgetSessions,
-    /// What goes by its age, if the operator wants that.
+    /// Deletes messages and files that are too old. `None` if the operator sets no age limit.
     pub retention: Option<EnforceRetention>,
-    /// Dates what is done.
+    /// The wall clock, which a run doubts if it is far ahead.
     pub clock: Arc<dyn Clock>,
     /// Microseconds between two runs.
     pub every: i64,
-    /// Whether an upkeep has run since the server started.
+    /// Whether this job has run since the server started.
     pub goes_on: AtomicBool,
 }
 
 impl KeepUp {
-    /// One small step after the other, as in [`EnforceRetention::run`].
+    /// Runs once, in small steps like [`EnforceRetention::run`]. Deletes nothing while it doubts the clock, or if another
+    /// server does the work.
     ///
     /// # Errors
     /// Faults of storage, and [`Unavailable`](crate::Unavailable) where it is busy.
@@ -149,7 +150,7 @@ impl KeepUp {
         if let Some(ahead) = evidence.contradicts(now) {
             // A start proves no running time: a server that restarts all the time has not run for a day.
             let doubts = if goes_on { self.repository.doubt().await? } else { evidence.doubts };
-            if doubts < DOUBTS {
+            if doubts < DOUBTS_UNTIL_BELIEVED {
                 return Ok(Kept::Doubted(ahead));
             }
         }
@@ -268,7 +269,7 @@ mod tests {
 
     #[test]
     fn a_start_is_no_time_that_a_server_ran() {
-        for (doubts, believed) in [(0, false), (DOUBTS - 1, false), (DOUBTS, true)] {
+        for (doubts, believed) in [(0, false), (DOUBTS_UNTIL_BELIEVED - 1, false), (DOUBTS_UNTIL_BELIEVED, true)] {
             let mut repository = MockUpkeepRepository::new();
             let evidence = Evidence { believed: Some(at(60 * DAY)), newest: None, doubts };
             repository.expect_evidence().once().returning(move || Ok(evidence));
@@ -304,7 +305,7 @@ mod tests {
         sessions.expect_forget().times(2).returning(move |_| Ok(steps.pop().unwrap()));
         let mut keep_up = keep_up(repository, MockRetentionRepository::new(), blobs);
         keep_up.sessions.sessions = Arc::new(sessions);
-        for _ in 0..DOUBTS {
+        for _ in 0..DOUBTS_UNTIL_BELIEVED {
             assert_eq!(outcome(keep_up.run()).unwrap(), Kept::Doubted(40 * DAY));
         }
         let expired = Expired::default();

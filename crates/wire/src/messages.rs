@@ -221,17 +221,15 @@ mod tests {
         let sender =
             Profile { id: UserId(Uuid::from_u128(3)), username: "ada".to_owned(), display_name: "Ada L.".to_owned() };
         messages::Message {
-            id: MessageId(Uuid::from_u128(1)),
             conversation: ConversationId(Uuid::from_u128(2)),
             destination,
             sender,
             body,
-            reply_to: None,
             seq: Seq(7),
             update: Update(7),
             created_at: at,
             updated_at: at,
-            edited_at: None,
+            ..messages::Message::sample()
         }
     }
 

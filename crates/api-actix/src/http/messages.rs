@@ -35,7 +35,7 @@ pub async fn send(
     request: HttpRequest,
     Authenticated { caller, input: (acting, Json(body)) }: Authenticated<(Acting, Json<SendBody>)>,
 ) -> Result<HttpResponse, ApiError> {
-    let ParsedSend { acting, message } = body.order(acting, request.headers())?;
+    let ParsedSend { acting, message } = body.parse_addressed(acting, request.headers())?;
     use_cases.acting.check(&caller, acting, ReferencedEntity::of_message(&message)).await?;
     Ok(sent(&public, use_cases.messages.send(&caller, message).await?))
 }
@@ -180,7 +180,7 @@ pub async fn edit(
     let id = ids.get("id")?;
     let acting = acting.and("sender_id", body.sender_id.as_deref())?;
     let content = Content::parse(&required("content", body.content)?)?;
-    use_cases.acting.check(&caller, acting, [ReferencedEntity::Words(id, content.clone())]).await?;
+    use_cases.acting.check(&caller, acting, [ReferencedEntity::EditedMessage(id, content.clone())]).await?;
     let message = use_cases.messages.edit(&caller, id, content).await?;
     Ok(HttpResponse::Ok().json(wire::Message::at(&public, message)))
 }

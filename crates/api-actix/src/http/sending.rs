@@ -54,23 +54,23 @@ impl SendBody {
     ///
     /// # Errors
     /// [`Invalid`] naming the field that is missing or malformed.
-    pub fn order(&self, acting: Acting, headers: &HeaderMap) -> Result<ParsedSend, Invalid> {
-        self.addressed(|| recipient(self.receiver_id.as_deref(), self.group_id.as_deref()), acting, headers)
+    pub fn parse_addressed(&self, acting: Acting, headers: &HeaderMap) -> Result<ParsedSend, Invalid> {
+        self.parse_to(|| recipient(self.receiver_id.as_deref(), self.group_id.as_deref()), acting, headers)
     }
 
     /// Parses a broadcast: the body names no recipient.
     ///
     /// # Errors
     /// [`Invalid`] naming the field that is missing, malformed or not allowed.
-    pub fn to_everybody(&self, acting: Acting, headers: &HeaderMap) -> Result<ParsedSend, Invalid> {
+    pub fn parse_broadcast(&self, acting: Acting, headers: &HeaderMap) -> Result<ParsedSend, Invalid> {
         let nobody_named = || match (&self.receiver_id, &self.group_id) {
             (None, None) => Ok(Recipient::Everybody),
             _ => Err(Invalid::new("broadcast", "a broadcast goes to everybody")),
         };
-        self.addressed(nobody_named, acting, headers)
+        self.parse_to(nobody_named, acting, headers)
     }
 
-    fn addressed(
+    fn parse_to(
         &self,
         recipient: impl FnOnce() -> Result<Recipient, Invalid>,
         acting: Acting,

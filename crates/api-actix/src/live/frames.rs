@@ -79,14 +79,14 @@ pub fn json_of(frame: &Bytes) -> &[u8] {
     frame.get(header..).unwrap_or_default()
 }
 
-/// The conversation that a frame belongs to.
-struct Of {
+/// What a frame says besides its event: the conversation that it belongs to, and where a client resumes.
+struct FrameHeader {
     conversation: Option<ConversationId>,
     update: Option<Update>,
     cursor: Revision,
 }
 
-impl Of {
+impl FrameHeader {
     /// The frame belongs to no conversation.
     fn none(cursor: Revision) -> Self {
         Self { conversation: None, update: None, cursor }
@@ -125,24 +125,26 @@ impl JsonFramer {
 
 impl Framer for JsonFramer {
     fn event(&self, event: &Event, cursor: Revision) -> Option<Frame> {
-        let of = Of { conversation: event.conversation(), update: event.update(), cursor };
+        let header = FrameHeader { conversation: event.conversation(), update: event.update(), cursor };
         Some(match event {
-            Event::MessageCreated(sent) => of.frame(EventName::MessageCreated, self.message(sent)),
-            Event::MessageUpdated(edited) => of.frame(EventName::MessageUpdated, self.message(edited)),
+            Event::MessageCreated(sent) => header.frame(EventName::MessageCreated, self.message(sent)),
+            Event::MessageUpdated(edited) => header.frame(EventName::MessageUpdated, self.message(edited)),
             Event::MessageDeleted { tombstone, .. } => {
-                of.frame(EventName::MessageDeleted, events::MessageDeleted::from(tombstone))
+                header.frame(EventName::MessageDeleted, events::MessageDeleted::from(tombstone))
             }
             Event::MessageSeen { message, reader, seen_at, .. } => {
-                of.frame(EventName::MessageSeen, events::MessageSeen::new(*message, *reader, *seen_at))
+                header.frame(EventName::MessageSeen, events::MessageSeen::new(*message, *reader, *seen_at))
             }
             Event::ConversationRead { reader, up_to, .. } => {
-                of.frame(EventName::ConversationRead, events::ConversationRead::new(*reader, *up_to))
+                header.frame(EventName::ConversationRead, events::ConversationRead::new(*reader, *up_to))
             }
-            Event::GroupUpdated(changed) => of.frame(EventName::GroupUpdated, events::GroupChanged::from(changed)),
-            Event::GroupDeleted(gone) => of.frame(EventName::GroupDeleted, events::GroupChanged::from(gone)),
-            Event::MemberAdded(new) => of.frame(EventName::MemberAdded, wire::Member::from(new.clone())),
-            Event::MemberUpdated(changed) => of.frame(EventName::MemberUpdated, wire::Member::from(changed.clone())),
-            Event::MemberRemoved(gone) => of.frame(EventName::MemberRemoved, wire::Member::from(gone.clone())),
+            Event::GroupUpdated(changed) => header.frame(EventName::GroupUpdated, events::GroupChanged::from(changed)),
+            Event::GroupDeleted(gone) => header.frame(EventName::GroupDeleted, events::GroupChanged::from(gone)),
+            Event::MemberAdded(new) => header.frame(EventName::MemberAdded, wire::Member::from(new.clone())),
+            Event::MemberUpdated(changed) => {
+                header.frame(EventName::MemberUpdated, wire::Member::from(changed.clone()))
+            }
+            Event::MemberRemoved(gone) => header.frame(EventName::MemberRemoved, wire::Member::from(gone.clone())),
             Event::SessionEnded { .. } | Event::UserDeleted(_) | Event::Acquainted(_) => return None,
         })
     }
@@ -150,8 +152,8 @@ impl Framer for JsonFramer {
     fn signal(&self, signal: &Signal, cursor: Revision) -> Frame {
         let told = match signal {
             Signal::Typing(Typing { user, username, conversation, .. }) => {
-                let of = Of { conversation: *conversation, update: None, cursor };
-                of.frame(EventName::Typing, events::Typing::new(*user, username))
+                let header = FrameHeader { conversation: *conversation, update: None, cursor };
+                header.frame(EventName::Typing, events::Typing::new(*user, username))
             }
             Signal::Presence { user, online } => presence(*user, *online, cursor),
         };
@@ -165,18 +167,18 @@ impl Framer for JsonFramer {
 
 /// Builds the first frame of a connection.
 pub fn hello(user: UserId, heartbeat: Duration, cursor: Revision) -> Frame {
-    Of::none(cursor).frame(EventName::Hello, events::Hello::new(user, heartbeat))
+    FrameHeader::none(cursor).frame(EventName::Hello, events::Hello::new(user, heartbeat))
 }
 
 /// Builds the frame for a user who comes online, is online, or goes offline.
 pub fn presence(user: UserId, online: bool, cursor: Revision) -> Frame {
-    Of::none(cursor).frame(EventName::Presence, events::Presence::new(user, online))
+    FrameHeader::none(cursor).frame(EventName::Presence, events::Presence::new(user, online))
 }
 
 /// Builds the frame that names what the client has to reload.
 pub fn resync(resync: &Resync, cursor: Revision) -> Frame {
-    let of = Of { conversation: resync.conversation, update: None, cursor };
-    of.frame(EventName::Resync, events::Resync::from(resync))
+    let header = FrameHeader { conversation: resync.conversation, update: None, cursor };
+    header.frame(EventName::Resync, events::Resync::from(resync))
 }
 
 /// Builds the frame of a missed change for a client that knows the conversation up to the number `known`.
@@ -187,14 +189,14 @@ pub fn missed(
     entry: ChangeEntry,
     cursor: Revision,
 ) -> Frame {
-    let of = Of { conversation: Some(conversation), update: Some(entry.update()), cursor };
+    let header = FrameHeader { conversation: Some(conversation), update: Some(entry.update()), cursor };
     match entry {
         ChangeEntry::Message(message) => {
             let name = if message.seq.is_after(known) { EventName::MessageCreated } else { EventName::MessageUpdated };
-            of.frame(name, wire::Message::at(public, *message))
+            header.frame(name, wire::Message::at(public, *message))
         }
         ChangeEntry::Deleted(tombstone) => {
-            of.frame(EventName::MessageDeleted, events::MessageDeleted::from(&tombstone))
+            header.frame(EventName::MessageDeleted, events::MessageDeleted::from(&tombstone))
         }
     }
 }

@@ -11,7 +11,7 @@ pub mod event_stream;
 pub mod frames;
 mod handshake;
 mod incoming;
-mod members;
+mod json_object;
 mod ops;
 mod reference;
 pub mod socket;

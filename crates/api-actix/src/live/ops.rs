@@ -1,7 +1,7 @@
 //! Operations over a WebSocket: the same use cases as over HTTP, answered by a `reply`.
 
 use super::frames;
-use super::members::{RawJson, members};
+use super::json_object::{RawJson, members};
 use super::reference::{NoReference, Reference};
 use crate::http::error::ApiError;
 use crate::http::extract::{Acting, check_texts, check_texts_of, parse_object, required};
@@ -67,7 +67,7 @@ impl SocketSession {
             Ok(_) => Ok(()),
         };
         let (reference, outcome) = match read(text) {
-            Ok(Operation { op, reference, data }) => match admitted.and_then(|()| self.pay(op.as_deref())) {
+            Ok(OperationFrame { op, reference, data }) => match admitted.and_then(|()| self.pay(op.as_deref())) {
                 Ok(()) => (reference, self.operate(op.as_deref(), &data).await),
                 Err(refused) => (reference, Err(refused)),
             },
@@ -131,8 +131,8 @@ impl SocketSession {
         let body: SendBody = parse_object(data)?;
         let headers = HeaderMap::new();
         let ParsedSend { acting, message } = match broadcast {
-            Some(true) => body.to_everybody(Acting::nobody(), &headers)?,
-            _ => body.order(Acting::nobody(), &headers)?,
+            Some(true) => body.parse_broadcast(Acting::nobody(), &headers)?,
+            _ => body.parse_addressed(Acting::nobody(), &headers)?,
         };
         self.use_cases.acting.check(&self.caller, acting, ReferencedEntity::of_message(&message)).await?;
         let (Appended::Stored(message) | Appended::Duplicate(message)) =
@@ -168,9 +168,9 @@ impl SocketSession {
     }
 }
 
-/// The members of an operation's frame.
+/// A frame that asks for an operation, taken apart.
 #[derive(Debug)]
-struct Operation {
+struct OperationFrame {
     op: Option<String>,
     /// The reference that the reply carries.
     reference: Reference,
@@ -179,7 +179,7 @@ struct Operation {
 }
 
 /// Parses a frame. An error carries the reference if the parser could read it.
-fn read(text: &[u8]) -> Result<Operation, (Reference, ApiError)> {
+fn read(text: &[u8]) -> Result<OperationFrame, (Reference, ApiError)> {
     let Some(frame) = std::str::from_utf8(text).ok().and_then(members) else {
         // This parser looks closer and names the fault.
         let fault = parse_object::<Map<String, Value>>(text).err();
@@ -208,7 +208,7 @@ fn read(text: &[u8]) -> Result<Operation, (Reference, ApiError)> {
         Some(RawJson(data)) if data.starts_with('{') => data.as_bytes().to_vec(),
         Some(_) => return Err((reference, wrong("data"))),
     };
-    Ok(Operation { op, reference, data })
+    Ok(OperationFrame { op, reference, data })
 }
 
 /// Checks all strings, also those that no operation reads. It names a fault in `data` as in the same body over HTTP.
@@ -293,9 +293,9 @@ mod tests {
         use_cases.sessions.sessions = Arc::new(Away);
         let (use_cases, limits) = (web::Data::new(use_cases), web::Data::new(Limits::new(&Rates::off())));
         let public = PublicUrl::default();
-        let operator = SocketSession { use_cases, limits, shard, connection, caller: world.caller, public };
+        let session = SocketSession { use_cases, limits, shard, connection, caller: world.caller, public };
         for (text, reference) in [(r#"{"op":"ping","ref":"r1"}"#, json!("r1")), ("{", Value::Null)] {
-            operator.text(text.as_bytes()).await;
+            session.text(text.as_bytes()).await;
             let next = poll_fn(|cx| guard.connection().outbox.poll_next(cx)).await;
             let Some(OutboxItem::Frame(frame)) = next else { panic!("{next:?}") };
             let answer: Value = serde_json::from_slice(frames::json_of(&frame.bytes)).unwrap();

@@ -1,6 +1,6 @@
 //! The reference by which a client recognizes the reply to its operation.
 
-use super::members::RawJson;
+use super::json_object::RawJson;
 use serde_json::Value;
 
 /// A client's string or integer, or null if it gave none. The server returns it unchanged as text, because no Rust

@@ -60,8 +60,8 @@ pub async fn upgrade(
     let (shard, guard) = handshake::attach(&request, &visitor, Transport::WebSocket)?;
     let connection = guard.connection().clone();
     let (caller, public) = (visitor.caller, visitor.public.clone());
-    let operator = SocketSession { use_cases, limits, shard, connection, caller, public };
-    actix_web::rt::spawn(converse(operator, FrameReader::new(payload.into_inner()), visitor));
+    let session = SocketSession { use_cases, limits, shard, connection, caller, public };
+    actix_web::rt::spawn(converse(session, FrameReader::new(payload.into_inner()), visitor));
     let mut response = handshake_response(request.head());
     if handshake::offered(request.headers()).any(|name| name == SUBPROTOCOL) {
         response.insert_header((header::SEC_WEBSOCKET_PROTOCOL, SUBPROTOCOL));
@@ -75,11 +75,11 @@ pub async fn upgrade(
 }
 
 /// Runs for the lifetime of the connection: replays what the client missed, then executes the client's operations.
-async fn converse(operator: SocketSession, mut reader: FrameReader, visitor: Handshake) {
-    let connection = &operator.connection;
+async fn converse(session: SocketSession, mut reader: FrameReader, visitor: Handshake) {
+    let connection = &session.connection;
     // Boxed, so that an idle connection does not keep the memory that only the replay needs.
-    let limited = (&**operator.use_cases, &**operator.limits);
-    let begun = Box::pin(catch_up(limited, &operator.shard, connection, &visitor)).await;
+    let limited = (&**session.use_cases, &**session.limits);
+    let begun = Box::pin(catch_up(limited, &session.shard, connection, &visitor)).await;
     drop(visitor);
     if let Err(fault) = begun {
         handshake::log(&fault);
@@ -87,13 +87,13 @@ async fn converse(operator: SocketSession, mut reader: FrameReader, visitor: Han
     }
     while let Some(incoming) = next(&mut reader, connection).await {
         connection.heard(Instant::now());
-        if incoming.is_a_frame() && !operator.pays_for_a_frame() {
+        if incoming.is_a_frame() && !session.pays_for_a_frame() {
             connection.outbox.end(End::Transport(TOO_MANY));
             continue;
         }
         match incoming {
-            Incoming::Text(text) => Box::pin(operator.text(&text)).await,
-            Incoming::Binary => Box::pin(operator.binary()).await,
+            Incoming::Text(text) => Box::pin(session.text(&text)).await,
+            Incoming::Binary => Box::pin(session.binary()).await,
             Incoming::Ping(payload) => connection.outbox.pong(Bytes::copy_from_slice(&payload)),
             Incoming::Part | Incoming::Pong => {}
             Incoming::Close(code) => connection.outbox.end(End::Transport(code.unwrap_or(1000))),

@@ -7,6 +7,8 @@ mod page_version;
 mod policy;
 mod ports;
 mod read;
+#[cfg(feature = "mocks")]
+mod sample;
 mod send;
 mod service;
 mod upload;

@@ -16,7 +16,6 @@ fn at(micros: i64) -> Timestamp {
 
 fn message(body: Body, destination: Destination) -> Message {
     Message {
-        id: MessageId(id(1)),
         conversation: ConversationId(id(2)),
         destination,
         sender: Profile { id: UserId(id(3)), username: "ada".into(), display_name: "Ada \"|\" 🦀".into() },
@@ -27,6 +26,7 @@ fn message(body: Body, destination: Destination) -> Message {
         created_at: at(7),
         updated_at: at(8),
         edited_at: Some(at(9)),
+        ..Message::sample()
     }
 }
 

@@ -1,8 +1,7 @@
 use super::*;
 use domain::groups::{Member, Role};
-use domain::messages::{Body, Destination, Message, Seq, Text, Update};
-use domain::users::Profile;
-use domain::{GroupId, MessageId, Timestamp, UserId};
+use domain::messages::{Destination, Message, Seq, Update};
+use domain::{GroupId, Timestamp, UserId};
 use uuid::Uuid;
 
 const HERE: ConversationId = ConversationId(Uuid::from_u128(7));
@@ -17,19 +16,12 @@ fn poll_gaps(sequencer: &mut Sequencer, now: Instant) -> Vec<(ConversationId, Kn
 }
 
 fn said(update: i64) -> Event {
-    let at = Timestamp::from_micros(0).unwrap();
     Event::MessageCreated(Message {
-        id: MessageId(Uuid::from_u128(1)),
         conversation: HERE,
         destination: Destination::Group(GroupId(HERE.0)),
-        sender: Profile { id: UserId(Uuid::nil()), username: String::new(), display_name: String::new() },
-        body: Body::Text(Text::from_stored("x".to_owned())),
-        reply_to: None,
         seq: Seq(update),
         update: Update(update),
-        created_at: at,
-        updated_at: at,
-        edited_at: None,
+        ..Message::sample()
     })
 }
 

@@ -156,12 +156,9 @@ impl Conversation {
                     destination: self.destination(id, sender),
                     sender: Profile { id: sender, username: String::new(), display_name: String::new() },
                     body: Body::Text(Text::from_stored(format!("sent {transaction}"))),
-                    reply_to: None,
                     seq: Seq(update.0),
                     update,
-                    created_at: at(),
-                    updated_at: at(),
-                    edited_at: None,
+                    ..Message::sample()
                 };
                 self.messages.push(Stored { message: message.clone(), revision, deleted: false });
                 vec![Event::MessageCreated(message)]

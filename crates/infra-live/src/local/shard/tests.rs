@@ -6,12 +6,12 @@ use crate::local::limits::HubOptions;
 use crate::local::outbox::OutboxItem;
 use crate::local::peers::{PeerNotice, Peers};
 use crate::local::presence::Announcement;
+use domain::Timestamp;
 use domain::events::{Committed, EventPublisher as _};
 use domain::groups::{Description, Group, GroupName, Member, Role, Visibility};
 use domain::live::Resync;
-use domain::messages::{Body, Destination, Message, Seq, Text, Update};
+use domain::messages::{Destination, Message, Seq, Update};
 use domain::users::Profile;
-use domain::{ConversationId, MessageId, Timestamp};
 use std::collections::HashMap;
 use std::future::poll_fn;
 use std::task::Poll;
@@ -68,19 +68,14 @@ async fn live(shard: &Rc<Shard>, n: u128) -> AttachGuard {
 
 /// A message to everybody.
 fn said() -> Event {
-    let at = Timestamp::from_micros(0).unwrap();
+    let sample = Message::sample();
+    let sender = Profile { id: user(0), ..sample.sender };
     Event::MessageCreated(Message {
-        id: MessageId(Uuid::from_u128(1)),
-        conversation: ConversationId(Uuid::from_u128(1)),
         destination: Destination::Broadcast,
-        sender: Profile { id: user(0), username: String::new(), display_name: String::new() },
-        body: Body::Text(Text::from_stored("x".to_owned())),
-        reply_to: None,
+        sender,
         seq: Seq(2),
         update: Update(2),
-        created_at: at,
-        updated_at: at,
-        edited_at: None,
+        ..sample
     })
 }
 
