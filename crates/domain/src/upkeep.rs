@@ -138,8 +138,8 @@ pub struct KeepUp {
 }
 
 impl KeepUp {
-    /// Runs once, in small steps like [`EnforceRetention::run`]. Deletes nothing while it doubts the clock, or if another
-    /// server does the work.
+    /// Runs once, in small steps like [`EnforceRetention::run`]. Deletes nothing while it doubts the clock, or if
+    /// another server does the work.
     ///
     /// # Errors
     /// Faults of storage, and [`Unavailable`](crate::Unavailable) where it is busy.
