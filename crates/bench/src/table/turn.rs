@@ -35,6 +35,9 @@ impl Moment {
     }
 }
 
+/// How long a turn waits for its first answer.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// Asks for so long.
 pub async fn turn(
     server: &Server,
@@ -47,6 +50,11 @@ pub async fn turn(
     let from = Moment::now(server, cluster, load.answered())?;
     load.measure();
     tokio::time::sleep(long).await;
+    // A short turn on a busy machine may end before the first answer. It goes on until there is one.
+    let patience = from.at + PATIENCE;
+    while load.answered() == from.answered && Instant::now() < patience {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
     let to = Moment::now(server, cluster, load.answered())?;
     let delays = load.end()?;
     let answered = to.answered - from.answered;
