@@ -7,7 +7,8 @@
 use crate::connection::AnyConnection;
 use crate::connection::readers::Readers;
 use crate::error::DbResult;
-use crate::mailbox::{Answer, send_all};
+use crate::mailbox;
+use domain::{Error, Unavailable};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// How many statements are under way at once.
@@ -19,6 +20,9 @@ const MOST_WAITING: usize = 4096;
 
 /// Answers questions, each in its place.
 type Answers<Q, A> = fn(&mut AnyConnection, &[Q]) -> DbResult<Vec<A>>;
+
+/// The way back to a caller.
+type Answer<A> = mailbox::Answer<Result<A, Unavailable>>;
 
 struct Waiting<Q, A> {
     questions: Vec<(Q, Answer<A>)>,
@@ -37,14 +41,18 @@ impl<Q: Send + Sync + 'static, A: Send + 'static> Batches<Q, A> {
         Self { answers, waiting: Arc::new(Mutex::new(Waiting { questions: Vec::new(), under_way: 0 })) }
     }
 
-    /// The answer to the question. `None` if there is none, because of a fault or too many questions: the caller should
+    /// The answer to the question. `None` if too many callers wait, or the statement has failed: then the caller should
     /// read by itself, which tells the fault.
-    pub async fn ask(&self, readers: &Arc<Readers>, question: Q) -> Option<A> {
+    ///
+    /// # Errors
+    /// [`Unavailable`], no later than [`Readers::run`] would tell: a caller does not wait once more for a database that
+    /// does not answer.
+    pub async fn ask(&self, readers: &Arc<Readers>, question: Q) -> domain::Result<Option<A>> {
         let (answer, answered) = Answer::channel();
         let leads = {
             let mut waiting = lock(&self.waiting);
             if waiting.questions.len() >= MOST_WAITING {
-                return None;
+                return Ok(None);
             }
             waiting.questions.push((question, answer));
             let leads = waiting.under_way < AT_ONCE;
@@ -56,7 +64,10 @@ impl<Q: Send + Sync + 'static, A: Send + 'static> Batches<Q, A> {
             // A task of its own, because the caller may be cancelled.
             tokio::spawn(lead(led, Arc::clone(readers), self.answers));
         }
-        answered.await.ok()
+        match readers.in_time(answered).await? {
+            Ok(answer) => Ok(Some(answer?)),
+            Err(_) => Ok(None),
+        }
     }
 }
 
@@ -111,9 +122,13 @@ async fn lead<Q: Send + Sync + 'static, A: Send + 'static>(
         let (questions, callers): (Vec<Q>, Vec<Answer<A>>) = batch.into_iter().unzip();
         let questions = Arc::new(questions);
         let outcome = readers.run(None, move |conn| answers(conn, &questions)).await;
-        // Dropped callers read by themselves.
-        if let Ok(answers) = outcome {
-            send_all(callers.into_iter().zip(answers));
+        match outcome {
+            Ok(answers) => mailbox::send_all(callers.into_iter().zip(answers.into_iter().map(Ok))),
+            Err(Error::Unavailable(why)) => {
+                mailbox::send_all(callers.into_iter().map(|caller| (caller, Err(why))));
+            }
+            // Dropped callers read by themselves.
+            Err(_) => {}
         }
     }
 }
@@ -147,17 +162,17 @@ mod tests {
             let (batches, readers) = (Arc::clone(&batches), Arc::clone(&readers));
             tokio::spawn(async move { batches.ask(&readers, question).await })
         };
-        assert_eq!(ask(1).await.unwrap(), Some(2));
+        assert_eq!(ask(1).await.unwrap().unwrap(), Some(2));
         let before = STATEMENTS.load(Ordering::Relaxed);
         let asked: Vec<_> = (100..1_100).map(ask).collect();
         for (question, answer) in (100..).zip(asked) {
-            assert_eq!(answer.await.unwrap(), Some(question * 2));
+            assert_eq!(answer.await.unwrap().unwrap(), Some(question * 2));
         }
         let statements = STATEMENTS.load(Ordering::Relaxed) - before;
         assert!(statements < 100, "{statements}");
-        // A fault leaves nobody waiting, and the next question is answered.
-        assert_eq!(ask(13).await.unwrap(), None);
-        assert_eq!(ask(14).await.unwrap(), Some(28));
+        // A database out of reach is told at once and leaves nobody waiting. The next question is answered.
+        assert!(matches!(ask(13).await.unwrap(), Err(Error::Unavailable(Unavailable::StorageOutOfReach))));
+        assert_eq!(ask(14).await.unwrap().unwrap(), Some(28));
         let left = |waiting: &Waiting<u32, u32>| (waiting.questions.len(), waiting.under_way);
         assert_eq!(left(&lock(&batches.waiting)), (0, 0));
         tokio::task::spawn_blocking(move || readers.close()).await.unwrap();

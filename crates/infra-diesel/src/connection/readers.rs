@@ -149,6 +149,14 @@ impl Readers {
         }
     }
 
+    /// Waits for something as long as a caller of [`Readers::run`] waits.
+    ///
+    /// # Errors
+    /// [`Unavailable`] once that time is over.
+    pub async fn in_time<T>(&self, answer: impl Future<Output = T>) -> domain::Result<T> {
+        tokio::time::timeout(self.timeout, answer).await.or_else(|_| self.too_late.err())
+    }
+
     /// Adds the job to the queue, or fails at once.
     fn submit(&self, user: OnBehalfOf, job: Job) -> domain::Result<()> {
         METRICS.read_queue.increment(1.0);

@@ -35,6 +35,10 @@ impl Head {
     /// # Errors
     /// [`Recipient::not_found`] if the viewer may not read.
     pub fn check(&self, viewer: UserId, of: Recipient) -> DbResult<()> {
+        // The id of a conversation of another kind names no group.
+        if matches!(of, Recipient::Group(_)) && self.conversation.kind != "group" {
+            return Ok(of.not_found().err()?);
+        }
         let role = self.role.as_deref().map(role).transpose()?;
         match self.conversation.access(viewer, role)?.may_read() {
             Ok(()) => Ok(()),

@@ -302,7 +302,7 @@ impl MessageReader for Store {
     ) -> Result<PageRead> {
         if known.is_some()
             && self.is_shared()
-            && let Some(Some(head)) = self.heads().ask(self.readers(), AskedHead::new(viewer, of)).await
+            && let Some(Some(head)) = self.heads().ask(self.readers(), AskedHead::new(viewer, of)).await?
         {
             head.check(viewer, of)?;
             if known == Some(head.version()) {

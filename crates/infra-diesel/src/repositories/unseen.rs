@@ -16,7 +16,7 @@ impl Store {
     /// How many messages the user has not seen.
     pub(crate) async fn count_unseen(&self, user: UserId) -> Result<Unseen> {
         let me = Id::from(user);
-        let (rows, counted) = match self.known_counts(me).await {
+        let (rows, counted) = match self.known_counts(me).await? {
             Some(known) => known,
             None => {
                 let counts = Arc::clone(self.counts());
@@ -48,13 +48,13 @@ impl Store {
     }
 
     /// The seats and counts of a user, if no count has to scan anything: one statement for many users (Postgres).
-    async fn known_counts(&self, reader: Id) -> Option<(Vec<SeatRow>, Vec<Counted>)> {
+    async fn known_counts(&self, reader: Id) -> Result<Option<(Vec<SeatRow>, Vec<Counted>)>> {
         if !self.is_shared() {
-            return None;
+            return Ok(None);
         }
-        let rows = self.seats().ask(self.readers(), reader).await?;
-        let counted = self.counts().if_known(reader, &seats_in(&rows))?;
-        Some((rows, counted))
+        let Some(rows) = self.seats().ask(self.readers(), reader).await? else { return Ok(None) };
+        let counted = self.counts().if_known(reader, &seats_in(&rows));
+        Ok(counted.map(|counted| (rows, counted)))
     }
 
     /// Raises watermarks to the positions that a count has found. Nobody waits for it.

@@ -101,6 +101,9 @@ async fn pages_are_for_who_may_read(db: TestDb) {
     refused!(read(eve, Recipient::Group(secret)).await, "NotFound(Group)");
     refused!(read(eve, Recipient::Group(GroupId(fresh()))).await, "NotFound(Group)");
     refused!(read(eve, Recipient::Group(GroupId(between.conversation.0))).await, "NotFound(Group)");
+    // Nor is a conversation of another kind a group, for those who may read it.
+    refused!(read(bob, Recipient::Group(GroupId(between.conversation.0))).await, "NotFound(Group)");
+    refused!(read(bob, Recipient::Group(GroupId(ConversationId::BROADCAST.0))).await, "NotFound(Group)");
     refused!(read(eve, Recipient::User(UserId(fresh()))).await, "NotFound(User)");
     assert_eq!(contents(&read(eve, Recipient::Group(open)).await.unwrap().items), ["open"]);
     assert_eq!(read(eve, Recipient::User(ada)).await.unwrap().items, []);

@@ -20,9 +20,9 @@ type PageColumns = (HeadColumns, Nullable<BigInt>, Nullable<FullColumns>);
 type PageRow = (Head, Option<i64>, Option<FullMessage>);
 
 /// A statement for a page. `$1` and `$2` name the conversation, `$3` is the cursor, `$4` and `$5` are the known
-/// version,
-/// `$6` the number of messages, and `$7` the offset of a window that has one. Postgres reads no message if the version
-/// is the known one: it judges that condition of the subquery first, because the condition names no column of it.
+/// version, `$6` the number of messages, and `$7` the offset of a window that has one. Postgres reads no message if the
+/// version is the known one: it judges that condition of the subquery first, because the condition names no column of
+/// it.
 macro_rules! page_statement {
     ($from:expr, $role:literal, $behind:literal, $order:literal) => {
         concat!(
