@@ -16,8 +16,8 @@ mod tables;
 
 pub use error::{CopyError, Side};
 pub(crate) use passes::count;
-pub use passes::{COLUMNS, TABLES};
 pub use report::{Plan, Progress, Report, TableReport, TargetState};
+pub use tables::{COLUMNS, TABLES};
 
 use crate::connection::{DatabaseUrl, sqlite_file};
 use crate::transaction::revisions;

@@ -1,37 +1,11 @@
 //! The passes over all tables: counting, filling, comparing.
 
 use super::report::{Progress, Report, TableReport};
-use super::tables::{
-    AuditCopy, ConversationCopy, Copied, EndingCopy, FileCopy, FileUsageCopy, GroupUsageCopy, MemberCopy, MessageCopy,
-    ReceiptCopy, SessionCopy, TableDigest, UserCopy, digest,
-};
+use super::tables::{Copied, EachTable, TableDigest, digest, for_each_table};
 use crate::connection::AnyConnection;
 use crate::error::DbResult;
-use crate::tables::schema::all_tables;
 use crate::tables::sql_types::Id;
 use std::collections::{BTreeMap, BTreeSet};
-
-/// Work to do for every table.
-trait EachTable {
-    fn table<T: Copied>(&mut self) -> DbResult<()>;
-}
-
-macro_rules! visit_each {
-    (copied: { $($table:ident: $Row:ident,)+ } own: { $($own:ident),+ }) => {
-        /// Visits every table that a copy copies, each after the tables that it refers to.
-        fn for_each_table(visitor: &mut impl EachTable) -> DbResult<()> {
-            $(visitor.table::<$Row>()?;)+
-            Ok(())
-        }
-
-        /// The tables that a copy copies, each after the tables that it refers to.
-        pub const TABLES: &[&str] = &[$($Row::TABLE),+];
-
-        /// The columns of the tables that a copy copies.
-        pub const COLUMNS: &[(&str, &[&str])] = &[$(($Row::TABLE, $Row::COLUMNS)),+];
-    };
-}
-all_tables!(visit_each);
 
 /// The tables, each with its number of rows.
 pub fn count(conn: &mut AnyConnection) -> DbResult<Vec<(&'static str, u64)>> {

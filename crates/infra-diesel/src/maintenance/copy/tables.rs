@@ -3,13 +3,11 @@
 use super::canonical::Canonical;
 use crate::connection::{AnyConnection, per_backend};
 use crate::error::DbResult;
-use crate::tables::schema::{
-    audit, conversations, endings, file_usage, files, group_usage, members, messages, receipts, sessions, users,
-};
-use crate::tables::sql_types::{Id, SqlId, Time};
-use diesel::dsl::{count_star, sql};
+use crate::tables::schema::{self, all_tables};
+use crate::tables::sql_types::{Id, SqlId, SqlTime, Time};
+use diesel::dsl::{SqlTypeOf, count_star, sql};
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Bool};
+use diesel::sql_types::{BigInt, Binary, Bool, Nullable, Text};
 use sha2::{Digest, Sha256};
 
 /// Rows that one query reads and one transaction writes. A message has at most 16 KiB.
@@ -44,235 +42,119 @@ pub trait Copied: Sized {
 
 /// The condition that a row is behind another, in a form that uses the index.
 macro_rules! is_behind {
-    ($row:expr, $one:ident: $One:ty) => {
-        sql::<Bool>(concat!(stringify!($one), " > ")).bind::<$One, _>($row.$one)
+    ($table:ident, $row:expr, $one:ident) => {
+        sql::<Bool>(concat!(stringify!($one), " > ")).bind::<SqlTypeOf<schema::$table::$one>, _>($row.$one)
     };
-    ($row:expr, $one:ident: $One:ty, $two:ident: $Two:ty) => {
-        sql::<Bool>(concat!("(", stringify!($one), ", ", stringify!($two), ") > ("))
-            .bind::<$One, _>($row.$one)
-            .sql(", ")
-            .bind::<$Two, _>($row.$two)
-            .sql(")")
-    };
-    ($row:expr, $one:ident: $One:ty, $two:ident: $Two:ty, $three:ident: $Three:ty) => {
-        sql::<Bool>(concat!("(", stringify!($one), ", ", stringify!($two), ", ", stringify!($three), ") > ("))
-            .bind::<$One, _>($row.$one)
-            .sql(", ")
-            .bind::<$Two, _>($row.$two)
-            .sql(", ")
-            .bind::<$Three, _>($row.$three)
+    ($table:ident, $row:expr, $first:ident $(, $other:ident)+) => {
+        sql::<Bool>(concat!("(", stringify!($first), $(", ", stringify!($other),)+ ") > ("))
+            .bind::<SqlTypeOf<schema::$table::$first>, _>($row.$first)
+            $(.sql(", ").bind::<SqlTypeOf<schema::$table::$other>, _>($row.$other))+
             .sql(")")
     };
 }
 
-/// Makes a struct with all columns of a table in their order, keyed by some of them. A struct that lacks a column of
-/// the schema does not compile.
+/// The type in which a row holds a column.
+pub trait Held {
+    /// The type.
+    type Value;
+}
+
+macro_rules! held {
+    ($($Sql:ty => $Value:ty),+) => {
+        $(impl Held for $Sql {
+            type Value = $Value;
+        })+
+    };
+}
+held!(SqlId => Id, SqlTime => Time, BigInt => i64, Text => String, Binary => Vec<u8>);
+
+impl<Sql: Held + diesel::sql_types::SqlType> Held for Nullable<Sql>
+where
+    Nullable<Sql>: diesel::sql_types::SqlType,
+{
+    type Value = Option<Sql::Value>;
+}
+
+/// Makes a struct with all columns of each table that a copy copies, and lists the structs.
 macro_rules! copied {
-    ($Row:ident of $table:ident by ($($key:ident: $Key:ty),+), in $conversation:expr; { $($column:ident: $Column:ty,)+ }) => {
-        #[derive(Queryable, Insertable)]
-        #[diesel(table_name = $table, treat_none_as_default_value = false)]
-        pub struct $Row {
-            $($column: $Column,)+
-        }
-
-        impl Copied for $Row {
-            const TABLE: &'static str = stringify!($table);
-            const COLUMNS: &'static [&'static str] = &[$($table::$column::NAME),+];
-
-            fn behind(conn: &mut AnyConnection, last: Option<&Self>) -> DbResult<Vec<Self>> {
-                let rows = $table::table.order(($($table::$key,)+)).limit(BATCH);
-                Ok(per_backend!(conn, |conn| match last {
-                    None => rows.load(conn),
-                    Some(last) => rows.filter(is_behind!(last, $($key: $Key),+)).load(conn),
-                })?)
+    (
+        copied: { $($table:ident: $Row:ident by ($($key:ident),+) $(in $conversation:ident)? {
+            $($(#[$meta:meta])* $column:ident -> $Sql:ident $(<$Inner:ident>)?,)+
+        })+ }
+        own: $own:tt
+    ) => {
+        $(
+            #[derive(Queryable, Insertable)]
+            #[diesel(table_name = schema::$table, treat_none_as_default_value = false)]
+            pub struct $Row {
+                $($column: <$Sql $(<$Inner>)? as Held>::Value,)+
             }
 
-            fn last(conn: &mut AnyConnection) -> DbResult<Option<Self>> {
-                let newest_first = $table::table.order(($($table::$key.desc(),)+));
-                Ok(per_backend!(conn, |conn| newest_first.first(conn).optional())?)
-            }
+            impl Copied for $Row {
+                const TABLE: &'static str = stringify!($table);
+                const COLUMNS: &'static [&'static str] = &[$(schema::$table::$column::NAME),+];
 
-            fn count(conn: &mut AnyConnection) -> DbResult<u64> {
-                let count: i64 = $table::table.select(count_star()).first(conn)?;
-                Ok(crate::tables::rows::count(count))
-            }
+                fn behind(conn: &mut AnyConnection, last: Option<&Self>) -> DbResult<Vec<Self>> {
+                    let rows = schema::$table::table.order(($(schema::$table::$key,)+)).limit(BATCH);
+                    Ok(per_backend!(conn, |conn| match last {
+                        None => rows.load(conn),
+                        Some(last) => rows.filter(is_behind!($table, last, $($key),+)).load(conn),
+                    })?)
+                }
 
-            fn insert(conn: &mut AnyConnection, rows: &[Self]) -> DbResult<()> {
-                match conn {
-                    AnyConnection::Sqlite(conn) => {
-                        for row in rows {
-                            diesel::insert_into($table::table).values(row).execute(conn)?;
+                fn last(conn: &mut AnyConnection) -> DbResult<Option<Self>> {
+                    let newest_first = schema::$table::table.order(($(schema::$table::$key.desc(),)+));
+                    Ok(per_backend!(conn, |conn| newest_first.first(conn).optional())?)
+                }
+
+                fn count(conn: &mut AnyConnection) -> DbResult<u64> {
+                    let count: i64 = schema::$table::table.select(count_star()).first(conn)?;
+                    Ok(crate::tables::rows::count(count))
+                }
+
+                fn insert(conn: &mut AnyConnection, rows: &[Self]) -> DbResult<()> {
+                    match conn {
+                        AnyConnection::Sqlite(conn) => {
+                            for row in rows {
+                                diesel::insert_into(schema::$table::table).values(row).execute(conn)?;
+                            }
+                        }
+                        AnyConnection::Postgres(conn) => {
+                            diesel::copy_from(schema::$table::table).from_insertable(rows).execute(conn)?;
                         }
                     }
-                    AnyConnection::Postgres(conn) => {
-                        diesel::copy_from($table::table).from_insertable(rows).execute(conn)?;
-                    }
+                    Ok(())
                 }
-                Ok(())
-            }
 
-            fn feed(&self, hash: &mut Sha256) {
-                $(self.$column.feed(hash);)+
-            }
+                fn feed(&self, hash: &mut Sha256) {
+                    $(self.$column.feed(hash);)+
+                }
 
-            fn conversation(&self) -> Option<Id> {
-                let conversation: fn(&Self) -> Option<Id> = $conversation;
-                conversation(self)
+                fn conversation(&self) -> Option<Id> {
+                    None::<Id>$(.or(Some(self.$conversation)))?
+                }
             }
+        )+
+
+        /// Visits every table that a copy copies, each after the tables that it refers to.
+        pub fn for_each_table(visitor: &mut impl EachTable) -> DbResult<()> {
+            $(visitor.table::<$Row>()?;)+
+            Ok(())
         }
+
+        /// The tables that a copy copies, each after the tables that it refers to.
+        pub const TABLES: &[&str] = &[$($Row::TABLE),+];
+
+        /// The columns of the tables that a copy copies.
+        pub const COLUMNS: &[(&str, &[&str])] = &[$(($Row::TABLE, $Row::COLUMNS)),+];
     };
 }
+all_tables!(copied);
 
-copied! {
-    UserCopy of users by (id: SqlId), in |_| None; {
-        id: Id,
-        username: String,
-        username_key: String,
-        email: Option<String>,
-        email_key: Option<String>,
-        password_hash: Option<String>,
-        display_name: Option<String>,
-        role: String,
-        created_at: Time,
-        updated_at: Time,
-        deleted_at: Option<Time>,
-        roster_revision: i64,
-        disabled_at: Option<Time>,
-        last_seen_at: Option<Time>,
-    }
-}
-
-copied! {
-    SessionCopy of sessions by (id: SqlId), in |_| None; {
-        id: Id,
-        user_id: Id,
-        created_at: Time,
-        last_seen_at: Time,
-        user_agent: Option<String>,
-        revoked_at: Option<Time>,
-    }
-}
-
-copied! {
-    ConversationCopy of conversations by (id: SqlId), in |row| Some(row.id); {
-        id: Id,
-        kind: String,
-        update: i64,
-        last_seq: i64,
-        active_at: Option<Time>,
-        first_user: Option<Id>,
-        second_user: Option<Id>,
-        name: Option<String>,
-        name_key: Option<String>,
-        description: Option<String>,
-        visibility: Option<String>,
-        member_count: i64,
-        revision: i64,
-        roster_revision: i64,
-        created_at: Time,
-        updated_at: Time,
-        deleted_at: Option<Time>,
-        expired_up_to: i64,
-        sent_revision: i64,
-        sent_nth: i64,
-        made_by: Option<Id>,
-        written_by: i64,
-        deletions: i64,
-    }
-}
-
-copied! {
-    MemberCopy of members by (conversation_id: SqlId, user_id: SqlId), in |row| Some(row.conversation_id); {
-        conversation_id: Id,
-        user_id: Id,
-        role: String,
-        read_up_to: i64,
-        joined_at: Time,
-        updated_at: Time,
-        joined_revision: i64,
-        added_by: Option<Id>,
-        marks: i64,
-    }
-}
-
-copied! {
-    FileCopy of files by (id: SqlId), in |_| None; {
-        id: Id,
-        uploader_id: Id,
-        name: String,
-        size: i64,
-        media_type: String,
-        sha256: Vec<u8>,
-        created_at: Time,
-        deleted_at: Option<Time>,
-    }
-}
-
-copied! {
-    FileUsageCopy of file_usage by (user_id: SqlId), in |_| None; {
-        user_id: Id,
-        bytes: i64,
-    }
-}
-
-copied! {
-    GroupUsageCopy of group_usage by (user_id: SqlId), in |_| None; {
-        user_id: Id,
-        made: i64,
-        joined: i64,
-        added: i64,
-        added_by_others: i64,
-    }
-}
-
-copied! {
-    MessageCopy of messages by (conversation_id: SqlId, seq: BigInt), in |row| Some(row.conversation_id); {
-        conversation_id: Id,
-        seq: i64,
-        id: Id,
-        sender_id: Id,
-        message_type: String,
-        content: String,
-        file_id: Option<Id>,
-        reply_to: Option<Id>,
-        client_id: Option<String>,
-        sent_digest: Option<Vec<u8>>,
-        created_at: Time,
-        updated_at: Time,
-        edited_at: Option<Time>,
-        deleted_at: Option<Time>,
-        update: i64,
-        revision: i64,
-    }
-}
-
-copied! {
-    ReceiptCopy of receipts by (conversation_id: SqlId, user_id: SqlId, seq: BigInt), in |row| Some(row.conversation_id); {
-        conversation_id: Id,
-        user_id: Id,
-        seq: i64,
-        from_seq: i64,
-        seen_at: Time,
-    }
-}
-
-copied! {
-    AuditCopy of audit by (number: BigInt), in |_| None; {
-        number: i64,
-        created_at: Time,
-        actor_id: Option<Id>,
-        action: String,
-        user_id: Option<Id>,
-        group_id: Option<Id>,
-    }
-}
-
-copied! {
-    EndingCopy of endings by (id: SqlId), in |_| None; {
-        id: Id,
-        kind: String,
-        revision: i64,
-    }
+/// Work to do for every table.
+pub trait EachTable {
+    /// Does it for one table.
+    fn table<T: Copied>(&mut self) -> DbResult<()>;
 }
 
 /// The digest of all rows of a table, and of the rows of each conversation, in the order of the primary key.
