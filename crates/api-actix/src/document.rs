@@ -19,7 +19,7 @@ use wire::events::{self, EventFrame};
             Every answer carries an `x-request-id`, the client's own if it sent one.",
     ),
     components(schemas(
-        Body, wire::Account, wire::AuditEntry, wire::Conversation, wire::Group, wire::Member, wire::Message, wire::Receipt, wire::Session, wire::User,
+        Body, wire::Account, wire::AuditEntry, wire::Conversation, wire::Group, wire::Member, wire::Message, wire::MessageVersion, wire::Reactor, wire::Receipt, wire::Session, wire::User,
         gochat::NamedMessage,
         EventFrame, events::Hello, events::MessageDeleted, events::MessageSeen, events::ConversationRead, events::GroupChanged,
         events::Typing, events::Presence, events::Resync,

@@ -4,7 +4,7 @@ use crate::http::extract::ActingField;
 use crate::http::web as web_client;
 use crate::http::{
     accounts, admin, conversations, docs, export, files, gochat, groups, health, members, messages, metrics, openapi,
-    receipts, sessions,
+    pins, reactions, receipts, sessions, threads,
 };
 use crate::limits::Costs;
 use crate::live::{event_stream, socket};
@@ -59,9 +59,15 @@ routes! {
     "/messages/unseen/{user_id}": get receipts::count_unseen;
     "/messages/{id}": get messages::show, put messages::edit, delete messages::delete;
     "/messages/{id}/seen": post receipts::mark_seen, get receipts::list;
+    "/messages/{id}/reactions": get reactions::list;
+    "/messages/{id}/reactions/{emoji}": put reactions::add, delete reactions::take_back;
+    "/messages/{id}/pin": put pins::pin, delete pins::unpin;
+    "/messages/{id}/thread": get threads::list;
+    "/messages/{id}/edits": get messages::edits;
     "/conversations": get conversations::list;
     "/conversations/{id}/read": post receipts::mark_read;
     "/conversations/{id}/changes": get conversations::changes;
+    "/conversations/{id}/pins": get pins::list;
     // The gochat surface
     "/dm/send": post gochat::send_direct;
     "/dm/history": get gochat::direct_history;

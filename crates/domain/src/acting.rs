@@ -7,7 +7,9 @@ use crate::error::{Forbidden, NotFound, Result};
 use crate::files::FileRepository;
 use crate::groups::GroupRepository;
 use crate::ids::{FileId, GroupId, MessageId, UserId};
-use crate::messages::{Attachment, AttachmentKind, Content, DraftBody, MessageReader, Recipient, SendCommand};
+use crate::messages::{
+    Attachment, AttachmentKind, Content, DraftBody, MessageReader, Recipient, SendCommand, ThreadStart, UploadCommand,
+};
 use crate::users::UserRepository;
 use std::sync::Arc;
 
@@ -35,6 +37,8 @@ pub enum ReferencedEntity {
     EditedMessage(MessageId, Content),
     /// A message that the caller may read, in the conversation with the recipient.
     RepliedMessage(Recipient, MessageId),
+    /// A message that the caller may read and that may be the first of a thread in the conversation with the recipient.
+    ThreadStart(Recipient, MessageId),
     /// A file that the caller may read and that a message can carry in this way.
     File(AttachmentKind, FileId),
 }
@@ -52,12 +56,21 @@ impl ReferencedEntity {
     /// Everything that a message names, in the order in which
     /// [`MessageLog::append`](crate::messages::MessageLog::append) looks it up.
     pub fn of_message(message: &SendCommand) -> impl Iterator<Item = Self> + Send + use<> {
-        let file = match &message.body {
+        let carried = match &message.body {
             DraftBody::Attachment(Attachment::Stored { kind, file }, _) => Some(Self::File(*kind, *file)),
+            DraftBody::Forward(id) => Some(Self::Message(*id)),
             DraftBody::Attachment(Attachment::Uploaded(_), _) | DraftBody::Text(_) => None,
         };
+        let thread = message.thread_id.map(|start| Self::ThreadStart(message.recipient, start));
         let answered = message.reply_to.map(|answered| Self::RepliedMessage(message.recipient, answered));
-        Self::of(message.recipient).into_iter().chain(answered).chain(file)
+        Self::of(message.recipient).into_iter().chain(answered).chain(carried).chain(thread)
+    }
+
+    /// Like [`Self::of_message`], for a message that carries an uploaded file.
+    pub fn of_upload(upload: &UploadCommand) -> impl Iterator<Item = Self> + Send + use<> {
+        let answered = upload.reply_to.map(|answered| Self::RepliedMessage(upload.recipient, answered));
+        let thread = upload.thread_id.map(|start| Self::ThreadStart(upload.recipient, start));
+        Self::of(upload.recipient).into_iter().chain(answered).chain(thread)
     }
 }
 
@@ -119,6 +132,16 @@ impl ActingUserCheck {
             ReferencedEntity::RepliedMessage(recipient, id) => {
                 let found = self.messages.find(caller.user, id).await?;
                 (found.is_some_and(|message| message.is_with(caller.user, recipient)), NotFound::Message)
+            }
+            ReferencedEntity::ThreadStart(recipient, id) => {
+                let found = self.messages.find(caller.user, id).await?;
+                let here = found.as_ref().filter(|message| message.is_with(caller.user, recipient));
+                let here = here.map(|message| message.conversation);
+                let start = found.map(|message| ThreadStart {
+                    conversation: message.conversation,
+                    is_reply: message.thread_id.is_some(),
+                });
+                return ThreadStart::admits(start, here);
             }
             ReferencedEntity::File(kind, id) => {
                 let found = self.files.find(caller.user, id).await?;

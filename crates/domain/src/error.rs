@@ -126,6 +126,9 @@ pub enum Forbidden {
     /// The caller did not send the message.
     #[error("only the sender may change a message")]
     NotTheSender,
+    /// The caller did not send the message, and the operator shows versions to senders alone.
+    #[error("only the sender may read what a message said before")]
+    VersionsAreTheSenders,
     /// The caller neither sent the message nor is an owner or admin of its group.
     #[error("only the sender, or an owner or admin of the group, may delete a message")]
     NotTheSenderNorModerator,
@@ -208,6 +211,15 @@ pub enum Conflict {
     /// The sender used the idempotency key for another message, or for one that is deleted.
     #[error("the idempotency key was used for another message")]
     KeyReused,
+    /// The message has as many different reactions, or as many of the user, as it may have.
+    #[error("this message has as many reactions as it may have: take one back first")]
+    TooManyReactions,
+    /// The conversation has as many pins as it may have.
+    #[error("this conversation has as many pins as it may have: unpin a message first")]
+    TooManyPins,
+    /// The message forwards what somebody else said.
+    #[error("a forwarded message cannot be edited")]
+    Forwarded,
 }
 
 /// Nothing is wrong with the request; the server cannot serve it now.

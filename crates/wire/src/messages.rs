@@ -1,6 +1,7 @@
 //! JSON of messages, their files and the feed of changes.
 
 use crate::PublicUrl;
+use crate::message_parts::{Forwarded, Pinned, Reaction, Thread};
 use crate::{Id, Time};
 use domain::messages::{ChangeEntry, Destination};
 use domain::{files, messages, users};
@@ -98,6 +99,24 @@ pub struct Message {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     reply_to: Option<Id>,
+    /// By the oldest reaction of each emoji.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    reactions: Vec<Reaction>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pinned: Option<Pinned>,
+    /// The first message of the thread that it is a reply in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    thread_id: Option<Id>,
+    /// On the first message of a thread that has replies.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    thread: Option<Thread>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    forwarded: Option<Forwarded>,
     /// The conversation's counter when the message was sent; it orders the conversation.
     seq: i64,
     /// The conversation's counter at the last change of the message.
@@ -135,6 +154,11 @@ impl Message {
             file_id: file.as_ref().map(|file| Id(file.id.0)),
             file: file.map(|file| File::at(public, file)),
             reply_to: message.reply_to.map(|id| Id(id.0)),
+            reactions: message.reactions.into_iter().map(Reaction::from).collect(),
+            pinned: message.pinned.map(Pinned::from),
+            thread_id: message.thread_id.map(|id| Id(id.0)),
+            thread: message.thread.map(Thread::from),
+            forwarded: message.forwarded.map(Forwarded::from),
             seq: message.seq.0,
             update: message.update.0,
             created_at: Time(message.created_at),

@@ -131,6 +131,7 @@ mod tests {
             recipient: Recipient::User(id),
             body: DraftBody::Text(Text::parse(&words).unwrap()),
             reply_to: None,
+            thread_id: None,
             key: None,
             at,
         };

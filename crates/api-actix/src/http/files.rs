@@ -16,8 +16,8 @@ use actix_web::web::{self, Bytes, Payload};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, rt};
 use domain::acting::ReferencedEntity;
 use domain::files::{ByteRange, ByteSource, File};
-use domain::messages::{Caption, IdempotencyKey, Recipient};
-use domain::{Caller, Error, FileId};
+use domain::messages::{Caption, UploadCommand};
+use domain::{Caller, Error, FileId, MessageId};
 use futures_util::{Stream, stream};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use utoipa::ToSchema;
@@ -73,6 +73,12 @@ pub struct MessageForm {
     /// A caption.
     #[schema(nullable = false, max_length = 4096)]
     content: Option<String>,
+    /// A message of the same conversation that it answers.
+    #[schema(nullable = false)]
+    reply_to: Option<wire::Id>,
+    /// The first message of the thread that it is to be a reply in.
+    #[schema(nullable = false)]
+    thread_id: Option<wire::Id>,
     /// The same as the header `Idempotency-Key`.
     #[schema(nullable = false, min_length = 1, max_length = 64)]
     client_id: Option<String>,
@@ -96,12 +102,9 @@ pub async fn send(
     Authenticated { caller, input: (acting, payload) }: Authenticated<(Acting, Payload)>,
 ) -> Result<HttpResponse, ApiError> {
     to_the_end(async move {
-        let Upload { file, texts } =
-            upload::receive(&request, payload, &use_cases.files, &caller, Covering::PARTS).await?;
-        match Covering::parse(&texts, acting, request.headers(), &use_cases, &caller).await {
-            Ok(Covering { recipient, caption, key }) => {
-                Ok(sent(&public, use_cases.messages.send_upload(&caller, file, recipient, caption, key).await?))
-            }
+        let Upload { file, texts } = upload::receive(&request, payload, &use_cases.files, &caller, PARTS).await?;
+        match parse_upload(&texts, acting, request.headers(), &use_cases, &caller).await {
+            Ok(upload) => Ok(sent(&public, use_cases.messages.send_upload(&caller, file, upload).await?)),
             Err(error) => {
                 upload::discard(&use_cases.files, file).await;
                 Err(error)
@@ -112,31 +115,27 @@ pub async fn send(
 }
 
 /// The text fields of a file that is sent as a message.
-struct Covering {
-    recipient: Recipient,
-    caption: Caption,
-    key: Option<IdempotencyKey>,
-}
+const PARTS: &[&str] = &["sender_id", "receiver_id", "group_id", "content", "reply_to", "thread_id", "client_id"];
 
-impl Covering {
-    const PARTS: &[&'static str] = &["sender_id", "receiver_id", "group_id", "content", "client_id"];
-
-    async fn parse(
-        texts: &Texts,
-        acting: Acting,
-        headers: &HeaderMap,
-        use_cases: &UseCases,
-        caller: &Caller,
-    ) -> Result<Self, ApiError> {
-        let acting = acting.and("sender_id", texts.get("sender_id"))?;
-        let covering = Self {
-            recipient: recipient(texts.get("receiver_id"), texts.get("group_id"))?,
-            caption: texts.get("content").map_or_else(|| Ok(Caption::none()), Caption::parse)?,
-            key: idempotency_key(headers, texts.get("client_id"))?,
-        };
-        use_cases.acting.check(caller, acting, ReferencedEntity::of(covering.recipient)).await?;
-        Ok(covering)
-    }
+/// Parses the text fields, and checks the acting user that they name.
+async fn parse_upload(
+    texts: &Texts,
+    acting: Acting,
+    headers: &HeaderMap,
+    use_cases: &UseCases,
+    caller: &Caller,
+) -> Result<UploadCommand, ApiError> {
+    let acting = acting.and("sender_id", texts.get("sender_id"))?;
+    let message = |field| texts.get(field).map(|id| MessageId::parse(field, id)).transpose();
+    let upload = UploadCommand {
+        recipient: recipient(texts.get("receiver_id"), texts.get("group_id"))?,
+        caption: texts.get("content").map_or_else(|| Ok(Caption::none()), Caption::parse)?,
+        reply_to: message("reply_to")?,
+        thread_id: message("thread_id")?,
+        key: idempotency_key(headers, texts.get("client_id"))?,
+    };
+    use_cases.acting.check(caller, acting, ReferencedEntity::of_upload(&upload)).await?;
+    Ok(upload)
 }
 
 /// Runs the processing of an upload as a task of its own. The framework drops a handler when its client disconnects, at

@@ -112,7 +112,7 @@ async fn history(
     (of, window): (Recipient, Window),
     line: impl Fn(Message) -> NamedMessage,
 ) -> Result<HttpResponse, ApiError> {
-    let page = use_cases.messages.list(caller, of, window, None).await?.into_page();
+    let page = use_cases.messages.list(caller, of, window.into(), None).await?.into_page();
     let next = page.items.first().filter(|_| page.more).map(|oldest| ("before", oldest.id.to_string()));
     Ok(link::page(request, page.items.into_iter().map(line), next))
 }

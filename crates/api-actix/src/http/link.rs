@@ -29,6 +29,11 @@ pub fn page<T: Serialize>(
 /// The value of the header `Link`: this request's path as clients know it, and its query with the parameter `name` set
 /// to `value`. The query omits `begin`, the parameter that says where the first page begins.
 pub fn following(request: &HttpRequest, name: &str, value: &str, begin: Option<&str>) -> String {
+    relation(request, "next", (name, value), begin)
+}
+
+/// Like [`following`], for the page of any relation.
+pub fn relation(request: &HttpRequest, rel: &str, (name, value): (&str, &str), begin: Option<&str>) -> String {
     let public = request.app_data::<web::Data<PublicUrl>>().map_or("", |public| public.path());
     let mut link = format!("<{public}{}", utf8_percent_encode(request.uri().path(), PATH));
     // A malformed query never gets this far.
@@ -42,7 +47,8 @@ pub fn following(request: &HttpRequest, name: &str, value: &str, begin: Option<&
         let _ = write!(link, "{separator}{}={}", encoded.0, encoded.1);
         separator = '&';
     }
-    link.push_str(r#">; rel="next""#);
+    // Writing to a String cannot fail.
+    let _ = write!(link, r#">; rel="{rel}""#);
     link
 }
 

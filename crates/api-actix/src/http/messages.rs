@@ -7,9 +7,10 @@ use super::openapi::{ErrorResponse, IdempotencyKeyHeader, Page};
 use super::page_cache::{AnsweredPage, PageCache, PageKey};
 use super::sending::{ParsedSend, SendBody, recipient, sent};
 use crate::use_cases::UseCases;
+use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 use domain::acting::ReferencedEntity;
-use domain::messages::{Content, Cursor, PageRead, Window};
+use domain::messages::{Around, Content, Cursor, Listing, Message, PageAround, PageRead, Replies, Window};
 use domain::{Invalid, Limit, MessageId};
 use serde::Deserialize;
 use std::sync::Arc;
@@ -60,11 +61,38 @@ pub struct ListQuery {
     /// A message's id.
     #[param(value_type = Option<wire::Id>)]
     after: Option<String>,
+    /// A message's id, or `unseen`; not with `offset`, `before` or `after`.
+    around: Option<String>,
+    /// `exclude` leaves the replies in threads out.
+    #[param(pattern = "^(include|exclude)$")]
+    threads: Option<String>,
 }
 
 impl ListQuery {
+    fn limit(&self) -> Result<Limit, Invalid> {
+        Limit::of_list(number("limit", self.limit.as_deref())?)
+    }
+
+    fn replies(&self) -> Result<Replies, Invalid> {
+        match self.threads.as_deref() {
+            None | Some("include") => Ok(Replies::Included),
+            Some("exclude") => Ok(Replies::Excluded),
+            Some(_) => Err(Invalid::new("threads", "threads must be include or exclude")),
+        }
+    }
+
+    /// The middle of the page, if the query gives one.
+    fn around(&self) -> Result<Option<Around>, Invalid> {
+        match (self.around.as_deref(), &self.offset, &self.before, &self.after) {
+            (None, ..) => Ok(None),
+            (Some("unseen"), None, None, None) => Ok(Some(Around::FirstUnseen)),
+            (Some(id), None, None, None) => MessageId::parse("around", id).map(Around::Message).map(Some),
+            (Some(_), ..) => Err(Invalid::new("around", "around can't be combined with offset, before or after")),
+        }
+    }
+
     fn window(&self) -> Result<Window, Invalid> {
-        let limit = Limit::of_list(number("limit", self.limit.as_deref())?)?;
+        let limit = self.limit()?;
         let offset = number("offset", self.offset.as_deref())?;
         match (offset, self.before.as_deref(), self.after.as_deref()) {
             (offset, None, None) => Window::from_oldest(offset.unwrap_or(0), limit),
@@ -83,7 +111,9 @@ impl ListQuery {
 ///
 /// `offset` counts from the oldest. `before` returns the newest page before a message, `before=latest` the newest page
 /// of all. The `Link` continues by message, so that deletions in between skip nothing. A client that keeps pages
-/// sends the `ETag` of one as `If-None-Match`, and is answered 304 while the page is the same.
+/// sends the `ETag` of one as `If-None-Match`, and is answered 304 while the page is the same. `around` returns a page
+/// with a message, or its place, in the middle; its `Link` leads to both sides, `prev` to older and `next` to newer
+/// messages.
 #[utoipa::path(
     get, path = "/messages",
     params(ListQuery),
@@ -97,11 +127,18 @@ pub async fn list(
     Authenticated { caller, input: (acting, Query(query)) }: Authenticated<(Acting, Query<ListQuery>)>,
 ) -> Result<HttpResponse, ApiError> {
     let of = recipient(query.receiver_id.as_deref(), query.group_id.as_deref())?;
+    let replies = query.replies()?;
+    if let Some(place) = query.around()? {
+        let page = use_cases.messages.around(&caller, of, place, replies, query.limit()?).await?;
+        use_cases.acting.check(&caller, acting, None).await?;
+        return Ok(around(&public, &request, page));
+    }
     let window = query.window()?;
-    let key = PageKey::new(caller.user, of, window);
+    let listing = Listing { window, replies };
+    let key = PageKey::new(caller.user, of, listing);
     let kept = pages.get(&key);
     let known = kept.as_ref().map(|(version, _)| *version);
-    let read = use_cases.messages.list(&caller, of, window, known).await?;
+    let read = use_cases.messages.list(&caller, of, listing, known).await?;
     use_cases.acting.check(&caller, acting, None).await?;
     let page = match (read, kept) {
         (PageRead::Unchanged, Some((_, page))) => page,
@@ -109,6 +146,19 @@ pub async fn list(
     };
     let link = page.next.as_ref().map(|(name, value)| link::following(&request, name, value, Some("offset")));
     Ok(page.respond(request.headers(), link))
+}
+
+/// Answers with a page around a place, and with links to both sides.
+fn around(public: &PublicUrl, request: &HttpRequest, page: PageAround) -> HttpResponse {
+    let link = |rel, name, of: &Message| link::relation(request, rel, (name, &of.id.to_string()), Some("around"));
+    let older = page.items.first().filter(|_| page.older).map(|oldest| link("prev", "before", oldest));
+    let newer = page.items.last().filter(|_| page.newer).map(|newest| link("next", "after", newest));
+    let links: Vec<String> = older.into_iter().chain(newer).collect();
+    let mut response = HttpResponse::Ok();
+    if !links.is_empty() {
+        response.insert_header((header::LINK, links.join(", ")));
+    }
+    response.json(page.items.into_iter().map(|message| wire::Message::at(public, message)).collect::<Vec<_>>())
 }
 
 /// The page as it is answered, kept for its next reader.
@@ -209,4 +259,23 @@ pub async fn delete(
     use_cases.acting.check(&caller, acting, [ReferencedEntity::Message(id)]).await?;
     use_cases.messages.delete(&caller, id).await?;
     Ok(HttpResponse::NoContent().finish())
+}
+
+/// Lists what a message said before its edits, oldest first, the present content last.
+///
+/// For the sender, or for everybody who may read the message if the operator says so.
+#[utoipa::path(
+    get, path = "/messages/{id}/edits",
+    responses(
+        (status = 200, description = "The versions", body = [wire::MessageVersion]),
+        ErrorResponse<403>, ErrorResponse<404>,
+    ),
+)]
+pub async fn edits(
+    use_cases: web::Data<UseCases>,
+    Authenticated { caller, input: (acting, ids) }: Authenticated<(Acting, PathIds)>,
+) -> Result<HttpResponse, ApiError> {
+    let versions = use_cases.messages.versions(&caller, ids.get("id")?).await?;
+    use_cases.acting.check(&caller, acting, None).await?;
+    Ok(HttpResponse::Ok().json(versions.into_iter().map(wire::MessageVersion::from).collect::<Vec<_>>()))
 }

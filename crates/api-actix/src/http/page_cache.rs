@@ -8,7 +8,7 @@ use actix_web::HttpResponse;
 use actix_web::http::header::{self, EntityTag, HeaderMap};
 use bytes::Bytes;
 use domain::UserId;
-use domain::messages::{PageVersion, Recipient, Window};
+use domain::messages::{Listing, PageVersion, Recipient};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::mem::{size_of, take};
@@ -23,18 +23,18 @@ pub struct PageKey {
     of: Recipient,
     /// The other user of a direct conversation.
     with: Option<UserId>,
-    window: Window,
+    listing: Listing,
 }
 
 impl PageKey {
     /// The page that `viewer` asks for.
-    pub fn new(viewer: UserId, of: Recipient, window: Window) -> Self {
+    pub fn new(viewer: UserId, of: Recipient, listing: Listing) -> Self {
         match of {
             Recipient::User(other) => {
                 let (first, second) = (viewer.min(other), viewer.max(other));
-                Self { of: Recipient::User(first), with: Some(second), window }
+                Self { of: Recipient::User(first), with: Some(second), listing }
             }
-            Recipient::Group(_) | Recipient::Everybody => Self { of, with: None, window },
+            Recipient::Group(_) | Recipient::Everybody => Self { of, with: None, listing },
         }
     }
 }
@@ -151,7 +151,7 @@ impl PageCache {
 mod tests {
     use super::*;
     use actix_web::http::StatusCode;
-    use domain::messages::{Cursor, ProfilesVersion, Update};
+    use domain::messages::{Cursor, ProfilesVersion, Update, Window};
     use domain::{GroupId, Limit};
     use uuid::Uuid;
 
@@ -163,8 +163,8 @@ mod tests {
         PageKey::new(ADA, Recipient::Group(GroupId(Uuid::from_u128(n))), newest())
     }
 
-    fn newest() -> Window {
-        Window::Before { cursor: Cursor::Latest, limit: Limit::of_list(None).unwrap() }
+    fn newest() -> Listing {
+        Window::Before { cursor: Cursor::Latest, limit: Limit::of_list(None).unwrap() }.into()
     }
 
     fn page(bytes: usize) -> Arc<AnsweredPage> {

@@ -37,6 +37,13 @@ pub struct SendBody {
     /// A message of the same conversation.
     #[schema(value_type = Option<wire::Id>)]
     reply_to: Option<String>,
+    /// The first message of the thread that it is to be a reply in: one of the same conversation that is in no thread
+    /// itself.
+    #[schema(value_type = Option<wire::Id>)]
+    thread_id: Option<String>,
+    /// A message that the caller may read, to be sent on. Instead of `type`, `content` and `file_id`.
+    #[schema(value_type = Option<wire::Id>)]
+    forward: Option<String>,
     /// The same as the header `Idempotency-Key`.
     #[schema(min_length = 1, max_length = 64)]
     client_id: Option<String>,
@@ -78,15 +85,29 @@ impl SendBody {
     ) -> Result<ParsedSend, Invalid> {
         let acting = acting.and("sender_id", self.sender_id.as_deref())?;
         let key = idempotency_key(headers, self.client_id.as_deref())?;
-        let message_type = self.message_type.as_deref().map_or(Ok(MessageType::Text), MessageType::parse)?;
-        let file = self.file_id.as_deref().map(|id| FileId::parse("file_id", id)).transpose()?;
         let message = SendCommand {
             recipient: recipient()?,
-            body: DraftBody::parse(message_type, self.content.as_deref(), file)?,
+            body: self.body()?,
             reply_to: self.reply_to.as_deref().map(|id| MessageId::parse("reply_to", id)).transpose()?,
+            thread_id: self.thread_id.as_deref().map(|id| MessageId::parse("thread_id", id)).transpose()?,
             key,
         };
         Ok(ParsedSend { acting, message })
+    }
+
+    fn body(&self) -> Result<DraftBody, Invalid> {
+        let (message_type, content, file_id) =
+            (self.message_type.as_deref(), self.content.as_deref(), self.file_id.as_deref());
+        if let Some(forward) = &self.forward {
+            let beside = [("type", message_type), ("content", content), ("file_id", file_id)];
+            if let Some((field, _)) = beside.into_iter().find(|(_, value)| value.is_some()) {
+                return Err(Invalid::new(field, format!("{field} can't be combined with forward")));
+            }
+            return MessageId::parse("forward", forward).map(DraftBody::Forward);
+        }
+        let message_type = message_type.map_or(Ok(MessageType::Text), MessageType::parse)?;
+        let file = file_id.map(|id| FileId::parse("file_id", id)).transpose()?;
+        DraftBody::parse(message_type, content, file)
     }
 }
 

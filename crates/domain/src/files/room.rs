@@ -65,6 +65,8 @@ pub enum Growth {
     Message(usize),
     /// A user edits a message, which has so many bytes afterwards.
     Edit(usize),
+    /// A user reacts to a message.
+    Reaction,
     /// Somebody creates an account.
     Account,
     /// A user sets a name or an address.
@@ -86,7 +88,7 @@ impl Growth {
     pub fn bytes(self) -> u64 {
         let brings = match self {
             Self::Message(bytes) | Self::Edit(bytes) => bytes as u64,
-            Self::Account | Self::Profile | Self::Group | Self::Membership | Self::File => 0,
+            Self::Reaction | Self::Account | Self::Profile | Self::Group | Self::Membership | Self::File => 0,
         };
         Self::ROWS.saturating_add(brings.saturating_mul(2))
     }

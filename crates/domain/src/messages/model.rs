@@ -1,6 +1,10 @@
 //! The types of messages: drafts, stored messages, and pages of them.
 
+use super::forwards::Forwarded;
 use super::numbers::{Seq, Update};
+use super::pins::Pin;
+use super::reactions::Reaction;
+use super::threads::ThreadSummary;
 use crate::context::Timestamp;
 use crate::error::{Invalid, NotFound};
 use crate::files::{AttachmentKind, File, NewFile};
@@ -209,6 +213,16 @@ pub struct Message {
     pub body: Body,
     /// The message of the same conversation that it answers.
     pub reply_to: Option<MessageId>,
+    /// The reactions, by the oldest of each emoji.
+    pub reactions: Vec<Reaction>,
+    /// That it is pinned.
+    pub pinned: Option<Pin>,
+    /// The first message of the thread that it is a reply in.
+    pub thread_id: Option<MessageId>,
+    /// Its replies, if it is the first message of a thread.
+    pub thread: Option<ThreadSummary>,
+    /// What it forwards.
+    pub forwarded: Option<Forwarded>,
     /// Its position: the conversation's counter when it was sent.
     pub seq: Seq,
     /// The conversation's counter at its last change.
@@ -280,6 +294,8 @@ pub enum DraftBody {
     Text(Text),
     /// A file, possibly with text.
     Attachment(Attachment, Caption),
+    /// What another message says and carries. The sender may read that message.
+    Forward(MessageId),
 }
 
 impl DraftBody {
@@ -288,6 +304,7 @@ impl DraftBody {
         match self {
             Self::Text(text) => text.as_str(),
             Self::Attachment(_, caption) => caption.as_str(),
+            Self::Forward(_) => "",
         }
     }
 }
@@ -307,6 +324,8 @@ pub struct Draft {
     pub body: DraftBody,
     /// The message of the same conversation that it answers.
     pub reply_to: Option<MessageId>,
+    /// The first message of the thread that it is to be a reply in.
+    pub thread_id: Option<MessageId>,
     /// The key that retries of the same message carry.
     pub key: Option<IdempotencyKey>,
     /// The time of the transaction. Nothing is ordered by it.
@@ -364,6 +383,51 @@ impl Window {
         }
         Ok(Self::Offset { offset, limit })
     }
+}
+
+/// Whether a list contains the replies in threads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Replies {
+    /// In line with the other messages.
+    #[default]
+    Included,
+    /// Only the first messages of threads stay.
+    Excluded,
+}
+
+/// The messages of a conversation that a list contains.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Listing {
+    /// Which part of the conversation.
+    pub window: Window,
+    /// Whether with the replies in threads.
+    pub replies: Replies,
+}
+
+impl From<Window> for Listing {
+    fn from(window: Window) -> Self {
+        Self { window, replies: Replies::Included }
+    }
+}
+
+/// The middle of a page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Around {
+    /// A message of the conversation, or the place of a deleted one.
+    Message(MessageId),
+    /// The viewer's first unseen message. The newest page if there is none.
+    FirstUnseen,
+}
+
+/// A page around a place, oldest message first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PageAround {
+    /// The messages.
+    pub items: Vec<Message>,
+    /// Whether there are older messages.
+    pub older: bool,
+    /// Whether there are newer messages.
+    pub newer: bool,
 }
 
 /// A message that changed, as it is now.

@@ -53,6 +53,34 @@ impl Access {
         if actor == sender { Ok(()) } else { Forbidden::NotTheSender.err() }
     }
 
+    /// Whether the user may react to a message: whoever may send there, without joining. `may_broadcast` decides in the
+    /// broadcast.
+    ///
+    /// # Errors
+    /// [`NotFound::Message`], [`Forbidden::NotAMember`], those of `may_broadcast`.
+    pub fn may_react(self, may_broadcast: impl FnOnce() -> Result<()>) -> Result<()> {
+        self.may_read().or(NotFound::Message.err())?;
+        match self {
+            Self::Participant | Self::Stranger => Ok(()),
+            Self::Group(group_access) => group_access.may_mark(),
+            Self::Broadcast => may_broadcast(),
+        }
+    }
+
+    /// Whether the user may pin and unpin messages. `may_broadcast` decides in the broadcast.
+    ///
+    /// # Errors
+    /// [`NotFound::Message`], [`Forbidden::NotAModerator`], those of `may_broadcast`.
+    pub fn may_pin(self, may_broadcast: impl FnOnce() -> Result<()>) -> Result<()> {
+        self.may_read().or(NotFound::Message.err())?;
+        match self {
+            Self::Participant | Self::Stranger => Ok(()),
+            Self::Group(group_access) if group_access.is_moderator() => Ok(()),
+            Self::Group(_) => Forbidden::NotAModerator.err(),
+            Self::Broadcast => may_broadcast(),
+        }
+    }
+
     /// Whether `actor` may delete a message of `sender`.
     ///
     /// # Errors
@@ -75,6 +103,10 @@ pub struct IdempotencyRecord<'a> {
     pub attachment: Option<(AttachmentKind, &'a File)>,
     /// The message that it answers.
     pub reply_to: Option<MessageId>,
+    /// The first message of its thread.
+    pub thread_id: Option<MessageId>,
+    /// The message that it forwards. Then the text and the file are that message's.
+    pub forward_of: Option<MessageId>,
     /// Whether somebody has deleted it.
     pub deleted: bool,
 }
@@ -86,21 +118,23 @@ impl IdempotencyRecord<'_> {
     /// # Errors
     /// [`Conflict::KeyReused`] if it is another message.
     pub fn is_retried_by(&self, draft: &Draft, conversation: Option<ConversationId>) -> Result<()> {
-        let same_file = match (&draft.body, self.attachment) {
-            (DraftBody::Text(_), None) => true,
+        let same_body = match (&draft.body, self.attachment) {
+            (DraftBody::Forward(of), _) => self.forward_of == Some(*of),
+            (_, _) if self.forward_of.is_some() => false,
+            (DraftBody::Text(_), None) => self.same_content,
             (DraftBody::Attachment(Attachment::Stored { kind, file }, _), Some((stored_kind, stored))) => {
-                *kind == stored_kind && *file == stored.id
+                self.same_content && *kind == stored_kind && *file == stored.id
             }
             (DraftBody::Attachment(Attachment::Uploaded(new), _), Some((stored_kind, stored))) => {
-                new.kind() == stored_kind && new.sha256 == stored.sha256
+                self.same_content && new.kind() == stored_kind && new.sha256 == stored.sha256
             }
-            _ => false,
+            (DraftBody::Text(_) | DraftBody::Attachment(..), _) => false,
         };
         let same = !self.deleted
             && conversation == Some(self.conversation)
-            && self.same_content
-            && same_file
-            && draft.reply_to == self.reply_to;
+            && same_body
+            && draft.reply_to == self.reply_to
+            && draft.thread_id == self.thread_id;
         if same { Ok(()) } else { Conflict::KeyReused.err() }
     }
 }
@@ -204,6 +238,7 @@ mod tests {
             recipient: Recipient::User(OTHER),
             body,
             reply_to,
+            thread_id: None,
             key: None,
             at: at(1),
         }
@@ -215,6 +250,8 @@ mod tests {
             same_content: true,
             attachment,
             reply_to: None,
+            thread_id: None,
+            forward_of: None,
             deleted: false,
         }
     }
@@ -239,6 +276,53 @@ mod tests {
             assert_eq!(outcome.is_ok(), same, "{sent:?} {draft:?} {destination:?}");
             assert!(same || matches!(outcome, Err(Error::Conflict(Conflict::KeyReused))));
         }
+    }
+
+    #[test]
+    fn a_retry_is_in_the_same_thread_and_forwards_the_same_message() {
+        let here = Some(conversation(3));
+        let text = |thread_id| Draft { thread_id, ..draft(DraftBody::Text(Text::parse("x").unwrap()), None) };
+        let forward = |n| draft(DraftBody::Forward(message_id(n)), None);
+        let in_thread = IdempotencyRecord { thread_id: Some(message_id(4)), ..stored(None) };
+        // The text of a forwarded message is the other one's, which may have changed since.
+        let forwarded = IdempotencyRecord { forward_of: Some(message_id(5)), same_content: false, ..stored(None) };
+        for (sent, draft, same) in [
+            (in_thread.clone(), text(Some(message_id(4))), true),
+            (in_thread.clone(), text(Some(message_id(5))), false),
+            (in_thread, text(None), false),
+            (stored(None), text(Some(message_id(4))), false),
+            (forwarded.clone(), forward(5), true),
+            (forwarded.clone(), forward(6), false),
+            (IdempotencyRecord { same_content: true, ..forwarded }, text(None), false),
+            (stored(None), forward(5), false),
+        ] {
+            assert_eq!(sent.is_retried_by(&draft, here).is_ok(), same, "{sent:?} {draft:?}");
+        }
+    }
+
+    #[test]
+    fn who_may_send_may_react_and_who_runs_the_place_may_pin() {
+        let yes = || Ok(());
+        let no = || Forbidden::BroadcastIsForAdmins.err();
+        for (access, reacts, pins) in [
+            (Access::Participant, true, true),
+            (Access::Stranger, false, false),
+            (group(Visibility::Private, None), false, false),
+            (group(Visibility::Public, None), false, false),
+            (group(Visibility::Public, Some(Role::Member)), true, false),
+            (group(Visibility::Private, Some(Role::Admin)), true, true),
+            (group(Visibility::Private, Some(Role::Owner)), true, true),
+            (Access::Broadcast, true, true),
+        ] {
+            assert_eq!(access.may_react(yes).is_ok(), reacts, "{access:?}");
+            assert_eq!(access.may_pin(yes).is_ok(), pins, "{access:?}");
+        }
+        assert!(matches!(Access::Broadcast.may_react(no), Err(Error::Forbidden(Forbidden::BroadcastIsForAdmins))));
+        assert!(matches!(Access::Broadcast.may_pin(no), Err(Error::Forbidden(Forbidden::BroadcastIsForAdmins))));
+        assert!(matches!(Access::Stranger.may_react(yes), Err(Error::NotFound(NotFound::Message))));
+        let reader = group(Visibility::Public, None);
+        assert!(matches!(reader.may_react(yes), Err(Error::Forbidden(Forbidden::NotAMember))));
+        assert!(matches!(reader.may_pin(yes), Err(Error::Forbidden(Forbidden::NotAModerator))));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Reading messages.
 
-use super::model::{Changes, Message, Recipient, Window};
+use super::model::{Around, Changes, Listing, Message, PageAround, Recipient, Replies};
 use super::numbers::Update;
 use super::page_version::{PageRead, PageVersion};
 use super::service::MessageService;
@@ -18,10 +18,25 @@ impl MessageService {
         &self,
         caller: &Caller,
         of: Recipient,
-        window: Window,
+        listing: Listing,
         known: Option<PageVersion>,
     ) -> Result<PageRead> {
-        self.reader.page(caller.user, of, window, known).await
+        self.reader.page(caller.user, of, listing, known).await
+    }
+
+    /// Lists the messages around a place.
+    ///
+    /// # Errors
+    /// Those of [`MessageReader::around`](super::MessageReader::around).
+    pub async fn around(
+        &self,
+        caller: &Caller,
+        of: Recipient,
+        place: Around,
+        replies: Replies,
+        limit: Limit,
+    ) -> Result<PageAround> {
+        self.reader.around(caller.user, of, place, replies, limit).await
     }
 
     /// Shows one message.
@@ -51,6 +66,7 @@ impl MessageService {
 mod tests {
     use super::*;
     use crate::error::Error;
+    use crate::messages::Window;
     use crate::messages::{Cursor, MockMessageReader};
     use crate::page::Page;
     use crate::testing::{caller, conversation, message, message_id, message_service, outcome, user};
@@ -64,15 +80,16 @@ mod tests {
     #[test]
     fn a_page_is_read_as_the_caller() {
         let window = Window::Before { cursor: Cursor::Latest, limit: Limit::of_list(Some(2)).unwrap() };
+        let listing = Listing::from(window);
         let page = Page { items: vec![message(1), message(2)], more: true };
         let mut reader = MockMessageReader::new();
         let found = page.clone();
         reader
             .expect_page()
             .once()
-            .with(eq(user(1)), eq(Recipient::User(user(2))), eq(window), eq(None))
+            .with(eq(user(1)), eq(Recipient::User(user(2))), eq(listing), eq(None))
             .return_once(move |_, _, _, _| Ok(PageRead::Read(found, None)));
-        let read = outcome(over(reader).list(&caller(1), Recipient::User(user(2)), window, None)).unwrap();
+        let read = outcome(over(reader).list(&caller(1), Recipient::User(user(2)), listing, None)).unwrap();
         assert_eq!(read.into_page(), page);
     }
 

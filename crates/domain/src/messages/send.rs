@@ -18,6 +18,8 @@ pub struct SendCommand {
     pub body: DraftBody,
     /// The message that it answers.
     pub reply_to: Option<MessageId>,
+    /// The first message of the thread that it is to be a reply in.
+    pub thread_id: Option<MessageId>,
     /// A retry carries the same key.
     pub key: Option<IdempotencyKey>,
 }
@@ -25,7 +27,7 @@ pub struct SendCommand {
 impl SendCommand {
     /// A text message without an answered message or a key.
     pub fn text(recipient: Recipient, content: Text) -> Self {
-        Self { recipient, body: DraftBody::Text(content), reply_to: None, key: None }
+        Self { recipient, body: DraftBody::Text(content), reply_to: None, thread_id: None, key: None }
     }
 }
 
@@ -65,6 +67,7 @@ impl MessageService {
             recipient: send.recipient,
             body: send.body,
             reply_to: send.reply_to,
+            thread_id: send.thread_id,
             key: send.key,
             at: self.clock.now(),
         };
@@ -98,6 +101,7 @@ mod tests {
                         recipient: Recipient::User(user(9)),
                         body: DraftBody::Text(Text::parse(" a|\"b\" 🙂 ").unwrap()),
                         reply_to: Some(message_id(5)),
+                        thread_id: Some(message_id(6)),
                         key: Some(IdempotencyKey::parse("client_id", "k").unwrap()),
                         at: at(7),
                     }
@@ -105,6 +109,7 @@ mod tests {
             .returning(|_| Ok(Appended::Stored(message(1))));
         let outgoing = SendCommand {
             reply_to: Some(message_id(5)),
+            thread_id: Some(message_id(6)),
             key: Some(IdempotencyKey::parse("client_id", "k").unwrap()),
             ..SendCommand::text(Recipient::User(user(9)), Text::parse(" a|\"b\" 🙂 ").unwrap())
         };

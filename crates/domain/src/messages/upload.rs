@@ -7,6 +7,30 @@ use super::service::MessageService;
 use crate::context::Caller;
 use crate::error::Result;
 use crate::files::StagedFile;
+use crate::ids::MessageId;
+
+/// The message that is to carry a staged file.
+#[derive(Debug, Clone)]
+pub struct UploadCommand {
+    /// The user, the group or everybody.
+    pub recipient: Recipient,
+    /// The text beside the file.
+    pub caption: Caption,
+    /// The message that it answers.
+    pub reply_to: Option<MessageId>,
+    /// The first message of the thread that it is to be a reply in.
+    pub thread_id: Option<MessageId>,
+    /// A retry carries the same key.
+    pub key: Option<IdempotencyKey>,
+}
+
+impl UploadCommand {
+    /// The command to send the message with that file.
+    fn with(self, file: Attachment) -> SendCommand {
+        let Self { recipient, caption, reply_to, thread_id, key } = self;
+        SendCommand { recipient, body: DraftBody::Attachment(file, caption), reply_to, thread_id, key }
+    }
+}
 
 impl MessageService {
     /// Sends a message that carries the staged file: an image message if its bytes are an image.
@@ -14,18 +38,10 @@ impl MessageService {
     /// # Errors
     /// Those of [`MessageLog::append`](super::MessageLog::append); the blob is gone then, and also where the
     /// message had been sent before. It stays only where it is unknown whether the message was stored.
-    pub async fn send_upload(
-        &self,
-        caller: &Caller,
-        staged: StagedFile,
-        recipient: Recipient,
-        caption: Caption,
-        key: Option<IdempotencyKey>,
-    ) -> Result<Appended> {
+    pub async fn send_upload(&self, caller: &Caller, staged: StagedFile, upload: UploadCommand) -> Result<Appended> {
         let file = staged.release();
         let id = file.id;
-        let body = DraftBody::Attachment(Attachment::Uploaded(file), caption);
-        let outcome = self.send(caller, SendCommand { recipient, body, reply_to: None, key }).await;
+        let outcome = self.send(caller, upload.with(Attachment::Uploaded(file))).await;
         let unknown = matches!(
             outcome,
             Err(crate::Error::Internal(_) | crate::Error::Unavailable(crate::Unavailable::StorageOutOfReach))
@@ -45,7 +61,7 @@ mod tests {
     use crate::error::{Conflict, Error, Invalid, NotFound, Unavailable};
     use crate::files::MockBlobStore;
     use crate::messages::MockMessageLog;
-    use crate::testing::{caller, file, file_id, message, message_service, outcome, user};
+    use crate::testing::{caller, file, file_id, message, message_id, message_service, outcome, user};
     use std::sync::Arc;
 
     /// Blobs of which one is removed, or none touched.
@@ -59,9 +75,14 @@ mod tests {
 
     fn send(blobs: MockBlobStore, log: MockMessageLog) -> Result<Appended> {
         let messages = MessageService { blobs: Arc::new(blobs), log: Arc::new(log), ..message_service() };
-        let (recipient, caption) = (Recipient::User(user(2)), Caption::parse("see").unwrap());
-        let key = IdempotencyKey::parse("client_id", "k").ok();
-        outcome(messages.send_upload(&caller(1), StagedFile::of(file(1)), recipient, caption, key))
+        let upload = UploadCommand {
+            recipient: Recipient::User(user(2)),
+            caption: Caption::parse("see").unwrap(),
+            reply_to: Some(message_id(5)),
+            thread_id: Some(message_id(6)),
+            key: IdempotencyKey::parse("client_id", "k").ok(),
+        };
+        outcome(messages.send_upload(&caller(1), StagedFile::of(file(1)), upload))
     }
 
     #[test]
@@ -74,6 +95,7 @@ mod tests {
                 draft.sender == user(1)
                     && draft.recipient == Recipient::User(user(2))
                     && draft.body == body
+                    && (draft.reply_to, draft.thread_id) == (Some(message_id(5)), Some(message_id(6)))
                     && draft.key == IdempotencyKey::parse("client_id", "k").ok()
             })
             .returning(|_| Ok(Appended::Stored(message(1))));

@@ -5,6 +5,7 @@ use crate::context::Caller;
 use crate::error::{Forbidden, Invalid, Result};
 use crate::files::{FileQuota, Reserve, UploadQuota};
 use crate::groups::GroupQuotas;
+use crate::messages::EditHistory;
 use std::collections::HashSet;
 
 /// The usernames of `PARLANCE_ADMINS`. Case and normal form do not count.
@@ -42,6 +43,8 @@ pub struct ServerPolicy {
     pub admins: AdminNames,
     /// Which users may broadcast.
     pub broadcasters: Broadcasters,
+    /// Which users may read what a message said before its edits.
+    pub edit_history: EditHistory,
     /// How many bytes of files a user may store.
     pub files: FileQuota,
     /// How many uploads a user may have under way.

@@ -3,3 +3,4 @@
 pub mod heads;
 pub mod seats;
 pub mod unseen_counts;
+pub mod visible;

@@ -5,7 +5,8 @@ use crate::connection::{AnyConnection, per_backend};
 use crate::error::DbResult;
 use crate::replication::live::Walk;
 use crate::repositories::messages::changed_messages;
-use crate::tables::queries::{FullMessage, load_messages};
+use crate::tables::parts::load_messages;
+use crate::tables::queries::FullMessage;
 use crate::tables::rows::ConversationRow;
 use crate::tables::schema::{conversations, members, messages, sessions, users};
 use crate::tables::sql_types::Id;
@@ -53,7 +54,7 @@ fn events(
 ) -> DbResult<Vec<Event>> {
     let (deleted, live): (Vec<_>, Vec<_>) = found.into_iter().partition(|(row, ..)| row.deleted_at.is_some());
     let mut events = Vec::with_capacity(deleted.len() + live.len());
-    for message in load_messages(conn, live.into_iter().map(|message| (of, message)))? {
+    for message in load_messages(conn, None, live.into_iter().map(|message| (of, message)))? {
         let update = message.update;
         let is_new = message.seq.is_after(known);
         events.push((update, if is_new { Event::MessageCreated(message) } else { Event::MessageUpdated(message) }));

@@ -5,8 +5,8 @@ use crate::connection::{AnyConnection, per_backend};
 use crate::error::DbResult;
 use crate::reads::unseen_counts::{Seat, SeatColumns, UnseenCounts};
 use crate::tables::columns::{ColumnsOf, columns_of};
+use crate::tables::parts::load_messages;
 use crate::tables::prepared::prepared;
-use crate::tables::queries::load_messages;
 use crate::tables::rows::{ConversationRow, FileRow, GroupRow, MessageRow, ProfileRow, UserRow, role};
 use crate::tables::sql_types::{Id, SqlId, SqlTime, Time};
 use async_trait::async_trait;
@@ -154,7 +154,7 @@ fn list(
         Some((&*conversation, (newest.take()?, sender.take()?, file.take())))
     });
     // In the order of the list.
-    let mut newest = load_messages(conn, newest)?.into_iter().peekable();
+    let mut newest = load_messages(conn, Some(user), newest)?.into_iter().peekable();
     let mut items = Vec::with_capacity(page.items.len());
     for (listed, counted) in page.items.into_iter().zip(counted) {
         let of = &listed.conversation;

@@ -7,7 +7,8 @@
 use crate::Store;
 use crate::connection::AnyConnection;
 use crate::error::DbResult;
-use crate::tables::queries::{FullMessage, find_profile, full_messages, load_messages};
+use crate::tables::parts::load_messages;
+use crate::tables::queries::{FullMessage, find_profile, full_messages};
 use crate::tables::rows::{ConversationRow, FileRow, role};
 use crate::tables::schema::{conversations, files, members, messages, receipts, sessions, users};
 use crate::tables::sql_types::{Id, Time};
@@ -101,7 +102,7 @@ fn sent(conn: &mut AnyConnection, me: Id, of: &ConversationRow, seq: i64, most: 
         Some((last, ..)) if found.len() as i64 == most => last.seq,
         _ => end,
     };
-    let messages = load_messages(conn, found.into_iter().map(|message| (of, message)))?;
+    let messages = load_messages(conn, Some(me.into()), found.into_iter().map(|message| (of, message)))?;
     Ok((messages, reached))
 }
 

@@ -1,94 +1,73 @@
-//! Messages: editing, deleting and reading.
+//! Messages: editing, deleting and reading. What a message has beside its content is in the modules of its parts.
 
 use crate::Store;
 use crate::connection::{AnyConnection, per_backend};
 use crate::error::DbResult;
 use crate::reads::heads::AskedHead;
-use crate::repositories::pages::read_page;
-use crate::tables::columns::{ColumnsOf, columns_of};
+use crate::reads::visible::{AccessColumns, AccessRow, find_visible};
+use crate::repositories::pages::{read_around, read_page};
+use crate::repositories::{pins, reactions, threads, versions};
+use crate::tables::columns::columns_of;
+use crate::tables::parts::{load_message, load_messages};
 use crate::tables::prepared::prepared;
-use crate::tables::queries::{
-    FullColumns, FullMessage, find_message, find_role, full_messages, load_message, load_messages, lock_conversation,
-    pair,
-};
+use crate::tables::queries::{FullColumns, FullMessage, find_role, full_messages, pair};
 use crate::tables::rows::{ConversationRow, MessageRow, role};
 use crate::tables::schema::{conversations, files, messages, users};
 use crate::tables::sql_types::{Id, SqlId, Time};
+use crate::transaction::change::{lock_message, publish_change, take_numbers, touch};
 use crate::transaction::tx::Tx;
 use crate::writer::content_digest;
 use async_trait::async_trait;
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Nullable, Text};
+use diesel::sql_types::{BigInt, Nullable};
 use domain::events::Event;
 use domain::files::Growth;
 use domain::messages::{
-    Appended, ChangeEntry, Changes, Content, Draft, Message, MessageLog, MessageReader, PageRead, PageVersion,
-    Recipient, Update, Window, not_before,
+    Appended, Around, ChangeEntry, Changes, Content, Draft, EditHistory, Emoji, Listing, Message, MessageLog,
+    MessageReader, MessageVersion, PageAround, PageRead, PageVersion, Reactor, Recipient, Replies, ThreadWindow,
+    Update, not_before,
 };
 use domain::{ConversationId, Limit, MessageId, NotFound, Page, Result, Timestamp, UserId};
 use uuid::Uuid;
 
-/// The conversation of a message, deleted or not.
-pub fn conversation_of(conn: &mut AnyConnection, id: MessageId) -> DbResult<Option<ConversationId>> {
-    let position = messages::table.filter(messages::id.eq(Id::from(id))).select(messages::conversation_id);
-    Ok(position.first::<Id>(conn).optional()?.map(Into::into))
-}
-
-/// A message that is not deleted and its conversation, both locked until the transaction ends.
-fn lock_message(conn: &mut AnyConnection, id: MessageId) -> DbResult<(ConversationRow, FullMessage)> {
-    if let Some(conversation) = conversation_of(conn, id)?
-        && let Some(conversation) = lock_conversation(conn, conversation)?
-        && let Some(message) = find_message(conn, id)?
-        && message.0.deleted_at.is_none()
-    {
-        return Ok((conversation, message));
-    }
-    Ok(NotFound::Message.err()?)
-}
-
-/// Takes the next numbers of a locked conversation, and returns the last of them.
-fn take_numbers(tx: &mut Tx<'_>, conversation: &ConversationRow, count: i64) -> DbResult<i64> {
-    let last = conversation.update + count;
-    diesel::update(conversations::table.find(conversation.id))
-        .set((conversations::update.eq(last), conversations::revision.eq(tx.revision)))
-        .execute(tx.conn)?;
-    Ok(last)
-}
-
-fn edit(tx: &mut Tx<'_>, actor: UserId, id: MessageId, content: &Content, at: Timestamp) -> DbResult<Message> {
+fn edit(
+    tx: &mut Tx<'_>,
+    (actor, id): (UserId, MessageId),
+    content: &Content,
+    history: EditHistory,
+    at: Timestamp,
+) -> DbResult<Message> {
     let (conversation, message) = lock_message(tx.conn, id)?;
     tx.record_version(&conversation);
     let role = find_role(tx.conn, conversation.id.into(), actor)?;
     let access = conversation.access(actor, role)?;
-    let sender = message.0.sender_id.into();
+    let row = message.0.clone();
     // Existence first, then form, which depends on the message, then right.
     access.may_read().or_else(|_| NotFound::Message.err())?;
-    let mut message = load_message(tx.conn, &conversation, message)?;
+    let mut message = load_message(tx.conn, Some(actor), &conversation, message)?;
     let words = content.for_type(message.body.message_type()).map_err(domain::Error::from)?;
-    access.may_edit(actor, sender)?;
-    tx.grow(Growth::Edit(words.len()))?;
-    let number = take_numbers(tx, &conversation, 1)?;
-    let here = messages::table.find((conversation.id, message.seq.0));
+    access.may_edit(actor, row.sender_id.into())?;
+    message.can_be_edited()?;
+    if message.body.content() == words {
+        return Ok(message);
+    }
+    tx.grow(Growth::Edit(words.len() + row.content.len()))?;
+    if history.keeps_versions() {
+        versions::keep(tx, &row)?;
+    }
+    let number = touch(tx, &conversation, &row, at)?;
+    let here = messages::table.find((conversation.id, row.seq));
     // A retry with the same key is compared with the content that was sent first.
     let digest = content_digest(message.body.content()).to_vec();
     let first_edit = here.filter(messages::client_id.is_not_null().and(messages::sent_digest.is_null()));
     diesel::update(first_edit).set(messages::sent_digest.eq(digest)).execute(tx.conn)?;
     let at = not_before(message.updated_at, at);
-    let at_row = Time::from(at);
-    diesel::update(here)
-        .set((
-            messages::content.eq(words),
-            messages::edited_at.eq(at_row),
-            messages::updated_at.eq(at_row),
-            messages::update.eq(number),
-            messages::revision.eq(tx.revision),
-        ))
-        .execute(tx.conn)?;
+    diesel::update(here).set((messages::content.eq(words), messages::edited_at.eq(Time::from(at)))).execute(tx.conn)?;
+    publish_change(tx, &conversation, id)?;
     message.body = message.body.with_content(words);
     message.update = Update(number);
     message.updated_at = at;
     message.edited_at = Some(at);
-    tx.events.push(Event::MessageUpdated(message.clone()));
     Ok(message)
 }
 
@@ -117,6 +96,8 @@ pub fn tombstone_messages(
         .set(conversations::deletions.eq(conversations::deletions + count))
         .execute(tx.conn)?;
     for (mut row, number) in rows.into_iter().zip(conversation.update + 1..) {
+        reactions::forget(tx.conn, &row)?;
+        versions::forget(tx.conn, &row)?;
         let at = not_before(row.updated_at.into(), at);
         row.update = number;
         row.deleted_at = Some(at.into());
@@ -124,6 +105,13 @@ pub fn tombstone_messages(
             .set((
                 messages::content.eq(""),
                 messages::sent_digest.eq(None::<Vec<u8>>),
+                messages::has.eq(row.has & !MessageRow::REACTIONS),
+                messages::pinned_update.eq(None::<i64>),
+                messages::pinned_at.eq(None::<Time>),
+                messages::pinned_by.eq(None::<Id>),
+                messages::forward_of.eq(None::<Id>),
+                messages::forwarded_from.eq(None::<Id>),
+                messages::forwarded_at.eq(None::<Time>),
                 messages::updated_at.eq(Time::from(at)),
                 messages::deleted_at.eq(row.deleted_at),
                 messages::update.eq(row.update),
@@ -152,12 +140,33 @@ impl MessageLog for Store {
 
     async fn edit(&self, actor: UserId, id: MessageId, content: Content, at: Timestamp) -> Result<Message> {
         let shard = self.shard_of_message(actor, id).await?;
-        self.write(shard, move |tx| edit(tx, actor, id, &content, at)).await
+        let history = self.policy().edit_history;
+        self.write(shard, move |tx| edit(tx, (actor, id), &content, history, at)).await
     }
 
     async fn delete(&self, actor: UserId, id: MessageId, at: Timestamp) -> Result<()> {
         let shard = self.shard_of_message(actor, id).await?;
         self.write(shard, move |tx| delete(tx, actor, id, at)).await
+    }
+
+    async fn react(&self, actor: UserId, id: MessageId, emoji: Emoji, at: Timestamp) -> Result<()> {
+        let (shard, policy) = (self.shard_of_message(actor, id).await?, self.policy());
+        self.write(shard, move |tx| reactions::add(tx, &policy, (actor, id), &emoji, at)).await
+    }
+
+    async fn unreact(&self, actor: UserId, id: MessageId, emoji: Emoji, at: Timestamp) -> Result<()> {
+        let (shard, policy) = (self.shard_of_message(actor, id).await?, self.policy());
+        self.write(shard, move |tx| reactions::take_back(tx, &policy, (actor, id), &emoji, at)).await
+    }
+
+    async fn pin(&self, actor: UserId, id: MessageId, at: Timestamp) -> Result<()> {
+        let (shard, policy) = (self.shard_of_message(actor, id).await?, self.policy());
+        self.write(shard, move |tx| pins::pin(tx, &policy, (actor, id), at)).await
+    }
+
+    async fn unpin(&self, actor: UserId, id: MessageId, at: Timestamp) -> Result<()> {
+        let (shard, policy) = (self.shard_of_message(actor, id).await?, self.policy());
+        self.write(shard, move |tx| pins::unpin(tx, &policy, (actor, id), at)).await
     }
 }
 
@@ -280,7 +289,7 @@ fn changes(
     found.sort_by_key(|(row, ..)| row.update);
     let page = Page::from_surplus(found, limit);
     let (deleted, live): (Vec<_>, Vec<_>) = page.items.into_iter().partition(|(row, ..)| row.deleted_at.is_some());
-    let messages = load_messages(conn, live.into_iter().map(|message| (&of, message)))?;
+    let messages = load_messages(conn, Some(viewer), live.into_iter().map(|message| (&of, message)))?;
     let mut entries: Vec<_> = messages.into_iter().map(|message| ChangeEntry::Message(Box::new(message))).collect();
     entries.extend(deleted.iter().filter_map(|(row, ..)| row.tombstone()).map(ChangeEntry::Deleted));
     entries.sort_by_key(ChangeEntry::update);
@@ -297,7 +306,7 @@ impl MessageReader for Store {
         &self,
         viewer: UserId,
         of: Recipient,
-        window: Window,
+        listing: Listing,
         known: Option<PageVersion>,
     ) -> Result<PageRead> {
         if known.is_some()
@@ -309,7 +318,48 @@ impl MessageReader for Store {
                 return Ok(PageRead::Unchanged);
             }
         }
-        self.read_for(viewer, move |conn| read_page(conn, viewer, of, window, known)).await
+        self.read_for(viewer, move |conn| read_page(conn, viewer, of, listing, known)).await
+    }
+
+    async fn around(
+        &self,
+        viewer: UserId,
+        of: Recipient,
+        place: Around,
+        replies: Replies,
+        limit: Limit,
+    ) -> Result<PageAround> {
+        self.snapshot_for(viewer, move |conn| read_around(conn, viewer, of, place, replies, limit)).await
+    }
+
+    async fn thread(&self, viewer: UserId, id: MessageId, window: ThreadWindow, limit: Limit) -> Result<Page<Message>> {
+        self.snapshot_for(viewer, move |conn| threads::read(conn, viewer, id, window, limit)).await
+    }
+
+    async fn pins(
+        &self,
+        viewer: UserId,
+        of: ConversationId,
+        before: Option<Update>,
+        limit: Limit,
+    ) -> Result<Page<Message>> {
+        self.snapshot_for(viewer, move |conn| pins::list(conn, viewer, of, before, limit)).await
+    }
+
+    async fn reactors(
+        &self,
+        viewer: UserId,
+        id: MessageId,
+        emoji: Option<Emoji>,
+        after: Update,
+        limit: Limit,
+    ) -> Result<Page<Reactor>> {
+        self.snapshot_for(viewer, move |conn| reactions::list(conn, viewer, id, emoji.as_ref(), after, limit)).await
+    }
+
+    async fn versions(&self, viewer: UserId, id: MessageId) -> Result<Vec<MessageVersion>> {
+        let history = self.policy().edit_history;
+        self.snapshot_for(viewer, move |conn| versions::list(conn, viewer, id, history)).await
     }
 
     async fn find(&self, viewer: UserId, id: MessageId) -> Result<Option<Message>> {
@@ -319,41 +369,4 @@ impl MessageReader for Store {
     async fn changes(&self, viewer: UserId, of: ConversationId, after: Update, limit: Limit) -> Result<Changes> {
         self.read_for(viewer, move |conn| changes(conn, viewer, of, after, limit)).await
     }
-}
-
-/// The columns by which the rules judge access to a conversation: it, and the user's role in it.
-type AccessColumns = (ColumnsOf<ConversationRow>, Nullable<Text>);
-type AccessRow = (ConversationRow, Option<String>);
-
-prepared! {
-    /// Reads a message that is not deleted, and what the rules judge access by.
-    ReadMessage(viewer: SqlId => Id, id: SqlId => Id) -> (AccessColumns, FullColumns) = concat!(
-        "SELECT ",
-        columns_of!(ConversationRow, "c"),
-        ", seat.role, ",
-        columns_of!(MessageRow, "m"),
-        ", ",
-        columns_of!(ProfileRow, "u"),
-        ", ",
-        columns_of!(FileRow, "f"),
-        " FROM messages m JOIN conversations c ON c.id = m.conversation_id JOIN users u ON u.id = m.sender_id \
-         LEFT JOIN members seat ON seat.conversation_id = c.id AND seat.user_id = $1 \
-         LEFT JOIN files f ON f.id = m.file_id WHERE m.id = $2 AND m.deleted_at IS NULL AND c.deleted_at IS NULL"
-    )
-}
-
-/// The message and its conversation, if it is not deleted and the viewer may read it.
-pub fn find_visible(
-    conn: &mut AnyConnection,
-    viewer: UserId,
-    id: MessageId,
-) -> DbResult<Option<(ConversationRow, Message)>> {
-    let read = ReadMessage { viewer: viewer.into(), id: id.into() };
-    let found: Option<(AccessRow, FullMessage)> = per_backend!(conn, |conn| read.get_result(conn)).optional()?;
-    let Some(((of, role_of_viewer), message)) = found else { return Ok(None) };
-    if of.access(viewer, role_of_viewer.as_deref().map(role).transpose()?)?.may_read().is_err() {
-        return Ok(None);
-    }
-    let message = load_message(conn, &of, message)?;
-    Ok(Some((of, message)))
 }

@@ -4,13 +4,16 @@
 //! version as well, and reads no message if it is the same. On SQLite a statement costs no round trip, and this module
 //! asks for the one after the other. On Postgres it asks for everything in one statement.
 
+mod around;
 mod postgres;
 mod sqlite;
+
+pub use around::read_around;
 
 use crate::connection::AnyConnection;
 use crate::error::DbResult;
 use crate::tables::queries::find_profile;
-use domain::messages::{Cursor, PageRead, PageVersion, Recipient, Window};
+use domain::messages::{Cursor, Listing, PageRead, PageVersion, Recipient, Window};
 use domain::{NotFound, Page, UserId};
 
 /// Reads a page, unless its version is `known`.
@@ -18,12 +21,12 @@ pub fn read_page(
     conn: &mut AnyConnection,
     viewer: UserId,
     of: Recipient,
-    window: Window,
+    listing: Listing,
     known: Option<PageVersion>,
 ) -> DbResult<PageRead> {
     match conn {
-        AnyConnection::Postgres(_) => postgres::read(conn, viewer, of, window, known),
-        AnyConnection::Sqlite(_) => sqlite::read(conn, viewer, of, window, known),
+        AnyConnection::Postgres(_) => postgres::read(conn, viewer, of, listing, known),
+        AnyConnection::Sqlite(_) => sqlite::read(conn, viewer, of, listing, known),
     }
 }
 

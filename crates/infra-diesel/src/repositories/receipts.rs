@@ -7,13 +7,15 @@
 use crate::Store;
 use crate::connection::{AnyConnection, per_backend};
 use crate::error::DbResult;
-use crate::repositories::messages::{conversation_of, find_visible, seq_of};
+use crate::reads::visible::find_visible;
+use crate::repositories::messages::seq_of;
 use crate::tables::prepared::prepared;
 use crate::tables::queries::{find_access, lock_conversation};
 use crate::tables::rows::{ConversationRow, ProfileRow};
 use crate::tables::schema::{members, messages, receipts};
 use crate::tables::sql_types::{Id, SqlId, SqlTime, Time};
 use crate::tables::unseen::IsUnseen;
+use crate::transaction::change::conversation_of;
 use crate::transaction::membership::{NewMemberRow, insert_member_row};
 use crate::transaction::tx::Tx;
 use async_trait::async_trait;

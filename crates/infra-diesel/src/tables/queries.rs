@@ -3,14 +3,15 @@
 use crate::connection::{AnyConnection, per_backend};
 use crate::error::DbResult;
 use crate::tables::columns::ColumnsOf;
-use crate::tables::rows::{ConversationRow, FileRow, GroupRow, MessageRow, ProfileRow, role};
+use crate::tables::rows::{ConversationRow, FileRow, GroupRow, MessageRow, ProfileRow, role, user_role};
 use crate::tables::schema::{conversations, files, members, messages, users};
 use crate::tables::sql_types::Id;
 use diesel::prelude::*;
 use diesel::sql_types::Nullable;
 use domain::groups::{Group, Role};
-use domain::messages::{Access, Message};
-use domain::{ConversationId, GroupId, MessageId, NotFound, UserId};
+use domain::messages::Access;
+use domain::users::{ServerPolicy, Username};
+use domain::{ConversationId, GroupId, MessageId, Unauthenticated, UserId};
 
 /// A message with what it refers to once: its sender and its file.
 pub type FullMessage = (MessageRow, ProfileRow, Option<FileRow>);
@@ -29,28 +30,6 @@ macro_rules! full_messages {
     };
 }
 pub(crate) use full_messages;
-
-/// Builds the messages of rows, each in its conversation, in the order of the rows. Everything that shows a message
-/// calls this. If a message gets a part of which it has many, this function reads it, by one query for all the
-/// messages.
-pub fn load_messages<'a>(
-    _conn: &mut AnyConnection,
-    found: impl IntoIterator<Item = (&'a ConversationRow, FullMessage)>,
-) -> DbResult<Vec<Message>> {
-    let message = |(of, (row, sender, file)): (&ConversationRow, FullMessage)| -> DbResult<Message> {
-        let destination = of.destination(row.sender_id);
-        Ok(row.into_message(destination, sender.profile(), file.map(FileRow::into_file).transpose()?)?)
-    };
-    found.into_iter().map(message).collect()
-}
-
-/// Like [`load_messages`], for one message.
-pub fn load_message(conn: &mut AnyConnection, of: &ConversationRow, found: FullMessage) -> DbResult<Message> {
-    match load_messages(conn, [(of, found)])?.pop() {
-        Some(message) => Ok(message),
-        None => Ok(NotFound::Message.err()?),
-    }
-}
 
 /// The conversation, unless it is deleted.
 pub fn find_conversation(conn: &mut AnyConnection, id: ConversationId) -> DbResult<Option<ConversationRow>> {
@@ -96,6 +75,13 @@ pub fn find_message(conn: &mut AnyConnection, id: MessageId) -> DbResult<Option<
 pub fn find_profile(conn: &mut AnyConnection, id: UserId) -> DbResult<Option<ProfileRow>> {
     let user = users::table.find(Id::from(id));
     Ok(per_backend!(conn, |conn| user.select(ProfileRow::as_select()).first(conn)).optional()?)
+}
+
+/// Whether the user may broadcast, as the outcome of the rule.
+pub fn may_broadcast(conn: &mut AnyConnection, policy: &ServerPolicy, user: UserId) -> DbResult<domain::Result<()>> {
+    let Some(row) = find_profile(conn, user)? else { return Ok(Unauthenticated::InvalidToken.err()) };
+    let role = user_role(&row.role)?;
+    Ok(policy.may_broadcast(&Username::from_stored(row.username), role))
 }
 
 /// The ordered pair by which a direct conversation is found.

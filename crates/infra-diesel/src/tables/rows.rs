@@ -9,7 +9,8 @@ use domain::events::{ConversationVersion, Revision};
 use domain::files::{File, FileName, MediaType, Sha256};
 use domain::groups::{Description, Group, GroupAccess, GroupName, Member, Role, Visibility};
 use domain::messages::{
-    Access, AttachmentKind, Body, Caption, Destination, Message, MessageType, Seq, Text, Tombstone, Update,
+    Access, AttachmentKind, Body, Caption, Destination, Forwarded, Message, MessageType, Pin, Reaction, Seq, Text,
+    ThreadSummary, Tombstone, Update,
 };
 use domain::users::{DisplayName, Email, Profile, User, UserRole, Username};
 
@@ -279,19 +280,46 @@ pub struct MessageRow {
     pub deleted_at: Option<Time>,
     pub update: i64,
     pub revision: i64,
+    pub thread_id: Option<Id>,
+    /// [`REACTIONS`](Self::REACTIONS) and [`REPLIES`](Self::REPLIES), if other rows belong to it.
+    pub has: i64,
+    pub pinned_update: Option<i64>,
+    pub pinned_at: Option<Time>,
+    pub pinned_by: Option<Id>,
+    pub forward_of: Option<Id>,
+    pub forwarded_from: Option<Id>,
+    pub forwarded_at: Option<Time>,
+}
+
+/// What other rows and a message's destination tell of it.
+pub struct MessageParts {
+    pub destination: Destination,
+    pub sender: Profile,
+    pub file: Option<File>,
+    pub reactions: Vec<Reaction>,
+    pub thread: Option<ThreadSummary>,
+    pub forwarded_from: Option<Profile>,
 }
 
 impl MessageRow {
-    /// The message, sent to `place`.
+    /// The bit of `has` of a message that somebody has reacted to.
+    pub const REACTIONS: i64 = 1;
+    /// The bit of `has` of a message that somebody has replied to in its thread.
+    pub const REPLIES: i64 = 2;
+
+    fn pin(&self) -> Option<Pin> {
+        let (update, at, by) = (self.pinned_update?, self.pinned_at?, self.pinned_by?);
+        Some(Pin { at: at.into(), by: by.into(), update: Update(update) })
+    }
+
+    /// The message with its parts.
     ///
     /// # Errors
     /// [`Corrupt`].
-    pub fn into_message(
-        self,
-        destination: Destination,
-        sender: Profile,
-        file: Option<File>,
-    ) -> Result<Message, Corrupt> {
+    pub fn into_message(self, parts: MessageParts) -> Result<Message, Corrupt> {
+        let MessageParts { destination, sender, file, reactions, thread, forwarded_from } = parts;
+        let pinned = self.pin();
+        let forwarded = forwarded_from.zip(self.forwarded_at);
         let message_type = word("message type", &self.message_type, MessageType::parse)?;
         let kind = match message_type {
             MessageType::Text => None,
@@ -310,6 +338,11 @@ impl MessageRow {
             sender,
             body,
             reply_to: self.reply_to.map(Into::into),
+            reactions,
+            pinned,
+            thread_id: self.thread_id.map(Into::into),
+            thread,
+            forwarded: forwarded.map(|(sender, at)| Forwarded { sender, created_at: at.into() }),
             seq: Seq(self.seq),
             update: Update(self.update),
             created_at: self.created_at.into(),

@@ -117,6 +117,27 @@ macro_rules! all_tables {
                     deleted_at -> Nullable<SqlTime>,
                     update -> BigInt,
                     revision -> BigInt,
+                    thread_id -> Nullable<SqlId>,
+                    has -> BigInt,
+                    pinned_update -> Nullable<BigInt>,
+                    pinned_at -> Nullable<SqlTime>,
+                    pinned_by -> Nullable<SqlId>,
+                    forward_of -> Nullable<SqlId>,
+                    forwarded_from -> Nullable<SqlId>,
+                    forwarded_at -> Nullable<SqlTime>,
+                }
+                reactions: ReactionCopy by (message_id, user_id, emoji) {
+                    message_id -> SqlId,
+                    user_id -> SqlId,
+                    emoji -> Text,
+                    update -> BigInt,
+                    created_at -> SqlTime,
+                }
+                versions: VersionCopy by (message_id, nth) {
+                    message_id -> SqlId,
+                    nth -> BigInt,
+                    content -> Text,
+                    created_at -> SqlTime,
                 }
                 receipts: ReceiptCopy by (conversation_id, user_id, seq) in conversation_id {
                     conversation_id -> SqlId,
@@ -183,5 +204,6 @@ all_tables!(define);
 
 joinable!(messages -> users (sender_id));
 joinable!(messages -> files (file_id));
+joinable!(reactions -> users (user_id));
 joinable!(members -> users (user_id));
 joinable!(members -> conversations (conversation_id));

@@ -2,6 +2,7 @@
 //! transactions ([`revisions`]).
 
 pub mod accounts;
+pub mod change;
 pub mod file_usage;
 pub mod membership;
 pub mod pending_endings;

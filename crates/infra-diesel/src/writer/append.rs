@@ -5,6 +5,7 @@ use super::memory::Memory;
 use super::statements;
 use crate::connection::AnyConnection;
 use crate::error::DbResult;
+use crate::reads::visible::find_visible;
 use crate::tables::queries::{find_profile, find_role, lock_conversation, lock_direct, pair};
 use crate::tables::rows::{ConversationRow, FileRow, MessageRow, ProfileRow, user_role};
 use crate::tables::schema::{conversations, files, messages};
@@ -19,7 +20,9 @@ use diesel::prelude::*;
 use domain::events::{ConversationVersion, Event};
 use domain::files::Growth;
 use domain::groups::{Entry, Role};
-use domain::messages::{Appended, Attachment, Body, Destination, Draft, DraftBody, Message, Recipient, Seq, Update};
+use domain::messages::{
+    Appended, Attachment, Body, Destination, Draft, DraftBody, Forwarded, Message, Recipient, Seq, ThreadStart, Update,
+};
 use domain::users::{Profile, ServerPolicy, UserRole, Username};
 use domain::{ConversationId, NotFound, Unauthenticated, UserId};
 use std::collections::HashSet;
@@ -130,7 +133,9 @@ impl<'a> AppendBatch<'a> {
         // Existence before rights: the recipient, the answered message, the file, then whether the sender may.
         let (conversation, entry) = self.destination(draft)?;
         self.check_reply(draft, conversation)?;
-        let body = self.body(draft)?;
+        let is_admitted = self.check_thread(draft, conversation)?;
+        let (body, forwarded) = self.body(draft)?;
+        is_admitted?;
         self.check_broadcast(draft)?;
         if let DraftBody::Attachment(Attachment::Uploaded(file), _) = &draft.body {
             check_quota(self.conn, self.policy.files, file)?;
@@ -152,7 +157,7 @@ impl<'a> AppendBatch<'a> {
             add_usage(self.conn, file)?;
             diesel::insert_into(files::table).values(FileRow::from(file)).execute(self.conn)?;
         }
-        self.push(draft, conversation, sender.profile, body).map(Appended::Stored)
+        self.push(draft, conversation, sender.profile, (body, forwarded)).map(Appended::Stored)
     }
 
     pub(super) fn check_broadcast(&mut self, draft: &Draft) -> DbResult<()> {
@@ -200,25 +205,60 @@ impl<'a> AppendBatch<'a> {
         if answered.is_none() { Ok(NotFound::Message.err()?) } else { Ok(()) }
     }
 
-    pub(super) fn body(&mut self, draft: &Draft) -> DbResult<Body> {
-        Ok(match &draft.body {
+    /// Whether the draft may go into the thread that it names. The outer error is one of existence, which comes before
+    /// the inner one.
+    pub(super) fn check_thread(
+        &mut self,
+        draft: &Draft,
+        conversation: Option<ConversationId>,
+    ) -> DbResult<domain::Result<()>> {
+        let Some(thread_id) = draft.thread_id else { return Ok(Ok(())) };
+        let found = find_visible(self.conn, draft.sender, thread_id)?
+            .map(|(of, message)| ThreadStart { conversation: of.id.into(), is_reply: message.thread_id.is_some() });
+        match ThreadStart::admits(found, conversation) {
+            Err(missing @ domain::Error::NotFound(_)) => Err(missing.into()),
+            outcome => Ok(outcome),
+        }
+    }
+
+    /// Keeps retention from withdrawing a file. Retention may be about to: one of the two waits, and sees what the other
+    /// did.
+    fn hold_file(&mut self, file: Id) -> DbResult<()> {
+        if let AnyConnection::Postgres(conn) = &mut *self.conn {
+            files::table.find(file).select(files::id).for_share().first::<Id>(conn).optional()?;
+        }
+        Ok(())
+    }
+
+    /// What the message is to say and carry, and where that comes from if the draft forwards a message.
+    pub(super) fn body(&mut self, draft: &Draft) -> DbResult<(Body, Option<Forwarded>)> {
+        let body = match &draft.body {
             DraftBody::Text(text) => Body::Text(text.clone()),
             DraftBody::Attachment(Attachment::Uploaded(file), caption) => {
                 Body::Attachment { kind: file.kind(), file: file.clone(), caption: caption.clone() }
             }
-            DraftBody::Attachment(Attachment::Stored { kind, file }, caption) => {
-                if let AnyConnection::Postgres(conn) = &mut *self.conn {
-                    // Retention may be about to withdraw the file: one of the two waits, and sees what the other did.
-                    let held = files::table.find(Id::from(*file)).select(files::id).for_share();
-                    held.first::<Id>(conn).optional()?;
+            DraftBody::Forward(id) => {
+                let found = find_visible(self.conn, draft.sender, *id)?.map(|(_, message)| message);
+                let Some(message) = found else { return Ok(NotFound::Message.err()?) };
+                if let Some(file) = message.body.file() {
+                    self.hold_file(file.id.into())?;
+                    if find_readable(self.conn, draft.sender, file.id)?.is_none() {
+                        return Ok(NotFound::Message.err()?);
+                    }
                 }
+                let forwarded = message.forwarded_as();
+                return Ok((message.body, Some(forwarded)));
+            }
+            DraftBody::Attachment(Attachment::Stored { kind, file }, caption) => {
+                self.hold_file((*file).into())?;
                 let Some(file) = find_readable(self.conn, draft.sender, *file)? else {
                     return Ok(NotFound::File.err()?);
                 };
                 kind.fits(&file).map_err(domain::Error::from)?;
                 Body::Attachment { kind: *kind, file, caption: caption.clone() }
             }
-        })
+        };
+        Ok((body, None))
     }
 
     /// Creates the direct conversation of the two, with both as members. Another node may do the same at this moment.
@@ -276,7 +316,13 @@ impl<'a> AppendBatch<'a> {
     }
 
     /// Gives the message its number.
-    fn push(&mut self, draft: &Draft, conversation: ConversationId, sender: Profile, body: Body) -> DbResult<Message> {
+    fn push(
+        &mut self,
+        draft: &Draft,
+        conversation: ConversationId,
+        sender: Profile,
+        (body, forwarded): (Body, Option<Forwarded>),
+    ) -> DbResult<Message> {
         let sent = (self.revision, self.nth);
         self.nth += 1;
         self.counted.insert(conversation);
@@ -309,7 +355,21 @@ impl<'a> AppendBatch<'a> {
             deleted_at: None,
             update: seq,
             revision: self.revision,
+            thread_id: draft.thread_id.map(Into::into),
+            has: 0,
+            pinned_update: None,
+            pinned_at: None,
+            pinned_by: None,
+            forward_of: match &draft.body {
+                DraftBody::Forward(id) => Some((*id).into()),
+                DraftBody::Text(_) | DraftBody::Attachment(..) => None,
+            },
+            forwarded_from: forwarded.as_ref().map(|forwarded| forwarded.sender.id.into()),
+            forwarded_at: forwarded.as_ref().map(|forwarded| forwarded.created_at.into()),
         };
+        if let Some(first) = row.thread_id {
+            statements::begin_thread(self.conn, first)?;
+        }
         if writes_first {
             // This happens at most twice for a conversation.
             let here = conversations::table.find(row.conversation_id);
@@ -326,6 +386,11 @@ impl<'a> AppendBatch<'a> {
             sender,
             body,
             reply_to: draft.reply_to,
+            reactions: Vec::new(),
+            pinned: None,
+            thread_id: draft.thread_id,
+            thread: None,
+            forwarded,
             seq: Seq(seq),
             update: Update(seq),
             created_at: draft.at,

@@ -2,7 +2,8 @@
 
 use super::append::AppendBatch;
 use crate::error::DbResult;
-use crate::tables::queries::{find_message, load_message};
+use crate::tables::parts::load_message;
+use crate::tables::queries::find_message;
 use crate::tables::schema::messages;
 use crate::tables::sql_types::Id;
 use diesel::prelude::*;
@@ -19,7 +20,7 @@ pub fn content_digest(content: &str) -> [u8; 32] {
 fn carried(draft: &Draft) -> Option<Id> {
     match &draft.body {
         DraftBody::Attachment(Attachment::Stored { file, .. }, _) => Some((*file).into()),
-        DraftBody::Attachment(Attachment::Uploaded(_), _) | DraftBody::Text(_) => None,
+        DraftBody::Attachment(Attachment::Uploaded(_), _) | DraftBody::Text(_) | DraftBody::Forward(_) => None,
     }
 }
 
@@ -42,7 +43,7 @@ impl AppendBatch<'_> {
             Recipient::Everybody => Some(ConversationId::BROADCAST),
         };
         if goes_to != Some(stored_in.into()) {
-            self.check_before_conflict(draft, None, None)?;
+            self.check_before_conflict(draft, None, (None, None))?;
             return Ok(domain::Conflict::KeyReused.err()?);
         }
         let role = self.role(stored_in.into(), draft.sender)?;
@@ -61,40 +62,51 @@ impl AppendBatch<'_> {
             same_content,
             attachment: None,
             reply_to: found.0.reply_to.map(Into::into),
+            thread_id: found.0.thread_id.map(Into::into),
+            forward_of: found.0.forward_of.map(Into::into),
             deleted: found.0.deleted_at.is_some(),
         };
         // A deleted message no longer tells which file it carried. The check assumes that it is the file of the draft.
         let forgotten = stored.deleted && found.0.file_id.is_none() && found.0.message_type != "text";
         let file = if forgotten { carried(draft) } else { found.0.file_id };
-        let reply_to = stored.reply_to;
+        let names = (stored.reply_to, stored.thread_id);
         if stored.deleted {
             // Its file may be gone as well.
-            self.check_before_conflict(draft, file, reply_to)?;
+            self.check_before_conflict(draft, file, names)?;
             stored.is_retried_by(draft, goes_to)?;
         }
-        let message = load_message(self.conn, &conversation, found)?;
+        let message = load_message(self.conn, Some(draft.sender), &conversation, found)?;
         stored.attachment = match &message.body {
             Body::Text(_) => None,
             Body::Attachment { kind, file, .. } => Some((*kind, file)),
         };
         let retried = stored.is_retried_by(draft, goes_to);
         if retried.is_err() {
-            self.check_before_conflict(draft, file, reply_to)?;
+            self.check_before_conflict(draft, file, names)?;
         }
         retried?;
         Ok(Some(message))
     }
 
     /// Checks that everything exists, and is allowed, that a draft under a used key names. Only then can the key be a
-    /// conflict. The file and the answered message of the stored message may be gone since.
-    fn check_before_conflict(&mut self, draft: &Draft, known: Option<Id>, answered: Option<MessageId>) -> DbResult<()> {
+    /// conflict. The file of the stored message, the message that it answers and the first one of its thread may be gone
+    /// since.
+    fn check_before_conflict(
+        &mut self,
+        draft: &Draft,
+        file: Option<Id>,
+        (answered, thread): (Option<MessageId>, Option<MessageId>),
+    ) -> DbResult<()> {
         let (conversation, _) = self.destination(draft)?;
         if draft.reply_to != answered {
             self.check_reply(draft, conversation)?;
         }
-        if carried(draft).is_some_and(|file| Some(file) != known) {
+        let is_admitted = if draft.thread_id == thread { Ok(()) } else { self.check_thread(draft, conversation)? };
+        let names_another = matches!(draft.body, DraftBody::Forward(_));
+        if names_another || carried(draft).is_some_and(|named| Some(named) != file) {
             self.body(draft)?;
         }
+        is_admitted?;
         self.check_broadcast(draft)
     }
 }

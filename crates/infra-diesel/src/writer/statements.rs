@@ -137,6 +137,18 @@ impl diesel::query_builder::Query for LockDirects {
 impl RunQueryDsl<PgConnection> for LockDirects {}
 
 prepared! {
+    /// Notes that a message has replies in its thread. A test compares the bit with the row's.
+    BeginThread(id: SqlId => Id) -> () = "UPDATE messages SET has = has | 2 WHERE id = $1 AND has & 2 = 0"
+}
+
+/// Notes that the message has replies in its thread.
+pub fn begin_thread(conn: &mut AnyConnection, first: Id) -> DbResult<()> {
+    let begin = BeginThread { id: first };
+    per_backend!(conn, |conn| begin.execute(conn))?;
+    Ok(())
+}
+
+prepared! {
     /// Makes a direct conversation, unless there is one.
     InsertDirect(id: SqlId => Id, first: SqlId => Id, second: SqlId => Id, at: SqlTime => Time) -> () =
         "INSERT INTO conversations (id, kind, first_user, second_user, created_at, updated_at) \
@@ -201,6 +213,10 @@ struct InsertMessages {
     reply_to: Vec<Option<Id>>,
     client_id: Vec<Option<String>>,
     created_at: Vec<Time>,
+    thread_id: Vec<Option<Id>>,
+    forward_of: Vec<Option<Id>>,
+    forwarded_from: Vec<Option<Id>>,
+    forwarded_at: Vec<Option<Time>>,
     revision: i64,
 }
 
@@ -219,6 +235,10 @@ impl InsertMessages {
             columns.reply_to.push(row.reply_to);
             columns.client_id.push(row.client_id);
             columns.created_at.push(row.created_at);
+            columns.thread_id.push(row.thread_id);
+            columns.forward_of.push(row.forward_of);
+            columns.forwarded_from.push(row.forwarded_from);
+            columns.forwarded_at.push(row.forwarded_at);
             columns.revision = row.revision;
         }
         columns
@@ -229,8 +249,9 @@ impl QueryFragment<Pg> for InsertMessages {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
         out.push_sql(
             "INSERT INTO messages (conversation_id, seq, id, sender_id, type, content, file_id, reply_to, client_id, \
-             created_at, updated_at, \"update\", revision) SELECT conversation_id, seq, id, sender_id, type, content, \
-             file_id, reply_to, client_id, created_at, created_at, seq, ",
+             created_at, updated_at, \"update\", thread_id, forward_of, forwarded_from, forwarded_at, revision) \
+             SELECT conversation_id, seq, id, sender_id, type, content, file_id, reply_to, client_id, created_at, \
+             created_at, seq, thread_id, forward_of, forwarded_from, forwarded_at, ",
         );
         out.push_bind_param::<BigInt, _>(&self.revision)?;
         out.push_sql(" FROM unnest(");
@@ -253,8 +274,17 @@ impl QueryFragment<Pg> for InsertMessages {
         out.push_bind_param::<Array<Nullable<Text>>, _>(&self.client_id)?;
         out.push_sql(", ");
         out.push_bind_param::<Array<SqlTime>, _>(&self.created_at)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Nullable<SqlId>>, _>(&self.thread_id)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Nullable<SqlId>>, _>(&self.forward_of)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Nullable<SqlId>>, _>(&self.forwarded_from)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Nullable<SqlTime>>, _>(&self.forwarded_at)?;
         out.push_sql(
-            ") AS new(conversation_id, seq, id, sender_id, type, content, file_id, reply_to, client_id, created_at)",
+            ") AS new(conversation_id, seq, id, sender_id, type, content, file_id, reply_to, client_id, created_at, \
+             thread_id, forward_of, forwarded_from, forwarded_at)",
         );
         Ok(())
     }
@@ -363,3 +393,15 @@ impl QueryFragment<Pg> for WriteCounters {
     }
 }
 impl RunQueryDsl<PgConnection> for WriteCounters {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_begins_with_the_bit_of_the_row() {
+        let bit = MessageRow::REPLIES;
+        let text: String = BeginThread::text().postgres().collect();
+        assert!(text.contains(&format!("has = has | {bit} ")) && text.contains(&format!("has & {bit} = 0")), "{text}");
+    }
+}

@@ -77,7 +77,8 @@ async fn a_page_costs_what_it_gives_wherever_it_begins() {
             Window::Before { cursor: Cursor::Latest, limit: limit(10) },
             Window::Offset { offset: 0, limit: limit(10) },
         ] {
-            let cost = steps(&world, MessageReader::page(&*world, bob, Recipient::User(ada), window, None)).await;
+            let cost =
+                steps(&world, MessageReader::page(&*world, bob, Recipient::User(ada), window.into(), None)).await;
             assert!(cost <= 3, "{cost} for {window:?}");
         }
         let cost = steps(&world, world.changes(bob, of, Update(number), limit(10))).await;
@@ -85,7 +86,7 @@ async fn a_page_costs_what_it_gives_wherever_it_begins() {
     }
     // Even the furthest offset is walked to once; beyond it, cursors lead.
     let furthest = Window::from_oldest(domain::messages::MAX_OFFSET, limit(10)).unwrap();
-    let cost = steps(&world, MessageReader::page(&*world, bob, Recipient::User(ada), furthest, None)).await;
+    let cost = steps(&world, MessageReader::page(&*world, bob, Recipient::User(ada), furthest.into(), None)).await;
     assert!(cost <= 500, "{cost} for {furthest:?}");
 }
 

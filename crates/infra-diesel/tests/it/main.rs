@@ -46,6 +46,7 @@ mod members;
 mod names;
 mod nodes;
 mod pages;
+mod parts;
 mod plans;
 mod quotas;
 mod receipts;

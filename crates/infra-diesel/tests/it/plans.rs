@@ -3,6 +3,7 @@
 //! The statements are not written down here: the ports are called, and what their connections execute is listened to.
 
 use crate::append::a_file;
+use crate::parts::use_all_parts;
 use crate::world::{Raw, World, limit, now, text};
 use diesel::connection::{Instrumentation, InstrumentationEvent, SimpleConnection, set_default_instrumentation};
 use diesel::sql_types::Text;
@@ -108,7 +109,7 @@ pub fn plan(conn: &mut Raw, sql: &str) -> Vec<String> {
                 _ if sql.contains(") AS asked(") => "(uuid[], uuid[])",
                 _ if sql.contains("WITH counted AS") => {
                     "(bigint, uuid[], bigint[], bigint[], timestamptz[], bigint[], bigint[], bigint, uuid[], bigint[], uuid[], uuid[], text[], \
-                     text[], uuid[], uuid[], text[], timestamptz[])"
+                     text[], uuid[], uuid[], text[], timestamptz[], uuid[], uuid[], uuid[], timestamptz[])"
                 }
                 _ if sql.contains(") AS new(id, counter") => {
                     "(bigint, uuid[], bigint[], bigint[], timestamptz[], bigint[], bigint[])"
@@ -226,6 +227,7 @@ async fn use_everything(world: &World) {
     for _ in 0..2 {
         world.append(keyed()).await.unwrap();
     }
+    use_all_parts(world, [ada, bob], &first).await;
     world.say(bob, Recipient::Group(tea), "x").await;
     world.say(bob, Recipient::Group(open), "x").await;
     world.say(ada, Recipient::Everybody, "x").await;

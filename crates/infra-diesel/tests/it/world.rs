@@ -205,9 +205,9 @@ impl World {
 
     /// A page of messages. Whoever knows its version is told that it is unchanged.
     pub async fn page(&self, viewer: UserId, of: Recipient, window: Window) -> Result<Page<Message>> {
-        let read = MessageReader::page(&self.store, viewer, of, window, None).await?;
+        let read = MessageReader::page(&self.store, viewer, of, window.into(), None).await?;
         if let PageRead::Read(_, Some(version)) = read {
-            let again = MessageReader::page(&self.store, viewer, of, window, Some(version)).await;
+            let again = MessageReader::page(&self.store, viewer, of, window.into(), Some(version)).await;
             assert_eq!(again.unwrap(), PageRead::Unchanged);
         }
         Ok(read.into_page())
@@ -254,6 +254,7 @@ pub fn draft(sender: UserId, recipient: Recipient, body: DraftBody) -> Draft {
         recipient,
         body,
         reply_to: None,
+        thread_id: None,
         key: None,
         at: now(),
     }

@@ -69,6 +69,7 @@ keys! {
     MAX_UPLOADS_PER_USER = "PARLANCE_MAX_UPLOADS_PER_USER", "8", "uploads that one user may have under way at once; more get 429";
     MIN_UPLOAD_SPEED = "PARLANCE_MIN_UPLOAD_SPEED", "1024", "bytes a second; the server gives up a slower upload after 30 s";
     BROADCAST = "PARLANCE_BROADCAST", "everyone", "who may broadcast: everyone or admins";
+    EDIT_HISTORY = "PARLANCE_EDIT_HISTORY", "author", "who may read what a message said before: author, members or off";
     BCRYPT_COST = "PARLANCE_BCRYPT_COST", "10", "4 to 15";
     PUBLIC_URL = "PARLANCE_PUBLIC_URL", "none", "the URL under which clients reach the server, like https://example.org/chat; every URL that the server sends begins with its path";
     ALLOWED_ORIGINS = "PARLANCE_ALLOWED_ORIGINS", "same origin", "CORS and WebSocket origins, comma-separated";

@@ -20,6 +20,7 @@ use api_actix::proxies::Proxies;
 use api_actix::server::{Deadlines, Settings};
 use domain::files::{FileQuota, Reserve, UploadQuota};
 use domain::groups::GroupQuotas;
+use domain::messages::EditHistory;
 use domain::retention::Retention;
 use domain::users::{AdminNames, Broadcasters, ServerPolicy};
 use infra_files::Bucket;
@@ -134,6 +135,12 @@ impl Config {
             "admins" => Ok(Broadcasters::Admins),
             _ => Err("must be everyone or admins".to_owned()),
         })?;
+        let edit_history = source.read(keys::EDIT_HISTORY, |text| match text {
+            "author" => Ok(EditHistory::Author),
+            "members" => Ok(EditHistory::Members),
+            "off" => Ok(EditHistory::Off),
+            _ => Err("must be author, members or off".to_owned()),
+        })?;
         let files = source.read(keys::MAX_FILE_BYTES_PER_USER, |text| {
             text.parse().map(FileQuota).map_err(|_| "must be a number of bytes".to_owned())
         })?;
@@ -152,6 +159,7 @@ impl Config {
             policy: ServerPolicy {
                 admins,
                 broadcasters,
+                edit_history,
                 files,
                 uploads: at_once,
                 groups: group_quotas(source)?,

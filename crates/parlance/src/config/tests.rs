@@ -143,6 +143,7 @@ fn a_bad_value_is_refused_with_its_keys_name_and_never_shown() {
         ("PARLANCE_ADMINS", "ann,b b"),
         ("PARLANCE_RATE_LIMITS", "maybe"),
         ("PARLANCE_BROADCAST", "nobody"),
+        ("PARLANCE_EDIT_HISTORY", "everyone"),
         ("PARLANCE_BCRYPT_COST", "3"),
         ("PARLANCE_BCRYPT_COST", "16"),
         ("PARLANCE_BCRYPT_COST", "many"),

@@ -14,7 +14,7 @@ use api_actix::use_cases::UseCases;
 use async_trait::async_trait;
 use domain::files::{ByteSource, FileName};
 use domain::groups::{Description, GroupName, NewMember, Role, Visibility};
-use domain::messages::{Appended, Caption, Content, DraftBody, Message, Recipient, SendCommand, Text};
+use domain::messages::{Appended, Caption, Content, DraftBody, Message, Recipient, SendCommand, Text, UploadCommand};
 use domain::users::{DisplayName, Email, Password, ProfileEdit, Registration, Username};
 use domain::{Caller, GroupId, SessionId, Timestamp, UserId};
 use rand::rngs::StdRng;
@@ -189,11 +189,16 @@ impl Playback<'_> {
             let source = Box::new(Bytes(Some(picture::png(name).context("a picture cannot be drawn")?)));
             let begun = self.use_cases.files.begin_upload(&caller, None).await?;
             let staged = self.use_cases.files.stage(&caller, begun, FileName::clean(name), source).await?;
-            self.use_cases.messages.send_upload(&caller, staged, recipient, Caption::parse(&line.text)?, None).await?
+            let caption = Caption::parse(&line.text)?;
+            let upload = UploadCommand { recipient, caption, reply_to: None, thread_id: None, key: None };
+            self.use_cases.messages.send_upload(&caller, staged, upload).await?
         } else {
             let body = DraftBody::Text(Text::parse(&line.text)?);
             let reply_to = line.answers.and_then(|answered| said.get(answered)).map(|message| message.id);
-            self.use_cases.messages.send(&caller, SendCommand { recipient, body, reply_to, key: None }).await?
+            self.use_cases
+                .messages
+                .send(&caller, SendCommand { recipient, body, reply_to, thread_id: None, key: None })
+                .await?
         };
         Ok(match sent {
             Appended::Stored(message) | Appended::Duplicate(message) => message,

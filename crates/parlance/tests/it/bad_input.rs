@@ -22,7 +22,7 @@ enum Takes {
 }
 use Takes::{Form, Json, Query};
 
-/// Every route there is; `{id}` and `{user_id}` are ids.
+/// Every route there is; `{id}` and `{user_id}` are ids, `{emoji}` is one.
 const ROUTES: &[(&str, &str, Access, Takes)] = &[
     ("POST", "/signup", Anonymous, Json(&["username", "password", "email"])),
     ("POST", "/login", Anonymous, Json(&["username", "password"])),
@@ -50,9 +50,25 @@ const ROUTES: &[(&str, &str, Access, Takes)] = &[
         "POST",
         "/messages",
         Token,
-        Json(&["receiver_id", "group_id", "type", "content", "file_id", "reply_to", "client_id", "sender_id"]),
+        Json(&[
+            "receiver_id",
+            "group_id",
+            "type",
+            "content",
+            "file_id",
+            "reply_to",
+            "thread_id",
+            "forward",
+            "client_id",
+            "sender_id",
+        ]),
     ),
-    ("GET", "/messages", Token, Query(&["receiver_id", "group_id", "limit", "offset", "before", "after", "sender_id"])),
+    (
+        "GET",
+        "/messages",
+        Token,
+        Query(&["receiver_id", "group_id", "limit", "offset", "before", "after", "around", "threads", "sender_id"]),
+    ),
     ("POST", "/messages/upload", Token, Form),
     ("GET", "/messages/unseen/{user_id}", Token, Query(&["sender_id"])),
     ("GET", "/messages/{id}", Token, Query(&["sender_id"])),
@@ -60,6 +76,14 @@ const ROUTES: &[(&str, &str, Access, Takes)] = &[
     ("DELETE", "/messages/{id}", Token, Json(&["sender_id"])),
     ("POST", "/messages/{id}/seen", Token, Json(&["user_id", "sender_id"])),
     ("GET", "/messages/{id}/seen", Token, Query(&["after", "limit", "sender_id"])),
+    ("GET", "/messages/{id}/reactions", Token, Query(&["emoji", "after", "limit", "sender_id"])),
+    ("PUT", "/messages/{id}/reactions/{emoji}", Token, Query(&["sender_id"])),
+    ("DELETE", "/messages/{id}/reactions/{emoji}", Token, Query(&["sender_id"])),
+    ("PUT", "/messages/{id}/pin", Token, Query(&["sender_id"])),
+    ("DELETE", "/messages/{id}/pin", Token, Query(&["sender_id"])),
+    ("GET", "/messages/{id}/thread", Token, Query(&["before", "after", "limit", "sender_id"])),
+    ("GET", "/messages/{id}/edits", Token, Query(&["sender_id"])),
+    ("GET", "/conversations/{id}/pins", Token, Query(&["before", "limit"])),
     ("GET", "/conversations", Token, Query(&["limit", "before", "user_id"])),
     ("POST", "/conversations/{id}/read", Token, Json(&["up_to"])),
     ("GET", "/conversations/{id}/changes", Token, Query(&["after", "limit"])),
@@ -84,7 +108,10 @@ const ROUTES: &[(&str, &str, Access, Takes)] = &[
 
 /// The path with ids that name nothing.
 fn filled(path: &str) -> String {
-    path.replace("{id}", NOWHERE).replace("{user_id}", NOWHERE).replace("{name}", "x.txt")
+    path.replace("{id}", NOWHERE)
+        .replace("{user_id}", NOWHERE)
+        .replace("{name}", "x.txt")
+        .replace("{emoji}", "%F0%9F%91%8D")
 }
 
 async fn ask(client: &Client, method: &str, path: &str, headers: &[(&str, &str)], body: impl Into<Vec<u8>>) -> Answer {

@@ -42,6 +42,7 @@ mod names;
 mod openapi;
 mod operations;
 mod order;
+mod parts;
 mod passwords;
 mod places;
 mod postgres;

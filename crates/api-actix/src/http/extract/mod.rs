@@ -25,6 +25,8 @@ use domain::{
     Caller, ConversationId, FileId, GroupId, Invalid, MessageId, SessionId, Timestamp, Unauthenticated, UserId,
 };
 use futures_util::future::LocalBoxFuture;
+use percent_encoding::percent_decode_str;
+use std::borrow::Cow;
 use std::future::{Ready, ready};
 
 /// A request that needs no token. The extractor checks the network's rate limit before `T` reads path, query or body.
@@ -141,6 +143,17 @@ impl PathIds {
     /// [`Invalid`] naming `name`.
     pub fn get<T: PathId>(&self, name: &'static str) -> Result<T, Invalid> {
         T::parse(name, self.0.match_info().query(name))
+    }
+}
+
+impl PathIds {
+    /// The text in the placeholder `name` of the route's pattern, decoded.
+    ///
+    /// # Errors
+    /// [`Invalid`] naming `name` if it is no UTF-8.
+    pub fn text(&self, name: &'static str) -> Result<Cow<'_, str>, Invalid> {
+        let text = percent_decode_str(self.0.match_info().query(name)).decode_utf8();
+        text.map_err(|_| Invalid::new(name, format!("{name} is not UTF-8")))
     }
 }
 

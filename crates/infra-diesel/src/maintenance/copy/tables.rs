@@ -43,12 +43,12 @@ pub trait Copied: Sized {
 /// The condition that a row is behind another, in a form that uses the index.
 macro_rules! is_behind {
     ($table:ident, $row:expr, $one:ident) => {
-        sql::<Bool>(concat!(stringify!($one), " > ")).bind::<SqlTypeOf<schema::$table::$one>, _>($row.$one)
+        sql::<Bool>(concat!(stringify!($one), " > ")).bind::<SqlTypeOf<schema::$table::$one>, _>($row.$one.clone())
     };
     ($table:ident, $row:expr, $first:ident $(, $other:ident)+) => {
         sql::<Bool>(concat!("(", stringify!($first), $(", ", stringify!($other),)+ ") > ("))
-            .bind::<SqlTypeOf<schema::$table::$first>, _>($row.$first)
-            $(.sql(", ").bind::<SqlTypeOf<schema::$table::$other>, _>($row.$other))+
+            .bind::<SqlTypeOf<schema::$table::$first>, _>($row.$first.clone())
+            $(.sql(", ").bind::<SqlTypeOf<schema::$table::$other>, _>($row.$other.clone()))+
             .sql(")")
     };
 }

@@ -5,13 +5,14 @@ use crate::connection::AnyConnection;
 use crate::error::DbResult;
 use crate::reads::heads::{Head, HeadColumns};
 use crate::tables::columns::columns_of;
+use crate::tables::parts::load_messages;
 use crate::tables::prepared::prepared;
-use crate::tables::queries::{FullColumns, FullMessage, load_messages, pair};
+use crate::tables::queries::{FullColumns, FullMessage, pair};
 use crate::tables::sql_types::{Id, SqlId};
 use diesel::PgConnection;
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Nullable};
-use domain::messages::{Cursor, PageRead, PageVersion, Recipient, Window};
+use diesel::sql_types::{BigInt, Bool, Nullable};
+use domain::messages::{Cursor, Listing, PageRead, PageVersion, Recipient, Replies, Window};
 use domain::{ConversationId, Limit, NotFound, Page, UserId};
 
 /// A row of the answer: what the rules judge, the position of the cursor, and a message. A page without messages is one
@@ -20,7 +21,8 @@ type PageColumns = (HeadColumns, Nullable<BigInt>, Nullable<FullColumns>);
 type PageRow = (Head, Option<i64>, Option<FullMessage>);
 
 /// A statement for a page. `$1` and `$2` name the conversation, `$3` is the cursor, `$4` and `$5` are the known
-/// version, `$6` the number of messages, and `$7` the offset of a window that has one. Postgres reads no message if the
+/// version, `$6` says whether replies in threads are included, `$7` is the number of messages, and `$8` the offset of a
+/// window that has one. Postgres reads no message if the
 /// version is the known one: it judges that condition of the subquery first, because the condition names no column of
 /// it.
 macro_rules! page_statement {
@@ -40,7 +42,7 @@ macro_rules! page_statement {
             $from,
             " CROSS JOIN LATERAL (SELECT (SELECT seq FROM messages WHERE id = $3 AND conversation_id = c.id) AS position) at \
              LEFT JOIN LATERAL (SELECT m.* FROM messages m WHERE m.conversation_id = c.id AND m.deleted_at IS NULL \
-             AND (c.\"update\" <> $4 OR server.profiles <> $5) AND ",
+             AND (c.\"update\" <> $4 OR server.profiles <> $5) AND ($6 OR m.thread_id IS NULL) AND ",
             $behind,
             " ORDER BY m.seq ",
             $order,
@@ -56,28 +58,28 @@ macro_rules! page_statements {
             /// The newest messages before the cursor, or of all.
             $Before(
                 one: SqlId => Id, two: SqlId => Id, cursor: Nullable<SqlId> => Option<Id>,
-                update: BigInt => i64, profiles: BigInt => i64, surplus: BigInt => i64,
+                update: BigInt => i64, profiles: BigInt => i64, replies: Bool => bool, surplus: BigInt => i64,
             ) -> PageColumns = page_statement!(
                 $from, $role,
                 "m.seq > c.expired_up_to AND m.seq < coalesce(at.position, 9223372036854775807)",
-                "DESC LIMIT $6"
+                "DESC LIMIT $7"
             )
         }
         prepared! {
             /// The oldest messages behind the cursor.
             $After(
                 one: SqlId => Id, two: SqlId => Id, cursor: Nullable<SqlId> => Option<Id>,
-                update: BigInt => i64, profiles: BigInt => i64, surplus: BigInt => i64,
+                update: BigInt => i64, profiles: BigInt => i64, replies: Bool => bool, surplus: BigInt => i64,
             ) -> PageColumns = page_statement!(
-                $from, $role, "m.seq > greatest(at.position, c.expired_up_to)", "LIMIT $6"
+                $from, $role, "m.seq > greatest(at.position, c.expired_up_to)", "LIMIT $7"
             )
         }
         prepared! {
             /// The oldest messages behind some.
             $Offset(
                 one: SqlId => Id, two: SqlId => Id, cursor: Nullable<SqlId> => Option<Id>,
-                update: BigInt => i64, profiles: BigInt => i64, surplus: BigInt => i64, offset: BigInt => i64,
-            ) -> PageColumns = page_statement!($from, $role, "m.seq > c.expired_up_to", "LIMIT $6 OFFSET $7")
+                update: BigInt => i64, profiles: BigInt => i64, replies: Bool => bool, surplus: BigInt => i64, offset: BigInt => i64,
+            ) -> PageColumns = page_statement!($from, $role, "m.seq > c.expired_up_to", "LIMIT $7 OFFSET $8")
         }
     };
 }
@@ -105,9 +107,13 @@ fn rows(
     conn: &mut PgConnection,
     viewer: UserId,
     of: Recipient,
-    window: Window,
+    Listing { window, replies }: Listing,
     known: Option<PageVersion>,
 ) -> QueryResult<Vec<PageRow>> {
+    let replies = match replies {
+        Replies::Included => true,
+        Replies::Excluded => false,
+    };
     let (update, profiles) = known.map_or((UNKNOWN, UNKNOWN), |known| (known.update.0, known.profiles.0));
     let (one, two) = match of {
         Recipient::User(other) => pair(viewer, other),
@@ -124,25 +130,25 @@ fn rows(
                 Cursor::Message(id) => Some(id.into()),
             };
             if is_direct {
-                DirectBefore { one, two, update, profiles, cursor, surplus }.load(conn)
+                DirectBefore { one, two, update, profiles, replies, cursor, surplus }.load(conn)
             } else {
-                GroupBefore { one, two, update, profiles, cursor, surplus }.load(conn)
+                GroupBefore { one, two, update, profiles, replies, cursor, surplus }.load(conn)
             }
         }
         Window::After { cursor, limit } => {
             let (cursor, surplus) = (Some(cursor.into()), surplus(limit));
             if is_direct {
-                DirectAfter { one, two, update, profiles, cursor, surplus }.load(conn)
+                DirectAfter { one, two, update, profiles, replies, cursor, surplus }.load(conn)
             } else {
-                GroupAfter { one, two, update, profiles, cursor, surplus }.load(conn)
+                GroupAfter { one, two, update, profiles, replies, cursor, surplus }.load(conn)
             }
         }
         Window::Offset { offset, limit } => {
             let (cursor, surplus, offset) = (None, surplus(limit), i64::try_from(offset).unwrap_or(i64::MAX));
             if is_direct {
-                DirectOffset { one, two, update, profiles, cursor, surplus, offset }.load(conn)
+                DirectOffset { one, two, update, profiles, replies, cursor, surplus, offset }.load(conn)
             } else {
-                GroupOffset { one, two, update, profiles, cursor, surplus, offset }.load(conn)
+                GroupOffset { one, two, update, profiles, replies, cursor, surplus, offset }.load(conn)
             }
         }
     }
@@ -153,11 +159,12 @@ pub fn read(
     conn: &mut AnyConnection,
     viewer: UserId,
     of: Recipient,
-    window: Window,
+    listing: Listing,
     known: Option<PageVersion>,
 ) -> DbResult<PageRead> {
+    let window = listing.window;
     let found = match conn {
-        AnyConnection::Postgres(postgres) => rows(postgres, viewer, of, window, known)?,
+        AnyConnection::Postgres(postgres) => rows(postgres, viewer, of, listing, known)?,
         AnyConnection::Sqlite(_) => Vec::new(),
     };
     let mut found = found.into_iter().peekable();
@@ -184,6 +191,6 @@ pub fn read(
     if is_backwards {
         page.items.reverse();
     }
-    let items = load_messages(conn, page.items.into_iter().map(|message| (&conversation, message)))?;
-    Ok(PageRead::Read(Page { items, more: page.more }, Some(version)))
+    let items = load_messages(conn, Some(viewer), page.items.into_iter().map(|message| (&conversation, message)))?;
+    Ok(PageRead::of(Page { items, more: page.more }, version))
 }

@@ -6,13 +6,15 @@ use crate::error::DbResult;
 use crate::reads::heads::{Head, HeadColumns};
 use crate::repositories::messages::seq_of;
 use crate::tables::columns::columns_of;
+use crate::tables::parts::load_messages;
 use crate::tables::prepared::prepared;
-use crate::tables::queries::{FullMessage, full_messages, load_messages, pair};
+use crate::tables::queries::{FullMessage, full_messages, pair};
 use crate::tables::rows::ConversationRow;
 use crate::tables::schema::{files, messages, users};
 use crate::tables::sql_types::{Id, SqlId};
 use diesel::prelude::*;
-use domain::messages::{Cursor, PageRead, PageVersion, Recipient, Window};
+use diesel::sql_types::Bool;
+use domain::messages::{Cursor, Listing, PageRead, PageVersion, Recipient, Replies, Window};
 use domain::{ConversationId, Limit, Page, UserId};
 
 prepared! {
@@ -36,7 +38,8 @@ prepared! {
     )
 }
 
-fn head(conn: &mut AnyConnection, viewer: UserId, of: Recipient) -> DbResult<Option<Head>> {
+/// What the rules judge.
+pub fn head(conn: &mut AnyConnection, viewer: UserId, of: Recipient) -> DbResult<Option<Head>> {
     let by_id = |id| GroupHead { id, viewer: viewer.into() };
     let found = match of {
         Recipient::User(other) => {
@@ -56,7 +59,7 @@ pub fn read(
     conn: &mut AnyConnection,
     viewer: UserId,
     of: Recipient,
-    window: Window,
+    listing: Listing,
     known: Option<PageVersion>,
 ) -> DbResult<PageRead> {
     if known.is_some()
@@ -68,16 +71,22 @@ pub fn read(
         }
     }
     conn.snapshot(|conn| {
-        let Some(head) = head(conn, viewer, of)? else { return of_nothing(conn, of, window) };
+        let Some(head) = head(conn, viewer, of)? else { return of_nothing(conn, of, listing.window) };
         head.check(viewer, of)?;
-        let page = load_window(conn, &head.conversation, window)?;
-        let items = load_messages(conn, page.items.into_iter().map(|message| (&head.conversation, message)))?;
-        Ok(PageRead::Read(Page { items, more: page.more }, Some(head.version())))
+        let page = load_window(conn, &head.conversation, listing)?;
+        let items =
+            load_messages(conn, Some(viewer), page.items.into_iter().map(|message| (&head.conversation, message)))?;
+        Ok(PageRead::of(Page { items, more: page.more }, head.version()))
     })
 }
 
 /// The window of a conversation, oldest first, with one message more if there is more; and on which side that one is.
-fn load_window(conn: &mut AnyConnection, of: &ConversationRow, window: Window) -> DbResult<Page<FullMessage>> {
+fn load_window(conn: &mut AnyConnection, of: &ConversationRow, listing: Listing) -> DbResult<Page<FullMessage>> {
+    let Listing { window, replies } = listing;
+    let with_replies = match replies {
+        Replies::Included => true,
+        Replies::Excluded => false,
+    };
     // Hot reads bypass `AnyConnection`, whose rows cost twice as much.
     /// The messages behind a `seq` that are not deleted. There is one lower bound: given two, SQLite would begin at the
     /// first and scan up to the other.
@@ -87,6 +96,7 @@ fn load_window(conn: &mut AnyConnection, of: &ConversationRow, window: Window) -
                 .filter(messages::conversation_id.eq(of.id))
                 .filter(messages::deleted_at.is_null())
                 .filter(messages::seq.gt($position))
+                .filter(messages::thread_id.is_null().or(with_replies.into_sql::<Bool>()))
         };
     }
     // Retention may have left a great many tombstones there.

@@ -5,6 +5,7 @@
 
 mod model;
 mod operation;
+mod parts;
 mod people;
 mod reading;
 

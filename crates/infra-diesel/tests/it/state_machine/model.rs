@@ -2,10 +2,11 @@
 //! domain's own; what is modelled is what happens then.
 
 use super::operation::{Call, in_order, shown};
+use super::parts::Parts;
 use domain::groups::{Entry, Group, Role};
 use domain::messages::{
-    Access, Appended, Body, Content, Destination, Draft, IdempotencyKey, Message, MessageType, Recipient, Seq, Text,
-    Update,
+    Access, Appended, Body, Content, Destination, Draft, Forwarded, IdempotencyKey, Message, MessageType, Recipient,
+    Seq, Text, Update,
 };
 use domain::users::User;
 use domain::{Conflict, ConversationId, GroupId, MessageId, NotFound, Result, Timestamp, UserId};
@@ -53,6 +54,7 @@ pub struct Said {
     pub edited_at: Option<Timestamp>,
     pub deleted_at: Option<Timestamp>,
     pub seen: BTreeMap<UserId, Timestamp>,
+    pub parts: Parts,
 }
 
 #[derive(Debug, Clone)]
@@ -82,7 +84,7 @@ impl Conversation {
         }
     }
 
-    fn next(&mut self) -> i64 {
+    pub fn next(&mut self) -> i64 {
         self.update += 1;
         self.update
     }
@@ -95,10 +97,18 @@ impl Conversation {
         Ok(self.said.iter().find(|said| said.id == id).map(|said| said.seq).ok_or(NotFound::Message)?)
     }
 
+    fn all_unseen(&self, user: UserId) -> impl Iterator<Item = &Said> {
+        let joined_after = self.seats.get(&user).map_or(i64::MAX, |seat| seat.joined_after);
+        let unseen = self.live().filter(move |said| said.seq > joined_after && said.sender != user);
+        unseen.filter(move |said| !said.seen.contains_key(&user))
+    }
+
     pub fn unseen(&self, user: UserId) -> u64 {
-        let Some(seat) = self.seats.get(&user) else { return 0 };
-        let unseen = self.live().filter(|said| said.seq > seat.joined_after && said.sender != user);
-        unseen.filter(|said| !said.seen.contains_key(&user)).count() as u64
+        self.all_unseen(user).count() as u64
+    }
+
+    pub fn first_unseen(&self, user: UserId) -> Option<i64> {
+        self.all_unseen(user).next().map(|said| said.seq)
     }
 }
 
@@ -131,6 +141,10 @@ impl Model {
             Call::ChangeRole(actor, group, user, role, at) => shown(self.change_role(actor, group, user, role, at)),
             Call::Remove(actor, group, user, at) => shown(self.remove(actor, group, user, at)),
             Call::Append(draft) => shown(self.append(draft)),
+            Call::React(actor, id, emoji, at) => shown(self.react(actor, id, emoji, at)),
+            Call::Unreact(actor, id, emoji, at) => shown(self.unreact(actor, id, &emoji, at)),
+            Call::Pin(actor, id, at) => shown(self.pin(actor, id, at)),
+            Call::Unpin(actor, id, at) => shown(self.unpin(actor, id, at)),
             Call::Edit(actor, id, content, at) => shown(self.edit(actor, id, &content, at)),
             Call::DeleteMessage(actor, id, at) => shown(self.delete_message(actor, id, at)),
             Call::Seen(reader, id, at) => shown(self.mark_seen(reader, id, at)),
@@ -140,7 +154,14 @@ impl Model {
             Call::FindGroup(viewer, name) => shown(Ok(self.find_group(viewer, &name))),
             Call::ListGroups(viewer, prefix, after, limit) => shown(self.list_groups(viewer, &prefix, after, limit)),
             Call::ListMembers(viewer, group, after, limit) => shown(self.list_members(viewer, group, after, limit)),
-            Call::Page(viewer, of, window) => shown(self.page(viewer, of, window)),
+            Call::Page(viewer, of, listing) => shown(self.page(viewer, of, listing)),
+            Call::Around(viewer, of, place, replies, limit) => shown(self.around(viewer, of, place, replies, limit)),
+            Call::Thread(viewer, id, window, limit) => shown(self.thread(viewer, id, window, limit)),
+            Call::Pins(viewer, of, before, limit) => shown(self.pins(viewer, of, before, limit)),
+            Call::Reactors(viewer, id, emoji, after, limit) => {
+                shown(self.reactors(viewer, id, emoji.as_ref(), after, limit))
+            }
+            Call::Versions(viewer, id) => shown(self.versions(viewer, id)),
             Call::FindMessage(viewer, id) => {
                 shown(Ok(self.visible(viewer, id).ok().map(|(in_, said)| self.message(in_, said))))
             }
@@ -205,7 +226,7 @@ impl Model {
         }
     }
 
-    fn access(&self, user: UserId, in_: &Conversation) -> Result<Access> {
+    pub fn access(&self, user: UserId, in_: &Conversation) -> Result<Access> {
         if in_.deleted_at.is_some() {
             return NotFound::Conversation.err();
         }
@@ -235,7 +256,7 @@ impl Model {
         Ok((in_, said))
     }
 
-    fn said_mut(&mut self, id: MessageId) -> (&mut Conversation, usize) {
+    pub fn said_mut(&mut self, id: MessageId) -> (&mut Conversation, usize) {
         let of = self.conversation_of(id).unwrap();
         let in_ = self.conversations.get_mut(&of).unwrap();
         let index = in_.said.iter().position(|said| said.id == id).unwrap();
@@ -254,6 +275,14 @@ impl Model {
             sender: self.users[&said.sender].profile(),
             body: Body::Text(Text::from_stored(said.words.clone())),
             reply_to: said.reply_to,
+            reactions: said.parts.reactions(),
+            pinned: said.parts.pinned,
+            thread_id: said.parts.thread_id,
+            thread: self.thread_summary(in_, said.id),
+            forwarded: said
+                .parts
+                .forwarded
+                .map(|(sender, created_at)| Forwarded { sender: self.users[&sender].profile(), created_at }),
             seq: Seq(said.seq),
             update: Update(said.update),
             created_at: said.created_at,
@@ -285,6 +314,9 @@ impl Model {
         }
         let entry = self.may_send(&draft)?;
         self.check_reply(&draft)?;
+        let in_thread = self.check_thread(&draft)?;
+        let (words, forwarded) = self.words(&draft)?;
+        in_thread?;
         let destination = self.destination(draft.sender, draft.recipient);
         if let (Entry::Joins, Recipient::Group(group)) = (entry, draft.recipient) {
             self.join(group, draft.sender, Role::Member, draft.at);
@@ -302,11 +334,11 @@ impl Model {
         let seq = in_.next();
         in_.active_at = in_.active_at.max(Some(draft.at));
         in_.sent_by = Some(self.calls);
-        let words = draft.body.content().to_owned();
+        let parts = Parts { thread_id: draft.thread_id, forwarded, ..Parts::default() };
         in_.said.push(Said {
             id: draft.id,
             sender: draft.sender,
-            sent_with: words.clone(),
+            sent_with: draft.body.content().to_owned(),
             words,
             reply_to: draft.reply_to,
             key: draft.key,
@@ -317,6 +349,7 @@ impl Model {
             edited_at: None,
             deleted_at: None,
             seen: BTreeMap::new(),
+            parts,
         });
         let (in_, said) = self.visible(draft.sender, draft.id)?;
         Ok(Appended::Stored(self.message(in_, said)))
@@ -341,10 +374,16 @@ impl Model {
         let (in_, said) = self.visible(actor, id)?;
         let words = content.for_type(MessageType::Text)?.to_owned();
         self.access(actor, in_)?.may_edit(actor, said.sender)?;
+        let shown = self.message(in_, said);
+        shown.can_be_edited()?;
+        if shown.body.content() == words {
+            return Ok(shown);
+        }
         let (in_, index) = self.said_mut(id);
         let update = in_.next();
         let said = &mut in_.said[index];
         let at = at.max(said.updated_at);
+        said.parts.keep_version(&said.words, said.edited_at.unwrap_or(said.created_at));
         (said.words, said.update, said.updated_at, said.edited_at) = (words, update, at, Some(at));
         let (in_, said) = self.visible(actor, id)?;
         Ok(self.message(in_, said))
@@ -358,6 +397,7 @@ impl Model {
         let said = &mut in_.said[index];
         let at = at.max(said.updated_at);
         (said.update, said.updated_at, said.deleted_at) = (update, at, Some(at));
+        said.parts.pinned = None;
         Ok(())
     }
 

@@ -9,8 +9,8 @@ use domain::groups::{
     Visibility,
 };
 use domain::messages::{
-    Content, Cursor, Draft, DraftBody, IdempotencyKey, Message, MessageLog, MessageReader, PageRead, PageVersion,
-    Recipient, Text, Update, Window,
+    Around, Content, Cursor, Draft, DraftBody, Emoji, IdempotencyKey, Listing, Message, MessageLog, MessageReader,
+    PageRead, PageVersion, Recipient, Replies, Text, ThreadWindow, Update, Window,
 };
 use domain::receipts::{ReceiptRepository, Unseen};
 use domain::users::{DisplayName, Email, NewUser, ProfileChange, UserRepository, Username, UsernamePrefix};
@@ -25,6 +25,7 @@ const EMAILS: [&str; 4] = ["a@example.org", "A@Example.org", "straße@example.or
 const GROUPS: [&str; 9] = ["Tea", "tea", "TEA", "Täa", "tÄA", "apple", "Apple pie", "zoo", "_%"];
 const PREFIXES: [&str; 6] = ["", "A", "b", "tä", "%", "ZO"];
 const WORDS: [&str; 6] = ["x", "a|\"b\"", " 🙂 ", "it's\n\u{301}", " ", ""];
+const EMOJI: [&str; 3] = ["👍", "❤", "🇩🇪"];
 const KEYS: [&str; 4] = ["k", "K", "ключ", "k2"];
 
 /// One thing to do. Whom and what it is about are numbers, taken modulo what there is.
@@ -55,6 +56,12 @@ enum Kind {
     Broadcast,
     SendWithKey,
     Answer,
+    AnswerInThread,
+    Forward,
+    React,
+    Unreact,
+    Pin,
+    Unpin,
     Edit,
     DeleteMessage,
     Seen,
@@ -68,6 +75,12 @@ enum Kind {
     PageOfGroup,
     PageOfBroadcast,
     FindMessage,
+    AroundWithUser,
+    AroundOfGroup,
+    Thread,
+    Pins,
+    Reactors,
+    Versions,
     Changes,
     Receipts,
     Unseen,
@@ -81,12 +94,14 @@ pub fn operation() -> impl Strategy<Value = Operation> {
         5 => Just(CreateGroup), 4 => Just(ChangeGroup), 1 => Just(DeleteGroup),
         10 => Just(Add), 5 => Just(ChangeRole), 4 => Just(Remove),
         12 => Just(SendToUser), 12 => Just(SendToGroup), 2 => Just(Broadcast), 6 => Just(SendWithKey), 5 => Just(Answer),
+        6 => Just(AnswerInThread), 5 => Just(Forward), 10 => Just(React), 4 => Just(Unreact), 6 => Just(Pin), 3 => Just(Unpin),
         6 => Just(Edit), 5 => Just(DeleteMessage), 8 => Just(Seen), 5 => Just(Read),
     ];
     let questions = prop_oneof![
         1 => Just(FindUser), 1 => Just(ListUsers), 1 => Just(FindGroup), 1 => Just(ListGroups), 1 => Just(ListMembers),
         1 => Just(PageWithUser), 1 => Just(PageOfGroup), 1 => Just(PageOfBroadcast), 1 => Just(FindMessage),
-        3 => Just(Changes), 1 => Just(Receipts), 3 => Just(Unseen), 3 => Just(Conversations),
+        2 => Just(AroundWithUser), 2 => Just(AroundOfGroup), 2 => Just(Thread), 2 => Just(Pins), 2 => Just(Reactors),
+        1 => Just(Versions), 3 => Just(Changes), 1 => Just(Receipts), 3 => Just(Unseen), 3 => Just(Conversations),
     ];
     let kind = prop_oneof![4 => changes, 3 => questions];
     let numbers = (any::<u8>(), any::<u8>(), any::<u8>(), any::<u8>(), 0..40_u8);
@@ -113,6 +128,10 @@ pub enum Call {
     ChangeRole(UserId, GroupId, UserId, Role, Timestamp),
     Remove(UserId, GroupId, UserId, Timestamp),
     Append(Draft),
+    React(UserId, MessageId, Emoji, Timestamp),
+    Unreact(UserId, MessageId, Emoji, Timestamp),
+    Pin(UserId, MessageId, Timestamp),
+    Unpin(UserId, MessageId, Timestamp),
     Edit(UserId, MessageId, Content, Timestamp),
     DeleteMessage(UserId, MessageId, Timestamp),
     Seen(UserId, MessageId, Timestamp),
@@ -122,7 +141,12 @@ pub enum Call {
     FindGroup(UserId, GroupName),
     ListGroups(UserId, GroupNamePrefix, Option<GroupId>, Limit),
     ListMembers(UserId, GroupId, Option<UserId>, Limit),
-    Page(UserId, Recipient, Window),
+    Page(UserId, Recipient, Listing),
+    Around(UserId, Recipient, Around, Replies, Limit),
+    Thread(UserId, MessageId, ThreadWindow, Limit),
+    Pins(UserId, ConversationId, Option<Update>, Limit),
+    Reactors(UserId, MessageId, Option<Emoji>, Update, Limit),
+    Versions(UserId, MessageId),
     FindMessage(UserId, MessageId),
     Changes(UserId, ConversationId, i64, Limit),
     Receipts(UserId, MessageId),
@@ -166,6 +190,10 @@ impl Call {
             }
             Self::Remove(actor, group, user, at) => shown(store.remove(actor, group, user, at).await),
             Self::Append(draft) => shown(store.append(draft).await),
+            Self::React(actor, id, emoji, at) => shown(store.react(actor, id, emoji, at).await),
+            Self::Unreact(actor, id, emoji, at) => shown(store.unreact(actor, id, emoji, at).await),
+            Self::Pin(actor, id, at) => shown(store.pin(actor, id, at).await),
+            Self::Unpin(actor, id, at) => shown(store.unpin(actor, id, at).await),
             Self::Edit(actor, id, content, at) => shown(store.edit(actor, id, content, at).await),
             Self::DeleteMessage(actor, id, at) => shown(MessageLog::delete(store, actor, id, at).await),
             Self::Seen(reader, id, at) => shown(store.mark_seen(reader, id, at).await),
@@ -181,7 +209,16 @@ impl Call {
             Self::ListMembers(viewer, group, after, limit) => {
                 shown(MemberRepository::list(store, viewer, group, after, limit).await)
             }
-            Self::Page(viewer, of, window) => shown(kept.read(store, viewer, of, window).await),
+            Self::Page(viewer, of, listing) => shown(kept.read(store, viewer, of, listing).await),
+            Self::Around(viewer, of, place, replies, limit) => {
+                shown(store.around(viewer, of, place, replies, limit).await)
+            }
+            Self::Thread(viewer, id, window, limit) => shown(store.thread(viewer, id, window, limit).await),
+            Self::Pins(viewer, of, before, limit) => shown(store.pins(viewer, of, before, limit).await),
+            Self::Reactors(viewer, id, emoji, after, limit) => {
+                shown(store.reactors(viewer, id, emoji, after, limit).await)
+            }
+            Self::Versions(viewer, id) => shown(store.versions(viewer, id).await),
             Self::FindMessage(viewer, id) => shown(MessageReader::find(store, viewer, id).await),
             Self::Changes(viewer, of, after, limit) => shown(store.changes(viewer, of, Update(after), limit).await),
             Self::Receipts(viewer, id) => {
@@ -202,7 +239,7 @@ impl Call {
 
 /// Pages as a server keeps them for whoever reads them next.
 #[derive(Default)]
-pub struct KeptPages(HashMap<(Recipient, UserId, Window), (PageVersion, Page<Message>)>);
+pub struct KeptPages(HashMap<(Recipient, UserId, Listing), (PageVersion, Page<Message>)>);
 
 impl KeptPages {
     async fn read(
@@ -210,15 +247,15 @@ impl KeptPages {
         store: &Store,
         viewer: UserId,
         of: Recipient,
-        window: Window,
+        listing: Listing,
     ) -> domain::Result<Page<Message>> {
         // Both users of a direct conversation, and all members of a group, share its pages.
         let key = match of {
-            Recipient::User(other) => (Recipient::User(viewer.min(other)), viewer.max(other), window),
-            of => (of, UserId(Uuid::nil()), window),
+            Recipient::User(other) => (Recipient::User(viewer.min(other)), viewer.max(other), listing),
+            of => (of, UserId(Uuid::nil()), listing),
         };
         let known = self.0.get(&key).map(|(version, _)| *version);
-        match store.page(viewer, of, window, known).await? {
+        match store.page(viewer, of, listing, known).await? {
             PageRead::Unchanged => Ok(self.0[&key].1.clone()),
             PageRead::Read(page, version) => {
                 if let Some(version) = version {
@@ -320,11 +357,19 @@ impl Known {
                 Call::ChangeRole(actor, group?, member.or(other)?, role, now)
             }
             Kind::Remove => Call::Remove(actor, group?, if sometimes { actor } else { member.or(other)? }, now),
-            Kind::SendToUser | Kind::SendToGroup | Kind::Broadcast | Kind::SendWithKey | Kind::Answer => {
+            Kind::SendToUser
+            | Kind::SendToGroup
+            | Kind::Broadcast
+            | Kind::SendWithKey
+            | Kind::Answer
+            | Kind::AnswerInThread
+            | Kind::Forward => {
                 let recipient = match kind {
                     Kind::SendToUser => Recipient::User(other?),
                     Kind::SendToGroup => Recipient::Group(group?),
                     Kind::Broadcast => Recipient::Everybody,
+                    // Mostly in the conversation of the message.
+                    Kind::AnswerInThread if choice % 8 != 0 => model.place_for(actor, message?)?,
                     _ if sometimes => Recipient::User(other?),
                     _ => Recipient::Group(group?),
                 };
@@ -339,8 +384,12 @@ impl Known {
                     new_conversation: ConversationId(id(4)),
                     sender: actor,
                     recipient,
-                    body: DraftBody::Text(Text::parse(words).unwrap()),
+                    body: match kind {
+                        Kind::Forward => DraftBody::Forward(message?),
+                        _ => DraftBody::Text(Text::parse(words).unwrap()),
+                    },
                     reply_to: if let Kind::Answer = kind { Some(message?) } else { None },
+                    thread_id: if let Kind::AnswerInThread = kind { Some(message?) } else { None },
                     key: match kind {
                         Kind::SendWithKey => Some(IdempotencyKey::parse("client_id", KEYS[key]).unwrap()),
                         _ => None,
@@ -351,6 +400,10 @@ impl Known {
                 self.conversations.push(draft.new_conversation);
                 Call::Append(draft)
             }
+            Kind::React => Call::React(actor, message?, emoji(choice), now),
+            Kind::Unreact => Call::Unreact(actor, message?, emoji(choice), now),
+            Kind::Pin => Call::Pin(actor, message?, now),
+            Kind::Unpin => Call::Unpin(actor, message?, now),
             Kind::Edit => Call::Edit(self.sender_or(actor, message?, sometimes, model), message?, words(user), now),
             Kind::DeleteMessage => {
                 Call::DeleteMessage(self.sender_or(actor, message?, sometimes, model), message?, now)
@@ -386,8 +439,39 @@ impl Known {
                     3 => Window::After { cursor: cursor?, limit: size },
                     _ => Window::Offset { offset: u64::from(user % 5), limit: size },
                 };
-                Call::Page(actor, of, window)
+                let replies = if user % 3 == 0 { Replies::Excluded } else { Replies::Included };
+                Call::Page(actor, of, Listing { window, replies })
             }
+            Kind::AroundWithUser | Kind::AroundOfGroup => {
+                let of = match kind {
+                    Kind::AroundWithUser => Recipient::User(other?),
+                    _ => Recipient::Group(group?),
+                };
+                let place = match model.message_in(actor, of, thing).or(message) {
+                    Some(id) if sometimes => Around::Message(id),
+                    _ => Around::FirstUnseen,
+                };
+                let replies = if choice % 3 == 0 { Replies::Excluded } else { Replies::Included };
+                Call::Around(actor, of, place, replies, size)
+            }
+            Kind::Thread => {
+                let (id, other) = (message?, pick(&model.messages_seen_by(actor), user));
+                let window = match (choice % 3, other) {
+                    (1, Some(cursor)) => ThreadWindow::After(cursor),
+                    (2, Some(cursor)) => ThreadWindow::Before(cursor),
+                    _ => ThreadWindow::Start,
+                };
+                Call::Thread(actor, id, window, size)
+            }
+            Kind::Pins => {
+                let of = if wild { conversation? } else { model.conversation_of(message?).or(conversation)? };
+                Call::Pins(actor, of, sometimes.then_some(Update(i64::from(user % 32))), size)
+            }
+            Kind::Reactors => {
+                let after = if sometimes { 0 } else { i64::from(user % 32) };
+                Call::Reactors(actor, message?, (choice % 3 == 0).then(|| emoji(user)), Update(after), size)
+            }
+            Kind::Versions => Call::Versions(self.sender_or(actor, message?, sometimes, model), message?),
             Kind::FindMessage => Call::FindMessage(actor, message?),
             Kind::Changes => {
                 let of = if wild { conversation? } else { model.conversation_of(message?).or(conversation)? };
@@ -403,6 +487,10 @@ impl Known {
     fn sender_or(&self, actor: UserId, message: MessageId, sometimes: bool, model: &Model) -> UserId {
         model.living_sender(message).filter(|_| sometimes).unwrap_or(actor)
     }
+}
+
+fn emoji(number: u8) -> Emoji {
+    Emoji::parse(word(&EMOJI, number)).unwrap()
 }
 
 fn words(number: u8) -> Content {

@@ -5,7 +5,10 @@ use super::operation::SOMEWHEN;
 use super::people::page;
 use domain::conversations::{self, Counterpart};
 use domain::groups::GroupView;
-use domain::messages::{ChangeEntry, Changes, Cursor, Message, Recipient, Seq, Tombstone, Update, Window};
+use domain::messages::{
+    Around, ChangeEntry, Changes, Cursor, Listing, Message, PageAround, Recipient, Replies, Seq, Tombstone, Update,
+    Window,
+};
 use domain::receipts::{Receipt, Unseen, UnseenCount};
 use domain::{ConversationId, GroupId, Limit, MessageId, NotFound, Page, Result, UserId};
 
@@ -14,32 +17,68 @@ fn counted(in_: &Conversation, user: UserId) -> UnseenCount {
     UnseenCount { count: in_.unseen(user), more: false }
 }
 
+/// Whether a list contains the message.
+fn is_listed(said: &Said, replies: Replies) -> bool {
+    replies == Replies::Included || said.parts.thread_id.is_none()
+}
+
 impl Model {
-    pub fn page(&self, viewer: UserId, of: Recipient, window: Window) -> Result<Page<Message>> {
+    /// The conversation with the recipient, if there is one, for a viewer who may read it.
+    fn open(&self, viewer: UserId, of: Recipient) -> Result<Conversation> {
         match of {
             Recipient::User(other) => drop(self.users.get(&other).ok_or(NotFound::User)?),
             Recipient::Group(group) => drop(self.group_access(viewer, group)?),
             Recipient::Everybody => {}
         }
-        let begun = self.destination(viewer, of).and_then(|id| self.conversations.get(&id));
-        let nothing = Conversation::new(ConversationId::BROADCAST, Kind::Broadcast);
-        let in_ = begun.unwrap_or(&nothing);
+        let begun = self.destination(viewer, of).and_then(|id| self.conversations.get(&id)).cloned();
+        Ok(begun.unwrap_or_else(|| Conversation::new(ConversationId::BROADCAST, Kind::Broadcast)))
+    }
+
+    pub fn page(&self, viewer: UserId, of: Recipient, listing: Listing) -> Result<Page<Message>> {
+        let in_ = &self.open(viewer, of)?;
+        let Listing { window, replies } = listing;
+        let listed = || in_.live().filter(move |said| is_listed(said, replies));
         let shown = |said: &Said| self.message(in_, said);
         Ok(match window {
-            Window::Offset { offset, limit } => page(in_.live().skip(offset as usize).map(shown), limit),
+            Window::Offset { offset, limit } => page(listed().skip(offset as usize).map(shown), limit),
             Window::After { cursor, limit } => {
                 let place = in_.place_of(cursor)?;
-                page(in_.live().filter(|said| said.seq > place).map(shown), limit)
+                page(listed().filter(|said| said.seq > place).map(shown), limit)
             }
             Window::Before { cursor, limit } => {
                 let place = match cursor {
                     Cursor::Latest => i64::MAX,
                     Cursor::Message(id) => in_.place_of(id)?,
                 };
-                let mut page = page(in_.live().rev().filter(|said| said.seq < place).map(shown), limit);
+                let mut page = page(listed().rev().filter(|said| said.seq < place).map(shown), limit);
                 page.items.reverse();
                 page
             }
+        })
+    }
+
+    pub fn around(
+        &self,
+        viewer: UserId,
+        of: Recipient,
+        place: Around,
+        replies: Replies,
+        limit: Limit,
+    ) -> Result<PageAround> {
+        let in_ = &self.open(viewer, of)?;
+        let place = match place {
+            Around::Message(id) => in_.place_of(id)?,
+            Around::FirstUnseen => in_.first_unseen(viewer).unwrap_or(i64::MAX),
+        };
+        let listed: Vec<&Said> = in_.live().filter(|said| is_listed(said, replies)).collect();
+        let older = listed.iter().filter(|said| said.seq < place).count();
+        // As many on both sides, and the rest where there are more.
+        let begin = older.saturating_sub(limit.get() / 2).min(listed.len().saturating_sub(limit.get()));
+        let end = (begin + limit.get()).min(listed.len());
+        Ok(PageAround {
+            items: listed[begin..end].iter().map(|said| self.message(in_, said)).collect(),
+            older: begin > 0,
+            newer: end < listed.len(),
         })
     }
 

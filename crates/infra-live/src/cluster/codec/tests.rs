@@ -2,7 +2,10 @@ use super::*;
 use domain::events::{ConversationVersion, Revision};
 use domain::files::{File, FileName, MediaType, Sha256};
 use domain::groups::{Description, Group, GroupName, Member, Role, Visibility};
-use domain::messages::{AttachmentKind, Body, Caption, Destination, Message, Seq, Text, Tombstone, Update};
+use domain::messages::{
+    AttachmentKind, Body, Caption, Destination, Emoji, Message, Pin, Reaction, Seq, Text, ThreadSummary, Tombstone,
+    Update,
+};
 use domain::users::Profile;
 use domain::{ConversationId, FileId, GroupId, MessageId, SessionId, Timestamp};
 
@@ -21,6 +24,11 @@ fn message(body: Body, destination: Destination) -> Message {
         sender: Profile { id: UserId(id(3)), username: "ada".into(), display_name: "Ada \"|\" 🦀".into() },
         body,
         reply_to: Some(MessageId(id(4))),
+        reactions: vec![Reaction { emoji: Emoji::from_stored("🦀".into()), count: 1, users: vec![UserId(id(21))] }],
+        pinned: Some(Pin { at: at(22), by: UserId(id(23)), update: Update(24) }),
+        thread_id: Some(MessageId(id(25))),
+        thread: Some(ThreadSummary { replies: 26, last_reply_at: at(27) }),
+        forwarded: Some(Message::sample().forwarded_as()),
         seq: Seq(5),
         update: Update(6),
         created_at: at(7),
@@ -169,7 +177,7 @@ fn packets_of_other_versions_are_refused() {
     assert!(with("version", VERSION.into()).is_ok());
     assert!(matches!(with("version", (VERSION + 1).into()), Err(DecodeError::Version(_))));
     // A message that this version does not know, of another one and of its own.
-    let unknown = || serde_json::json!({ "Reaction": { "emoji": "🦀" } });
+    let unknown = || serde_json::json!({ "Mood": { "emoji": "🦀" } });
     let mut other = packet.clone();
     (other["version"], other["message"]) = ((VERSION + 1).into(), unknown());
     assert!(matches!(decode(&serde_json::to_vec(&other).unwrap()), Err(DecodeError::Version(_))));
@@ -186,7 +194,7 @@ fn a_value_with_an_unknown_field_or_word_is_refused() {
         let mut value = sent(&event);
         let fields = value.as_object_mut().unwrap().values_mut().next().unwrap();
         if let Some(fields) = fields.as_object_mut() {
-            fields.insert("reactions".to_owned(), serde_json::json!([]));
+            fields.insert("mood".to_owned(), serde_json::json!([]));
             assert!(serde_json::from_value::<Event>(value).is_err(), "{event:?}");
         }
     }

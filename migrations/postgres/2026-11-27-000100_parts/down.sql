@@ -1,0 +1,12 @@
+DROP TABLE versions;
+DROP TABLE reactions;
+DROP INDEX messages_pinned;
+DROP INDEX messages_thread;
+ALTER TABLE messages DROP COLUMN forwarded_at;
+ALTER TABLE messages DROP COLUMN forwarded_from;
+ALTER TABLE messages DROP COLUMN forward_of;
+ALTER TABLE messages DROP COLUMN pinned_by;
+ALTER TABLE messages DROP COLUMN pinned_at;
+ALTER TABLE messages DROP COLUMN pinned_update;
+ALTER TABLE messages DROP COLUMN has;
+ALTER TABLE messages DROP COLUMN thread_id;
