@@ -19,9 +19,9 @@ pub use admin::{Account, AuditEntry};
 pub use conversations::{Conversation, Receipt, Unseen, UnseenDirect, UnseenGroup};
 pub use export::{Export, ExportWriter};
 pub use message_parts::{Forwarded, MessageVersion, Pinned, Reaction, Reactor, Thread};
-pub use messages::{Change, Changes, File, Message, Sender, Tombstone, kind};
+pub use messages::{Change, Changes, File, Message, Tombstone, kind};
 pub use origin::Origin;
-pub use people::{Group, Member, Session, User};
+pub use people::{Group, Member, Sender, Session, User};
 pub use public_url::PublicUrl;
 pub use words::{KINDS, ROLES, TYPES, VISIBILITIES, kind_word, role_word, type_word, visibility_word};
 

@@ -1,6 +1,6 @@
 //! JSON of what a message has beside its content.
 
-use crate::messages::Sender;
+use crate::people::Sender;
 use crate::{Id, Time};
 use domain::messages;
 use serde::Serialize;

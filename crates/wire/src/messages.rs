@@ -2,9 +2,10 @@
 
 use crate::PublicUrl;
 use crate::message_parts::{Forwarded, Pinned, Reaction, Thread};
+use crate::people::Sender;
 use crate::{Id, Time};
 use domain::messages::{ChangeEntry, Destination};
-use domain::{files, messages, users};
+use domain::{files, messages};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -42,22 +43,6 @@ impl File {
             sha256: file.sha256.to_string(),
             created_at: Time(file.created_at),
         }
-    }
-}
-
-/// The sender of a message.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Sender {
-    id: Id,
-    #[schema(examples("ada"))]
-    username: String,
-    #[schema(examples("Ada Lovelace"))]
-    display_name: String,
-}
-
-impl From<users::Profile> for Sender {
-    fn from(profile: users::Profile) -> Self {
-        Self { id: Id(profile.id.0), username: profile.username, display_name: profile.display_name }
     }
 }
 

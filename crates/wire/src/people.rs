@@ -120,3 +120,19 @@ impl From<groups::Member> for Member {
         }
     }
 }
+
+/// A user as messages show their senders.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Sender {
+    id: Id,
+    #[schema(examples("ada"))]
+    username: String,
+    #[schema(examples("Ada Lovelace"))]
+    display_name: String,
+}
+
+impl From<users::Profile> for Sender {
+    fn from(profile: users::Profile) -> Self {
+        Self { id: Id(profile.id.0), username: profile.username, display_name: profile.display_name }
+    }
+}

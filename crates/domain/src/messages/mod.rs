@@ -17,13 +17,15 @@ mod send;
 mod service;
 mod threads;
 mod upload;
+mod windows;
 
 pub use crate::files::AttachmentKind;
+pub use crate::users::EditHistory;
 pub use forwards::Forwarded;
-pub use history::{EditHistory, MessageVersion};
+pub use history::MessageVersion;
 pub use model::{
-    Around, Attachment, Body, Caption, ChangeEntry, Changes, Content, Cursor, Destination, Draft, DraftBody,
-    IdempotencyKey, Listing, MAX_OFFSET, Message, MessageType, PageAround, Recipient, Replies, Text, Tombstone, Window,
+    Attachment, Body, Caption, ChangeEntry, Changes, Content, Destination, Draft, DraftBody, IdempotencyKey, Message,
+    MessageType, Recipient, Text, Tombstone,
 };
 pub use numbers::{Seq, Update};
 pub use page_version::{PageRead, PageVersion, ProfilesVersion};
@@ -37,3 +39,4 @@ pub use send::SendCommand;
 pub use service::MessageService;
 pub use threads::{ThreadStart, ThreadSummary, ThreadWindow};
 pub use upload::UploadCommand;
+pub use windows::{Around, Cursor, Listing, MAX_OFFSET, PageAround, Replies, Window};

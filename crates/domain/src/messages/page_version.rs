@@ -9,8 +9,8 @@ use crate::page::Page;
 pub struct ProfilesVersion(pub i64);
 
 /// The version of a conversation and of all profiles. Two reads of one window of one conversation that find the same
-/// version find the same page, whoever reads: a message shows the same to everybody. A page with a message of which that
-/// is not true ([`Message::is_same_for_all`]) has no version.
+/// version find the same page, whoever reads: a message shows the same to everybody. A page with a message of which
+/// that is not true ([`Message::is_same_for_all`]) has no version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PageVersion {
     /// The counter of the conversation. Every change of a message takes a number of it.

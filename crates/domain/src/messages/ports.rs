@@ -1,11 +1,12 @@
 //! The ports that store and read messages: one log per conversation.
 
 use super::history::MessageVersion;
-use super::model::{Around, Changes, Content, Draft, Listing, Message, PageAround, Recipient, Replies};
+use super::model::{Changes, Content, Draft, Message, Recipient};
 use super::numbers::Update;
 use super::page_version::{PageRead, PageVersion};
 use super::reactions::{Emoji, Reactor};
 use super::threads::ThreadWindow;
+use super::windows::{Around, Listing, PageAround, Replies};
 use crate::context::Timestamp;
 use crate::error::Result;
 use crate::ids::{ConversationId, MessageId, UserId};
@@ -50,8 +51,8 @@ pub trait MessageLog: Send + Sync {
     ///
     /// # Errors
     /// [`NotFound::Message`](crate::NotFound::Message) if the actor may not read the message; then those of
-    /// [`Content::for_type`], because form comes before right (`docs/api.md`, Conventions); then those of the rule; then
-    /// that of [`Message::can_be_edited`].
+    /// [`Content::for_type`], because form comes before right (`docs/api.md`, Conventions); then those of the rule;
+    /// then that of [`Message::can_be_edited`].
     async fn edit(&self, actor: UserId, id: MessageId, content: Content, at: Timestamp) -> Result<Message>;
 
     /// Turns a message into a tombstone and forgets its content, by [`Access::may_delete`](super::Access::may_delete).
@@ -124,8 +125,8 @@ pub trait MessageReader: Send + Sync {
     /// any of them.
     ///
     /// # Errors
-    /// [`NotFound::Message`](crate::NotFound::Message) if `id` names no message, or a deleted one, or the viewer may not
-    /// read it; or if the cursor names no message of the thread, deleted or not.
+    /// [`NotFound::Message`](crate::NotFound::Message) if `id` names no message, or a deleted one, or the viewer may
+    /// not read it; or if the cursor names no message of the thread, deleted or not.
     async fn thread(&self, viewer: UserId, id: MessageId, window: ThreadWindow, limit: Limit) -> Result<Page<Message>>;
 
     /// The pinned messages of a conversation, pinned last first: those that were pinned before the number.

@@ -1,9 +1,10 @@
 //! Reading messages.
 
-use super::model::{Around, Changes, Listing, Message, PageAround, Recipient, Replies};
+use super::model::{Changes, Message, Recipient};
 use super::numbers::Update;
 use super::page_version::{PageRead, PageVersion};
 use super::service::MessageService;
+use super::windows::{Around, Listing, PageAround, Replies};
 use crate::context::Caller;
 use crate::error::{NotFound, Result};
 use crate::ids::{ConversationId, MessageId};

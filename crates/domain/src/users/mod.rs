@@ -14,7 +14,7 @@ pub use model::{
     UsernamePrefix,
 };
 pub use password::{Password, PasswordHash, TypedPassword, Verdict};
-pub use policy::{AdminNames, Broadcasters, ServerPolicy};
+pub use policy::{AdminNames, Broadcasters, EditHistory, ServerPolicy};
 pub use ports::{Credentials, PasswordHasher, UserRepository};
 #[cfg(feature = "mocks")]
 pub use ports::{MockPasswordHasher, MockUserRepository};

@@ -5,7 +5,7 @@ use crate::context::Caller;
 use crate::error::{Forbidden, Invalid, Result};
 use crate::files::{FileQuota, Reserve, UploadQuota};
 use crate::groups::GroupQuotas;
-use crate::messages::EditHistory;
+use crate::ids::UserId;
 use std::collections::HashSet;
 
 /// The usernames of `PARLANCE_ADMINS`. Case and normal form do not count.
@@ -34,6 +34,40 @@ pub enum Broadcasters {
     Everyone,
     /// The server's admins.
     Admins,
+}
+
+/// Which users may read what a message said before (`PARLANCE_EDIT_HISTORY`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum EditHistory {
+    /// The sender.
+    #[default]
+    Author,
+    /// Everybody who may read the message.
+    Members,
+    /// Nobody: the server keeps the present content alone.
+    Off,
+}
+
+impl EditHistory {
+    /// Whether an edit keeps the content that it replaces.
+    pub const fn keeps_versions(self) -> bool {
+        match self {
+            Self::Author | Self::Members => true,
+            Self::Off => false,
+        }
+    }
+
+    /// Whether `reader`, who may read the message of `sender`, may read its versions.
+    ///
+    /// # Errors
+    /// [`Forbidden::VersionsAreTheSenders`].
+    pub fn may_read(self, reader: UserId, sender: UserId) -> Result<()> {
+        match self {
+            Self::Members => Ok(()),
+            Self::Author | Self::Off if reader == sender => Ok(()),
+            Self::Author | Self::Off => Forbidden::VersionsAreTheSenders.err(),
+        }
+    }
 }
 
 /// The rules that the operator sets.
@@ -91,6 +125,22 @@ impl ServerPolicy {
             admin: self.is_admin(&user.username, user.role),
             created_at: user.created_at,
             updated_at: user.updated_at,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::user;
+
+    #[test]
+    fn the_operator_says_who_reads_versions() {
+        for (history, by_sender, by_others) in
+            [(EditHistory::Author, true, false), (EditHistory::Members, true, true), (EditHistory::Off, true, false)]
+        {
+            assert_eq!(history.may_read(user(1), user(1)).is_ok(), by_sender, "{history:?}");
+            assert_eq!(history.may_read(user(2), user(1)).is_ok(), by_others, "{history:?}");
         }
     }
 }

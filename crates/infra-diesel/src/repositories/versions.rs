@@ -26,7 +26,7 @@ pub fn keep(tx: &mut Tx<'_>, row: &MessageRow) -> DbResult<()> {
     // The present content is one of them, too.
     let surplus: Option<i64> = of()
         .order(versions::nth.desc())
-        .offset(EditHistory::MOST as i64 - 1)
+        .offset(MessageVersion::MOST as i64 - 1)
         .select(versions::nth)
         .first(tx.conn)
         .optional()?;

@@ -9,6 +9,7 @@
 
 mod append;
 mod batch;
+mod checks;
 mod job;
 mod memory;
 mod replay;

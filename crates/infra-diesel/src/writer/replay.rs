@@ -89,8 +89,8 @@ impl AppendBatch<'_> {
     }
 
     /// Checks that everything exists, and is allowed, that a draft under a used key names. Only then can the key be a
-    /// conflict. The file of the stored message, the message that it answers and the first one of its thread may be gone
-    /// since.
+    /// conflict. The file of the stored message, the message that it answers and the first one of its thread may be
+    /// gone since.
     fn check_before_conflict(
         &mut self,
         draft: &Draft,

@@ -3,6 +3,7 @@
 //! `PARLANCE_TEST_SCALE` multiplies how many sequences are tried, `PARLANCE_TEST_SEED` picks others. Of a sequence that
 //! fails is printed what is left when all is taken out that can be.
 
+mod call;
 mod model;
 mod operation;
 mod parts;
@@ -10,11 +11,12 @@ mod people;
 mod reading;
 
 use crate::world::open;
+use call::KeptPages;
 use domain::events::NoListeners;
 use domain::users::ServerPolicy;
 use infra_diesel::Store;
 use model::Model;
-use operation::{KeptPages, Known, Operation, operation};
+use operation::{Known, Operation, operation};
 use proptest::collection::vec;
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};

@@ -1,7 +1,7 @@
 //! The model: `docs/api.md` in plain collections, with no thought for cost. The tables of who may do what are the
 //! domain's own; what is modelled is what happens then.
 
-use super::operation::{Call, in_order, shown};
+use super::call::{Call, in_order, shown};
 use super::parts::Parts;
 use domain::groups::{Entry, Group, Role};
 use domain::messages::{

@@ -1,23 +1,16 @@
-//! What can be asked: as generated, with small numbers for whom and what; and as asked, with ids.
+//! Operations as they are generated, with small numbers for whom and what, and the calls that they are.
 
+use super::call::Call;
 use super::model::Model;
-use crate::world::{at, delete_user, limit};
-use domain::conversations::{Activity, ConversationCursor, ConversationRepository};
-use domain::events::Revision;
-use domain::groups::{
-    Description, GroupChange, GroupName, GroupNamePrefix, GroupRepository, MemberRepository, NewGroup, NewMember, Role,
-    Visibility,
-};
+use crate::world::{at, limit};
+use domain::groups::{Description, GroupChange, GroupName, GroupNamePrefix, NewGroup, NewMember, Role, Visibility};
 use domain::messages::{
-    Around, Content, Cursor, Draft, DraftBody, Emoji, IdempotencyKey, Listing, Message, MessageLog, MessageReader,
-    PageRead, PageVersion, Recipient, Replies, Text, ThreadWindow, Update, Window,
+    Around, Content, Cursor, Draft, DraftBody, Emoji, IdempotencyKey, Listing, Recipient, Replies, Text, ThreadWindow,
+    Update, Window,
 };
-use domain::receipts::{ReceiptRepository, Unseen};
-use domain::users::{DisplayName, Email, NewUser, ProfileChange, UserRepository, Username, UsernamePrefix};
-use domain::{ConversationId, GroupId, Limit, MessageId, Page, SessionId, Timestamp, UserId};
-use infra_diesel::Store;
+use domain::users::{DisplayName, Email, NewUser, ProfileChange, Username, UsernamePrefix};
+use domain::{ConversationId, GroupId, MessageId, UserId};
 use proptest::prelude::*;
-use std::collections::HashMap;
 use uuid::Uuid;
 
 const USERNAMES: [&str; 10] = ["ada", "ADA", "Bob", "b-b", "B_B", "b.b", "bo", "Zoe", "zoe1", "_x"];
@@ -113,158 +106,6 @@ pub fn operation() -> impl Strategy<Value = Operation> {
         choice,
         clock,
     })
-}
-
-/// A call of a port.
-#[derive(Debug, Clone)]
-pub enum Call {
-    SignUp(NewUser),
-    ChangeProfile(UserId, ProfileChange, Timestamp),
-    DeleteUser(UserId, Timestamp),
-    CreateGroup(NewGroup),
-    ChangeGroup(UserId, GroupId, GroupChange, Timestamp),
-    DeleteGroup(UserId, GroupId, Timestamp),
-    Add(UserId, NewMember, Timestamp),
-    ChangeRole(UserId, GroupId, UserId, Role, Timestamp),
-    Remove(UserId, GroupId, UserId, Timestamp),
-    Append(Draft),
-    React(UserId, MessageId, Emoji, Timestamp),
-    Unreact(UserId, MessageId, Emoji, Timestamp),
-    Pin(UserId, MessageId, Timestamp),
-    Unpin(UserId, MessageId, Timestamp),
-    Edit(UserId, MessageId, Content, Timestamp),
-    DeleteMessage(UserId, MessageId, Timestamp),
-    Seen(UserId, MessageId, Timestamp),
-    Read(UserId, ConversationId, MessageId, Timestamp),
-    FindUser(Username),
-    ListUsers(UsernamePrefix, Option<UserId>, Limit),
-    FindGroup(UserId, GroupName),
-    ListGroups(UserId, GroupNamePrefix, Option<GroupId>, Limit),
-    ListMembers(UserId, GroupId, Option<UserId>, Limit),
-    Page(UserId, Recipient, Listing),
-    Around(UserId, Recipient, Around, Replies, Limit),
-    Thread(UserId, MessageId, ThreadWindow, Limit),
-    Pins(UserId, ConversationId, Option<Update>, Limit),
-    Reactors(UserId, MessageId, Option<Emoji>, Update, Limit),
-    Versions(UserId, MessageId),
-    FindMessage(UserId, MessageId),
-    Changes(UserId, ConversationId, i64, Limit),
-    Receipts(UserId, MessageId),
-    Unseen(UserId),
-    /// Behind one of them, if it is in the list.
-    Conversations(UserId, Option<ConversationId>, Limit),
-}
-
-/// An answer as text: refusals tell their kind.
-pub fn shown<T: std::fmt::Debug>(answer: domain::Result<T>) -> String {
-    format!("{answer:?}")
-}
-
-/// Stands for the place of a conversation in a list.
-pub const SOMEWHEN: Activity = Activity { revision: Revision(0), nth: 0 };
-
-/// Counts come in no promised order.
-pub fn in_order(mut unseen: Unseen) -> Unseen {
-    unseen.direct.sort_by_key(|(user, ..)| *user);
-    unseen.groups.sort_by_key(|(group, ..)| *group);
-    unseen
-}
-
-impl Call {
-    pub async fn ask(&self, store: &Store, kept: &mut KeptPages) -> String {
-        let call = self.clone();
-        match call {
-            Self::SignUp(new) => shown(UserRepository::create(store, new).await),
-            Self::ChangeProfile(user, change, at) => {
-                shown(UserRepository::change(store, user, change, SessionId(Uuid::nil()), at).await)
-            }
-            Self::DeleteUser(user, at) => shown(delete_user(store, user, at).await),
-            Self::CreateGroup(new) => shown(GroupRepository::create(store, new).await),
-            Self::ChangeGroup(actor, group, change, at) => {
-                shown(GroupRepository::change(store, actor, group, change, at).await)
-            }
-            Self::DeleteGroup(actor, group, at) => shown(GroupRepository::delete(store, actor, group, at).await),
-            Self::Add(actor, new, at) => shown(store.add(actor, new, at).await),
-            Self::ChangeRole(actor, group, user, role, at) => {
-                shown(store.change_role(actor, group, user, role, at).await)
-            }
-            Self::Remove(actor, group, user, at) => shown(store.remove(actor, group, user, at).await),
-            Self::Append(draft) => shown(store.append(draft).await),
-            Self::React(actor, id, emoji, at) => shown(store.react(actor, id, emoji, at).await),
-            Self::Unreact(actor, id, emoji, at) => shown(store.unreact(actor, id, emoji, at).await),
-            Self::Pin(actor, id, at) => shown(store.pin(actor, id, at).await),
-            Self::Unpin(actor, id, at) => shown(store.unpin(actor, id, at).await),
-            Self::Edit(actor, id, content, at) => shown(store.edit(actor, id, content, at).await),
-            Self::DeleteMessage(actor, id, at) => shown(MessageLog::delete(store, actor, id, at).await),
-            Self::Seen(reader, id, at) => shown(store.mark_seen(reader, id, at).await),
-            Self::Read(reader, of, up_to, at) => shown(store.mark_read(reader, of, up_to, at).await),
-            Self::FindUser(name) => shown(UserRepository::find_by_name(store, &name).await),
-            Self::ListUsers(prefix, after, limit) => {
-                shown(UserRepository::list(store, Some(&prefix), after, limit).await)
-            }
-            Self::FindGroup(viewer, name) => shown(GroupRepository::find_by_name(store, viewer, &name.key()).await),
-            Self::ListGroups(viewer, prefix, after, limit) => {
-                shown(GroupRepository::list(store, viewer, Some(&prefix), after, limit).await)
-            }
-            Self::ListMembers(viewer, group, after, limit) => {
-                shown(MemberRepository::list(store, viewer, group, after, limit).await)
-            }
-            Self::Page(viewer, of, listing) => shown(kept.read(store, viewer, of, listing).await),
-            Self::Around(viewer, of, place, replies, limit) => {
-                shown(store.around(viewer, of, place, replies, limit).await)
-            }
-            Self::Thread(viewer, id, window, limit) => shown(store.thread(viewer, id, window, limit).await),
-            Self::Pins(viewer, of, before, limit) => shown(store.pins(viewer, of, before, limit).await),
-            Self::Reactors(viewer, id, emoji, after, limit) => {
-                shown(store.reactors(viewer, id, emoji, after, limit).await)
-            }
-            Self::Versions(viewer, id) => shown(store.versions(viewer, id).await),
-            Self::FindMessage(viewer, id) => shown(MessageReader::find(store, viewer, id).await),
-            Self::Changes(viewer, of, after, limit) => shown(store.changes(viewer, of, Update(after), limit).await),
-            Self::Receipts(viewer, id) => {
-                shown(store.of_message(viewer, id, None, limit(200)).await.map(|page| page.items))
-            }
-            Self::Unseen(user) => shown(store.unseen(user).await.map(in_order)),
-            Self::Conversations(user, behind, most) => {
-                let all = ConversationRepository::list(store, user, None, limit(200)).await.unwrap().items;
-                let before = all.iter().find(|listed| Some(listed.id) == behind).map(ConversationCursor::behind);
-                let mut page = ConversationRepository::list(store, user, before, most).await;
-                // The order is compared; by what numbers each database has it is its own.
-                page.iter_mut().flat_map(|page| &mut page.items).for_each(|listed| listed.activity = SOMEWHEN);
-                shown(page)
-            }
-        }
-    }
-}
-
-/// Pages as a server keeps them for whoever reads them next.
-#[derive(Default)]
-pub struct KeptPages(HashMap<(Recipient, UserId, Listing), (PageVersion, Page<Message>)>);
-
-impl KeptPages {
-    async fn read(
-        &mut self,
-        store: &Store,
-        viewer: UserId,
-        of: Recipient,
-        listing: Listing,
-    ) -> domain::Result<Page<Message>> {
-        // Both users of a direct conversation, and all members of a group, share its pages.
-        let key = match of {
-            Recipient::User(other) => (Recipient::User(viewer.min(other)), viewer.max(other), listing),
-            of => (of, UserId(Uuid::nil()), listing),
-        };
-        let known = self.0.get(&key).map(|(version, _)| *version);
-        match store.page(viewer, of, listing, known).await? {
-            PageRead::Unchanged => Ok(self.0[&key].1.clone()),
-            PageRead::Read(page, version) => {
-                if let Some(version) = version {
-                    self.0.insert(key, (version, page.clone()));
-                }
-                Ok(page)
-            }
-        }
-    }
 }
 
 /// Every id that was ever offered, taken or not.

@@ -44,7 +44,7 @@ impl Parts {
 
     pub fn keep_version(&mut self, words: &str, since: Timestamp) {
         self.versions.push((words.to_owned(), since));
-        let surplus = (self.versions.len() + 1).saturating_sub(EditHistory::MOST);
+        let surplus = (self.versions.len() + 1).saturating_sub(MessageVersion::MOST);
         self.versions.drain(..surplus);
     }
 }

@@ -1,7 +1,7 @@
 //! The model's lists: pages, changes, receipts, counts, conversations.
 
+use super::call::SOMEWHEN;
 use super::model::{Conversation, Kind, Model, Said};
-use super::operation::SOMEWHEN;
 use super::people::page;
 use domain::conversations::{self, Counterpart};
 use domain::groups::GroupView;
