@@ -1,6 +1,6 @@
 //! The HTTP server: the routes over the use cases.
 
-use crate::connection::{Connection, ConnectionLimits, Rules, linger};
+use crate::connection::{Connection, ConnectionLimits, Rules, finish};
 use crate::http::docs::Docs;
 use crate::http::export::ExportSemaphore;
 use crate::http::origin::Origins;
@@ -175,10 +175,11 @@ pub fn bind(settings: Settings, services: Services) -> io::Result<(Server, Socke
             .h1(app);
         let http = apply_fn_factory(http, move |accepted: (Connection, Option<SocketAddr>), http| {
             let left = accepted.0.left();
-            let answered = http.call(accepted);
+            // Boxed, so that a WebSocket does not keep the memory that HTTP needs.
+            let answered = Box::pin(http.call(accepted));
             async move {
                 let outcome = answered.await;
-                linger(left, linger_time).await;
+                finish(left, linger_time).await;
                 outcome
             }
         });

@@ -4,9 +4,10 @@
 
 use super::chunks::Chunks;
 use super::head::{self, Body, Head, Upgrade};
+use super::upgraded::SocketTask;
 use crate::telemetry::METRICS;
 use bytes::{Buf as _, BytesMut};
-use std::io::Write as _;
+use std::fmt;
 use std::task::Waker;
 use tokio::io::ReadBuf;
 
@@ -30,7 +31,7 @@ enum FramingState {
     Chunks(Chunks),
     /// Behind a WebSocket request that no handler has accepted or refused yet.
     Handshake,
-    /// Among the frames of a WebSocket.
+    /// Behind a WebSocket request that a handler has accepted: the connection leaves HTTP.
     Socket,
     /// Behind a request without an end, or one that the server will refuse.
     Endless,
@@ -69,7 +70,16 @@ pub struct Gate {
     waiting: Option<Waker>,
     /// The largest body of known length that the gate discards completely.
     max_body_bytes: u64,
-    ends_writing: bool,
+    /// What runs the connection if it becomes a WebSocket.
+    socket: Option<Socket>,
+}
+
+struct Socket(SocketTask);
+
+impl fmt::Debug for Socket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Socket")
+    }
 }
 
 impl Gate {
@@ -87,7 +97,7 @@ impl Gate {
             answered: 0,
             waiting: None,
             max_body_bytes,
-            ends_writing: false,
+            socket: None,
         }
     }
 
@@ -212,18 +222,7 @@ impl Gate {
                         rest.len()
                     }
                 },
-                FramingState::Handshake => return at,
-                FramingState::Socket => {
-                    let mut size = [0; 18];
-                    let mut unwritten = &mut size[..];
-                    // At most sixteen digits and a line end.
-                    let _ = write!(unwritten, "{:x}\r\n", rest.len());
-                    let left = unwritten.len();
-                    self.give(&size[..size.len() - left], to);
-                    self.give(rest, to);
-                    self.give(b"\r\n", to);
-                    rest.len()
-                }
+                FramingState::Handshake | FramingState::Socket => return at,
                 FramingState::Endless => {
                     self.give(rest, to);
                     rest.len()
@@ -312,37 +311,39 @@ impl Gate {
         matches!(self.state, FramingState::Handshake) && self.heads == number
     }
 
-    /// The handler has accepted the WebSocket: frames follow.
+    /// The handler accepts the WebSocket: `run` runs the connection once the answer is written.
+    pub fn accept_socket(&mut self, run: SocketTask) {
+        self.socket = Some(Socket(run));
+    }
+
+    /// The handler has accepted the WebSocket. actix-http hears that the input has ended.
     pub fn take_socket(&mut self) {
-        self.decide(FramingState::Socket);
+        (self.state, self.mode) = (FramingState::Socket, Mode::Over);
     }
 
     /// The handler has refused the WebSocket: the next request follows.
     pub fn refuse_socket(&mut self) {
+        self.socket = None;
         self.ready.extend_from_slice(b"0\r\n\r\n");
-        self.decide(FramingState::Head);
-    }
-
-    fn decide(&mut self, state: FramingState) {
-        (self.state, self.mode) = (state, Mode::Passes);
+        (self.state, self.mode) = (FramingState::Head, Mode::Passes);
         let held = std::mem::take(&mut self.held);
         self.feed(&held, &mut ReadBuf::new(&mut []));
     }
 
-    /// The server has closed the WebSocket: the gate ignores further input, and the connection writes nothing more.
-    pub fn end_socket(&mut self) {
-        self.ends_writing = true;
-        (self.mode, self.held) = (Mode::Discards(DISCARDED), Vec::new());
+    /// Whether a WebSocket has taken the connection.
+    pub fn has_taken_socket(&self) -> bool {
+        matches!(self.state, FramingState::Socket)
+    }
+
+    /// What runs the WebSocket that has taken the connection, and what the client sent together with its handshake.
+    pub fn taken_socket(&mut self) -> Option<(SocketTask, Vec<u8>)> {
+        let Socket(run) = self.socket.take_if(|_| matches!(self.state, FramingState::Socket))?;
+        Some((run, std::mem::take(&mut self.held)))
     }
 
     /// Whether the server refuses the client's input and no longer reads it.
     pub fn is_refused(&self) -> bool {
         matches!(self.state, FramingState::Endless)
-    }
-
-    /// Whether the connection has to end after the bytes written so far.
-    pub fn ends_writing(&self) -> bool {
-        self.ends_writing
     }
 
     /// The handler has answered that request without reading all of its body. The gate discards the rest, within

@@ -75,8 +75,8 @@ pub fn read(bytes: &[u8]) -> Result<Option<Head>, Unreadable> {
     Ok(Some(Head { length, body, upgrade }))
 }
 
-/// Removes the upgrade from a head. A WebSocket request keeps it but gets a chunked body: the body ends at once if a
-/// handler refuses the WebSocket, and otherwise carries the client's frames.
+/// Removes the upgrade from a head. A WebSocket request keeps it but gets a chunked body, which ends at once if a
+/// handler refuses the WebSocket. Without a body, actix-http would take all that follows for one.
 pub fn rewritten(bytes: &[u8], upgrade: Upgrade) -> Vec<u8> {
     let mut headers = [EMPTY_HEADER; MAX_HEADERS];
     let mut request = httparse::Request::new(&mut headers);

@@ -10,16 +10,21 @@
 //!
 //! [`gate::Gate`] therefore follows the framing of requests below actix-http. It passes on one request at a time,
 //! removes upgrade headers that the server does not support, and decides where a body ends.
+//!
+//! actix-http keeps two buffers of 8 KiB and more for each connection. A WebSocket may last for days, so it leaves
+//! actix-http with its handshake: the handler gives the gate a task, and the task gets the stream ([`finish`]).
 
 mod chunks;
 mod gate;
 mod head;
 mod limits;
 mod linger;
+mod upgraded;
 
 pub use gate::Gate;
 pub use limits::{ConnectionLimits, ConnectionPermit};
-pub use linger::linger;
+pub use linger::finish;
+pub use upgraded::UpgradedStream;
 
 use actix_web::rt::net::TcpStream;
 use gate::Mode;
@@ -31,6 +36,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
+use upgraded::Upgrade;
 
 /// The size of the read buffer in bytes.
 const SCRATCH: usize = 16 * 1024;
@@ -38,8 +44,16 @@ const SCRATCH: usize = 16 * 1024;
 /// The gate of a connection. Handlers find it by `HttpRequest::conn_data`.
 pub type SharedGate = Rc<RefCell<Gate>>;
 
-/// The stream and permit of a closed connection whose client may still be sending.
-pub type LingerSlot = Rc<Cell<Option<(TcpStream, ConnectionPermit)>>>;
+/// What is left of a connection that actix-http has let go: one that a WebSocket has taken, or one whose client may
+/// still be sending.
+pub struct Left {
+    stream: TcpStream,
+    place: ConnectionPermit,
+    upgrade: Option<Upgrade>,
+}
+
+/// Where a connection puts what is left of it.
+pub type LeftSlot = Rc<Cell<Option<Left>>>;
 
 /// The rules for all connections of a worker.
 pub struct Rules {
@@ -75,10 +89,8 @@ pub struct Connection {
     gate: SharedGate,
     rules: Rc<Rules>,
     deadline: Deadline,
-    /// Whether the server has shut down its writing side.
-    ended: bool,
     place: Option<ConnectionPermit>,
-    left: LingerSlot,
+    left: LeftSlot,
 }
 
 impl Connection {
@@ -86,8 +98,8 @@ impl Connection {
     pub fn new(stream: TcpStream, rules: &Rc<Rules>, place: ConnectionPermit) -> Self {
         // Twice the limit, so that a client slightly above it still reads the 413.
         let gate = Rc::new(RefCell::new(Gate::new(rules.max_body_bytes.saturating_mul(2))));
-        let (stream, place, left) = (Some(stream), Some(place), LingerSlot::default());
-        Self { stream, gate, rules: Rc::clone(rules), deadline: Deadline::None, ended: false, place, left }
+        let (stream, place, left) = (Some(stream), Some(place), LeftSlot::default());
+        Self { stream, gate, rules: Rc::clone(rules), deadline: Deadline::None, place, left }
     }
 
     /// The gate, by which requests decide what happens to the connection.
@@ -95,8 +107,9 @@ impl Connection {
         &self.gate
     }
 
-    /// Where `drop` leaves the stream if the client may still be sending input that the server refused.
-    pub fn left(&self) -> LingerSlot {
+    /// Where `drop` leaves the stream, if a WebSocket has taken it, or if the client may still be sending input that
+    /// the server refused.
+    pub fn left(&self) -> LeftSlot {
         Rc::clone(&self.left)
     }
 
@@ -126,10 +139,14 @@ fn open(stream: &mut Option<TcpStream>) -> Pin<&mut TcpStream> {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        if self.gate.borrow().is_refused()
+        // It is borrowed here only if a panic unwinds through the borrower.
+        let Ok(mut gate) = self.gate.try_borrow_mut() else { return };
+        let socket = gate.taken_socket();
+        if (socket.is_some() || gate.is_refused())
             && let (Some(stream), Some(place)) = (self.stream.take(), self.place.take())
         {
-            self.left.set(Some((stream, place)));
+            let upgrade = socket.map(|(run, early)| Upgrade { run, early, rules: Rc::clone(&self.rules) });
+            self.left.set(Some(Left { stream, place, upgrade }));
         }
     }
 }
@@ -179,20 +196,16 @@ impl AsyncWrite for Connection {
         open(&mut self.get_mut().stream).poll_write(cx, bytes)
     }
 
-    /// Runs when the kernel has taken all output. If that was the last output, the server shuts down its writing side
-    /// at once: clients wait for the server to close a WebSocket (RFC 6455, section 7.1.1).
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        ready!(open(&mut this.stream).poll_flush(cx))?;
-        if !this.ended && this.gate.borrow().ends_writing() {
-            this.ended = true;
-            // The shutdown fails only if the client is gone.
-            let _ = socket2::SockRef::from(&*open(&mut this.stream)).shutdown(std::net::Shutdown::Write);
-        }
-        Poll::Ready(Ok(()))
+        open(&mut self.get_mut().stream).poll_flush(cx)
     }
 
+    /// actix-http is done with the connection. If a WebSocket has taken it, the stream stays open.
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        open(&mut self.get_mut().stream).poll_shutdown(cx)
+        let this = self.get_mut();
+        if this.gate.borrow().has_taken_socket() {
+            return Poll::Ready(Ok(()));
+        }
+        open(&mut this.stream).poll_shutdown(cx)
     }
 }

@@ -1,7 +1,6 @@
 //! Assembles the frames that a WebSocket client sends into messages, within bounds.
 
 use actix_http::ws::{Codec, Frame as WsFrame, Item};
-use actix_web::dev::Payload;
 use bytes::{Bytes, BytesMut};
 use futures_util::Stream;
 use std::pin::Pin;
@@ -45,8 +44,8 @@ impl Incoming {
 }
 
 /// Reads and assembles the client's frames.
-pub struct FrameReader<P = Payload> {
-    payload: P,
+pub struct FrameReader<P> {
+    stream: P,
     codec: Codec,
     buffer: BytesMut,
     /// The fragments of an incomplete message, and whether it is text.
@@ -59,10 +58,10 @@ impl<P, E> FrameReader<P>
 where
     P: Stream<Item = Result<Bytes, E>> + Unpin,
 {
-    /// A reader of an upgraded request's payload.
-    pub fn new(payload: P) -> Self {
+    /// A reader of an upgraded connection.
+    pub fn new(stream: P) -> Self {
         // The reader checks lengths before the data arrives; the codec would wait for all of it.
-        Self { payload, codec: Codec::new().max_size(usize::MAX), buffer: BytesMut::new(), partial: None, frames: 0 }
+        Self { stream, codec: Codec::new().max_size(usize::MAX), buffer: BytesMut::new(), partial: None, frames: 0 }
     }
 
     /// Returns the next item once it has arrived.
@@ -88,7 +87,7 @@ where
                 // An idle connection keeps no buffer.
                 self.buffer = BytesMut::new();
             }
-            match Pin::new(&mut self.payload).poll_next(cx) {
+            match Pin::new(&mut self.stream).poll_next(cx) {
                 Poll::Ready(Some(Ok(bytes))) => self.buffer.extend_from_slice(&bytes),
                 Poll::Ready(_) => return Poll::Ready(Incoming::Gone),
                 Poll::Pending => {

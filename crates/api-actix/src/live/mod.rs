@@ -2,8 +2,9 @@
 //! Live).
 //!
 //! A connection has three parts. A [`Connection`](infra_live::Connection) in its worker's shard queues its events. A
-//! response body writes the queued frames. A task first replays the missed events; on a WebSocket, it then answers the
-//! client's operations. The [`frames::JsonFramer`] encodes each frame once for all receivers.
+//! writer writes the queued frames: on an event stream the body of the response, on a WebSocket [`outgoing`]. A reader
+//! first replays the missed events; on a WebSocket, it then answers the client's operations. The
+//! [`frames::JsonFramer`] encodes each frame once for all receivers.
 
 mod catch_up;
 mod cursor;
@@ -13,6 +14,7 @@ mod handshake;
 mod incoming;
 mod json_object;
 mod ops;
+mod outgoing;
 mod reference;
 pub mod socket;
 #[cfg(test)]

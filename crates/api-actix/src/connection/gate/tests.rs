@@ -141,15 +141,28 @@ fn a_refused_socket_ends_its_body_and_the_next_request_follows() {
 }
 
 #[test]
-fn the_frames_of_a_taken_socket_pass_in_chunks() {
+fn a_taken_socket_keeps_what_came_with_its_handshake_from_the_framework() {
     let mut gate = Gate::new(0);
     fed(&mut gate, &format!("{SOCKET}frames"), 1000);
+    gate.accept_socket(Box::new(|stream| Box::pin(async { stream })));
+    assert!(gate.taken_socket().is_none(), "the answer may still be another");
     gate.take_socket();
-    assert_eq!(drained(&mut gate, 1000), "6\r\nframes\r\n");
-    assert_eq!(fed(&mut gate, &"x".repeat(300), 10), format!("12c\r\n{}\r\n", "x".repeat(300)));
-    gate.end_socket();
-    assert!(gate.ends_writing());
-    assert_eq!(gate.mode(), Mode::Discards(DISCARDED));
+    assert_eq!(gate.mode(), Mode::Over);
+    gate.answered();
+    assert_eq!(drained(&mut gate, 1000), "");
+    let (_, early) = gate.taken_socket().unwrap();
+    assert_eq!(early, b"frames");
+}
+
+#[test]
+fn a_refused_socket_is_never_run() {
+    let mut gate = Gate::new(0);
+    fed(&mut gate, &[SOCKET, SOCKET].concat(), 1000);
+    gate.accept_socket(Box::new(|stream| Box::pin(async { stream })));
+    gate.refuse_socket();
+    gate.answered();
+    gate.take_socket();
+    assert!(gate.taken_socket().is_none());
 }
 
 #[test]
