@@ -1,5 +1,6 @@
 //! What every use case needs: the caller, the time, new ids.
 
+use crate::error::Invalid;
 use crate::ids::{SessionId, UserId};
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -19,6 +20,17 @@ impl Timestamp {
     /// Microseconds since 1970-01-01T00:00:00Z.
     pub fn as_micros(self) -> i64 {
         self.0.timestamp_micros()
+    }
+
+    /// Parses a moment as RFC 3339 writes it, such as `2026-01-31T12:00:00Z`.
+    ///
+    /// # Errors
+    /// [`Invalid`] naming `field`.
+    pub fn parse(field: &'static str, text: &str) -> Result<Self, Invalid> {
+        let parsed = DateTime::parse_from_rfc3339(text);
+        let parsed =
+            parsed.map_err(|_| Invalid::new(field, format!("{field} must be a time like 2026-01-31T12:00:00Z")))?;
+        Ok(parsed.to_utc().into())
     }
 
     /// The moment as chrono's type, for presenting it.

@@ -235,6 +235,12 @@ pub enum Unavailable {
     /// The server is stopping.
     #[error("the server is stopping, try again")]
     Stopping,
+    /// There is no index for the search yet.
+    #[error("the search index is being made: {percent} % of the messages are in it, try again")]
+    Indexing {
+        /// How much of it there is.
+        percent: u8,
+    },
 }
 
 macro_rules! from_rule {

@@ -17,6 +17,7 @@ pub mod error;
 pub mod events;
 pub mod export;
 pub mod files;
+pub mod followers;
 pub mod groups;
 pub mod ids;
 pub mod live;
@@ -24,6 +25,7 @@ pub mod messages;
 pub mod page;
 pub mod receipts;
 pub mod retention;
+pub mod search;
 pub mod sessions;
 #[cfg(test)]
 mod testing;

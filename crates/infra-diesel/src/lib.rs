@@ -15,6 +15,7 @@
 //! - `transaction/`: parts of transactions: accounts, membership, quotas, and revisions, the order of transactions.
 //! - `maintenance/`: a database as a whole: migrations, backup, copy, check, inspection, the keeper of an open file.
 //! - `writer/`: the write path: batches, and appending messages.
+//! - `search/`: the index of messages by their words.
 //! - `store/`: [`Store`]: opening, reading, writing, and the session cache.
 //! - `repositories/`: one file for each port of the domain.
 //! - `replication/`: the ports of live connections and of other nodes.
@@ -49,6 +50,7 @@ mod maintenance;
 mod reads;
 mod replication;
 mod repositories;
+mod search;
 mod store;
 mod tables;
 mod telemetry;
@@ -61,4 +63,5 @@ pub use connection::postgres::UnfitPostgres;
 pub use maintenance::inspect::Inspection;
 pub use maintenance::names::Doubled;
 pub use maintenance::{backup, copy};
-pub use store::{Store, StoreOptions};
+pub use repositories::search::SearchIndexer;
+pub use store::{Reindex, Store, StoreOptions};

@@ -2,7 +2,10 @@
 
 mod offline;
 mod preparation;
+mod reindex;
 pub mod session_cache;
+
+pub use reindex::Reindex;
 
 use crate::connection::batches::Batches;
 use crate::connection::health::Health;
@@ -17,6 +20,7 @@ use crate::maintenance::keeper::{Keeper, Watch};
 use crate::reads::heads::{AskedHead, Head, heads};
 use crate::reads::seats::{SeatRow, seats_of_many};
 use crate::reads::unseen_counts::UnseenCounts;
+use crate::search::SearchIndex;
 use crate::store::preparation::{Prepared, blocking, prepare};
 use crate::store::session_cache::SessionCache;
 use crate::tables::sql_types::Id;
@@ -64,6 +68,7 @@ pub struct Store {
     writers: RwLock<Option<Arc<Writers>>>,
     sessions: Arc<SessionCache>,
     counts: Arc<UnseenCounts>,
+    search: Arc<SearchIndex>,
     /// Of Postgres.
     heads: Batches<AskedHead, Option<Head>>,
     /// Of Postgres.
@@ -141,6 +146,7 @@ impl Store {
         let ready_timeout = url.answer_timeout().unwrap_or(FILE_READY_TIMEOUT);
         let writers = RwLock::new(Some(Arc::new(writers)));
         let shared = !sqlite;
+        let search = Arc::new(SearchIndex::new(url.clone()));
         let _lock = lock;
         Ok(Self {
             url,
@@ -149,6 +155,7 @@ impl Store {
             writers,
             sessions,
             counts: Arc::default(),
+            search,
             heads: Batches::new(heads),
             seats: Batches::new(seats_of_many),
             revisions,
@@ -200,13 +207,14 @@ impl Store {
     pub async fn close(&self) {
         let writers = self.writers.write().unwrap_or_else(PoisonError::into_inner).take();
         let Some(writers) = writers else { return };
-        let (readers, keeper) = (Arc::clone(&self.readers), self.keeper.clone());
+        let (readers, keeper, search) = (Arc::clone(&self.readers), self.keeper.clone(), Arc::clone(&self.search));
         // Callers hold the writers for moments only. A separate thread closes: at its end the runtime would wait for
         // its own threads, and a Postgres may never answer.
         let (done, closed) = tokio::sync::oneshot::channel();
         let close = move || {
             Writers::close(&writers);
             readers.close();
+            search.close();
             // The keeper closes last: then SQLite moves the log into the file.
             keeper.inspect(|keeper| keeper.close());
             // The caller may have given up.
@@ -242,6 +250,10 @@ impl Store {
 
     pub(crate) fn counts(&self) -> &Arc<UnseenCounts> {
         &self.counts
+    }
+
+    pub(crate) fn search_index(&self) -> &Arc<SearchIndex> {
+        &self.search
     }
 
     pub(crate) fn sessions(&self) -> &SessionCache {

@@ -12,7 +12,8 @@ mod types {
 /// Every table, once, in an order in which each refers only to tables before it: its name, its primary key, and its
 /// columns. A copy copies the first ones row by row. `in` names the column of the conversation that a row belongs to.
 /// `server` belongs to one database: a copy takes over what it needs of it separately
-/// ([`continue_in_copy`](crate::transaction::revisions::continue_in_copy)).
+/// ([`continue_in_copy`](crate::transaction::revisions::continue_in_copy)). So do `followers`: what they derive is made
+/// anew from the copy.
 macro_rules! all_tables {
     ($then:ident) => {
         $then! {
@@ -169,6 +170,12 @@ macro_rules! all_tables {
                     name_form -> BigInt,
                     doubts -> BigInt,
                     profiles -> BigInt,
+                }
+                followers by (name) {
+                    name -> Text,
+                    revision -> BigInt,
+                    leader -> Nullable<SqlId>,
+                    lapses_at -> Nullable<SqlTime>,
                 }
             }
         }

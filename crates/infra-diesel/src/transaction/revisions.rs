@@ -12,11 +12,12 @@
 use crate::connection::AnyConnection;
 use crate::error::DbResult;
 use crate::tables::prepared::prepared;
-use crate::tables::schema::{conversations, server, users};
+use crate::tables::schema::{conversations, followers, server, users};
 use diesel::dsl::max;
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 use domain::events::Revision;
+use domain::followers::FollowerName;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -191,6 +192,8 @@ const RESTORED_ERAS: i64 = 1 << 16;
 /// after the backup: each of their starts began an era that this file does not know of.
 pub fn skip_eras_after_restore(conn: &mut AnyConnection) -> DbResult<()> {
     diesel::update(server::table).set(server::starts.eq(server::starts + RESTORED_ERAS)).execute(conn)?;
+    // An index beside the file would be that of the lost one.
+    diesel::delete(followers::table.find(FollowerName::Search.as_str())).execute(conn)?;
     Ok(())
 }
 

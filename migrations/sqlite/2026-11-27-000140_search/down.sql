@@ -1,0 +1,2 @@
+DROP INDEX messages_revision;
+DROP TABLE followers;
