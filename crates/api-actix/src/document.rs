@@ -19,7 +19,7 @@ use wire::events::{self, EventFrame};
             Every answer carries an `x-request-id`, the client's own if it sent one.",
     ),
     components(schemas(
-        Body, wire::Account, wire::AuditEntry, wire::Conversation, wire::Group, wire::Member, wire::Message, wire::MessageVersion, wire::Reactor, wire::Receipt, wire::Session, wire::User,
+        Body, wire::Account, wire::AuditEntry, wire::Conversation, wire::Found, wire::Group, wire::Member, wire::Message, wire::MessageVersion, wire::Reactor, wire::Receipt, wire::Session, wire::User,
         gochat::NamedMessage,
         EventFrame, events::Hello, events::MessageDeleted, events::MessageSeen, events::ConversationRead, events::GroupChanged,
         events::Typing, events::Presence, events::Resync,
@@ -36,6 +36,7 @@ use wire::events::{self, EventFrame};
         (name = "threads", description = "Replies that belong to one message"),
         (name = "receipts", description = "Receipts and unseen counts"),
         (name = "conversations", description = "The caller's conversations, and the changes in each"),
+        (name = "search", description = "Messages by their words"),
         (name = "files", description = "Uploads and downloads"),
         (name = "gochat", description = "The same data, addressed by name"),
         (name = "admin", description = "Administration: accounts, groups and the audit log, but no messages"),

@@ -4,7 +4,7 @@ use crate::http::extract::ActingField;
 use crate::http::web as web_client;
 use crate::http::{
     accounts, admin, conversations, docs, export, files, gochat, groups, health, members, messages, metrics, openapi,
-    pins, reactions, receipts, sessions, threads,
+    pins, reactions, receipts, search, sessions, threads,
 };
 use crate::limits::Costs;
 use crate::live::{event_stream, socket};
@@ -64,6 +64,7 @@ routes! {
     "/messages/{id}/pin": put pins::pin, delete pins::unpin;
     "/messages/{id}/thread": get threads::list;
     "/messages/{id}/edits": get messages::edits;
+    "/search": get search::find;
     "/conversations": get conversations::list;
     "/conversations/{id}/read": post receipts::mark_read;
     "/conversations/{id}/changes": get conversations::changes;

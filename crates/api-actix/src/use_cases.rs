@@ -10,6 +10,7 @@ use domain::groups::{GroupRepository, GroupService, MemberRepository, MemberServ
 use domain::live::{LiveReader, LiveService};
 use domain::messages::{MessageLog, MessageReader, MessageService};
 use domain::receipts::{ReceiptRepository, ReceiptService};
+use domain::search::{SearchReader, SearchService};
 use domain::sessions::{SessionRepository, SessionService};
 use domain::users::{PasswordHasher, ServerPolicy, UserRepository, UserService};
 use domain::{Clock, IdGenerator};
@@ -42,6 +43,8 @@ pub struct Adapters {
     pub admin: Arc<dyn AdminRepository>,
     /// Reads exports.
     pub export: Arc<dyn ExportReader>,
+    /// Searches messages.
+    pub search: Arc<dyn SearchReader>,
     /// Reads for live connections.
     pub live: Arc<dyn LiveReader>,
     /// Cleans up ended accounts and groups.
@@ -75,6 +78,7 @@ impl Adapters {
             + FileRepository
             + AdminRepository
             + ExportReader
+            + SearchReader
             + LiveReader
             + EndingRepository
             + 'static,
@@ -91,6 +95,7 @@ impl Adapters {
             files: store.clone(),
             admin: store.clone(),
             export: store.clone(),
+            search: store.clone(),
             live: store.clone(),
             endings: store.clone(),
             blobs,
@@ -114,6 +119,7 @@ pub struct UseCases {
     pub live: LiveService,
     pub admin: AdminService,
     pub export: ExportService,
+    pub search: SearchService,
     /// Checks the acting user that a request names.
     pub acting: ActingUserCheck,
     /// The operator's policy, for presenting results.
@@ -141,6 +147,7 @@ impl UseCases {
             blobs,
             admin,
             export,
+            search,
             live,
             endings,
             hasher,
@@ -193,6 +200,7 @@ impl UseCases {
                 ids: ids.clone(),
             },
             admin: AdminService { admin, policy: policy.clone(), clock: clock.clone() },
+            search: SearchService { reader: search },
             export: ExportService { users, reader: export, policy: policy.clone(), clock: clock.clone() },
             policy,
             clock,

@@ -7,6 +7,7 @@ mod demo;
 mod doctor;
 mod healthcheck;
 mod prompt;
+mod reindex;
 mod user;
 
 use crate::app::{Application, Overrides};
@@ -47,6 +48,8 @@ enum Command {
     Healthcheck,
     /// Copies a database into another, from SQLite to Postgres or back, and compares them
     Copy(copy::CopyArguments),
+    /// Makes the index of the search anew, while the server runs
+    Reindex,
     /// Creates and lists users, changes roles and passwords, disables and enables accounts
     User(user::UserArguments),
     /// Prints a completion script for a shell
@@ -101,6 +104,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
             clap_complete::generate(shell, &mut command(), "parlance", &mut script);
             say(String::from_utf8_lossy(&script).trim_end())
         }
+        Command::Reindex => configured(load(flags, Config::load)?, async |config| reindex::run(&config).await),
         Command::Copy(arguments) => copy::run(&arguments),
         Command::User(arguments) => configured(load(flags, Config::load)?, |config| user::run(config, arguments)),
         Command::Openapi => say(document::text(&config::public_url(flags)?)?),

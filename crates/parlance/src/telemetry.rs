@@ -52,6 +52,11 @@ impl Metrics {
             "Free bytes on the disks of database and uploads, by place"
         );
         describe_gauge!("parlance_disk_reserve_bytes", Unit::Bytes, "What uploads leave free there, by place");
+        describe_gauge!(
+            "parlance_follower_lag_seconds",
+            Unit::Seconds,
+            "How long the oldest change waits for what is derived from the log, by follower"
+        );
         describe_gauge!("parlance_log_lines_lost", "Log lines that were lost because the log's reader was too slow");
         Self {
             database_bytes: gauge!("parlance_database_bytes"),
@@ -65,6 +70,11 @@ impl Metrics {
 pub fn disk(place: &'static str, space: Space, reserve: Reserve) {
     gauge!("parlance_disk_free_bytes", "place" => place).set(space.free as f64);
     gauge!("parlance_disk_reserve_bytes", "place" => place).set(reserve.of(space.whole) as f64);
+}
+
+/// Records how long the oldest change waits for a follower.
+pub fn follower_lag(follower: &'static str, micros: i64) {
+    gauge!("parlance_follower_lag_seconds", "follower" => follower).set(micros as f64 / 1e6);
 }
 
 /// The running recorder.

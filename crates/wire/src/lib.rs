@@ -13,6 +13,7 @@ mod messages;
 mod origin;
 mod people;
 mod public_url;
+mod search;
 mod words;
 
 pub use admin::{Account, AuditEntry};
@@ -23,6 +24,7 @@ pub use messages::{Change, Changes, File, Message, Tombstone, kind};
 pub use origin::Origin;
 pub use people::{Group, Member, Sender, Session, User};
 pub use public_url::PublicUrl;
+pub use search::Found;
 pub use words::{KINDS, ROLES, TYPES, VISIBILITIES, kind_word, role_word, type_word, visibility_word};
 
 use chrono::SecondsFormat;

@@ -207,7 +207,7 @@ fn retry_after(unavailable: Unavailable) -> u32 {
     match unavailable {
         Unavailable::Overloaded => 1,
         Unavailable::StorageOutOfReach => 2,
-        Unavailable::Stopping => 5,
+        Unavailable::Stopping | Unavailable::Indexing { .. } => 5,
     }
 }
 

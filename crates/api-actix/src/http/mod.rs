@@ -30,6 +30,7 @@ mod ranges;
 pub mod rate_limit_gate;
 pub mod reactions;
 pub mod receipts;
+pub mod search;
 pub(crate) mod sending;
 pub mod sessions;
 pub mod threads;

@@ -8,6 +8,7 @@ const REQUEST: &[Limit] = &[Limit::Requests];
 const SEND: &[Limit] = &[Limit::Sends];
 const UPLOAD: &[Limit] = &[Limit::Uploads];
 const SEND_AND_UPLOAD: &[Limit] = &[Limit::Sends, Limit::Uploads];
+const SEARCH: &[Limit] = &[Limit::Searches];
 const CONNECT: &[Limit] = &[Limit::Requests, Limit::Connects];
 const SIGN_UP: &[Limit] = &[Limit::SignUps];
 
@@ -32,6 +33,7 @@ impl Costs {
             "/messages/upload" => (SEND_AND_UPLOAD, REQUEST),
             "/upload" => (UPLOAD, REQUEST),
             "/signup" | "/users" => (SIGN_UP, REQUEST),
+            "/search" => (REQUEST, SEARCH),
             "/ws" | "/events" => (REQUEST, CONNECT),
             // Monitoring may ask as often as it likes.
             "/health" | "/ready" | "/metrics" => (NOTHING, NOTHING),
@@ -76,6 +78,7 @@ mod tests {
         let expected = [
             ("post", "/messages"),
             ("post", "/messages/upload"),
+            ("get", "/search"),
             ("post", "/dm/send"),
             ("post", "/group/send"),
             ("post", "/broadcast/send"),

@@ -54,6 +54,8 @@ pub enum Limit {
     Sends,
     /// Files sent, per user.
     Uploads,
+    /// Searches, per user.
+    Searches,
     /// All other requests, per user or network.
     Requests,
     /// WebSocket frames of every kind, per user.
@@ -64,13 +66,14 @@ pub enum Limit {
 
 impl Limit {
     /// Every limit.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::FailedLoginsOfAccount,
         Self::FailedLoginsOfAddress,
         Self::LoginsOfAccount,
         Self::SignUps,
         Self::Sends,
         Self::Uploads,
+        Self::Searches,
         Self::Requests,
         Self::Frames,
         Self::Connects,
@@ -85,6 +88,7 @@ impl Limit {
             Self::SignUps => "sign_ups",
             Self::Sends => "sends",
             Self::Uploads => "uploads",
+            Self::Searches => "searches",
             Self::Requests => "requests",
             Self::Frames => "frames",
             Self::Connects => "connects",
@@ -99,6 +103,7 @@ impl Limit {
             Self::SignUps => "sign-ups",
             Self::Sends => "messages",
             Self::Uploads => "uploads",
+            Self::Searches => "searches",
             Self::Requests => "requests",
             Self::Frames => "frames",
             Self::Connects => "connections",

@@ -3,7 +3,8 @@
 use crate::Store;
 use crate::connection::{AnyConnection, per_backend};
 use crate::error::DbResult;
-use crate::tables::queries::{FullMessage, full_messages, load_messages};
+use crate::tables::parts::load_messages;
+use crate::tables::queries::{FullMessage, full_messages};
 use crate::tables::rows::ConversationRow;
 use crate::tables::schema::{conversations, files, followers, messages, users};
 use crate::tables::sql_types::{Id, Time};
@@ -72,7 +73,7 @@ fn changes(conn: &mut AnyConnection, from: Revision, safe: Revision) -> DbResult
         }
     }
     let revisions: Vec<i64> = live.iter().map(|(_, full)| full.0.revision).collect();
-    let messages = load_messages(conn, live)?;
+    let messages = load_messages(conn, None, live)?;
     let messages = messages.into_iter().map(|message| ChangeEntry::Message(Box::new(message)));
     changes.extend(revisions.into_iter().zip(messages));
     changes.sort_by_key(|(revision, change)| (*revision, change.update()));

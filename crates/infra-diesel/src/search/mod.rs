@@ -17,7 +17,8 @@ use crate::connection::{AnyConnection, DatabaseUrl, Purpose, per_backend};
 use crate::error::{DbError, DbResult, is_lost};
 use crate::search::documents::{put, remove as remove_documents};
 use crate::search::generations::{Generation, State, generations};
-use crate::tables::queries::{FullMessage, full_messages, load_messages};
+use crate::tables::parts::load_messages;
+use crate::tables::queries::{FullMessage, full_messages};
 use crate::tables::rows::ConversationRow;
 use crate::tables::schema::{conversations, files, messages, users};
 use crate::tables::sql_types::Id;
@@ -272,7 +273,7 @@ fn read_on(conn: &mut AnyConnection, mut generation: Generation) -> DbResult<(Ve
         };
         let last = found.last().map(|(row, ..)| row.seq);
         let is_full = found.len() == room;
-        let loaded = load_messages(conn, found.into_iter().map(|message| (&of, message)))?;
+        let loaded = load_messages(conn, None, found.into_iter().map(|message| (&of, message)))?;
         documents.extend(loaded.iter().map(Document::of));
         if is_full {
             generation.seq = last.unwrap_or(generation.seq);

@@ -5,7 +5,8 @@ use crate::error::{DbError, DbResult};
 use crate::search::documents::{Span, candidates};
 use crate::search::generations::{State, generations};
 use crate::search::{SearchIndex, file_of};
-use crate::tables::queries::{find_access, find_direct, load_messages};
+use crate::tables::parts::load_messages;
+use crate::tables::queries::{find_access, find_direct};
 use crate::tables::rows::{ConversationRow, FileRow, MessageRow, ProfileRow, role};
 use crate::tables::schema::{conversations, files, members, messages, users};
 use crate::tables::sql_types::{Id, Time};
@@ -125,7 +126,7 @@ impl Collecting<'_> {
             }
         }
         let messages = readable.iter_mut().filter_map(|(of, message)| message.take().map(|message| (&*of, message)));
-        for message in load_messages(conn, messages)? {
+        for message in load_messages(conn, Some(self.viewer), messages)? {
             self.in_time()?;
             self.found.extend(self.search.judge(message));
         }

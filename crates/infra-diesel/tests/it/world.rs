@@ -83,7 +83,7 @@ pub fn only_boss_broadcasts() -> ServerPolicy {
 
 /// A store over a test's database.
 pub struct World {
-    store: Store,
+    store: Arc<Store>,
     pub events: Arc<Recorder>,
     pub db: TestDb,
 }
@@ -120,8 +120,13 @@ impl World {
 
     pub async fn with(db: TestDb, policy: ServerPolicy) -> Self {
         let events = Arc::new(Recorder::default());
-        let store = open(&db, policy, events.clone()).await;
+        let store = Arc::new(open(&db, policy, events.clone()).await);
         Self { store, events, db }
+    }
+
+    /// The store, for what shares it.
+    pub fn shared(&self) -> Arc<Store> {
+        Arc::clone(&self.store)
     }
 
     /// The same database after a restart of the server.
@@ -142,7 +147,7 @@ impl World {
     /// Begins a session by the password that its user has.
     pub async fn begin_session(&self, session: Session) -> Result<()> {
         let proven = self.store.credentials(session.user).await?.and_then(|credentials| credentials.password);
-        SessionRepository::create(&self.store, session, proven).await
+        SessionRepository::create(&*self.store, session, proven).await
     }
 
     pub async fn create_user(&self, name: &str, email: Option<&str>) -> Result<User> {
@@ -153,11 +158,11 @@ impl World {
             password: Some(PasswordHash(format!("hash of {name}"))),
             at: now(),
         };
-        UserRepository::create(&self.store, new).await
+        UserRepository::create(&*self.store, new).await
     }
 
     pub async fn delete_user(&self, id: UserId) {
-        delete_user(&self.store, id, now()).await.unwrap();
+        delete_user(&*self.store, id, now()).await.unwrap();
     }
 
     pub async fn group(&self, owner: UserId, name: &str, visibility: Visibility) -> GroupId {
@@ -168,15 +173,15 @@ impl World {
         let name = GroupName::parse("name", name).unwrap();
         let id = GroupId(fresh());
         let new = NewGroup { id, name, description: Description::none(), visibility, owner, at: now() };
-        GroupRepository::create(&self.store, new).await
+        GroupRepository::create(&*self.store, new).await
     }
 
     pub async fn add(&self, actor: UserId, group: GroupId, user: UserId, role: Role) -> Result<Member> {
-        MemberRepository::add(&self.store, actor, NewMember::new(group, user, role).unwrap(), now()).await
+        MemberRepository::add(&*self.store, actor, NewMember::new(group, user, role).unwrap(), now()).await
     }
 
     pub async fn remove(&self, actor: UserId, group: GroupId, user: UserId) -> Result<()> {
-        MemberRepository::remove(&self.store, actor, group, user, now()).await
+        MemberRepository::remove(&*self.store, actor, group, user, now()).await
     }
 
     /// A private group of the first, with the others in it.
@@ -195,19 +200,19 @@ impl World {
 
     /// Deletes a message: several ports have a `delete`.
     pub async fn delete(&self, actor: UserId, id: MessageId, at: Timestamp) -> Result<()> {
-        MessageLog::delete(&self.store, actor, id, at).await
+        MessageLog::delete(&*self.store, actor, id, at).await
     }
 
     pub async fn conversations(&self, user: UserId) -> Vec<Conversation> {
         use domain::conversations::ConversationRepository;
-        ConversationRepository::list(&self.store, user, None, limit(200)).await.unwrap().items
+        ConversationRepository::list(&*self.store, user, None, limit(200)).await.unwrap().items
     }
 
     /// A page of messages. Whoever knows its version is told that it is unchanged.
     pub async fn page(&self, viewer: UserId, of: Recipient, window: Window) -> Result<Page<Message>> {
-        let read = MessageReader::page(&self.store, viewer, of, window.into(), None).await?;
+        let read = MessageReader::page(&*self.store, viewer, of, window.into(), None).await?;
         if let PageRead::Read(_, Some(version)) = read {
-            let again = MessageReader::page(&self.store, viewer, of, window.into(), Some(version)).await;
+            let again = MessageReader::page(&*self.store, viewer, of, window.into(), Some(version)).await;
             assert_eq!(again.unwrap(), PageRead::Unchanged);
         }
         Ok(read.into_page())

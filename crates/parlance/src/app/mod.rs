@@ -2,6 +2,7 @@
 
 pub mod descriptors;
 mod endings;
+mod following;
 mod offline;
 mod operations;
 pub mod upkeep;
@@ -30,7 +31,7 @@ use domain::upkeep::KeepUp;
 use domain::users::ServerPolicy;
 use domain::{Clock, UserId};
 use infra_auth::{BcryptPool, JwtTokens};
-use infra_diesel::Store;
+use infra_diesel::{SearchIndexer, Store};
 use infra_files::Blobs;
 use infra_live::{Cluster, Hub, UnstartedNode};
 use operations::ProcessOperations;
@@ -74,6 +75,8 @@ pub struct Application {
     readiness: web::Data<Readiness>,
     upkeep: (KeepUp, Duration),
     endings: EndingService,
+    index: Option<Arc<SearchIndexer>>,
+    clock: Arc<dyn Clock>,
 }
 
 impl Application {
@@ -106,10 +109,11 @@ impl Application {
         let store = Arc::clone(&storage.store);
         warn_of_missing_admins(&store, &config.policy).await;
         go_live(&store, &hub, unstarted).await?;
+        let index = following::start_index(&store).await;
         let upkeep = (upkeep_of(&config, &storage, &clock, upkeep_every), upkeep_every);
         let endings = EndingService { endings: store.clone(), clock: clock.clone() };
-        let (server, address, readiness) = serve(config, storage, telemetry, &hub, clock)?;
-        Ok(Self { server, address, store, hub, cluster, readiness, upkeep, endings })
+        let (server, address, readiness) = serve(config, storage, telemetry, &hub, clock.clone())?;
+        Ok(Self { server, address, store, hub, cluster, readiness, upkeep, endings, index, clock })
     }
 
     /// The bound address.
@@ -128,7 +132,8 @@ impl Application {
     /// # Errors
     /// An error if the program cannot wait for signals, or if the server fails.
     pub async fn run_until_stopped(self) -> anyhow::Result<()> {
-        let Self { mut server, address, store, hub, cluster, readiness, upkeep: (keeping, every), endings } = self;
+        let Self { mut server, address, store, hub, cluster, readiness, upkeep, endings, index, clock } = self;
+        let (keeping, every) = upkeep;
         // A reader of the line may send a signal at once.
         let stop = stop_signal()?;
         let mut stdout = std::io::stdout();
@@ -136,6 +141,8 @@ impl Application {
         let _ = writeln!(stdout, "listening on http://{address}").and_then(|()| stdout.flush());
         let upkeep = actix_web::rt::spawn(upkeep::keep_up(keeping, every));
         let endings = actix_web::rt::spawn(endings::keep_finishing(endings));
+        let leader = domain::IdGenerator::next(&UuidV7);
+        let indexing = actix_web::rt::spawn(following::keep_indexing(store.clone(), index, clock, leader));
         let handle = server.handle();
         let served = tokio::select! {
             served = &mut server => served,
@@ -151,6 +158,7 @@ impl Application {
             }
         };
         endings.abort();
+        indexing.abort();
         // Each step is complete or undone; the next start continues.
         upkeep.abort();
         if tokio::time::timeout(CLOSE_DEADLINE, store.close()).await.is_err() {

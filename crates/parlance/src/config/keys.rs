@@ -55,6 +55,7 @@ keys! {
     RATE_SIGN_UPS = "PARLANCE_RATE_SIGN_UPS", "60/min", "new users, for an address";
     RATE_SENDS = "PARLANCE_RATE_SENDS", "20/s:60", "messages sent, for a user";
     RATE_UPLOADS = "PARLANCE_RATE_UPLOADS", "30/min", "files sent, for a user";
+    RATE_SEARCHES = "PARLANCE_RATE_SEARCHES", "5/s:20", "searches, for a user";
     RATE_REQUESTS = "PARLANCE_RATE_REQUESTS", "50/s:200", "all other requests, for a user, or for an address without a valid token";
     RATE_FRAMES = "PARLANCE_RATE_FRAMES", "200/s:2000", "WebSocket frames of every kind, for a user; the server closes a connection that sends more with 1008";
     RATE_CONNECTS = "PARLANCE_RATE_CONNECTS", "10/s:100", "live connections opened, for a user; one counts several times if the user is in very many groups";

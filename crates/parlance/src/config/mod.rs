@@ -332,6 +332,7 @@ fn rates(source: &Source) -> anyhow::Result<Rates> {
         (Limit::SignUps, keys::RATE_SIGN_UPS),
         (Limit::Sends, keys::RATE_SENDS),
         (Limit::Uploads, keys::RATE_UPLOADS),
+        (Limit::Searches, keys::RATE_SEARCHES),
         (Limit::Requests, keys::RATE_REQUESTS),
         (Limit::Frames, keys::RATE_FRAMES),
         (Limit::Connects, keys::RATE_CONNECTS),

@@ -84,6 +84,12 @@ const ROUTES: &[(&str, &str, Access, Takes)] = &[
     ("GET", "/messages/{id}/thread", Token, Query(&["before", "after", "limit", "sender_id"])),
     ("GET", "/messages/{id}/edits", Token, Query(&["sender_id"])),
     ("GET", "/conversations/{id}/pins", Token, Query(&["before", "limit"])),
+    (
+        "GET",
+        "/search",
+        Token,
+        Query(&["q", "sender_id", "receiver_id", "group_id", "has", "since", "until", "limit", "before"]),
+    ),
     ("GET", "/conversations", Token, Query(&["limit", "before", "user_id"])),
     ("POST", "/conversations/{id}/read", Token, Json(&["up_to"])),
     ("GET", "/conversations/{id}/changes", Token, Query(&["after", "limit"])),

@@ -366,7 +366,15 @@ async fn refusals_are_counted_by_limit() {
     wait(server.anyone().post("/signup", json!({})).await);
     // Other tests of this process count too.
     assert!(count("sends").await > before.0 && count("sign_ups").await > before.1);
-    let others = ["uploads", "requests", "frames", "failed_logins_account", "failed_logins_address", "logins_account"];
+    let others = [
+        "uploads",
+        "searches",
+        "requests",
+        "frames",
+        "failed_logins_account",
+        "failed_logins_address",
+        "logins_account",
+    ];
     for limit in others.into_iter().chain(["sockets", "connections"]) {
         count(limit).await;
     }

@@ -50,6 +50,7 @@ mod postman;
 mod public_url;
 mod receipts;
 mod retention;
+mod search;
 mod sessions;
 mod uploads;
 mod web;

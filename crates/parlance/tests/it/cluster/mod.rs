@@ -4,6 +4,7 @@ mod database;
 mod events;
 mod failures;
 mod load;
+mod search;
 mod start;
 
 use crate::harness::{Process, SECRET, User};
