@@ -68,6 +68,7 @@ routes! {
     "/conversations": get conversations::list;
     "/conversations/{id}/read": post receipts::mark_read;
     "/conversations/{id}/changes": get conversations::changes;
+    "/conversations/{id}/digest": get conversations::digest;
     "/conversations/{id}/pins": get pins::list;
     // The gochat surface
     "/dm/send": post gochat::send_direct;

@@ -25,6 +25,10 @@ pub struct Metrics {
     pub refused_connections: Counter,
     /// Requests whose head or body is not valid HTTP.
     pub malformed: Counter,
+    /// Clients that had what the server has, or asked about a past number.
+    pub sync_checks_ok: Counter,
+    /// Clients that had something else.
+    pub sync_checks_conflict: Counter,
 }
 
 impl Metrics {
@@ -43,6 +47,10 @@ impl Metrics {
         describe_counter!("parlance_rate_limited_total", "Requests and operations refused as too many, by limit");
         describe_gauge!("parlance_connections", "Connections that are open, of whatever kind");
         describe_counter!("parlance_http_malformed_total", "Requests whose head or body is no HTTP");
+        describe_counter!(
+            "parlance_sync_checks_total",
+            "Clients that compared what they have of a conversation, by result"
+        );
         Self {
             uploaded_bytes: counter!("parlance_upload_bytes_total"),
             refused_sockets: counter!("parlance_rate_limited_total", "limit" => "sockets"),
@@ -50,6 +58,8 @@ impl Metrics {
             connections: gauge!("parlance_connections"),
             refused_connections: counter!("parlance_rate_limited_total", "limit" => "connections"),
             malformed: counter!("parlance_http_malformed_total"),
+            sync_checks_ok: counter!("parlance_sync_checks_total", "result" => "ok"),
+            sync_checks_conflict: counter!("parlance_sync_checks_total", "result" => "conflict"),
         }
     }
 }

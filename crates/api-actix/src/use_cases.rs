@@ -8,7 +8,7 @@ use domain::export::{ExportReader, ExportService};
 use domain::files::{BlobStore, FileRepository, FileService};
 use domain::groups::{GroupRepository, GroupService, MemberRepository, MemberService};
 use domain::live::{LiveReader, LiveService};
-use domain::messages::{MessageLog, MessageReader, MessageService};
+use domain::messages::{DigestReader, DigestService, MessageLog, MessageReader, MessageService};
 use domain::receipts::{ReceiptRepository, ReceiptService};
 use domain::search::{SearchReader, SearchService};
 use domain::sessions::{SessionRepository, SessionService};
@@ -31,6 +31,8 @@ pub struct Adapters {
     pub log: Arc<dyn MessageLog>,
     /// Reads messages.
     pub messages: Arc<dyn MessageReader>,
+    /// Reads digests.
+    pub digests: Arc<dyn DigestReader>,
     /// Storage of receipts.
     pub receipts: Arc<dyn ReceiptRepository>,
     /// Lists conversations.
@@ -73,6 +75,7 @@ impl Adapters {
             + MemberRepository
             + MessageLog
             + MessageReader
+            + DigestReader
             + ReceiptRepository
             + ConversationRepository
             + FileRepository
@@ -90,6 +93,7 @@ impl Adapters {
             members: store.clone(),
             log: store.clone(),
             messages: store.clone(),
+            digests: store.clone(),
             receipts: store.clone(),
             conversations: store.clone(),
             files: store.clone(),
@@ -113,6 +117,7 @@ pub struct UseCases {
     pub groups: GroupService,
     pub members: MemberService,
     pub messages: MessageService,
+    pub digests: DigestService,
     pub receipts: ReceiptService,
     pub conversations: ConversationService,
     pub files: FileService,
@@ -141,6 +146,7 @@ impl UseCases {
             members,
             log,
             messages,
+            digests,
             receipts,
             conversations,
             files,
@@ -187,6 +193,7 @@ impl UseCases {
                 clock: clock.clone(),
                 ids: ids.clone(),
             },
+            digests: DigestService { digests },
             receipts: ReceiptService { receipts, clock: clock.clone() },
             conversations: ConversationService { conversations },
             files: FileService {

@@ -187,6 +187,9 @@ pub enum Conflict {
     /// Another group that is not deleted has the name. Case does not count.
     #[error("group already exists")]
     GroupNameTaken,
+    /// The client stands at the conversation's counter and has not what the server has.
+    #[error("what you have of the conversation differs from what the server has")]
+    DigestDiffers,
     /// The owner wants to leave a group that has other members.
     #[error("the owner must hand the group over first")]
     OwnerMustHandOver,

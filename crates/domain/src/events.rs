@@ -3,17 +3,21 @@
 use crate::context::Timestamp;
 use crate::groups::{Group, Member};
 use crate::ids::{ConversationId, GroupId, MessageId, SessionId, UserId};
-use crate::messages::{Destination, Message, Tombstone, Update};
+use crate::messages::{Destination, Message, ShortDigest, Tombstone, Update};
 use std::collections::HashMap;
+
+/// The digest of the conversation after the change that took the event's number. `None` if whoever made the event
+/// learned of the change later, when the conversation had gone on.
+pub type EventDigest = Option<ShortDigest>;
 
 /// Something that a committed transaction changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "replication", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 pub enum Event {
     /// A user sent a message.
-    MessageCreated(Message),
+    MessageCreated(Message, EventDigest),
     /// The sender edited a message.
-    MessageUpdated(Message),
+    MessageUpdated(Message, EventDigest),
     /// Somebody deleted a message, or it grew too old. Its sender and destination give the audience.
     MessageDeleted {
         /// What remains of the message.
@@ -22,6 +26,8 @@ pub enum Event {
         sender: UserId,
         /// Where the message had been sent.
         destination: Destination,
+        /// The conversation's digest after the deletion.
+        digest: EventDigest,
     },
     /// A user saw a message. The event is for the sender and for the reader's own devices.
     MessageSeen {
@@ -129,7 +135,7 @@ impl Event {
     /// The users whose clients get the event.
     pub fn audience(&self) -> Audience {
         match self {
-            Self::MessageCreated(message) | Self::MessageUpdated(message) => {
+            Self::MessageCreated(message, _) | Self::MessageUpdated(message, _) => {
                 Audience::of_destination(message.destination, message.sender.id)
             }
             Self::MessageDeleted { sender, destination, .. } => Audience::of_destination(*destination, *sender),
@@ -168,6 +174,25 @@ impl Event {
         }
     }
 
+    /// The conversation's digest at the event's number, if it is known.
+    pub fn digest(&self) -> EventDigest {
+        match self {
+            Self::MessageCreated(_, digest) | Self::MessageUpdated(_, digest) | Self::MessageDeleted { digest, .. } => {
+                *digest
+            }
+            Self::MessageSeen { .. }
+            | Self::ConversationRead { .. }
+            | Self::GroupUpdated(_)
+            | Self::GroupDeleted(_)
+            | Self::MemberAdded(_)
+            | Self::MemberUpdated(_)
+            | Self::MemberRemoved(_)
+            | Self::SessionEnded { .. }
+            | Self::UserDeleted(_)
+            | Self::Acquainted(_) => None,
+        }
+    }
+
     /// Whether the event changes the group or its members.
     pub fn changes_membership(&self) -> bool {
         match self.scope() {
@@ -187,7 +212,7 @@ impl Event {
     /// The one table of what each kind of event changes. A new kind does not compile without a row here.
     fn scope(&self) -> Scope {
         match self {
-            Self::MessageCreated(message) | Self::MessageUpdated(message) => {
+            Self::MessageCreated(message, _) | Self::MessageUpdated(message, _) => {
                 Scope::Message { conversation: message.conversation, update: message.update }
             }
             Self::MessageDeleted { tombstone, .. } => {

@@ -142,7 +142,7 @@ fn no_module_depends_on_one_that_depends_on_it() {
 
 #[test]
 fn the_domain_needs_little() {
-    let allowed = ["async-trait", "chrono", "thiserror", "uuid"];
+    let allowed = ["async-trait", "chrono", "sha2", "thiserror", "uuid"];
     let unicode = ["emojis", "icu_properties", "idna", "unicode-normalization", "unicode-segmentation"];
     let on_demand = ["mockall", "serde"];
     let allowed: BTreeSet<String> =

@@ -1,7 +1,7 @@
 //! JSON of conversations in a user's list, and of receipts.
 
 use crate::PublicUrl;
-use crate::{Group, Id, Message, Time, User};
+use crate::{Group, Id, Message, ShortDigest, Time, User};
 use domain::conversations::Counterpart;
 use domain::{conversations, receipts, users};
 use serde::Serialize;
@@ -114,6 +114,7 @@ pub struct Conversation {
     #[serde(flatten)]
     unseen: UnseenCount,
     update: i64,
+    digest: ShortDigest,
     updated_at: Time,
 }
 
@@ -138,6 +139,7 @@ impl Conversation {
             last_message: conversation.last_message.map(|message| Message::at(public, message)),
             unseen: conversation.unseen.into(),
             update: conversation.update.0,
+            digest: ShortDigest(conversation.digest),
             updated_at: Time(conversation.active_at),
         }
     }
@@ -147,7 +149,7 @@ impl Conversation {
 mod tests {
     use super::*;
     use domain::events::Revision;
-    use domain::messages::Update;
+    use domain::messages::{Digest, Update};
     use domain::{ConversationId, GroupId, Timestamp, UserId};
     use serde_json::json;
     use uuid::Uuid;
@@ -189,6 +191,7 @@ mod tests {
             last_message: None,
             unseen: receipts::UnseenCount::default(),
             update: Update(4),
+            digest: Digest::ZERO.short(),
             activity: conversations::Activity { revision: Revision(1), nth: 0 },
             active_at: Timestamp::from_micros(0).unwrap(),
         };
@@ -197,7 +200,7 @@ mod tests {
                 .unwrap(),
             json!({
                 "id": ConversationId::BROADCAST.to_string(), "kind": "broadcast", "last_message": null,
-                "unseen_count": 0, "update": 4, "updated_at": "1970-01-01T00:00:00.000000Z",
+                "unseen_count": 0, "update": 4, "digest": "0000000000000000", "updated_at": "1970-01-01T00:00:00.000000Z",
             })
         );
     }

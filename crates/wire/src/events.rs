@@ -1,6 +1,6 @@
 //! JSON of live events: the name of each event and its payload.
 
-use crate::{Group, Id, Member, Message, Time};
+use crate::{Group, Id, Member, Message, ShortDigest, Time};
 use domain::live::Resync as Told;
 use domain::messages::Tombstone;
 use domain::{MessageId, Timestamp, UserId, groups};
@@ -92,6 +92,7 @@ impl utoipa::PartialSchema for EventFrame {
             .property("cursor", text().description(Some("Opaque; where to go on from.")))
             .property("conversation_id", Id::schema())
             .property("update", ObjectBuilder::new().schema_type(Type::Integer))
+            .property("digest", ShortDigest::schema())
             .property("data", data)
             .required("event")
             .required("cursor")

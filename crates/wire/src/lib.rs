@@ -6,6 +6,7 @@
 
 mod admin;
 mod conversations;
+mod digests;
 pub mod events;
 mod export;
 mod message_parts;
@@ -18,6 +19,7 @@ mod words;
 
 pub use admin::{Account, AuditEntry};
 pub use conversations::{Conversation, Receipt, Unseen, UnseenDirect, UnseenGroup};
+pub use digests::{RangeDigest, ShortDigest, SyncPoint};
 pub use export::{Export, ExportWriter};
 pub use message_parts::{Forwarded, MessageVersion, Pinned, Reaction, Reactor, Thread};
 pub use messages::{Change, Changes, File, Message, Tombstone, kind};

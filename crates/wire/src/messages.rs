@@ -3,7 +3,7 @@
 use crate::PublicUrl;
 use crate::message_parts::{Forwarded, Pinned, Reaction, Thread};
 use crate::people::Sender;
-use crate::{Id, Time};
+use crate::{Id, ShortDigest, Time};
 use domain::messages::{ChangeEntry, Destination};
 use domain::{files, messages};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -192,6 +192,10 @@ pub struct Changes {
     update: i64,
     messages: Vec<Change>,
     more: bool,
+    /// The digest of the conversation at `update`, on the last page.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    digest: Option<ShortDigest>,
 }
 
 impl Changes {
@@ -205,6 +209,7 @@ impl Changes {
             update: changes.update.0,
             messages: changes.entries.into_iter().map(entry).collect(),
             more: changes.more,
+            digest: changes.digest.map(ShortDigest),
         }
     }
 }
@@ -315,8 +320,12 @@ mod tests {
             deleted_at: Timestamp::from_micros(1).unwrap(),
         };
         let live = ChangeEntry::Message(Box::new(message(Destination::Broadcast, text("x"))));
-        let changes =
-            messages::Changes { update: Update(8), entries: vec![live, ChangeEntry::Deleted(deleted)], more: true };
+        let changes = messages::Changes {
+            update: Update(8),
+            entries: vec![live, ChangeEntry::Deleted(deleted)],
+            more: true,
+            digest: None,
+        };
         let shown = serde_json::to_value(Changes::at(&PublicUrl::default(), changes)).unwrap();
         assert_eq!(
             (&shown["update"], &shown["more"], &shown["messages"][0]["id"]),
@@ -324,5 +333,10 @@ mod tests {
         );
         let tombstone = json!({"id": id(9), "conversation_id": id(2), "seq": 3, "update": 8, "deleted_at": AT});
         assert_eq!(shown["messages"][1], tombstone);
+        assert!(shown.get("digest").is_none());
+        let digest = Some(messages::ShortDigest::parse("0123456789abcdef").unwrap());
+        let last = messages::Changes { update: Update(8), entries: Vec::new(), more: false, digest };
+        let shown = serde_json::to_value(Changes::at(&PublicUrl::default(), last)).unwrap();
+        assert_eq!(shown, json!({"update": 8, "messages": [], "more": false, "digest": "0123456789abcdef"}));
     }
 }

@@ -7,7 +7,7 @@ use super::openapi::{ErrorResponse, Page};
 use crate::use_cases::UseCases;
 use actix_web::{HttpRequest, HttpResponse, web};
 use domain::conversations::ConversationCursor;
-use domain::messages::Update;
+use domain::messages::{DigestRange, Update};
 use domain::{Invalid, Limit};
 use serde::Deserialize;
 use wire::PublicUrl;
@@ -75,4 +75,32 @@ pub async fn changes(
     let limit = Limit::of_list(number("limit", query.limit.as_deref())?)?;
     let changes = use_cases.messages.list_changes(&caller, id, Update(after), limit).await?;
     Ok(HttpResponse::Ok().json(wire::Changes::at(&public, changes)))
+}
+
+/// The query of `GET /conversations/{id}/digest`.
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct DigestQuery {
+    /// The first `seq` of the part; 1 if absent.
+    #[param(value_type = Option<u64>, minimum = 0)]
+    from: Option<String>,
+    /// The last `seq` of the part; the conversation's `update` if absent or beyond it.
+    #[param(value_type = Option<u64>, minimum = 0)]
+    to: Option<String>,
+}
+
+/// Shows the digest of a conversation or of a part of it.
+#[utoipa::path(
+    get, path = "/conversations/{id}/digest",
+    params(DigestQuery),
+    responses((status = 200, description = "The digest", body = wire::RangeDigest), ErrorResponse<404>),
+)]
+pub async fn digest(
+    use_cases: web::Data<UseCases>,
+    Authenticated { caller, input: (ids, Query(query)) }: Authenticated<(PathIds, Query<DigestQuery>)>,
+) -> Result<HttpResponse, ApiError> {
+    let id = ids.get("id")?;
+    let range = DigestRange::parse(number("from", query.from.as_deref())?, number("to", query.to.as_deref())?)?;
+    let found = use_cases.digests.show(&caller, id, range).await?;
+    Ok(HttpResponse::Ok().json(wire::RangeDigest::from(found)))
 }

@@ -100,6 +100,7 @@ mod tests {
         for (op, expected) in [
             (Some("send"), SEND),
             (Some("seen"), REQUEST),
+            (Some("verify"), REQUEST),
             (Some("typing"), REQUEST),
             (Some("dance"), REQUEST),
             (None, REQUEST),

@@ -36,6 +36,8 @@ operations! {
     Send = "send", &[Limit::Sends];
     /// Marks a message as seen.
     Seen = "seen", &[Limit::Requests];
+    /// Compares what the client has of a conversation with what the server has.
+    Verify = "verify", &[Limit::Requests];
     /// Tells others that the user is typing.
     Typing = "typing", &[Limit::Requests];
     /// Asks whether the server is there. The server answers at once with a few bytes, so only the frame costs anything.
@@ -66,6 +68,6 @@ mod tests {
             assert_eq!(Op::parse(op.word()), Some(*op));
         }
         assert_eq!((Op::parse("dance"), Op::parse("Send")), (None, None));
-        assert_eq!(Op::expected(), "op must be send, seen, typing or ping");
+        assert_eq!(Op::expected(), "op must be send, seen, verify, typing or ping");
     }
 }

@@ -1,14 +1,14 @@
 //! The first frames of a connection: `hello`, the conversations to reload, the missed events and who is online. Live
 //! events follow.
 
-use super::frames;
+use super::frames::{self, MissedChange};
 use super::handshake::Handshake;
 use crate::limits::{Costs, Key, Limit, Limits};
 use crate::use_cases::UseCases;
 use domain::events::Revision;
 use domain::live::{MissedIn, Resync, ResyncReason, Since};
-use domain::messages::{ChangeEntry, Update};
-use domain::{Caller, ConversationId, Error, Result, UserId};
+use domain::messages::Update;
+use domain::{Caller, Error, Result, UserId};
 use infra_live::{Connection, End, Frame, Shard};
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -19,7 +19,7 @@ use wire::PublicUrl;
 enum Step {
     Hello(UserId, Duration),
     Resync(Resync),
-    Missed(ConversationId, Update, ChangeEntry),
+    Missed(MissedChange),
 }
 
 impl Step {
@@ -27,7 +27,7 @@ impl Step {
         match self {
             Self::Hello(user, heartbeat) => frames::hello(user, heartbeat, cursor),
             Self::Resync(resync) => frames::resync(&resync, cursor),
-            Self::Missed(of, known, entry) => frames::missed(public, of, known, entry, cursor),
+            Self::Missed(missed) => frames::missed(public, missed, cursor),
         }
     }
 }
@@ -121,7 +121,9 @@ async fn replay(
             changes => changes?,
         };
         for entry in changes.entries {
-            sequence.add(Step::Missed(missed.conversation, missed.after, entry)).await;
+            let (conversation, known) = (missed.conversation, missed.after);
+            let digest = changes.digest.filter(|_| entry.update() == changes.update);
+            sequence.add(Step::Missed(MissedChange { conversation, known, entry, digest })).await;
         }
         after = changes.update;
         if !changes.more || sequence.connection.outbox.ended().is_some() {

@@ -10,7 +10,7 @@ use wire::PublicUrl;
 use wire::events::{self, EventName};
 
 use bytes::Bytes;
-use domain::events::{Event, Revision};
+use domain::events::{Event, EventDigest, Revision};
 use domain::live::{Resync, Typing};
 use domain::messages::{ChangeEntry, Message, Update};
 use domain::{ConversationId, UserId};
@@ -32,6 +32,8 @@ struct Envelope<'a, T> {
     conversation_id: Option<wire::Id>,
     #[serde(skip_serializing_if = "Option::is_none")]
     update: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    digest: Option<wire::ShortDigest>,
     data: T,
 }
 
@@ -83,23 +85,26 @@ pub fn json_of(frame: &Bytes) -> &[u8] {
 struct FrameHeader {
     conversation: Option<ConversationId>,
     update: Option<Update>,
+    /// The digest of the conversation at `update`.
+    digest: EventDigest,
     cursor: Revision,
 }
 
 impl FrameHeader {
     /// The frame belongs to no conversation.
     fn none(cursor: Revision) -> Self {
-        Self { conversation: None, update: None, cursor }
+        Self { conversation: None, update: None, digest: None, cursor }
     }
 
     fn frame(self, name: EventName, data: impl Serialize) -> Frame {
-        let Self { conversation, update, cursor } = self;
+        let Self { conversation, update, digest, cursor } = self;
         let (name, conversation_id) = (name.as_str(), conversation.map(|id| wire::Id(id.0)));
         let bytes = text(&Envelope {
             event: name,
             cursor: Cursor(cursor),
             conversation_id,
             update: update.map(|update| update.0),
+            digest: digest.map(wire::ShortDigest),
             data,
         });
         Frame { name, cursor, bytes, position: conversation.zip(update), transient: false }
@@ -125,10 +130,11 @@ impl JsonFramer {
 
 impl Framer for JsonFramer {
     fn event(&self, event: &Event, cursor: Revision) -> Option<Frame> {
-        let header = FrameHeader { conversation: event.conversation(), update: event.update(), cursor };
+        let (conversation, update, digest) = (event.conversation(), event.update(), event.digest());
+        let header = FrameHeader { conversation, update, digest, cursor };
         Some(match event {
-            Event::MessageCreated(sent) => header.frame(EventName::MessageCreated, self.message(sent)),
-            Event::MessageUpdated(edited) => header.frame(EventName::MessageUpdated, self.message(edited)),
+            Event::MessageCreated(sent, _) => header.frame(EventName::MessageCreated, self.message(sent)),
+            Event::MessageUpdated(edited, _) => header.frame(EventName::MessageUpdated, self.message(edited)),
             Event::MessageDeleted { tombstone, .. } => {
                 header.frame(EventName::MessageDeleted, events::MessageDeleted::from(tombstone))
             }
@@ -152,7 +158,7 @@ impl Framer for JsonFramer {
     fn signal(&self, signal: &Signal, cursor: Revision) -> Frame {
         let told = match signal {
             Signal::Typing(Typing { user, username, conversation, .. }) => {
-                let header = FrameHeader { conversation: *conversation, update: None, cursor };
+                let header = FrameHeader { conversation: *conversation, ..FrameHeader::none(cursor) };
                 header.frame(EventName::Typing, events::Typing::new(*user, username))
             }
             Signal::Presence { user, online } => presence(*user, *online, cursor),
@@ -177,19 +183,26 @@ pub fn presence(user: UserId, online: bool, cursor: Revision) -> Frame {
 
 /// Builds the frame that names what the client has to reload.
 pub fn resync(resync: &Resync, cursor: Revision) -> Frame {
-    let header = FrameHeader { conversation: resync.conversation, update: None, cursor };
+    let header = FrameHeader { conversation: resync.conversation, ..FrameHeader::none(cursor) };
     header.frame(EventName::Resync, events::Resync::from(resync))
 }
 
-/// Builds the frame of a missed change for a client that knows the conversation up to the number `known`.
-pub fn missed(
-    public: &PublicUrl,
-    conversation: ConversationId,
-    known: Update,
-    entry: ChangeEntry,
-    cursor: Revision,
-) -> Frame {
-    let header = FrameHeader { conversation: Some(conversation), update: Some(entry.update()), cursor };
+/// A change that a client missed.
+pub struct MissedChange {
+    /// The conversation.
+    pub conversation: ConversationId,
+    /// The number up to which the client knows the conversation.
+    pub known: Update,
+    /// The change.
+    pub entry: ChangeEntry,
+    /// The digest of the conversation at the change's number, if that is the present one.
+    pub digest: EventDigest,
+}
+
+/// Builds the frame of a missed change.
+pub fn missed(public: &PublicUrl, missed: MissedChange, cursor: Revision) -> Frame {
+    let MissedChange { conversation, known, entry, digest } = missed;
+    let header = FrameHeader { conversation: Some(conversation), update: Some(entry.update()), digest, cursor };
     match entry {
         ChangeEntry::Message(message) => {
             let name = if message.seq.is_after(known) { EventName::MessageCreated } else { EventName::MessageUpdated };
@@ -201,8 +214,18 @@ pub fn missed(
     }
 }
 
+/// The `data` of the reply to an operation.
+#[derive(Serialize)]
+#[serde(untagged)]
+pub enum ReplyData {
+    /// The message that was sent.
+    Message(Box<wire::Message>),
+    /// Where the conversation stands.
+    SyncPoint(wire::SyncPoint),
+}
+
 /// Builds the reply to an operation with its `reference`: its result, or its error and when to try again.
-pub fn reply(reference: &Reference, outcome: Result<Option<wire::Message>, &ApiError>, cursor: Revision) -> Bytes {
+pub fn reply(reference: &Reference, outcome: Result<Option<ReplyData>, &ApiError>, cursor: Revision) -> Bytes {
     #[derive(Serialize)]
     struct ReplyError<'a> {
         #[serde(flatten)]
@@ -216,13 +239,13 @@ pub fn reply(reference: &Reference, outcome: Result<Option<wire::Message>, &ApiE
         cursor: Cursor,
         ok: bool,
         #[serde(skip_serializing_if = "Option::is_none")]
-        data: Option<wire::Message>,
+        data: Option<ReplyData>,
         #[serde(skip_serializing_if = "Option::is_none")]
         error: Option<ReplyError<'a>>,
     }
     let ok = outcome.is_ok();
     let (data, error) = match outcome {
-        Ok(message) => (message, None),
+        Ok(data) => (data, None),
         Err(error) => (None, Some(ReplyError { body: error.view(), retry_after: error.retry_after() })),
     };
     written(|json| {

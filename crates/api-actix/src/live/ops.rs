@@ -1,6 +1,6 @@
 //! Operations over a WebSocket: the same use cases as over HTTP, answered by a `reply`.
 
-use super::frames;
+use super::frames::{self, ReplyData};
 use super::json_object::{RawJson, members};
 use super::reference::{NoReference, Reference};
 use crate::http::error::ApiError;
@@ -8,12 +8,13 @@ use crate::http::extract::{Acting, check_texts, check_texts_of, parse_object, re
 use crate::http::middleware::error_chain;
 use crate::http::sending::{ParsedSend, SendBody, recipient};
 use crate::limits::{Costs, FRAME, Key, Limits, Op, RateLimited};
+use crate::telemetry::METRICS;
 use crate::use_cases::UseCases;
 use actix_web::http::header::HeaderMap;
 use actix_web::web;
 use domain::acting::ReferencedEntity;
-use domain::messages::{Appended, Message};
-use domain::{Caller, Error, MessageId};
+use domain::messages::{Appended, ShortDigest, SyncPoint, Update, Verified};
+use domain::{Caller, ConversationId, Error, MessageId};
 use infra_live::{Connection, End, Shard};
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -34,8 +35,8 @@ pub struct SocketSession {
 
 /// The result of an operation.
 enum Done {
-    /// A message, or only the fact that it is done.
-    Reply(Option<Box<Message>>),
+    /// It is done, possibly with data.
+    Reply(Option<ReplyData>),
     /// No reply: the client waits for none.
     Unanswered,
     Pong,
@@ -49,6 +50,13 @@ struct BroadcastBody {
 #[derive(Deserialize)]
 struct SeenBody {
     message_id: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct VerifyBody {
+    conversation_id: Option<String>,
+    update: Option<u64>,
+    digest: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -78,7 +86,7 @@ impl SocketSession {
             // A client that gave a reference waits for a reply.
             Ok(Done::Unanswered) if reference.is_null() => {}
             Ok(Done::Unanswered) => self.reply(&reference, Ok(None)).await,
-            Ok(Done::Reply(message)) => self.reply(&reference, Ok(message.map(|message| *message))).await,
+            Ok(Done::Reply(data)) => self.reply(&reference, Ok(data)).await,
             Err(fault) => {
                 log(&fault);
                 self.reply(&reference, Err(&fault)).await;
@@ -104,8 +112,7 @@ impl SocketSession {
             .map_err(RateLimited::answer)
     }
 
-    async fn reply(&self, reference: &Reference, outcome: Result<Option<Message>, &ApiError>) {
-        let outcome = outcome.map(|message| message.map(|message| wire::Message::at(&self.public, message)));
+    async fn reply(&self, reference: &Reference, outcome: Result<Option<ReplyData>, &ApiError>) {
         self.answer(frames::REPLY, |cursor| frames::reply(reference, outcome, cursor)).await;
     }
 
@@ -121,6 +128,7 @@ impl SocketSession {
         match op {
             Op::Send => self.send(data).await,
             Op::Seen => self.seen(data).await,
+            Op::Verify => self.verify(data).await,
             Op::Typing => self.typing(data).await,
             Op::Ping => Ok(Done::Pong),
         }
@@ -137,7 +145,8 @@ impl SocketSession {
         self.use_cases.acting.check(&self.caller, acting, ReferencedEntity::of_message(&message)).await?;
         let (Appended::Stored(message) | Appended::Duplicate(message)) =
             self.use_cases.messages.send(&self.caller, message).await?;
-        Ok(Done::Reply(Some(Box::new(message))))
+        let message = Box::new(wire::Message::at(&self.public, message));
+        Ok(Done::Reply(Some(ReplyData::Message(message))))
     }
 
     async fn seen(&self, data: &[u8]) -> Result<Done, ApiError> {
@@ -145,6 +154,32 @@ impl SocketSession {
         let message = MessageId::parse("message_id", &required("message_id", message_id)?)?;
         self.use_cases.receipts.mark_seen(&self.caller, message).await?;
         Ok(Done::Reply(None))
+    }
+
+    async fn verify(&self, data: &[u8]) -> Result<Done, ApiError> {
+        let VerifyBody { conversation_id, update, digest } = parse_object(data)?;
+        let of = ConversationId::parse("conversation_id", &required("conversation_id", conversation_id)?)?;
+        let update = i64::try_from(required("update", update)?)
+            .map_err(|_| ApiError::malformed_field("update", "update is too large".to_owned()))?;
+        let digest = ShortDigest::parse(&required("digest", digest)?)?;
+        let claimed = SyncPoint { update: Update(update), digest };
+        let verified = self.use_cases.digests.verify(&self.caller, of, claimed).await;
+        let metrics = &METRICS;
+        match verified {
+            Ok(verified) => {
+                metrics.sync_checks_ok.increment(1);
+                Ok(Done::Reply(match verified {
+                    Verified::Same => None,
+                    Verified::Past(present) => Some(ReplyData::SyncPoint(present.into())),
+                }))
+            }
+            Err(refused) => {
+                if matches!(refused, Error::Conflict(_)) {
+                    metrics.sync_checks_conflict.increment(1);
+                }
+                Err(refused.into())
+            }
+        }
     }
 
     async fn typing(&self, data: &[u8]) -> Result<Done, ApiError> {

@@ -5,7 +5,7 @@ use crate::error::{Invalid, Result};
 use crate::events::Revision;
 use crate::groups::GroupView;
 use crate::ids::{ConversationId, UserId};
-use crate::messages::{Message, Update};
+use crate::messages::{Message, ShortDigest, Update};
 use crate::page::{Limit, Page};
 use crate::receipts::UnseenCount;
 use crate::users::User;
@@ -48,6 +48,8 @@ pub struct Conversation {
     pub unseen: UnseenCount,
     /// The conversation's message counter.
     pub update: Update,
+    /// The digest of the conversation at `update`.
+    pub digest: ShortDigest,
     /// The conversation's place in the list.
     pub activity: Activity,
     /// When somebody sent the last message (in a group without messages: when the user joined), by the clock, but never
@@ -124,6 +126,7 @@ impl ConversationService {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::messages::Digest;
     use crate::testing::{at, caller, conversation, message, outcome, user};
     use mockall::predicate::eq;
 
@@ -135,6 +138,7 @@ mod tests {
             last_message: Some(message(1)),
             unseen: UnseenCount::default(),
             update: Update(1),
+            digest: Digest::ZERO.short(),
             activity: Activity { revision: Revision(7), nth: 2 },
             active_at: at(9),
         };

@@ -31,7 +31,7 @@ fn group() -> Group {
 }
 
 fn said(destination: Destination) -> Event {
-    Event::MessageCreated(Message { destination, ..message(1) })
+    Event::MessageCreated(Message { destination, ..message(1) }, None)
 }
 
 /// By user 2, told to a user.
@@ -96,8 +96,8 @@ fn events_go_to_those_they_concern() {
 /// One event of every kind. A new kind does not compile until it has a name here: list it below too.
 fn one_of_each() -> Vec<Event> {
     let name = |event: &Event| match event {
-        Event::MessageCreated(_) => "created",
-        Event::MessageUpdated(_) => "updated",
+        Event::MessageCreated(..) => "created",
+        Event::MessageUpdated(..) => "updated",
         Event::MessageDeleted { .. } => "deleted",
         Event::MessageSeen { .. } => "seen",
         Event::ConversationRead { .. } => "read",
@@ -119,8 +119,8 @@ fn one_of_each() -> Vec<Event> {
     };
     let events = vec![
         said(Destination::Group(GROUP)),
-        Event::MessageUpdated(Message { update: Update(2), ..message(1) }),
-        Event::MessageDeleted { tombstone, sender: user(1), destination: Destination::Broadcast },
+        Event::MessageUpdated(Message { update: Update(2), ..message(1) }, None),
+        Event::MessageDeleted { tombstone, sender: user(1), destination: Destination::Broadcast, digest: None },
         seen(Destination::Group(GROUP)),
         read(1, Destination::Group(GROUP)),
         Event::GroupUpdated(group()),

@@ -1,6 +1,7 @@
 //! Messages: sending, reading, changing, and following them.
 
 mod change;
+mod digest;
 mod forwards;
 mod history;
 mod model;
@@ -21,6 +22,12 @@ mod windows;
 
 pub use crate::files::AttachmentKind;
 pub use crate::users::EditHistory;
+#[cfg(feature = "mocks")]
+pub use digest::MockDigestReader;
+pub use digest::{
+    Digest, DigestRange, DigestReader, DigestService, DigestSpan, MAX_DIGEST_SPAN, RangeDigest, ShortDigest, SyncPoint,
+    Verified,
+};
 pub use forwards::Forwarded;
 pub use history::MessageVersion;
 pub use model::{

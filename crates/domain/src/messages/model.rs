@@ -1,5 +1,6 @@
 //! The types of messages: drafts, stored messages, and pages of them.
 
+use super::digest::ShortDigest;
 use super::forwards::Forwarded;
 use super::numbers::{Seq, Update};
 use super::pins::Pin;
@@ -359,6 +360,8 @@ pub struct Changes {
     pub entries: Vec<ChangeEntry>,
     /// Whether another page follows.
     pub more: bool,
+    /// The digest of the conversation at `update`, if no page follows.
+    pub digest: Option<ShortDigest>,
 }
 
 #[cfg(test)]

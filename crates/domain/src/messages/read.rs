@@ -113,7 +113,7 @@ mod tests {
             .expect_changes()
             .once()
             .with(eq(user(1)), eq(conversation(1)), eq(Update(4)), eq(limit))
-            .returning(|_, _, _, _| Ok(Changes { update: Update(4), entries: Vec::new(), more: false }));
+            .returning(|_, _, _, _| Ok(Changes { update: Update(4), entries: Vec::new(), more: false, digest: None }));
         let changes = outcome(over(reader).list_changes(&caller(1), conversation(1), Update(4), limit)).unwrap();
         assert_eq!(changes.update, Update(4));
     }

@@ -10,13 +10,14 @@ use crate::connection::open_error::OpenError;
 use crate::connection::sqlite_file::is_half_restored;
 use crate::connection::{AnyConnection, DatabaseUrl, Purpose};
 use crate::error::{DbError, DbResult};
-use crate::maintenance::copy::{CopyError, Progress, TargetState};
-use crate::maintenance::{copy, migrations};
+use crate::maintenance::copy::{CopyError, Progress, Report, TargetState};
+use crate::maintenance::{copy, digests, migrations};
 use crate::tables::rows::FileRow;
 use crate::tables::schema::files;
 use crate::transaction::revisions;
 use diesel::prelude::*;
 use diesel::sql_types::Text;
+use domain::ConversationId;
 use domain::files::File;
 use std::io;
 use std::path::Path;
@@ -47,9 +48,12 @@ pub enum BackupError {
     /// The copy from or to Postgres failed.
     #[error(transparent)]
     Copy(#[from] CopyError),
-    /// The copy differs from the database.
+    /// The copy of a conversation differs, or its digest is not that of its messages.
+    #[error("conversation {0} differs in the copy of the database, or its digest is not that of its messages")]
+    Differs(ConversationId),
+    /// Something else in the copy differs.
     #[error("the copy of the database differs from it")]
-    Differs,
+    TablesDiffer,
     /// The database cannot be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
@@ -101,12 +105,25 @@ pub fn save(url: &str, file: &Path, progress: impl FnMut(Progress)) -> Result<()
             }
             let into = file.display().to_string();
             diesel::sql_query("VACUUM INTO $1").bind::<Text, _>(into).execute(&mut conn).map_err(DbError::from)?;
-            Ok(())
+            let mut saved = open(&DatabaseUrl::Sqlite(file.to_owned()), Purpose::Read)?;
+            match digests::differing(&mut saved)?.first() {
+                Some(differs) => Err(BackupError::Differs(*differs)),
+                None => Ok(()),
+            }
         }
         DatabaseUrl::Postgres(_) => {
             let report = copy::save(url, &sqlite(file), progress)?;
-            if report.is_same() { Ok(()) } else { Err(BackupError::Differs) }
+            told(&report)
         }
+    }
+}
+
+/// Fails if the copy differs.
+fn told(report: &Report) -> Result<(), BackupError> {
+    match report.differing.first() {
+        _ if report.is_same() => Ok(()),
+        Some(differs) => Err(BackupError::Differs(*differs)),
+        None => Err(BackupError::TablesDiffer),
     }
 }
 
@@ -186,7 +203,7 @@ pub fn put_in_place(file: &Path, url: &str, progress: impl FnMut(Progress)) -> R
     match parse(url)? {
         DatabaseUrl::Postgres(_) => {
             let report = copy::copy(&sqlite(file), url, progress)?;
-            if report.is_same() { Ok(()) } else { Err(BackupError::Differs) }
+            told(&report)
         }
         DatabaseUrl::Sqlite(path) => {
             // A server that starts right now has the lock, or waits for it.

@@ -2,7 +2,7 @@
 
 use crate::connection::AnyConnection;
 use crate::error::DbResult;
-use crate::maintenance::names;
+use crate::maintenance::{digests, names};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 
@@ -105,6 +105,8 @@ pub fn faults(conn: &mut AnyConnection) -> DbResult<Vec<String>> {
     if misplaced > 0 {
         found.push(format!("{misplaced} names that are not found by what they are"));
     }
+    let differing = digests::differing(conn)?.into_iter();
+    found.extend(differing.map(|id| format!("the digest of conversation {id} is not that of its messages")));
     Ok(found)
 }
 

@@ -2,7 +2,7 @@
 
 use crate::connection::AnyConnection;
 use crate::maintenance::catalog::has_table;
-use crate::maintenance::names;
+use crate::maintenance::{digests, names};
 use diesel::connection::SimpleConnection;
 use diesel::migration::MigrationSource;
 use diesel::pg::Pg;
@@ -22,7 +22,7 @@ const ADVISORY_LOCK: i64 = 0x7061_726c_616e_6365;
 
 type Fault = Box<dyn std::error::Error + Send + Sync>;
 
-/// Brings the tables and the keys of names up to date, and returns the names of the migrations that ran. If several
+/// Brings the tables, the keys of names and the digests up to date, and returns the names of the migrations that ran. If several
 /// servers start at once on one Postgres, one migrates and the others wait; a SQLite file has one server.
 pub fn run(conn: &mut AnyConnection) -> Result<Vec<String>, Fault> {
     // A migration may take longer than a statement of a request.
@@ -43,6 +43,7 @@ fn bring_up_to_date(conn: &mut AnyConnection) -> Result<Vec<String>, Fault> {
         AnyConnection::Postgres(conn) => run_pending(conn, POSTGRES)?,
     };
     names::renew(conn)?;
+    digests::make(conn)?;
     Ok(applied)
 }
 
@@ -50,7 +51,7 @@ fn bring_up_to_date(conn: &mut AnyConnection) -> Result<Vec<String>, Fault> {
 pub fn pending(conn: &mut AnyConnection) -> Result<bool, Fault> {
     let applied = applied(conn)?;
     let pending = ours(conn)?.iter().any(|version| !applied.contains(version));
-    Ok(pending || names::form(conn)? != NAME_FORM)
+    Ok(pending || names::form(conn)? != NAME_FORM || !digests::are_made(conn)?)
 }
 
 /// The migrations that ran on the database and that this program does not know: a later version ran them. Changes

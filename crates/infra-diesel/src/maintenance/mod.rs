@@ -5,6 +5,7 @@ pub mod backup;
 pub mod catalog;
 pub mod check;
 pub mod copy;
+pub mod digests;
 pub mod inspect;
 pub mod keeper;
 pub mod migrations;

@@ -52,18 +52,23 @@ fn events(
     found: Vec<FullMessage>,
     known: Update,
 ) -> DbResult<Vec<Event>> {
+    // The digests at earlier numbers are nowhere.
+    let known_digest = |update: Update| (update.0 == of.update).then(|| of.short_digest());
     let (deleted, live): (Vec<_>, Vec<_>) = found.into_iter().partition(|(row, ..)| row.deleted_at.is_some());
     let mut events = Vec::with_capacity(deleted.len() + live.len());
     for message in load_messages(conn, None, live.into_iter().map(|message| (of, message)))? {
         let update = message.update;
         let is_new = message.seq.is_after(known);
-        events.push((update, if is_new { Event::MessageCreated(message) } else { Event::MessageUpdated(message) }));
+        let digest = known_digest(update);
+        let event = if is_new { Event::MessageCreated } else { Event::MessageUpdated };
+        events.push((update, event(message, digest)));
     }
     for (row, ..) in deleted {
         let (sender, destination) = (row.sender_id.into(), of.destination(row.sender_id));
-        let tombstone = row.tombstone();
+        let (update, tombstone) = (Update(row.update), row.tombstone());
+        let digest = known_digest(update);
         events.extend(
-            tombstone.map(|tombstone| (Update(row.update), Event::MessageDeleted { tombstone, sender, destination })),
+            tombstone.map(|tombstone| (update, Event::MessageDeleted { tombstone, sender, destination, digest })),
         );
     }
     events.sort_by_key(|(update, _)| *update);

@@ -172,6 +172,7 @@ fn list(
             last_message: newest.next_if(|message| message.conversation == of.id.into()),
             unseen: counted.unseen(),
             update: Update(of.update),
+            digest: of.short_digest(),
             activity: Activity { revision: Revision(listed.place.revision), nth: listed.place.nth },
             active_at: listed.place.active.into(),
         });

@@ -14,7 +14,8 @@ use crate::tables::queries::{FullColumns, FullMessage, find_role, full_messages,
 use crate::tables::rows::{ConversationRow, MessageRow, role};
 use crate::tables::schema::{conversations, files, messages, users};
 use crate::tables::sql_types::{Id, SqlId, Time};
-use crate::transaction::change::{lock_message, publish_change, take_numbers, touch};
+use crate::transaction::change::{lock_message, publish_change, touch};
+use crate::transaction::numbering::store_counter;
 use crate::transaction::tx::Tx;
 use crate::writer::content_digest;
 use async_trait::async_trait;
@@ -37,11 +38,11 @@ fn edit(
     history: EditHistory,
     at: Timestamp,
 ) -> DbResult<Message> {
-    let (conversation, message) = lock_message(tx.conn, id)?;
+    let (mut conversation, message) = lock_message(tx.conn, id)?;
     tx.record_version(&conversation);
     let role = find_role(tx.conn, conversation.id.into(), actor)?;
     let access = conversation.access(actor, role)?;
-    let row = message.0.clone();
+    let mut row = message.0.clone();
     // Existence first, then form, which depends on the message, then right.
     access.may_read().or_else(|_| NotFound::Message.err())?;
     let mut message = load_message(tx.conn, Some(actor), &conversation, message)?;
@@ -55,7 +56,7 @@ fn edit(
     if history.keeps_versions() {
         versions::keep(tx, &row)?;
     }
-    let number = touch(tx, &conversation, &row, at)?;
+    touch(tx, &mut conversation, &mut row, at, |row| words.clone_into(&mut row.content))?;
     let here = messages::table.find((conversation.id, row.seq));
     // A retry with the same key is compared with the content that was sent first.
     let digest = content_digest(message.body.content()).to_vec();
@@ -65,7 +66,7 @@ fn edit(
     diesel::update(here).set((messages::content.eq(words), messages::edited_at.eq(Time::from(at)))).execute(tx.conn)?;
     publish_change(tx, &conversation, id)?;
     message.body = message.body.with_content(words);
-    message.update = Update(number);
+    message.update = Update(row.update);
     message.updated_at = at;
     message.edited_at = Some(at);
     Ok(message)
@@ -76,14 +77,14 @@ fn delete(tx: &mut Tx<'_>, actor: UserId, id: MessageId, at: Timestamp) -> DbRes
     tx.record_version(&conversation);
     let role = find_role(tx.conn, conversation.id.into(), actor)?;
     conversation.access(actor, role)?.may_delete(actor, row.sender_id.into())?;
-    tombstone_messages(tx, &conversation, vec![row], at)
+    tombstone_messages(tx, conversation, vec![row], at)
 }
 
 /// Turns messages of a conversation into tombstones. Each takes the next number. The caller has locked the conversation
 /// and recorded its version.
 pub fn tombstone_messages(
     tx: &mut Tx<'_>,
-    conversation: &ConversationRow,
+    mut conversation: ConversationRow,
     rows: Vec<MessageRow>,
     at: Timestamp,
 ) -> DbResult<()> {
@@ -91,16 +92,11 @@ pub fn tombstone_messages(
         return Ok(());
     }
     let count = rows.len() as i64;
-    take_numbers(tx, conversation, count)?;
-    diesel::update(conversations::table.find(conversation.id))
-        .set(conversations::deletions.eq(conversations::deletions + count))
-        .execute(tx.conn)?;
-    for (mut row, number) in rows.into_iter().zip(conversation.update + 1..) {
+    for mut row in rows {
         reactions::forget(tx.conn, &row)?;
         versions::forget(tx.conn, &row)?;
         let at = not_before(row.updated_at.into(), at);
-        row.update = number;
-        row.deleted_at = Some(at.into());
+        conversation.renumber(&mut row, |row| row.deleted_at = Some(at.into()));
         diesel::update(messages::table.find((conversation.id, row.seq)))
             .set((
                 messages::content.eq(""),
@@ -122,8 +118,13 @@ pub fn tombstone_messages(
             tombstone,
             sender: row.sender_id.into(),
             destination: conversation.destination(row.sender_id),
+            digest: Some(conversation.short_digest()),
         }));
     }
+    store_counter(tx, &conversation)?;
+    diesel::update(conversations::table.find(conversation.id))
+        .set(conversations::deletions.eq(conversations::deletions + count))
+        .execute(tx.conn)?;
     Ok(())
 }
 
@@ -297,7 +298,8 @@ fn changes(
         Some(last) if page.more => last.update(),
         _ => Update(of.update),
     };
-    Ok(Changes { update, entries, more: page.more })
+    let digest = (!page.more).then(|| of.short_digest());
+    Ok(Changes { update, entries, more: page.more, digest })
 }
 
 #[async_trait]

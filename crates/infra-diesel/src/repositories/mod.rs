@@ -2,6 +2,7 @@
 
 mod admin;
 mod conversations;
+mod digests;
 mod endings;
 mod export;
 mod files;

@@ -32,7 +32,7 @@ fn lock_for_pin(
 
 /// Pins a message, unless it is pinned.
 pub fn pin(tx: &mut Tx<'_>, policy: &ServerPolicy, (actor, id): (UserId, MessageId), at: Timestamp) -> DbResult<()> {
-    let (conversation, row) = lock_for_pin(tx, policy, actor, id)?;
+    let (mut conversation, mut row) = lock_for_pin(tx, policy, actor, id)?;
     if row.pinned_update.is_some() {
         return Ok(());
     }
@@ -41,10 +41,10 @@ pub fn pin(tx: &mut Tx<'_>, policy: &ServerPolicy, (actor, id): (UserId, Message
         .select(count_star())
         .first(tx.conn)?;
     may_pin_another(count(pins))?;
-    let number = touch(tx, &conversation, &row, at)?;
+    touch(tx, &mut conversation, &mut row, at, |_| ())?;
     diesel::update(messages::table.find((row.conversation_id, row.seq)))
         .set((
-            messages::pinned_update.eq(number),
+            messages::pinned_update.eq(row.update),
             messages::pinned_at.eq(Time::from(not_before(row.created_at.into(), at))),
             messages::pinned_by.eq(Id::from(actor)),
         ))
@@ -54,11 +54,11 @@ pub fn pin(tx: &mut Tx<'_>, policy: &ServerPolicy, (actor, id): (UserId, Message
 
 /// Unpins a message, if it is pinned.
 pub fn unpin(tx: &mut Tx<'_>, policy: &ServerPolicy, (actor, id): (UserId, MessageId), at: Timestamp) -> DbResult<()> {
-    let (conversation, row) = lock_for_pin(tx, policy, actor, id)?;
+    let (mut conversation, mut row) = lock_for_pin(tx, policy, actor, id)?;
     if row.pinned_update.is_none() {
         return Ok(());
     }
-    touch(tx, &conversation, &row, at)?;
+    touch(tx, &mut conversation, &mut row, at, |_| ())?;
     diesel::update(messages::table.find((row.conversation_id, row.seq)))
         .set((
             messages::pinned_update.eq(None::<i64>),

@@ -47,20 +47,20 @@ pub fn add(
     emoji: &Emoji,
     at: Timestamp,
 ) -> DbResult<()> {
-    let (conversation, row) = lock_for_reaction(tx, policy, actor, id)?;
+    let (mut conversation, mut row) = lock_for_reaction(tx, policy, actor, id)?;
     let own = reactions::table.find((row.id, Id::from(actor), emoji.as_str())).select(reactions::update);
     if own.first::<i64>(tx.conn).optional()?.is_some() {
         return Ok(());
     }
     counts(tx.conn, row.id, actor.into(), emoji.as_str())?.may_add()?;
     tx.grow(Growth::Reaction)?;
-    let number = touch(tx, &conversation, &row, at)?;
+    touch(tx, &mut conversation, &mut row, at, |_| ())?;
     diesel::insert_into(reactions::table)
         .values((
             reactions::message_id.eq(row.id),
             reactions::user_id.eq(Id::from(actor)),
             reactions::emoji.eq(emoji.as_str()),
-            reactions::update.eq(number),
+            reactions::update.eq(row.update),
             reactions::created_at.eq(Time::from(not_before(row.created_at.into(), at))),
         ))
         .execute(tx.conn)?;
@@ -76,7 +76,7 @@ pub fn take_back(
     emoji: &Emoji,
     at: Timestamp,
 ) -> DbResult<()> {
-    let (conversation, row) = lock_for_reaction(tx, policy, actor, id)?;
+    let (mut conversation, mut row) = lock_for_reaction(tx, policy, actor, id)?;
     let own = reactions::table.find((row.id, Id::from(actor), emoji.as_str()));
     if diesel::delete(own).execute(tx.conn)? == 0 {
         return Ok(());
@@ -85,7 +85,7 @@ pub fn take_back(
     if others.first::<i64>(tx.conn).optional()?.is_none() {
         set_has(tx.conn, &row, row.has & !MessageRow::REACTIONS)?;
     }
-    touch(tx, &conversation, &row, at)?;
+    touch(tx, &mut conversation, &mut row, at, |_| ())?;
     publish_change(tx, &conversation, id)
 }
 

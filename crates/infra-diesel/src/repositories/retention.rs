@@ -88,7 +88,7 @@ fn expire(tx: &mut Tx<'_>, of: Id, cutoff: Time, at: Timestamp) -> DbResult<usiz
     };
     let expired: Vec<_> = oldest.into_iter().filter(|row| row.created_at < cutoff).collect();
     let count = expired.len();
-    tombstone_messages(tx, &conversation, expired, at)?;
+    tombstone_messages(tx, conversation, expired, at)?;
     diesel::update(conversations::table.find(of)).set(conversations::expired_up_to.eq(mark)).execute(tx.conn)?;
     Ok(count)
 }

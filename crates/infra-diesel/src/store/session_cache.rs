@@ -217,8 +217,8 @@ impl SessionCache {
                 Event::SessionEnded { session, .. } => self.end(*session),
                 // Whoever deletes a user ends the user's sessions one by one.
                 Event::UserDeleted(_)
-                | Event::MessageCreated(_)
-                | Event::MessageUpdated(_)
+                | Event::MessageCreated(..)
+                | Event::MessageUpdated(..)
                 | Event::MessageDeleted { .. }
                 | Event::MessageSeen { .. }
                 | Event::ConversationRead { .. }

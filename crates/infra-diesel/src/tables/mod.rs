@@ -2,6 +2,7 @@
 
 pub mod columns;
 pub mod contacts;
+pub mod digests;
 pub mod parts;
 pub mod prepared;
 pub mod queries;

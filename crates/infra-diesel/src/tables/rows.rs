@@ -2,7 +2,7 @@
 
 use crate::error::Corrupt;
 use crate::tables::schema::{conversations, files, members, messages, users};
-use crate::tables::sql_types::{Id, Time};
+use crate::tables::sql_types::{Id, StoredDigest, Time};
 use diesel::prelude::*;
 use domain::UserId;
 use domain::events::{ConversationVersion, Revision};
@@ -114,6 +114,10 @@ pub struct ConversationRow {
     pub sent_nth: i64,
     /// Which users of a direct conversation have ever written: 1 the first, 2 the second, 3 both.
     pub written_by: i64,
+    /// The digest of the conversation at `update`.
+    pub digest: StoredDigest,
+    /// How many messages were ever sent.
+    pub message_count: i64,
 }
 
 impl ConversationRow {

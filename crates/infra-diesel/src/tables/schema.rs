@@ -66,6 +66,8 @@ macro_rules! all_tables {
                     made_by -> Nullable<SqlId>,
                     written_by -> BigInt,
                     deletions -> BigInt,
+                    digest -> Binary,
+                    message_count -> BigInt,
                 }
                 members: MemberCopy by (conversation_id, user_id) in conversation_id {
                     conversation_id -> SqlId,
@@ -170,6 +172,7 @@ macro_rules! all_tables {
                     name_form -> BigInt,
                     doubts -> BigInt,
                     profiles -> BigInt,
+                    digest_form -> BigInt,
                 }
                 followers by (name) {
                     name -> Text,

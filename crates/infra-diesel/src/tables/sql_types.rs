@@ -12,6 +12,7 @@ use diesel::query_builder::QueryId;
 use diesel::serialize::{self, IsNull, Output, ToSql};
 use diesel::sql_types::{BigInt, Binary, HasSqlType, SqlType};
 use diesel::sqlite::Sqlite;
+use domain::messages::Digest;
 use domain::{ConversationId, FileId, GroupId, MessageId, SessionId, Timestamp, UserId};
 use std::io::Write;
 use uuid::Uuid;
@@ -51,6 +52,44 @@ macro_rules! ids {
     )*};
 }
 ids!(UserId, SessionId, ConversationId, GroupId, MessageId, FileId);
+
+/// The digest of a conversation in a row: 32 bytes. Fewer are a digest that is still to be made, which nothing reads once
+/// a server has started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, AsExpression, FromSqlRow)]
+#[diesel(sql_type = Binary)]
+pub struct StoredDigest(pub Digest);
+
+impl StoredDigest {
+    fn read(bytes: &[u8]) -> deserialize::Result<Self> {
+        Ok(Self(Digest::from_bytes(bytes.try_into()?)))
+    }
+}
+
+impl ToSql<Binary, Sqlite> for StoredDigest {
+    fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Sqlite>) -> serialize::Result {
+        out.set_value(self.0.to_bytes().to_vec());
+        Ok(IsNull::No)
+    }
+}
+
+impl FromSql<Binary, Sqlite> for StoredDigest {
+    fn from_sql(value: <Sqlite as Backend>::RawValue<'_>) -> deserialize::Result<Self> {
+        Self::read(&<Vec<u8> as FromSql<Binary, Sqlite>>::from_sql(value)?)
+    }
+}
+
+impl ToSql<Binary, Pg> for StoredDigest {
+    fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Pg>) -> serialize::Result {
+        out.write_all(&self.0.to_bytes())?;
+        Ok(IsNull::No)
+    }
+}
+
+impl FromSql<Binary, Pg> for StoredDigest {
+    fn from_sql(value: PgValue<'_>) -> deserialize::Result<Self> {
+        Self::read(value.as_bytes())
+    }
+}
 
 impl From<Timestamp> for Time {
     fn from(at: Timestamp) -> Self {
@@ -123,14 +162,20 @@ impl FromSql<SqlTime, Pg> for Time {
     }
 }
 
-macro_rules! on_both {
-    ($sql:ident, $rust:ident) => {
+macro_rules! type_on_both {
+    ($sql:ident) => {
         impl HasSqlType<$sql> for MultiBackend {
             fn metadata(lookup: &mut Self::MetadataLookup) -> Self::TypeMetadata {
                 MultiBackend::lookup_sql_type::<$sql>(lookup)
             }
         }
+    };
+}
+type_on_both!(SqlId);
+type_on_both!(SqlTime);
 
+macro_rules! on_both {
+    ($sql:ident, $rust:ident) => {
         impl FromSql<$sql, MultiBackend> for $rust {
             fn from_sql(value: <MultiBackend as Backend>::RawValue<'_>) -> deserialize::Result<Self> {
                 value.from_sql::<$rust, $sql>()
@@ -147,3 +192,4 @@ macro_rules! on_both {
 }
 on_both!(SqlId, Id);
 on_both!(SqlTime, Time);
+on_both!(Binary, StoredDigest);

@@ -5,8 +5,9 @@ use crate::error::DbResult;
 use crate::tables::parts::load_message;
 use crate::tables::queries::{FullMessage, find_message, lock_conversation};
 use crate::tables::rows::{ConversationRow, MessageRow};
-use crate::tables::schema::{conversations, messages};
+use crate::tables::schema::messages;
 use crate::tables::sql_types::{Id, Time};
+use crate::transaction::numbering::store_counter;
 use crate::transaction::tx::Tx;
 use diesel::prelude::*;
 use domain::events::Event;
@@ -31,34 +32,34 @@ pub fn lock_message(conn: &mut AnyConnection, id: MessageId) -> DbResult<(Conver
     Ok(NotFound::Message.err()?)
 }
 
-/// Takes the next numbers of a locked conversation, and returns the last of them.
-pub fn take_numbers(tx: &mut Tx<'_>, conversation: &ConversationRow, count: i64) -> DbResult<i64> {
-    let last = conversation.update + count;
-    diesel::update(conversations::table.find(conversation.id))
-        .set((conversations::update.eq(last), conversations::revision.eq(tx.revision)))
-        .execute(tx.conn)?;
-    Ok(last)
-}
-
-/// Moves a message of a locked conversation to the next number, which it returns. Every change of a message but its
-/// deletion goes this way. The caller has recorded the version of the conversation.
-pub fn touch(tx: &mut Tx<'_>, conversation: &ConversationRow, row: &MessageRow, at: Timestamp) -> DbResult<i64> {
-    let number = take_numbers(tx, conversation, 1)?;
+/// Moves a message of a locked conversation to the next number, which `conversation` and `row` have then, and changes
+/// the digest of the conversation. `change` makes the content of the row what it becomes; the caller stores the
+/// content. Every change of a message but its deletion goes this way. The caller has recorded the version of the
+/// conversation.
+pub fn touch(
+    tx: &mut Tx<'_>,
+    conversation: &mut ConversationRow,
+    row: &mut MessageRow,
+    at: Timestamp,
+    change: impl FnOnce(&mut MessageRow),
+) -> DbResult<()> {
+    conversation.renumber(row, change);
+    store_counter(tx, conversation)?;
     diesel::update(messages::table.find((conversation.id, row.seq)))
         .set((
             messages::updated_at.eq(Time::from(not_before(row.updated_at.into(), at))),
-            messages::update.eq(number),
+            messages::update.eq(row.update),
             messages::revision.eq(tx.revision),
         ))
         .execute(tx.conn)?;
-    Ok(number)
+    Ok(())
 }
 
-/// Publishes a message that has changed, as it is now.
+/// Publishes a message that has changed, as it is now, with the digest of the conversation.
 pub fn publish_change(tx: &mut Tx<'_>, conversation: &ConversationRow, id: MessageId) -> DbResult<()> {
     if let Some(found) = find_message(tx.conn, id)? {
         let message = load_message(tx.conn, None, conversation, found)?;
-        tx.events.push(Event::MessageUpdated(message));
+        tx.events.push(Event::MessageUpdated(message, Some(conversation.short_digest())));
     }
     Ok(())
 }

@@ -252,7 +252,7 @@ impl<'a> AppendBatch<'a> {
             edited_at: None,
             deleted_at: None,
             update: seq,
-            revision: self.revision,
+            revision,
             thread_id: draft.thread_id.map(Into::into),
             has: 0,
             pinned_update: None,
@@ -265,6 +265,8 @@ impl<'a> AppendBatch<'a> {
             forwarded_from: forwarded.as_ref().map(|forwarded| forwarded.sender.id.into()),
             forwarded_at: forwarded.as_ref().map(|forwarded| forwarded.created_at.into()),
         };
+        of.count_sent(&row);
+        let digest = Some(of.short_digest());
         if let Some(first) = row.thread_id {
             statements::begin_thread(self.conn, first)?;
         }
@@ -295,7 +297,7 @@ impl<'a> AppendBatch<'a> {
             updated_at: draft.at,
             edited_at: None,
         };
-        self.events.push(Event::MessageCreated(message.clone()));
+        self.events.push(Event::MessageCreated(message.clone(), digest));
         if let (true, Destination::Direct { receiver }) = (makes_contacts, destination) {
             self.events.push(Event::Acquainted([draft.sender, receiver]));
         }

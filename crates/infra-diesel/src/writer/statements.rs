@@ -8,11 +8,11 @@ use crate::tables::prepared::prepared;
 use crate::tables::queries::pair;
 use crate::tables::rows::{ConversationRow, MessageRow, ProfileRow};
 use crate::tables::schema::{conversations, messages, users};
-use crate::tables::sql_types::{Id, SqlId, SqlTime, Time};
+use crate::tables::sql_types::{Id, SqlId, SqlTime, StoredDigest, Time};
 use diesel::pg::{Pg, PgConnection};
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, QueryFragment, QueryId};
-use diesel::sql_types::{Array, BigInt, Nullable, Text};
+use diesel::sql_types::{Array, BigInt, Binary, Nullable, Text};
 use diesel::sqlite::Sqlite;
 use domain::ConversationId;
 use domain::messages::{Draft, Recipient};
@@ -335,6 +335,10 @@ impl QueryFragment<Sqlite> for WriteCounter {
         out.push_bind_param::<BigInt, _>(&self.0.sent_revision)?;
         out.push_sql(", sent_nth = ");
         out.push_bind_param::<BigInt, _>(&self.0.sent_nth)?;
+        out.push_sql(", digest = ");
+        out.push_bind_param::<Binary, _>(&self.0.digest)?;
+        out.push_sql(", message_count = ");
+        out.push_bind_param::<BigInt, _>(&self.0.message_count)?;
         out.push_sql(", revision = ");
         out.push_bind_param::<BigInt, _>(&self.1)?;
         out.push_sql(" WHERE id = ");
@@ -351,6 +355,8 @@ struct WriteCounters {
     active_at: Vec<Option<Time>>,
     sent_revision: Vec<i64>,
     sent_nth: Vec<i64>,
+    digest: Vec<StoredDigest>,
+    message_count: Vec<i64>,
     revision: i64,
 }
 
@@ -364,6 +370,8 @@ impl WriteCounters {
             columns.active_at.push(row.active_at);
             columns.sent_revision.push(row.sent_revision);
             columns.sent_nth.push(row.sent_nth);
+            columns.digest.push(row.digest);
+            columns.message_count.push(row.message_count);
         }
         columns
     }
@@ -373,7 +381,8 @@ impl QueryFragment<Pg> for WriteCounters {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
         out.push_sql(
             "UPDATE conversations c SET \"update\" = new.counter, last_seq = new.last_seq, active_at = new.active_at, \
-             sent_revision = new.sent_revision, sent_nth = new.sent_nth, revision = ",
+             sent_revision = new.sent_revision, sent_nth = new.sent_nth, digest = new.digest, \
+             message_count = new.message_count, revision = ",
         );
         out.push_bind_param::<BigInt, _>(&self.revision)?;
         out.push_sql(" FROM unnest(");
@@ -388,7 +397,14 @@ impl QueryFragment<Pg> for WriteCounters {
         out.push_bind_param::<Array<BigInt>, _>(&self.sent_revision)?;
         out.push_sql(", ");
         out.push_bind_param::<Array<BigInt>, _>(&self.sent_nth)?;
-        out.push_sql(") AS new(id, counter, last_seq, active_at, sent_revision, sent_nth) WHERE c.id = new.id");
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Binary>, _>(&self.digest)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<BigInt>, _>(&self.message_count)?;
+        out.push_sql(
+            ") AS new(id, counter, last_seq, active_at, sent_revision, sent_nth, digest, message_count) \
+             WHERE c.id = new.id",
+        );
         Ok(())
     }
 }

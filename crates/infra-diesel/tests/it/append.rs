@@ -7,8 +7,8 @@ use domain::events::Event;
 use domain::files::{File, FileName, FileRepository, MediaType, Sha256};
 use domain::groups::{GroupRepository, Role, Visibility};
 use domain::messages::{
-    Attachment, AttachmentKind, Body, Caption, Destination, Draft, DraftBody, MessageLog, MessageReader, Recipient,
-    Window,
+    Attachment, AttachmentKind, Body, Caption, Destination, Digest, Draft, DraftBody, MessageLog, MessageReader,
+    Recipient, Window,
 };
 use domain::receipts::ReceiptRepository;
 use domain::{ConversationId, GroupId, MessageId, NotFound, Unavailable, UserId};
@@ -64,7 +64,8 @@ async fn a_message_is_stored_as_sent(db: TestDb) {
     for viewer in [ada, bob] {
         assert_eq!(MessageReader::find(&*world, viewer, message.id).await.unwrap().unwrap(), message);
     }
-    assert_eq!(world.events.take(), [Event::MessageCreated(message)]);
+    let hash = Digest::of_message(message.id, message.seq, message.update, Some(words));
+    assert_eq!(world.events.take(), [Event::MessageCreated(message, Some(hash.short()))]);
 }
 
 async fn two_users_share_one_conversation_and_oneself_is_one(db: TestDb) {
@@ -109,7 +110,7 @@ async fn sending_to_a_public_group_joins_it(db: TestDb) {
     world.events.take();
     let message = world.say(bob, Recipient::Group(group), "hello").await;
     let events = world.events.take();
-    let [Event::MemberAdded(member), Event::MessageCreated(created)] = &events[..] else { panic!("{events:?}") };
+    let [Event::MemberAdded(member), Event::MessageCreated(created, _)] = &events[..] else { panic!("{events:?}") };
     assert_eq!((member.user, member.role, created), (bob, Role::Member, &message));
     let view = GroupRepository::find(&*world, bob, group).await.unwrap().unwrap();
     assert_eq!((view.role, view.group.member_count), (Some(Role::Member), 2));

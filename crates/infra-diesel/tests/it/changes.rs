@@ -5,8 +5,8 @@ use crate::world::{World, draft, fresh, limit, now, refused, stored};
 use domain::events::Event;
 use domain::groups::{MemberRepository, Role, Visibility};
 use domain::messages::{
-    Attachment, Caption, ChangeEntry, Content, Destination, DraftBody, Message, MessageLog, MessageReader, Recipient,
-    Seq, Tombstone, Update,
+    Attachment, Caption, ChangeEntry, Content, Destination, Digest, DraftBody, Message, MessageLog, MessageReader,
+    Recipient, Seq, Tombstone, Update,
 };
 use domain::{ConversationId, MessageId};
 use test_support::TestDb;
@@ -44,7 +44,8 @@ async fn an_edit_changes_the_words_and_takes_a_number(db: TestDb) {
     };
     assert_eq!(edited, expected);
     assert_eq!(MessageReader::find(&*world, bob, sent.id).await.unwrap().unwrap(), expected);
-    assert_eq!(world.events.take(), [Event::MessageUpdated(expected)]);
+    let hash = Digest::of_message(sent.id, sent.seq, Update(2), Some("a|\"b\" 🙂"));
+    assert_eq!(world.events.take(), [Event::MessageUpdated(expected, Some(hash.short()))]);
     let next = world.say(bob, Recipient::User(ada), "next").await;
     assert_eq!((next.seq.0, next.update.0), (3, 3));
 }
@@ -88,7 +89,8 @@ async fn a_deleted_message_is_a_tombstone_without_words(db: TestDb) {
     let conversation = sent.conversation;
     let tombstone = Tombstone { id: sent.id, conversation, seq: Seq(1), update: Update(3), deleted_at };
     let destination = Destination::Direct { receiver: bob };
-    let event = Event::MessageDeleted { tombstone: tombstone.clone(), sender: ada, destination };
+    let digest = Some(Digest::of_message(sent.id, sent.seq, Update(3), None).short());
+    let event = Event::MessageDeleted { tombstone: tombstone.clone(), sender: ada, destination, digest };
     assert_eq!(world.events.take(), [event]);
     assert_eq!(MessageReader::find(&*world, bob, sent.id).await.unwrap(), None);
     let changes = world.changes(bob, conversation, Update(0), limit(50)).await.unwrap();

@@ -125,7 +125,7 @@ async fn counters_are_dense_and_in_commit_order(db: TestDb) {
     for published in servers.published() {
         let mut last: HashMap<ConversationId, i64> = HashMap::new();
         for event in published {
-            let Event::MessageCreated(message) = event else { panic!("{event:?}") };
+            let Event::MessageCreated(message, _) = event else { panic!("{event:?}") };
             let before = last.insert(message.conversation, message.update.0).unwrap_or(0);
             assert!(before < message.update.0, "published in commit order");
         }

@@ -151,7 +151,7 @@ async fn who_resumes_from_a_cursor_misses_nothing(db: TestDb) {
 /// The number an event took, if it is one of a message.
 fn number(event: &Event) -> Option<i64> {
     match event {
-        Event::MessageCreated(message) | Event::MessageUpdated(message) => Some(message.update.0),
+        Event::MessageCreated(message, _) | Event::MessageUpdated(message, _) => Some(message.update.0),
         Event::MessageDeleted { tombstone, .. } => Some(tombstone.update.0),
         _ => None,
     }
@@ -231,7 +231,7 @@ impl EventPublisher for Witness {
     fn publish(&self, committed: Committed) {
         let mut others = self.others.lock().unwrap();
         for event in &committed.events {
-            if let Event::MessageCreated(message) = event {
+            if let Event::MessageCreated(message, _) = event {
                 let last = "SELECT max(seq) FROM messages WHERE content = 'witnessed'";
                 let found = others.number(last) - message.seq.0;
                 self.found.lock().unwrap().push(found);
@@ -276,7 +276,7 @@ async fn events_of_a_conversation_come_in_the_order_of_its_counter(db: TestDb) {
     let mut last = std::collections::HashMap::new();
     for event in world.events.take() {
         let of = match &event {
-            Event::MessageCreated(message) | Event::MessageUpdated(message) => message.conversation,
+            Event::MessageCreated(message, _) | Event::MessageUpdated(message, _) => message.conversation,
             Event::MessageDeleted { tombstone, .. } => tombstone.conversation,
             other => panic!("{other:?}"),
         };

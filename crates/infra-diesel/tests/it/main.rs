@@ -34,6 +34,7 @@ mod connections;
 mod conversations;
 mod copy;
 mod costs;
+mod digests;
 mod endings;
 mod export;
 mod files;

@@ -6,7 +6,7 @@ use crate::world::{World, limit, now, text};
 use domain::events::{Audience, Committed, ConversationVersion, Event, Revision};
 use domain::groups::{GroupRepository, MemberRepository, Role, Visibility};
 use domain::live::{Known, LiveReader, NodeReader};
-use domain::messages::{Content, MessageLog, MessageReader, Recipient, Update};
+use domain::messages::{Content, DigestReader, MessageLog, MessageReader, Recipient, Update};
 use domain::receipts::ReceiptRepository;
 use domain::sessions::SessionRepository;
 use domain::{ConversationId, UserId};
@@ -158,13 +158,15 @@ async fn the_past_leads_to_the_head(db: TestDb) {
             assert!(past.missed >= 3 && past.events.len() >= 3);
             continue;
         };
-        let [Event::MessageUpdated(edited), Event::MessageCreated(sent), deleted] = &past.events[..] else {
+        let [Event::MessageUpdated(edited, None), Event::MessageCreated(sent, None), deleted] = &past.events[..] else {
             panic!("{past:?}")
         };
         assert_eq!((edited.id, edited.body.content()), (first.id, "one"));
         assert_eq!(*sent, third);
-        let Event::MessageDeleted { tombstone, sender, destination } = deleted else { panic!("{deleted:?}") };
+        let Event::MessageDeleted { tombstone, sender, destination, digest } = deleted else { panic!("{deleted:?}") };
         assert_eq!((tombstone.id, *sender, *destination), (second.id, ada, second.destination));
+        // Only the present digest is known.
+        assert_eq!(*digest, Some(world.sync_point(bob, of).await.unwrap().digest));
         assert_eq!((past.version.update.0, past.missed, past.more), (5, 3, false));
     }
     assert_eq!(world.past(ConversationId(crate::world::fresh()), Known::Version(known), vec![]).await.unwrap(), None);

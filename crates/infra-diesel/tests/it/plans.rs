@@ -108,11 +108,12 @@ pub fn plan(conn: &mut Raw, sql: &str) -> Vec<String> {
             let types = match sql {
                 _ if sql.contains(") AS asked(") => "(uuid[], uuid[])",
                 _ if sql.contains("WITH counted AS") => {
-                    "(bigint, uuid[], bigint[], bigint[], timestamptz[], bigint[], bigint[], bigint, uuid[], bigint[], uuid[], uuid[], text[], \
-                     text[], uuid[], uuid[], text[], timestamptz[], uuid[], uuid[], uuid[], timestamptz[])"
+                    "(bigint, uuid[], bigint[], bigint[], timestamptz[], bigint[], bigint[], bytea[], bigint[], bigint, \
+                     uuid[], bigint[], uuid[], uuid[], text[], text[], uuid[], uuid[], text[], timestamptz[], uuid[], uuid[], \
+                     uuid[], timestamptz[])"
                 }
                 _ if sql.contains(") AS new(id, counter") => {
-                    "(bigint, uuid[], bigint[], bigint[], timestamptz[], bigint[], bigint[])"
+                    "(bigint, uuid[], bigint[], bigint[], timestamptz[], bigint[], bigint[], bytea[], bigint[])"
                 }
                 _ => "",
             };

@@ -39,8 +39,8 @@ pub fn concerned<'a>(events: impl IntoIterator<Item = &'a Event>) -> Vec<Subject
             Event::Acquainted(users) => concerned.extend(users.map(Subject::User)),
             // The new member's node need not subscribe to the group yet.
             Event::MemberAdded(member) => concerned.push(Subject::User(member.user)),
-            Event::MessageCreated(_)
-            | Event::MessageUpdated(_)
+            Event::MessageCreated(..)
+            | Event::MessageUpdated(..)
             | Event::MessageDeleted { .. }
             | Event::MessageSeen { .. }
             | Event::ConversationRead { .. }
@@ -64,7 +64,9 @@ pub fn conversation_audience(event: &Event) -> Audience {
         Destination::Broadcast => Audience::Everybody,
     };
     match event {
-        Event::MessageCreated(message) | Event::MessageUpdated(message) => of(message.destination, message.sender.id),
+        Event::MessageCreated(message, _) | Event::MessageUpdated(message, _) => {
+            of(message.destination, message.sender.id)
+        }
         Event::MessageDeleted { sender, destination, .. } | Event::MessageSeen { sender, destination, .. } => {
             of(*destination, *sender)
         }

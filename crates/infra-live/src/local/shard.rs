@@ -310,8 +310,8 @@ impl Shard {
             Event::SessionEnded { user, session } => Self::sign_out(subscribers.of_user(*user), Some(*session)),
             Event::UserDeleted(user) => Self::sign_out(subscribers.of_user(*user), None),
             Event::Acquainted([one, other]) => self.add_contacts(&subscribers, *one, *other),
-            Event::MessageCreated(_)
-            | Event::MessageUpdated(_)
+            Event::MessageCreated(..)
+            | Event::MessageUpdated(..)
             | Event::MessageDeleted { .. }
             | Event::MessageSeen { .. }
             | Event::ConversationRead { .. }

@@ -93,6 +93,7 @@ const ROUTES: &[(&str, &str, Access, Takes)] = &[
     ("GET", "/conversations", Token, Query(&["limit", "before", "user_id"])),
     ("POST", "/conversations/{id}/read", Token, Json(&["up_to"])),
     ("GET", "/conversations/{id}/changes", Token, Query(&["after", "limit"])),
+    ("GET", "/conversations/{id}/digest", Token, Query(&["from", "to"])),
     ("POST", "/dm/send", Token, Json(&["to", "content"])),
     ("GET", "/dm/history", Token, Query(&["user", "limit", "before"])),
     ("POST", "/group/create", Token, Json(&["group"])),

@@ -20,6 +20,7 @@ pub use report::{Plan, Progress, Report, TableReport, TargetState};
 pub use tables::{COLUMNS, TABLES};
 
 use crate::connection::{DatabaseUrl, sqlite_file};
+use crate::maintenance::digests;
 use crate::transaction::revisions;
 use endpoints::{Opened, OtherConnections};
 
@@ -75,7 +76,10 @@ fn transfer(
     }
     passes::fill(&mut source, &mut target, &mut progress)?;
     revisions::continue_in_copy(&mut source, &mut target)?;
-    let report = passes::compare(&mut source, &mut target, &mut progress)?;
+    let mut report = passes::compare(&mut source, &mut target, &mut progress)?;
+    // Both sides may have the same digest, and not that of the messages.
+    let wrong = digests::differing(&mut target)?;
+    report.differing.extend(wrong.into_iter().filter(|id| !report.differing.contains(id)).collect::<Vec<_>>());
     if report.is_same() {
         endpoints::mark_finished(&mut target)?;
     }

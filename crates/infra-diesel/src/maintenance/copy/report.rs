@@ -49,7 +49,7 @@ pub struct Report {
     pub tables: Vec<TableReport>,
     /// How many conversations the copy has compared one by one.
     pub conversations: usize,
-    /// Conversations whose members, messages or receipts differ.
+    /// Conversations whose members, messages or receipts differ, or whose digest is not that of their messages.
     pub differing: Vec<ConversationId>,
 }
 

@@ -12,7 +12,9 @@ mod reading;
 
 use crate::world::open;
 use call::KeptPages;
+use domain::ConversationId;
 use domain::events::NoListeners;
+use domain::messages::{DigestRange, DigestReader};
 use domain::users::ServerPolicy;
 use infra_diesel::Store;
 use model::Model;
@@ -69,12 +71,17 @@ async fn compare(operations: &[Operation]) -> Result<(), Failure> {
         let call = known.resolve(index, operation, &model);
         calls.push(format!("{call:?}"));
         let Some(call) = call else { continue };
+        let before = model.counters();
         let expected = model.answer(&call);
+        let changed = model.changed_since(&before);
         for (db, (store, kept)) in databases.iter().zip(&mut stores) {
             let answered = call.ask(store, kept).await;
             if answered != expected {
                 let told = format!("{:?} answers\n{answered}\nthe model\n{expected}", db.backend());
                 return Err(Failure { calls, told });
+            }
+            if let Some(told) = wrong_digest(store, &model, &changed).await {
+                return Err(Failure { calls, told: format!("{:?} {told}", db.backend()) });
             }
         }
     }
@@ -82,6 +89,28 @@ async fn compare(operations: &[Operation]) -> Result<(), Failure> {
         store.close().await;
     }
     Ok(())
+}
+
+/// Compares the digests of the conversations with those of the model, which computes them anew: the stored one of the
+/// whole, and those of two parts, which the store computes.
+async fn wrong_digest(store: &Store, model: &Model, of: &[ConversationId]) -> Option<String> {
+    for in_ in of.iter().map(|id| &model.conversations[id]) {
+        let Some(reader) = in_.reader(&model.users) else { continue };
+        let middle = in_.update / 2;
+        for (from, to) in [(1, in_.update), (1, middle), (middle + 1, in_.update)] {
+            if from > to {
+                continue;
+            }
+            let range = DigestRange::parse(Some(from.unsigned_abs()), Some(to.unsigned_abs())).unwrap();
+            let found = store.range_digest(reader, in_.id, range).await.unwrap();
+            let messages = in_.said.iter().filter(|said| (from..=to).contains(&said.seq)).count() as u64;
+            let expected = (in_.update, messages, in_.digest(from, to));
+            if (found.update.0, found.messages, found.digest) != expected {
+                return Some(format!("has of {from} to {to}\n{found:?}\nthe model\n{expected:?}"));
+            }
+        }
+    }
+    None
 }
 
 /// A shorter sequence that fails: takes out ever smaller parts as long as it still does.

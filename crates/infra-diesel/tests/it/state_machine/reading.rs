@@ -101,7 +101,8 @@ impl Model {
         });
         let Page { items, more } = page(entries, limit);
         let update = items.last().filter(|_| more).map_or(Update(in_.update), ChangeEntry::update);
-        Ok(Changes { update, entries: items, more })
+        let digest = (!more).then(|| in_.digest(1, in_.update).short());
+        Ok(Changes { update, entries: items, more, digest })
     }
 
     pub fn receipts(&self, viewer: UserId, id: MessageId) -> Result<Vec<Receipt>> {
@@ -162,6 +163,7 @@ impl Model {
             last_message: in_.live().next_back().map(|said| self.message(in_, said)),
             unseen: if let Kind::Broadcast = in_.kind { UnseenCount::default() } else { counted(in_, user) },
             update: Update(in_.update),
+            digest: in_.digest(1, in_.update).short(),
             activity: SOMEWHEN,
             active_at: active(in_),
         });

@@ -16,13 +16,14 @@ fn poll_gaps(sequencer: &mut Sequencer, now: Instant) -> Vec<(ConversationId, Kn
 }
 
 fn said(update: i64) -> Event {
-    Event::MessageCreated(Message {
+    let message = Message {
         conversation: HERE,
         destination: Destination::Group(GroupId(HERE.0)),
         seq: Seq(update),
         update: Update(update),
         ..Message::sample()
-    })
+    };
+    Event::MessageCreated(message, None)
 }
 
 fn left() -> Event {

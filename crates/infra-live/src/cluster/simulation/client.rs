@@ -174,7 +174,7 @@ impl Client {
             }
         }
         match event {
-            Event::MessageCreated(message) | Event::MessageUpdated(message) => {
+            Event::MessageCreated(message, _) | Event::MessageUpdated(message, _) => {
                 self.known.insert(message.id);
                 let text = message.body.content().to_owned();
                 let shown = self.shown.entry(message.conversation).or_default();

@@ -137,7 +137,12 @@ impl Conversation {
         let Message { id: message, sender, seq, update, .. } = &stored.message;
         let (seq, update) = (*seq, *update);
         let tombstone = Tombstone { id: *message, conversation: id, seq, update, deleted_at: at() };
-        Event::MessageDeleted { tombstone, sender: sender.id, destination: self.destination(id, sender.id) }
+        Event::MessageDeleted {
+            tombstone,
+            sender: sender.id,
+            destination: self.destination(id, sender.id),
+            digest: None,
+        }
     }
 
     /// The events of a write; none where the rules forbid it.
@@ -161,7 +166,7 @@ impl Conversation {
                     ..Message::sample()
                 };
                 self.messages.push(Stored { message: message.clone(), revision, deleted: false });
-                vec![Event::MessageCreated(message)]
+                vec![Event::MessageCreated(message, None)]
             }
             Write::Edit(which) | Write::Delete(which) => {
                 let living =
@@ -171,7 +176,7 @@ impl Conversation {
                 (stored.message.update, stored.revision) = (update, revision);
                 if matches!(write, Write::Edit(_)) {
                     stored.message.body = Body::Text(Text::from_stored(format!("edited {transaction}")));
-                    vec![Event::MessageUpdated(stored.message.clone())]
+                    vec![Event::MessageUpdated(stored.message.clone(), None)]
                 } else {
                     stored.deleted = true;
                     vec![self.deleted(id, &self.messages[index])]
@@ -234,8 +239,8 @@ impl Conversation {
         found.truncate(PAGE);
         let event = |stored: &&Stored| match &stored.message {
             _ if stored.deleted => self.deleted(id, stored),
-            message if message.seq.is_after(after) => Event::MessageCreated(message.clone()),
-            message => Event::MessageUpdated(message.clone()),
+            message if message.seq.is_after(after) => Event::MessageCreated(message.clone(), None),
+            message => Event::MessageUpdated(message.clone(), None),
         };
         let reached = found.last().filter(|_| more).map_or(stands.update, |last| last.message.update);
         Past {

@@ -70,13 +70,8 @@ async fn live(shard: &Rc<Shard>, n: u128) -> AttachGuard {
 fn said() -> Event {
     let sample = Message::sample();
     let sender = Profile { id: user(0), ..sample.sender };
-    Event::MessageCreated(Message {
-        destination: Destination::Broadcast,
-        sender,
-        seq: Seq(2),
-        update: Update(2),
-        ..sample
-    })
+    let message = Message { destination: Destination::Broadcast, sender, seq: Seq(2), update: Update(2), ..sample };
+    Event::MessageCreated(message, None)
 }
 
 fn commit(hub: &Hub, events: Vec<Event>, at: i64) {
@@ -410,12 +405,13 @@ async fn two_users_are_told_of_each_other_once_each_has_written() {
     let shard = shard(10);
     let links = [live(&shard, 1).await, live(&shard, 2).await];
     let contacts = |link: &AttachGuard| link.connection().contacts.borrow().len();
-    let first = Event::MessageCreated(match said() {
-        Event::MessageCreated(message) => {
-            Message { seq: Seq(1), destination: Destination::Direct { receiver: user(2) }, ..message }
+    let first = match said() {
+        Event::MessageCreated(message, digest) => {
+            let destination = Destination::Direct { receiver: user(2) };
+            Event::MessageCreated(Message { seq: Seq(1), destination, ..message }, digest)
         }
         _ => unreachable!(),
-    });
+    };
     for (event, known) in [(first, 0), (Event::Acquainted([user(1), user(2)]), 1)] {
         let item = Item::new(Notice::Event(event), Revision(1));
         shard.dispatch(&Arc::new(Dispatch { items: vec![item], cursor: Revision(1) })).await;

@@ -159,6 +159,11 @@ impl Socket {
         self.arriving().await
     }
 
+    /// A frame that came while an answer was waited for, if there is one.
+    pub fn arrived(&mut self) -> Option<Value> {
+        self.waiting.pop_front()
+    }
+
     async fn arriving(&mut self) -> Result<Value, u16> {
         loop {
             if let Message::Text(text) = self.message().await? {

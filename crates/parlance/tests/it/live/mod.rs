@@ -3,12 +3,15 @@
 pub mod client;
 
 mod catching_up;
+mod digests;
 mod event_stream;
 mod events;
+mod faults;
 mod guide;
 pub mod load;
 mod operations;
 mod readers;
+pub mod replica;
 mod signals;
 mod signing_out;
 mod upgrade;
