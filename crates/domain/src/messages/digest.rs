@@ -14,8 +14,8 @@ use std::sync::Arc;
 /// Most numbers of a part of a conversation whose digest the server computes. The whole is stored and costs nothing.
 pub const MAX_DIGEST_SPAN: i64 = 100_000;
 
-/// The sum modulo 2^256 of the hashes of messages. The empty sum is zero. The order of the messages does not matter, and
-/// what was added can be taken away again: so one change of a message costs two hashes, however many there are.
+/// The sum modulo 2^256 of the hashes of messages. The empty sum is zero. The order of the messages does not matter,
+/// and what was added can be taken away again: so one change of a message costs two hashes, however many there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Digest {
     high: u128,
@@ -26,9 +26,9 @@ impl Digest {
     /// The sum of nothing.
     pub const ZERO: Self = Self { high: 0, low: 0 };
 
-    /// The hash of one message: SHA-256 of its id (16 bytes), its `seq` and its `update` (8 bytes each, big-endian), one
-    /// byte that is 1, or 0 if the message is deleted, and the SHA-256 of its content, which is empty if the message is
-    /// deleted. `content` is `None` for a deleted message.
+    /// The hash of one message: SHA-256 of its id (16 bytes), its `seq` and its `update` (8 bytes each, big-endian),
+    /// one byte that is 1, or 0 if the message is deleted, and the SHA-256 of its content, which is empty if the
+    /// message is deleted. `content` is `None` for a deleted message.
     pub fn of_message(id: MessageId, seq: Seq, update: Update, content: Option<&str>) -> Self {
         let hash = Sha256::new()
             .chain_update(id.0.as_bytes())

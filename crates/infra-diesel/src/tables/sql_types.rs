@@ -53,8 +53,8 @@ macro_rules! ids {
 }
 ids!(UserId, SessionId, ConversationId, GroupId, MessageId, FileId);
 
-/// The digest of a conversation in a row: 32 bytes. Fewer are a digest that is still to be made, which nothing reads once
-/// a server has started.
+/// The digest of a conversation in a row: 32 bytes. Fewer are a digest that is still to be made, which nothing reads
+/// once a server has started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, AsExpression, FromSqlRow)]
 #[diesel(sql_type = Binary)]
 pub struct StoredDigest(pub Digest);

@@ -4,6 +4,7 @@
 //! fails is printed what is left when all is taken out that can be.
 
 mod call;
+mod digests;
 mod model;
 mod operation;
 mod parts;
@@ -12,9 +13,8 @@ mod reading;
 
 use crate::world::open;
 use call::KeptPages;
-use domain::ConversationId;
+use digests::wrong_digest;
 use domain::events::NoListeners;
-use domain::messages::{DigestRange, DigestReader};
 use domain::users::ServerPolicy;
 use infra_diesel::Store;
 use model::Model;
@@ -89,28 +89,6 @@ async fn compare(operations: &[Operation]) -> Result<(), Failure> {
         store.close().await;
     }
     Ok(())
-}
-
-/// Compares the digests of the conversations with those of the model, which computes them anew: the stored one of the
-/// whole, and those of two parts, which the store computes.
-async fn wrong_digest(store: &Store, model: &Model, of: &[ConversationId]) -> Option<String> {
-    for in_ in of.iter().map(|id| &model.conversations[id]) {
-        let Some(reader) = in_.reader(&model.users) else { continue };
-        let middle = in_.update / 2;
-        for (from, to) in [(1, in_.update), (1, middle), (middle + 1, in_.update)] {
-            if from > to {
-                continue;
-            }
-            let range = DigestRange::parse(Some(from.unsigned_abs()), Some(to.unsigned_abs())).unwrap();
-            let found = store.range_digest(reader, in_.id, range).await.unwrap();
-            let messages = in_.said.iter().filter(|said| (from..=to).contains(&said.seq)).count() as u64;
-            let expected = (in_.update, messages, in_.digest(from, to));
-            if (found.update.0, found.messages, found.digest) != expected {
-                return Some(format!("has of {from} to {to}\n{found:?}\nthe model\n{expected:?}"));
-            }
-        }
-    }
-    None
 }
 
 /// A shorter sequence that fails: takes out ever smaller parts as long as it still does.

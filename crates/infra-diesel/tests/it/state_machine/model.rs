@@ -5,8 +5,8 @@ use super::call::{Call, in_order, shown};
 use super::parts::Parts;
 use domain::groups::{Entry, Group, Role};
 use domain::messages::{
-    Access, Appended, Body, Content, Destination, Digest, Draft, Forwarded, IdempotencyKey, Message, MessageType,
-    Recipient, Seq, Text, Update,
+    Access, Appended, Body, Content, Destination, Draft, Forwarded, IdempotencyKey, Message, MessageType, Recipient,
+    Seq, Text, Update,
 };
 use domain::users::User;
 use domain::{Conflict, ConversationId, GroupId, MessageId, NotFound, Result, Timestamp, UserId};
@@ -93,25 +93,6 @@ impl Conversation {
         self.said.iter().filter(|said| said.deleted_at.is_none())
     }
 
-    /// The digest of what was sent from one number to another, computed anew.
-    pub fn digest(&self, from: i64, to: i64) -> Digest {
-        let sent = self.said.iter().filter(|said| (from..=to).contains(&said.seq));
-        sent.fold(Digest::ZERO, |sum, said| {
-            let words = said.deleted_at.is_none().then_some(said.words.as_str());
-            sum.plus(Digest::of_message(said.id, Seq(said.seq), Update(said.update), words))
-        })
-    }
-
-    /// Somebody who may read it.
-    pub fn reader(&self, users: &BTreeMap<UserId, User>) -> Option<UserId> {
-        match self.kind {
-            _ if self.deleted_at.is_some() => None,
-            Kind::Direct(one, _) => Some(one),
-            Kind::Group(_) => self.seats.keys().next().copied(),
-            Kind::Broadcast => users.keys().next().copied(),
-        }
-    }
-
     pub fn place_of(&self, id: MessageId) -> Result<i64> {
         Ok(self.said.iter().find(|said| said.id == id).map(|said| said.seq).ok_or(NotFound::Message)?)
     }
@@ -147,17 +128,6 @@ impl Default for Model {
 }
 
 impl Model {
-    /// The counter of each conversation.
-    pub fn counters(&self) -> BTreeMap<ConversationId, i64> {
-        self.conversations.iter().map(|(id, in_)| (*id, in_.update)).collect()
-    }
-
-    /// The conversations whose counter is another one.
-    pub fn changed_since(&self, counters: &BTreeMap<ConversationId, i64>) -> Vec<ConversationId> {
-        let changed = self.conversations.iter().filter(|(id, in_)| counters.get(*id).unwrap_or(&0) != &in_.update);
-        changed.map(|(id, _)| *id).collect()
-    }
-
     pub fn answer(&mut self, call: &Call) -> String {
         self.calls += 1;
         match call.clone() {
