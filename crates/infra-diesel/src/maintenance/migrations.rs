@@ -22,8 +22,8 @@ const ADVISORY_LOCK: i64 = 0x7061_726c_616e_6365;
 
 type Fault = Box<dyn std::error::Error + Send + Sync>;
 
-/// Brings the tables, the keys of names and the digests up to date, and returns the names of the migrations that ran. If
-/// several servers start at once on one Postgres, one migrates and the others wait; a SQLite file has one server.
+/// Brings the tables, the keys of names and the digests up to date, and returns the names of the migrations that ran.
+/// If several servers start at once on one Postgres, one migrates and the others wait; a SQLite file has one server.
 pub fn run(conn: &mut AnyConnection) -> Result<Vec<String>, Fault> {
     // A migration may take longer than a statement of a request.
     conn.disable_timeouts()?;
