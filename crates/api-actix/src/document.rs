@@ -31,6 +31,7 @@ use wire::events::{self, EventFrame};
         (name = "groups", description = "Groups: private (members only) or public (anyone reads and joins)"),
         (name = "members", description = "Members of groups"),
         (name = "messages", description = "Messages, addressed by id"),
+        (name = "mentions", description = "Messages that mention the caller"),
         (name = "reactions", description = "Emoji below messages"),
         (name = "pins", description = "Pinned messages"),
         (name = "threads", description = "Replies that belong to one message"),

@@ -3,8 +3,8 @@
 use crate::http::extract::ActingField;
 use crate::http::web as web_client;
 use crate::http::{
-    accounts, admin, conversations, docs, export, files, gochat, groups, health, members, messages, metrics, openapi,
-    pins, reactions, receipts, search, sessions, threads,
+    accounts, admin, conversations, docs, export, files, gochat, groups, health, members, mentions, messages, metrics,
+    openapi, pins, reactions, receipts, search, sessions, threads,
 };
 use crate::limits::Costs;
 use crate::live::{event_stream, socket};
@@ -65,6 +65,7 @@ routes! {
     "/messages/{id}/thread": get threads::list;
     "/messages/{id}/edits": get messages::edits;
     "/search": get search::find;
+    "/mentions": get mentions::list;
     "/conversations": get conversations::list;
     "/conversations/{id}/read": post receipts::mark_read;
     "/conversations/{id}/changes": get conversations::changes;

@@ -66,6 +66,7 @@ impl Error {
         match self {
             Self::Invalid(invalid) => Some(&invalid.field),
             Self::Forbidden(Forbidden::WrongCurrentPassword) => Some("current_password"),
+            Self::Forbidden(Forbidden::MentionOfAll) => Some("mentions"),
             Self::Forbidden(Forbidden::NotOneself { field }) => Some(field),
             Self::Conflict(Conflict::UsernameTaken) => Some("username"),
             Self::Conflict(Conflict::EmailTaken) => Some("email"),
@@ -129,6 +130,9 @@ pub enum Forbidden {
     /// The caller did not send the message, and the operator shows versions to senders alone.
     #[error("only the sender may read what a message said before")]
     VersionsAreTheSenders,
+    /// The caller is a plain member, or the conversation has nobody who may.
+    #[error("only an owner or admin of the group, or whoever may broadcast, may mention all")]
+    MentionOfAll,
     /// The caller neither sent the message nor is an owner or admin of its group.
     #[error("only the sender, or an owner or admin of the group, may delete a message")]
     NotTheSenderNorModerator,

@@ -36,11 +36,13 @@ pub struct UnseenCount {
     #[serde(skip_serializing_if = "no_more")]
     #[schema(required = false)]
     unseen_more: bool,
+    /// How many of them mention the user.
+    unseen_mentions: u64,
 }
 
 impl From<receipts::UnseenCount> for UnseenCount {
     fn from(unseen: receipts::UnseenCount) -> Self {
-        Self { unseen_count: unseen.count, unseen_more: unseen.more }
+        Self { unseen_count: unseen.count, unseen_more: unseen.more, unseen_mentions: unseen.mentions }
     }
 }
 
@@ -156,7 +158,7 @@ mod tests {
 
     #[test]
     fn unseen_counts_are_listed_with_their_sum() {
-        let count = |count, more| receipts::UnseenCount { count, more };
+        let count = |count, more| receipts::UnseenCount { count, more, mentions: count / 2 };
         let mut unseen = receipts::Unseen {
             direct: vec![(UserId(Uuid::nil()), "ada".to_owned(), count(2, false))],
             groups: vec![(GroupId(Uuid::max()), "all".to_owned(), count(3, false))],
@@ -164,8 +166,8 @@ mod tests {
         assert_eq!(
             serde_json::to_value(Unseen::from(unseen.clone())).unwrap(),
             json!({
-                "direct_messages": [{"user_id": Uuid::nil().to_string(), "username": "ada", "unseen_count": 2}],
-                "group_messages": [{"group_id": Uuid::max().to_string(), "group_name": "all", "unseen_count": 3}],
+                "direct_messages": [{"user_id": Uuid::nil().to_string(), "username": "ada", "unseen_count": 2, "unseen_mentions": 1}],
+                "group_messages": [{"group_id": Uuid::max().to_string(), "group_name": "all", "unseen_count": 3, "unseen_mentions": 1}],
                 "total": 5,
             })
         );
@@ -175,8 +177,9 @@ mod tests {
             json!({
                 "direct_messages": [{
                     "user_id": Uuid::nil().to_string(), "username": "ada", "unseen_count": 1000, "unseen_more": true,
+                    "unseen_mentions": 500,
                 }],
-                "group_messages": [{"group_id": Uuid::max().to_string(), "group_name": "all", "unseen_count": 3}],
+                "group_messages": [{"group_id": Uuid::max().to_string(), "group_name": "all", "unseen_count": 3, "unseen_mentions": 1}],
                 "total": 1003,
                 "unseen_more": true,
             })
@@ -200,7 +203,7 @@ mod tests {
                 .unwrap(),
             json!({
                 "id": ConversationId::BROADCAST.to_string(), "kind": "broadcast", "last_message": null,
-                "unseen_count": 0, "update": 4, "digest": "0000000000000000", "updated_at": "1970-01-01T00:00:00.000000Z",
+                "unseen_count": 0, "unseen_mentions": 0, "update": 4, "digest": "0000000000000000", "updated_at": "1970-01-01T00:00:00.000000Z",
             })
         );
     }

@@ -99,7 +99,7 @@ impl From<messages::MessageVersion> for MessageVersion {
 #[cfg(test)]
 mod tests {
     use crate::{Message, PublicUrl};
-    use domain::messages::{self, Emoji, Forwarded, Pin, Reaction, ThreadSummary, Update};
+    use domain::messages::{self, Emoji, Forwarded, Mentions, Pin, Reaction, ThreadSummary, Update};
     use domain::{MessageId, Timestamp, UserId};
     use serde_json::json;
     use uuid::Uuid;
@@ -111,6 +111,7 @@ mod tests {
         let id = |n| Uuid::from_u128(n).to_string();
         let sample = messages::Message::sample();
         let message = messages::Message {
+            mentions: Mentions { users: vec![user(8), user(9)], all: true },
             reactions: vec![Reaction { emoji: Emoji::parse("👍").unwrap(), count: 2, users: vec![user(4), user(5)] }],
             pinned: Some(Pin { at, by: user(6), update: Update(9) }),
             thread_id: Some(MessageId(Uuid::from_u128(7))),
@@ -120,6 +121,7 @@ mod tests {
         };
         let shown = serde_json::to_value(Message::at(&PublicUrl::default(), message)).unwrap();
         let moment = "1970-01-01T00:00:00.000001Z";
+        assert_eq!((&shown["mentions"], &shown["mentions_all"]), (&json!([id(8), id(9)]), &json!(true)));
         assert_eq!(shown["reactions"], json!([{"emoji": "👍", "count": 2, "user_ids": [id(4), id(5)]}]));
         assert_eq!(shown["pinned"], json!({"at": moment, "by": id(6)}));
         assert_eq!(shown["thread_id"], json!(id(7)));

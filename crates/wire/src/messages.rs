@@ -55,6 +55,11 @@ pub const fn kind(destination: Destination) -> &'static str {
     }
 }
 
+/// Whether to leave a flag out.
+fn is_not(flag: &bool) -> bool {
+    !*flag
+}
+
 /// A message.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Message {
@@ -84,6 +89,14 @@ pub struct Message {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     reply_to: Option<Id>,
+    /// The members whom it mentions.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    mentions: Vec<Id>,
+    /// Whether it mentions all who were members at that moment; absent if not.
+    #[serde(skip_serializing_if = "is_not")]
+    #[schema(required = false)]
+    mentions_all: bool,
     /// By the oldest reaction of each emoji.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
@@ -139,6 +152,8 @@ impl Message {
             file_id: file.as_ref().map(|file| Id(file.id.0)),
             file: file.map(|file| File::at(public, file)),
             reply_to: message.reply_to.map(|id| Id(id.0)),
+            mentions: message.mentions.users.into_iter().map(|user| Id(user.0)).collect(),
+            mentions_all: message.mentions.all,
             reactions: message.reactions.into_iter().map(Reaction::from).collect(),
             pinned: message.pinned.map(Pinned::from),
             thread_id: message.thread_id.map(|id| Id(id.0)),

@@ -132,6 +132,7 @@ mod tests {
             body: DraftBody::Text(Text::parse(&words).unwrap()),
             reply_to: None,
             thread_id: None,
+            mentions: None,
             key: None,
             at,
         };

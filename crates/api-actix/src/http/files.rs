@@ -4,7 +4,7 @@ use super::error::ApiError;
 use super::extract::{Acting, Authenticated, PathIds};
 use super::openapi::{ErrorResponse, IdempotencyKeyHeader};
 use super::ranges::RangeOutcome;
-use super::sending::{idempotency_key, recipient, sent};
+use super::sending::{MentionsBody, idempotency_key, recipient, sent};
 use super::upload::{self, Texts, Upload};
 use wire::PublicUrl;
 
@@ -16,8 +16,8 @@ use actix_web::web::{self, Bytes, Payload};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, rt};
 use domain::acting::ReferencedEntity;
 use domain::files::{ByteRange, ByteSource, File};
-use domain::messages::{Caption, UploadCommand};
-use domain::{Caller, Error, FileId, MessageId};
+use domain::messages::{Caption, SaidMentions, UploadCommand};
+use domain::{Caller, Error, FileId, Invalid, MessageId};
 use futures_util::{Stream, stream};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use utoipa::ToSchema;
@@ -79,6 +79,9 @@ pub struct MessageForm {
     /// The first message of the thread that it is to be a reply in.
     #[schema(nullable = false)]
     thread_id: Option<wire::Id>,
+    /// Whom the message mentions, as JSON; those that the caption names if absent.
+    #[schema(nullable = false)]
+    mentions: Option<MentionsBody>,
     /// The same as the header `Idempotency-Key`.
     #[schema(nullable = false, min_length = 1, max_length = 64)]
     client_id: Option<String>,
@@ -115,7 +118,15 @@ pub async fn send(
 }
 
 /// The text fields of a file that is sent as a message.
-const PARTS: &[&str] = &["sender_id", "receiver_id", "group_id", "content", "reply_to", "thread_id", "client_id"];
+const PARTS: &[&str] =
+    &["sender_id", "receiver_id", "group_id", "content", "reply_to", "thread_id", "mentions", "client_id"];
+
+/// Mentions in a form.
+fn said_mentions(text: &str) -> Result<SaidMentions, Invalid> {
+    let body: MentionsBody = serde_json::from_str(text)
+        .map_err(|_| Invalid::new("mentions", "mentions must be an object with user_ids and all"))?;
+    body.parse()
+}
 
 /// Parses the text fields, and checks the acting user that they name.
 async fn parse_upload(
@@ -132,6 +143,7 @@ async fn parse_upload(
         caption: texts.get("content").map_or_else(|| Ok(Caption::none()), Caption::parse)?,
         reply_to: message("reply_to")?,
         thread_id: message("thread_id")?,
+        mentions: texts.get("mentions").map(said_mentions).transpose()?,
         key: idempotency_key(headers, texts.get("client_id"))?,
     };
     use_cases.acting.check(caller, acting, ReferencedEntity::of_upload(&upload)).await?;

@@ -5,12 +5,12 @@ use super::extract::{Acting, Authenticated, Json, PathIds, Query, number, requir
 use super::link;
 use super::openapi::{ErrorResponse, IdempotencyKeyHeader, Page};
 use super::page_cache::{AnsweredPage, PageCache, PageKey};
-use super::sending::{ParsedSend, SendBody, recipient, sent};
+use super::sending::{MentionsBody, ParsedSend, SendBody, recipient, sent};
 use crate::use_cases::UseCases;
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 use domain::acting::ReferencedEntity;
-use domain::messages::{Around, Content, Cursor, Listing, Message, PageAround, PageRead, Replies, Window};
+use domain::messages::{Around, Content, Cursor, EditCommand, Listing, Message, PageAround, PageRead, Replies, Window};
 use domain::{Invalid, Limit, MessageId};
 use serde::Deserialize;
 use std::sync::Arc;
@@ -214,6 +214,8 @@ pub struct EditBody {
     sender_id: Option<String>,
     #[schema(value_type = String, max_length = 4096)]
     content: Option<String>,
+    /// Whom the message mentions; those that the content names if absent.
+    mentions: Option<MentionsBody>,
 }
 
 /// Changes the content of a message; for its sender.
@@ -230,8 +232,9 @@ pub async fn edit(
     let id = ids.get("id")?;
     let acting = acting.and("sender_id", body.sender_id.as_deref())?;
     let content = Content::parse(&required("content", body.content)?)?;
+    let mentions = body.mentions.as_ref().map(MentionsBody::parse).transpose()?;
     use_cases.acting.check(&caller, acting, [ReferencedEntity::EditedMessage(id, content.clone())]).await?;
-    let message = use_cases.messages.edit(&caller, id, content).await?;
+    let message = use_cases.messages.edit(&caller, id, EditCommand { content, mentions }).await?;
     Ok(HttpResponse::Ok().json(wire::Message::at(&public, message)))
 }
 

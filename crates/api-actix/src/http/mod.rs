@@ -17,6 +17,7 @@ pub mod groups;
 pub mod health;
 pub mod link;
 pub mod members;
+pub mod mentions;
 pub mod messages;
 pub mod metrics;
 pub mod middleware;

@@ -3,7 +3,7 @@
 use super::extract::Acting;
 use actix_web::HttpResponse;
 use actix_web::http::header::HeaderMap;
-use domain::messages::{Appended, DraftBody, IdempotencyKey, MessageType, Recipient, SendCommand};
+use domain::messages::{Appended, DraftBody, IdempotencyKey, MessageType, Recipient, SaidMentions, SendCommand};
 use domain::{FileId, GroupId, Invalid, MessageId, UserId};
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -44,9 +44,32 @@ pub struct SendBody {
     /// A message that the caller may read, to be sent on. Instead of `type`, `content` and `file_id`.
     #[schema(value_type = Option<wire::Id>)]
     forward: Option<String>,
+    /// Whom the message mentions; those that the content names if absent. Not with `forward`.
+    mentions: Option<MentionsBody>,
     /// The same as the header `Idempotency-Key`.
     #[schema(min_length = 1, max_length = 64)]
     client_id: Option<String>,
+}
+
+/// Mentions that a client gives outright.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = SaidMentions, examples(json!({ "user_ids": ["01890a5d-ac96-774b-bcce-b302099a8057"] })))]
+pub struct MentionsBody {
+    /// Members of the conversation; the server ignores others.
+    #[schema(value_type = Option<Vec<wire::Id>>, max_items = 50)]
+    user_ids: Option<Vec<String>>,
+    /// All who are members at that moment; for who runs the place.
+    all: Option<bool>,
+}
+
+impl MentionsBody {
+    /// # Errors
+    /// [`Invalid`] naming `mentions`.
+    pub fn parse(&self) -> Result<SaidMentions, Invalid> {
+        let ids = self.user_ids.as_deref().unwrap_or_default();
+        let users = ids.iter().map(|id| UserId::parse("mentions", id)).collect::<Result<_, _>>()?;
+        SaidMentions::new(users, self.all.unwrap_or(false))
+    }
 }
 
 /// A parsed request to send: the message, and every acting user that the request names.
@@ -90,6 +113,7 @@ impl SendBody {
             body: self.body()?,
             reply_to: self.reply_to.as_deref().map(|id| MessageId::parse("reply_to", id)).transpose()?,
             thread_id: self.thread_id.as_deref().map(|id| MessageId::parse("thread_id", id)).transpose()?,
+            mentions: self.mentions.as_ref().map(MentionsBody::parse).transpose()?,
             key,
         };
         Ok(ParsedSend { acting, message })
@@ -100,7 +124,9 @@ impl SendBody {
             (self.message_type.as_deref(), self.content.as_deref(), self.file_id.as_deref());
         if let Some(forward) = &self.forward {
             let beside = [("type", message_type), ("content", content), ("file_id", file_id)];
-            if let Some((field, _)) = beside.into_iter().find(|(_, value)| value.is_some()) {
+            let mentions = self.mentions.is_some().then_some("mentions");
+            let beside = beside.into_iter().find_map(|(field, value)| value.and(Some(field)));
+            if let Some(field) = beside.or(mentions) {
                 return Err(Invalid::new(field, format!("{field} can't be combined with forward")));
             }
             return MessageId::parse("forward", forward).map(DraftBody::Forward);

@@ -1,6 +1,7 @@
 //! Editing and deleting messages.
 
-use super::model::{Content, Message};
+use super::mentions::EditCommand;
+use super::model::Message;
 use super::service::MessageService;
 use crate::context::Caller;
 use crate::error::Result;
@@ -11,8 +12,8 @@ impl MessageService {
     ///
     /// # Errors
     /// Those of [`MessageLog::edit`](super::MessageLog::edit).
-    pub async fn edit(&self, caller: &Caller, id: MessageId, content: Content) -> Result<Message> {
-        self.log.edit(caller.user, id, content, self.clock.now()).await
+    pub async fn edit(&self, caller: &Caller, id: MessageId, edit: EditCommand) -> Result<Message> {
+        self.log.edit(caller.user, id, edit, self.clock.now()).await
     }
 
     /// Deletes a message.
@@ -28,7 +29,7 @@ impl MessageService {
 mod tests {
     use super::*;
     use crate::error::{Error, Forbidden, NotFound};
-    use crate::messages::MockMessageLog;
+    use crate::messages::{Content, MockMessageLog};
     use crate::testing::{at, caller, message, message_id, message_service, outcome, user};
     use mockall::predicate::eq;
     use std::sync::Arc;
@@ -43,16 +44,16 @@ mod tests {
         let words = Content::parse("better").unwrap();
         log.expect_edit()
             .once()
-            .with(eq(user(1)), eq(message_id(3)), eq(words.clone()), eq(at(7)))
+            .with(eq(user(1)), eq(message_id(3)), eq(EditCommand::from(words.clone())), eq(at(7)))
             .returning(|_, _, _, _| Ok(message(3)));
-        assert_eq!(outcome(over(log).edit(&caller(1), message_id(3), words)).unwrap(), message(3));
+        assert_eq!(outcome(over(log).edit(&caller(1), message_id(3), words.into())).unwrap(), message(3));
     }
 
     #[test]
     fn an_edit_the_log_refuses_is_refused() {
         let mut log = MockMessageLog::new();
         log.expect_edit().once().returning(|_, _, _, _| Forbidden::NotTheSender.err());
-        let refused = outcome(over(log).edit(&caller(2), message_id(3), Content::parse("x").unwrap()));
+        let refused = outcome(over(log).edit(&caller(2), message_id(3), Content::parse("x").unwrap().into()));
         assert!(matches!(refused, Err(Error::Forbidden(Forbidden::NotTheSender))));
     }
 

@@ -4,6 +4,7 @@ mod change;
 mod digest;
 mod forwards;
 mod history;
+mod mentions;
 mod model;
 mod numbers;
 mod page_version;
@@ -30,6 +31,7 @@ pub use digest::{
 };
 pub use forwards::Forwarded;
 pub use history::MessageVersion;
+pub use mentions::{AddressedNames, EditCommand, Mentions, SaidMentions};
 pub use model::{
     Attachment, Body, Caption, ChangeEntry, Changes, Content, Destination, Draft, DraftBody, IdempotencyKey, Message,
     MessageType, Recipient, Text, Tombstone,

@@ -2,6 +2,7 @@
 
 use super::digest::ShortDigest;
 use super::forwards::Forwarded;
+use super::mentions::{Mentions, SaidMentions};
 use super::numbers::{Seq, Update};
 use super::pins::Pin;
 use super::reactions::Reaction;
@@ -213,6 +214,8 @@ pub struct Message {
     pub body: Body,
     /// The message of the same conversation that it answers.
     pub reply_to: Option<MessageId>,
+    /// The users whom it mentions.
+    pub mentions: Mentions,
     /// The reactions, by the oldest of each emoji.
     pub reactions: Vec<Reaction>,
     /// That it is pinned.
@@ -326,6 +329,8 @@ pub struct Draft {
     pub reply_to: Option<MessageId>,
     /// The first message of the thread that it is to be a reply in.
     pub thread_id: Option<MessageId>,
+    /// The mentions. `None`: those that the content names.
+    pub mentions: Option<SaidMentions>,
     /// The key that retries of the same message carry.
     pub key: Option<IdempotencyKey>,
     /// The time of the transaction. Nothing is ordered by it.

@@ -81,6 +81,19 @@ impl Access {
         }
     }
 
+    /// Whether the user may mention all members at once. `may_broadcast` decides in the broadcast.
+    ///
+    /// # Errors
+    /// [`Forbidden::MentionOfAll`].
+    pub fn may_mention_all(self, may_broadcast: impl FnOnce() -> Result<()>) -> Result<()> {
+        let may = match self {
+            Self::Participant | Self::Stranger => false,
+            Self::Group(group_access) => group_access.is_moderator(),
+            Self::Broadcast => may_broadcast().is_ok(),
+        };
+        if may { Ok(()) } else { Forbidden::MentionOfAll.err() }
+    }
+
     /// Whether `actor` may delete a message of `sender`.
     ///
     /// # Errors
@@ -107,6 +120,8 @@ pub struct IdempotencyRecord<'a> {
     pub thread_id: Option<MessageId>,
     /// The message that it forwards. Then the text and the file are that message's.
     pub forward_of: Option<MessageId>,
+    /// Whether the draft gives the mentions with which the message was sent, or none if it was sent with none.
+    pub same_mentions: bool,
     /// Whether somebody has deleted it.
     pub deleted: bool,
 }
@@ -134,7 +149,8 @@ impl IdempotencyRecord<'_> {
             && conversation == Some(self.conversation)
             && same_body
             && draft.reply_to == self.reply_to
-            && draft.thread_id == self.thread_id;
+            && draft.thread_id == self.thread_id
+            && self.same_mentions;
         if same { Ok(()) } else { Conflict::KeyReused.err() }
     }
 }
@@ -239,6 +255,7 @@ mod tests {
             body,
             reply_to,
             thread_id: None,
+            mentions: None,
             key: None,
             at: at(1),
         }
@@ -252,6 +269,7 @@ mod tests {
             reply_to: None,
             thread_id: None,
             forward_of: None,
+            same_mentions: true,
             deleted: false,
         }
     }
@@ -267,6 +285,7 @@ mod tests {
             (stored(None), text(), None, false),
             (IdempotencyRecord { same_content: false, ..stored(None) }, text(), here, false),
             (IdempotencyRecord { deleted: true, ..stored(None) }, text(), here, false),
+            (IdempotencyRecord { same_mentions: false, ..stored(None) }, text(), here, false),
             (stored(None), answer.clone(), here, false),
             (IdempotencyRecord { reply_to: Some(message_id(4)), ..stored(None) }, answer.clone(), here, true),
             (IdempotencyRecord { reply_to: Some(message_id(5)), ..stored(None) }, answer, here, false),
@@ -323,6 +342,22 @@ mod tests {
         let reader = group(Visibility::Public, None);
         assert!(matches!(reader.may_react(yes), Err(Error::Forbidden(Forbidden::NotAMember))));
         assert!(matches!(reader.may_pin(yes), Err(Error::Forbidden(Forbidden::NotAModerator))));
+    }
+
+    #[test]
+    fn only_who_runs_the_place_mentions_all() {
+        for (access, may) in [
+            (Access::Participant, false),
+            (group(Visibility::Public, None), false),
+            (group(Visibility::Public, Some(Role::Member)), false),
+            (group(Visibility::Private, Some(Role::Admin)), true),
+            (group(Visibility::Private, Some(Role::Owner)), true),
+            (Access::Broadcast, true),
+        ] {
+            assert_eq!(access.may_mention_all(|| Ok(())).is_ok(), may, "{access:?}");
+        }
+        let refused = Access::Broadcast.may_mention_all(|| Forbidden::BroadcastIsForAdmins.err()).unwrap_err();
+        assert_eq!(refused.field(), Some("mentions"));
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! The ports that store and read messages: one log per conversation.
 
 use super::history::MessageVersion;
-use super::model::{Changes, Content, Draft, Message, Recipient};
+use super::mentions::EditCommand;
+use super::model::{Changes, Draft, Message, Recipient};
 use super::numbers::Update;
 use super::page_version::{PageRead, PageVersion};
 use super::reactions::{Emoji, Reactor};
@@ -40,20 +41,22 @@ pub trait MessageLog: Send + Sync {
     /// In this order: [`NotFound`](crate::NotFound) for a recipient, file, forwarded or replied-to message, or first
     /// message of a thread, that the sender may not see or that was deleted; [`Invalid`](crate::Invalid) for an image
     /// that is none, or by [`ThreadStart::admits`](super::ThreadStart::admits); `Forbidden` by
-    /// [`ServerPolicy::may_broadcast`](crate::users::ServerPolicy::may_broadcast);
+    /// [`ServerPolicy::may_broadcast`](crate::users::ServerPolicy::may_broadcast), and by
+    /// [`Access::may_mention_all`](super::Access::may_mention_all) if the draft gives such mentions;
     /// [`Conflict::KeyReused`](crate::Conflict::KeyReused) by [`IdempotencyRecord`](super::IdempotencyRecord).
     /// [`Unavailable::Overloaded`](crate::Unavailable::Overloaded) if the queue is full.
     async fn append(&self, draft: Draft) -> Result<Appended>;
 
-    /// Changes the content of a message, by [`Access::may_edit`](super::Access::may_edit). An edit to the same content
-    /// takes no number and changes nothing. MUST keep the content that the edit replaces as a version, if
+    /// Changes the content of a message and its mentions, by [`Access::may_edit`](super::Access::may_edit). An edit to
+    /// the same content and mentions takes no number and changes nothing. MUST keep the content that the edit replaces as a version, if
     /// [`EditHistory`](super::EditHistory) says so: of the oldest ones only as many as fit its limit.
     ///
     /// # Errors
     /// [`NotFound::Message`](crate::NotFound::Message) if the actor may not read the message; then those of
-    /// [`Content::for_type`], because form comes before right (`docs/api.md`, Conventions); then those of the rule;
-    /// then that of [`Message::can_be_edited`].
-    async fn edit(&self, actor: UserId, id: MessageId, content: Content, at: Timestamp) -> Result<Message>;
+    /// [`Content::for_type`](super::Content::for_type), because form comes before right (`docs/api.md`, Conventions);
+    /// then those of the rule; then that of [`Message::can_be_edited`], and of
+    /// [`Access::may_mention_all`](super::Access::may_mention_all).
+    async fn edit(&self, actor: UserId, id: MessageId, edit: EditCommand, at: Timestamp) -> Result<Message>;
 
     /// Turns a message into a tombstone and forgets its content, by [`Access::may_delete`](super::Access::may_delete).
     ///
@@ -128,6 +131,14 @@ pub trait MessageReader: Send + Sync {
     /// [`NotFound::Message`](crate::NotFound::Message) if `id` names no message, or a deleted one, or the viewer may
     /// not read it; or if the cursor names no message of the thread, deleted or not.
     async fn thread(&self, viewer: UserId, id: MessageId, window: ThreadWindow, limit: Limit) -> Result<Page<Message>>;
+
+    /// The messages of others that mention the viewer by name, or all members while the viewer was one and has been
+    /// since, newest first: those before a message. Only what the viewer may read at this moment. In the broadcast the
+    /// members are the users who had signed up.
+    ///
+    /// # Errors
+    /// Those of storage.
+    async fn mentions(&self, viewer: UserId, before: Option<MessageId>, limit: Limit) -> Result<Page<Message>>;
 
     /// The pinned messages of a conversation, pinned last first: those that were pinned before the number.
     ///

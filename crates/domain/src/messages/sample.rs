@@ -1,6 +1,6 @@
 //! A message for tests of any crate.
 
-use super::{Body, Destination, Message, Seq, Text, Update};
+use super::{Body, Destination, Mentions, Message, Seq, Text, Update};
 use crate::context::Timestamp;
 use crate::ids::{ConversationId, MessageId, UserId};
 use crate::users::Profile;
@@ -20,6 +20,7 @@ impl Message {
             sender: Profile { id: UserId(one), username: "ada".to_owned(), display_name: "Ada".to_owned() },
             body: Body::Text(Text::from_stored("hello".to_owned())),
             reply_to: None,
+            mentions: Mentions::default(),
             reactions: Vec::new(),
             pinned: None,
             thread_id: None,

@@ -1,5 +1,6 @@
 //! Sending a message: the one way in, whatever the door (HTTP, gochat, upload, WebSocket).
 
+use super::mentions::SaidMentions;
 use super::model::{Attachment, Caption, Draft, DraftBody, IdempotencyKey, MessageType, Recipient, Text};
 use super::ports::Appended;
 use super::service::MessageService;
@@ -20,6 +21,8 @@ pub struct SendCommand {
     pub reply_to: Option<MessageId>,
     /// The first message of the thread that it is to be a reply in.
     pub thread_id: Option<MessageId>,
+    /// The mentions. `None`: those that the content names.
+    pub mentions: Option<SaidMentions>,
     /// A retry carries the same key.
     pub key: Option<IdempotencyKey>,
 }
@@ -27,7 +30,7 @@ pub struct SendCommand {
 impl SendCommand {
     /// A text message without an answered message or a key.
     pub fn text(recipient: Recipient, content: Text) -> Self {
-        Self { recipient, body: DraftBody::Text(content), reply_to: None, thread_id: None, key: None }
+        Self { recipient, body: DraftBody::Text(content), reply_to: None, thread_id: None, mentions: None, key: None }
     }
 }
 
@@ -68,6 +71,7 @@ impl MessageService {
             body: send.body,
             reply_to: send.reply_to,
             thread_id: send.thread_id,
+            mentions: send.mentions,
             key: send.key,
             at: self.clock.now(),
         };
@@ -102,6 +106,7 @@ mod tests {
                         body: DraftBody::Text(Text::parse(" a|\"b\" 🙂 ").unwrap()),
                         reply_to: Some(message_id(5)),
                         thread_id: Some(message_id(6)),
+                        mentions: SaidMentions::new(vec![user(9)], false).ok(),
                         key: Some(IdempotencyKey::parse("client_id", "k").unwrap()),
                         at: at(7),
                     }
@@ -110,6 +115,7 @@ mod tests {
         let outgoing = SendCommand {
             reply_to: Some(message_id(5)),
             thread_id: Some(message_id(6)),
+            mentions: SaidMentions::new(vec![user(9)], false).ok(),
             key: Some(IdempotencyKey::parse("client_id", "k").unwrap()),
             ..SendCommand::text(Recipient::User(user(9)), Text::parse(" a|\"b\" 🙂 ").unwrap())
         };

@@ -1,5 +1,6 @@
 //! Sending an uploaded file.
 
+use super::mentions::SaidMentions;
 use super::model::{Attachment, Caption, DraftBody, IdempotencyKey, Recipient};
 use super::ports::Appended;
 use super::send::SendCommand;
@@ -20,6 +21,8 @@ pub struct UploadCommand {
     pub reply_to: Option<MessageId>,
     /// The first message of the thread that it is to be a reply in.
     pub thread_id: Option<MessageId>,
+    /// The mentions. `None`: those that the caption names.
+    pub mentions: Option<SaidMentions>,
     /// A retry carries the same key.
     pub key: Option<IdempotencyKey>,
 }
@@ -27,8 +30,8 @@ pub struct UploadCommand {
 impl UploadCommand {
     /// The command to send the message with that file.
     fn with(self, file: Attachment) -> SendCommand {
-        let Self { recipient, caption, reply_to, thread_id, key } = self;
-        SendCommand { recipient, body: DraftBody::Attachment(file, caption), reply_to, thread_id, key }
+        let Self { recipient, caption, reply_to, thread_id, mentions, key } = self;
+        SendCommand { recipient, body: DraftBody::Attachment(file, caption), reply_to, thread_id, mentions, key }
     }
 }
 
@@ -80,6 +83,7 @@ mod tests {
             caption: Caption::parse("see").unwrap(),
             reply_to: Some(message_id(5)),
             thread_id: Some(message_id(6)),
+            mentions: None,
             key: IdempotencyKey::parse("client_id", "k").ok(),
         };
         outcome(messages.send_upload(&caller(1), StagedFile::of(file(1)), upload))

@@ -26,6 +26,8 @@ pub struct UnseenCount {
     pub count: u64,
     /// Whether there are more than `count`.
     pub more: bool,
+    /// How many of the unseen messages mention the user.
+    pub mentions: u64,
 }
 
 impl UnseenCount {
@@ -37,9 +39,9 @@ impl UnseenCount {
     pub const MAX_POSITIONS: u32 = 100_000;
 
     /// From up to one message more than [`UnseenCount::MAX`]: the extra one only tells that there are more.
-    /// `looked_at_all`: whether the adapter looked at every position.
-    pub fn from_surplus(found: u64, looked_at_all: bool) -> Self {
-        Self { count: found.min(Self::MAX), more: found > Self::MAX || !looked_at_all }
+    /// `looked_at_all`: whether the adapter looked at every position. `mentions`: how many of them mention the user.
+    pub fn from_surplus(found: u64, looked_at_all: bool, mentions: u64) -> Self {
+        Self { count: found.min(Self::MAX), more: found > Self::MAX || !looked_at_all, mentions }
     }
 }
 
@@ -48,6 +50,7 @@ impl std::iter::Sum for UnseenCount {
         counts.fold(Self::default(), |sum, one| Self {
             count: sum.count.saturating_add(one.count),
             more: sum.more || one.more,
+            mentions: sum.mentions.saturating_add(one.mentions),
         })
     }
 }
@@ -229,7 +232,7 @@ mod tests {
     }
 
     fn exactly(count: u64) -> UnseenCount {
-        UnseenCount { count, more: false }
+        UnseenCount { count, more: false, mentions: 0 }
     }
 
     #[test]
@@ -241,9 +244,14 @@ mod tests {
             (1_001, true, 1_000, true),
             (7, false, 7, true),
         ] {
-            assert_eq!(UnseenCount::from_surplus(found, looked_at_all), UnseenCount { count, more }, "{found}");
+            assert_eq!(
+                UnseenCount::from_surplus(found, looked_at_all, 2),
+                UnseenCount { count, more, mentions: 2 },
+                "{found}"
+            );
         }
-        let sum: UnseenCount = [exactly(3), UnseenCount { count: 1_000, more: true }, exactly(4)].into_iter().sum();
-        assert_eq!(sum, UnseenCount { count: 1_007, more: true });
+        let sum: UnseenCount =
+            [exactly(3), UnseenCount { count: 1_000, more: true, mentions: 3 }, exactly(4)].into_iter().sum();
+        assert_eq!(sum, UnseenCount { count: 1_007, more: true, mentions: 3 });
     }
 }

@@ -8,6 +8,7 @@
 
 use crate::connection::AnyConnection;
 use crate::error::DbResult;
+use crate::tables::parts::EVERYBODY;
 use crate::tables::prepared::prepared;
 use crate::tables::rows::count;
 use crate::tables::sql_types::{Id, SqlId};
@@ -33,7 +34,7 @@ pub struct Seat {
     last_seq: i64,
     /// The watermark.
     read_up_to: i64,
-    /// How many messages of the conversation were deleted.
+    /// How many messages of the conversation were deleted, or mention others since an edit.
     deletions: i64,
     /// How many receipts the reader has stored.
     marks: i64,
@@ -53,11 +54,12 @@ pub struct Counted {
     walked_to: i64,
     first: Option<i64>,
     found: i64,
+    mentions: i64,
 }
 
 impl Counted {
     fn nothing(seat: Seat) -> Self {
-        Self { seat, walked_to: seat.read_up_to, first: None, found: 0 }
+        Self { seat, walked_to: seat.read_up_to, first: None, found: 0, mentions: 0 }
     }
 
     /// The same count for a later seat, if users have only sent messages in between, or the watermark rose over seen
@@ -84,15 +86,16 @@ impl Counted {
         (self.walked_to, self.end().min(self.walked_to + WINDOW))
     }
 
-    fn add(&mut self, up_to: i64, (first, found): (Option<i64>, i64)) {
+    fn add(&mut self, up_to: i64, (first, found): (Option<i64>, i64), mentions: i64) {
         self.first = self.first.or(first);
         self.found = MOST.min(self.found + found);
+        self.mentions += mentions;
         self.walked_to = up_to;
     }
 
     /// How many are unseen.
     pub fn unseen(&self) -> UnseenCount {
-        UnseenCount::from_surplus(count(self.found), self.end() == self.seat.last_seq)
+        UnseenCount::from_surplus(count(self.found), self.end() == self.seat.last_seq, count(self.mentions))
     }
 
     /// The position to which the watermark can rise, if that is worth a write. The count finds it on its way, because
@@ -160,6 +163,70 @@ fn walk(conn: &mut AnyConnection, reader: Id, windows: &[(Id, i64, i64)]) -> DbR
             let of = windows.iter().map(|(of, ..)| *of).collect();
             let (after, up_to) = windows.iter().map(|(_, after, up_to)| (*after, *up_to)).unzip();
             Ok(Walks { of, after, up_to, reader }.load(conn)?)
+        }
+    }
+}
+
+/// How many unseen messages of a stretch mention the reader, by name or as a member at that moment. Reads mentions, of
+/// which there are few, and not messages.
+macro_rules! mentions_in {
+    ($reader:literal, $of:literal, $after:literal, $up_to:literal, $everybody:literal) => {
+        concat!(
+            "SELECT count(DISTINCT x.seq) AS found FROM mentions x JOIN members seat ON seat.conversation_id = \
+             x.conversation_id AND seat.user_id = ",
+            $reader,
+            " JOIN messages m ON m.conversation_id = x.conversation_id AND m.seq = x.seq WHERE x.conversation_id = ",
+            $of,
+            " AND x.user_id IN (",
+            $reader,
+            ", ",
+            $everybody,
+            ") AND x.seq > ",
+            $after,
+            " AND x.seq <= ",
+            $up_to,
+            " AND (x.user_id = ",
+            $reader,
+            " OR seat.joined_revision <= x.revision) AND ",
+            is_unseen!("m", $reader, "1")
+        )
+    };
+}
+
+prepared! {
+    /// The mentions in one stretch.
+    Mentioned(reader: SqlId => Id, of: SqlId => Id, everybody: SqlId => Id, after: BigInt => i64, up_to: BigInt => i64)
+        -> BigInt = mentions_in!("$1", "$2", "$4", "$5", "$3")
+}
+
+prepared! {
+    postgres
+    /// The mentions in many stretches, in their order.
+    MentionedInMany(
+        of: Array<SqlId> => Vec<Id>, after: Array<BigInt> => Vec<i64>, up_to: Array<BigInt> => Vec<i64>,
+        reader: SqlId => Id, everybody: SqlId => Id,
+    ) -> BigInt = concat!(
+        "SELECT counted.found FROM unnest($1::uuid[], $2::bigint[], $3::bigint[]) WITH ORDINALITY \
+         AS walks(of, after, up_to, nth) CROSS JOIN LATERAL (",
+        mentions_in!("$4", "walks.of", "walks.after", "walks.up_to", "$5"),
+        ") counted ORDER BY walks.nth"
+    )
+}
+
+fn count_mentions(conn: &mut AnyConnection, reader: Id, windows: &[(Id, i64, i64)]) -> DbResult<Vec<i64>> {
+    let everybody = EVERYBODY;
+    match conn {
+        AnyConnection::Sqlite(conn) => {
+            let counts = windows.iter().map(|(of, after, up_to)| {
+                let mentioned = Mentioned { reader, of: *of, after: *after, up_to: *up_to, everybody };
+                Ok(mentioned.get_result(conn)?)
+            });
+            counts.collect()
+        }
+        AnyConnection::Postgres(conn) => {
+            let of = windows.iter().map(|(of, ..)| *of).collect();
+            let (after, up_to) = windows.iter().map(|(_, after, up_to)| (*after, *up_to)).unzip();
+            Ok(MentionedInMany { of, after, up_to, reader, everybody }.load(conn)?)
         }
     }
 }
@@ -254,8 +321,11 @@ fn complete(
             })
             .collect();
         let found = walk(conn, reader, &windows)?;
-        for (((_, counted), (.., up_to)), found) in open.into_iter().zip(&windows).zip(found) {
-            counted.add(*up_to, found);
+        let mentions = count_mentions(conn, reader, &windows)?;
+        for (((_, counted), (.., up_to)), (found, mentions)) in
+            open.into_iter().zip(&windows).zip(found.into_iter().zip(mentions))
+        {
+            counted.add(*up_to, found, mentions);
         }
     }
 }
@@ -273,7 +343,7 @@ mod tests {
 
     #[test]
     fn a_count_is_carried_over_what_was_sent_and_over_nothing_else() {
-        let counted = Counted { seat: SEAT, walked_to: 100, first: Some(20), found: 5 };
+        let counted = Counted { seat: SEAT, walked_to: 100, first: Some(20), found: 5, mentions: 0 };
         for (seat, carried) in [
             (SEAT, Some(100)),
             (Seat { last_seq: 103, ..SEAT }, Some(100)),
@@ -296,13 +366,13 @@ mod tests {
     fn a_count_looks_no_further_than_it_may() {
         let seat = Seat { last_seq: 10 * WINDOW, read_up_to: 0, deletions: 0, marks: 0 };
         let mut counted = Counted::nothing(seat);
-        counted.add(WINDOW, (None, 0));
+        counted.add(WINDOW, (None, 0), 0);
         assert_eq!(counted.next_window(), (WINDOW, 2 * WINDOW));
-        counted.add(2 * WINDOW, (Some(WINDOW + 10), 3));
+        counted.add(2 * WINDOW, (Some(WINDOW + 10), 3), 1);
         assert_eq!(counted.next_window(), (2 * WINDOW, 2 * WINDOW + 9));
-        counted.add(2 * WINDOW + 9, (Some(2 * WINDOW + 1), 1));
+        counted.add(2 * WINDOW + 9, (Some(2 * WINDOW + 1), 1), 1);
         assert!(counted.is_complete());
-        assert_eq!(counted.unseen(), UnseenCount { count: 4, more: true });
+        assert_eq!(counted.unseen(), UnseenCount { count: 4, more: true, mentions: 2 });
         assert_eq!(counted.watermark_target(), Some(WINDOW + 9));
     }
 }

@@ -6,15 +6,16 @@ use crate::error::DbResult;
 use crate::reads::heads::AskedHead;
 use crate::reads::visible::{AccessColumns, AccessRow, find_visible};
 use crate::repositories::pages::{read_around, read_page};
-use crate::repositories::{pins, reactions, threads, versions};
+use crate::repositories::{mentioning, pins, reactions, threads, versions};
 use crate::tables::columns::columns_of;
 use crate::tables::parts::{load_message, load_messages};
 use crate::tables::prepared::prepared;
-use crate::tables::queries::{FullColumns, FullMessage, find_role, full_messages, pair};
+use crate::tables::queries::{FullColumns, FullMessage, find_role, full_messages, may_broadcast, pair};
 use crate::tables::rows::{ConversationRow, MessageRow, role};
 use crate::tables::schema::{conversations, files, messages, users};
 use crate::tables::sql_types::{Id, SqlId, Time};
 use crate::transaction::change::{lock_message, publish_change, touch};
+use crate::transaction::mentions::{self, Among, Mentioning};
 use crate::transaction::numbering::store_counter;
 use crate::transaction::tx::Tx;
 use crate::writer::content_digest;
@@ -24,18 +25,19 @@ use diesel::sql_types::{BigInt, Nullable};
 use domain::events::Event;
 use domain::files::Growth;
 use domain::messages::{
-    Appended, Around, ChangeEntry, Changes, Content, Draft, EditHistory, Emoji, Listing, Message, MessageLog,
+    Appended, Around, ChangeEntry, Changes, Draft, EditCommand, Emoji, Listing, Mentions, Message, MessageLog,
     MessageReader, MessageVersion, PageAround, PageRead, PageVersion, Reactor, Recipient, Replies, ThreadWindow,
     Update, not_before,
 };
+use domain::users::ServerPolicy;
 use domain::{ConversationId, Limit, MessageId, NotFound, Page, Result, Timestamp, UserId};
 use uuid::Uuid;
 
 fn edit(
     tx: &mut Tx<'_>,
     (actor, id): (UserId, MessageId),
-    content: &Content,
-    history: EditHistory,
+    EditCommand { content, mentions }: &EditCommand,
+    policy: &ServerPolicy,
     at: Timestamp,
 ) -> DbResult<Message> {
     let (mut conversation, message) = lock_message(tx.conn, id)?;
@@ -49,11 +51,18 @@ fn edit(
     let words = content.for_type(message.body.message_type()).map_err(domain::Error::from)?;
     access.may_edit(actor, row.sender_id.into())?;
     message.can_be_edited()?;
-    if message.body.content() == words {
+    let rights = (access, may_broadcast(tx.conn, policy, actor)?);
+    let is_same = message.body.content() == words;
+    let mentioned = if is_same && mentions.is_none() {
+        message.mentions.clone()
+    } else {
+        mentions::find(tx.conn, rights, &Among::of(&conversation), words, mentions.as_ref())?
+    };
+    if is_same && mentioned == message.mentions {
         return Ok(message);
     }
     tx.grow(Growth::Edit(words.len() + row.content.len()))?;
-    if history.keeps_versions() {
+    if !is_same && policy.edit_history.keeps_versions() {
         versions::keep(tx, &row)?;
     }
     touch(tx, &mut conversation, &mut row, at, |row| words.clone_into(&mut row.content))?;
@@ -63,13 +72,33 @@ fn edit(
     let first_edit = here.filter(messages::client_id.is_not_null().and(messages::sent_digest.is_null()));
     diesel::update(first_edit).set(messages::sent_digest.eq(digest)).execute(tx.conn)?;
     let at = not_before(message.updated_at, at);
-    diesel::update(here).set((messages::content.eq(words), messages::edited_at.eq(Time::from(at)))).execute(tx.conn)?;
+    if !is_same {
+        let edited = (messages::content.eq(words), messages::edited_at.eq(Time::from(at)));
+        diesel::update(here).set(edited).execute(tx.conn)?;
+        message.edited_at = Some(at);
+    }
+    if mentioned != message.mentions {
+        change_mentions(tx, &row, &mentioned, at)?;
+    }
     publish_change(tx, &conversation, id)?;
+    message.mentions = mentioned;
     message.body = message.body.with_content(words);
     message.update = Update(row.update);
     message.updated_at = at;
-    message.edited_at = Some(at);
     Ok(message)
+}
+
+/// Replaces the mentions of a message. What readers have counted is no longer right.
+fn change_mentions(tx: &mut Tx<'_>, row: &MessageRow, mentioned: &Mentions, at: Timestamp) -> DbResult<()> {
+    let of = Mentioning { conversation: row.conversation_id, seq: row.seq, message: row.id };
+    mentions::forget(tx.conn, row.id)?;
+    mentions::insert(tx.conn, of, mentioned, (tx.revision, at.into()))?;
+    let has = if mentioned.is_empty() { row.has & !MessageRow::MENTIONS } else { row.has | MessageRow::MENTIONS };
+    diesel::update(messages::table.find((row.conversation_id, row.seq))).set(messages::has.eq(has)).execute(tx.conn)?;
+    diesel::update(conversations::table.find(row.conversation_id))
+        .set(conversations::deletions.eq(conversations::deletions + 1))
+        .execute(tx.conn)?;
+    Ok(())
 }
 
 fn delete(tx: &mut Tx<'_>, actor: UserId, id: MessageId, at: Timestamp) -> DbResult<()> {
@@ -95,13 +124,16 @@ pub fn tombstone_messages(
     for mut row in rows {
         reactions::forget(tx.conn, &row)?;
         versions::forget(tx.conn, &row)?;
+        if row.has & MessageRow::MENTIONS != 0 {
+            mentions::forget(tx.conn, row.id)?;
+        }
         let at = not_before(row.updated_at.into(), at);
         conversation.renumber(&mut row, |row| row.deleted_at = Some(at.into()));
         diesel::update(messages::table.find((conversation.id, row.seq)))
             .set((
                 messages::content.eq(""),
                 messages::sent_digest.eq(None::<Vec<u8>>),
-                messages::has.eq(row.has & !MessageRow::REACTIONS),
+                messages::has.eq(row.has & MessageRow::REPLIES),
                 messages::pinned_update.eq(None::<i64>),
                 messages::pinned_at.eq(None::<Time>),
                 messages::pinned_by.eq(None::<Id>),
@@ -139,10 +171,10 @@ impl MessageLog for Store {
         self.writers()?.append(shard, draft).await
     }
 
-    async fn edit(&self, actor: UserId, id: MessageId, content: Content, at: Timestamp) -> Result<Message> {
+    async fn edit(&self, actor: UserId, id: MessageId, command: EditCommand, at: Timestamp) -> Result<Message> {
         let shard = self.shard_of_message(actor, id).await?;
-        let history = self.policy().edit_history;
-        self.write(shard, move |tx| edit(tx, (actor, id), &content, history, at)).await
+        let policy = self.policy();
+        self.write(shard, move |tx| edit(tx, (actor, id), &command, &policy, at)).await
     }
 
     async fn delete(&self, actor: UserId, id: MessageId, at: Timestamp) -> Result<()> {
@@ -336,6 +368,10 @@ impl MessageReader for Store {
 
     async fn thread(&self, viewer: UserId, id: MessageId, window: ThreadWindow, limit: Limit) -> Result<Page<Message>> {
         self.snapshot_for(viewer, move |conn| threads::read(conn, viewer, id, window, limit)).await
+    }
+
+    async fn mentions(&self, viewer: UserId, before: Option<MessageId>, limit: Limit) -> Result<Page<Message>> {
+        self.snapshot_for(viewer, move |conn| mentioning::list(conn, viewer, before, limit)).await
     }
 
     async fn pins(

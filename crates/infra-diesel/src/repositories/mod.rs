@@ -9,6 +9,7 @@ mod files;
 pub mod followers;
 mod groups;
 mod members;
+mod mentioning;
 pub mod messages;
 pub mod pages;
 mod pins;

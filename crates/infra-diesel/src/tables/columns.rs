@@ -34,7 +34,8 @@ macro_rules! columns_of {
         $crate::tables::columns::columns_of!(
             @list $t, "conversation_id", "seq", "id", "sender_id", "type", "content", "file_id", "reply_to", "client_id",
             "created_at", "updated_at", "edited_at", "deleted_at", "\"update\"", "revision", "thread_id", "has",
-            "pinned_update", "pinned_at", "pinned_by", "forward_of", "forwarded_from", "forwarded_at"
+            "pinned_update", "pinned_at", "pinned_by", "forward_of", "forwarded_from", "forwarded_at",
+            "said_mentions"
         )
     };
     (FileRow, $t:literal) => {

@@ -9,10 +9,11 @@ use crate::tables::rows::{ConversationRow, FileRow, MessageParts, MessageRow, Pr
 use crate::tables::sql_types::{Id, SqlId, SqlTime, Time};
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Nullable, Text};
-use domain::messages::{Emoji, Message, Reaction, ThreadSummary};
+use domain::messages::{Emoji, Mentions, Message, Reaction, ThreadSummary};
 use domain::users::Profile;
 use domain::{NotFound, UserId};
 use std::collections::HashMap;
+use uuid::Uuid;
 
 /// Builds the messages of rows, each in its conversation, in the order of the rows. Everything that shows a message
 /// calls this. `viewer` is the user who gets the messages; events have none.
@@ -28,6 +29,7 @@ pub fn load_messages<'a>(
             destination: of.destination(row.sender_id),
             sender: sender.profile(),
             file: file.map(FileRow::into_file).transpose()?,
+            mentions: parts.mentions.remove(&row.id).unwrap_or_default(),
             reactions: parts.reactions.remove(&row.id).unwrap_or_default(),
             thread: parts.threads.remove(&row.id),
             forwarded_from: row.forwarded_from.and_then(|user| parts.profiles.get(&user).cloned()),
@@ -53,6 +55,7 @@ pub fn load_message(
 /// Parts by the id of the message, profiles by the id of the user.
 #[derive(Default)]
 struct Parts {
+    mentions: HashMap<Id, Mentions>,
     reactions: HashMap<Id, Vec<Reaction>>,
     threads: HashMap<Id, ThreadSummary>,
     profiles: HashMap<Id, Profile>,
@@ -67,11 +70,15 @@ impl Parts {
         rows: impl Iterator<Item = &'a MessageRow> + Clone,
     ) -> DbResult<Self> {
         let having = |bit| rows.clone().filter(move |row| row.has & bit != 0).map(|row| row.id).collect::<Vec<_>>();
+        let mentioning = having(MessageRow::MENTIONS);
         let (reacted, begun) = (having(MessageRow::REACTIONS), having(MessageRow::REPLIES));
         let mut senders: Vec<Id> = rows.filter_map(|row| row.forwarded_from).collect();
         senders.sort_unstable();
         senders.dedup();
         let mut parts = Self::default();
+        if !mentioning.is_empty() {
+            parts.take_mentions(mentions(conn, mentioning)?);
+        }
         if !reacted.is_empty() {
             parts.take_reactions(reactions(conn, viewer, reacted)?);
         }
@@ -82,6 +89,13 @@ impl Parts {
             parts.profiles = profiles(conn, senders)?.into_iter().map(|row| (row.id, row.profile())).collect();
         }
         Ok(parts)
+    }
+
+    fn take_mentions(&mut self, found: Vec<(Id, Id)>) {
+        for (message, user) in found {
+            let mentions = self.mentions.entry(message).or_default();
+            if user == EVERYBODY { mentions.all = true } else { mentions.users.push(user.into()) }
+        }
     }
 
     fn take_reactions(&mut self, found: Vec<ReactionRow>) {
@@ -104,6 +118,35 @@ impl Parts {
                 let summary = ThreadSummary { replies: count(replies), last_reply_at: last.into() };
                 self.threads.insert(message, summary);
             }
+        }
+    }
+}
+
+/// The user of the rows that stand for all members.
+pub const EVERYBODY: Id = Id(Uuid::nil());
+
+prepared! {
+    /// Reads the mentions of a message.
+    ReadMentions(id: SqlId => Id) -> (SqlId, SqlId)
+        = "SELECT message_id, user_id FROM mentions WHERE message_id = $1 ORDER BY nth"
+}
+
+prepared! {
+    postgres
+    /// Reads the mentions of many messages.
+    ReadMentionsOfMany(ids: Array<SqlId> => Vec<Id>) -> (SqlId, SqlId)
+        = "SELECT message_id, user_id FROM mentions WHERE message_id = ANY($1) ORDER BY message_id, nth"
+}
+
+fn mentions(conn: &mut AnyConnection, ids: Vec<Id>) -> DbResult<Vec<(Id, Id)>> {
+    match conn {
+        AnyConnection::Postgres(conn) => Ok(ReadMentionsOfMany { ids }.load(conn)?),
+        AnyConnection::Sqlite(conn) => {
+            let mut found = Vec::new();
+            for id in ids {
+                found.append(&mut ReadMentions { id }.load(conn)?);
+            }
+            Ok(found)
         }
     }
 }

@@ -9,8 +9,8 @@ use domain::events::{ConversationVersion, Revision};
 use domain::files::{File, FileName, MediaType, Sha256};
 use domain::groups::{Description, Group, GroupAccess, GroupName, Member, Role, Visibility};
 use domain::messages::{
-    Access, AttachmentKind, Body, Caption, Destination, Forwarded, Message, MessageType, Pin, Reaction, Seq, Text,
-    ThreadSummary, Tombstone, Update,
+    Access, AttachmentKind, Body, Caption, Destination, Forwarded, Mentions, Message, MessageType, Pin, Reaction, Seq,
+    Text, ThreadSummary, Tombstone, Update,
 };
 use domain::users::{DisplayName, Email, Profile, User, UserRole, Username};
 
@@ -285,7 +285,8 @@ pub struct MessageRow {
     pub update: i64,
     pub revision: i64,
     pub thread_id: Option<Id>,
-    /// [`REACTIONS`](Self::REACTIONS) and [`REPLIES`](Self::REPLIES), if other rows belong to it.
+    /// [`REACTIONS`](Self::REACTIONS), [`REPLIES`](Self::REPLIES) and [`MENTIONS`](Self::MENTIONS), if other rows belong
+    /// to it.
     pub has: i64,
     pub pinned_update: Option<i64>,
     pub pinned_at: Option<Time>,
@@ -293,6 +294,7 @@ pub struct MessageRow {
     pub forward_of: Option<Id>,
     pub forwarded_from: Option<Id>,
     pub forwarded_at: Option<Time>,
+    pub said_mentions: Option<Vec<u8>>,
 }
 
 /// What other rows and a message's destination tell of it.
@@ -300,6 +302,7 @@ pub struct MessageParts {
     pub destination: Destination,
     pub sender: Profile,
     pub file: Option<File>,
+    pub mentions: Mentions,
     pub reactions: Vec<Reaction>,
     pub thread: Option<ThreadSummary>,
     pub forwarded_from: Option<Profile>,
@@ -311,6 +314,9 @@ impl MessageRow {
     /// The bit of `has` of a message that somebody has replied to in its thread.
     pub const REPLIES: i64 = 2;
 
+    /// The bit of `has` of a message that mentions somebody.
+    pub const MENTIONS: i64 = 4;
+
     fn pin(&self) -> Option<Pin> {
         let (update, at, by) = (self.pinned_update?, self.pinned_at?, self.pinned_by?);
         Some(Pin { at: at.into(), by: by.into(), update: Update(update) })
@@ -321,7 +327,7 @@ impl MessageRow {
     /// # Errors
     /// [`Corrupt`].
     pub fn into_message(self, parts: MessageParts) -> Result<Message, Corrupt> {
-        let MessageParts { destination, sender, file, reactions, thread, forwarded_from } = parts;
+        let MessageParts { destination, sender, file, mentions, reactions, thread, forwarded_from } = parts;
         let pinned = self.pin();
         let forwarded = forwarded_from.zip(self.forwarded_at);
         let message_type = word("message type", &self.message_type, MessageType::parse)?;
@@ -342,6 +348,7 @@ impl MessageRow {
             sender,
             body,
             reply_to: self.reply_to.map(Into::into),
+            mentions,
             reactions,
             pinned,
             thread_id: self.thread_id.map(Into::into),

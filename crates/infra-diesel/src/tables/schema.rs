@@ -128,6 +128,16 @@ macro_rules! all_tables {
                     forward_of -> Nullable<SqlId>,
                     forwarded_from -> Nullable<SqlId>,
                     forwarded_at -> Nullable<SqlTime>,
+                    said_mentions -> Nullable<Binary>,
+                }
+                mentions: MentionCopy by (user_id, conversation_id, seq) in conversation_id {
+                    user_id -> SqlId,
+                    conversation_id -> SqlId,
+                    seq -> BigInt,
+                    message_id -> SqlId,
+                    nth -> BigInt,
+                    revision -> BigInt,
+                    created_at -> SqlTime,
                 }
                 reactions: ReactionCopy by (message_id, user_id, emoji) {
                     message_id -> SqlId,

@@ -5,6 +5,7 @@ pub mod accounts;
 pub mod change;
 pub mod file_usage;
 pub mod membership;
+pub mod mentions;
 pub mod numbering;
 pub mod pending_endings;
 pub mod quotas;

@@ -2,6 +2,7 @@
 //! rules judge by what this transaction sees.
 
 use super::memory::Memory;
+use super::replay::mentions_digest;
 use super::statements;
 use crate::connection::AnyConnection;
 use crate::error::DbResult;
@@ -12,6 +13,7 @@ use crate::tables::sql_types::{Id, Time};
 use crate::transaction::accounts::find_living;
 use crate::transaction::file_usage::{add_usage, check_quota, lock_usage};
 use crate::transaction::membership::{NewMemberRow, add_member, insert_member_row};
+use crate::transaction::mentions::{self, Mentioning};
 use crate::transaction::quotas::{self, Counts};
 use crate::transaction::room::Room;
 use crate::transaction::tx::{ConversationVersions, membership_mark};
@@ -20,7 +22,7 @@ use domain::events::{ConversationVersion, Event};
 use domain::files::Growth;
 use domain::groups::{Entry, Role};
 use domain::messages::{
-    Appended, Attachment, Body, Destination, Draft, DraftBody, Forwarded, Message, Recipient, Seq, Update,
+    Appended, Attachment, Body, Destination, Draft, DraftBody, Forwarded, Mentions, Message, Recipient, Seq, Update,
 };
 use domain::users::{Profile, ServerPolicy, UserRole, Username};
 use domain::{ConversationId, NotFound, Unauthenticated, UserId};
@@ -33,6 +35,13 @@ pub struct Sender {
     profile: Profile,
     pub(super) username: Username,
     pub(super) role: UserRole,
+}
+
+/// What a message is to say, and what follows from it.
+struct Said {
+    body: Body,
+    forwarded: Option<Forwarded>,
+    mentions: Mentions,
 }
 
 /// Messages on their way into one transaction.
@@ -136,6 +145,7 @@ impl<'a> AppendBatch<'a> {
         let (body, forwarded) = self.body(draft)?;
         is_admitted?;
         self.check_broadcast(draft)?;
+        let mentions = self.mentions(draft, conversation, entry, &body)?;
         if let DraftBody::Attachment(Attachment::Uploaded(file), _) = &draft.body {
             check_quota(self.conn, self.policy.files, file)?;
         }
@@ -156,7 +166,7 @@ impl<'a> AppendBatch<'a> {
             add_usage(self.conn, file)?;
             diesel::insert_into(files::table).values(FileRow::from(file)).execute(self.conn)?;
         }
-        self.push(draft, conversation, sender.profile, (body, forwarded)).map(Appended::Stored)
+        self.push(draft, conversation, sender.profile, Said { body, forwarded, mentions }).map(Appended::Stored)
     }
 
     /// Creates the direct conversation of the two, with both as members. Another node may do the same at this moment.
@@ -219,7 +229,7 @@ impl<'a> AppendBatch<'a> {
         draft: &Draft,
         conversation: ConversationId,
         sender: Profile,
-        (body, forwarded): (Body, Option<Forwarded>),
+        Said { body, forwarded, mentions }: Said,
     ) -> DbResult<Message> {
         let sent = (self.revision, self.nth);
         self.nth += 1;
@@ -254,7 +264,7 @@ impl<'a> AppendBatch<'a> {
             update: seq,
             revision,
             thread_id: draft.thread_id.map(Into::into),
-            has: 0,
+            has: if mentions.is_empty() { 0 } else { MessageRow::MENTIONS },
             pinned_update: None,
             pinned_at: None,
             pinned_by: None,
@@ -264,9 +274,12 @@ impl<'a> AppendBatch<'a> {
             },
             forwarded_from: forwarded.as_ref().map(|forwarded| forwarded.sender.id.into()),
             forwarded_at: forwarded.as_ref().map(|forwarded| forwarded.created_at.into()),
+            said_mentions: draft.mentions.as_ref().map(|said| mentions_digest(said).to_vec()),
         };
         of.count_sent(&row);
         let digest = Some(of.short_digest());
+        let mentioning = Mentioning { conversation: row.conversation_id, seq, message: row.id };
+        mentions::insert(self.conn, mentioning, &mentions, (self.revision, at))?;
         if let Some(first) = row.thread_id {
             statements::begin_thread(self.conn, first)?;
         }
@@ -286,6 +299,7 @@ impl<'a> AppendBatch<'a> {
             sender,
             body,
             reply_to: draft.reply_to,
+            mentions,
             reactions: Vec::new(),
             pinned: None,
             thread_id: draft.thread_id,

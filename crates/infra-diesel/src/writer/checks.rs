@@ -7,9 +7,10 @@ use crate::reads::visible::find_visible;
 use crate::tables::schema::{files, messages};
 use crate::tables::sql_types::Id;
 use crate::transaction::file_usage::find_readable;
+use crate::transaction::mentions::{self, Among};
 use diesel::prelude::*;
-use domain::groups::Entry;
-use domain::messages::{Attachment, Body, Draft, DraftBody, Forwarded, Recipient, ThreadStart};
+use domain::groups::{Entry, Role};
+use domain::messages::{Access, Attachment, Body, Draft, DraftBody, Forwarded, Mentions, Recipient, ThreadStart};
 use domain::{ConversationId, NotFound};
 
 impl AppendBatch<'_> {
@@ -72,6 +73,36 @@ impl AppendBatch<'_> {
             Err(missing @ domain::Error::NotFound(_)) => Err(missing.into()),
             outcome => Ok(outcome),
         }
+    }
+
+    /// Whom the message is to mention. A forwarded message mentions nobody.
+    pub(super) fn mentions(
+        &mut self,
+        draft: &Draft,
+        conversation: Option<ConversationId>,
+        entry: Entry,
+        body: &Body,
+    ) -> DbResult<Mentions> {
+        if matches!(draft.body, DraftBody::Forward(_)) || (draft.mentions.is_none() && !body.content().contains('@')) {
+            return Ok(Mentions::default());
+        }
+        let Some(sender) = self.user(draft.sender)? else { return Ok(Mentions::default()) };
+        let may_broadcast = self.policy.may_broadcast(&sender.username, sender.role);
+        let role = match (entry, conversation) {
+            (Entry::Joins, _) => Some(Role::Member),
+            (Entry::Member, Some(conversation)) => self.role(conversation, draft.sender)?,
+            (Entry::Member, None) => None,
+        };
+        let row = match conversation {
+            Some(conversation) => self.conversation(conversation)?.cloned(),
+            None => None,
+        };
+        let (access, among) = match (&row, draft.recipient) {
+            (_, Recipient::User(receiver)) => (Access::Participant, Among::Pair([draft.sender, receiver])),
+            (Some(row), _) => (row.access(draft.sender, role)?, Among::of(row)),
+            (None, _) => return Ok(Mentions::default()),
+        };
+        mentions::find(self.conn, (access, may_broadcast), &among, body.content(), draft.mentions.as_ref())
     }
 
     /// Keeps retention from withdrawing a file. Retention may be about to: one of the two waits, and sees what the

@@ -7,13 +7,27 @@ use crate::tables::queries::find_message;
 use crate::tables::schema::messages;
 use crate::tables::sql_types::Id;
 use diesel::prelude::*;
-use domain::messages::{Attachment, Body, Draft, DraftBody, IdempotencyRecord, Message, Recipient};
+use domain::messages::{Attachment, Body, Draft, DraftBody, IdempotencyRecord, Message, Recipient, SaidMentions};
 use domain::{ConversationId, MessageId};
 use sha2::{Digest, Sha256};
+use std::collections::BTreeSet;
+
+/// A message's id and conversation, and the digests of the content and the mentions with which it was sent.
+type StoredRow = (Id, Id, Option<Vec<u8>>, Option<Vec<u8>>);
 
 /// The digest of the content with which a message was sent. An edit does not change it.
 pub fn content_digest(content: &str) -> [u8; 32] {
     Sha256::digest(content.as_bytes()).into()
+}
+
+/// The digest of the mentions that a sender gave, which are a set.
+pub fn mentions_digest(said: &SaidMentions) -> [u8; 32] {
+    let users: BTreeSet<_> = said.users().iter().collect();
+    let mut digest = Sha256::new_with_prefix([u8::from(said.all())]);
+    for user in users {
+        digest.update(user.0.as_bytes());
+    }
+    digest.finalize().into()
 }
 
 /// The file that a draft names.
@@ -31,12 +45,12 @@ impl AppendBatch<'_> {
         if self.keys.contains(&(draft.sender, key.as_str().to_owned())) {
             self.insert_rows()?;
         }
-        let stored: Option<(Id, Id, Option<Vec<u8>>)> = messages::table
+        let stored: Option<StoredRow> = messages::table
             .filter(messages::sender_id.eq(Id::from(draft.sender)).and(messages::client_id.eq(key.as_str())))
-            .select((messages::id, messages::conversation_id, messages::sent_digest))
+            .select((messages::id, messages::conversation_id, messages::sent_digest, messages::said_mentions))
             .first(self.conn)
             .optional()?;
-        let Some((id, stored_in, sent_digest)) = stored else { return Ok(None) };
+        let Some((id, stored_in, sent_digest, said_mentions)) = stored else { return Ok(None) };
         let goes_to = match draft.recipient {
             Recipient::User(receiver) => self.direct(draft.sender, receiver)?,
             Recipient::Group(group) => Some(group.conversation()),
@@ -64,6 +78,7 @@ impl AppendBatch<'_> {
             reply_to: found.0.reply_to.map(Into::into),
             thread_id: found.0.thread_id.map(Into::into),
             forward_of: found.0.forward_of.map(Into::into),
+            same_mentions: said_mentions == draft.mentions.as_ref().map(|said| mentions_digest(said).to_vec()),
             deleted: found.0.deleted_at.is_some(),
         };
         // A deleted message no longer tells which file it carried. The check assumes that it is the file of the draft.

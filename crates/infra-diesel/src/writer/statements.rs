@@ -217,6 +217,8 @@ struct InsertMessages {
     forward_of: Vec<Option<Id>>,
     forwarded_from: Vec<Option<Id>>,
     forwarded_at: Vec<Option<Time>>,
+    has: Vec<i64>,
+    said_mentions: Vec<Option<Vec<u8>>>,
     revision: i64,
 }
 
@@ -239,6 +241,8 @@ impl InsertMessages {
             columns.forward_of.push(row.forward_of);
             columns.forwarded_from.push(row.forwarded_from);
             columns.forwarded_at.push(row.forwarded_at);
+            columns.has.push(row.has);
+            columns.said_mentions.push(row.said_mentions);
             columns.revision = row.revision;
         }
         columns
@@ -249,9 +253,10 @@ impl QueryFragment<Pg> for InsertMessages {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
         out.push_sql(
             "INSERT INTO messages (conversation_id, seq, id, sender_id, type, content, file_id, reply_to, client_id, \
-             created_at, updated_at, \"update\", thread_id, forward_of, forwarded_from, forwarded_at, revision) \
+             created_at, updated_at, \"update\", thread_id, forward_of, forwarded_from, forwarded_at, has, \
+             said_mentions, revision) \
              SELECT conversation_id, seq, id, sender_id, type, content, file_id, reply_to, client_id, created_at, \
-             created_at, seq, thread_id, forward_of, forwarded_from, forwarded_at, ",
+             created_at, seq, thread_id, forward_of, forwarded_from, forwarded_at, has, said_mentions, ",
         );
         out.push_bind_param::<BigInt, _>(&self.revision)?;
         out.push_sql(" FROM unnest(");
@@ -282,9 +287,13 @@ impl QueryFragment<Pg> for InsertMessages {
         out.push_bind_param::<Array<Nullable<SqlId>>, _>(&self.forwarded_from)?;
         out.push_sql(", ");
         out.push_bind_param::<Array<Nullable<SqlTime>>, _>(&self.forwarded_at)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<BigInt>, _>(&self.has)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Nullable<Binary>>, _>(&self.said_mentions)?;
         out.push_sql(
             ") AS new(conversation_id, seq, id, sender_id, type, content, file_id, reply_to, client_id, created_at, \
-             thread_id, forward_of, forwarded_from, forwarded_at)",
+             thread_id, forward_of, forwarded_from, forwarded_at, has, said_mentions)",
         );
         Ok(())
     }

@@ -233,7 +233,7 @@ async fn edits_and_deletes_among_sends_lose_nothing(db: TestDb) {
                 let draft = text(ada, Recipient::User(bob), "x");
                 let sent = crate::world::stored(servers.any(n).append(draft).await);
                 let words = domain::messages::Content::parse("y").unwrap();
-                servers.any(n + 1).edit(ada, sent.id, words, crate::world::now()).await.unwrap();
+                servers.any(n + 1).edit(ada, sent.id, words.into(), crate::world::now()).await.unwrap();
                 if turn % 2 == 0 {
                     MessageLog::delete(servers.any(n + turn), ada, sent.id, crate::world::now()).await.unwrap();
                 }

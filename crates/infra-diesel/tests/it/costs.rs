@@ -144,7 +144,7 @@ async fn counting_stops_and_says_so() {
     let (ada, bob) = (world.user("ada").await, world.user("bob").await);
     let of = world.say(ada, Recipient::User(bob), "x").await.conversation;
     fill(&world, of, ada);
-    assert_eq!(world.count_in(bob, of).await, UnseenCount { count: 1_000, more: true });
+    assert_eq!(world.count_in(bob, of).await, UnseenCount { count: 1_000, more: true, mentions: 0 });
     let cost = steps(&world, world.unseen(bob)).await;
     assert!(cost <= 100, "{cost} for the counts");
     let cost = steps(&world, ConversationRepository::list(&*world, bob, None, limit(10))).await;
@@ -153,7 +153,7 @@ async fn counting_stops_and_says_so() {
     let read_up_to = |number| world.mark_read(bob, of, MessageId(id(7, number)), crate::world::now());
     for (left, count, more) in [(1_001, 1_000, true), (1_000, 1_000, false), (999, 999, false), (0, 0, false)] {
         read_up_to(MANY - left).await.unwrap();
-        assert_eq!(world.count_in(bob, of).await, UnseenCount { count, more }, "{left}");
+        assert_eq!(world.count_in(bob, of).await, UnseenCount { count, more, mentions: 0 }, "{left}");
     }
 }
 
@@ -202,14 +202,14 @@ async fn what_one_wrote_oneself_is_walked_over_once() {
     let of = world.say(ada, Recipient::User(bob), "x").await.conversation;
     fill(&world, of, ada);
     world.say(bob, Recipient::User(ada), "y").await;
-    assert_eq!(world.count_in(ada, of).await, UnseenCount { count: 1, more: false });
+    assert_eq!(world.count_in(ada, of).await, UnseenCount { count: 1, more: false, mentions: 0 });
     // The watermark was moved up by what nobody waited for: what comes after it in the writer's queue is done later.
     world.append(text(bob, Recipient::User(ada), "z")).await.unwrap();
     for _ in 0..2 {
         let cost = steps(&world, ConversationRepository::list(&*world, ada, None, limit(10))).await;
         assert!(cost <= 3, "{cost}");
     }
-    assert_eq!(world.count_in(ada, of).await, UnseenCount { count: 2, more: false });
+    assert_eq!(world.count_in(ada, of).await, UnseenCount { count: 2, more: false, mentions: 0 });
 }
 
 #[tokio::test]

@@ -54,7 +54,7 @@ async fn heads_lead_from_one_to_the_next(db: TestDb) {
                 let to = if n.is_multiple_of(3) { Recipient::User(bob) } else { Recipient::Group(tea) };
                 let sent = crate::world::stored(store.append(text(ada, to, "x")).await);
                 match (n + turn) % 4 {
-                    0 => drop(store.edit(ada, sent.id, Content::parse("y").unwrap(), now()).await.unwrap()),
+                    0 => drop(store.edit(ada, sent.id, Content::parse("y").unwrap().into(), now()).await.unwrap()),
                     1 => MessageLog::delete(store, ada, sent.id, now()).await.unwrap(),
                     // Sending joins.
                     2 => drop(store.append(text([bob, eve][n % 2], Recipient::Group(tea), "z")).await.unwrap()),

@@ -110,7 +110,7 @@ pub fn plan(conn: &mut Raw, sql: &str) -> Vec<String> {
                 _ if sql.contains("WITH counted AS") => {
                     "(bigint, uuid[], bigint[], bigint[], timestamptz[], bigint[], bigint[], bytea[], bigint[], bigint, \
                      uuid[], bigint[], uuid[], uuid[], text[], text[], uuid[], uuid[], text[], timestamptz[], uuid[], uuid[], \
-                     uuid[], timestamptz[])"
+                     uuid[], timestamptz[], bigint[], bytea[])"
                 }
                 _ if sql.contains(") AS new(id, counter") => {
                     "(bigint, uuid[], bigint[], bigint[], timestamptz[], bigint[], bigint[], bytea[], bigint[])"

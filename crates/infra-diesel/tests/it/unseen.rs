@@ -20,7 +20,7 @@ on_both!(
 );
 
 fn exactly(count: u64) -> UnseenCount {
-    UnseenCount { count, more: false }
+    UnseenCount { count, more: false, mentions: 0 }
 }
 
 async fn counts_leave_out_ones_own_the_deleted_and_the_broadcast(db: TestDb) {

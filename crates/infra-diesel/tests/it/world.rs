@@ -8,7 +8,7 @@ use domain::groups::{
     Description, Group, GroupName, GroupRepository, Member, MemberRepository, NewGroup, NewMember, Role, Visibility,
 };
 use domain::messages::{
-    Appended, Draft, DraftBody, Message, MessageLog, MessageReader, PageRead, Recipient, Text, Window,
+    Appended, Content, Draft, DraftBody, Message, MessageLog, MessageReader, PageRead, Recipient, Text, Window,
 };
 use domain::receipts::UnseenCount;
 use domain::sessions::{Session, SessionRepository};
@@ -198,6 +198,11 @@ impl World {
         stored(self.append(text(sender, recipient, words)).await)
     }
 
+    /// Edits a message; the content says whom it mentions.
+    pub async fn edit(&self, actor: UserId, id: MessageId, content: Content, at: Timestamp) -> Result<Message> {
+        MessageLog::edit(&self.store, actor, id, content.into(), at).await
+    }
+
     /// Deletes a message: several ports have a `delete`.
     pub async fn delete(&self, actor: UserId, id: MessageId, at: Timestamp) -> Result<()> {
         MessageLog::delete(&*self.store, actor, id, at).await
@@ -260,6 +265,7 @@ pub fn draft(sender: UserId, recipient: Recipient, body: DraftBody) -> Draft {
         body,
         reply_to: None,
         thread_id: None,
+        mentions: None,
         key: None,
         at: now(),
     }

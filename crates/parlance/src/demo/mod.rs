@@ -169,7 +169,10 @@ impl Playback<'_> {
             let message = self.say(line, scene.place, &said).await?;
             if let Some(better) = &line.becomes {
                 self.clock.pass(MINUTE / 3);
-                self.use_cases.messages.edit(&self.caller(line.who), message.id, Content::parse(better)?).await?;
+                self.use_cases
+                    .messages
+                    .edit(&self.caller(line.who), message.id, Content::parse(better)?.into())
+                    .await?;
             }
             said.push(message);
         }
@@ -190,14 +193,15 @@ impl Playback<'_> {
             let begun = self.use_cases.files.begin_upload(&caller, None).await?;
             let staged = self.use_cases.files.stage(&caller, begun, FileName::clean(name), source).await?;
             let caption = Caption::parse(&line.text)?;
-            let upload = UploadCommand { recipient, caption, reply_to: None, thread_id: None, key: None };
+            let upload =
+                UploadCommand { recipient, caption, reply_to: None, thread_id: None, mentions: None, key: None };
             self.use_cases.messages.send_upload(&caller, staged, upload).await?
         } else {
             let body = DraftBody::Text(Text::parse(&line.text)?);
             let reply_to = line.answers.and_then(|answered| said.get(answered)).map(|message| message.id);
             self.use_cases
                 .messages
-                .send(&caller, SendCommand { recipient, body, reply_to, thread_id: None, key: None })
+                .send(&caller, SendCommand { recipient, body, reply_to, thread_id: None, mentions: None, key: None })
                 .await?
         };
         Ok(match sent {

@@ -90,6 +90,7 @@ const ROUTES: &[(&str, &str, Access, Takes)] = &[
         Token,
         Query(&["q", "sender_id", "receiver_id", "group_id", "has", "since", "until", "limit", "before"]),
     ),
+    ("GET", "/mentions", Token, Query(&["before", "limit"])),
     ("GET", "/conversations", Token, Query(&["limit", "before", "user_id"])),
     ("POST", "/conversations/{id}/read", Token, Json(&["up_to"])),
     ("GET", "/conversations/{id}/changes", Token, Query(&["after", "limit"])),

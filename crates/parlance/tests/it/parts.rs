@@ -223,3 +223,52 @@ async fn a_page_around_a_place_leads_to_both_sides() {
     around("x").await.refused(400, Some("around"));
     bob.get(&format!("{list}&around=unseen&before=latest")).await.refused(400, Some("around"));
 }
+
+#[actix_web::test]
+async fn whom_a_message_mentions_is_shown_counted_and_listed() {
+    let server = Server::start().await;
+    let (ada, bob, eve) = (server.user("ada").await, server.user("bob").await, server.user("eve").await);
+    let group = ada.group("tea", "private").await;
+    ada.add(&group, &bob, "member").await;
+    let mut socket = Socket::open(&bob).await;
+    let say = async |user: &User, body: Value| user.post("/messages", body).await;
+    let sent = say(&ada, json!({"group_id": group, "content": "`@ada` @BOB, @eve @all"})).await.expect(201);
+    assert_eq!((&sent["mentions"], &sent["mentions_all"]), (&json!([bob.id]), &json!(true)));
+    assert_eq!(socket.expect("message.created").await, sent);
+    say(&ada, json!({"group_id": group, "content": "@bob", "mentions": {}})).await.expect(201);
+    let counts = bob.get(&format!("/messages/unseen/{}", bob.id)).await.expect(200);
+    let group_count = &counts["group_messages"][0];
+    assert_eq!((&group_count["unseen_count"], &group_count["unseen_mentions"]), (&json!(2), &json!(1)));
+    assert_eq!(bob.get("/conversations").await.expect(200)[0]["unseen_mentions"], 1);
+    assert_eq!(bob.get("/mentions").await.expect(200), json!([sent]));
+    let direct = say(&ada, json!({"receiver_id": bob.id, "content": "x", "mentions": {"user_ids": [bob.id, eve.id]}}));
+    let direct = direct.await.expect(201);
+    assert_eq!(direct["mentions"], json!([bob.id]));
+    let both = [direct["id"].as_str().unwrap().to_owned(), sent["id"].as_str().unwrap().to_owned()];
+    assert_eq!(ids(&all_of(&bob, "/mentions?limit=1").await), both);
+    // An edit mentions anew; one that changes the mentions alone keeps the time of the content.
+    let path = format!("/messages/{}", both[0]);
+    let edit = ada.put(&path, json!({"content": "x", "mentions": {"user_ids": [ada.id]}})).await.expect(200);
+    assert_eq!((&edit["mentions"], edit.get("edited_at")), (&json!([ada.id]), None));
+    assert_eq!(edit["update"], json!(direct["update"].as_i64().unwrap() + 1));
+    let edit = ada.put(&path, json!({"content": "@bob"})).await.expect(200);
+    assert_eq!(edit["mentions"], json!([bob.id]));
+
+    say(&bob, json!({"group_id": group, "content": "@all"})).await.expect(201);
+    let all = json!({"group_id": group, "content": "x", "mentions": {"all": true}});
+    say(&bob, all).await.refused(403, Some("mentions"));
+    for bad in [json!({"user_ids": ["x"]}), json!({"user_ids": vec![bob.id.clone(); 51]})] {
+        say(&ada, json!({"group_id": group, "content": "x", "mentions": bad})).await.refused(400, Some("mentions"));
+    }
+    let forward = json!({"group_id": group, "forward": both[0], "mentions": {}});
+    say(&ada, forward).await.refused(400, Some("mentions"));
+    // A form takes them as JSON.
+    let form = |mentions: &str| {
+        let file = reqwest::multipart::Part::bytes(b"x".to_vec()).file_name("x.txt");
+        let form = reqwest::multipart::Form::new().text("group_id", group.clone()).text("content", "@ada");
+        form.text("mentions", mentions.to_owned()).part("file", file)
+    };
+    let sent = ada.form("/messages/upload", form(&json!({"user_ids": [bob.id]}).to_string())).await.expect(201);
+    assert_eq!(sent["mentions"], json!([bob.id]));
+    ada.form("/messages/upload", form("bob")).await.refused(400, Some("mentions"));
+}

@@ -72,11 +72,14 @@ async fn unseen_messages_are_counted_by_where_they_come_from() {
     assert_eq!(
         direct,
         [
-            json!({"user_id": bob.id, "username": "bob", "unseen_count": 3}),
-            json!({"user_id": eve.id, "username": "eve", "unseen_count": 1}),
+            json!({"user_id": bob.id, "username": "bob", "unseen_count": 3, "unseen_mentions": 0}),
+            json!({"user_id": eve.id, "username": "eve", "unseen_count": 1, "unseen_mentions": 0}),
         ]
     );
-    assert_eq!(counts["group_messages"], json!([{"group_id": group, "group_name": "us", "unseen_count": 2}]));
+    assert_eq!(
+        counts["group_messages"],
+        json!([{"group_id": group, "group_name": "us", "unseen_count": 2, "unseen_mentions": 0}])
+    );
     assert_eq!(counts["total"], 6);
 
     // Seen and deleted ones leave the counts, edited ones stay.

@@ -46,6 +46,7 @@ pub enum Call {
     Page(UserId, Recipient, Listing),
     Around(UserId, Recipient, Around, Replies, Limit),
     Thread(UserId, MessageId, ThreadWindow, Limit),
+    Mentions(UserId, Option<MessageId>, Limit),
     Pins(UserId, ConversationId, Option<Update>, Limit),
     Reactors(UserId, MessageId, Option<Emoji>, Update, Limit),
     Versions(UserId, MessageId),
@@ -96,7 +97,7 @@ impl Call {
             Self::Unreact(actor, id, emoji, at) => shown(store.unreact(actor, id, emoji, at).await),
             Self::Pin(actor, id, at) => shown(store.pin(actor, id, at).await),
             Self::Unpin(actor, id, at) => shown(store.unpin(actor, id, at).await),
-            Self::Edit(actor, id, content, at) => shown(store.edit(actor, id, content, at).await),
+            Self::Edit(actor, id, content, at) => shown(store.edit(actor, id, content.into(), at).await),
             Self::DeleteMessage(actor, id, at) => shown(MessageLog::delete(store, actor, id, at).await),
             Self::Seen(reader, id, at) => shown(store.mark_seen(reader, id, at).await),
             Self::Read(reader, of, up_to, at) => shown(store.mark_read(reader, of, up_to, at).await),
@@ -116,6 +117,7 @@ impl Call {
                 shown(store.around(viewer, of, place, replies, limit).await)
             }
             Self::Thread(viewer, id, window, limit) => shown(store.thread(viewer, id, window, limit).await),
+            Self::Mentions(viewer, before, limit) => shown(store.mentions(viewer, before, limit).await),
             Self::Pins(viewer, of, before, limit) => shown(store.pins(viewer, of, before, limit).await),
             Self::Reactors(viewer, id, emoji, after, limit) => {
                 shown(store.reactors(viewer, id, emoji, after, limit).await)

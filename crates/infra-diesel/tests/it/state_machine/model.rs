@@ -2,7 +2,7 @@
 //! domain's own; what is modelled is what happens then.
 
 use super::call::{Call, in_order, shown};
-use super::parts::Parts;
+use super::parts::{Mentioned, Parts};
 use domain::groups::{Entry, Group, Role};
 use domain::messages::{
     Access, Appended, Body, Content, Destination, Draft, Forwarded, IdempotencyKey, Message, MessageType, Recipient,
@@ -103,6 +103,12 @@ impl Conversation {
         unseen.filter(move |said| !said.seen.contains_key(&user))
     }
 
+    /// How many unseen messages mention the user.
+    pub fn unseen_mentions(&self, user: UserId) -> u64 {
+        let joined_by = self.seats.get(&user).map_or(u64::MAX, |seat| seat.joined_by);
+        self.all_unseen(user).filter(|said| said.parts.mentioned.includes(user, joined_by)).count() as u64
+    }
+
     pub fn unseen(&self, user: UserId) -> u64 {
         self.all_unseen(user).count() as u64
     }
@@ -157,6 +163,7 @@ impl Model {
             Call::Page(viewer, of, listing) => shown(self.page(viewer, of, listing)),
             Call::Around(viewer, of, place, replies, limit) => shown(self.around(viewer, of, place, replies, limit)),
             Call::Thread(viewer, id, window, limit) => shown(self.thread(viewer, id, window, limit)),
+            Call::Mentions(viewer, before, limit) => shown(Ok(self.mentions(viewer, before, limit))),
             Call::Pins(viewer, of, before, limit) => shown(self.pins(viewer, of, before, limit)),
             Call::Reactors(viewer, id, emoji, after, limit) => {
                 shown(self.reactors(viewer, id, emoji.as_ref(), after, limit))
@@ -275,6 +282,7 @@ impl Model {
             sender: self.users[&said.sender].profile(),
             body: Body::Text(Text::from_stored(said.words.clone())),
             reply_to: said.reply_to,
+            mentions: said.parts.mentioned.mentions.clone(),
             reactions: said.parts.reactions(),
             pinned: said.parts.pinned,
             thread_id: said.parts.thread_id,
@@ -317,6 +325,10 @@ impl Model {
         let in_thread = self.check_thread(&draft)?;
         let (words, forwarded) = self.words(&draft)?;
         in_thread?;
+        let mentioned = match forwarded {
+            Some(_) => Mentioned::default(),
+            None => self.mentioned_by(draft.sender, draft.recipient, &words, draft.at),
+        };
         let destination = self.destination(draft.sender, draft.recipient);
         if let (Entry::Joins, Recipient::Group(group)) = (entry, draft.recipient) {
             self.join(group, draft.sender, Role::Member, draft.at);
@@ -334,7 +346,7 @@ impl Model {
         let seq = in_.next();
         in_.active_at = in_.active_at.max(Some(draft.at));
         in_.sent_by = Some(self.calls);
-        let parts = Parts { thread_id: draft.thread_id, forwarded, ..Parts::default() };
+        let parts = Parts { thread_id: draft.thread_id, forwarded, mentioned, ..Parts::default() };
         in_.said.push(Said {
             id: draft.id,
             sender: draft.sender,
@@ -379,10 +391,15 @@ impl Model {
         if shown.body.content() == words {
             return Ok(shown);
         }
+        let place = self.place_for(actor, id).unwrap();
+        let mentioned = self.mentioned_by(actor, place, &words, at.max(said.updated_at));
         let (in_, index) = self.said_mut(id);
         let update = in_.next();
         let said = &mut in_.said[index];
         let at = at.max(said.updated_at);
+        if said.parts.mentioned.mentions != mentioned.mentions {
+            said.parts.mentioned = mentioned;
+        }
         said.parts.keep_version(&said.words, said.edited_at.unwrap_or(said.created_at));
         (said.words, said.update, said.updated_at, said.edited_at) = (words, update, at, Some(at));
         let (in_, said) = self.visible(actor, id)?;

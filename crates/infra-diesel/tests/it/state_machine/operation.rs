@@ -17,7 +17,7 @@ const USERNAMES: [&str; 10] = ["ada", "ADA", "Bob", "b-b", "B_B", "b.b", "bo", "
 const EMAILS: [&str; 4] = ["a@example.org", "A@Example.org", "straße@example.org", "b@example.org"];
 const GROUPS: [&str; 9] = ["Tea", "tea", "TEA", "Täa", "tÄA", "apple", "Apple pie", "zoo", "_%"];
 const PREFIXES: [&str; 6] = ["", "A", "b", "tä", "%", "ZO"];
-const WORDS: [&str; 6] = ["x", "a|\"b\"", " 🙂 ", "it's\n\u{301}", " ", ""];
+const WORDS: [&str; 7] = ["@ada @bob. @all `@zoe1` @B-b_", "x", "a|\"b\"", " 🙂 ", "it's\n\u{301}", " ", ""];
 const EMOJI: [&str; 3] = ["👍", "❤", "🇩🇪"];
 const KEYS: [&str; 4] = ["k", "K", "ключ", "k2"];
 
@@ -71,6 +71,7 @@ enum Kind {
     AroundWithUser,
     AroundOfGroup,
     Thread,
+    Mentions,
     Pins,
     Reactors,
     Versions,
@@ -93,7 +94,7 @@ pub fn operation() -> impl Strategy<Value = Operation> {
     let questions = prop_oneof![
         1 => Just(FindUser), 1 => Just(ListUsers), 1 => Just(FindGroup), 1 => Just(ListGroups), 1 => Just(ListMembers),
         1 => Just(PageWithUser), 1 => Just(PageOfGroup), 1 => Just(PageOfBroadcast), 1 => Just(FindMessage),
-        2 => Just(AroundWithUser), 2 => Just(AroundOfGroup), 2 => Just(Thread), 2 => Just(Pins), 2 => Just(Reactors),
+        2 => Just(AroundWithUser), 2 => Just(AroundOfGroup), 2 => Just(Thread), 2 => Just(Mentions), 2 => Just(Pins), 2 => Just(Reactors),
         1 => Just(Versions), 3 => Just(Changes), 1 => Just(Receipts), 3 => Just(Unseen), 3 => Just(Conversations),
     ];
     let kind = prop_oneof![4 => changes, 3 => questions];
@@ -218,7 +219,7 @@ impl Known {
                 let key = usize::from(user) % KEYS.len();
                 let (recipient, words) = match kind {
                     Kind::SendWithKey if choice % 8 != 0 => (Recipient::User(model.living()[0]), KEYS[key]),
-                    _ => (recipient, word(&WORDS[..4], choice)),
+                    _ => (recipient, word(&WORDS[..5], choice)),
                 };
                 let draft = Draft {
                     id: MessageId(id(3)),
@@ -230,6 +231,7 @@ impl Known {
                         _ => DraftBody::Text(Text::parse(words).unwrap()),
                     },
                     reply_to: if let Kind::Answer = kind { Some(message?) } else { None },
+                    mentions: None,
                     thread_id: if let Kind::AnswerInThread = kind { Some(message?) } else { None },
                     key: match kind {
                         Kind::SendWithKey => Some(IdempotencyKey::parse("client_id", KEYS[key]).unwrap()),
@@ -304,6 +306,7 @@ impl Known {
                 };
                 Call::Thread(actor, id, window, size)
             }
+            Kind::Mentions => Call::Mentions(actor, message.filter(|_| sometimes), size),
             Kind::Pins => {
                 let of = if wild { conversation? } else { model.conversation_of(message?).or(conversation)? };
                 Call::Pins(actor, of, sometimes.then_some(Update(i64::from(user % 32))), size)

@@ -2,9 +2,10 @@
 
 use super::model::{Conversation, Kind, Model};
 use super::people::page;
+use domain::groups::Role;
 use domain::messages::{
-    Draft, DraftBody, EditHistory, Emoji, Message, MessageVersion, Pin, Reaction, Reactor, Recipient, ThreadStart,
-    ThreadSummary, ThreadWindow, Update,
+    AddressedNames, Draft, DraftBody, EditHistory, Emoji, Mentions, Message, MessageVersion, Pin, Reaction, Reactor,
+    Recipient, ThreadStart, ThreadSummary, ThreadWindow, Update,
 };
 use domain::{ConversationId, Limit, MessageId, NotFound, Page, Result, Timestamp, UserId};
 
@@ -16,8 +17,24 @@ pub(super) struct Reacted {
     at: Timestamp,
 }
 
+/// Whom a message mentions, by which call, and when.
+#[derive(Debug, Clone, Default)]
+pub struct Mentioned {
+    pub mentions: Mentions,
+    by: u64,
+    at: Option<Timestamp>,
+}
+
+impl Mentioned {
+    /// Whether a user is mentioned who joined by that call.
+    pub fn includes(&self, user: UserId, joined_by: u64) -> bool {
+        self.mentions.users.contains(&user) || (self.mentions.all && joined_by <= self.by)
+    }
+}
+
 #[derive(Debug, Clone, Default)]
 pub struct Parts {
+    pub mentioned: Mentioned,
     /// In order.
     pub(super) reacted: Vec<Reacted>,
     pub pinned: Option<Pin>,
@@ -118,6 +135,46 @@ impl Model {
         let (in_, said) = self.visible(draft.sender, id)?;
         let start = ThreadStart { conversation: in_.id, is_reply: said.parts.thread_id.is_some() };
         Ok(ThreadStart::admits(Some(start), self.destination(draft.sender, draft.recipient)))
+    }
+
+    /// Whom the sender mentions with these words.
+    pub fn mentioned_by(&self, sender: UserId, to: Recipient, words: &str, at: Timestamp) -> Mentioned {
+        let in_ = self.destination(sender, to).and_then(|id| self.conversations.get(&id));
+        let (among, may_mention_all) = match (to, in_) {
+            (Recipient::User(other), _) => (vec![sender, other], false),
+            (Recipient::Group(_), Some(in_)) => {
+                let role = in_.seats.get(&sender).map(|seat| seat.role);
+                let members = in_.seats.keys().copied().collect();
+                (members, matches!(role, Some(Role::Owner | Role::Admin)))
+            }
+            _ => (self.living(), true),
+        };
+        let member = |name: &str| {
+            let mut living = among.iter().filter_map(|user| self.living_user(*user).ok());
+            living.find(|user| user.username.key() == name).map(|user| user.id)
+        };
+        let mentions = AddressedNames::read(words).resolve(member, may_mention_all);
+        Mentioned { mentions, by: self.calls, at: Some(at) }
+    }
+
+    pub fn mentions(&self, viewer: UserId, before: Option<MessageId>, limit: Limit) -> Page<Message> {
+        let me = &self.users[&viewer];
+        let mut found: Vec<Message> = Vec::new();
+        for in_ in self.conversations.values().filter(|in_| self.readable(viewer, in_.id).is_ok()) {
+            let seat = in_.seats.get(&viewer);
+            let all = in_.live().filter(|said| said.sender != viewer).filter(|said| match in_.kind {
+                Kind::Broadcast => {
+                    let mentioned = &said.parts.mentioned;
+                    let signed_up = mentioned.at.is_some_and(|at| me.created_at <= at);
+                    mentioned.mentions.users.contains(&viewer) || (mentioned.mentions.all && signed_up)
+                }
+                _ => said.parts.mentioned.includes(viewer, seat.map_or(u64::MAX, |seat| seat.joined_by)),
+            });
+            found.extend(all.map(|said| self.message(in_, said)));
+        }
+        found.retain(|message| before.is_none_or(|before| message.id < before));
+        found.sort_by_key(|message| std::cmp::Reverse(message.id));
+        page(found.into_iter(), limit)
     }
 
     /// What the draft says, and who said it first.

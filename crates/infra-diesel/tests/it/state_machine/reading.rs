@@ -14,7 +14,7 @@ use domain::{ConversationId, GroupId, Limit, MessageId, NotFound, Page, Result, 
 
 /// All are far fewer than are counted.
 fn counted(in_: &Conversation, user: UserId) -> UnseenCount {
-    UnseenCount { count: in_.unseen(user), more: false }
+    UnseenCount { count: in_.unseen(user), more: false, mentions: in_.unseen_mentions(user) }
 }
 
 /// Whether a list contains the message.

@@ -3,8 +3,8 @@ use domain::events::{ConversationVersion, Revision};
 use domain::files::{File, FileName, MediaType, Sha256};
 use domain::groups::{Description, Group, GroupName, Member, Role, Visibility};
 use domain::messages::{
-    AttachmentKind, Body, Caption, Destination, Emoji, Message, Pin, Reaction, Seq, ShortDigest, Text, ThreadSummary,
-    Tombstone, Update,
+    AttachmentKind, Body, Caption, Destination, Emoji, Mentions, Message, Pin, Reaction, Seq, ShortDigest, Text,
+    ThreadSummary, Tombstone, Update,
 };
 use domain::users::Profile;
 use domain::{ConversationId, FileId, GroupId, MessageId, SessionId, Timestamp};
@@ -24,6 +24,7 @@ fn message(body: Body, destination: Destination) -> Message {
         sender: Profile { id: UserId(id(3)), username: "ada".into(), display_name: "Ada \"|\" 🦀".into() },
         body,
         reply_to: Some(MessageId(id(4))),
+        mentions: Mentions { users: vec![UserId(id(28))], all: true },
         reactions: vec![Reaction { emoji: Emoji::from_stored("🦀".into()), count: 1, users: vec![UserId(id(21))] }],
         pinned: Some(Pin { at: at(22), by: UserId(id(23)), update: Update(24) }),
         thread_id: Some(MessageId(id(25))),
