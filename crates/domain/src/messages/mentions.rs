@@ -90,9 +90,9 @@ pub struct AddressedNames(Vec<Vec<String>>);
 
 impl AddressedNames {
     /// Reads a text. A name begins with `@` at the start of the text, or behind a character that is neither a letter, a
-    /// mark or a number nor one of `_.-@/`. It is the run of `A-Z a-z 0-9 _ . -` behind that, or the run without some of
-    /// the `.`, `-` and `_` at its end. Names in code count for nothing: code goes from a run of backticks to the next
-    /// one of the same length.
+    /// mark or a number nor one of `_.-@/`. It is the run of `A-Z a-z 0-9 _ . -` behind that, or the run without some
+    /// of the `.`, `-` and `_` at its end. Names in code count for nothing: code goes from a run of backticks to the
+    /// next one of the same length.
     pub fn read(content: &str) -> Self {
         if !content.contains('@') {
             return Self::default();

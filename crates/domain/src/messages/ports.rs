@@ -48,8 +48,8 @@ pub trait MessageLog: Send + Sync {
     async fn append(&self, draft: Draft) -> Result<Appended>;
 
     /// Changes the content of a message and its mentions, by [`Access::may_edit`](super::Access::may_edit). An edit to
-    /// the same content and mentions takes no number and changes nothing. MUST keep the content that the edit replaces as a version, if
-    /// [`EditHistory`](super::EditHistory) says so: of the oldest ones only as many as fit its limit.
+    /// the same content and mentions takes no number and changes nothing. MUST keep the content that the edit replaces
+    /// as a version, if [`EditHistory`](super::EditHistory) says so: of the oldest ones only as many as fit its limit.
     ///
     /// # Errors
     /// [`NotFound::Message`](crate::NotFound::Message) if the actor may not read the message; then those of

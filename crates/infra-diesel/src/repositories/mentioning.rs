@@ -30,8 +30,8 @@ macro_rules! kind {
 }
 
 prepared! {
-    /// The ids of messages that mention a user whom they mention by name, all members of a group since a moment when the
-    /// user was one, or everybody at a moment when the user had signed up. Each kind holds
+    /// The ids of messages that mention a user whom they mention by name, all members of a group since a moment when
+    /// the user was one, or everybody at a moment when the user had signed up. Each kind holds
     /// [`domain::messages::Access::may_read`] as a condition.
     ReadMentioning(viewer: SqlId => Id, before: SqlId => Id, surplus: BigInt => i64, everybody: SqlId => Id, broadcast: SqlId => Id)
         -> SqlId = concat!(

@@ -285,8 +285,8 @@ pub struct MessageRow {
     pub update: i64,
     pub revision: i64,
     pub thread_id: Option<Id>,
-    /// [`REACTIONS`](Self::REACTIONS), [`REPLIES`](Self::REPLIES) and [`MENTIONS`](Self::MENTIONS), if other rows belong
-    /// to it.
+    /// [`REACTIONS`](Self::REACTIONS), [`REPLIES`](Self::REPLIES) and [`MENTIONS`](Self::MENTIONS), if other rows
+    /// belong to it.
     pub has: i64,
     pub pinned_update: Option<i64>,
     pub pinned_at: Option<Time>,

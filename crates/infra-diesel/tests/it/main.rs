@@ -45,6 +45,7 @@ mod keeper;
 mod live;
 mod locks;
 mod members;
+mod mentions;
 mod names;
 mod nodes;
 mod pages;
