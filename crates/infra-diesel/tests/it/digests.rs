@@ -3,7 +3,7 @@
 use crate::world::{Raw, World, now, refused};
 use domain::groups::Visibility;
 use domain::messages::{
-    Content, Digest, DigestRange, DigestReader, Message, MessageLog, RangeDigest, Recipient, SyncPoint, Update,
+    Content, Digest, DigestRange, DigestReader, Message, RangeDigest, Recipient, SyncPoint, Update,
 };
 use domain::{ConversationId, UserId};
 use infra_diesel::backup::{self, BackupError};

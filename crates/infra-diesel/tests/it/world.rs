@@ -57,9 +57,10 @@ static COUNT: AtomicI64 = AtomicI64::new(1);
 
 /// An id that nobody has.
 pub fn fresh() -> Uuid {
-    // Spread over both ends, as UUIDv7 are over the tail: writers share the work by it.
+    // Spread over both ends, as UUIDv7 are over the tail: writers share the work by it. The version must not mix with
+    // the number, or ids would not be in order.
     let n = COUNT.fetch_add(1, Ordering::Relaxed).unsigned_abs();
-    Uuid::from_u128((u128::from(n) << 64) | 0x7000_8000_0000_0000_0000 | u128::from(n))
+    Uuid::from_u128((u128::from(n) << 80) | 0x7000_8000_0000_0000_0000 | u128::from(n))
 }
 
 /// A moment later than any given before, not on a whole millisecond.
@@ -200,7 +201,7 @@ impl World {
 
     /// Edits a message; the content says whom it mentions.
     pub async fn edit(&self, actor: UserId, id: MessageId, content: Content, at: Timestamp) -> Result<Message> {
-        MessageLog::edit(&self.store, actor, id, content.into(), at).await
+        MessageLog::edit(&*self.store, actor, id, content.into(), at).await
     }
 
     /// Deletes a message: several ports have a `delete`.
