@@ -163,7 +163,7 @@ impl World {
     }
 
     pub async fn delete_user(&self, id: UserId) {
-        delete_user(&*self.store, id, now()).await.unwrap();
+        delete_user(&self.store, id, now()).await.unwrap();
     }
 
     pub async fn group(&self, owner: UserId, name: &str, visibility: Visibility) -> GroupId {

@@ -298,7 +298,7 @@ async fn a_malformed_query_is_refused_and_its_parameter_named() {
     let server = Server::start().await;
     let ada = server.user("ada").await;
     let group = ada.group("ours", "private").await;
-    let good: Map<String, Value> = [("user", "ada"), ("group", "ours"), ("group_id", &*group)]
+    let good: Map<String, Value> = [("user", "ada"), ("group", "ours"), ("group_id", &*group), ("q", "words")]
         .into_iter()
         .map(|(name, value)| (name.to_owned(), json!(value)))
         .collect();
