@@ -15,7 +15,7 @@ use wire::events::{self, EventFrame};
     info(
         title = "parlance",
         description = "A chat server: two HTTP APIs over one domain. Clients of either one read what clients of the other send.\n\n\
-            Every GET route also answers HEAD. The server ignores unknown fields, and a field that is `null` counts as absent. \
+            Every GET route also answers HEAD. The server ignores unknown fields, and a field that is `null` counts as absent, but where its description says more. \
             Every answer carries an `x-request-id`, the client's own if it sent one.",
     ),
     components(schemas(

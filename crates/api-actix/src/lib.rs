@@ -6,6 +6,7 @@
 
 pub mod connection;
 pub mod document;
+pub mod features;
 pub mod http;
 pub mod limits;
 mod listener;

@@ -4,7 +4,7 @@ use crate::http::extract::ActingField;
 use crate::http::web as web_client;
 use crate::http::{
     accounts, admin, conversations, docs, export, files, gochat, groups, health, members, mentions, messages, metrics,
-    openapi, pins, reactions, receipts, search, sessions, threads,
+    openapi, pins, reactions, receipts, search, server_info, sessions, threads,
 };
 use crate::limits::Costs;
 use crate::live::{event_stream, socket};
@@ -91,6 +91,7 @@ routes! {
     // Accounts
     "/signup": post accounts::sign_up;
     "/login": post sessions::log_in;
+    "/token": post sessions::renew;
     "/logout": post sessions::log_out;
     "/sessions": get sessions::list;
     "/sessions/{id}": delete sessions::end;
@@ -111,6 +112,7 @@ routes! {
     // Operations
     "/health": get health::alive;
     "/ready": get health::ready;
+    "/server": get server_info::show;
     "/metrics": get metrics::show;
     "/openapi.json": get openapi::show;
     "/": get web_client::page;

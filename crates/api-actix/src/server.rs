@@ -1,12 +1,13 @@
 //! The HTTP server: the routes over the use cases.
 
 use crate::connection::{Connection, ConnectionLimits, Rules, finish};
+use crate::features::Features;
 use crate::http::docs::Docs;
 use crate::http::export::ExportSemaphore;
 use crate::http::origin::Origins;
 use crate::http::pace::MinUploadRate;
 use crate::http::page_cache::{self, PageCache};
-use crate::http::{bodies, cors, middleware, openapi};
+use crate::http::{bodies, cors, middleware, openapi, server_info};
 use crate::limits::{Limits, Rates};
 use crate::listener;
 use crate::operations::Operations;
@@ -102,6 +103,8 @@ pub struct Services {
     pub hub: Arc<Hub>,
     /// Tells whether the server is ready or stopping.
     pub readiness: web::Data<Readiness>,
+    /// The optional features that the server has.
+    pub features: Features,
 }
 
 /// Binds the port and builds the server. The server answers once the caller polls it.
@@ -109,10 +112,11 @@ pub struct Services {
 /// # Errors
 /// An I/O error if the system refuses the port.
 pub fn bind(settings: Settings, services: Services) -> io::Result<(Server, SocketAddr)> {
-    let Services { use_cases, tokens, operations, hub, readiness } = services;
+    let Services { use_cases, tokens, operations, hub, readiness, features } = services;
     let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
     let document = web::Data::new(openapi::Served::new(document::text(&settings.public_url)?));
     let docs = web::Data::new(Docs::new());
+    let described = web::Data::new(server_info::describe(features, settings.max_file_bytes));
     let turns = web::Data::new(ExportSemaphore::default());
     let origins = web::Data::new(settings.origins.with_own(settings.public_url.origin().cloned()));
     let public = web::Data::new(settings.public_url);
@@ -123,7 +127,7 @@ pub fn bind(settings: Settings, services: Services) -> io::Result<(Server, Socke
     let (use_cases, tokens, operations) =
         (web::Data::new(use_cases), web::Data::from(tokens), web::Data::from(operations));
     let pages = web::Data::new(PageCache::new(page_cache::MAX_BYTES));
-    let shared = (use_cases, tokens, edge, readiness, document, docs, operations, turns, pages);
+    let shared = (use_cases, tokens, edge, readiness, document, docs, operations, turns, pages, described);
 
     let listener = listener::bind(&settings.listen)?;
     let address = listener.local_addr()?;
@@ -131,7 +135,7 @@ pub fn bind(settings: Settings, services: Services) -> io::Result<(Server, Socke
     let builder = Server::build();
     let draining = builder.graceful_shutdown_signal();
     let service = move || {
-        let (use_cases, tokens, edge, readiness, document, docs, operations, turns, pages) = shared.clone();
+        let (use_cases, tokens, edge, readiness, document, docs, operations, turns, pages, described) = shared.clone();
         let (limits, proxies, origins, public) = edge;
         // Each worker has its own, on its own thread.
         let shard = Shard::new(Arc::clone(&hub));
@@ -151,6 +155,7 @@ pub fn bind(settings: Settings, services: Services) -> io::Result<(Server, Socke
             .app_data(operations)
             .app_data(turns)
             .app_data(pages)
+            .app_data(described)
             .wrap(from_fn(cors::preflight))
             .wrap(from_fn(middleware::request_context))
             .wrap(from_fn(bodies::settle))

@@ -229,7 +229,7 @@ mod tests {
     use super::*;
     use crate::files::{BlobPage, MockBlobStore};
     use crate::retention::MockRetentionRepository;
-    use crate::sessions::MockSessionRepository;
+    use crate::sessions::{MockSessionRepository, SessionLifetime};
     use crate::testing::{StoppedClock, at, file_id, outcome};
     use mockall::Sequence;
 
@@ -237,9 +237,13 @@ mod tests {
 
     fn keep_up(repository: MockUpkeepRepository, files: MockRetentionRepository, blobs: MockBlobStore) -> KeepUp {
         let mut sessions = MockSessionRepository::new();
-        sessions.expect_forget().returning(|_| Ok(0));
+        sessions.expect_forget().returning(|_, _| Ok(0));
         KeepUp {
-            sessions: ForgetSessions { sessions: Arc::new(sessions), clock: Arc::new(StoppedClock(NOW)) },
+            sessions: ForgetSessions {
+                sessions: Arc::new(sessions),
+                lifetime: SessionLifetime::default(),
+                clock: Arc::new(StoppedClock(NOW)),
+            },
             repository: Arc::new(repository),
             files: Arc::new(files),
             blobs: Arc::new(blobs),
@@ -302,7 +306,7 @@ mod tests {
         repository.expect_unknown().once().returning(|_| Ok(Vec::new()));
         let mut sessions = MockSessionRepository::new();
         let mut steps = vec![0, 5];
-        sessions.expect_forget().times(2).returning(move |_| Ok(steps.pop().unwrap()));
+        sessions.expect_forget().times(2).returning(move |_, _| Ok(steps.pop().unwrap()));
         let mut keep_up = keep_up(repository, MockRetentionRepository::new(), blobs);
         keep_up.sessions.sessions = Arc::new(sessions);
         for _ in 0..DOUBTS_UNTIL_BELIEVED {

@@ -1,11 +1,15 @@
-//! Bearer tokens: JWTs signed with HS256. A token is valid as long as its session, at most 24 hours.
+//! Bearer tokens: JWTs signed with HS256. A token is valid for 24 hours, and at most as long as its session. `refresh`
+//! has the tokens that renew it.
 
+mod refresh;
 mod signing;
 
-use domain::sessions::{Session, TokenService, VerifiedToken};
+use domain::sessions::{RefreshClaims, Session, TokenService, VerifiedToken};
 use domain::users::Username;
 use domain::{SessionId, Timestamp, Unauthenticated, UserId};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode};
+use refresh::{RefreshTokens, push_hex};
+use ring::rand::{SecureRandom as _, SystemRandom};
 use serde::{Deserialize, Serialize};
 
 /// How far the clocks of two nodes may differ, in seconds.
@@ -19,6 +23,9 @@ struct Claims {
     sid: String,
     iat: i64,
     exp: i64,
+    /// Random, so that no two tokens are the same. Tokens of earlier versions have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    jti: Option<String>,
 }
 
 /// Signs and verifies tokens.
@@ -26,6 +33,8 @@ pub struct JwtTokens {
     sign: EncodingKey,
     verify: DecodingKey,
     validation: Validation,
+    refresh: RefreshTokens,
+    random: SystemRandom,
 }
 
 impl JwtTokens {
@@ -36,19 +45,30 @@ impl JwtTokens {
         let mut validation = Validation::new(Algorithm::HS256);
         validation.leeway = LEEWAY_SECONDS;
         validation.set_required_spec_claims(&["exp", "sub"]);
-        Self { sign: EncodingKey::from_secret(secret), verify: DecodingKey::from_secret(secret), validation }
+        Self {
+            sign: EncodingKey::from_secret(secret),
+            verify: DecodingKey::from_secret(secret),
+            validation,
+            refresh: RefreshTokens::new(secret),
+            random: SystemRandom::new(),
+        }
     }
 }
 
 impl TokenService for JwtTokens {
     fn issue(&self, session: &Session, username: &Username) -> domain::Result<String> {
-        let iat = session.created_at.as_micros().div_euclid(1_000_000);
+        let iat = session.last_seen_at.as_micros().div_euclid(1_000_000);
+        let mut random = [0; 8];
+        self.random.fill(&mut random).map_err(|_| domain::Error::internal("the system has no random numbers"))?;
+        let mut jti = String::new();
+        push_hex(&mut jti, &random);
         let claims = Claims {
             sub: session.user.to_string(),
             username: username.to_string(),
             sid: session.id.to_string(),
             iat,
-            exp: iat + Session::LIFETIME_SECONDS,
+            exp: iat + Session::TOKEN_SECONDS,
+            jti: Some(jti),
         };
         encode(&Header::new(Algorithm::HS256), &claims, &self.sign).map_err(domain::Error::internal)
     }
@@ -66,11 +86,20 @@ impl TokenService for JwtTokens {
                 .ok_or(Unauthenticated::InvalidToken)?,
         })
     }
+
+    fn issue_refresh(&self, claims: RefreshClaims) -> String {
+        self.refresh.issue(claims)
+    }
+
+    fn verify_refresh(&self, token: &str) -> Result<RefreshClaims, Unauthenticated> {
+        self.refresh.verify(token)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use domain::sessions::Generation;
     use domain::{Clock as _, Timestamp};
     use serde_json::{Value, json};
     use test_support::SystemClock;
@@ -110,6 +139,21 @@ mod tests {
         assert!((9..=11).contains(&(expires_at - now())));
         // The session has ended 6 s ago: past the leeway.
         assert!(tokens.verify(&issued(SECRET, 86_406)).is_err());
+    }
+
+    #[test]
+    fn no_two_tokens_of_a_session_are_the_same_and_a_renewed_one_counts_from_its_last_use() {
+        assert_ne!(issued(SECRET, 0), issued(SECRET, 0));
+        let at = |seconds| Timestamp::from_micros((now() - seconds) * 1_000_000).unwrap();
+        let session = Session { last_seen_at: at(0), ..Session::begin(SESSION, USER, None, at(900_000)) };
+        let tokens = JwtTokens::new(SECRET);
+        let token = tokens.issue(&session, &Username::parse("username", "alice").unwrap()).unwrap();
+        assert!(tokens.verify(&token).is_ok());
+        // Each kind of token serves its own purpose only.
+        assert!(tokens.verify_refresh(&token).is_err());
+        let claims = RefreshClaims { session: SESSION, generation: Generation::FIRST };
+        assert!(tokens.verify(&tokens.issue_refresh(claims)).is_err());
+        assert_eq!(tokens.verify_refresh(&tokens.issue_refresh(claims)), Ok(claims));
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod origin;
 mod people;
 mod public_url;
 mod search;
+mod server;
 mod words;
 
 pub use admin::{Account, AuditEntry};
@@ -24,9 +25,10 @@ pub use export::{Export, ExportWriter};
 pub use message_parts::{Forwarded, MessageVersion, Pinned, Reaction, Reactor, Thread};
 pub use messages::{Change, Changes, File, Message, Tombstone, kind};
 pub use origin::Origin;
-pub use people::{Group, Member, Sender, Session, User};
+pub use people::{Group, May, Me, Member, Sender, Session, User};
 pub use public_url::PublicUrl;
 pub use search::Found;
+pub use server::{Limits, LoginWays, Server};
 pub use words::{KINDS, ROLES, TYPES, VISIBILITIES, kind_word, role_word, type_word, visibility_word};
 
 use chrono::SecondsFormat;

@@ -302,6 +302,16 @@ mod tests {
     }
 
     #[test]
+    fn a_deleted_sender_is_marked() {
+        let mut sent = message(Destination::Broadcast, text("x"));
+        sent.sender.username = domain::users::DELETED_USER.to_owned();
+        sent.sender.display_name = domain::users::DELETED_USER.to_owned();
+        let expected =
+            json!({"id": id(3), "username": "deleted user", "display_name": "deleted user", "deleted": true});
+        assert_eq!(shown(sent)["sender"], expected);
+    }
+
+    #[test]
     fn a_message_carries_its_file() {
         let body = Body::Attachment { kind: AttachmentKind::Image, file: file(), caption: Caption::none() };
         let mut sent = message(Destination::Broadcast, body);

@@ -22,12 +22,17 @@ pub struct User {
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     /// Only in an admin's own account.
     admin: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    /// Only for a deleted user.
+    #[schema(required = false)]
+    deleted: bool,
 }
 
 impl From<users::UserView> for User {
     fn from(view: users::UserView) -> Self {
         Self {
             id: Id(view.profile.id.0),
+            deleted: view.profile.is_deleted(),
             username: view.profile.username,
             display_name: view.profile.display_name,
             created_at: Time(view.created_at),
@@ -35,6 +40,27 @@ impl From<users::UserView> for User {
             email: view.email.map(users::Email::into_string),
             admin: view.admin,
         }
+    }
+}
+
+/// What the server allows the caller.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct May {
+    /// Whether the caller may broadcast.
+    broadcast: bool,
+}
+
+/// The caller.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Me {
+    #[serde(flatten)]
+    user: User,
+    may: May,
+}
+
+impl From<users::OwnView> for Me {
+    fn from(view: users::OwnView) -> Self {
+        Self { user: view.user.into(), may: May { broadcast: view.may_broadcast } }
     }
 }
 
@@ -129,10 +155,15 @@ pub struct Sender {
     username: String,
     #[schema(examples("Ada Lovelace"))]
     display_name: String,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    /// Only for a deleted user.
+    #[schema(required = false)]
+    deleted: bool,
 }
 
 impl From<users::Profile> for Sender {
     fn from(profile: users::Profile) -> Self {
-        Self { id: Id(profile.id.0), username: profile.username, display_name: profile.display_name }
+        let deleted = profile.is_deleted();
+        Self { id: Id(profile.id.0), username: profile.username, display_name: profile.display_name, deleted }
     }
 }

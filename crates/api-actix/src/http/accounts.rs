@@ -9,9 +9,9 @@ use crate::use_cases::UseCases;
 use actix_web::{HttpRequest, HttpResponse, web};
 use domain::Invalid;
 use domain::users::{
-    CurrentPassword, DisplayName, Email, Password, ProfileEdit, Registration, Username, UsernamePrefix,
+    Change, CurrentPassword, DisplayName, Email, Password, ProfileEdit, Registration, Username, UsernamePrefix,
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
 /// The body of a registration.
@@ -72,7 +72,7 @@ pub async fn sign_up(
     };
     let user = RateLimitGate::of(&request)?.hashed(use_cases.users.register(wish)).await?;
     Ok(HttpResponse::Created()
-        .json(SignedUp { message: "user registered", user: use_cases.policy.own_view(&user).into() }))
+        .json(SignedUp { message: "user registered", user: use_cases.policy.own_view(&user).user.into() }))
 }
 
 /// Creates a user with an email and, optionally, a password.
@@ -95,7 +95,7 @@ pub async fn create(
         password: body.password()?,
     };
     let user = RateLimitGate::of(&request)?.hashed(use_cases.users.register(wish)).await?;
-    Ok(HttpResponse::Created().json(wire::User::from(use_cases.policy.own_view(&user))))
+    Ok(HttpResponse::Created().json(wire::User::from(use_cases.policy.own_view(&user).user)))
 }
 
 /// Lists users by username.
@@ -133,25 +133,28 @@ pub async fn show(
 /// Shows the caller.
 #[utoipa::path(
     get, path = "/me",
-    responses((status = 200, description = "The caller", body = wire::User)),
+    responses((status = 200, description = "The caller", body = wire::Me)),
 )]
 pub async fn show_own(
     use_cases: web::Data<UseCases>,
     Authenticated { caller, .. }: Authenticated,
 ) -> Result<HttpResponse, ApiError> {
-    let user = use_cases.users.show(&caller, caller.user).await?;
-    Ok(HttpResponse::Ok().json(wire::User::from(user)))
+    let own = use_cases.users.show_own(&caller).await?;
+    Ok(HttpResponse::Ok().json(wire::Me::from(own)))
 }
 
 /// The changes of the caller's account.
 #[derive(Deserialize, ToSchema)]
 #[schema(as = ProfileEdit, examples(json!({ "display_name": "Ada Lovelace" })))]
 pub struct EditBody {
-    /// Unique, ignoring case.
-    #[schema(format = Email, max_length = 254)]
-    email: Option<String>,
-    #[schema(max_length = 64)]
-    display_name: Option<String>,
+    /// Unique, ignoring case. `null` takes it back.
+    #[serde(default, deserialize_with = "nullable")]
+    #[schema(value_type = Option<String>, nullable = true, format = Email, max_length = 254)]
+    email: Change<String>,
+    /// `null` takes it back: the username is shown again.
+    #[serde(default, deserialize_with = "nullable")]
+    #[schema(value_type = Option<String>, nullable = true, max_length = 64)]
+    display_name: Change<String>,
     /// At most 71 bytes. The server normalizes it to NFC before it counts.
     #[schema(min_length = 8, max_length = 71)]
     password: Option<String>,
@@ -159,13 +162,27 @@ pub struct EditBody {
     current_password: Option<String>,
 }
 
-/// Changes the caller's account.
+/// Reads a field that is there; serde takes the default where it is absent.
+fn nullable<'de, D: Deserializer<'de>>(field: D) -> Result<Change<String>, D::Error> {
+    Ok(Option::deserialize(field)?.map_or(Change::Clear, Change::Set))
+}
+
+/// Parses the new value, if there is one.
+fn parsed<T>(change: Change<String>, parse: impl Fn(&str) -> Result<T, Invalid>) -> Result<Change<T>, Invalid> {
+    Ok(match change {
+        Change::Keep => Change::Keep,
+        Change::Clear => Change::Clear,
+        Change::Set(text) => Change::Set(parse(&text)?),
+    })
+}
+
+/// Changes the caller's account. `null` takes the email or the display name back.
 ///
 /// A new password ends the caller's other sessions.
 #[utoipa::path(
     patch, path = "/me",
     request_body(content = Option<EditBody>, content_type = "application/json"),
-    responses((status = 200, description = "Changed", body = wire::User), ErrorResponse<403>, ErrorResponse<409>),
+    responses((status = 200, description = "Changed", body = wire::Me), ErrorResponse<403>, ErrorResponse<409>),
 )]
 pub async fn edit_own(
     use_cases: web::Data<UseCases>,
@@ -173,8 +190,8 @@ pub async fn edit_own(
     Authenticated { caller, input: Json(body) }: Authenticated<Json<EditBody>>,
 ) -> Result<HttpResponse, ApiError> {
     let edit = ProfileEdit {
-        email: body.email.as_deref().map(Email::parse).transpose()?,
-        display_name: body.display_name.as_deref().map(DisplayName::parse).transpose()?,
+        email: parsed(body.email, Email::parse)?,
+        display_name: parsed(body.display_name, DisplayName::parse)?,
         password: body.password.as_deref().map(|new| Password::parse("password", new)).transpose()?,
         current_password: body.current_password,
     };
@@ -184,7 +201,7 @@ pub async fn edit_own(
         (false, true) => gate.hashed(change).await?,
         _ => gate.prove(caller.user, given, change).await?,
     };
-    Ok(HttpResponse::Ok().json(wire::User::from(user)))
+    Ok(HttpResponse::Ok().json(wire::Me::from(user)))
 }
 
 /// The proof that the caller may end the account.

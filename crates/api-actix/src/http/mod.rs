@@ -33,6 +33,7 @@ pub mod reactions;
 pub mod receipts;
 pub mod search;
 pub(crate) mod sending;
+pub mod server_info;
 pub mod sessions;
 pub mod threads;
 mod upload;

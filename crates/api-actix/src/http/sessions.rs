@@ -1,4 +1,4 @@
-//! `/login`, `/logout` and `/sessions`.
+//! `/login`, `/token`, `/logout` and `/sessions`.
 
 use super::error::ApiError;
 use super::extract::{Anonymous, Authenticated, Json, PageQuery, PathIds, Query, required};
@@ -8,8 +8,8 @@ use super::rate_limit_gate::RateLimitGate;
 use crate::use_cases::UseCases;
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
-use domain::sessions::TokenService;
-use domain::sessions::{Session, UserAgent};
+use domain::sessions::{Generation, RefreshClaims, Session, TokenService, UserAgent};
+use domain::users::{ServerPolicy, Username};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -23,9 +23,9 @@ pub struct LogInBody {
     password: Option<String>,
 }
 
-/// The result of a login.
+/// The tokens of a session.
 #[derive(Serialize, ToSchema)]
-pub struct LoggedIn {
+pub struct Tokens {
     /// A JWT.
     token: String,
     #[schema(examples("Bearer"))]
@@ -33,10 +33,40 @@ pub struct LoggedIn {
     /// Seconds.
     #[schema(examples(86400))]
     expires_in: i64,
+    /// Opaque. Good once, for `POST /token`.
+    #[schema(examples("plr_01890a5d-ac96-774b-bcce-b302099a805700000000000000019f86d081884c7d65"))]
+    refresh_token: String,
+    /// Seconds without a use of the session.
+    #[schema(examples(2592000))]
+    refresh_expires_in: i64,
+}
+
+impl Tokens {
+    fn of(
+        session: &Session,
+        username: &Username,
+        generation: Generation,
+        (tokens, policy): (&dyn TokenService, &ServerPolicy),
+    ) -> Result<Self, ApiError> {
+        Ok(Self {
+            token: tokens.issue(session, username)?,
+            token_type: "Bearer",
+            expires_in: Session::TOKEN_SECONDS,
+            refresh_token: tokens.issue_refresh(RefreshClaims { session: session.id, generation }),
+            refresh_expires_in: policy.sessions.seconds(),
+        })
+    }
+}
+
+/// The result of a login.
+#[derive(Serialize, ToSchema)]
+pub struct LoggedIn {
+    #[serde(flatten)]
+    tokens: Tokens,
     user: wire::User,
 }
 
-/// Begins a session and returns its token, valid for 24 hours.
+/// Begins a session and returns its tokens: one for requests, valid for 24 hours, and one that renews it.
 ///
 /// An unknown user and a wrong password get the same answer. The server limits wrong passwords per name and per
 /// address, and right ones per account. A user has at most 100 sessions: a further login ends the one unused for
@@ -60,12 +90,42 @@ pub async fn log_in(
     let proof = use_cases.sessions.verify_password(&username, &password);
     let begin = async |proven| use_cases.sessions.log_in(proven, agent).await;
     let login = RateLimitGate::of(&request)?.log_in(&username, proof, begin).await?;
+    let with = (&**tokens, &*use_cases.policy);
     Ok(HttpResponse::Ok().json(LoggedIn {
-        token: tokens.issue(&login.session, &login.user.username)?,
-        token_type: "Bearer",
-        expires_in: Session::LIFETIME_SECONDS,
-        user: use_cases.policy.own_view(&login.user).into(),
+        tokens: Tokens::of(&login.session, &login.user.username, Generation::FIRST, with)?,
+        user: use_cases.policy.own_view(&login.user).user.into(),
     }))
+}
+
+/// A refresh token.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = Renewal, examples(json!({
+    "refresh_token": "plr_01890a5d-ac96-774b-bcce-b302099a805700000000000000019f86d081884c7d65"
+})))]
+pub struct RenewBody {
+    #[schema(value_type = String)]
+    refresh_token: Option<String>,
+}
+
+/// Renews the session of a refresh token, which is spent by it, and returns the session's next tokens.
+///
+/// The one spent last is answered again for 60 seconds, while its successor is unspent: an answer may be lost. Any other
+/// spent one ends the session. Earlier tokens stay valid until they expire.
+#[utoipa::path(
+    post, path = "/token",
+    request_body = RenewBody,
+    responses((status = 200, description = "Renewed", body = Tokens), ErrorResponse<401>),
+    security(()),
+)]
+pub async fn renew(
+    use_cases: web::Data<UseCases>,
+    tokens: web::Data<dyn TokenService>,
+    Anonymous(Json(body)): Anonymous<Json<RenewBody>>,
+) -> Result<HttpResponse, ApiError> {
+    let spent = tokens.verify_refresh(&required("refresh_token", body.refresh_token)?).map_err(domain::Error::from)?;
+    let renewed = use_cases.sessions.renew(spent).await?;
+    let with = (&**tokens, &*use_cases.policy);
+    Ok(HttpResponse::Ok().json(Tokens::of(&renewed.session, &renewed.username, renewed.successor, with)?))
 }
 
 /// Ends the session of the token.

@@ -271,7 +271,7 @@ mod tests {
     use crate::limits::Rates;
     use crate::live::testing::World;
     use async_trait::async_trait;
-    use domain::sessions::{LiveSession, Session, SessionRepository};
+    use domain::sessions::{LiveSession, RefreshClaims, Renewed, Session, SessionRepository};
     use domain::users::PasswordHash;
     use domain::{SessionId, Timestamp, Unavailable, UserId};
     use infra_live::OutboxItem;
@@ -306,6 +306,10 @@ mod tests {
             away()
         }
 
+        async fn renew(&self, _: UserId, _: RefreshClaims, _: Timestamp) -> domain::Result<Renewed> {
+            unreachable!()
+        }
+
         async fn end(&self, _: UserId, _: SessionId, _: Timestamp) -> domain::Result<bool> {
             away()
         }
@@ -314,7 +318,7 @@ mod tests {
             away()
         }
 
-        async fn forget(&self, _: Timestamp) -> domain::Result<usize> {
+        async fn forget(&self, _: Timestamp, _: Timestamp) -> domain::Result<usize> {
             away()
         }
     }

@@ -27,7 +27,7 @@ impl Account {
     /// How an admin sees it.
     pub fn view(&self, policy: &ServerPolicy) -> AccountView {
         AccountView {
-            user: policy.own_view(&self.user),
+            user: policy.own_view(&self.user).user,
             disabled: self.user.disabled_at.is_some(),
             last_seen_at: self.last_seen_at,
         }

@@ -16,7 +16,7 @@ use crate::unicode::is_blank;
 use crate::users::Profile;
 
 /// Most characters of a message (`docs/api.md`, Messages).
-const MAX_CHARACTERS: usize = 4096;
+pub const MAX_CHARACTERS: usize = 4096;
 
 text_type!(
     /// The content of a text message: at most 4096 characters, at least one of them visible. Stored exactly as sent.

@@ -1,12 +1,14 @@
 //! Sessions: logins that users list and end. A token names its session, and the server looks the session up on every
-//! request.
+//! request. A refresh token renews the token of its session, once: its answer carries the next refresh token.
 
 mod login;
 mod policy;
+mod renewal;
 mod service;
 
 pub use login::{LoggedIn, Proven};
-pub use policy::{OpenSession, oldest_remembered, oldest_usable, surplus};
+pub use policy::{OpenSession, SessionLifetime, surplus};
+pub use renewal::{Generation, Redemption, RefreshClaims, RefreshState, Renewed, redeem};
 pub use service::SessionService;
 
 use crate::context::{Clock, Timestamp};
@@ -50,8 +52,9 @@ pub struct Session {
 }
 
 impl Session {
-    /// How long a token and its session are valid, in seconds (`docs/api.md`, Conventions).
-    pub const LIFETIME_SECONDS: i64 = 86_400;
+    /// How long a token is valid, in seconds (`docs/api.md`, Conventions). [`SessionLifetime`] says how long its session
+    /// is.
+    pub const TOKEN_SECONDS: i64 = 86_400;
     /// Seconds between two writes of the last use, at least.
     pub const TOUCH_SECONDS: i64 = 60;
 
@@ -85,10 +88,11 @@ pub struct VerifiedToken {
     pub expires_at: Timestamp,
 }
 
-/// Signs and verifies the bearer tokens of sessions.
+/// Signs and verifies the bearer tokens and the refresh tokens of sessions.
 #[cfg_attr(feature = "mocks", mockall::automock)]
 pub trait TokenService: Send + Sync {
-    /// A token for a session that has just begun. It MUST be valid for [`Session::LIFETIME_SECONDS`] from then.
+    /// A token for a session that has just begun or was just renewed. It MUST be valid for [`Session::TOKEN_SECONDS`]
+    /// from the session's last use, and differ from every other token.
     ///
     /// # Errors
     /// [`Error::Internal`](crate::Error::Internal) if it cannot sign.
@@ -99,6 +103,16 @@ pub trait TokenService: Send + Sync {
     /// # Errors
     /// MUST answer [`Unauthenticated::InvalidToken`] for a text that is no valid token of this service.
     fn verify(&self, token: &str) -> std::result::Result<VerifiedToken, Unauthenticated>;
+
+    /// The refresh token with these claims: always the same one for the same claims. Nothing that the database holds
+    /// MUST suffice to make it.
+    fn issue_refresh(&self, claims: RefreshClaims) -> String;
+
+    /// The claims of a refresh token that this service issued. The token may be spent, and its session may have ended.
+    ///
+    /// # Errors
+    /// MUST answer [`Unauthenticated::InvalidToken`] for any other text.
+    fn verify_refresh(&self, token: &str) -> std::result::Result<RefreshClaims, Unauthenticated>;
 }
 
 /// Stores sessions.
@@ -120,8 +134,17 @@ pub trait SessionRepository: Send + Sync {
     /// MUST cost the same however many there are, and MUST NOT displace one in use.
     async fn live(&self, id: SessionId) -> Result<Option<LiveSession>>;
 
-    /// The user's sessions that have not ended and began after `since`, newest first. With `after`: those behind that
-    /// session, which may have ended.
+    /// Spends a refresh token of the user's session: does what [`redeem`] says, in the transaction that reads and locks
+    /// the session, so that of several calls with one token exactly one MUST spend it. A renewal is a use of the
+    /// session. If the session ends, [`SessionRepository::live`] MUST know before this answers.
+    ///
+    /// # Errors
+    /// MUST answer [`Unauthenticated::InvalidToken`] if [`redeem`] refuses the token or ends the session, and if the user
+    /// has no such session or it has ended.
+    async fn renew(&self, user: UserId, spent: RefreshClaims, at: Timestamp) -> Result<Renewed>;
+
+    /// The user's sessions that have not ended and were used after `since`, the last to have begun first. With `after`:
+    /// those behind that session, which may have ended.
     ///
     /// # Errors
     /// [`NotFound::Session`](crate::NotFound::Session) if `after` is no session of the user.
@@ -140,16 +163,18 @@ pub trait SessionRepository: Send + Sync {
     /// next request. [`SessionRepository::list`] MUST return it at once.
     async fn touch(&self, user: UserId, id: SessionId, at: Timestamp) -> Result<()>;
 
-    /// Forgets sessions that began before that moment, ended or not: a small number in one transaction. Returns how
-    /// many, 0 once there are no more. A session that had not ended ends. The time when its user was last seen MUST
-    /// stay known.
-    async fn forget(&self, before: Timestamp) -> Result<usize>;
+    /// Forgets sessions that ended before `ended`, and those that nobody has used since `unused`, which end by it: a
+    /// small number in one transaction. Returns how many, 0 once there are no more. The time when their users were last
+    /// seen MUST stay known.
+    async fn forget(&self, ended: Timestamp, unused: Timestamp) -> Result<usize>;
 }
 
 /// Forgets the sessions that nobody can use any more.
 pub struct ForgetSessions {
     /// Stores sessions.
     pub sessions: Arc<dyn SessionRepository>,
+    /// How long sessions last without use.
+    pub lifetime: SessionLifetime,
     /// Dates what is done.
     pub clock: Arc<dyn Clock>,
 }
@@ -161,10 +186,11 @@ impl ForgetSessions {
     /// # Errors
     /// Faults of storage, and [`Unavailable`](crate::Unavailable) where it is busy: the next time goes on from there.
     pub async fn run(&self) -> Result<usize> {
-        let before = oldest_remembered(self.clock.now())?;
+        let now = self.clock.now();
+        let (ended, unused) = (policy::oldest_remembered_end(now)?, self.lifetime.oldest_remembered(now)?);
         let mut forgotten = 0;
         loop {
-            match self.sessions.forget(before).await? {
+            match self.sessions.forget(ended, unused).await? {
                 0 => return Ok(forgotten),
                 some => forgotten += some,
             }
@@ -179,15 +205,19 @@ mod tests {
 
     #[test]
     fn sessions_are_forgotten_until_none_is_too_old() {
-        let day = Session::LIFETIME_SECONDS * 1_000_000;
+        let day = 86_400_000_000;
         let mut sessions = MockSessionRepository::new();
         let mut steps = vec![0, 3, 500];
         sessions
             .expect_forget()
             .times(3)
-            .withf(move |before| *before == at(7 * day + 7))
-            .returning(move |_| Ok(steps.pop().unwrap()));
-        let forget = ForgetSessions { sessions: Arc::new(sessions), clock: Arc::new(StoppedClock(9 * day + 7)) };
+            .withf(move |ended, unused| (*ended, *unused) == (at(97 * day + 7), at(92 * day + 7)))
+            .returning(move |_, _| Ok(steps.pop().unwrap()));
+        let forget = ForgetSessions {
+            sessions: Arc::new(sessions),
+            lifetime: SessionLifetime::of_days(6).unwrap(),
+            clock: Arc::new(StoppedClock(99 * day + 7)),
+        };
         assert_eq!(outcome(forget.run()).unwrap(), 503);
     }
 

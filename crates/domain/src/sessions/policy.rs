@@ -2,7 +2,7 @@
 
 use super::Session;
 use crate::context::Timestamp;
-use crate::error::{Error, Result};
+use crate::error::{Error, Invalid, Result};
 use crate::ids::SessionId;
 
 /// A session that has not ended.
@@ -19,24 +19,64 @@ pub struct OpenSession {
 impl Session {
     /// Most sessions of a user at once.
     pub const MAX: usize = 100;
-    /// How long the server remembers a session, in seconds from the login. Twice as long as a client can use it, so
-    /// that a client that walks through the list finds the place where its page ended.
-    pub const REMEMBERED_SECONDS: i64 = 2 * Self::LIFETIME_SECONDS;
+    /// How long the server remembers a session after its end, in seconds. Longer than any token of it is valid, and long
+    /// enough that a client that walks through the list finds the place where its page ended.
+    pub const REMEMBERED_SECONDS: i64 = 2 * Self::TOKEN_SECONDS;
 }
 
-/// Sessions that began after this moment can still be used. The token of a login at this moment has just expired.
+/// How long a session lasts without use, in seconds (`PARLANCE_SESSION_DAYS`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SessionLifetime(i64);
+
+impl SessionLifetime {
+    /// The most days.
+    pub const MAX_DAYS: u32 = 3_650;
+    const DAY: i64 = 86_400;
+
+    /// # Errors
+    /// [`Invalid`] for anything but 1 to [`SessionLifetime::MAX_DAYS`]. A session lasts as long as its token at least.
+    pub fn of_days(days: u32) -> Result<Self, Invalid> {
+        if !(1..=Self::MAX_DAYS).contains(&days) {
+            return Err(Invalid::new("days", format!("days must be 1 to {}", Self::MAX_DAYS)));
+        }
+        Ok(Self(i64::from(days) * Self::DAY))
+    }
+
+    /// The lifetime in seconds.
+    pub fn seconds(self) -> i64 {
+        self.0
+    }
+
+    /// Sessions that were used after this moment can still be used.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if the clock is out of range.
+    pub fn oldest_usable(self, now: Timestamp) -> Result<Timestamp> {
+        earlier(now, self.0)
+    }
+
+    /// The server forgets sessions that nobody has used since this moment: a day after they ended, so that the last
+    /// page of a list is still found.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if the clock is out of range.
+    pub fn oldest_remembered(self, now: Timestamp) -> Result<Timestamp> {
+        earlier(now, self.0 + Self::DAY)
+    }
+}
+
+impl Default for SessionLifetime {
+    /// 30 days.
+    fn default() -> Self {
+        Self(30 * Self::DAY)
+    }
+}
+
+/// The server forgets sessions that ended before this moment.
 ///
 /// # Errors
 /// [`Error::Internal`] if the clock is out of range.
-pub fn oldest_usable(now: Timestamp) -> Result<Timestamp> {
-    earlier(now, Session::LIFETIME_SECONDS)
-}
-
-/// The server forgets sessions that began before this moment.
-///
-/// # Errors
-/// [`Error::Internal`] if the clock is out of range.
-pub fn oldest_remembered(now: Timestamp) -> Result<Timestamp> {
+pub(super) fn oldest_remembered_end(now: Timestamp) -> Result<Timestamp> {
     earlier(now, Session::REMEMBERED_SECONDS)
 }
 
@@ -45,13 +85,11 @@ fn earlier(now: Timestamp, seconds: i64) -> Result<Timestamp> {
     then.ok_or_else(|| Error::internal("the clock is out of range"))
 }
 
-/// The sessions that end so that at most `most` remain: those that began at `oldest` ([`oldest_usable`]) or before,
-/// then those without use for the longest time.
+/// The sessions that end so that at most `most` remain: those without use since `oldest`
+/// ([`SessionLifetime::oldest_usable`]), then those without use for the longest time.
 pub fn surplus(mut sessions: Vec<OpenSession>, most: usize, oldest: Timestamp) -> Vec<SessionId> {
-    sessions.sort_unstable_by_key(|session| {
-        (session.created_at > oldest, session.last_seen_at, session.created_at, session.id.0)
-    });
-    let expired = sessions.partition_point(|session| session.created_at <= oldest);
+    sessions.sort_unstable_by_key(|session| (session.last_seen_at, session.created_at, session.id.0));
+    let expired = sessions.partition_point(|session| session.last_seen_at <= oldest);
     let ending = expired.max(sessions.len().saturating_sub(most));
     sessions.into_iter().take(ending).map(|session| session.id).collect()
 }
@@ -97,16 +135,23 @@ mod tests {
     #[test]
     fn what_has_expired_ends_and_takes_no_place() {
         let sessions =
-            [open_session(1, 10, 99), open_session(2, 11, 98), open_session(3, 12, 13), open_session(4, 20, 20)];
-        assert_eq!(ending(&sessions, 2, 11), [1, 2]);
-        assert_eq!(ending(&sessions, 1, 11), [1, 2, 3]);
-        assert_eq!(ending(&sessions, 4, 20), [1, 2, 3, 4]);
+            [open_session(1, 10, 19), open_session(2, 11, 20), open_session(3, 12, 21), open_session(4, 20, 22)];
+        assert_eq!(ending(&sessions, 2, 20), [1, 2]);
+        assert_eq!(ending(&sessions, 1, 20), [1, 2, 3]);
+        assert_eq!(ending(&sessions, 4, 22), [1, 2, 3, 4]);
     }
 
     #[test]
-    fn how_long_is_counted_from_the_login() {
-        let day = Session::LIFETIME_SECONDS * 1_000_000;
-        assert_eq!(oldest_usable(at(5 * day)).unwrap(), at(4 * day));
-        assert_eq!(oldest_remembered(at(5 * day)).unwrap(), at(3 * day));
+    fn how_long_is_counted_from_the_last_use() {
+        let day = 86_400_000_000;
+        let lifetime = SessionLifetime::of_days(3).unwrap();
+        assert_eq!(lifetime.oldest_usable(at(50 * day)).unwrap(), at(47 * day));
+        assert_eq!(lifetime.oldest_remembered(at(50 * day)).unwrap(), at(46 * day));
+        assert_eq!(oldest_remembered_end(at(50 * day)).unwrap(), at(48 * day));
+        assert_eq!(SessionLifetime::default().seconds(), 2_592_000);
+        for days in [0, SessionLifetime::MAX_DAYS + 1] {
+            assert!(SessionLifetime::of_days(days).is_err());
+        }
+        assert_eq!(SessionLifetime::of_days(1).unwrap().seconds(), Session::TOKEN_SECONDS);
     }
 }

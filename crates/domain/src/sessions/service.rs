@@ -1,6 +1,6 @@
-//! Authenticating requests, and listing and ending the caller's sessions. `login` contains logging in.
+//! Authenticating requests, renewing sessions, and listing and ending the caller's. `login` contains logging in.
 
-use super::{Session, SessionRepository, oldest_usable};
+use super::{RefreshClaims, Renewed, Session, SessionRepository};
 use crate::context::{Caller, Clock, IdGenerator};
 use crate::error::{NotFound, Result, Unauthenticated};
 use crate::ids::{SessionId, UserId};
@@ -8,7 +8,7 @@ use crate::page::{Limit, Page};
 use crate::users::{PasswordHasher, ServerPolicy, UserRepository};
 use std::sync::Arc;
 
-/// Begins, authenticates, lists and ends sessions.
+/// Begins, authenticates, renews, lists and ends sessions.
 pub struct SessionService {
     /// Stores users.
     pub users: Arc<dyn UserRepository>,
@@ -39,12 +39,22 @@ impl SessionService {
         Ok(Caller { user, session, admin: self.policy.is_admin(&live.username, live.role) })
     }
 
-    /// Lists the caller's sessions whose tokens are still valid.
+    /// Spends a refresh token whose signature holds, and renews its session.
+    ///
+    /// # Errors
+    /// Those of [`SessionRepository::renew`].
+    pub async fn renew(&self, spent: RefreshClaims) -> Result<Renewed> {
+        // Who comes again after the end costs no transaction.
+        let Some(live) = self.sessions.live(spent.session).await? else { return Unauthenticated::InvalidToken.err() };
+        self.sessions.renew(live.user, spent, self.clock.now()).await
+    }
+
+    /// Lists the caller's sessions that can still be used.
     ///
     /// # Errors
     /// Those of [`SessionRepository::list`].
     pub async fn list(&self, caller: &Caller, after: Option<SessionId>, limit: Limit) -> Result<Page<Session>> {
-        let oldest = oldest_usable(self.clock.now())?;
+        let oldest = self.policy.sessions.oldest_usable(self.clock.now())?;
         self.sessions.list(caller.user, oldest, after, limit).await
     }
 
@@ -66,7 +76,7 @@ impl SessionService {
 mod tests {
     use super::*;
     use crate::error::Error;
-    use crate::sessions::{LiveSession, MockSessionRepository};
+    use crate::sessions::{Generation, LiveSession, MockSessionRepository};
     use crate::testing::{StoppedClock, at, caller, outcome, session_service, user};
     use crate::users::{AdminNames, UserRole, Username};
 
@@ -132,8 +142,8 @@ mod tests {
     }
 
     #[test]
-    fn sessions_are_listed_as_long_as_their_tokens_are_good() {
-        let day = Session::LIFETIME_SECONDS * 1_000_000;
+    fn sessions_are_listed_as_long_as_they_can_be_used() {
+        let month = 30 * 86_400_000_000;
         let mut sessions = MockSessionRepository::new();
         sessions
             .expect_list()
@@ -143,8 +153,30 @@ mod tests {
                 Ok(Page { items: vec![Session::begin(SessionId(uuid::Uuid::nil()), of, None, since)], more: true })
             });
         let three = Limit::of_list(Some(3)).unwrap();
-        let page = outcome(over(sessions, day + 7).list(&caller(1), Some(session()), three)).unwrap();
+        let page = outcome(over(sessions, month + 7).list(&caller(1), Some(session()), three)).unwrap();
         assert_eq!((page.items.len(), page.more), (1, true));
+    }
+
+    #[test]
+    fn a_refresh_token_renews_its_session_and_no_ended_one() {
+        let spent = RefreshClaims { session: session(), generation: Generation::FIRST };
+        let renewed = |at| Renewed {
+            session: Session::begin(session(), user(1), None, at),
+            username: Username::parse("username", "ada").unwrap(),
+            successor: Generation::FIRST.next(),
+        };
+        let mut sessions = live("ada", UserRole::Member);
+        sessions
+            .expect_renew()
+            .once()
+            .withf(move |of, claims, when| (*of, *claims, *when) == (user(1), spent, at(9)))
+            .returning(move |_, _, at| Ok(renewed(at)));
+        assert_eq!(outcome(over(sessions, 9).renew(spent)).unwrap(), renewed(at(9)));
+        let mut ended = MockSessionRepository::new();
+        ended.expect_live().returning(|_| Ok(None));
+        ended.expect_renew().never();
+        let refused = outcome(over(ended, 9).renew(spent));
+        assert!(matches!(refused, Err(Error::Unauthenticated(Unauthenticated::InvalidToken))));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Signing up, and looking users up.
 
-use super::model::{Email, NewUser, User, UserView, Username, UsernamePrefix};
+use super::model::{Email, NewUser, OwnView, User, UserView, Username, UsernamePrefix};
 use super::password::Password;
 use super::service::UserService;
 use crate::context::Caller;
@@ -48,6 +48,15 @@ impl UserService {
         Ok(self.policy.view(caller, &user))
     }
 
+    /// Shows the caller's own account.
+    ///
+    /// # Errors
+    /// [`NotFound::User`].
+    pub async fn show_own(&self, caller: &Caller) -> Result<OwnView> {
+        let user = self.users.find(caller.user).await?.ok_or(NotFound::User)?;
+        Ok(self.policy.own_view(&user))
+    }
+
     /// The living user of that name.
     ///
     /// # Errors
@@ -78,7 +87,7 @@ mod tests {
     use super::*;
     use crate::error::{Conflict, Error, Unavailable};
     use crate::testing::{account, at, caller, outcome, user, user_service};
-    use crate::users::{AdminNames, MockPasswordHasher, MockUserRepository, PasswordHash, ServerPolicy};
+    use crate::users::{AdminNames, Broadcasters, MockPasswordHasher, MockUserRepository, PasswordHash, ServerPolicy};
     use std::sync::Arc;
 
     fn wish(password: Option<&str>) -> Registration {
@@ -151,6 +160,22 @@ mod tests {
         // Being an admin shows to the admin alone.
         assert!(outcome(named("Boss").show(&caller(1), user(1))).unwrap().admin);
         assert!(!outcome(named("Boss").show(&admin, user(1))).unwrap().admin);
+    }
+
+    #[test]
+    fn one_sees_whether_one_may_broadcast() {
+        for (broadcasters, name, may) in [
+            (Broadcasters::Everyone, "ada", true),
+            (Broadcasters::Admins, "ada", false),
+            (Broadcasters::Admins, "boss", true),
+        ] {
+            let mut users = MockUserRepository::new();
+            users.expect_find().returning(move |_| Ok(Some(account(1, name))));
+            let admins = AdminNames::parse(["BOSS"]).unwrap();
+            let policy = Arc::new(ServerPolicy { admins, broadcasters, ..ServerPolicy::default() });
+            let seen = outcome(UserService { policy, ..over(users) }.show_own(&caller(1))).unwrap();
+            assert_eq!((seen.may_broadcast, seen.user.email.is_some()), (may, true), "{broadcasters:?} {name}");
+        }
     }
 
     #[test]

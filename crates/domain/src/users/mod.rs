@@ -10,8 +10,8 @@ mod service;
 
 pub use accounts::Registration;
 pub use model::{
-    DELETED_USER, DisplayName, Email, NewUser, Profile, ProfileChange, User, UserRole, UserView, Username,
-    UsernamePrefix,
+    Change, DELETED_USER, DisplayName, Email, NewUser, OwnView, Profile, ProfileChange, User, UserRole, UserView,
+    Username, UsernamePrefix,
 };
 pub use password::{Password, PasswordHash, TypedPassword, Verdict};
 pub use policy::{AdminNames, Broadcasters, EditHistory, ServerPolicy};

@@ -20,10 +20,22 @@ text_type!(
 impl Username {
     /// The most characters.
     const MAX: usize = 32;
+    /// Names that mean something else behind an `@`, or beside a message. Accounts that had one before stay.
+    const RESERVED: [&'static str; 5] = ["all", "here", "everyone", "channel", "hook"];
 
+    /// A name for a new account.
+    ///
     /// # Errors
-    /// [`Invalid`] naming `field`.
+    /// [`Invalid`] naming `field`, also for a name that is reserved, whatever its case.
     pub fn parse(field: &'static str, text: &str) -> Result<Self, Invalid> {
+        let name = Self::well_formed(field, text)?;
+        if Self::RESERVED.iter().any(|reserved| reserved.eq_ignore_ascii_case(text)) {
+            return Err(Invalid::new(field, format!("{field} must not be {}", Self::RESERVED.join(", "))));
+        }
+        Ok(name)
+    }
+
+    fn well_formed(field: &'static str, text: &str) -> Result<Self, Invalid> {
         let fits = (2..=Self::MAX).contains(&text.len())
             && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'));
         if !fits {
@@ -39,9 +51,9 @@ impl Username {
     pub fn looked_up(field: &'static str, text: &str) -> Result<Self, Invalid> {
         // A longer text is no name, whatever its characters; normalizing it would be wasted work.
         if text.len() > 4 * Self::MAX {
-            return Self::parse(field, text);
+            return Self::well_formed(field, text);
         }
-        Self::parse(field, text).or_else(|_| Self::parse(field, &comparable(text)))
+        Self::well_formed(field, text).or_else(|_| Self::well_formed(field, &comparable(text)))
     }
 
     /// The form that is unique and that lookups compare.
@@ -193,6 +205,12 @@ pub struct Profile {
 }
 
 impl Profile {
+    /// Whether the user is deleted.
+    pub fn is_deleted(&self) -> bool {
+        // No username has a blank.
+        self.username == DELETED_USER
+    }
+
     /// The one function that decides which names others see.
     pub fn of(id: UserId, username: &Username, display_name: Option<&DisplayName>, deleted: bool) -> Self {
         if deleted {
@@ -221,6 +239,15 @@ pub struct UserView {
     pub updated_at: Timestamp,
 }
 
+/// A user as the user sees the own account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnView {
+    /// All that the user may see of it.
+    pub user: UserView,
+    /// Whether the user may broadcast.
+    pub may_broadcast: bool,
+}
+
 /// A user to be stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewUser {
@@ -236,13 +263,32 @@ pub struct NewUser {
     pub at: Timestamp,
 }
 
-/// Changes that a user makes to their own account. `None` leaves a value as it is.
+/// A change of a value that may be absent.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Change<T> {
+    /// The value stays as it is.
+    #[default]
+    Keep,
+    /// The value is taken back.
+    Clear,
+    /// The new value.
+    Set(T),
+}
+
+impl<T> Change<T> {
+    /// Whether the value may become another one.
+    pub fn is_change(&self) -> bool {
+        !matches!(self, Self::Keep)
+    }
+}
+
+/// Changes that a user makes to their own account. A password of `None` stays as it is.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ProfileChange {
     /// Unique among existing users. Case does not count.
-    pub email: Option<Email>,
+    pub email: Change<Email>,
     /// The new display name.
-    pub display_name: Option<DisplayName>,
+    pub display_name: Change<DisplayName>,
     /// The hash of the new password. It ends the user's other sessions.
     pub password: Option<PasswordHash>,
     /// With a new password: the hash that the caller's current password fits, if the user has one.
@@ -262,6 +308,27 @@ mod tests {
         for bad in ["", "a", &"x".repeat(33), "a b", "a/b", "jürgen", "ab\n", "a\0b", "deleted user"] {
             assert_eq!(Username::parse("to", bad).unwrap_err().field, "to", "{bad:?}");
         }
+    }
+
+    #[test]
+    fn reserved_names_are_for_no_new_account_and_can_be_looked_up() {
+        for name in ["all", "here", "everyone", "channel", "hook", "ALL", "Hook"] {
+            let refused = Username::parse("username", name).unwrap_err();
+            assert_eq!(refused.field, "username", "{name}");
+            assert_eq!(refused.reason, "username must not be all, here, everyone, channel, hook");
+            assert_eq!(Username::looked_up("to", name).unwrap().key(), name.to_lowercase());
+        }
+        for name in ["al", "all-", "hooks", "every.one"] {
+            Username::parse("username", name).unwrap();
+        }
+    }
+
+    #[test]
+    fn only_a_deleted_user_is_shown_as_one() {
+        let name = Username::parse("username", "ada").unwrap();
+        let display = DisplayName::parse(DELETED_USER).unwrap();
+        let profile = |deleted| Profile::of(UserId(uuid::Uuid::nil()), &name, Some(&display), deleted);
+        assert!(profile(true).is_deleted() && !profile(false).is_deleted());
     }
 
     #[test]

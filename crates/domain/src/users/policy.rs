@@ -1,11 +1,12 @@
 //! Who is an admin of the server, and the limits that the operator sets for all users.
 
-use super::model::{User, UserRole, UserView, Username};
+use super::model::{OwnView, User, UserRole, UserView, Username};
 use crate::context::Caller;
 use crate::error::{Forbidden, Invalid, Result};
 use crate::files::{FileQuota, Reserve, UploadQuota};
 use crate::groups::GroupQuotas;
 use crate::ids::UserId;
+use crate::sessions::SessionLifetime;
 use std::collections::HashSet;
 
 /// The usernames of `PARLANCE_ADMINS`. Case and normal form do not count.
@@ -79,6 +80,8 @@ pub struct ServerPolicy {
     pub broadcasters: Broadcasters,
     /// Which users may read what a message said before its edits.
     pub edit_history: EditHistory,
+    /// How long a session lasts without use.
+    pub sessions: SessionLifetime,
     /// How many bytes of files a user may store.
     pub files: FileQuota,
     /// How many uploads a user may have under way.
@@ -117,15 +120,16 @@ impl ServerPolicy {
         }
     }
 
-    /// What the user sees of their own account. For answers to sign-ups, which have no session yet.
-    pub fn own_view(&self, user: &User) -> UserView {
-        UserView {
+    /// What the user sees of their own account.
+    pub fn own_view(&self, user: &User) -> OwnView {
+        let own = UserView {
             profile: user.profile(),
             email: user.email.clone(),
             admin: self.is_admin(&user.username, user.role),
             created_at: user.created_at,
             updated_at: user.updated_at,
-        }
+        };
+        OwnView { user: own, may_broadcast: self.may_broadcast(&user.username, user.role).is_ok() }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Changing and deleting one's own account.
 
-use super::model::{DisplayName, Email, ProfileChange, UserView};
+use super::model::{Change, DisplayName, Email, OwnView, ProfileChange};
 use super::password::{Password, PasswordHash, TypedPassword, Verdict};
 use super::service::UserService;
 use crate::context::Caller;
@@ -11,13 +11,13 @@ use crate::error::{Error, Forbidden, Invalid, NotFound, Result, Unauthenticated}
 #[derive(Clone)]
 pub struct CurrentPassword(pub Option<String>);
 
-/// A wish to change one's own account; what is `None` stays as it is.
+/// A wish to change one's own account; what is absent stays as it is.
 #[derive(Clone, Default)]
 pub struct ProfileEdit {
     /// New address.
-    pub email: Option<Email>,
+    pub email: Change<Email>,
     /// New name to be called.
-    pub display_name: Option<DisplayName>,
+    pub display_name: Change<DisplayName>,
     /// New password, with the one it replaces.
     pub password: Option<Password>,
     /// Needed with a new password; must be right wherever it is given.
@@ -29,7 +29,7 @@ impl UserService {
     ///
     /// # Errors
     /// [`Forbidden::WrongCurrentPassword`], [`Invalid`] where it is missing, [`Conflict::EmailTaken`](crate::Conflict).
-    pub async fn change_profile(&self, caller: &Caller, edit: ProfileEdit) -> Result<UserView> {
+    pub async fn change_profile(&self, caller: &Caller, edit: ProfileEdit) -> Result<OwnView> {
         // Who gives it without need wants it looked at, too.
         let proven = if edit.password.is_some() || edit.current_password.is_some() {
             self.prove(caller, CurrentPassword(edit.current_password)).await?
@@ -43,7 +43,7 @@ impl UserService {
         let change = ProfileChange { email: edit.email, display_name: edit.display_name, password, proven };
         let user = self.users.change(caller.user, change, caller.session, self.clock.now()).await;
         let user = user.map_err(ended_meanwhile)?;
-        Ok(self.policy.view(caller, &user))
+        Ok(self.policy.own_view(&user))
     }
 
     /// Deletes the caller's account.
@@ -150,7 +150,7 @@ mod tests {
             })
             .returning(|_, _, _, _| Ok(account(1, "ada")));
         let view = outcome(over(users, hasher()).change_profile(&caller(1), new_password(Some(RIGHT)))).unwrap();
-        assert!(view.email.is_some());
+        assert!(view.user.email.is_some());
     }
 
     #[test]
@@ -169,9 +169,10 @@ mod tests {
         users
             .expect_change()
             .once()
-            .withf(|_, change, _, _| change.password.is_none() && change.email.is_some())
+            .withf(|_, change, _, _| change.password.is_none() && change.email.is_change())
             .returning(|_, _, _, _| Ok(account(1, "ada")));
-        let edit = ProfileEdit { email: Some(Email::parse("new@example.org").unwrap()), ..ProfileEdit::default() };
+        let edit =
+            ProfileEdit { email: Change::Set(Email::parse("new@example.org").unwrap()), ..ProfileEdit::default() };
         outcome(over(users, MockPasswordHasher::new()).change_profile(&caller(1), edit)).unwrap();
     }
 

@@ -80,6 +80,7 @@ fn lock_living(conn: &mut AnyConnection, id: UserId) -> DbResult<User> {
 /// Executes the command. Returns the target. `None` if the command changed nothing.
 fn execute(
     tx: &mut Tx<'_>,
+    policy: &ServerPolicy,
     command: AdminCommand,
     at: Timestamp,
 ) -> DbResult<Option<(Option<UserId>, Option<GroupId>)>> {
@@ -129,7 +130,8 @@ fn execute(
         }
         AdminCommand::EndSessions(user) => {
             lock_living(tx.conn, user)?;
-            if !end_sessions(tx, user, None, at)? {
+            let oldest = policy.sessions.oldest_usable(at)?;
+            if end_sessions(tx, user, None, at)?.is_none_or(|last_used| last_used <= oldest) {
                 return Ok(None);
             }
             user
@@ -219,7 +221,7 @@ impl AdminRepository for Store {
         self.write(shard, move |tx| {
             check(tx.conn, &policy, &actor, &command)?;
             let action = command.action();
-            match execute(tx, command.clone(), at)? {
+            match execute(tx, &policy, command.clone(), at)? {
                 Some(target) => record_entry(tx, &actor, action, target, at),
                 None => Ok(()),
             }

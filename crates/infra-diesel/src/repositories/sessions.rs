@@ -12,7 +12,10 @@ use crate::transaction::tx::Tx;
 use async_trait::async_trait;
 use diesel::prelude::*;
 use domain::events::Event;
-use domain::sessions::{LiveSession, OpenSession, Session, SessionRepository, UserAgent, oldest_usable, surplus};
+use domain::sessions::{
+    Generation, LiveSession, OpenSession, Redemption, RefreshClaims, RefreshState, Renewed, Session, SessionLifetime,
+    SessionRepository, UserAgent, redeem, surplus,
+};
 use domain::users::{PasswordHash, Username};
 use domain::{Limit, NotFound, Page, Result, SessionId, Timestamp, Unauthenticated, UserId};
 use std::collections::HashMap;
@@ -95,29 +98,90 @@ fn end_these(tx: &mut Tx<'_>, user: UserId, these: Vec<SessionId>, at: Timestamp
     Ok(())
 }
 
-/// Ends the sessions of the user, who is locked, but `keep`. Returns whether one of them could still be used.
-pub fn end_sessions(tx: &mut Tx<'_>, user: UserId, keep: Option<SessionId>, at: Timestamp) -> DbResult<bool> {
+/// Ends the sessions of the user, who is locked, but `keep`. Returns when the last used of them was.
+pub fn end_sessions(
+    tx: &mut Tx<'_>,
+    user: UserId,
+    keep: Option<SessionId>,
+    at: Timestamp,
+) -> DbResult<Option<Timestamp>> {
     // No session has the nil id.
     let keep = Id(keep.map_or(Uuid::nil(), |keep| keep.0));
     let others = not_ended(user.into()).filter(sessions::id.ne(keep));
     let end = diesel::update(others).set(sessions::revoked_at.eq(Time::from(at)));
-    let end = end.returning((sessions::id, sessions::created_at));
+    let end = end.returning((sessions::id, sessions::last_seen_at));
     let ended: Vec<(Id, Time)> = per_backend!(tx.conn, |conn| end.load(conn))?;
-    let oldest = Time::from(oldest_usable(at)?);
-    let any = ended.iter().any(|(_, created_at)| *created_at > oldest);
+    let newest = ended.iter().map(|(_, last_seen_at)| *last_seen_at).max();
     tx.events.extend(ended.into_iter().map(|(session, _)| Event::SessionEnded { user, session: session.into() }));
-    Ok(any)
+    Ok(newest.map(Into::into))
+}
+
+/// What a renewal reads of a session.
+type RenewedRow = (SessionRow, i64, Option<Time>);
+
+/// Spends a refresh token of a session, which this locks. `None` if the session has ended by now or ends by this, or if
+/// the token is not good.
+fn renew(
+    tx: &mut Tx<'_>,
+    (known, lifetime): (&SessionCache, SessionLifetime),
+    user: UserId,
+    spent: RefreshClaims,
+    at: Timestamp,
+) -> DbResult<Option<Renewed>> {
+    // Every transaction that ends sessions of a user or the user's account locks the user first.
+    let living = lock_user(tx.conn, user)?.filter(|user| user.deleted_at.is_none() && user.disabled_at.is_none());
+    let Some(living) = living else { return Ok(None) };
+    let mine = || not_ended(user.into()).filter(sessions::id.eq(Id::from(spent.session)));
+    if let AnyConnection::Postgres(conn) = tx.conn {
+        // A logout ends one session, and locks only that.
+        mine().select(sessions::id).for_no_key_update().first::<Id>(conn).optional()?;
+    }
+    let found = mine().select((SessionRow::as_select(), sessions::generation, sessions::spent_at));
+    let found: Option<RenewedRow> = found.first(tx.conn).optional()?;
+    let Some((row, unspent, spent_at)) = found else { return Ok(None) };
+    let session = row.into_session(known);
+    let last_seen_at = session.last_seen_at;
+    let state = RefreshState { unspent: Generation(unspent), spent_at: spent_at.map(Into::into), last_seen_at };
+    let used = sessions::last_seen_at.eq(Time::from(at.max(last_seen_at)));
+    let successor = match redeem(spent.generation, state, lifetime, at)? {
+        Redemption::Spend(successor) => {
+            let set = (sessions::generation.eq(successor.0), sessions::spent_at.eq(Time::from(at)), used);
+            diesel::update(mine()).set(set).execute(tx.conn)?;
+            successor
+        }
+        Redemption::Repeat(successor) => {
+            diesel::update(mine()).set(used).execute(tx.conn)?;
+            successor
+        }
+        Redemption::Reused => {
+            tracing::warn!(%user, session = %spent.session, "a spent refresh token was presented: the session ends");
+            end_these(tx, user, vec![spent.session], at)?;
+            return Ok(None);
+        }
+        Redemption::Expired | Redemption::Unknown => return Ok(None),
+    };
+    let session = Session { last_seen_at: at, ..session };
+    Ok(Some(Renewed { session, username: living.username, successor }))
 }
 
 /// Forgets sessions, and stores when each of their users was last seen.
-fn forget(tx: &mut Tx<'_>, before: Time) -> DbResult<usize> {
+fn forget(tx: &mut Tx<'_>, ended: Time, unused: Time) -> DbResult<usize> {
     type Row = (Id, Id, Time, Option<Time>);
+    let columns = (sessions::id, sessions::user_id, sessions::last_seen_at, sessions::revoked_at);
     let mut old: Vec<Row> = sessions::table
-        .filter(sessions::created_at.lt(before))
-        .order(sessions::created_at)
+        .filter(sessions::revoked_at.is_not_null().and(sessions::revoked_at.lt(ended)))
+        .order(sessions::revoked_at)
         .limit(FORGOTTEN_AT_ONCE)
-        .select((sessions::id, sessions::user_id, sessions::last_seen_at, sessions::revoked_at))
+        .select(columns)
         .load(tx.conn)?;
+    if old.is_empty() {
+        old = sessions::table
+            .filter(sessions::revoked_at.is_null().and(sessions::last_seen_at.lt(unused)))
+            .order(sessions::last_seen_at)
+            .limit(FORGOTTEN_AT_ONCE)
+            .select(columns)
+            .load(tx.conn)?;
+    }
     let mut seen: HashMap<Id, Time> = HashMap::new();
     for (_, user, last_seen_at, _) in &old {
         let newest = seen.entry(*user).or_insert(*last_seen_at);
@@ -148,10 +212,10 @@ impl Store {
     /// are left (but `keep`). Only data from before the limit of sessions has a surplus.
     pub(crate) async fn thin_out_sessions(&self, user: UserId, keep: Option<SessionId>, at: Timestamp) -> Result<()> {
         while self.read(move |conn| is_crowded(conn, user)).await? {
-            let known = self.session_cache();
+            let (known, oldest) = (self.session_cache(), self.policy().sessions.oldest_usable(at)?);
             self.write(user.0, move |tx| {
                 lock_user(tx.conn, user)?;
-                let mut ending = surplus(open_sessions(tx.conn, &known, user)?, Session::MAX, oldest_usable(at)?);
+                let mut ending = surplus(open_sessions(tx.conn, &known, user)?, Session::MAX, oldest);
                 ending.retain(|session| Some(*session) != keep);
                 end_these(tx, user, ending, at)
             })
@@ -165,6 +229,7 @@ impl Store {
 impl SessionRepository for Store {
     async fn create(&self, session: Session, proven: Option<PasswordHash>) -> Result<()> {
         let (user, at, known) = (session.user, session.created_at, self.session_cache());
+        let oldest = self.policy().sessions.oldest_usable(at)?;
         self.thin_out_sessions(user, None, at).await?;
         self.write(user.0, move |tx| {
             let row = NewSessionRow {
@@ -182,7 +247,7 @@ impl SessionRepository for Store {
                 return Ok(Unauthenticated::InvalidCredentials.err()?);
             }
             // Before the new session is there, which must not end.
-            let ending = surplus(open_sessions(tx.conn, &known, user)?, Session::MAX - 1, oldest_usable(at)?);
+            let ending = surplus(open_sessions(tx.conn, &known, user)?, Session::MAX - 1, oldest);
             end_these(tx, user, ending, at)?;
             diesel::insert_into(sessions::table).values(row).execute(tx.conn)?;
             Ok(())
@@ -213,6 +278,15 @@ impl SessionRepository for Store {
         Ok(look_up.found(found))
     }
 
+    async fn renew(&self, user: UserId, spent: RefreshClaims, at: Timestamp) -> Result<Renewed> {
+        let (known, lifetime) = (self.session_cache(), self.policy().sessions);
+        let renewed = self.write(user.0, move |tx| renew(tx, (&known, lifetime), user, spent, at)).await?;
+        // The commit may have ended the session, so the refusal is no error of the transaction.
+        let Some(renewed) = renewed else { return Unauthenticated::InvalidToken.err() };
+        self.sessions().touched(spent.session, at);
+        Ok(renewed)
+    }
+
     async fn list(
         &self,
         user: UserId,
@@ -223,7 +297,7 @@ impl SessionRepository for Store {
         let known = self.session_cache();
         self.snapshot_for(user, move |conn| {
             let mut query = not_ended(user.into())
-                .filter(sessions::created_at.gt(Time::from(since)))
+                .filter(sessions::last_seen_at.gt(Time::from(since)))
                 .order((sessions::created_at.desc(), sessions::id.desc()))
                 .limit(limit.get() as i64 + 1)
                 .select(SessionRow::as_select())
@@ -267,7 +341,7 @@ impl SessionRepository for Store {
         Ok(())
     }
 
-    async fn forget(&self, before: Timestamp) -> Result<usize> {
-        self.write(Uuid::nil(), move |tx| forget(tx, before.into())).await
+    async fn forget(&self, ended: Timestamp, unused: Timestamp) -> Result<usize> {
+        self.write(Uuid::nil(), move |tx| forget(tx, ended.into(), unused.into())).await
     }
 }

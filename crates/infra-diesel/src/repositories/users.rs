@@ -15,7 +15,7 @@ use diesel::prelude::*;
 use domain::events::Event;
 use domain::files::Growth;
 use domain::users::{
-    Credentials, NewUser, PasswordHash, ProfileChange, User, UserRepository, UserRole, Username, UsernamePrefix,
+    Change, Credentials, NewUser, PasswordHash, ProfileChange, User, UserRepository, UserRole, Username, UsernamePrefix,
 };
 use domain::{Forbidden, Limit, NotFound, Page, Result, SessionId, Timestamp, UserId};
 
@@ -120,15 +120,25 @@ impl UserRepository for Store {
         }
         self.write(id.0, move |tx| {
             let mine = users::table.find(Id::from(id)).filter(users::deleted_at.is_null());
-            if change.email.is_some() || change.display_name.is_some() {
+            if change.email.is_change() || change.display_name.is_change() {
                 tx.grow(Growth::Profile)?;
             }
-            if let Some(email) = &change.email {
-                let set = (users::email.eq(email.as_str()), users::email_key.eq(email.key()));
+            let email = match &change.email {
+                Change::Keep => None,
+                Change::Clear => Some((None, None)),
+                Change::Set(email) => Some((Some(email.as_str()), Some(email.key()))),
+            };
+            if let Some((email, key)) = email {
+                let set = (users::email.eq(email), users::email_key.eq(key));
                 diesel::update(mine).set(set).execute(tx.conn).map_err(conflict)?;
             }
-            if let Some(name) = &change.display_name {
-                diesel::update(mine).set(users::display_name.eq(name.as_str())).execute(tx.conn)?;
+            let name = match &change.display_name {
+                Change::Keep => None,
+                Change::Clear => Some(None),
+                Change::Set(name) => Some(Some(name.as_str())),
+            };
+            if let Some(name) = name {
+                diesel::update(mine).set(users::display_name.eq(name)).execute(tx.conn)?;
             }
             if let Some(hash) = &change.password {
                 let living = lock_user(tx.conn, id)?.is_some_and(|user| user.deleted_at.is_none());

@@ -41,6 +41,8 @@ macro_rules! all_tables {
                     last_seen_at -> SqlTime,
                     user_agent -> Nullable<Text>,
                     revoked_at -> Nullable<SqlTime>,
+                    generation -> BigInt,
+                    spent_at -> Nullable<SqlTime>,
                 }
                 conversations: ConversationCopy by (id) in id {
                     id -> SqlId,

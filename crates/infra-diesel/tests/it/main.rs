@@ -53,6 +53,7 @@ mod parts;
 mod plans;
 mod quotas;
 mod receipts;
+mod renewal;
 mod retention;
 mod schema;
 mod search;

@@ -20,8 +20,8 @@ use domain::messages::{
 };
 use domain::receipts::ReceiptRepository;
 use domain::retention::RetentionRepository;
-use domain::sessions::{Session, SessionRepository};
-use domain::users::{Email, ProfileChange, UserRepository, Username, UsernamePrefix};
+use domain::sessions::{Generation, RefreshClaims, Session, SessionRepository};
+use domain::users::{Change, Email, ProfileChange, UserRepository, Username, UsernamePrefix};
 use domain::{ConversationId, SessionId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, OnceLock};
@@ -178,7 +178,8 @@ async fn use_everything(world: &World) {
     let session = Session::begin(SessionId(crate::world::fresh()), ada, None, now());
     let other = Session { id: SessionId(crate::world::fresh()), ..session.clone() };
     // The first has expired, so that the next login ends it.
-    let expired = Session { id: SessionId(crate::world::fresh()), created_at: crate::world::at(0), ..session.clone() };
+    let begun = crate::world::at(0);
+    let expired = Session::begin(SessionId(crate::world::fresh()), ada, None, begun);
     for session in [&expired, &session, &other] {
         world.begin_session(session.clone()).await.unwrap();
     }
@@ -187,9 +188,14 @@ async fn use_everything(world: &World) {
     for after in [None, Some(session.id)] {
         SessionRepository::list(&**world, ada, crate::world::at(0), after, limit(10)).await.unwrap();
     }
+    // Spent, answered again, spent, and reused.
+    for (generation, good) in [(1, true), (1, true), (2, true), (1, false)] {
+        let spent = RefreshClaims { session: other.id, generation: Generation(generation) };
+        assert_eq!(world.renew(ada, spent, now()).await.is_ok(), good, "{generation}");
+    }
     let change = ProfileChange {
-        email: Some(Email::parse("b@example.org").unwrap()),
-        display_name: Some(domain::users::DisplayName::parse("A").unwrap()),
+        email: Change::Set(Email::parse("b@example.org").unwrap()),
+        display_name: Change::Set(domain::users::DisplayName::parse("A").unwrap()),
         password: Some(domain::users::PasswordHash("x".to_owned())),
         proven: Some(domain::users::PasswordHash("hash of ada".to_owned())),
     };
@@ -273,7 +279,9 @@ async fn use_everything(world: &World) {
     ExportReader::files(&**world, ada, None).await.unwrap();
     world.due(now(), None).await.unwrap();
     world.expire(first.conversation, first.created_at, now()).await.unwrap();
-    assert_ne!(world.forget(now()).await.unwrap(), 0);
+    // Those that have ended, then those that nobody uses.
+    assert_ne!(world.forget(now(), crate::world::at(0)).await.unwrap(), 0);
+    world.forget(now(), now()).await.unwrap();
     let withdrawn = world.withdraw_files(now(), now()).await.unwrap();
     world.forget_files(withdrawn).await.unwrap();
 

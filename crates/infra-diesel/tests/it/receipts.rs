@@ -5,7 +5,7 @@ use domain::events::Event;
 use domain::groups::{Role, Visibility};
 use domain::messages::{Destination, Message, Recipient};
 use domain::receipts::{Receipt, ReceiptRepository};
-use domain::users::{DisplayName, ProfileChange, UserRepository};
+use domain::users::{Change, DisplayName, ProfileChange, UserRepository};
 use domain::{ConversationId, MessageId, SessionId, Timestamp, UserId};
 use test_support::TestDb;
 
@@ -197,7 +197,8 @@ async fn receipts_name_the_living_and_not_the_sender(db: TestDb) {
     let group = world.private_group("tea", ada, [bob, eve]).await;
     let sent = world.say(ada, Recipient::Group(group), "x").await;
     let next = world.say(bob, Recipient::Group(group), "y").await;
-    let change = ProfileChange { display_name: Some(DisplayName::parse("E.").unwrap()), ..ProfileChange::default() };
+    let change =
+        ProfileChange { display_name: Change::Set(DisplayName::parse("E.").unwrap()), ..ProfileChange::default() };
     UserRepository::change(&*world, eve, change, SessionId(fresh()), now()).await.unwrap();
     let (first, second) = (now(), now());
     world.mark_read(eve, group.conversation(), next.id, first).await.unwrap();

@@ -85,7 +85,7 @@ async fn sessions_are_listed_newest_first(db: TestDb) {
     world.end(ada, second.id, now()).await.unwrap();
     let list = async |since, after, most| SessionRepository::list(&*world, ada, since, after, limit(most)).await;
     assert_eq!(list(at(0), None, 2).await.unwrap().items, [third.clone(), first.clone()]);
-    assert_eq!(list(first.created_at, None, 9).await.unwrap().items, std::slice::from_ref(&third));
+    assert_eq!(list(first.last_seen_at, None, 9).await.unwrap().items, std::slice::from_ref(&third));
     // In pages, also behind one that has ended.
     let page = list(at(0), None, 1).await.unwrap();
     assert_eq!((&page.items[..], page.more), (std::slice::from_ref(&third), true));
@@ -172,7 +172,7 @@ async fn listed(world: &World, user: UserId) -> Vec<SessionId> {
 
 /// A moment of the tests, in microseconds, and a day.
 const NOON: i64 = 1_700_000_000_000_000;
-const DAY: i64 = Session::LIFETIME_SECONDS * 1_000_000;
+const DAY: i64 = 86_400_000_000;
 
 /// Waits until all that was to be written of the user is.
 async fn written(world: &World, user: UserId) {
@@ -232,12 +232,16 @@ async fn a_use_that_is_not_written_yet_counts(db: TestDb) {
 async fn what_has_expired_takes_no_place(db: TestDb) {
     let world = World::new(db).await;
     let ada = world.user("ada").await;
-    let expired = begin_many(&world, ada, 3, NOON - DAY).await;
-    // Used later than any other.
-    world.touch(ada, expired[0].id, at(NOON + DAY / 2)).await.unwrap();
-    let sessions = begin_many(&world, ada, Session::MAX, NOON + DAY / 2).await;
+    let expired = begin_many(&world, ada, 3, NOON - 30 * DAY).await;
+    let used = begin_many(&world, ada, 1, NOON - 29 * DAY).await;
+    // The first is older than those, and was used since.
+    world.live(expired[0].id).await.unwrap().unwrap();
+    world.touch(ada, expired[0].id, at(NOON)).await.unwrap();
+    let sessions = begin_many(&world, ada, Session::MAX - 2, NOON + DAY / 2).await;
     let listed = listed(&world, ada).await;
-    assert!(sessions.iter().all(|session| listed.contains(&session.id)), "{}", listed.len());
+    let stay = sessions.iter().chain(&used).chain(&expired[..1]);
+    assert!(stay.into_iter().all(|session| listed.contains(&session.id)), "{}", listed.len());
+    assert_eq!(listed.len(), Session::MAX);
 }
 
 async fn many_logins_at_once_leave_as_many_as_there_may_be(db: TestDb) {
@@ -326,15 +330,17 @@ async fn what_nobody_can_use_is_forgotten_but_not_when_its_user_was_seen(db: Tes
     written(&world, bob).await;
     let young = begin_many(&world, eve, 1, NOON + 10_000_000).await.remove(0);
     world.events.take();
+    // Neither what ended later nor what was used since.
+    assert_eq!(world.forget(at(NOON + 7), at(NOON)).await.unwrap(), 0);
     let before = at(NOON + 10_000_000);
     let mut steps = Vec::new();
     loop {
-        match world.forget(before).await.unwrap() {
+        match world.forget(before, before).await.unwrap() {
             0 => break,
             step => steps.push(step),
         }
     }
-    assert_eq!(steps, [100, 100, 52]);
+    assert_eq!(steps, [1, 100, 100, 51]);
     assert_eq!(world.raw().number("SELECT count(*) FROM sessions"), 1);
     // What had not ended has by now.
     let told = world.events.take();
@@ -348,11 +354,11 @@ async fn what_nobody_can_use_is_forgotten_but_not_when_its_user_was_seen(db: Tes
     assert_eq!(seen(eve).await, Some(young.last_seen_at));
     // What is forgotten later may have been used earlier.
     seed(&world, ada, 1, NOON);
-    assert_eq!(world.forget(before).await.unwrap(), 1);
+    assert_eq!(world.forget(before, before).await.unwrap(), 1);
     assert_eq!(seen(ada).await, Some(at(NOON + 250)));
     // Nothing is kept of who is gone.
     world.delete_user(ada).await;
     seed(&world, ada, 1, NOON);
-    assert_eq!(world.forget(before).await.unwrap(), 1);
+    assert_eq!(world.forget(before, before).await.unwrap(), 1);
     assert_eq!(world.raw().number("SELECT count(*) FROM users WHERE last_seen_at IS NOT NULL"), 1);
 }

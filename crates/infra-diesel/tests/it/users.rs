@@ -6,7 +6,8 @@ use domain::groups::{GroupRepository, MemberRepository, Role, Visibility};
 use domain::messages::{MessageReader, Recipient};
 use domain::sessions::{Session, SessionRepository};
 use domain::users::{
-    DELETED_USER, DisplayName, Email, PasswordHash, ProfileChange, User, UserRepository, Username, UsernamePrefix,
+    Change, DELETED_USER, DisplayName, Email, PasswordHash, ProfileChange, User, UserRepository, Username,
+    UsernamePrefix,
 };
 use domain::{Conflict, Error, Forbidden, Page, SessionId, Unauthenticated, UserId};
 use test_support::TestDb;
@@ -160,10 +161,10 @@ async fn a_change_changes_what_it_names_and_nothing_else(db: TestDb) {
     let keep = SessionId(fresh());
     let (first, second) = (now(), now());
     let called = DisplayName::parse("Ada 🙂").unwrap();
-    let change = ProfileChange { display_name: Some(called.clone()), ..ProfileChange::default() };
+    let change = ProfileChange { display_name: Change::Set(called.clone()), ..ProfileChange::default() };
     let changed = UserRepository::change(&*world, ada.id, change, keep, first).await.unwrap();
     assert_eq!(changed, User { display_name: Some(called.clone()), updated_at: first, ..ada.clone() });
-    let change = ProfileChange { email: Some(email("B@example.org")), ..ProfileChange::default() };
+    let change = ProfileChange { email: Change::Set(email("B@example.org")), ..ProfileChange::default() };
     let changed = UserRepository::change(&*world, ada.id, change, keep, second).await.unwrap();
     let email = Some(email("B@example.org"));
     assert_eq!(changed, User { display_name: Some(called), email, updated_at: second, ..ada.clone() });
@@ -172,8 +173,17 @@ async fn a_change_changes_what_it_names_and_nothing_else(db: TestDb) {
     assert_eq!(UserRepository::find(&*world, ada.id).await.unwrap().unwrap(), changed);
     // The old address is free, one's own in another case no conflict.
     world.create_user("bob", Some("a@example.org")).await.unwrap();
-    let change = ProfileChange { email: Some(Email::parse("b@EXAMPLE.org").unwrap()), ..ProfileChange::default() };
+    let change =
+        ProfileChange { email: Change::Set(Email::parse("b@EXAMPLE.org").unwrap()), ..ProfileChange::default() };
     UserRepository::change(&*world, ada.id, change, keep, now()).await.unwrap();
+    // What is taken back is free for others.
+    let (third, change) =
+        (now(), ProfileChange { email: Change::Clear, display_name: Change::Clear, ..ProfileChange::default() });
+    for _ in 0..2 {
+        let cleared = UserRepository::change(&*world, ada.id, change.clone(), keep, third).await.unwrap();
+        assert_eq!(cleared, User { display_name: None, email: None, updated_at: third, ..ada.clone() });
+    }
+    world.create_user("eve", Some("b@example.org")).await.unwrap();
 }
 
 async fn a_change_of_nobody_or_to_a_taken_email_is_refused(db: TestDb) {
@@ -182,8 +192,8 @@ async fn a_change_of_nobody_or_to_a_taken_email_is_refused(db: TestDb) {
     let bob = world.create_user("bob", Some("b@example.org")).await.unwrap();
     let keep = SessionId(fresh());
     let taken = || ProfileChange {
-        email: Some(email("A@example.org")),
-        display_name: Some(DisplayName::parse("x").unwrap()),
+        email: Change::Set(email("A@example.org")),
+        display_name: Change::Set(DisplayName::parse("x").unwrap()),
         password: Some(PasswordHash("new".to_owned())),
         proven: Some(PasswordHash("hash of bob".to_owned())),
     };
@@ -238,7 +248,8 @@ async fn a_new_password_ends_the_other_sessions(db: TestDb) {
 async fn a_deleted_user_is_forgotten_but_for_the_name(db: TestDb) {
     let world = World::new(db).await;
     let ada = world.create_user("ada", Some("a@example.org")).await.unwrap().id;
-    let change = ProfileChange { display_name: Some(DisplayName::parse("A").unwrap()), ..ProfileChange::default() };
+    let change =
+        ProfileChange { display_name: Change::Set(DisplayName::parse("A").unwrap()), ..ProfileChange::default() };
     UserRepository::change(&*world, ada, change, SessionId(fresh()), now()).await.unwrap();
     let session = Session::begin(SessionId(fresh()), ada, None, now());
     world.begin_session(session.clone()).await.unwrap();

@@ -18,6 +18,7 @@ use actix_web::dev::{Server, ServerHandle};
 use actix_web::web;
 use anyhow::Context as _;
 use api_actix::Readiness;
+use api_actix::features::Features;
 use api_actix::live::frames::JsonFramer;
 use api_actix::server::{self, Services};
 use api_actix::use_cases::{Adapters, UseCases};
@@ -193,6 +194,17 @@ impl Storage {
     }
 }
 
+/// The optional features that the server has.
+fn features(config: &Config) -> Features {
+    Features {
+        search: true,
+        push: false,
+        embed: false,
+        edit_history: config.policy.edit_history.keeps_versions(),
+        thumbnails: false,
+    }
+}
+
 /// The local disks that the server writes to.
 fn disks(config: &Config) -> Vec<(&'static str, PathBuf)> {
     let database = config.database_folder().map(|folder| ("database", folder.to_owned()));
@@ -211,7 +223,7 @@ fn serve(
     hub: &Arc<Hub>,
     clock: Arc<dyn Clock>,
 ) -> anyhow::Result<(Server, SocketAddr, web::Data<Readiness>)> {
-    let disks = disks(&config);
+    let (disks, features) = (disks(&config), features(&config));
     let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
     let hasher = Arc::new(BcryptPool::start(config.bcrypt_cost, cores)?);
     let adapters = Adapters::from_store(&store, blobs.clone(), hasher, clock, Arc::new(UuidV7));
@@ -224,6 +236,7 @@ fn serve(
         operations,
         hub: Arc::clone(hub),
         readiness: readiness.clone(),
+        features,
     };
     let listen = config.http.listen.clone();
     let (server, address) =
@@ -244,7 +257,7 @@ fn upkeep_of(
         clock: clock.clone(),
     });
     KeepUp {
-        sessions: ForgetSessions { sessions: store.clone(), clock: clock.clone() },
+        sessions: ForgetSessions { sessions: store.clone(), lifetime: config.policy.sessions, clock: clock.clone() },
         repository: store.clone(),
         files: store.clone(),
         blobs: blobs.clone(),

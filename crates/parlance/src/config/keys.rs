@@ -48,6 +48,7 @@ keys! {
     DISK_RESERVE = "PARLANCE_DISK_RESERVE", "auto", "bytes that uploads leave free for messages on the disks of uploads and database; messages leave a quarter of it free (SQLite); auto: 5 % of the disk, at most 1 GiB";
     RETENTION_DAYS = "PARLANCE_RETENTION_DAYS", "off", "delete messages and files after so many days, from 1 on";
     ADMINS = "PARLANCE_ADMINS", "none", "usernames, comma-separated";
+    SESSION_DAYS = "PARLANCE_SESSION_DAYS", "30", "a session that nobody has used for so many days ends; from 1 on";
     RATE_LIMITS = "PARLANCE_RATE_LIMITS", "on", "off: no rate limits, for load tests";
     RATE_FAILED_LOGINS_ACCOUNT = "PARLANCE_RATE_FAILED_LOGINS_ACCOUNT", "10/min", "wrong passwords, for an account; every RATE: COUNT/UNIT or COUNT/UNIT:BURST (s, min or h), or off";
     RATE_FAILED_LOGINS_ADDRESS = "PARLANCE_RATE_FAILED_LOGINS_ADDRESS", "120/min", "wrong passwords, for an address";

@@ -22,6 +22,7 @@ use domain::files::{FileQuota, Reserve, UploadQuota};
 use domain::groups::GroupQuotas;
 use domain::messages::EditHistory;
 use domain::retention::Retention;
+use domain::sessions::SessionLifetime;
 use domain::users::{AdminNames, Broadcasters, ServerPolicy};
 use infra_files::Bucket;
 use infra_live::{HubOptions, NatsOptions};
@@ -162,6 +163,7 @@ impl Config {
                 edit_history,
                 files,
                 uploads: at_once,
+                sessions: source.read(keys::SESSION_DAYS, session_lifetime)?,
                 groups: group_quotas(source)?,
                 ..ServerPolicy::default()
             },
@@ -271,6 +273,11 @@ fn retention(text: &str) -> Result<Option<Retention>, String> {
             days.map(Some).ok_or_else(|| format!("must be off or a number of days from 1 to {}", Retention::MAX_DAYS))
         }
     }
+}
+
+fn session_lifetime(text: &str) -> Result<SessionLifetime, String> {
+    let lifetime = text.parse().ok().and_then(|days| SessionLifetime::of_days(days).ok());
+    lifetime.ok_or_else(|| format!("must be a number of days from 1 to {}", SessionLifetime::MAX_DAYS))
 }
 
 fn sqlite_in(data_dir: &Path) -> String {

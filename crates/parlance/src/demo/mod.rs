@@ -15,7 +15,7 @@ use async_trait::async_trait;
 use domain::files::{ByteSource, FileName};
 use domain::groups::{Description, GroupName, NewMember, Role, Visibility};
 use domain::messages::{Appended, Caption, Content, DraftBody, Message, Recipient, SendCommand, Text, UploadCommand};
-use domain::users::{DisplayName, Email, Password, ProfileEdit, Registration, Username};
+use domain::users::{Change, DisplayName, Email, Password, ProfileEdit, Registration, Username};
 use domain::{Caller, GroupId, SessionId, Timestamp, UserId};
 use rand::rngs::StdRng;
 use rand::seq::{IndexedRandom as _, IteratorRandom as _, SliceRandom as _};
@@ -95,7 +95,7 @@ impl Playback<'_> {
                 password: Some(Password::parse("password", PASSWORD)?),
             };
             self.people.push(self.use_cases.users.register(wish).await?.id);
-            let edit = ProfileEdit { display_name: Some(DisplayName::parse(called)?), ..ProfileEdit::default() };
+            let edit = ProfileEdit { display_name: Change::Set(DisplayName::parse(called)?), ..ProfileEdit::default() };
             self.use_cases.users.change_profile(&self.caller(self.people.len() - 1), edit).await?;
         }
         for plan in &script.groups {

@@ -18,7 +18,9 @@ async fn signing_up_makes_a_user() {
     assert_eq!((&user["username"], &user["display_name"]), (&json!("Ada.b-c_9"), &json!("Ada.b-c_9")));
     assert!(user.get("email").is_none() && user.get("admin").is_none() && user.get("password").is_none());
     let own = server.log_in("ada.B-C_9", "12345678").await;
-    assert_eq!(own.get("/me").await.expect(200), *user);
+    let mut me = own.get("/me").await.expect(200);
+    assert_eq!(me.as_object_mut().unwrap().remove("may"), Some(json!({ "broadcast": true })));
+    assert_eq!(me, *user);
 }
 
 #[actix_web::test]
@@ -158,7 +160,7 @@ async fn ones_own_account_changes_where_it_is_told_to() {
     let (ada, bob) = (server.user("ada").await, server.user("bob").await);
     let changed = ada.patch("/me", json!({ "display_name": " Zoë 🙂 " })).await.expect(200);
     assert_eq!((&changed["display_name"], &changed["email"]), (&json!("Zoë 🙂"), &json!("ada@example.org")));
-    let changed = ada.patch("/me", json!({ "email": "new@example.org", "display_name": null })).await.expect(200);
+    let changed = ada.patch("/me", json!({ "email": "new@example.org", "password": null })).await.expect(200);
     assert_eq!((&changed["display_name"], &changed["email"]), (&json!("Zoë 🙂"), &json!("new@example.org")));
     assert_eq!(ada.patch("/me", json!({})).await.expect(200)["email"], "new@example.org");
     assert_eq!(bob.get(&format!("/users/{}", ada.id)).await.expect(200)["display_name"], "Zoë 🙂");
@@ -194,6 +196,54 @@ async fn a_new_password_needs_the_old_one_and_ends_the_other_sessions() {
 }
 
 #[actix_web::test]
+async fn null_takes_email_and_display_name_back() {
+    let server = Server::start().await;
+    let ada = server.user("ada").await;
+    ada.patch("/me", json!({ "display_name": "Ada L." })).await.expect(200);
+    let unchanged = ada.patch("/me", json!({ "password": null })).await.expect(200);
+    assert_eq!((&unchanged["display_name"], &unchanged["email"]), (&json!("Ada L."), &json!("ada@example.org")));
+    let changed = ada.patch("/me", json!({ "display_name": null })).await.expect(200);
+    assert_eq!((&changed["display_name"], &changed["email"]), (&json!("ada"), &json!("ada@example.org")));
+    let changed = ada.patch("/me", json!({ "email": null })).await.expect(200);
+    assert!(changed.get("email").is_none());
+    assert_eq!(ada.get("/me").await.expect(200), changed);
+    // The address is free.
+    let body = json!({ "username": "bob", "password": "12345678", "email": "ada@example.org" });
+    server.anyone().post("/signup", body).await.expect(201);
+    for field in ["email", "display_name"] {
+        ada.patch("/me", json!({ field: 5 })).await.refused(400, Some(field));
+        ada.patch("/me", json!({ field: "" })).await.refused(400, Some(field));
+    }
+}
+
+#[actix_web::test]
+async fn one_is_told_whether_one_may_broadcast() {
+    use domain::users::{AdminNames, Broadcasters};
+    let server = Server::with(|config| {
+        config.policy.admins = AdminNames::parse(["Boss"]).unwrap();
+        config.policy.broadcasters = Broadcasters::Admins;
+    })
+    .await;
+    for (name, may, status) in [("ada", false, 403), ("boss", true, 200)] {
+        let user = server.user(name).await;
+        assert_eq!(user.get("/me").await.expect(200)["may"], json!({ "broadcast": may }));
+        assert_eq!(user.post("/broadcast/send", json!({ "content": "x" })).await.status, status);
+    }
+}
+
+#[actix_web::test]
+async fn what_means_several_people_is_no_name() {
+    let server = Server::start().await;
+    for name in ["all", "here", "everyone", "channel", "hook", "All", "HOOK"] {
+        for path in ["/signup", "/users"] {
+            let body = json!({ "username": name, "password": "12345678", "email": format!("{name}@example.org") });
+            server.anyone().post(path, body).await.refused(400, Some("username"));
+        }
+        server.anyone().post("/login", json!({ "username": name, "password": "x" })).await.refused(401, None);
+    }
+}
+
+#[actix_web::test]
 async fn an_account_ends_with_its_password_and_leaves_its_name_taken() {
     let server = Server::start().await;
     let (ada, bob) = (server.user("ada").await, server.user("bob").await);
@@ -213,6 +263,8 @@ async fn an_account_ends_with_its_password_and_leaves_its_name_taken() {
     anyone.post("/signup", email).await.expect(201);
     let shown = ada.get(&format!("/users/{}", bob.id)).await.expect(200);
     assert_eq!((&shown["username"], &shown["display_name"]), (&json!("deleted user"), &json!("deleted user")));
+    assert_eq!(shown["deleted"], true);
+    assert!(ada.get(&format!("/users/{}", ada.id)).await.expect(200).get("deleted").is_none());
     assert_eq!(names(&ada.get("/users").await.expect(200)), ["ada", "eve"]);
     assert_eq!(ada.get(&format!("/groups/{group}")).await.expect(200)["role"], "owner");
 }

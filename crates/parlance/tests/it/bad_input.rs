@@ -26,6 +26,7 @@ use Takes::{Form, Json, Query};
 const ROUTES: &[(&str, &str, Access, Takes)] = &[
     ("POST", "/signup", Anonymous, Json(&["username", "password", "email"])),
     ("POST", "/login", Anonymous, Json(&["username", "password"])),
+    ("POST", "/token", Anonymous, Json(&["refresh_token"])),
     ("POST", "/logout", Token, Query(&[])),
     ("GET", "/sessions", Token, Query(&[])),
     ("DELETE", "/sessions/{id}", Token, Query(&[])),
@@ -112,6 +113,7 @@ const ROUTES: &[(&str, &str, Access, Takes)] = &[
     ("GET", "/admin/audit", Token, Query(&["before", "limit"])),
     ("GET", "/health", Anonymous, Query(&[])),
     ("GET", "/ready", Anonymous, Query(&[])),
+    ("GET", "/server", Anonymous, Query(&[])),
 ];
 
 /// The path with ids that name nothing.

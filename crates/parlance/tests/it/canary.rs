@@ -23,6 +23,7 @@ struct Cage {
     process: Process,
     asked: Vec<(String, u16)>,
     tokens: Vec<String>,
+    refresh_tokens: Vec<String>,
 }
 
 impl Cage {
@@ -48,6 +49,25 @@ impl Cage {
         let login = self.ask(None, "POST", "/login", &[], &body).await;
         let user = User::new(&self.process.client, &login, PASSWORD);
         self.tokens.push(user.token().unwrap().to_owned());
+        // Spent, answered again, spent, and reused; its tag is what makes it a token.
+        let mut spent = vec![login["refresh_token"].as_str().unwrap().to_owned()];
+        for again in [false, true, false] {
+            let presented = if again { &spent[0] } else { &spent[spent.len() - 1] };
+            let body = json!({ "refresh_token": presented }).to_string();
+            let answer = self.ask(None, "POST", "/token", &[], &body).await;
+            spent.push(answer["refresh_token"].as_str().unwrap().to_owned());
+            self.tokens.push(answer["token"].as_str().unwrap().to_owned());
+        }
+        self.ask(None, "POST", "/token", &[], &format!("{{\"refresh_token\":\"{}", spent[0])).await;
+        let other = self.ask(None, "POST", "/login", &[], &body).await;
+        let other = other["refresh_token"].as_str().unwrap().to_owned();
+        for _ in 0..2 {
+            let body = json!({ "refresh_token": &other }).to_string();
+            let answer = self.ask(None, "POST", "/token", &[], &body).await;
+            let body = json!({ "refresh_token": answer["refresh_token"] }).to_string();
+            self.ask(None, "POST", "/token", &[], &body).await;
+        }
+        self.refresh_tokens.extend(spent.into_iter().chain([other]));
         user
     }
 }
@@ -132,11 +152,16 @@ async fn log_of(format: &str) -> (Vec<(String, u16)>, Vec<String>, String) {
         ("PARLANCE_RATE_SENDS", "1/h:8"),
     ];
     let process = Process::start(directory.path(), &[], &environment);
-    let mut cage = Cage { process, asked: Vec::new(), tokens: Vec::new() };
+    let mut cage = Cage { process, asked: Vec::new(), tokens: Vec::new(), refresh_tokens: Vec::new() };
     sing(&mut cage).await;
     cage.process.signal("TERM");
     let (code, log) = cage.process.wait();
     assert_eq!(code, Some(0), "{log}");
+    for token in &cage.refresh_tokens {
+        let tag = &token[token.len() - 64..];
+        assert_eq!(log.lines().find(|line| line.contains(tag) || line.contains("plr_")), None);
+    }
+    assert!(log.contains("a spent refresh token was presented"), "{log}");
     (cage.asked, cage.tokens, log)
 }
 

@@ -105,6 +105,7 @@ fn what_is_wrong_is_said_and_changes_nothing() {
     for (arguments, input, code, sentence) in [
         (&["create", "ADA"][..], "", 1, "username already exists"),
         (&["create", "a b"], "", 2, "must be 2 to 32"),
+        (&["create", "Everyone"], "", 2, "must not be all, here, everyone, channel, hook"),
         (&["create", "ｂｏｂ"], "", 2, "must be 2 to 32"),
         (&["create", "bob", "--email", "nowhere"], "", 2, "not an address"),
         (&["create", "bob", "--password", "hush-hush"], "", 2, "unexpected argument"),

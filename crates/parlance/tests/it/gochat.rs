@@ -249,6 +249,9 @@ async fn names_are_shown_as_they_are_now() {
     assert_eq!(gone["error"], "user does not exist");
     // By id, what the two said is still there.
     let by_id = ada.get(&format!("/messages?receiver_id={}", bob.id)).await.expect(200);
-    assert_eq!(by_id[0]["sender"]["username"], "deleted user");
+    let deleted = json!({ "id": bob.id, "username": "deleted user", "display_name": "deleted user", "deleted": true });
+    assert_eq!(by_id[0]["sender"], deleted);
+    let group = ada.get("/conversations").await.expect(200);
+    assert!(group.as_array().unwrap().iter().any(|conversation| conversation["user"]["deleted"] == true), "{group}");
     ada.post("/messages", json!({"receiver_id": bob.id, "content": "x"})).await.refused(404, None);
 }

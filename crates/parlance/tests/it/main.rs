@@ -49,6 +49,7 @@ mod postgres;
 mod postman;
 mod public_url;
 mod receipts;
+mod renewal;
 mod retention;
 mod search;
 mod sessions;

@@ -68,3 +68,17 @@ async fn head_is_answered_wherever_get_is() {
     let missing = ada.raw("HEAD", &format!("/users/{NOWHERE}"), &[], "").await;
     assert_eq!((missing.status, missing.body.len()), (404, 0));
 }
+
+#[actix_web::test]
+async fn the_server_describes_itself_to_anybody() {
+    let server = Server::with(|config| config.http.max_file_bytes = 1_234).await;
+    let described = server.anyone().with_token("x").get("/server").await.expect(200);
+    let expected = json!({
+        "name": "parlance", "version": env!("CARGO_PKG_VERSION"),
+        "limits": { "content": 4096, "file_bytes": 1_234 },
+        "features": described["features"],
+        "login": { "password": true, "sign_up": true },
+    });
+    assert_eq!(described, expected);
+    assert!(described["features"].is_array());
+}

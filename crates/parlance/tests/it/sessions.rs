@@ -156,9 +156,10 @@ async fn sessions_that_nobody_can_use_are_forgotten_and_not_when_they_were_used(
     let sessions = async |who: &User| who.get("/me/export").await.expect(200)["sessions"].as_array().unwrap().len();
     assert_eq!(sessions(&again).await, 2, "they are remembered for two days");
     again.post("/logout", json!({})).await.expect(204);
-    clock.0.store(10 * two_days, Ordering::Relaxed);
-    // Signed when the server's clock says so: good for a day from then.
+    clock.0.store(20 * two_days, Ordering::Relaxed);
+    // Signed when the server's clock says so: good for a day from then. It ends the one of 40 days ago.
     let boss = server.log_in("boss", "password of boss").await;
+    clock.0.fetch_add(two_days + 60_000_000, Ordering::Relaxed);
     soon("the old sessions to go", async { while sessions(&boss).await != 1 {} }).await;
     let accounts = boss.get("/admin/users").await.expect(200);
     let seen = |name: &str| {

@@ -8,7 +8,7 @@ use domain::messages::{
     Around, Content, Cursor, Draft, DraftBody, Emoji, IdempotencyKey, Listing, Recipient, Replies, Text, ThreadWindow,
     Update, Window,
 };
-use domain::users::{DisplayName, Email, NewUser, ProfileChange, Username, UsernamePrefix};
+use domain::users::{Change, DisplayName, Email, NewUser, ProfileChange, Username, UsernamePrefix};
 use domain::{ConversationId, GroupId, MessageId, UserId};
 use proptest::prelude::*;
 use uuid::Uuid;
@@ -158,8 +158,16 @@ impl Known {
             Kind::SignUp => return None,
             Kind::ChangeProfile => {
                 let change = ProfileChange {
-                    email: sometimes.then(|| Email::parse(word(&EMAILS, thing)).unwrap()),
-                    display_name: (choice % 3 == 0).then(|| DisplayName::parse(word(&GROUPS, user)).unwrap()),
+                    email: match choice % 5 {
+                        0 => Change::Clear,
+                        _ if sometimes => Change::Set(Email::parse(word(&EMAILS, thing)).unwrap()),
+                        _ => Change::Keep,
+                    },
+                    display_name: match choice % 3 {
+                        0 => Change::Set(DisplayName::parse(word(&GROUPS, user)).unwrap()),
+                        1 => Change::Clear,
+                        _ => Change::Keep,
+                    },
                     ..ProfileChange::default()
                 };
                 Call::ChangeProfile(actor, change, now)

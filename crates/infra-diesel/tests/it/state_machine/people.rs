@@ -5,12 +5,20 @@ use domain::groups::{
     Admission, Departure, Group, GroupAccess, GroupChange, GroupName, GroupNamePrefix, GroupView, Member, NewGroup,
     NewMember, Role, next_owner,
 };
-use domain::users::{NewUser, ProfileChange, User, UserRole, Username, UsernamePrefix};
+use domain::users::{Change, NewUser, ProfileChange, User, UserRole, Username, UsernamePrefix};
 use domain::{Conflict, GroupId, Limit, NotFound, Page, Result, Timestamp, UserId};
 
 /// The first of a sorted list, and whether there are more.
 pub fn page<T>(items: impl IntoIterator<Item = T>, limit: Limit) -> Page<T> {
     Page::from_surplus(items.into_iter().take(limit.get() + 1).collect(), limit)
+}
+
+fn apply<T>(change: Change<T>, value: &mut Option<T>) {
+    match change {
+        Change::Keep => {}
+        Change::Clear => *value = None,
+        Change::Set(new) => *value = Some(new),
+    }
 }
 
 impl Model {
@@ -38,7 +46,7 @@ impl Model {
     }
 
     pub fn change_profile(&mut self, id: UserId, change: ProfileChange, at: Timestamp) -> Result<User> {
-        if let Some(email) = &change.email {
+        if let Change::Set(email) = &change.email {
             let taken = |user: &&User| user.email.as_ref().is_some_and(|other| other.key() == email.key());
             if self.users.values().filter(|user| user.id != id).any(|user| taken(&user)) {
                 return Conflict::EmailTaken.err();
@@ -48,8 +56,8 @@ impl Model {
         if change != ProfileChange::default() {
             user.updated_at = at;
         }
-        user.email = change.email.or_else(|| user.email.clone());
-        user.display_name = change.display_name.or_else(|| user.display_name.clone());
+        apply(change.email, &mut user.email);
+        apply(change.display_name, &mut user.display_name);
         Ok(user.clone())
     }
 

@@ -2,6 +2,7 @@
 
 use super::Nodes;
 use crate::live::client::Socket;
+use crate::renewal;
 use serde_json::{Value, json};
 
 /// The next event of that name, whatever else comes before it.
@@ -184,8 +185,17 @@ async fn an_ended_session_closes_its_sockets_everywhere() {
         user[1].get("/me").await.refused(401, None);
     }
     nodes.nats.start_again();
-    // Of a deleted account as well.
+    // Of a stolen refresh token as well: spent at one node, and presented at the other.
     let eve = nodes.user("eve").await;
+    let (session, first) = renewal::log_in(&nodes.process(0).client, &eve[0]).await;
+    let mut here = Socket::open(&session).await;
+    let clients = [0, 1].map(|n| nodes.process(n).client.clone());
+    let (one, other) = tokio::join!(renewal::renew(&clients[0], &first), renewal::renew(&clients[1], &first));
+    assert_eq!(one["refresh_token"], other["refresh_token"]);
+    renewal::renew(&clients[0], &renewal::refresh_token(&one)).await;
+    renewal::is_refused(&clients[1], &first).await;
+    assert_eq!(here.drained().await, 4401);
+    // Of a deleted account as well.
     let mut there = Socket::open(&eve[1]).await;
     eve[0].delete_account().await;
     assert_eq!(there.drained().await, 4401);
