@@ -109,8 +109,8 @@ pub struct RenewBody {
 
 /// Renews the session of a refresh token, which is spent by it, and returns the session's next tokens.
 ///
-/// The one spent last is answered again for 60 seconds, while its successor is unspent: an answer may be lost. Any other
-/// spent one ends the session. Earlier tokens stay valid until they expire.
+/// The one spent last is answered again for 60 seconds, while its successor is unspent: an answer may be lost. Any
+/// other spent one ends the session. Earlier tokens stay valid until they expire.
 #[utoipa::path(
     post, path = "/token",
     request_body = RenewBody,

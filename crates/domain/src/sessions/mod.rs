@@ -7,9 +7,11 @@ mod renewal;
 mod service;
 
 pub use login::{LoggedIn, Proven};
-pub use policy::{OpenSession, SessionLifetime, surplus};
+pub use policy::{OpenSession, surplus};
 pub use renewal::{Generation, Redemption, RefreshClaims, RefreshState, Renewed, redeem};
 pub use service::SessionService;
+
+pub use crate::users::SessionLifetime;
 
 use crate::context::{Clock, Timestamp};
 use crate::error::{Result, Unauthenticated};
@@ -52,8 +54,8 @@ pub struct Session {
 }
 
 impl Session {
-    /// How long a token is valid, in seconds (`docs/api.md`, Conventions). [`SessionLifetime`] says how long its session
-    /// is.
+    /// How long a token is valid, in seconds (`docs/api.md`, Conventions). [`SessionLifetime`] says how long its
+    /// session is.
     pub const TOKEN_SECONDS: i64 = 86_400;
     /// Seconds between two writes of the last use, at least.
     pub const TOUCH_SECONDS: i64 = 60;
@@ -139,8 +141,8 @@ pub trait SessionRepository: Send + Sync {
     /// session. If the session ends, [`SessionRepository::live`] MUST know before this answers.
     ///
     /// # Errors
-    /// MUST answer [`Unauthenticated::InvalidToken`] if [`redeem`] refuses the token or ends the session, and if the user
-    /// has no such session or it has ended.
+    /// MUST answer [`Unauthenticated::InvalidToken`] if [`redeem`] refuses the token or ends the session, and if the
+    /// user has no such session or it has ended.
     async fn renew(&self, user: UserId, spent: RefreshClaims, at: Timestamp) -> Result<Renewed>;
 
     /// The user's sessions that have not ended and were used after `since`, the last to have begun first. With `after`:

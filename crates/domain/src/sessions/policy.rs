@@ -2,8 +2,9 @@
 
 use super::Session;
 use crate::context::Timestamp;
-use crate::error::{Error, Invalid, Result};
+use crate::error::Result;
 use crate::ids::SessionId;
+use crate::users::earlier;
 
 /// A session that has not ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,74 +20,21 @@ pub struct OpenSession {
 impl Session {
     /// Most sessions of a user at once.
     pub const MAX: usize = 100;
-    /// How long the server remembers a session after its end, in seconds. Longer than any token of it is valid, and long
-    /// enough that a client that walks through the list finds the place where its page ended.
+    /// How long the server remembers a session after its end, in seconds. Longer than any token of it is valid, and
+    /// long enough that a client that walks through the list finds the place where its page ended.
     pub const REMEMBERED_SECONDS: i64 = 2 * Self::TOKEN_SECONDS;
-}
-
-/// How long a session lasts without use, in seconds (`PARLANCE_SESSION_DAYS`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SessionLifetime(i64);
-
-impl SessionLifetime {
-    /// The most days.
-    pub const MAX_DAYS: u32 = 3_650;
-    const DAY: i64 = 86_400;
-
-    /// # Errors
-    /// [`Invalid`] for anything but 1 to [`SessionLifetime::MAX_DAYS`]. A session lasts as long as its token at least.
-    pub fn of_days(days: u32) -> Result<Self, Invalid> {
-        if !(1..=Self::MAX_DAYS).contains(&days) {
-            return Err(Invalid::new("days", format!("days must be 1 to {}", Self::MAX_DAYS)));
-        }
-        Ok(Self(i64::from(days) * Self::DAY))
-    }
-
-    /// The lifetime in seconds.
-    pub fn seconds(self) -> i64 {
-        self.0
-    }
-
-    /// Sessions that were used after this moment can still be used.
-    ///
-    /// # Errors
-    /// [`Error::Internal`] if the clock is out of range.
-    pub fn oldest_usable(self, now: Timestamp) -> Result<Timestamp> {
-        earlier(now, self.0)
-    }
-
-    /// The server forgets sessions that nobody has used since this moment: a day after they ended, so that the last
-    /// page of a list is still found.
-    ///
-    /// # Errors
-    /// [`Error::Internal`] if the clock is out of range.
-    pub fn oldest_remembered(self, now: Timestamp) -> Result<Timestamp> {
-        earlier(now, self.0 + Self::DAY)
-    }
-}
-
-impl Default for SessionLifetime {
-    /// 30 days.
-    fn default() -> Self {
-        Self(30 * Self::DAY)
-    }
 }
 
 /// The server forgets sessions that ended before this moment.
 ///
 /// # Errors
-/// [`Error::Internal`] if the clock is out of range.
+/// [`Error::Internal`](crate::Error::Internal) if the clock is out of range.
 pub(super) fn oldest_remembered_end(now: Timestamp) -> Result<Timestamp> {
     earlier(now, Session::REMEMBERED_SECONDS)
 }
 
-fn earlier(now: Timestamp, seconds: i64) -> Result<Timestamp> {
-    let then = now.as_micros().checked_sub(seconds * 1_000_000).and_then(Timestamp::from_micros);
-    then.ok_or_else(|| Error::internal("the clock is out of range"))
-}
-
 /// The sessions that end so that at most `most` remain: those without use since `oldest`
-/// ([`SessionLifetime::oldest_usable`]), then those without use for the longest time.
+/// ([`SessionLifetime::oldest_usable`](crate::users::SessionLifetime::oldest_usable)), then those without use for the longest time.
 pub fn surplus(mut sessions: Vec<OpenSession>, most: usize, oldest: Timestamp) -> Vec<SessionId> {
     sessions.sort_unstable_by_key(|session| (session.last_seen_at, session.created_at, session.id.0));
     let expired = sessions.partition_point(|session| session.last_seen_at <= oldest);
@@ -98,6 +46,7 @@ pub fn surplus(mut sessions: Vec<OpenSession>, most: usize, oldest: Timestamp) -
 mod tests {
     use super::*;
     use crate::testing::at;
+    use crate::users::SessionLifetime;
     use uuid::Uuid;
 
     fn open_session(number: u128, created_at: i64, last_seen_at: i64) -> OpenSession {

@@ -1,6 +1,7 @@
 //! Accounts: signing up, logging in, changing and deleting an account.
 
 mod accounts;
+mod lifetime;
 mod model;
 mod password;
 mod policy;
@@ -9,6 +10,8 @@ mod profile;
 mod service;
 
 pub use accounts::Registration;
+pub use lifetime::SessionLifetime;
+pub(crate) use lifetime::earlier;
 pub use model::{
     Change, DELETED_USER, DisplayName, Email, NewUser, OwnView, Profile, ProfileChange, User, UserRole, UserView,
     Username, UsernamePrefix,

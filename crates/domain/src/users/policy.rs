@@ -1,12 +1,12 @@
 //! Who is an admin of the server, and the limits that the operator sets for all users.
 
+use super::lifetime::SessionLifetime;
 use super::model::{OwnView, User, UserRole, UserView, Username};
 use crate::context::Caller;
 use crate::error::{Forbidden, Invalid, Result};
 use crate::files::{FileQuota, Reserve, UploadQuota};
 use crate::groups::GroupQuotas;
 use crate::ids::UserId;
-use crate::sessions::SessionLifetime;
 use std::collections::HashSet;
 
 /// The usernames of `PARLANCE_ADMINS`. Case and normal form do not count.
