@@ -34,7 +34,8 @@ pub(super) fn oldest_remembered_end(now: Timestamp) -> Result<Timestamp> {
 }
 
 /// The sessions that end so that at most `most` remain: those without use since `oldest`
-/// ([`SessionLifetime::oldest_usable`](crate::users::SessionLifetime::oldest_usable)), then those without use for the longest time.
+/// ([`SessionLifetime::oldest_usable`](crate::users::SessionLifetime::oldest_usable)), then those without use for the
+/// longest time.
 pub fn surplus(mut sessions: Vec<OpenSession>, most: usize, oldest: Timestamp) -> Vec<SessionId> {
     sessions.sort_unstable_by_key(|session| (session.last_seen_at, session.created_at, session.id.0));
     let expired = sessions.partition_point(|session| session.last_seen_at <= oldest);
