@@ -5,7 +5,7 @@ use domain::admin::{AdminRepository, AdminService};
 use domain::conversations::{ConversationRepository, ConversationService};
 use domain::endings::{EndingRepository, EndingService};
 use domain::export::{ExportReader, ExportService};
-use domain::files::{BlobStore, FileRepository, FileService};
+use domain::files::{BlobStore, FileRepository, FileService, ImageReader};
 use domain::groups::{GroupRepository, GroupService, MemberRepository, MemberService};
 use domain::live::{LiveReader, LiveService};
 use domain::messages::{DigestReader, DigestService, MessageLog, MessageReader, MessageService};
@@ -41,6 +41,8 @@ pub struct Adapters {
     pub files: Arc<dyn FileRepository>,
     /// Storage of files' bytes.
     pub blobs: Arc<dyn BlobStore>,
+    /// Decodes images.
+    pub images: Arc<dyn ImageReader>,
     /// Administers accounts.
     pub admin: Arc<dyn AdminRepository>,
     /// Reads exports.
@@ -64,6 +66,7 @@ impl Adapters {
     pub fn from_store<S>(
         store: &Arc<S>,
         blobs: Arc<dyn BlobStore>,
+        images: Arc<dyn ImageReader>,
         hasher: Arc<dyn PasswordHasher>,
         clock: Arc<dyn Clock>,
         ids: Arc<dyn IdGenerator>,
@@ -103,6 +106,7 @@ impl Adapters {
             live: store.clone(),
             endings: store.clone(),
             blobs,
+            images,
             hasher,
             clock,
             ids,
@@ -151,6 +155,7 @@ impl UseCases {
             conversations,
             files,
             blobs,
+            images,
             admin,
             export,
             search,
@@ -199,6 +204,7 @@ impl UseCases {
             files: FileService {
                 files,
                 blobs,
+                images,
                 quota: policy.files,
                 at_once: policy.uploads,
                 under_way: Arc::default(),

@@ -174,6 +174,9 @@ pub enum NotFound {
     /// No file has this id.
     #[error("file does not exist")]
     File,
+    /// The file is no image that the server could read.
+    #[error("the file has no thumbnail")]
+    Thumbnail,
     /// No session has this id.
     #[error("session does not exist")]
     Session,

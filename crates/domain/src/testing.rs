@@ -4,7 +4,8 @@ use crate::admin::{Actor, AdminCommand, MockAdminRepository};
 use crate::context::{Caller, Clock, IdGenerator, Timestamp};
 use crate::endings::{EndingService, MockEndingRepository};
 use crate::files::{
-    File, FileName, FileQuota, FileService, MediaType, MockBlobStore, MockFileRepository, Sha256, UploadQuota,
+    File, FileName, FileQuota, FileService, Image, MediaType, MockBlobStore, MockFileRepository, MockImageReader,
+    Sha256, ThumbHash, UploadQuota,
 };
 use crate::groups::{Description, Group, GroupName, MockGroupRepository, Visibility};
 use crate::ids::{ConversationId, FileId, GroupId, MessageId, SessionId, UserId};
@@ -90,8 +91,15 @@ pub(crate) fn file(n: u128) -> File {
         size: 3,
         media_type: MediaType::from_stored("image/png".to_owned()),
         sha256: Sha256([7; 32]),
+        sent_sha256: Sha256([6; 32]),
+        image: None,
         created_at: at(7),
     }
+}
+
+/// An image of three pixels.
+pub(crate) fn image() -> Image {
+    Image { width: 3, height: 1, thumb_hash: ThumbHash::of_bytes(vec![1, 2, 3, 4, 5]).unwrap() }
 }
 
 /// A private group of one.
@@ -140,6 +148,7 @@ pub(crate) fn file_service() -> FileService {
     FileService {
         files: Arc::new(MockFileRepository::new()),
         blobs: Arc::new(MockBlobStore::new()),
+        images: Arc::new(MockImageReader::new()),
         quota: FileQuota(1),
         at_once: UploadQuota(1),
         under_way: Arc::default(),

@@ -187,6 +187,7 @@ fn each_technology_has_one_home() {
     let homes: &[(&str, &[&str])] = &[
         ("infra-diesel", &["diesel", "diesel_migrations", "libsqlite3-sys", "pq-sys"]),
         ("infra-files", &["infer", "object_store", "reqwest", "rustls"]),
+        ("infra-images", &["image", "moxcms", "thumbhash", "zune-jpeg"]),
         ("infra-live", &["async-nats"]),
         ("infra-auth", &["bcrypt", "jsonwebtoken", "ring"]),
         ("api-actix", &["actix-http", "actix-multipart", "actix-ws", "governor"]),

@@ -62,6 +62,6 @@ pub use connection::open_error::OpenError;
 pub use connection::postgres::UnfitPostgres;
 pub use maintenance::inspect::Inspection;
 pub use maintenance::names::Doubled;
-pub use maintenance::{backup, copy};
+pub use maintenance::{backup, copy, images};
 pub use repositories::search::SearchIndexer;
 pub use store::{Reindex, Store, StoreOptions};

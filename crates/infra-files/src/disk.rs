@@ -1,6 +1,7 @@
 //! What the store needs of a directory on disk beyond `object_store`.
 
 use crate::OpenError;
+use crate::thumbnails::file_of;
 use domain::files::ByteSource;
 use domain::{Error, FileId, Result};
 use object_store::local::LocalFileSystem;
@@ -91,11 +92,11 @@ pub(crate) fn clear_unfinished(
     Ok(cleared)
 }
 
-/// The id of an unfinished blob, by its file name `<id>#<number>`.
+/// The id of an unfinished blob or of a thumbnail's file, by the name of what is unfinished, `<name>#<number>`.
 fn unfinished_id(name: &str) -> Option<FileId> {
     let (id, number) = name.split_once('#')?;
     let numbered = !number.is_empty() && number.bytes().all(|digit| digit.is_ascii_digit());
-    FileId::parse("name", id).ok().filter(|_| numbered)
+    FileId::parse("name", id).ok().or_else(|| file_of(id)).filter(|_| numbered)
 }
 
 /// Opens the directory. If it does not exist, creates it for its owner only.

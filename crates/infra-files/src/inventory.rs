@@ -4,9 +4,11 @@ use crate::Blobs;
 use crate::fault::fault;
 use crate::s3::PROBE;
 use crate::store::{last_byte, path_of, shelf};
+use crate::thumbnails::file_of;
 use domain::files::{BlobPage, FileId};
 use domain::{Error, Result};
 use futures_util::StreamExt;
+use std::collections::HashSet;
 use std::path::Path;
 
 /// Everything in a store.
@@ -14,7 +16,7 @@ use std::path::Path;
 pub struct Inventory {
     /// Blobs and their sizes, in bytes.
     pub blobs: Vec<(FileId, u64)>,
-    /// The names of objects that are no blobs: uploads that a crash cut off, and files that others put there.
+    /// The names of objects that are neither blobs nor thumbnails of one: uploads that a crash cut off, and files that others put there.
     pub strays: Vec<String>,
 }
 
@@ -25,6 +27,7 @@ impl Blobs {
     /// If the store cannot be listed.
     pub async fn inventory(&self) -> Result<Inventory> {
         let mut inventory = Inventory::default();
+        let mut thumbnails = Vec::new();
         let mut listed = self.store.list(None);
         while let Some(object) = listed.next().await {
             let object = object.map_err(fault)?;
@@ -34,9 +37,15 @@ impl Blobs {
             }
             match blob_at(&object.location) {
                 Some(id) => inventory.blobs.push((id, object.size)),
-                None => inventory.strays.push(object.location.to_string()),
+                None => match thumbnail_at(&object.location) {
+                    Some(id) => thumbnails.push((id, object.location.to_string())),
+                    None => inventory.strays.push(object.location.to_string()),
+                },
             }
         }
+        let blobs: HashSet<FileId> = inventory.blobs.iter().map(|(id, _)| *id).collect();
+        let lost = thumbnails.into_iter().filter(|(id, _)| !blobs.contains(id)).map(|(_, name)| name);
+        inventory.strays.extend(lost);
         if let Some(root) = self.directory.as_ref().map(|root| root.path.clone()) {
             // `object_store` does not list unfinished files.
             let unfinished = tokio::task::spawn_blocking(move || unfinished(&root));
@@ -72,7 +81,10 @@ impl Blobs {
         let mut blobs = Vec::new();
         while blobs.len() < PAGE {
             let Some(object) = listed.next().await else { break };
-            blobs.extend(blob_at(&object.map_err(fault)?.location));
+            let location = object.map_err(fault)?.location;
+            let found = blob_at(&location).or_else(|| thumbnail_at(&location));
+            // The objects of one file follow each other. The last page may have ended among them.
+            blobs.extend(found.filter(|id| blobs.last() != Some(id) && after != Some(*id)));
         }
         Ok(blobs)
     }
@@ -83,11 +95,13 @@ fn page_on_disk(root: &Path, after: Option<FileId>) -> std::io::Result<Vec<FileI
     for number in after.map_or(0, last_byte)..=u8::MAX {
         let mut on_shelf = Vec::new();
         for entry in std::fs::read_dir(root.join(shelf(number)))? {
-            let id = entry?.file_name().to_str().and_then(|name| FileId::parse("name", name).ok());
+            let name = entry?.file_name();
+            let id = name.to_str().and_then(|name| FileId::parse("name", name).ok().or_else(|| file_of(name)));
             let behind = |id: &FileId| after.is_none_or(|after| last_byte(after) != number || *id > after);
             on_shelf.extend(id.filter(|id| last_byte(*id) == number).filter(behind));
         }
         on_shelf.sort_unstable();
+        on_shelf.dedup();
         on_shelf.truncate(PAGE - blobs.len());
         blobs.extend(on_shelf);
         if blobs.len() == PAGE {
@@ -119,4 +133,10 @@ fn unfinished(root: &Path) -> std::io::Result<Vec<String>> {
 fn blob_at(location: &object_store::path::Path) -> Option<FileId> {
     let id = location.filename().and_then(|name| FileId::parse("name", name).ok());
     id.filter(|id| path_of(*id) == *location)
+}
+
+/// The file whose thumbnail is at this location. `None` if the object there is none.
+fn thumbnail_at(location: &object_store::path::Path) -> Option<FileId> {
+    let id = location.filename().and_then(file_of);
+    id.filter(|id| location.as_ref().starts_with(path_of(*id).as_ref()))
 }

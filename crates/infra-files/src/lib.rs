@@ -12,6 +12,8 @@ mod room;
 mod s3;
 mod sniff;
 mod store;
+mod strip;
+mod thumbnails;
 
 pub use inventory::Inventory;
 pub use room::space_of;

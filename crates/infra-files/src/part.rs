@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 /// Bytes of a block, in which uploads get memory.
-const BLOCK_BYTES: usize = 64 * 1024;
+pub(crate) const BLOCK_BYTES: usize = 64 * 1024;
 /// How long an upload waits for memory.
 const MEMORY_TIMEOUT: Duration = Duration::from_secs(5);
 /// An owner's share is one part in this many of the memory, and at least the part of one upload. Of 128 MiB it is one
@@ -63,7 +63,7 @@ impl Memory {
     /// # Errors
     /// [`Unavailable::Overloaded`] if the other uploads keep their memory. Waiting longer would not help, because each
     /// of them may be waiting for more, too.
-    async fn have(&self, owner: UserId, more: usize, part: usize) -> Result<Blocks<'_>> {
+    pub(crate) async fn have(&self, owner: UserId, more: usize, part: usize) -> Result<Blocks<'_>> {
         let having = async {
             loop {
                 // Registered before the look, so that memory freed in between wakes it.

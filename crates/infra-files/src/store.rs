@@ -4,11 +4,14 @@ use crate::OpenError;
 use crate::disk::{self, FileSource, Root};
 use crate::fault::{fault, is_missing};
 use crate::intake::Intake;
-use crate::part::{Memory, Part};
+use crate::part::{BLOCK_BYTES, Memory, Part};
 use crate::room::{Promise, Room, UnderWay};
 use crate::s3::{self, Bucket};
+use crate::strip::Stripper;
 use async_trait::async_trait;
-use domain::files::{BlobPage, BlobStore, ByteRange, ByteSource, FileId, Reserve, StoredBlob};
+use domain::files::{
+    BlobPage, BlobStore, ByteRange, ByteSource, FileId, Reserve, StoredBlob, Thumbnail, ThumbnailWidth,
+};
 use domain::{Error, Result, Timestamp, Unavailable, UserId};
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
@@ -50,9 +53,11 @@ pub struct Blobs {
     memory: Memory,
     /// The directory. `None` for other stores.
     pub(crate) directory: Option<Arc<Root>>,
-    room: Arc<Room>,
+    pub(crate) room: Arc<Room>,
     /// The blobs that this process is writing.
     under_way: Arc<UnderWay>,
+    /// Whether it leaves out the metadata of images.
+    strips: bool,
 }
 
 impl Blobs {
@@ -99,6 +104,7 @@ impl Blobs {
             directory: None,
             room,
             under_way: Arc::default(),
+            strips: false,
         }
     }
 
@@ -110,6 +116,12 @@ impl Blobs {
         Self { room: Arc::new(Room::new(uploads, others, reserve)), ..self }
     }
 
+    /// Makes the store leave out the metadata of every png, jpeg and webp that it stores from now on.
+    #[must_use]
+    pub fn stripping(self) -> Self {
+        Self { strips: true, ..self }
+    }
+
     /// Whether the directory is where it was at the start. Always true for a bucket, of which the process knows
     /// nothing.
     pub async fn is_there(&self) -> bool {
@@ -119,7 +131,7 @@ impl Blobs {
 
     /// # Errors
     /// [`Unavailable::StorageOutOfReach`] if the directory is gone.
-    async fn must_be_there(&self) -> Result<()> {
+    pub(crate) async fn must_be_there(&self) -> Result<()> {
         if self.is_there().await { Ok(()) } else { Unavailable::StorageOutOfReach.err() }
     }
 
@@ -140,6 +152,7 @@ impl Blobs {
         most: u64,
     ) -> Result<StoredBlob> {
         let mut intake = Intake::new(most);
+        let (mut stripper, mut held) = (Stripper::new(self.strips), Vec::new());
         let mut part = Part::new(&self.memory, owner, self.part_bytes_for(most));
         loop {
             let bytes = {
@@ -155,8 +168,19 @@ impl Blobs {
                     Err(_) => next.await?,
                 }
             };
-            let Some(bytes) = bytes else { break };
-            intake.pass(&bytes)?;
+            let is_last = bytes.is_none();
+            let bytes = match bytes {
+                Some(bytes) => {
+                    intake.pass(&bytes)?;
+                    stripper.pass(bytes)
+                }
+                None => stripper.finish(),
+            };
+            let blocks = stripper.held().div_ceil(BLOCK_BYTES);
+            while blocks > held.len() {
+                held.push(self.memory.have(owner, 1, self.part_bytes.div_ceil(BLOCK_BYTES)).await?);
+            }
+            intake.keep(&bytes, stripper.changes());
             let mut rest = &bytes[..];
             while !rest.is_empty() {
                 if part.is_full() {
@@ -164,7 +188,11 @@ impl Blobs {
                 }
                 rest = part.fill(rest).await?;
             }
+            if is_last {
+                break;
+            }
         }
+        drop(held);
         let (last, _held) = part.take();
         let _room = Promise::of(&self.room, last.content_length()).await?;
         match &mut upload.0 {
@@ -190,6 +218,16 @@ impl Blobs {
     fn part_bytes_for(&self, most: u64) -> usize {
         let needed = usize::try_from(most.div_ceil(MAX_PARTS)).unwrap_or(usize::MAX);
         self.part_bytes.max(needed.min(MEMORY_BYTES / 4))
+    }
+
+    /// Deletes an object, if it is there.
+    pub(crate) async fn delete(&self, path: &Path) -> Result<()> {
+        match self.store.delete(path).await {
+            Ok(()) => Ok(()),
+            // The blob may be on a disk that is not mounted.
+            Err(error) if is_missing(&error) => self.must_be_there().await,
+            Err(error) => Err(fault(error)),
+        }
     }
 
     /// Removes what a failed write has left. If that fails too, or takes too long, only the log says so: the first
@@ -285,13 +323,18 @@ impl BlobStore for Blobs {
         }))
     }
 
+    async fn thumbnail(&self, of: FileId, width: ThumbnailWidth) -> Result<Option<Thumbnail>> {
+        self.kept_thumbnail(of, width).await
+    }
+
+    async fn keep_thumbnail(&self, of: FileId, width: ThumbnailWidth, thumbnail: &Thumbnail) -> Result<()> {
+        self.store_thumbnail(of, width, thumbnail).await
+    }
+
     async fn remove(&self, id: FileId) -> Result<()> {
-        match self.store.delete(&path_of(id)).await {
-            Ok(()) => Ok(()),
-            // The blob may be on a disk that is not mounted.
-            Err(error) if is_missing(&error) => self.must_be_there().await,
-            Err(error) => Err(fault(error)),
-        }
+        self.delete(&path_of(id)).await?;
+        // Behind the blob: whoever keeps a thumbnail looks for the blob afterwards.
+        self.remove_thumbnails(id).await
     }
 
     async fn list(&self, after: Option<FileId>) -> Result<BlobPage> {
@@ -303,10 +346,8 @@ impl BlobStore for Blobs {
         self.must_be_there().await?;
         let mut old = Vec::new();
         for id in blobs {
-            match self.store.head(&path_of(id)).await {
-                Ok(found) if found.last_modified.timestamp_micros() < before.as_micros() => old.push(id),
-                Err(error) if !is_missing(&error) => return Err(fault(error)),
-                _ => {}
+            if self.stored_at(id).await?.is_some_and(|at| at < before.as_micros()) {
+                old.push(id);
             }
         }
         Ok(old)

@@ -48,7 +48,7 @@ enum Command {
     Healthcheck,
     /// Copies a database into another, from SQLite to Postgres or back, and compares them
     Copy(copy::CopyArguments),
-    /// Makes the index of the search anew, while the server runs
+    /// Makes anew what the server derives from messages and files, while the server runs
     Reindex,
     /// Creates and lists users, changes roles and passwords, disables and enables accounts
     User(user::UserArguments),

@@ -12,5 +12,6 @@ pub mod doctor;
 pub mod logging;
 mod private_files;
 mod probe;
+mod reindex;
 mod storage;
 pub mod telemetry;

@@ -1,50 +1,14 @@
-//! JSON of messages, their files and the feed of changes.
+//! JSON of messages and the feed of changes.
 
 use crate::PublicUrl;
+use crate::files::File;
 use crate::message_parts::{Forwarded, Pinned, Reaction, Thread};
 use crate::people::Sender;
 use crate::{Id, ShortDigest, Time};
+use domain::messages;
 use domain::messages::{ChangeEntry, Destination};
-use domain::{files, messages};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 use utoipa::ToSchema;
-
-/// Characters that a file name in a URL need not encode: RFC 3986's unreserved characters.
-const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-
-/// An uploaded file.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct File {
-    id: Id,
-    #[schema(examples("/uploads/01890a5d-ac96-774b-bcce-b302099a8057/cat.png"))]
-    url: String,
-    name: String,
-    size: u64,
-    /// The type that the server recognized from the bytes.
-    #[serde(rename = "type")]
-    #[schema(examples("image/png"))]
-    media_type: String,
-    #[schema(pattern = "^[0-9a-f]{64}$")]
-    sha256: String,
-    created_at: Time,
-}
-
-impl File {
-    /// The file with its URL relative to this base URL.
-    pub fn at(public: &PublicUrl, file: files::File) -> Self {
-        let name = utf8_percent_encode(file.name.as_str(), RESERVED);
-        Self {
-            id: Id(file.id.0),
-            url: format!("{}/uploads/{}/{name}", public.path(), file.id),
-            name: file.name.into_string(),
-            size: file.size,
-            media_type: file.media_type.into_string(),
-            sha256: file.sha256.to_string(),
-            created_at: Time(file.created_at),
-        }
-    }
-}
 
 /// The kind of a message's conversation, in both APIs.
 pub const fn kind(destination: Destination) -> &'static str {
@@ -232,6 +196,7 @@ impl Changes {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use domain::files;
     use domain::messages::{AttachmentKind, Body, Caption, Text};
     use domain::messages::{Seq, Update};
     use domain::users::Profile;
@@ -278,6 +243,8 @@ mod tests {
             size: 9,
             media_type: files::MediaType::from_stored("image/png".to_owned()),
             sha256: files::Sha256([0xab; 32]),
+            sent_sha256: files::Sha256([0xcd; 32]),
+            image: None,
             created_at: Timestamp::from_micros(1).unwrap(),
         }
     }

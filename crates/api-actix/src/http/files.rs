@@ -1,7 +1,7 @@
 //! `/upload`, `/messages/upload` and `/uploads/{id}/{name}`: files in and out.
 
 use super::error::ApiError;
-use super::extract::{Acting, Authenticated, PathIds};
+use super::extract::{Acting, Authenticated, PathIds, Query};
 use super::openapi::{ErrorResponse, IdempotencyKeyHeader};
 use super::ranges::RangeOutcome;
 use super::sending::{MentionsBody, idempotency_key, recipient, sent};
@@ -15,11 +15,13 @@ use actix_web::http::header::{self, EntityTag, HeaderMap, HeaderValue};
 use actix_web::web::{self, Bytes, Payload};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, rt};
 use domain::acting::ReferencedEntity;
-use domain::files::{ByteRange, ByteSource, File};
+use domain::files::{ByteRange, ByteSource, File, FileName, MediaType, Thumbnail, ThumbnailWidth};
 use domain::messages::{Caption, SaidMentions, UploadCommand};
 use domain::{Caller, Error, FileId, Invalid, MessageId};
 use futures_util::{Stream, stream};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 
 /// The form of an upload.
@@ -159,13 +161,24 @@ async fn to_the_end(
     rt::spawn(handling).await.map_err(Error::internal)?
 }
 
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct DownloadQuery {
+    /// Asks for a thumbnail of an image, so many pixels wide: 320 or 1280.
+    #[param(value_type = Option<u16>, minimum = 320, maximum = 1280)]
+    w: Option<String>,
+}
+
 /// Returns a file, or a part of it, to its uploader and to every user who may read a message that carries it.
+///
+/// With `w`, the file's thumbnail: a WebP or a JPEG, made by the first request, never wider than the image.
 ///
 /// Only the id selects the file; the name is for people. Browsers display only png, jpeg, gif and webp; every other
 /// type is an attachment.
 #[utoipa::path(
     get, path = "/uploads/{id}/{name}",
     params(
+        DownloadQuery,
         ("name" = String, Path, description = "For people"),
         ("Range" = Option<String>, Header, description = "One range of bytes", example = "bytes=0-99"),
         ("If-Match" = Option<String>, Header, description = "The `ETag` that the file must have, or 412"),
@@ -187,22 +200,71 @@ async fn to_the_end(
 pub async fn download(
     use_cases: web::Data<UseCases>,
     request: HttpRequest,
-    Authenticated { caller, input: ids }: Authenticated<PathIds>,
+    Authenticated { caller, input: (ids, Query(query)) }: Authenticated<(PathIds, Query<DownloadQuery>)>,
 ) -> Result<HttpResponse, ApiError> {
-    let file = use_cases.files.describe(&caller, ids.get("id")?).await?;
+    let id = ids.get("id")?;
+    let width = query.w.as_deref().map(|w| ThumbnailWidth::parse("w", w)).transpose()?;
+    let file = use_cases.files.describe(&caller, id).await?;
+    if let Some(width) = width {
+        let thumbnail = use_cases.files.thumbnail(&caller, &file, width).await?;
+        return give_thumbnail(&request, &file, width, thumbnail);
+    }
     let tag = EntityTag::new_strong(file.sha256.to_string());
-    match RangeOutcome::of(&request, &tag, file.size) {
-        RangeOutcome::Another => Err(ApiError::PreconditionFailed),
-        RangeOutcome::NotModified => Ok(about(HttpResponse::NotModified(), tag).finish()),
-        RangeOutcome::Unsatisfiable => Err(ApiError::RangeNotSatisfiable { size: file.size }),
-        RangeOutcome::Whole => give(&use_cases, &request, about(HttpResponse::Ok(), tag), file, None).await,
+    match answer_about(&request, tag, file.size) {
+        Ok((response, range)) => give(&use_cases, &request, response, file, range).await,
+        Err(answer) => answer,
+    }
+}
+
+/// The answer to begin and the part that is wanted; or the whole answer, if no bytes are wanted.
+fn answer_about(
+    request: &HttpRequest,
+    tag: EntityTag,
+    size: u64,
+) -> Result<(HttpResponseBuilder, Option<ByteRange>), Result<HttpResponse, ApiError>> {
+    match RangeOutcome::of(request, &tag, size) {
+        RangeOutcome::Another => Err(Err(ApiError::PreconditionFailed)),
+        RangeOutcome::NotModified => Err(Ok(about(HttpResponse::NotModified(), tag).finish())),
+        RangeOutcome::Unsatisfiable => Err(Err(ApiError::RangeNotSatisfiable { size })),
+        RangeOutcome::Whole => Ok((about(HttpResponse::Ok(), tag), None)),
         RangeOutcome::Part(range) => {
             let mut response = about(HttpResponse::PartialContent(), tag);
-            let content_range = format!("bytes {}-{}/{}", range.start, range.end - 1, file.size);
+            let content_range = format!("bytes {}-{}/{size}", range.start, range.end - 1);
             response.insert_header((header::CONTENT_RANGE, content_range));
-            give(&use_cases, &request, response, file, Some(range)).await
+            Ok((response, Some(range)))
         }
     }
+}
+
+/// Answers with a thumbnail or a part of it.
+fn give_thumbnail(
+    request: &HttpRequest,
+    file: &File,
+    width: ThumbnailWidth,
+    thumbnail: Thumbnail,
+) -> Result<HttpResponse, ApiError> {
+    // Of the bytes: another release may make others of the same file.
+    let digest = Sha256::digest(thumbnail.as_bytes());
+    let tag = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+    let media_type = HeaderValue::from_str(thumbnail.media_type().as_str()).map_err(Error::internal)?;
+    let bytes = Bytes::from(thumbnail.into_bytes());
+    let (mut response, range) = match answer_about(request, EntityTag::new_strong(tag), bytes.len() as u64) {
+        Ok(begun) => begun,
+        Err(answer) => return answer,
+    };
+    let extension = if media_type == "image/webp" { "webp" } else { "jpg" };
+    let name = FileName::clean(&format!("{}-{}.{extension}", file.name.as_str(), width.pixels()));
+    response
+        .insert_header((header::CONTENT_TYPE, media_type))
+        .insert_header((header::CONTENT_DISPOSITION, disposition("inline", name.as_str())))
+        .insert_header((header::ACCEPT_RANGES, "bytes"));
+    let place = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(bytes.len());
+    let part = range.map_or_else(|| bytes.clone(), |range| bytes.slice(place(range.start)..place(range.end)));
+    if request.method() == Method::HEAD {
+        let none = stream::empty::<Result<Bytes, Error>>();
+        return Ok(response.body(SizedStream::new(part.len() as u64, none)));
+    }
+    Ok(response.body(part))
 }
 
 /// Headers of every answer about a file. A client may cache the file, but has to revalidate it each time. Browsers
@@ -229,7 +291,7 @@ async fn give(
     let media_type = HeaderValue::from_str(file.media_type.as_str());
     response
         .insert_header((header::CONTENT_TYPE, media_type.map_err(Error::internal)?))
-        .insert_header((header::CONTENT_DISPOSITION, disposition(&file)))
+        .insert_header((header::CONTENT_DISPOSITION, disposition(shown(&file.media_type), file.name.as_str())))
         .insert_header((header::ACCEPT_RANGES, "bytes"));
     if request.method() == Method::HEAD {
         return Ok(response.body(SizedStream::new(size, stream::empty::<Result<Bytes, Error>>())));
@@ -252,10 +314,13 @@ fn pieces(file: FileId, bytes: Box<dyn ByteSource>) -> impl Stream<Item = Result
     })
 }
 
+/// How a browser is to show a file of this type.
+fn shown(media_type: &MediaType) -> &'static str {
+    if media_type.may_be_shown_inline() { "inline" } else { "attachment" }
+}
+
 /// RFC 6266: the name in ASCII and, if that loses characters, also encoded in full.
-fn disposition(file: &File) -> String {
-    let how = if file.media_type.may_be_shown_inline() { "inline" } else { "attachment" };
-    let name = file.name.as_str();
+fn disposition(how: &str, name: &str) -> String {
     // Browsers escape quotes and backslashes differently, and some decode percent signs.
     let plain = |c: char| (c.is_ascii_graphic() || c == ' ') && !matches!(c, '"' | '\\' | '%');
     let fallback: String = name.chars().map(|c| if plain(c) { c } else { '_' }).collect();
@@ -284,20 +349,8 @@ const ATTR_CHAR: &AsciiSet = &NON_ALPHANUMERIC
 #[cfg(test)]
 mod tests {
     use super::*;
-    use domain::files::{FileName, MediaType, Sha256};
-    use domain::{Timestamp, UserId};
-    use uuid::Uuid;
-
-    fn file(name: &str, media_type: &str) -> File {
-        File {
-            id: FileId(Uuid::nil()),
-            uploader: UserId(Uuid::nil()),
-            name: FileName::clean(name),
-            size: 0,
-            media_type: MediaType::from_stored(media_type.to_owned()),
-            sha256: Sha256([0; 32]),
-            created_at: Timestamp::from_micros(0).unwrap(),
-        }
+    fn of(name: &str, media_type: &str) -> String {
+        disposition(shown(&MediaType::from_stored(media_type.to_owned())), FileName::clean(name).as_str())
     }
 
     #[test]
@@ -313,7 +366,7 @@ mod tests {
             ("application/pdf", "attachment"),
             ("application/octet-stream", "attachment"),
         ] {
-            assert_eq!(disposition(&file("a.png", media_type)), format!("{how}; filename=\"a.png\""));
+            assert_eq!(of("a.png", media_type), format!("{how}; filename=\"a.png\""));
         }
     }
 
@@ -325,7 +378,7 @@ mod tests {
             ("50%41.txt", "filename=\"50_41.txt\"; filename*=UTF-8''50%2541.txt"),
             ("naïve 🙂.txt", "filename=\"na_ve _.txt\"; filename*=UTF-8''na%C3%AFve%20%F0%9F%99%82.txt"),
         ] {
-            assert_eq!(disposition(&file(name, "text/plain")), format!("attachment; {expected}"));
+            assert_eq!(of(name, "text/plain"), format!("attachment; {expected}"));
         }
     }
 }

@@ -9,6 +9,7 @@ use domain::{Caller, Clock as _, IdGenerator as _, SessionId, UserId};
 use infra_auth::BcryptPool;
 use infra_diesel::{Store, StoreOptions};
 use infra_files::Blobs;
+use infra_images::Workshop;
 use infra_live::{AttachGuard, Hub, HubOptions, Shard, Transport};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -42,7 +43,9 @@ impl World {
         SessionRepository::create(&*store, session.clone(), None).await.unwrap();
         let hasher = Arc::new(BcryptPool::start(4, 1).unwrap());
         let (clock, ids) = (Arc::new(SystemClock), Arc::new(UuidV7));
-        let adapters = Adapters::from_store(&store, Arc::new(Blobs::in_memory()), hasher, clock, ids);
+        let blobs = Arc::new(Blobs::in_memory());
+        let images = Arc::new(Workshop::new(blobs.clone()));
+        let adapters = Adapters::from_store(&store, blobs, images, hasher, clock, ids);
         let use_cases = UseCases::new(adapters, Arc::default(), 1024);
         let caller = Caller { user: id, session: session.id, admin: false };
         Self { use_cases, caller, _directory: directory }

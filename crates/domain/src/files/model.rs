@@ -1,5 +1,6 @@
 //! The types of files.
 
+use super::images::Image;
 use crate::context::Timestamp;
 use crate::error::Invalid;
 use crate::ids::{FileId, UserId};
@@ -80,6 +81,11 @@ impl MediaType {
         self.0.starts_with("image/")
     }
 
+    /// Whether it is an image of a format that the server decodes.
+    pub fn is_decoded(&self) -> bool {
+        self.may_be_shown_inline()
+    }
+
     /// Whether a browser may show it in the page. Only formats that cannot carry scripts.
     pub fn may_be_shown_inline(&self) -> bool {
         matches!(self.0.as_str(), "image/png" | "image/jpeg" | "image/gif" | "image/webp")
@@ -136,6 +142,10 @@ pub struct File {
     pub media_type: MediaType,
     /// The hash of the bytes.
     pub sha256: Sha256,
+    /// The hash of what the client sent: another one if the store left out metadata.
+    pub sent_sha256: Sha256,
+    /// What the server knows of the image, if the file is one that it could read.
+    pub image: Option<Image>,
     /// When the user uploaded it.
     pub created_at: Timestamp,
 }

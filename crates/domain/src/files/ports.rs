@@ -1,5 +1,6 @@
 //! The ports that store files and their bytes.
 
+use super::images::{Thumbnail, ThumbnailWidth};
 use super::model::{ByteRange, File, MediaType, Sha256};
 use crate::context::Timestamp;
 use crate::error::Result;
@@ -26,6 +27,8 @@ pub struct StoredBlob {
     pub media_type: MediaType,
     /// The hash of the bytes.
     pub sha256: Sha256,
+    /// The hash of the bytes of the source: another one if the store left out metadata.
+    pub sent_sha256: Sha256,
 }
 
 /// A page of the blobs in a store.
@@ -48,9 +51,13 @@ pub trait BlobStore: Send + Sync {
     /// [`Error::StorageFull`](crate::Error::StorageFull) if they would not leave the [`Reserve`](super::Reserve).
     async fn has_room(&self, bytes: u64) -> Result<()>;
 
-    /// Stores all bytes of `source` for the uploader `owner`, with only a bounded part of them in memory. MUST be
+    /// Stores the bytes of `source` for the uploader `owner`, with only a bounded part of them in memory. MUST be
     /// durable before it returns, and MUST leave nothing behind if it fails. A few owners MUST NOT be able to hold all
     /// the memory for uploads.
+    ///
+    /// A store that strips metadata MUST leave it out of every png, jpeg and webp, as far as it can read the file, and
+    /// MUST keep the pixels as they are. Size and hash of the blob are those of what it stores; `most` counts what the
+    /// source brings.
     ///
     /// # Errors
     /// [`Error::FileTooLarge`](crate::Error::FileTooLarge) past `most` bytes; the source's error;
@@ -73,20 +80,33 @@ pub trait BlobStore: Send + Sync {
     /// [`Unavailable::StorageOutOfReach`](crate::Unavailable::StorageOutOfReach).
     async fn open(&self, id: FileId, range: Option<ByteRange>) -> Result<Option<Box<dyn ByteSource>>>;
 
-    /// Removes a blob, if it is there.
+    /// The kept thumbnail of that file. `None` if there is none.
+    ///
+    /// # Errors
+    /// [`Unavailable::StorageOutOfReach`](crate::Unavailable::StorageOutOfReach).
+    async fn thumbnail(&self, of: FileId, width: ThumbnailWidth) -> Result<Option<Thumbnail>>;
+
+    /// Keeps a thumbnail until the blob of the file is removed. If the blob is gone, MUST keep nothing.
+    ///
+    /// # Errors
+    /// [`Error::StorageFull`](crate::Error::StorageFull) if it would not leave the [`Reserve`](super::Reserve);
+    /// [`Unavailable::StorageOutOfReach`](crate::Unavailable::StorageOutOfReach).
+    async fn keep_thumbnail(&self, of: FileId, width: ThumbnailWidth, thumbnail: &Thumbnail) -> Result<()>;
+
+    /// Removes a blob with its thumbnails, if they are there.
     ///
     /// # Errors
     /// [`Unavailable::StorageOutOfReach`](crate::Unavailable::StorageOutOfReach).
     async fn remove(&self, id: FileId) -> Result<()>;
 
-    /// Complete blobs, in an order that the store chooses. A walk through all pages MUST return every blob once that is
+    /// The ids of complete blobs, and of files of which only thumbnails are left, in an order that the store chooses. A walk through all pages MUST return every blob once that is
     /// there all the time. The work for a page SHOULD NOT grow with the store.
     ///
     /// # Errors
     /// [`Unavailable::StorageOutOfReach`](crate::Unavailable::StorageOutOfReach).
     async fn list(&self, after: Option<FileId>) -> Result<BlobPage>;
 
-    /// Those of the blobs that are in the store and were stored before that moment.
+    /// Those of the blobs, or of the thumbnails of a missing one, that are in the store and were stored before that moment.
     ///
     /// # Errors
     /// [`Unavailable::StorageOutOfReach`](crate::Unavailable::StorageOutOfReach).

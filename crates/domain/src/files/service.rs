@@ -1,5 +1,6 @@
 //! The service of files. `upload` and `download` contain its methods.
 
+use super::images::ImageReader;
 use super::ports::{BlobStore, FileRepository};
 use super::room::FileQuota;
 use super::under_way::{UnderWay, UploadQuota};
@@ -12,6 +13,8 @@ pub struct FileService {
     pub files: Arc<dyn FileRepository>,
     /// Stores the bytes of files.
     pub blobs: Arc<dyn BlobStore>,
+    /// Decodes images.
+    pub images: Arc<dyn ImageReader>,
     /// Most bytes of one user's files.
     pub quota: FileQuota,
     /// Most uploads of one user at once.

@@ -1,5 +1,6 @@
 //! Taking files in.
 
+use super::images::ImageFile;
 use super::model::{File, FileName};
 use super::ports::ByteSource;
 use super::service::FileService;
@@ -44,8 +45,8 @@ impl FileService {
         Ok(BegunUpload { place, used, most })
     }
 
-    /// Stores the bytes of an upload's file while they arrive, as far as the quota of the user has room for them. What
-    /// becomes of the file is decided later.
+    /// Stores the bytes of an upload's file while they arrive, as far as the quota of the user has room for them, and
+    /// reads the image if it is one. What becomes of the file is decided later.
     ///
     /// # Errors
     /// Those of [`BlobStore::store`](super::BlobStore::store); [`Error::QuotaUsedUp`](crate::Error::QuotaUsedUp).
@@ -61,6 +62,13 @@ impl FileService {
         let quota = self.quota;
         let counted = Counted { source, place: &mut place, files: &*self.files, quota, used, passed: 0 };
         let blob = self.blobs.store(id, caller.user, Box::new(counted), most).await?;
+        let image = if blob.media_type.is_decoded() {
+            let source = ImageFile { id, size: blob.size, for_user: caller.user };
+            // The upload stands whatever happens; the operator can have the sizes read later.
+            self.images.describe(source).await.unwrap_or_default()
+        } else {
+            None
+        };
         let file = File {
             id,
             uploader: caller.user,
@@ -68,6 +76,8 @@ impl FileService {
             size: blob.size,
             media_type: blob.media_type,
             sha256: blob.sha256,
+            sent_sha256: blob.sent_sha256,
+            image,
             created_at: self.clock.now(),
         };
         Ok(StagedFile { file, place })
@@ -118,8 +128,10 @@ impl StagedFile {
 mod tests {
     use super::*;
     use crate::error::{Error, Unavailable};
-    use crate::files::{FileQuota, MockBlobStore, MockByteSource, MockFileRepository, StoredBlob};
-    use crate::testing::{caller, file, file_id, file_service, outcome, user};
+    use crate::files::{
+        FileQuota, MediaType, MockBlobStore, MockByteSource, MockFileRepository, MockImageReader, StoredBlob,
+    };
+    use crate::testing::{caller, file, file_id, file_service, image, outcome, user};
     use std::sync::Arc;
 
     const MAX: u64 = 1_000;
@@ -164,19 +176,44 @@ mod tests {
         let mut blobs = MockBlobStore::new();
         let store = blobs.expect_store().once();
         store.withf(|id, of, _, most| (*id, *of, *most) == (file_id(1), user(1), MAX)).returning(|_, _, _, _| {
-            let File { size, media_type, sha256, .. } = file(1);
-            Ok(StoredBlob { size, media_type, sha256 })
+            let File { size, media_type, sha256, sent_sha256, .. } = file(1);
+            Ok(StoredBlob { size, media_type, sha256, sent_sha256 })
         });
-        let source = Box::new(MockByteSource::new());
-        let files = uploads(blobs, 0, true);
+        let bytes = Box::new(MockByteSource::new());
+        let mut images = MockImageReader::new();
+        let source = ImageFile { id: file_id(1), size: 3, for_user: user(1) };
+        images.expect_describe().once().withf(move |of| *of == source).returning(|_| Ok(Some(image())));
+        let files = FileService { images: Arc::new(images), ..uploads(blobs, 0, true) };
         let begun = outcome(files.begin_upload(&caller(1), ANNOUNCED)).unwrap();
-        let staged = outcome(files.stage(&caller(1), begun, FileName::clean("a.png"), source)).unwrap();
-        assert_eq!(staged.file, file(1));
+        let staged = outcome(files.stage(&caller(1), begun, FileName::clean("a.png"), bytes)).unwrap();
+        assert_eq!(staged.file, File { image: Some(image()), ..file(1) });
         // It has its place until it is kept or dropped.
         assert!(matches!(outcome(files.begin_upload(&caller(1), None)), Err(Error::TooManyUploads { limit: 1 })));
         outcome(files.begin_upload(&caller(2), None)).unwrap();
         drop(staged);
         outcome(files.begin_upload(&caller(1), None)).unwrap();
+    }
+
+    #[test]
+    fn an_upload_stands_whatever_becomes_of_its_image() {
+        for (media_type, described) in [("image/png", 2), ("image/svg+xml", 0), ("text/plain", 0)] {
+            let mut blobs = MockBlobStore::new();
+            blobs.expect_store().returning(move |_, _, _, _| {
+                let File { size, sha256, sent_sha256, .. } = file(1);
+                let media_type = MediaType::from_stored(media_type.to_owned());
+                Ok(StoredBlob { size, media_type, sha256, sent_sha256 })
+            });
+            let mut images = MockImageReader::new();
+            let mut answers = vec![Unavailable::Overloaded.err(), Ok(None)];
+            images.expect_describe().times(described).returning(move |_| answers.pop().unwrap());
+            let files = FileService { images: Arc::new(images), ..uploads(blobs, 0, true) };
+            for _ in 0..2 {
+                let begun = outcome(files.begin_upload(&caller(1), ANNOUNCED)).unwrap();
+                let bytes = Box::new(MockByteSource::new());
+                let staged = outcome(files.stage(&caller(1), begun, FileName::clean("a.png"), bytes)).unwrap();
+                assert_eq!(staged.release().image, None);
+            }
+        }
     }
 
     #[test]

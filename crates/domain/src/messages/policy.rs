@@ -128,7 +128,7 @@ pub struct IdempotencyRecord<'a> {
 
 impl IdempotencyRecord<'_> {
     /// Whether `draft` is a retry of this message. `conversation` is the draft's; `None` for a direct one that does not
-    /// exist yet. A file that comes with the draft is compared by its hash.
+    /// exist yet. A file that comes with the draft is compared by the hash of what the client sent.
     ///
     /// # Errors
     /// [`Conflict::KeyReused`] if it is another message.
@@ -141,7 +141,7 @@ impl IdempotencyRecord<'_> {
                 self.same_content && *kind == stored_kind && *file == stored.id
             }
             (DraftBody::Attachment(Attachment::Uploaded(new), _), Some((stored_kind, stored))) => {
-                self.same_content && new.kind() == stored_kind && new.sha256 == stored.sha256
+                self.same_content && new.kind() == stored_kind && new.sent_sha256 == stored.sent_sha256
             }
             (DraftBody::Text(_) | DraftBody::Attachment(..), _) => false,
         };
@@ -241,7 +241,9 @@ mod tests {
             name: FileName::clean("a"),
             size: 1,
             media_type: MediaType::from_stored(media_type.to_owned()),
-            sha256: Sha256([1; 32]),
+            sha256: Sha256([9; 32]),
+            sent_sha256: Sha256([1; 32]),
+            image: None,
             created_at: at(1),
         }
     }
@@ -367,7 +369,7 @@ mod tests {
         let of = |attachment| draft(DraftBody::Attachment(attachment, Caption::none()), None);
         let by_id = |kind, n| of(Attachment::Stored { kind, file: file_id(n) });
         let uploaded = |file: &File| of(Attachment::Uploaded(File { id: file_id(9), ..file.clone() }));
-        let other_bytes = File { sha256: Sha256([2; 32]), ..picture.clone() };
+        let other_bytes = File { sent_sha256: Sha256([2; 32]), ..picture.clone() };
         let text = draft(DraftBody::Text(Text::parse("x").unwrap()), None);
         for (attachment, draft, same) in [
             (Some((AsImage, &picture)), by_id(AsImage, 1), true),

@@ -6,6 +6,7 @@ pub mod catalog;
 pub mod check;
 pub mod copy;
 pub mod digests;
+pub mod images;
 pub mod inspect;
 pub mod keeper;
 pub mod migrations;

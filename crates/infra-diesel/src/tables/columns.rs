@@ -40,7 +40,8 @@ macro_rules! columns_of {
     };
     (FileRow, $t:literal) => {
         $crate::tables::columns::columns_of!(
-            @list $t, "id", "uploader_id", "name", "size", "type", "sha256", "created_at"
+            @list $t, "id", "uploader_id", "name", "size", "type", "sha256", "created_at", "width",
+            "height", "thumbhash", "sent_sha256"
         )
     };
     (@list $t:literal, $first:literal $(, $column:literal)*) => {

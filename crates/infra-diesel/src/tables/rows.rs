@@ -6,7 +6,7 @@ use crate::tables::sql_types::{Id, StoredDigest, Time};
 use diesel::prelude::*;
 use domain::UserId;
 use domain::events::{ConversationVersion, Revision};
-use domain::files::{File, FileName, MediaType, Sha256};
+use domain::files::{File, FileName, Image, MediaType, Sha256, ThumbHash};
 use domain::groups::{Description, Group, GroupAccess, GroupName, Member, Role, Visibility};
 use domain::messages::{
     Access, AttachmentKind, Body, Caption, Destination, Forwarded, Mentions, Message, MessageType, Pin, Reaction, Seq,
@@ -36,6 +36,20 @@ pub fn user_role(value: &str) -> Result<UserRole, Corrupt> {
 /// A stored count or size. Never negative.
 pub fn count(value: i64) -> u64 {
     u64::try_from(value).unwrap_or_default()
+}
+
+fn hash(bytes: &[u8]) -> Result<Sha256, Corrupt> {
+    let digest = <[u8; 32]>::try_from(bytes);
+    digest.map(Sha256).map_err(|_| Corrupt { what: "SHA-256", value: format!("{} bytes", bytes.len()) })
+}
+
+/// What is known of an image, as stored.
+fn image(width: i64, height: i64, thumb_hash: Vec<u8>) -> Result<Image, Corrupt> {
+    let found = (u32::try_from(width), u32::try_from(height), ThumbHash::of_bytes(thumb_hash));
+    let (Ok(width), Ok(height), Some(thumb_hash)) = found else {
+        return Err(Corrupt { what: "image", value: format!("{width}x{height}") });
+    };
+    Ok(Image { width, height, thumb_hash })
 }
 
 /// All columns of a user.
@@ -231,21 +245,33 @@ pub struct FileRow {
     pub media_type: String,
     pub sha256: Vec<u8>,
     pub created_at: Time,
+    /// With `height` and `thumbhash`: all three or none.
+    pub width: Option<i64>,
+    pub height: Option<i64>,
+    pub thumbhash: Option<Vec<u8>>,
+    /// `None` if the client sent what is stored.
+    pub sent_sha256: Option<Vec<u8>>,
 }
 
 impl FileRow {
     /// # Errors
     /// [`Corrupt`].
     pub fn into_file(self) -> Result<File, Corrupt> {
-        let sha256 = <[u8; 32]>::try_from(self.sha256.as_slice())
-            .map_err(|_| Corrupt { what: "SHA-256", value: format!("{} bytes", self.sha256.len()) })?;
+        let sha256 = hash(&self.sha256)?;
+        let sent_sha256 = self.sent_sha256.as_deref().map_or(Ok(sha256), hash)?;
+        let image = match (self.width, self.height, self.thumbhash) {
+            (Some(width), Some(height), Some(placeholder)) => Some(image(width, height, placeholder)?),
+            _ => None,
+        };
         Ok(File {
             id: self.id.into(),
             uploader: self.uploader_id.into(),
             name: FileName::from_stored(self.name),
             size: count(self.size),
             media_type: MediaType::from_stored(self.media_type),
-            sha256: Sha256(sha256),
+            sha256,
+            sent_sha256,
+            image,
             created_at: self.created_at.into(),
         })
     }
@@ -261,6 +287,10 @@ impl From<&File> for FileRow {
             media_type: file.media_type.as_str().to_owned(),
             sha256: file.sha256.0.to_vec(),
             created_at: file.created_at.into(),
+            width: file.image.as_ref().map(|image| image.width.into()),
+            height: file.image.as_ref().map(|image| image.height.into()),
+            thumbhash: file.image.as_ref().map(|image| image.thumb_hash.as_bytes().to_vec()),
+            sent_sha256: (file.sent_sha256 != file.sha256).then(|| file.sent_sha256.0.to_vec()),
         }
     }
 }

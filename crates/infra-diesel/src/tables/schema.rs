@@ -92,6 +92,10 @@ macro_rules! all_tables {
                     sha256 -> Binary,
                     created_at -> SqlTime,
                     deleted_at -> Nullable<SqlTime>,
+                    width -> Nullable<BigInt>,
+                    height -> Nullable<BigInt>,
+                    thumbhash -> Nullable<Binary>,
+                    sent_sha256 -> Nullable<Binary>,
                 }
                 file_usage: FileUsageCopy by (user_id) {
                     user_id -> SqlId,

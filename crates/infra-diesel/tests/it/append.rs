@@ -4,7 +4,7 @@ use crate::world::{
     World, contents, draft, fresh, fresh_file, limit, now, only_boss_broadcasts, refused, stored, text,
 };
 use domain::events::Event;
-use domain::files::{File, FileName, FileRepository, MediaType, Sha256};
+use domain::files::{File, FileName, FileRepository, Image, MediaType, Sha256, ThumbHash};
 use domain::groups::{GroupRepository, Role, Visibility};
 use domain::messages::{
     Attachment, AttachmentKind, Body, Caption, Destination, Digest, Draft, DraftBody, MessageLog, MessageReader,
@@ -39,6 +39,12 @@ pub fn a_file(uploader: UserId, media_type: &str) -> File {
         size: 1 << 40,
         media_type: MediaType::from_stored(media_type.to_owned()),
         sha256: Sha256([0xfe; 32]),
+        sent_sha256: Sha256([0xfd; 32]),
+        image: (media_type == "image/png").then(|| Image {
+            width: 40_000_000,
+            height: 1,
+            thumb_hash: ThumbHash::of_bytes(vec![0, 255, 7]).unwrap(),
+        }),
         created_at: now(),
     }
 }

@@ -1,11 +1,14 @@
 //! `FileRepository`.
 
 use crate::append::a_file;
-use crate::world::{World, draft, fresh_file, now, stored};
+use crate::world::{World, draft, fresh_file, limit, now, stored};
 use domain::UserId;
 use domain::files::{File, FileRepository};
 use domain::groups::{GroupChange, GroupRepository, Role, Visibility};
-use domain::messages::{Attachment, AttachmentKind, Caption, DraftBody, Message, MessageLog, Recipient};
+use domain::messages::{
+    Attachment, AttachmentKind, Caption, DraftBody, Message, MessageLog, MessageReader, PageRead, Recipient, Window,
+};
+use infra_diesel::images::UnreadImages;
 use test_support::TestDb;
 
 on_both!(
@@ -13,6 +16,7 @@ on_both!(
     a_message_opens_its_file_to_who_may_read_it,
     one_message_that_may_be_read_is_enough,
     an_empty_file_is_fine,
+    images_of_before_are_found_and_noted,
 );
 
 async fn send(world: &World, sender: UserId, recipient: Recipient, file: &File) -> Message {
@@ -33,9 +37,14 @@ async fn readers(world: &World, file: &File, people: &[UserId]) -> Vec<bool> {
 async fn a_file_is_the_uploaders(db: TestDb) {
     let world = World::new(db).await;
     let (ada, bob) = (world.user("ada").await, world.user("bob").await);
-    let file = a_file(ada, "application/pdf");
-    FileRepository::create(&*world, file.clone()).await.unwrap();
-    assert_eq!(readers(&world, &file, &[ada, bob]).await, [true, false]);
+    for file in [a_file(ada, "application/pdf"), a_file(ada, "image/png")] {
+        FileRepository::create(&*world, file.clone()).await.unwrap();
+        assert_eq!(readers(&world, &file, &[ada, bob]).await, [true, false]);
+    }
+    let as_sent = a_file(ada, "image/png");
+    let as_sent = File { sent_sha256: as_sent.sha256, ..as_sent };
+    FileRepository::create(&*world, as_sent.clone()).await.unwrap();
+    assert_eq!(readers(&world, &as_sent, &[ada]).await, [true]);
     assert_eq!(FileRepository::find(&*world, ada, fresh_file()).await.unwrap(), None);
 }
 
@@ -89,4 +98,37 @@ async fn an_empty_file_is_fine(db: TestDb) {
     let file = File { size: 0, ..a_file(ada, "application/octet-stream") };
     FileRepository::create(&*world, file.clone()).await.unwrap();
     assert_eq!(readers(&world, &file, &[ada]).await, [true]);
+}
+
+async fn images_of_before_are_found_and_noted(db: TestDb) {
+    let url = db.url().to_owned();
+    let world = World::new(db).await;
+    let (ada, bob) = (world.user("ada").await, world.user("bob").await);
+    let mut unread = Vec::new();
+    for (media_type, is_unread) in
+        [("image/png", true), ("image/webp", true), ("image/svg+xml", false), ("text/plain", false)]
+    {
+        let file = File { image: None, ..a_file(ada, media_type) };
+        FileRepository::create(&*world, file.clone()).await.unwrap();
+        unread.extend(is_unread.then_some(file));
+    }
+    FileRepository::create(&*world, a_file(ada, "image/png")).await.unwrap();
+    unread.sort_by_key(|file| file.id);
+    send(&world, ada, Recipient::User(bob), &unread[0]).await;
+    let window = Window::Offset { offset: 0, limit: limit(9) };
+    let read =
+        async |known| MessageReader::page(&*world, bob, Recipient::User(ada), window.into(), known).await.unwrap();
+    let PageRead::Read(_, version) = read(None).await else { panic!("nobody knew it") };
+    assert_eq!(read(version).await, PageRead::Unchanged);
+
+    // While the store is open.
+    let mut images = UnreadImages::open(&url).unwrap();
+    assert_eq!(images.page(None).unwrap(), unread);
+    assert_eq!(images.page(Some(unread[0].id)).unwrap(), unread[1..]);
+    let image = a_file(ada, "image/png").image.unwrap();
+    images.note(unread[0].id, &image).unwrap();
+    assert_eq!(images.page(None).unwrap(), unread[1..]);
+    let found = FileRepository::find(&*world, bob, unread[0].id).await.unwrap().unwrap();
+    assert_eq!(found, File { image: Some(image), ..unread[0].clone() });
+    assert_ne!(read(version).await, PageRead::Unchanged);
 }

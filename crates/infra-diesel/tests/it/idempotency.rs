@@ -115,7 +115,9 @@ async fn an_uploaded_file_is_compared_by_its_hash(db: TestDb) {
     };
     let sent = stored(world.append(upload(a_file(ada, "image/png"))).await);
     assert_eq!(replayed(world.append(upload(a_file(ada, "image/png"))).await), sent);
-    let other = File { sha256: Sha256([1; 32]), ..a_file(ada, "image/png") };
+    let kept_otherwise = File { sha256: Sha256([1; 32]), ..a_file(ada, "image/png") };
+    assert_eq!(replayed(world.append(upload(kept_otherwise)).await), sent);
+    let other = File { sent_sha256: Sha256([1; 32]), ..a_file(ada, "image/png") };
     refused!(world.append(upload(other)).await, "Conflict(KeyReused)");
     assert_eq!(world.raw().number("SELECT count(*) FROM files"), 1);
 }

@@ -34,6 +34,7 @@ use domain::{Clock, UserId};
 use infra_auth::{BcryptPool, JwtTokens};
 use infra_diesel::{SearchIndexer, Store};
 use infra_files::Blobs;
+use infra_images::Workshop;
 use infra_live::{Cluster, Hub, UnstartedNode};
 use operations::ProcessOperations;
 use std::io::Write as _;
@@ -189,7 +190,8 @@ impl Storage {
         let secret = config.jwt_secret.clone().map_or_else(|| Secret::kept_in(&config.data_dir), Ok)?;
         let blobs = open_blobs(config).await?;
         let others = config.database_folder().map(Path::to_owned).into_iter().collect();
-        let blobs = Arc::new(blobs.leaving(config.disk_reserve, others));
+        let blobs = blobs.leaving(config.disk_reserve, others);
+        let blobs = Arc::new(if config.strip_metadata { blobs.stripping() } else { blobs });
         Ok(Self { store: Arc::new(store), blobs, secret })
     }
 }
@@ -226,7 +228,14 @@ fn serve(
     let (disks, features) = (disks(&config), features(&config));
     let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
     let hasher = Arc::new(BcryptPool::start(config.bcrypt_cost, cores)?);
-    let adapters = Adapters::from_store(&store, blobs.clone(), hasher, clock, Arc::new(UuidV7));
+    let adapters = Adapters::from_store(
+        &store,
+        blobs.clone(),
+        Arc::new(Workshop::new(blobs.clone())),
+        hasher,
+        clock,
+        Arc::new(UuidV7),
+    );
     let use_cases = UseCases::new(adapters, Arc::new(config.policy), config.http.max_file_bytes);
     let operations = Arc::new(ProcessOperations { telemetry, store, blobs, disks, reserve: config.disk_reserve });
     let readiness = web::Data::new(Readiness::new(operations.clone()));

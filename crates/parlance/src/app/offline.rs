@@ -10,6 +10,7 @@ use domain::events::NoListeners;
 use domain::{Clock, IdGenerator};
 use infra_auth::BcryptPool;
 use infra_diesel::Store;
+use infra_images::Workshop;
 use std::num::NonZero;
 use std::sync::Arc;
 
@@ -34,10 +35,11 @@ impl Offline {
         let store =
             Store::open(&config.database_url, options).await.context("the database cannot be opened (DATABASE_URL)")?;
         let store = Arc::new(store);
-        let blobs = open_blobs(config).await?;
+        let blobs = Arc::new(open_blobs(config).await?);
+        let images = Arc::new(Workshop::new(blobs.clone()));
         let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
         let hasher = Arc::new(BcryptPool::start(config.bcrypt_cost, cores)?);
-        let adapters = Adapters::from_store(&store, Arc::new(blobs), hasher, clock, ids);
+        let adapters = Adapters::from_store(&store, blobs, images, hasher, clock, ids);
         let use_cases = UseCases::new(adapters, Arc::new(config.policy.clone()), config.http.max_file_bytes);
         Ok(Self { store, use_cases })
     }

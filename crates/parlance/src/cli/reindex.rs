@@ -3,6 +3,7 @@
 use super::bar::Bar;
 use super::say;
 use crate::config::Config;
+use crate::reindex::{Sizes, sizes};
 use anyhow::Context as _;
 use infra_diesel::Reindex;
 
@@ -11,7 +12,9 @@ use infra_diesel::Reindex;
 /// # Errors
 /// In words for the operator.
 pub async fn run(config: &Config) -> anyhow::Result<()> {
-    search(config).await
+    search(config).await?;
+    let Sizes { read, unreadable } = sizes(config).await?;
+    say(format_args!("read the sizes of {read} images; {unreadable} files of an image's type cannot be read"))
 }
 
 /// Makes the index of the search anew. A running server goes on with the old one until the new one is whole.

@@ -45,6 +45,7 @@ keys! {
     NATS_KEY = "PARLANCE_NATS_KEY", "none", "a PEM file: the certificate's key";
     MAX_FILE_BYTES = "PARLANCE_MAX_FILE_BYTES", "52428800", "the largest upload";
     MAX_FILE_BYTES_PER_USER = "PARLANCE_MAX_FILE_BYTES_PER_USER", "10737418240", "all files of one user together; the server deletes files that no message carries after a day";
+    STRIP_METADATA = "PARLANCE_STRIP_METADATA", "on", "off: uploaded png, jpeg and webp keep their metadata, such as where a photo was taken";
     DISK_RESERVE = "PARLANCE_DISK_RESERVE", "auto", "bytes that uploads leave free for messages on the disks of uploads and database; messages leave a quarter of it free (SQLite); auto: 5 % of the disk, at most 1 GiB";
     RETENTION_DAYS = "PARLANCE_RETENTION_DAYS", "off", "delete messages and files after so many days, from 1 on";
     ADMINS = "PARLANCE_ADMINS", "none", "usernames, comma-separated";

@@ -60,6 +60,8 @@ pub struct Config {
     pub uploads: Uploads,
     /// The `AWS_...` variables, for access to a bucket.
     pub aws: Vec<(String, String)>,
+    /// Whether uploaded images lose their metadata.
+    pub strip_metadata: bool,
     /// How many bytes uploads leave free.
     pub disk_reserve: Reserve,
     /// The names of admins and of users who may broadcast.
@@ -156,6 +158,7 @@ impl Config {
                 .optional(keys::FILES, uploads)?
                 .unwrap_or_else(|| Uploads::Directory(data_dir.join("uploads"))),
             aws: Vec::new(),
+            strip_metadata: source.read(keys::STRIP_METADATA, on_or_off)?,
             disk_reserve: source.read(keys::DISK_RESERVE, disk_reserve)?,
             policy: ServerPolicy {
                 admins,

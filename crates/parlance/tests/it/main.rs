@@ -33,6 +33,7 @@ mod gochat;
 mod groups;
 mod healthcheck;
 mod idempotency;
+mod images;
 mod limits;
 mod live;
 mod members;

@@ -9,6 +9,7 @@ use domain::{SessionId, UserId};
 use futures_util::stream::{self, LocalBoxStream};
 use infra_diesel::{Store, StoreOptions};
 use infra_files::Blobs;
+use infra_images::Workshop;
 use std::sync::Arc;
 use tempfile::TempDir;
 use test_support::{SystemClock, UuidV7};
@@ -62,6 +63,7 @@ impl Bench {
         let files = Arc::new(Store::open(&url, options).await.unwrap());
         let files = FileService {
             files,
+            images: Arc::new(Workshop::new(blobs.clone())),
             blobs,
             quota: FileQuota(MAX_FILE_BYTES * 1000),
             at_once: UploadQuota(8),

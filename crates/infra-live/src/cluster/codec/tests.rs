@@ -1,6 +1,6 @@
 use super::*;
 use domain::events::{ConversationVersion, Revision};
-use domain::files::{File, FileName, MediaType, Sha256};
+use domain::files::{File, FileName, Image as Picture, MediaType, Sha256, ThumbHash};
 use domain::groups::{Description, Group, GroupName, Member, Role, Visibility};
 use domain::messages::{
     AttachmentKind, Body, Caption, Destination, Emoji, Mentions, Message, Pin, Reaction, Seq, ShortDigest, Text,
@@ -48,6 +48,8 @@ fn events() -> Vec<Event> {
         size: 11,
         media_type: MediaType::from_stored("image/png".into()),
         sha256: Sha256([7; 32]),
+        sent_sha256: Sha256([8; 32]),
+        image: Some(Picture { width: 9, height: 10, thumb_hash: ThumbHash::of_bytes(vec![1, 2]).unwrap() }),
         created_at: at(12),
     };
     let caption = |words: &str| Caption::from_stored(words.into());
@@ -157,7 +159,7 @@ fn every_message_arrives_as_it_was_sent() {
 }
 
 /// FNV-1a of the JSON of all messages above.
-const FINGERPRINT: u64 = 0xa6de_c5c7_9dbf_86a7;
+const FINGERPRINT: u64 = 0xde83_730a_4f7f_9296;
 
 #[test]
 fn the_version_changes_with_the_packets() {

@@ -85,6 +85,7 @@ fn setup(data_dir: &Path) -> Setup {
         jwt_secret: Some(Secret::parse(SECRET).unwrap()),
         uploads: Uploads::Directory(data_dir.join("uploads")),
         aws: Vec::new(),
+        strip_metadata: true,
         disk_reserve: Reserve::Bytes(0),
         policy: ServerPolicy::default(),
         retention: None,
