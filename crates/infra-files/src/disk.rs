@@ -1,7 +1,7 @@
 //! What the store needs of a directory on disk beyond `object_store`.
 
 use crate::OpenError;
-use crate::thumbnails::file_of;
+use crate::names::file_of;
 use domain::files::ByteSource;
 use domain::{Error, FileId, Result};
 use object_store::local::LocalFileSystem;

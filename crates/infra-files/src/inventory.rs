@@ -2,9 +2,8 @@
 
 use crate::Blobs;
 use crate::fault::fault;
+use crate::names::{file_of, last_byte, path_of, shelf};
 use crate::s3::PROBE;
-use crate::store::{last_byte, path_of, shelf};
-use crate::thumbnails::file_of;
 use domain::files::{BlobPage, FileId};
 use domain::{Error, Result};
 use futures_util::StreamExt;
@@ -16,7 +15,8 @@ use std::path::Path;
 pub struct Inventory {
     /// Blobs and their sizes, in bytes.
     pub blobs: Vec<(FileId, u64)>,
-    /// The names of objects that are neither blobs nor thumbnails of one: uploads that a crash cut off, and files that others put there.
+    /// The names of objects that are neither blobs nor thumbnails of one: uploads that a crash cut off, and files that
+    /// others put there.
     pub strays: Vec<String>,
 }
 

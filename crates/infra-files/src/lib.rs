@@ -7,6 +7,7 @@ mod disk;
 mod fault;
 mod intake;
 mod inventory;
+mod names;
 mod part;
 mod room;
 mod s3;

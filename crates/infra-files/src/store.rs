@@ -4,6 +4,7 @@ use crate::OpenError;
 use crate::disk::{self, FileSource, Root};
 use crate::fault::{fault, is_missing};
 use crate::intake::Intake;
+use crate::names::{path_of, shelf};
 use crate::part::{BLOCK_BYTES, Memory, Part};
 use crate::room::{Promise, Room, UnderWay};
 use crate::s3::{self, Bucket};
@@ -388,19 +389,4 @@ impl ByteSource for StreamSource {
             }
         }
     }
-}
-
-/// The name of one of the 256 directories that blobs are spread over.
-pub(crate) fn shelf(number: u8) -> String {
-    format!("{number:02x}")
-}
-
-/// The byte of the id that selects the shelf.
-pub(crate) fn last_byte(id: FileId) -> u8 {
-    let [.., last] = *id.0.as_bytes();
-    last
-}
-
-pub(crate) fn path_of(id: FileId) -> Path {
-    Path::from_iter([shelf(last_byte(id)), id.to_string()])
 }

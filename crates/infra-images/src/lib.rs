@@ -1,7 +1,7 @@
 //! The image port: reads sizes, makes placeholders and thumbnails of png, jpeg, webp and gif.
 //!
-//! The bytes come from strangers, and decoders have faults. So each image has a thread of its own, whose panic ends that
-//! thread alone; [`Workshop`] bounds how many there are, and `budget` what one of them may take.
+//! The bytes come from strangers, and decoders have faults. So each image has a thread of its own, whose panic ends
+//! that thread alone; [`Workshop`] bounds how many there are, and `budget` what one of them may take.
 
 mod budget;
 mod decode;

@@ -99,14 +99,16 @@ pub trait BlobStore: Send + Sync {
     /// [`Unavailable::StorageOutOfReach`](crate::Unavailable::StorageOutOfReach).
     async fn remove(&self, id: FileId) -> Result<()>;
 
-    /// The ids of complete blobs, and of files of which only thumbnails are left, in an order that the store chooses. A walk through all pages MUST return every blob once that is
-    /// there all the time. The work for a page SHOULD NOT grow with the store.
+    /// The ids of complete blobs, and of files of which only thumbnails are left, in an order that the store chooses. A
+    /// walk through all pages MUST return every blob once that is there all the time. The work for a page SHOULD NOT
+    /// grow with the store.
     ///
     /// # Errors
     /// [`Unavailable::StorageOutOfReach`](crate::Unavailable::StorageOutOfReach).
     async fn list(&self, after: Option<FileId>) -> Result<BlobPage>;
 
-    /// Those of the blobs, or of the thumbnails of a missing one, that are in the store and were stored before that moment.
+    /// Those of the blobs, or of the thumbnails of a missing one, that are in the store and were stored before that
+    /// moment.
     ///
     /// # Errors
     /// [`Unavailable::StorageOutOfReach`](crate::Unavailable::StorageOutOfReach).
