@@ -203,7 +203,7 @@ fn features(config: &Config) -> Features {
         push: false,
         embed: false,
         edit_history: config.policy.edit_history.keeps_versions(),
-        thumbnails: false,
+        thumbnails: true,
     }
 }
 
