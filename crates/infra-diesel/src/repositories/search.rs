@@ -76,8 +76,14 @@ impl SearchIndexer {
         work: impl FnOnce(&SearchIndex) -> DbResult<T> + Send + 'static,
     ) -> Result<T> {
         let index = Arc::clone(self.store.search_index());
-        let done = tokio::task::spawn_blocking(move || work(&index)).await;
-        done.map_err(Error::internal)?.map_err(|error: DbError| error.into())
+        let (sender, answer) = tokio::sync::oneshot::channel();
+        // A thread of its own: at its end the runtime would wait for its own threads, and a Postgres may never answer.
+        let run = move || {
+            // The caller may have given up.
+            let _ = sender.send(work(&index));
+        };
+        std::thread::Builder::new().name("db-search".to_owned()).spawn(run).map_err(Error::internal)?;
+        answer.await.map_err(Error::internal)?.map_err(|error: DbError| error.into())
     }
 }
 

@@ -95,6 +95,13 @@ async fn every_route_of_messages_and_groups_looks_at_query_and_body() {
         ("put", "/messages/{id}", &message, "", json!({ "content": "changed" })),
         ("post", "/messages/{id}/seen", &message, "", json!({})),
         ("get", "/messages/{id}/seen", &message, "", Value::Null),
+        ("put", "/messages/{id}/reactions/{emoji}", &message, "", Value::Null),
+        ("get", "/messages/{id}/reactions", &message, "", Value::Null),
+        ("delete", "/messages/{id}/reactions/{emoji}", &message, "", Value::Null),
+        ("put", "/messages/{id}/pin", &message, "", Value::Null),
+        ("delete", "/messages/{id}/pin", &message, "", Value::Null),
+        ("get", "/messages/{id}/thread", &message, "", Value::Null),
+        ("get", "/messages/{id}/edits", &message, "", Value::Null),
         ("delete", "/messages/{id}", &message, "", json!({})),
         ("post", "/groups", &group, "", json!({ "name": "new" })),
         ("get", "/groups", &group, "", Value::Null),
@@ -116,7 +123,7 @@ async fn every_route_of_messages_and_groups_looks_at_query_and_body() {
     for named in [&bob.id, "nobody", &ada.id] {
         for (method, pattern, id, base, body) in &table {
             let field = acting_field(pattern).unwrap();
-            let path = pattern.replace("{id}", id).replace("{user_id}", &ada.id);
+            let path = pattern.replace("{id}", id).replace("{user_id}", &ada.id).replace("{emoji}", "%F0%9F%91%8D");
             let query = |user: &str| format!("{base}&{field}={user}");
             let with = |user: &str| {
                 let mut body = body.clone();

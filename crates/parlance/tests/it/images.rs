@@ -29,8 +29,8 @@ fn picture(width: u32, height: u32, format: ImageFormat) -> Vec<u8> {
 fn photo(width: u32, height: u32) -> Vec<u8> {
     let plain = picture(width, height, ImageFormat::Jpeg);
     let exif =
-        b"\xff\xe1\0\x36Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0GPS 51 N, 0 W, 8 am";
-    [&plain[..2], exif, b"\xff\xfe\0\x0btaken by", &plain[2..], b"behind"].concat()
+        b"\xff\xe1\0\x35Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0GPS 51 N, 0 W, 8 am";
+    [&plain[..2], exif, b"\xff\xfe\0\x0ataken by", &plain[2..], b"behind"].concat()
 }
 
 fn form(name: &str, content: &[u8]) -> Form {
