@@ -210,28 +210,31 @@ pub async fn download(
         return give_thumbnail(&request, &file, width, thumbnail);
     }
     let tag = EntityTag::new_strong(file.sha256.to_string());
-    match answer_about(&request, tag, file.size) {
-        Ok((response, range)) => give(&use_cases, &request, response, file, range).await,
-        Err(answer) => answer,
+    match begin(&request, tag, file.size)? {
+        Begun::Bytes(response, range) => give(&use_cases, &request, response, file, range).await,
+        Begun::Nothing(answer) => Ok(answer),
     }
 }
 
-/// The answer to begin and the part that is wanted; or the whole answer, if no bytes are wanted.
-fn answer_about(
-    request: &HttpRequest,
-    tag: EntityTag,
-    size: u64,
-) -> Result<(HttpResponseBuilder, Option<ByteRange>), Result<HttpResponse, ApiError>> {
+/// The answer to a request for a file.
+enum Begun {
+    /// An answer that goes on with bytes, and the part that the client wants.
+    Bytes(HttpResponseBuilder, Option<ByteRange>),
+    /// An answer without bytes.
+    Nothing(HttpResponse),
+}
+
+fn begin(request: &HttpRequest, tag: EntityTag, size: u64) -> Result<Begun, ApiError> {
     match RangeOutcome::of(request, &tag, size) {
-        RangeOutcome::Another => Err(Err(ApiError::PreconditionFailed)),
-        RangeOutcome::NotModified => Err(Ok(about(HttpResponse::NotModified(), tag).finish())),
-        RangeOutcome::Unsatisfiable => Err(Err(ApiError::RangeNotSatisfiable { size })),
-        RangeOutcome::Whole => Ok((about(HttpResponse::Ok(), tag), None)),
+        RangeOutcome::Another => Err(ApiError::PreconditionFailed),
+        RangeOutcome::NotModified => Ok(Begun::Nothing(about(HttpResponse::NotModified(), tag).finish())),
+        RangeOutcome::Unsatisfiable => Err(ApiError::RangeNotSatisfiable { size }),
+        RangeOutcome::Whole => Ok(Begun::Bytes(about(HttpResponse::Ok(), tag), None)),
         RangeOutcome::Part(range) => {
             let mut response = about(HttpResponse::PartialContent(), tag);
             let content_range = format!("bytes {}-{}/{size}", range.start, range.end - 1);
             response.insert_header((header::CONTENT_RANGE, content_range));
-            Ok((response, Some(range)))
+            Ok(Begun::Bytes(response, Some(range)))
         }
     }
 }
@@ -248,9 +251,9 @@ fn give_thumbnail(
     let tag = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
     let media_type = HeaderValue::from_str(thumbnail.media_type().as_str()).map_err(Error::internal)?;
     let bytes = Bytes::from(thumbnail.into_bytes());
-    let (mut response, range) = match answer_about(request, EntityTag::new_strong(tag), bytes.len() as u64) {
-        Ok(begun) => begun,
-        Err(answer) => return answer,
+    let (mut response, range) = match begin(request, EntityTag::new_strong(tag), bytes.len() as u64)? {
+        Begun::Bytes(response, range) => (response, range),
+        Begun::Nothing(answer) => return Ok(answer),
     };
     let extension = if media_type == "image/webp" { "webp" } else { "jpg" };
     let name = FileName::clean(&format!("{}-{}.{extension}", file.name.as_str(), width.pixels()));

@@ -179,13 +179,10 @@ fn code_in(content: &str) -> Vec<(usize, usize)> {
     }
     let (mut code, mut next) = (Vec::new(), 0);
     while let Some((begin, length)) = runs.get(next).copied() {
-        match runs[next + 1..].iter().position(|(_, other)| *other == length) {
-            Some(closing) => {
-                next += closing + 1;
-                code.push((begin, runs[next].0 + length));
-            }
-            // An unclosed run is text.
-            None => {}
+        // A run that no other closes is text.
+        if let Some(closing) = runs[next + 1..].iter().position(|(_, other)| *other == length) {
+            next += closing + 1;
+            code.push((begin, runs[next].0 + length));
         }
         next += 1;
     }

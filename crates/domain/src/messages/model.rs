@@ -106,6 +106,7 @@ impl MessageType {
 }
 
 /// The content of a message.
+#[expect(clippy::large_enum_variant, reason = "few messages are in memory at once, and a box would cost each file one")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "replication", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 pub enum Body {

@@ -12,13 +12,19 @@ pub(super) const BLOCK_BYTES: usize = 26;
 /// The orientation in a block, 1 to 8.
 pub(super) fn orientation(block: &[u8]) -> Option<u8> {
     let tiff = block.strip_prefix(PREFIX).unwrap_or(block);
-    let (short, long): (fn([u8; 2]) -> u16, fn([u8; 4]) -> u32) = match tiff.get(..4)? {
-        b"II*\0" => (u16::from_le_bytes, u32::from_le_bytes),
-        b"MM\0*" => (u16::from_be_bytes, u32::from_be_bytes),
+    let is_little_endian = match tiff.get(..4)? {
+        b"II*\0" => true,
+        b"MM\0*" => false,
         _ => return None,
     };
-    let short_at = |at: usize| Some(short(tiff.get(at..at.checked_add(2)?)?.try_into().ok()?));
-    let long_at = |at: usize| Some(long(tiff.get(at..at.checked_add(4)?)?.try_into().ok()?));
+    let short_at = |at: usize| {
+        let bytes = tiff.get(at..at.checked_add(2)?)?.try_into().ok()?;
+        Some(if is_little_endian { u16::from_le_bytes(bytes) } else { u16::from_be_bytes(bytes) })
+    };
+    let long_at = |at: usize| {
+        let bytes = tiff.get(at..at.checked_add(4)?)?.try_into().ok()?;
+        Some(if is_little_endian { u32::from_le_bytes(bytes) } else { u32::from_be_bytes(bytes) })
+    };
     let directory = usize::try_from(long_at(4)?).ok()?;
     let first = directory.checked_add(2)?;
     let entries = (0..usize::from(short_at(directory)?)).map_while(|n| first.checked_add(n * 12));

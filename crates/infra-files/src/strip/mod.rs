@@ -97,7 +97,6 @@ mod tests {
     use super::*;
 
     /// What stays of a file, in whatever pieces it comes.
-    #[expect(clippy::unwrap_used, reason = "of the sizes, there is a first")]
     pub(super) fn stripped(file: &[u8]) -> Vec<u8> {
         let outcomes = [file.len().max(1), 1, 7, 4096].map(|size| {
             let mut stripper = Stripper::new(true);

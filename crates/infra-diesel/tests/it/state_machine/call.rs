@@ -19,6 +19,7 @@ use uuid::Uuid;
 
 /// A call of a port.
 #[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "a test has one at a time")]
 pub enum Call {
     SignUp(NewUser),
     ChangeProfile(UserId, ProfileChange, Timestamp),

@@ -174,7 +174,7 @@ impl Model {
         }
         found.retain(|message| before.is_none_or(|before| message.id < before));
         found.sort_by_key(|message| std::cmp::Reverse(message.id));
-        page(found.into_iter(), limit)
+        page(found, limit)
     }
 
     /// What the draft says, and who said it first.

@@ -10,8 +10,8 @@ async fn what_one_node_answered_every_node_finds() {
     for n in 0..40 {
         let body = json!({ "receiver_id": bob[0].id, "content": format!("needle {n}") });
         let sent = ada[n % 2].post("/messages", body).await.expect(201);
-        for at in 0..2 {
-            let found = bob[at].get("/search?q=needle&limit=50").await.expect(200);
+        for bob in &bob {
+            let found = bob.get("/search?q=needle&limit=50").await.expect(200);
             assert_eq!(found.as_array().unwrap().len(), n + 1);
             assert_eq!(found[0]["message"]["id"], sent["id"]);
         }
