@@ -28,23 +28,21 @@ pub struct File {
     #[schema(pattern = "^[0-9a-f]{64}$")]
     sha256: String,
     created_at: Time,
-    #[serde(flatten)]
-    image: Option<Image>,
-}
-
-/// What the server knows of a file that it could read as an image. All of it or nothing is there.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Image {
-    /// Pixels across, as shown.
-    #[schema(minimum = 1)]
-    width: u32,
+    /// Pixels across, as shown. This and the next three are there if the server could read the file as an image.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, minimum = 1)]
+    width: Option<u32>,
     /// Pixels down, as shown.
-    #[schema(minimum = 1)]
-    height: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, minimum = 1)]
+    height: Option<u32>,
     /// A placeholder: a ThumbHash in base64.
-    #[schema(examples("3OcRJYB4d3h/iIeHeEh3eIhw+j2w"))]
-    thumbhash: String,
-    thumbnails: Thumbnails,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, examples("3OcRJYB4d3h/iIeHeEh3eIhw+j2w"))]
+    thumbhash: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    thumbnails: Option<Thumbnails>,
 }
 
 /// The URLs of an image's thumbnails, by their width.
@@ -65,7 +63,10 @@ impl File {
         let url = format!("{}/uploads/{}/{name}", public.path(), file.id);
         Self {
             id: Id(file.id.0),
-            image: file.image.map(|image| Image::at(&url, &image)),
+            width: file.image.as_ref().map(|image| image.width),
+            height: file.image.as_ref().map(|image| image.height),
+            thumbhash: file.image.as_ref().map(|image| STANDARD.encode(image.thumb_hash.as_bytes())),
+            thumbnails: file.image.map(|_| Thumbnails::of(&url)),
             url,
             name: file.name.into_string(),
             size: file.size,
@@ -76,15 +77,11 @@ impl File {
     }
 }
 
-impl Image {
-    fn at(url: &str, image: &files::Image) -> Self {
+impl Thumbnails {
+    /// The thumbnails of a file with that URL.
+    fn of(url: &str) -> Self {
         let thumbnail = |width: ThumbnailWidth| format!("{url}?w={}", width.pixels());
-        Self {
-            width: image.width,
-            height: image.height,
-            thumbhash: STANDARD.encode(image.thumb_hash.as_bytes()),
-            thumbnails: Thumbnails { small: thumbnail(ThumbnailWidth::Small), large: thumbnail(ThumbnailWidth::Large) },
-        }
+        Self { small: thumbnail(ThumbnailWidth::Small), large: thumbnail(ThumbnailWidth::Large) }
     }
 }
 

@@ -23,7 +23,7 @@ pub use admin::{Account, AuditEntry};
 pub use conversations::{Conversation, Receipt, Unseen, UnseenDirect, UnseenGroup};
 pub use digests::{RangeDigest, ShortDigest, SyncPoint};
 pub use export::{Export, ExportWriter};
-pub use files::{File, Image, Thumbnails};
+pub use files::{File, Thumbnails};
 pub use message_parts::{Forwarded, MessageVersion, Pinned, Reaction, Reactor, Thread};
 pub use messages::{Change, Changes, Message, Tombstone, kind};
 pub use origin::Origin;

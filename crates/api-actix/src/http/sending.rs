@@ -6,6 +6,7 @@ use actix_web::http::header::HeaderMap;
 use domain::messages::{Appended, DraftBody, IdempotencyKey, MessageType, Recipient, SaidMentions, SendCommand};
 use domain::{FileId, GroupId, Invalid, MessageId, UserId};
 use serde::Deserialize;
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 use wire::PublicUrl;
 
@@ -53,6 +54,7 @@ pub struct SendBody {
 
 /// Mentions that a client gives outright.
 #[derive(Deserialize, ToSchema)]
+#[serde(try_from = "Map<String, Value>")]
 #[schema(as = SaidMentions, examples(json!({ "user_ids": ["01890a5d-ac96-774b-bcce-b302099a8057"] })))]
 pub struct MentionsBody {
     /// Members of the conversation; the server ignores others.
@@ -60,6 +62,22 @@ pub struct MentionsBody {
     user_ids: Option<Vec<String>>,
     /// All who are members at that moment; for who runs the place.
     all: Option<bool>,
+}
+
+/// The fields of [`MentionsBody`]. As such the derived parser would take an array for the object.
+#[derive(Deserialize)]
+struct MentionsFields {
+    user_ids: Option<Vec<String>>,
+    all: Option<bool>,
+}
+
+impl TryFrom<Map<String, Value>> for MentionsBody {
+    type Error = serde_json::Error;
+
+    fn try_from(object: Map<String, Value>) -> Result<Self, Self::Error> {
+        let MentionsFields { user_ids, all } = serde_json::from_value(Value::Object(object))?;
+        Ok(Self { user_ids, all })
+    }
 }
 
 impl MentionsBody {

@@ -257,7 +257,12 @@ async fn whom_a_message_mentions_is_shown_counted_and_listed() {
     say(&bob, json!({"group_id": group, "content": "@all"})).await.expect(201);
     let all = json!({"group_id": group, "content": "x", "mentions": {"all": true}});
     say(&bob, all).await.refused(403, Some("mentions"));
-    for bad in [json!({"user_ids": ["x"]}), json!({"user_ids": vec![bob.id.clone(); 51]})] {
+    for bad in [
+        json!([null, null]),
+        json!({"user_ids": "x"}),
+        json!({"user_ids": ["x"]}),
+        json!({"user_ids": vec![bob.id.clone(); 51]}),
+    ] {
         say(&ada, json!({"group_id": group, "content": "x", "mentions": bad})).await.refused(400, Some("mentions"));
     }
     let forward = json!({"group_id": group, "forward": both[0], "mentions": {}});
