@@ -1,8 +1,9 @@
 //! Pages of messages as they were answered, kept for whoever reads them next.
 //!
-//! A message shows the same to everybody who may read it, so that the readers of a conversation share its pages. The
-//! cache decides nothing: a handler asks the domain for the page of a version, and the query that authorizes the caller
-//! says whether the kept page still has it. So a kept page is never stale, on however many nodes messages change.
+//! Nearly every message shows the same to everybody who may read it, so that the readers of a conversation share its
+//! pages. A page with one that does not has no version, and the cache does not keep it. The cache decides nothing: a
+//! handler asks the domain for the page of a version, and the query that authorizes the caller says whether the kept
+//! page still has it. So a kept page is never stale, on however many nodes messages change.
 
 use actix_web::HttpResponse;
 use actix_web::http::header::{self, EntityTag, HeaderMap};

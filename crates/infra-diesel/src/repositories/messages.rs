@@ -77,7 +77,8 @@ fn edit(
         diesel::update(here).set(edited).execute(tx.conn)?;
         message.edited_at = Some(at);
     }
-    if mentioned != message.mentions {
+    // All are those of the edit, who may be others than before.
+    if mentioned != message.mentions || (mentioned.all && !is_same) {
         change_mentions(tx, &row, &mentioned, at)?;
     }
     publish_change(tx, &conversation, id)?;

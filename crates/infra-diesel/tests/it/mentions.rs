@@ -71,6 +71,10 @@ async fn all_are_mentioned_by_who_runs_the_place(db: TestDb) {
     world.remove(boss, tea, bob).await.unwrap();
     world.add(boss, tea, bob, Role::Member).await.unwrap();
     assert_eq!(mentions(&world, bob).await, []);
+    // An edit mentions the members of its own moment.
+    world.edit(boss, sent.id, Content::parse("@all again").unwrap(), now()).await.unwrap();
+    assert_eq!((mentions(&world, bob).await, mentions(&world, eve).await), (vec![sent.id], vec![sent.id]));
+    world.delete(boss, sent.id, now()).await.unwrap();
     let to_all = world.say(boss, Recipient::Everybody, "@all").await;
     assert_eq!((mentions(&world, bob).await, mentions(&world, eve).await), (vec![to_all.id], vec![to_all.id]));
     let later = world.user("later").await;

@@ -397,7 +397,7 @@ impl Model {
         let update = in_.next();
         let said = &mut in_.said[index];
         let at = at.max(said.updated_at);
-        if said.parts.mentioned.mentions != mentioned.mentions {
+        if said.parts.mentioned.mentions != mentioned.mentions || mentioned.mentions.all {
             said.parts.mentioned = mentioned;
         }
         said.parts.keep_version(&said.words, said.edited_at.unwrap_or(said.created_at));
