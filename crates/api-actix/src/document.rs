@@ -19,7 +19,7 @@ use wire::events::{self, EventFrame};
             Every answer carries an `x-request-id`, the client's own if it sent one.",
     ),
     components(schemas(
-        Body, wire::Account, wire::AuditEntry, wire::Conversation, wire::Found, wire::Group, wire::Member, wire::Message, wire::MessageVersion, wire::Reactor, wire::Receipt, wire::Session, wire::User,
+        Body, wire::Account, wire::ApiToken, wire::AuditEntry, wire::Conversation, wire::Found, wire::Group, wire::Member, wire::Message, wire::MessageVersion, wire::Reactor, wire::Receipt, wire::Session, wire::User,
         gochat::NamedMessage,
         EventFrame, events::Hello, events::MessageDeleted, events::MessageSeen, events::ConversationRead, events::GroupChanged,
         events::Typing, events::Presence, events::Resync,
@@ -28,6 +28,7 @@ use wire::events::{self, EventFrame};
     tags(
         (name = "accounts", description = "Users and the caller's account"),
         (name = "sessions", description = "Logging in and out"),
+        (name = "tokens", description = "Tokens for programs, which act as the caller"),
         (name = "groups", description = "Groups: private (members only) or public (anyone reads and joins)"),
         (name = "members", description = "Members of groups"),
         (name = "messages", description = "Messages, addressed by id"),

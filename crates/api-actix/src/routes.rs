@@ -1,15 +1,16 @@
 //! The URL map.
 
-use crate::http::extract::ActingField;
+use crate::http::extract::{ActingField, Needs};
 use crate::http::web as web_client;
 use crate::http::{
-    accounts, admin, conversations, docs, export, files, gochat, groups, health, members, mentions, messages, metrics,
+    accounts, admin, api_tokens, conversations, docs, export, files, gochat, groups, health, members, mentions, messages, metrics,
     openapi, pins, reactions, receipts, search, server_info, sessions, threads,
 };
 use crate::limits::Costs;
 use crate::live::{event_stream, socket};
 use actix_web::web::{ServiceConfig, delete, patch, post, put, resource};
 use actix_web::{FromRequest, Handler, Responder, Route, guard, web};
+use domain::{Need, Scope};
 use utoipa::OpenApi as _;
 
 /// Answers GET and HEAD.
@@ -22,12 +23,15 @@ where
     web::route().guard(guard::Any(guard::Get()).or(guard::Head())).to(handler)
 }
 
-/// Generates the served routes, their list and their documentation from one table. A handler in the table without
-/// `#[utoipa::path]` does not compile.
+/// Generates the served routes, their list, what each needs of a token, and their documentation from one table. A handler
+/// in the table without `#[utoipa::path]` does not compile.
 macro_rules! routes {
-    ($($path:literal: $($method:ident $module:ident::$handler:ident),+;)+) => {
+    ($($path:literal: $($method:ident($need:ident) $module:ident::$handler:ident),+;)+) => {
         /// Every route: its method as in OpenAPI, and its path. (Every GET route also answers HEAD.)
         pub const ROUTES: &[(&str, &str)] = &[$($((stringify!($method), $path)),+),+];
+
+        /// What each route needs of the token that a request comes with, in the order of [`ROUTES`].
+        pub const NEEDS: &[Need] = &[$($(routes!(@need $need)),+),+];
 
         /// Adds every route.
         pub fn routes(to: &mut ServiceConfig) {
@@ -35,6 +39,7 @@ macro_rules! routes {
                 resource($path)
                     .app_data(Costs::of_path($path))
                     .app_data(ActingField::of_path($path))
+                    .app_data(Needs(&[$((stringify!($method), routes!(@need $need))),+]))
                     $(.route(routes!(@route $method $module::$handler)))+
             ))+;
         }
@@ -49,75 +54,83 @@ macro_rules! routes {
     };
     (@route get $module:ident::$handler:ident) => { get($module::$handler) };
     (@route $method:ident $module:ident::$handler:ident) => { $method().to($module::$handler) };
+    (@need open) => { Need::Nothing };
+    (@need read) => { Need::Scope(Scope::Read) };
+    (@need send) => { Need::Scope(Scope::Send) };
+    (@need manage) => { Need::Scope(Scope::Manage) };
+    (@need login) => { Need::Login };
 }
 
-// The router tries routes in this order, so the busiest come first.
+// The router tries routes in this order, so the busiest come first. In brackets: `open` needs no token. `read`, `send` and
+// `manage` name the scope that a token of a program needs; `login` takes no such token.
 routes! {
     // Messages
-    "/messages": post messages::send, get messages::list;
-    "/messages/upload": post files::send;
-    "/messages/unseen/{user_id}": get receipts::count_unseen;
-    "/messages/{id}": get messages::show, put messages::edit, delete messages::delete;
-    "/messages/{id}/seen": post receipts::mark_seen, get receipts::list;
-    "/messages/{id}/reactions": get reactions::list;
-    "/messages/{id}/reactions/{emoji}": put reactions::add, delete reactions::take_back;
-    "/messages/{id}/pin": put pins::pin, delete pins::unpin;
-    "/messages/{id}/thread": get threads::list;
-    "/messages/{id}/edits": get messages::edits;
-    "/search": get search::find;
-    "/mentions": get mentions::list;
-    "/conversations": get conversations::list;
-    "/conversations/{id}/read": post receipts::mark_read;
-    "/conversations/{id}/changes": get conversations::changes;
-    "/conversations/{id}/digest": get conversations::digest;
-    "/conversations/{id}/pins": get pins::list;
+    "/messages": post(send) messages::send, get(read) messages::list;
+    "/messages/upload": post(send) files::send;
+    "/messages/unseen/{user_id}": get(read) receipts::count_unseen;
+    "/messages/{id}": get(read) messages::show, put(send) messages::edit, delete(send) messages::delete;
+    "/messages/{id}/seen": post(send) receipts::mark_seen, get(read) receipts::list;
+    "/messages/{id}/reactions": get(read) reactions::list;
+    "/messages/{id}/reactions/{emoji}": put(send) reactions::add, delete(send) reactions::take_back;
+    "/messages/{id}/pin": put(send) pins::pin, delete(send) pins::unpin;
+    "/messages/{id}/thread": get(read) threads::list;
+    "/messages/{id}/edits": get(read) messages::edits;
+    "/search": get(read) search::find;
+    "/mentions": get(read) mentions::list;
+    "/conversations": get(read) conversations::list;
+    "/conversations/{id}/read": post(send) receipts::mark_read;
+    "/conversations/{id}/changes": get(read) conversations::changes;
+    "/conversations/{id}/digest": get(read) conversations::digest;
+    "/conversations/{id}/pins": get(read) pins::list;
     // The gochat surface
-    "/dm/send": post gochat::send_direct;
-    "/dm/history": get gochat::direct_history;
-    "/group/create": post gochat::create_group;
-    "/group/send": post gochat::send_to_group;
-    "/group/history": get gochat::group_history;
-    "/broadcast/send": post gochat::broadcast;
-    "/broadcast/history": get gochat::broadcast_history;
+    "/dm/send": post(send) gochat::send_direct;
+    "/dm/history": get(read) gochat::direct_history;
+    "/group/create": post(manage) gochat::create_group;
+    "/group/send": post(send) gochat::send_to_group;
+    "/group/history": get(read) gochat::group_history;
+    "/broadcast/send": post(send) gochat::broadcast;
+    "/broadcast/history": get(read) gochat::broadcast_history;
     // Groups
-    "/groups": post groups::create, get groups::list;
-    "/groups/{id}": get groups::show, put groups::edit, delete groups::delete;
-    "/groups/{id}/members": post members::add, get members::list;
-    "/groups/{id}/members/{user_id}": patch members::change_role, delete members::remove;
-    "/groups/{id}/leave": post members::leave;
+    "/groups": post(manage) groups::create, get(read) groups::list;
+    "/groups/{id}": get(read) groups::show, put(manage) groups::edit, delete(manage) groups::delete;
+    "/groups/{id}/members": post(manage) members::add, get(read) members::list;
+    "/groups/{id}/members/{user_id}": patch(manage) members::change_role, delete(manage) members::remove;
+    "/groups/{id}/leave": post(manage) members::leave;
     // Files
-    "/upload": post files::upload;
-    "/uploads/{id}/{name}": get files::download;
+    "/upload": post(send) files::upload;
+    "/uploads/{id}/{name}": get(read) files::download;
     // Accounts
-    "/signup": post accounts::sign_up;
-    "/login": post sessions::log_in;
-    "/token": post sessions::renew;
-    "/logout": post sessions::log_out;
-    "/sessions": get sessions::list;
-    "/sessions/{id}": delete sessions::end;
-    "/users": post accounts::create, get accounts::list;
-    "/users/{id}": get accounts::show;
-    "/me": get accounts::show_own, patch accounts::edit_own, delete accounts::delete_own;
-    "/me/export": get export::export;
+    "/signup": post(open) accounts::sign_up;
+    "/login": post(open) sessions::log_in;
+    "/token": post(open) sessions::renew;
+    "/logout": post(login) sessions::log_out;
+    "/sessions": get(login) sessions::list;
+    "/sessions/{id}": delete(login) sessions::end;
+    "/tokens": post(login) api_tokens::create, get(login) api_tokens::list;
+    "/tokens/{id}": delete(login) api_tokens::end;
+    "/users": post(open) accounts::create, get(read) accounts::list;
+    "/users/{id}": get(read) accounts::show;
+    "/me": get(read) accounts::show_own, patch(manage) accounts::edit_own, delete(login) accounts::delete_own;
+    "/me/export": get(read) export::export;
     // Running the server
-    "/admin/users": get admin::users;
-    "/admin/users/{id}/disable": post admin::disable;
-    "/admin/users/{id}/enable": post admin::enable;
-    "/admin/users/{id}/sessions": delete admin::end_sessions;
-    "/admin/groups/{id}": delete admin::delete_group;
-    "/admin/audit": get admin::audit;
+    "/admin/users": get(login) admin::users;
+    "/admin/users/{id}/disable": post(login) admin::disable;
+    "/admin/users/{id}/enable": post(login) admin::enable;
+    "/admin/users/{id}/sessions": delete(login) admin::end_sessions;
+    "/admin/groups/{id}": delete(login) admin::delete_group;
+    "/admin/audit": get(login) admin::audit;
     // Live
-    "/ws": get socket::upgrade;
-    "/events": get event_stream::events;
+    "/ws": get(read) socket::upgrade;
+    "/events": get(read) event_stream::events;
     // Operations
-    "/health": get health::alive;
-    "/ready": get health::ready;
-    "/server": get server_info::show;
-    "/metrics": get metrics::show;
-    "/openapi.json": get openapi::show;
-    "/": get web_client::page;
-    "/assets/{path:.*}": get web_client::asset;
-    "/docs": get docs::index;
-    "/docs/": get docs::folder;
-    "/docs/{file}": get docs::file;
+    "/health": get(open) health::alive;
+    "/ready": get(open) health::ready;
+    "/server": get(open) server_info::show;
+    "/metrics": get(read) metrics::show;
+    "/openapi.json": get(open) openapi::show;
+    "/": get(open) web_client::page;
+    "/assets/{path:.*}": get(open) web_client::asset;
+    "/docs": get(open) docs::index;
+    "/docs/": get(open) docs::folder;
+    "/docs/{file}": get(open) docs::file;
 }

@@ -2,6 +2,7 @@
 
 use domain::acting::ActingUserCheck;
 use domain::admin::{AdminRepository, AdminService};
+use domain::api_tokens::{ApiTokenRepository, ApiTokenService};
 use domain::conversations::{ConversationRepository, ConversationService};
 use domain::endings::{EndingRepository, EndingService};
 use domain::export::{ExportReader, ExportService};
@@ -23,6 +24,8 @@ pub struct Adapters {
     pub users: Arc<dyn UserRepository>,
     /// Storage of sessions.
     pub sessions: Arc<dyn SessionRepository>,
+    /// Storage of tokens of programs.
+    pub api_tokens: Arc<dyn ApiTokenRepository>,
     /// Storage of groups.
     pub groups: Arc<dyn GroupRepository>,
     /// Storage of memberships.
@@ -74,6 +77,7 @@ impl Adapters {
     where
         S: UserRepository
             + SessionRepository
+            + ApiTokenRepository
             + GroupRepository
             + MemberRepository
             + MessageLog
@@ -92,6 +96,7 @@ impl Adapters {
         Self {
             users: store.clone(),
             sessions: store.clone(),
+            api_tokens: store.clone(),
             groups: store.clone(),
             members: store.clone(),
             log: store.clone(),
@@ -118,6 +123,7 @@ impl Adapters {
 pub struct UseCases {
     pub users: UserService,
     pub sessions: SessionService,
+    pub api_tokens: ApiTokenService,
     pub groups: GroupService,
     pub members: MemberService,
     pub messages: MessageService,
@@ -146,6 +152,7 @@ impl UseCases {
         let Adapters {
             users,
             sessions,
+            api_tokens,
             groups,
             members,
             log,
@@ -188,6 +195,7 @@ impl UseCases {
                 clock: clock.clone(),
                 ids: ids.clone(),
             },
+            api_tokens: ApiTokenService { tokens: api_tokens, clock: clock.clone(), ids: ids.clone() },
             live: LiveService { users: users.clone(), groups: groups.clone(), live },
             groups: GroupService { groups, clock: clock.clone(), ids: ids.clone() },
             members: MemberService { members, clock: clock.clone() },

@@ -1,5 +1,6 @@
 //! What every use case needs: the caller, the time, new ids.
 
+use crate::access::Access;
 use crate::error::Invalid;
 use crate::ids::{SessionId, UserId};
 use chrono::{DateTime, Utc};
@@ -86,6 +87,8 @@ pub struct Caller {
     pub session: SessionId,
     /// Whether the user is an admin of the server.
     pub admin: bool,
+    /// How the user has proven who they are.
+    pub access: Access,
 }
 
 impl Caller {

@@ -151,6 +151,15 @@ pub enum Forbidden {
     /// The caller is no admin of the server.
     #[error("only admins may do this")]
     NotAnAdmin,
+    /// The token was made for something else.
+    #[error("this token may not do this: it does not have the scope {scope}")]
+    NotInScope {
+        /// The scope that the request needs.
+        scope: &'static str,
+    },
+    /// The caller came with a token of a program, and only who has logged in may do this.
+    #[error("a token of a program may not do this: log in")]
+    NeedsLogin,
 }
 
 /// There is no such thing, or the caller may not see it.
@@ -180,6 +189,9 @@ pub enum NotFound {
     /// No session has this id.
     #[error("session does not exist")]
     Session,
+    /// No token has this id.
+    #[error("token does not exist")]
+    Token,
 }
 
 /// The stored state does not allow it.
@@ -227,6 +239,9 @@ pub enum Conflict {
     /// The conversation has as many pins as it may have.
     #[error("this conversation has as many pins as it may have: unpin a message first")]
     TooManyPins,
+    /// The caller has as many tokens as a user may have.
+    #[error("you have as many tokens as you may have: delete one first")]
+    TooManyTokens,
     /// The message forwards what somebody else said.
     #[error("a forwarded message cannot be edited")]
     Forwarded,

@@ -4,6 +4,7 @@
 //! that the user has left), read marks, uploads. The messages of others are theirs; the user reads them by the other
 //! calls while allowed to. The export reads part after part as the client takes them, each as it is at that moment.
 
+use crate::api_tokens::ApiToken;
 use crate::context::{Caller, Clock, Timestamp};
 use crate::error::{NotFound, Result};
 use crate::files::File;
@@ -99,6 +100,9 @@ pub trait ExportReader: Send + Sync {
 
     /// The files that the user has uploaded, by id.
     async fn files(&self, user: UserId, after: Option<FileId>) -> Result<Page<File>>;
+
+    /// The user's tokens that have neither ended nor expired by `now`, without their secrets. A user has few.
+    async fn tokens(&self, user: UserId, now: Timestamp) -> Result<Vec<ApiToken>>;
 }
 
 /// A part of an export.
@@ -114,6 +118,8 @@ pub enum ExportPart {
     Seen(Vec<ReadRange>),
     /// Files that the user uploaded.
     Files(Vec<File>),
+    /// Tokens that the user made for programs.
+    Tokens(Vec<ApiToken>),
 }
 
 /// What the export reads next.
@@ -124,6 +130,7 @@ enum ExportSection {
     Messages(Option<ScanPosition>),
     Seen(Option<ScanPosition>),
     Files(Option<FileId>),
+    Tokens,
     End,
 }
 
@@ -171,8 +178,11 @@ impl Export {
             ExportSection::Files(after) => {
                 let page = reader.files(user, after).await?;
                 let last = page.items.last().filter(|_| page.more).map(|last| last.id);
-                let next = last.map_or(ExportSection::End, |last| ExportSection::Files(Some(last)));
+                let next = last.map_or(ExportSection::Tokens, |last| ExportSection::Files(Some(last)));
                 (ExportPart::Files(page.items), next)
+            }
+            ExportSection::Tokens => {
+                (ExportPart::Tokens(reader.tokens(user, self.begun_at).await?), ExportSection::End)
             }
             ExportSection::End => return Ok(None),
         };
@@ -250,6 +260,7 @@ mod tests {
         });
         reader.expect_seen().returning(|_, _| Ok(ScanPage { items: Vec::new(), next: None }));
         reader.expect_files().returning(|_, _| Ok(Page { items: vec![file(1)], more: false }));
+        reader.expect_tokens().withf(|of, now| (*of, *now) == (user(1), at(7))).returning(|_, _| Ok(Vec::new()));
         let mut export = begin(reader);
         assert!(export.account.email.is_some());
         for _ in 0..2 {
@@ -262,6 +273,7 @@ mod tests {
         }
         assert_eq!(outcome(export.next()).unwrap(), Some(ExportPart::Seen(Vec::new())));
         assert_eq!(outcome(export.next()).unwrap(), Some(ExportPart::Files(vec![file(1)])));
+        assert_eq!(outcome(export.next()).unwrap(), Some(ExportPart::Tokens(Vec::new())));
         assert_eq!(outcome(export.next()).unwrap(), None);
         assert_eq!(outcome(export.next()).unwrap(), None);
     }

@@ -8,8 +8,10 @@
 
 #![deny(missing_docs)]
 
+pub mod access;
 pub mod acting;
 pub mod admin;
+pub mod api_tokens;
 pub mod context;
 pub mod conversations;
 pub mod endings;
@@ -34,6 +36,7 @@ mod unicode;
 pub mod upkeep;
 pub mod users;
 
+pub use access::{Access, Need, Scope, Scopes};
 pub use context::{Caller, Clock, IdGenerator, Timestamp};
 pub use error::{Conflict, Error, Forbidden, Invalid, NotFound, Result, Unauthenticated, Unavailable};
 pub use ids::{ConversationId, FileId, GroupId, MessageId, SessionId, UserId};

@@ -1,5 +1,6 @@
 //! Small fakes and shorthands for the tests of services.
 
+use crate::access::Access;
 use crate::admin::{Actor, AdminCommand, MockAdminRepository};
 use crate::context::{Caller, Clock, IdGenerator, Timestamp};
 use crate::endings::{EndingService, MockEndingRepository};
@@ -64,7 +65,7 @@ pub(crate) fn file_id(n: u128) -> FileId {
 
 /// A plain user.
 pub(crate) fn caller(n: u128) -> Caller {
-    Caller { user: user(n), session: SessionId(Uuid::from_u128(n)), admin: false }
+    Caller { user: user(n), session: SessionId(Uuid::from_u128(n)), admin: false, access: Access::Login }
 }
 
 /// A living user with an email and no display name.

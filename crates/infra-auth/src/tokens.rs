@@ -1,10 +1,11 @@
 //! Bearer tokens: JWTs signed with HS256. A token is valid for 24 hours, and at most as long as its session. `refresh`
-//! has the tokens that renew it.
+//! has the tokens that renew it, `programs` those of programs.
 
+mod programs;
 mod refresh;
 mod signing;
 
-use domain::sessions::{RefreshClaims, Session, TokenService, VerifiedToken};
+use domain::sessions::{NewSecret, PresentedToken, RefreshClaims, Session, TokenService, VerifiedToken};
 use domain::users::Username;
 use domain::{SessionId, Timestamp, Unauthenticated, UserId};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode};
@@ -85,6 +86,14 @@ impl TokenService for JwtTokens {
                 .and_then(Timestamp::from_micros)
                 .ok_or(Unauthenticated::InvalidToken)?,
         })
+    }
+
+    fn issue_api_token(&self, session: SessionId) -> domain::Result<NewSecret> {
+        programs::issue(session, &self.random)
+    }
+
+    fn read_api_token(&self, token: &str) -> Option<PresentedToken> {
+        programs::read(token)
     }
 
     fn issue_refresh(&self, claims: RefreshClaims) -> String {

@@ -1,7 +1,7 @@
 //! The export of a user's data: one JSON object, written part by part.
 
 use crate::PublicUrl;
-use crate::{File, Id, Message, Time, User};
+use crate::{ApiToken, File, Id, Message, Time, User};
 use domain::export::{Counterpart, ExportPart, Membership, PastSession, ReadRange};
 use domain::{Timestamp, users};
 use serde::Serialize;
@@ -23,6 +23,8 @@ pub struct Export {
     receipts: Vec<ExportedReceipt>,
     /// The user's uploads.
     files: Vec<File>,
+    /// The tokens that the user made for programs, without their secrets.
+    tokens: Vec<ApiToken>,
 }
 
 /// A session of the user.
@@ -129,7 +131,7 @@ impl From<ReadRange> for ExportedReceipt {
 }
 
 /// The lists of an [`Export`], in order.
-const LISTS: [&str; 5] = ["sessions", "conversations", "messages", "receipts", "files"];
+const LISTS: [&str; 6] = ["sessions", "conversations", "messages", "receipts", "files", "tokens"];
 
 /// Writes an [`Export`] piece by piece. The pieces are bounded as the parts are; together they form one JSON object.
 #[derive(Debug, Default)]
@@ -170,6 +172,7 @@ impl ExportWriter {
             ExportPart::Messages(items) => self.list(&mut text, 3, items, |item| Message::at(&public, item))?,
             ExportPart::Seen(items) => self.list(&mut text, 4, items, ExportedReceipt::from)?,
             ExportPart::Files(items) => self.list(&mut text, 5, items, |item| File::at(&public, item))?,
+            ExportPart::Tokens(items) => self.list(&mut text, 6, items, ApiToken::from)?,
         }
         Ok(text)
     }
@@ -249,7 +252,7 @@ mod tests {
         for parts in [vec![], vec![ExportPart::Sessions(vec![]), ExportPart::Files(vec![])]] {
             let export = written(parts);
             assert!(LISTS.iter().all(|list| export[list] == empty), "{export}");
-            assert_eq!((&export["user"]["username"], export.as_object().unwrap().len()), (&json!("ada"), 7));
+            assert_eq!((&export["user"]["username"], export.as_object().unwrap().len()), (&json!("ada"), 8));
         }
         let parts = [vec![seen(1)], vec![], vec![seen(2), seen(3)]];
         let export = written(parts.into_iter().map(ExportPart::Seen).collect());

@@ -5,6 +5,7 @@
 #![deny(missing_docs)]
 
 mod admin;
+mod api_tokens;
 mod conversations;
 mod digests;
 pub mod events;
@@ -20,6 +21,7 @@ mod server;
 mod words;
 
 pub use admin::{Account, AuditEntry};
+pub use api_tokens::{ApiToken, NewApiToken};
 pub use conversations::{Conversation, Receipt, Unseen, UnseenDirect, UnseenGroup};
 pub use digests::{RangeDigest, ShortDigest, SyncPoint};
 pub use export::{Export, ExportWriter};

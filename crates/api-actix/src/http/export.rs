@@ -140,7 +140,7 @@ mod tests {
             let sent = futures_util::future::join_all((0..500).map(|_| store.append(draft()))).await;
             assert!(sent.iter().all(|sent| sent.is_ok()));
         }
-        (store, Caller { user: id, session: SessionId(id.0), admin: false })
+        (store, Caller { user: id, session: SessionId(id.0), admin: false, access: domain::Access::Login })
     }
 
     /// The export sends twenty megabytes in pieces of bounded size, and reads each piece after the one before was

@@ -69,6 +69,20 @@ impl<'a> RateLimitGate<'a> {
         self.take(cost, Key::User(user))
     }
 
+    /// Admits a request with a token of a program, which the user pays. The network gets back what
+    /// [`RateLimitGate::unauthenticated`] took.
+    ///
+    /// # Errors
+    /// [`ApiError::RateLimited`].
+    pub fn program(&self, user: UserId) -> Result<(), ApiError> {
+        let cost = self.cost();
+        if cost.is_empty() {
+            return Ok(());
+        }
+        self.limits.give_back(&[Limit::Requests], self.network());
+        self.take(cost, Key::User(user))
+    }
+
     /// Refunds the user after the session turned out to be revoked. The revoked session then pays from its own bucket:
     /// a thief of a token must not use up what the owner needs.
     ///

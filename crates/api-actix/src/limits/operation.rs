@@ -1,9 +1,10 @@
 //! The operations that clients ask for over a WebSocket.
 
 use super::Limit;
+use domain::Scope;
 
 macro_rules! operations {
-    ($($(#[$doc:meta])* $name:ident = $word:literal, $cost:expr;)+) => {
+    ($($(#[$doc:meta])* $name:ident = $word:literal, $cost:expr, $scope:expr;)+) => {
         /// An operation that a client requests in a text frame.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub enum Op {
@@ -27,21 +28,28 @@ macro_rules! operations {
                     $(Self::$name => $cost,)+
                 }
             }
+
+            /// The scope that a token of a program needs for the operation.
+            pub const fn scope(self) -> Scope {
+                match self {
+                    $(Self::$name => $scope,)+
+                }
+            }
         }
     };
 }
 
 operations! {
     /// Sends a message.
-    Send = "send", &[Limit::Sends];
+    Send = "send", &[Limit::Sends], Scope::Send;
     /// Marks a message as seen.
-    Seen = "seen", &[Limit::Requests];
+    Seen = "seen", &[Limit::Requests], Scope::Send;
     /// Compares what the client has of a conversation with what the server has.
-    Verify = "verify", &[Limit::Requests];
+    Verify = "verify", &[Limit::Requests], Scope::Read;
     /// Tells others that the user is typing.
-    Typing = "typing", &[Limit::Requests];
+    Typing = "typing", &[Limit::Requests], Scope::Send;
     /// Asks whether the server is there. The server answers at once with a few bytes, so only the frame costs anything.
-    Ping = "ping", &[];
+    Ping = "ping", &[], Scope::Read;
 }
 
 impl Op {

@@ -75,7 +75,7 @@ pub async fn catch_up(
     shard.begin(connection, plan.subscriptions).await;
     // The session may have ended after the token check and before the shard knew the connection, so that nothing ended
     // this connection. The shard catches up here.
-    match use_cases.sessions.authenticate(caller.session, caller.user).await {
+    match use_cases.sessions.check(caller).await {
         Err(Error::Unauthenticated(_)) => {
             connection.outbox.end(End::SignedOut);
             return Ok(());

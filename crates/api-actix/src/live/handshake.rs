@@ -24,6 +24,9 @@ pub const SUBPROTOCOL: &str = "parlance.v1";
 /// The prefix of the token in the list of subprotocols. A browser's WebSocket cannot send a token elsewhere.
 const BEARER: &str = "bearer.";
 
+/// How long a connection lasts whose token does not expire.
+const LONGEST: Duration = Duration::from_secs(365 * 86_400);
+
 /// The cursor to resume from.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -54,8 +57,10 @@ pub async fn receive(request: &HttpRequest, origins: &Origins) -> Result<Handsha
     let (caller, expires_at) = authenticate_token(request, token).await?;
     let use_cases = request.app_data::<web::Data<UseCases>>();
     let now = use_cases.ok_or_else(|| Error::internal("the application was not composed"))?.clock.now();
-    let left = expires_at.as_micros().saturating_sub(now.as_micros()).max(0).unsigned_abs();
-    let expires = Instant::now() + Duration::from_micros(left);
+    let left = expires_at.map_or(LONGEST, |expires_at| {
+        Duration::from_micros(expires_at.as_micros().saturating_sub(now.as_micros()).max(0).unsigned_abs()).min(LONGEST)
+    });
+    let expires = Instant::now() + left;
     let Query(SinceQuery { since }) = Query::of(request)?;
     let last = request.headers().get("last-event-id").map(|id| String::from_utf8_lossy(id.as_bytes()));
     let public = request.app_data::<web::Data<PublicUrl>>();

@@ -14,7 +14,7 @@ use actix_web::http::header::HeaderMap;
 use actix_web::web;
 use domain::acting::ReferencedEntity;
 use domain::messages::{Appended, ShortDigest, SyncPoint, Update, Verified};
-use domain::{Caller, ConversationId, Error, MessageId};
+use domain::{Caller, ConversationId, Error, MessageId, Need};
 use infra_live::{Connection, End, Shard};
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -69,10 +69,9 @@ impl SocketSession {
     /// Executes the operation in a text frame and replies.
     pub async fn text(&self, text: &[u8]) {
         // As for every request: checks the session, and records that it is in use.
-        let admitted = match self.use_cases.sessions.authenticate(self.caller.session, self.caller.user).await {
+        let admitted = match self.use_cases.sessions.check(&self.caller).await {
             Err(Error::Unauthenticated(_)) => return self.connection.outbox.end(End::SignedOut),
-            Err(fault) => Err(ApiError::from(fault)),
-            Ok(_) => Ok(()),
+            admitted => admitted.map_err(ApiError::from),
         };
         let (reference, outcome) = match read(text) {
             Ok(OperationFrame { op, reference, data }) => match admitted.and_then(|()| self.pay(op.as_deref())) {
@@ -125,6 +124,7 @@ impl SocketSession {
         let Some(op) = Op::parse(required("op", op)?) else {
             return Err(ApiError::malformed_field("op", Op::expected()));
         };
+        self.caller.access.require(Need::Scope(op.scope()))?;
         match op {
             Op::Send => self.send(data).await,
             Op::Seen => self.seen(data).await,

@@ -5,7 +5,7 @@ use crate::use_cases::{Adapters, UseCases};
 use domain::events::NoListeners;
 use domain::sessions::{Session, SessionRepository};
 use domain::users::{NewUser, UserRepository, Username};
-use domain::{Caller, Clock as _, IdGenerator as _, SessionId, UserId};
+use domain::{Access, Caller, Clock as _, IdGenerator as _, SessionId, UserId};
 use infra_auth::BcryptPool;
 use infra_diesel::{Store, StoreOptions};
 use infra_files::Blobs;
@@ -47,7 +47,7 @@ impl World {
         let images = Arc::new(Workshop::new(blobs.clone()));
         let adapters = Adapters::from_store(&store, blobs, images, hasher, clock, ids);
         let use_cases = UseCases::new(adapters, Arc::default(), 1024);
-        let caller = Caller { user: id, session: session.id, admin: false };
+        let caller = Caller { user: id, session: session.id, admin: false, access: Access::Login };
         Self { use_cases, caller, _directory: directory }
     }
 

@@ -69,6 +69,8 @@ pub enum Growth {
     Reaction,
     /// Somebody creates an account.
     Account,
+    /// A user makes a token for a program.
+    Token,
     /// A user sets a name or an address.
     Profile,
     /// A user creates a group or changes its description.
@@ -88,7 +90,7 @@ impl Growth {
     pub fn bytes(self) -> u64 {
         let brings = match self {
             Self::Message(bytes) | Self::Edit(bytes) => bytes as u64,
-            Self::Reaction | Self::Account | Self::Profile | Self::Group | Self::Membership | Self::File => 0,
+            Self::Reaction | Self::Account | Self::Token | Self::Profile | Self::Group | Self::Membership | Self::File => 0,
         };
         Self::ROWS.saturating_add(brings.saturating_mul(2))
     }

@@ -13,6 +13,7 @@ pub use service::SessionService;
 
 pub use crate::users::SessionLifetime;
 
+use crate::access::Scopes;
 use crate::context::{Clock, Timestamp};
 use crate::error::{Result, Unauthenticated};
 use crate::ids::{SessionId, UserId};
@@ -77,6 +78,42 @@ pub struct LiveSession {
     pub role: UserRole,
     /// The last use that the database has stored.
     pub last_seen_at: Timestamp,
+    /// What a token of a program that it is was made for. `None` for a login.
+    pub token: Option<TokenGrant>,
+}
+
+/// SHA-256 of the secret of a token of a program. The secret has 256 random bits, so that nobody finds it by its hash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SecretHash(pub [u8; 32]);
+
+/// How the server knows a token of a program, and what it is good for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TokenGrant {
+    /// Whoever knows the secret has the token.
+    pub hash: SecretHash,
+    /// What it is good for.
+    pub scopes: Scopes,
+    /// The server refuses it from then on.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// The text of a new token, and what the database keeps of it.
+#[derive(Debug, Clone)]
+pub struct NewSecret {
+    /// What a program sends.
+    pub text: String,
+    /// The hash of its secret.
+    pub hash: SecretHash,
+}
+
+/// What a text says that has the form of a token of a program. Anybody can write one: only
+/// [`SessionService::authenticate_token`] finds out whether it is good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PresentedToken {
+    /// The session that it claims to be.
+    pub session: SessionId,
+    /// The hash of its secret.
+    pub hash: SecretHash,
 }
 
 /// The claims of a token with a valid signature that has not expired. The session may have ended.
@@ -105,6 +142,16 @@ pub trait TokenService: Send + Sync {
     /// # Errors
     /// MUST answer [`Unauthenticated::InvalidToken`] for a text that is no valid token of this service.
     fn verify(&self, token: &str) -> std::result::Result<VerifiedToken, Unauthenticated>;
+
+    /// A new token of a program, which is this session: a text with the id and a random secret of 256 bits.
+    ///
+    /// # Errors
+    /// [`Error::Internal`](crate::Error::Internal) if there is no randomness.
+    fn issue_api_token(&self, session: SessionId) -> Result<NewSecret>;
+
+    /// What a text says that has the form of those that [`TokenService::issue_api_token`] makes. `None` for any other
+    /// text.
+    fn read_api_token(&self, token: &str) -> Option<PresentedToken>;
 
     /// The refresh token with these claims: always the same one for the same claims. Nothing that the database holds
     /// MUST suffice to make it.
@@ -145,7 +192,7 @@ pub trait SessionRepository: Send + Sync {
     /// user has no such session or it has ended.
     async fn renew(&self, user: UserId, spent: RefreshClaims, at: Timestamp) -> Result<Renewed>;
 
-    /// The user's sessions that have not ended and were used after `since`, the last to have begun first. With `after`:
+    /// The user's logins that have not ended and were used after `since`, the last to have begun first. With `after`:
     /// those behind that session, which may have ended.
     ///
     /// # Errors
@@ -158,15 +205,15 @@ pub trait SessionRepository: Send + Sync {
         limit: Limit,
     ) -> Result<Page<Session>>;
 
-    /// Ends the user's session. `false` if the user has no such session, or it has ended.
+    /// Ends the user's login. `false` if the user has no such login, or it has ended.
     async fn end(&self, user: UserId, id: SessionId, at: Timestamp) -> Result<bool>;
 
     /// Notes that the user used the session. The adapter may write it late or never, but knows it before the user's
     /// next request. [`SessionRepository::list`] MUST return it at once.
     async fn touch(&self, user: UserId, id: SessionId, at: Timestamp) -> Result<()>;
 
-    /// Forgets sessions that ended before `ended`, and those that nobody has used since `unused`, which end by it: a
-    /// small number in one transaction. Returns how many, 0 once there are no more. The time when their users were last
+    /// Forgets sessions that ended before `ended`, tokens of programs that expired before it, and logins that nobody has
+    /// used since `unused`, which end by it: a small number in one transaction. Returns how many, 0 once there are no more. The time when their users were last
     /// seen MUST stay known.
     async fn forget(&self, ended: Timestamp, unused: Timestamp) -> Result<usize>;
 }

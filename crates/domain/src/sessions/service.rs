@@ -1,7 +1,8 @@
 //! Authenticating requests, renewing sessions, and listing and ending the caller's. `login` contains logging in.
 
-use super::{RefreshClaims, Renewed, Session, SessionRepository};
-use crate::context::{Caller, Clock, IdGenerator};
+use super::{LiveSession, PresentedToken, RefreshClaims, Renewed, Session, SessionRepository};
+use crate::access::Access;
+use crate::context::{Caller, Clock, IdGenerator, Timestamp};
 use crate::error::{NotFound, Result, Unauthenticated};
 use crate::ids::{SessionId, UserId};
 use crate::page::{Limit, Page};
@@ -30,13 +31,49 @@ impl SessionService {
     /// # Errors
     /// [`Unauthenticated::InvalidToken`] if the session has ended or belongs to another user, or the user is deleted.
     pub async fn authenticate(&self, session: SessionId, user: UserId) -> Result<Caller> {
-        let live = self.sessions.live(session).await?.filter(|live| live.user == user);
-        let Some(live) = live else { return Unauthenticated::InvalidToken.err() };
-        let now = self.clock.now();
+        let live = self.sessions.live(session).await?;
+        match live.filter(|live| live.user == user && live.token.is_none()) {
+            Some(live) => self.admit(session, live).await,
+            None => Unauthenticated::InvalidToken.err(),
+        }
+    }
+
+    /// Finds out who sends a request with a token of a program. Also answers when the token expires, if it does.
+    ///
+    /// # Errors
+    /// [`Unauthenticated::InvalidToken`] if there is no such token, its secret is another one, it has ended or expired,
+    /// or its user is deleted.
+    pub async fn authenticate_token(&self, presented: PresentedToken) -> Result<(Caller, Option<Timestamp>)> {
+        let live = self.sessions.live(presented.session).await?;
+        let Some(live) = live.filter(|live| live.token.is_some_and(|token| token.hash == presented.hash)) else {
+            return Unauthenticated::InvalidToken.err();
+        };
+        let expires_at = live.token.and_then(|token| token.expires_at);
+        Ok((self.admit(presented.session, live).await?, expires_at))
+    }
+
+    /// Checks whether a caller who was authenticated before still is, and notes the use.
+    ///
+    /// # Errors
+    /// [`Unauthenticated::InvalidToken`] if the session has ended or expired.
+    pub async fn check(&self, caller: &Caller) -> Result<()> {
+        match self.sessions.live(caller.session).await?.filter(|live| live.user == caller.user) {
+            Some(live) => self.admit(caller.session, live).await.map(drop),
+            None => Unauthenticated::InvalidToken.err(),
+        }
+    }
+
+    /// Lets the user of a session in, unless it has expired, and notes the use.
+    async fn admit(&self, session: SessionId, live: LiveSession) -> Result<Caller> {
+        let (user, now) = (live.user, self.clock.now());
+        if live.token.and_then(|token| token.expires_at).is_some_and(|expires_at| expires_at <= now) {
+            return Unauthenticated::InvalidToken.err();
+        }
         if now.as_micros() - live.last_seen_at.as_micros() >= Session::TOUCH_SECONDS * 1_000_000 {
             self.sessions.touch(user, session, now).await?;
         }
-        Ok(Caller { user, session, admin: self.policy.is_admin(&live.username, live.role) })
+        let access = live.token.map_or(Access::Login, |token| Access::Token(token.scopes));
+        Ok(Caller { user, session, admin: self.policy.is_admin(&live.username, live.role), access })
     }
 
     /// Spends a refresh token whose signature holds, and renews its session.
@@ -49,7 +86,7 @@ impl SessionService {
         self.sessions.renew(live.user, spent, self.clock.now()).await
     }
 
-    /// Lists the caller's sessions that can still be used.
+    /// Lists the caller's logins that can still be used.
     ///
     /// # Errors
     /// Those of [`SessionRepository::list`].
@@ -76,7 +113,8 @@ impl SessionService {
 mod tests {
     use super::*;
     use crate::error::Error;
-    use crate::sessions::{Generation, LiveSession, MockSessionRepository};
+    use crate::access::Scopes;
+    use crate::sessions::{Generation, MockSessionRepository, SecretHash, TokenGrant};
     use crate::testing::{StoppedClock, at, caller, outcome, session_service, user};
     use crate::users::{AdminNames, UserRole, Username};
 
@@ -102,7 +140,7 @@ mod tests {
         let mut sessions = MockSessionRepository::new();
         sessions.expect_live().returning(move |_| {
             let username = Username::parse("username", name).unwrap();
-            Ok(Some(LiveSession { user: user(1), username, role, last_seen_at: at(0) }))
+            Ok(Some(LiveSession { user: user(1), username, role, last_seen_at: at(0), token: None }))
         });
         sessions
     }
@@ -125,6 +163,38 @@ mod tests {
             let refused = outcome(over(sessions, MINUTE).authenticate(session(), claimed));
             assert!(matches!(refused, Err(Error::Unauthenticated(Unauthenticated::InvalidToken))));
         }
+    }
+
+    /// A token of user 1 that expires at 9.
+    fn token(scopes: Scopes) -> MockSessionRepository {
+        let mut sessions = MockSessionRepository::new();
+        sessions.expect_live().returning(move |_| {
+            let username = Username::parse("username", "ada").unwrap();
+            let token = Some(TokenGrant { hash: SecretHash([1; 32]), scopes, expires_at: Some(at(9)) });
+            Ok(Some(LiveSession { user: user(1), username, role: UserRole::Member, last_seen_at: at(0), token }))
+        });
+        sessions
+    }
+
+    #[test]
+    fn a_token_is_known_by_its_secret_until_it_expires() {
+        let scopes = Scopes::parse(["read"]).unwrap();
+        for (secret, now, good) in [(1, 8, true), (2, 8, false), (1, 9, false)] {
+            let presented = PresentedToken { session: session(), hash: SecretHash([secret; 32]) };
+            let known = outcome(over(token(scopes), now).authenticate_token(presented));
+            let expected = Caller { access: Access::Token(scopes), ..caller(1) };
+            match known {
+                Ok(known) => assert!(good && known == (expected, Some(at(9)))),
+                Err(error) => {
+                    assert!(!good && matches!(error, Error::Unauthenticated(Unauthenticated::InvalidToken)))
+                }
+            }
+            assert_eq!(outcome(over(token(scopes), now).check(&expected)).is_ok(), now < 9, "{now}");
+        }
+        // A login has no secret, and the claims of a login are no proof for a token.
+        let presented = PresentedToken { session: session(), hash: SecretHash([1; 32]) };
+        assert!(outcome(over(live("ada", UserRole::Member), 0).authenticate_token(presented)).is_err());
+        assert!(outcome(over(token(scopes), 0).authenticate(session(), user(1))).is_err());
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use super::model::{Change, DisplayName, Email, OwnView, ProfileChange};
 use super::password::{Password, PasswordHash, TypedPassword, Verdict};
 use super::service::UserService;
+use crate::access::Need;
 use crate::context::Caller;
 use crate::endings::Ended;
 use crate::error::{Error, Forbidden, Invalid, NotFound, Result, Unauthenticated};
@@ -28,8 +29,12 @@ impl UserService {
     /// Changes the caller's account.
     ///
     /// # Errors
+    /// [`Forbidden::NeedsLogin`] where a token of a program would change more than the display name;
     /// [`Forbidden::WrongCurrentPassword`], [`Invalid`] where it is missing, [`Conflict::EmailTaken`](crate::Conflict).
     pub async fn change_profile(&self, caller: &Caller, edit: ProfileEdit) -> Result<OwnView> {
+        if edit.email.is_change() || edit.password.is_some() || edit.current_password.is_some() {
+            caller.access.require(Need::Login)?;
+        }
         // Who gives it without need wants it looked at, too.
         let proven = if edit.password.is_some() || edit.current_password.is_some() {
             self.prove(caller, CurrentPassword(edit.current_password)).await?
@@ -49,8 +54,9 @@ impl UserService {
     /// Deletes the caller's account.
     ///
     /// # Errors
-    /// [`Forbidden::WrongCurrentPassword`], [`Invalid`] where it is missing and one is set.
+    /// [`Forbidden::NeedsLogin`], [`Forbidden::WrongCurrentPassword`], [`Invalid`] where it is missing and one is set.
     pub async fn delete_account(&self, caller: &Caller, current: CurrentPassword) -> Result<()> {
+        caller.access.require(Need::Login)?;
         let proven = self.prove(caller, current).await?;
         self.users.delete(caller.user, proven, self.clock.now()).await.map_err(ended_meanwhile)?;
         // The account has ended whatever becomes of this.
@@ -82,6 +88,7 @@ fn ended_meanwhile(error: Error) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::access::{Access, Scopes};
     use crate::endings::{EndingService, MockEndingRepository};
     use crate::testing::{StoppedClock, account, at, caller, outcome, user, user_service};
     use crate::users::{Credentials, MockPasswordHasher, MockUserRepository};
@@ -174,6 +181,25 @@ mod tests {
         let edit =
             ProfileEdit { email: Change::Set(Email::parse("new@example.org").unwrap()), ..ProfileEdit::default() };
         outcome(over(users, MockPasswordHasher::new()).change_profile(&caller(1), edit)).unwrap();
+    }
+
+    #[test]
+    fn a_token_of_a_program_changes_the_display_name_alone() {
+        let program = Caller { access: Access::Token(Scopes::ALL), ..caller(1) };
+        let email = ProfileEdit { email: Change::Clear, ..ProfileEdit::default() };
+        let proof = ProfileEdit { current_password: Some(RIGHT.to_owned()), ..ProfileEdit::default() };
+        for edit in [email, proof, new_password(Some(RIGHT))] {
+            let service = over(MockUserRepository::new(), MockPasswordHasher::new());
+            let refused = outcome(service.change_profile(&program, edit)).unwrap_err();
+            assert!(matches!(refused, Error::Forbidden(Forbidden::NeedsLogin)));
+        }
+        let service = over(MockUserRepository::new(), MockPasswordHasher::new());
+        let refused = outcome(service.delete_account(&program, CurrentPassword(None))).unwrap_err();
+        assert!(matches!(refused, Error::Forbidden(Forbidden::NeedsLogin)));
+        let mut users = MockUserRepository::new();
+        users.expect_change().once().returning(|_, _, _, _| Ok(account(1, "ada")));
+        let name = ProfileEdit { display_name: Change::Clear, ..ProfileEdit::default() };
+        outcome(over(users, MockPasswordHasher::new()).change_profile(&program, name)).unwrap();
     }
 
     #[test]

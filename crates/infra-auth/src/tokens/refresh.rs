@@ -63,7 +63,7 @@ pub fn push_hex(text: &mut String, bytes: &[u8]) {
 }
 
 /// The bytes of lower-case hexadecimal digits: a token has one spelling.
-fn bytes_of_hex(text: &str) -> Option<Vec<u8>> {
+pub fn bytes_of_hex(text: &str) -> Option<Vec<u8>> {
     let digit = |byte: u8| match byte {
         b'0'..=b'9' => Some(byte - b'0'),
         b'a'..=b'f' => Some(byte - b'a' + 10),

@@ -3,7 +3,7 @@
 use crate::Store;
 use crate::connection::AnyConnection;
 use crate::error::{Corrupt, DbResult};
-use crate::repositories::sessions::end_sessions;
+use crate::repositories::sessions::{end_logins, end_sessions};
 use crate::repositories::users::list_rows;
 use crate::tables::queries::{find_group, find_profile};
 use crate::tables::rows::{ProfileRow, UserRow};
@@ -131,7 +131,7 @@ fn execute(
         AdminCommand::EndSessions(user) => {
             lock_living(tx.conn, user)?;
             let oldest = policy.sessions.oldest_usable(at)?;
-            if end_sessions(tx, user, None, at)?.is_none_or(|last_used| last_used <= oldest) {
+            if end_logins(tx, user, at)?.is_none_or(|last_used| last_used <= oldest) {
                 return Ok(None);
             }
             user

@@ -7,6 +7,7 @@
 use crate::Store;
 use crate::connection::AnyConnection;
 use crate::error::DbResult;
+use crate::repositories::api_tokens::load_tokens;
 use crate::tables::parts::load_messages;
 use crate::tables::queries::{FullMessage, find_profile, full_messages};
 use crate::tables::rows::{ConversationRow, FileRow, role};
@@ -14,12 +15,13 @@ use crate::tables::schema::{conversations, files, members, messages, receipts, s
 use crate::tables::sql_types::{Id, Time};
 use async_trait::async_trait;
 use diesel::prelude::*;
+use domain::api_tokens::ApiToken;
 use domain::export::{Counterpart, ExportReader, Membership, PastSession, ReadRange, ScanPage, ScanPosition};
 use domain::files::File;
 use domain::groups::GroupName;
 use domain::messages::{Message, Seq};
 use domain::sessions::{Session, UserAgent};
-use domain::{ConversationId, FileId, GroupId, Limit, NotFound, Page, Result, SessionId, UserId};
+use domain::{ConversationId, FileId, GroupId, Limit, NotFound, Page, Result, SessionId, Timestamp, UserId};
 
 /// Positions of a conversation that one query scans.
 const STRETCH: i64 = 2000;
@@ -157,6 +159,7 @@ impl ExportReader for Store {
             type Row = (Id, Time, Time, Option<String>, Option<Time>);
             let rows: Vec<Row> = sessions::table
                 .filter(sessions::user_id.eq(Id::from(user)).and(sessions::id.gt(after)))
+                .filter(sessions::token_hash.is_null())
                 .order(sessions::id)
                 .limit(MAX_ENTRIES as i64 + 1)
                 .select((
@@ -219,6 +222,11 @@ impl ExportReader for Store {
         let me = Id::from(user);
         self.snapshot_for(user, move |conn| walk(conn, me, from, |conn, of, seq, most| seen(conn, me, of, seq, most)))
             .await
+    }
+
+    async fn tokens(&self, user: UserId, now: Timestamp) -> Result<Vec<ApiToken>> {
+        let known = self.session_cache();
+        self.read_for(user, move |conn| load_tokens(conn, &known, user, now)).await
     }
 
     async fn files(&self, user: UserId, after: Option<FileId>) -> Result<Page<File>> {

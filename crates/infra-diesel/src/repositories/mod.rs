@@ -1,6 +1,7 @@
 //! One file for each port of the domain.
 
 mod admin;
+pub mod api_tokens;
 mod conversations;
 mod digests;
 mod endings;

@@ -3,6 +3,7 @@
 use crate::Store;
 use crate::connection::{AnyConnection, per_backend};
 use crate::error::DbResult;
+use crate::repositories::api_tokens::TokenColumns;
 use crate::store::session_cache::SessionCache;
 use crate::tables::rows::user_role;
 use crate::tables::schema::{sessions, users};
@@ -59,15 +60,21 @@ impl SessionRow {
     }
 }
 
-/// The sessions of the user that have not ended.
+/// The sessions of the user that have not ended, tokens of programs among them.
 #[diesel::dsl::auto_type]
 fn not_ended(user: Id) -> _ {
     sessions::table.filter(sessions::user_id.eq(user).and(sessions::revoked_at.is_null()))
 }
 
-/// The user's sessions by last use, newest first: as many as a user may have and one transaction can end.
+/// Those of them that a login began.
+#[diesel::dsl::auto_type]
+fn logins(user: Id) -> _ {
+    not_ended(user).filter(sessions::token_hash.is_null())
+}
+
+/// The user's logins by last use, newest first: as many as a user may have and one transaction can end.
 fn open_sessions(conn: &mut AnyConnection, known: &SessionCache, user: UserId) -> DbResult<Vec<OpenSession>> {
-    let rows: Vec<(Id, Time, Time)> = not_ended(user.into())
+    let rows: Vec<(Id, Time, Time)> = logins(user.into())
         .order(sessions::last_seen_at.desc())
         .limit((Session::MAX + ENDED_AT_ONCE) as i64)
         .select((sessions::id, sessions::created_at, sessions::last_seen_at))
@@ -79,9 +86,9 @@ fn open_sessions(conn: &mut AnyConnection, known: &SessionCache, user: UserId) -
     Ok(open.collect())
 }
 
-/// Whether the user has more sessions than one transaction ends.
+/// Whether the user has more logins than one transaction ends.
 fn is_crowded(conn: &mut AnyConnection, user: UserId) -> DbResult<bool> {
-    let further = not_ended(user.into()).order(sessions::last_seen_at.desc()).offset(ENDED_AT_ONCE as i64);
+    let further = logins(user.into()).order(sessions::last_seen_at.desc()).offset(ENDED_AT_ONCE as i64);
     Ok(further.select(sessions::id).first::<Id>(conn).optional()?.is_some())
 }
 
@@ -98,17 +105,20 @@ fn end_these(tx: &mut Tx<'_>, user: UserId, these: Vec<SessionId>, at: Timestamp
     Ok(())
 }
 
-/// Ends the sessions of the user, who is locked, but `keep`. Returns when the last used of them was.
-pub fn end_sessions(
-    tx: &mut Tx<'_>,
-    user: UserId,
-    keep: Option<SessionId>,
-    at: Timestamp,
-) -> DbResult<Option<Timestamp>> {
+/// Ends the sessions of the user, who is locked, but `keep`; tokens of programs too.
+pub fn end_sessions(tx: &mut Tx<'_>, user: UserId, keep: Option<SessionId>, at: Timestamp) -> DbResult<()> {
     // No session has the nil id.
     let keep = Id(keep.map_or(Uuid::nil(), |keep| keep.0));
     let others = not_ended(user.into()).filter(sessions::id.ne(keep));
-    let end = diesel::update(others).set(sessions::revoked_at.eq(Time::from(at)));
+    let end = diesel::update(others).set(sessions::revoked_at.eq(Time::from(at))).returning(sessions::id);
+    let ended: Vec<Id> = per_backend!(tx.conn, |conn| end.load(conn))?;
+    tx.events.extend(ended.into_iter().map(|session| Event::SessionEnded { user, session: session.into() }));
+    Ok(())
+}
+
+/// Ends the logins of the user, who is locked. Returns when the last used of them was.
+pub fn end_logins(tx: &mut Tx<'_>, user: UserId, at: Timestamp) -> DbResult<Option<Timestamp>> {
+    let end = diesel::update(logins(user.into())).set(sessions::revoked_at.eq(Time::from(at)));
     let end = end.returning((sessions::id, sessions::last_seen_at));
     let ended: Vec<(Id, Time)> = per_backend!(tx.conn, |conn| end.load(conn))?;
     let newest = ended.iter().map(|(_, last_seen_at)| *last_seen_at).max();
@@ -131,7 +141,7 @@ fn renew(
     // Every transaction that ends sessions of a user or the user's account locks the user first.
     let living = lock_user(tx.conn, user)?.filter(|user| user.deleted_at.is_none() && user.disabled_at.is_none());
     let Some(living) = living else { return Ok(None) };
-    let mine = || not_ended(user.into()).filter(sessions::id.eq(Id::from(spent.session)));
+    let mine = || logins(user.into()).filter(sessions::id.eq(Id::from(spent.session)));
     if let AnyConnection::Postgres(conn) = tx.conn {
         // A logout ends one session, and locks only that.
         mine().select(sessions::id).for_no_key_update().first::<Id>(conn).optional()?;
@@ -176,7 +186,16 @@ fn forget(tx: &mut Tx<'_>, ended: Time, unused: Time) -> DbResult<usize> {
         .load(tx.conn)?;
     if old.is_empty() {
         old = sessions::table
-            .filter(sessions::revoked_at.is_null().and(sessions::last_seen_at.lt(unused)))
+            .filter(sessions::token_expires_at.is_not_null().and(sessions::token_expires_at.lt(ended)))
+            .order(sessions::token_expires_at)
+            .limit(FORGOTTEN_AT_ONCE)
+            .select(columns)
+            .load(tx.conn)?;
+    }
+    if old.is_empty() {
+        old = sessions::table
+            .filter(sessions::revoked_at.is_null().and(sessions::token_hash.is_null()))
+            .filter(sessions::last_seen_at.lt(unused))
             .order(sessions::last_seen_at)
             .limit(FORGOTTEN_AT_ONCE)
             .select(columns)
@@ -262,17 +281,23 @@ impl SessionRepository for Store {
         let look_up = self.sessions().look_up(id);
         let found = self
             .read(move |conn| {
-                let found: Option<(Id, String, String, Time)> = sessions::table
+                let found: Option<(Id, String, String, Time, TokenColumns)> = sessions::table
                     .inner_join(users::table.on(users::id.eq(sessions::user_id)))
                     .filter(sessions::id.eq(Id::from(id)).and(sessions::revoked_at.is_null()))
                     .filter(users::deleted_at.is_null().and(users::disabled_at.is_null()))
-                    .select((users::id, users::username, users::role, sessions::last_seen_at))
+                    .select((
+                        users::id,
+                        users::username,
+                        users::role,
+                        sessions::last_seen_at,
+                        TokenColumns::as_select(),
+                    ))
                     .first(conn)
                     .optional()?;
-                let Some((user, username, role, last_seen_at)) = found else { return Ok(None) };
-                let username = Username::from_stored(username);
+                let Some((user, username, role, last_seen_at, token)) = found else { return Ok(None) };
+                let (username, token) = (Username::from_stored(username), token.grant()?);
                 let (user, last_seen_at) = (user.into(), last_seen_at.into());
-                Ok(Some(LiveSession { user, username, role: user_role(&role)?, last_seen_at }))
+                Ok(Some(LiveSession { user, username, role: user_role(&role)?, last_seen_at, token }))
             })
             .await?;
         Ok(look_up.found(found))
@@ -296,7 +321,7 @@ impl SessionRepository for Store {
     ) -> Result<Page<Session>> {
         let known = self.session_cache();
         self.snapshot_for(user, move |conn| {
-            let mut query = not_ended(user.into())
+            let mut query = logins(user.into())
                 .filter(sessions::last_seen_at.gt(Time::from(since)))
                 .order((sessions::created_at.desc(), sessions::id.desc()))
                 .limit(limit.get() as i64 + 1)
@@ -319,7 +344,7 @@ impl SessionRepository for Store {
 
     async fn end(&self, user: UserId, id: SessionId, at: Timestamp) -> Result<bool> {
         self.write(user.0, move |tx| {
-            let live = not_ended(user.into()).filter(sessions::id.eq(Id::from(id)));
+            let live = logins(user.into()).filter(sessions::id.eq(Id::from(id)));
             let ended = diesel::update(live).set(sessions::revoked_at.eq(Time::from(at))).execute(tx.conn)? == 1;
             if ended {
                 tx.events.push(Event::SessionEnded { user, session: id });

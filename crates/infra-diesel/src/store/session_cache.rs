@@ -257,6 +257,7 @@ mod tests {
 
     fn live(last_seen_at: i64) -> LiveSession {
         LiveSession {
+            token: None,
             user: USER,
             username: Username::from_stored("ada".to_owned()),
             role: UserRole::Member,

@@ -43,6 +43,10 @@ macro_rules! all_tables {
                     revoked_at -> Nullable<SqlTime>,
                     generation -> BigInt,
                     spent_at -> Nullable<SqlTime>,
+                    token_hash -> Nullable<Binary>,
+                    token_name -> Nullable<Text>,
+                    token_scopes -> Nullable<BigInt>,
+                    token_expires_at -> Nullable<SqlTime>,
                 }
                 conversations: ConversationCopy by (id) in id {
                     id -> SqlId,

@@ -7,7 +7,7 @@ use domain::groups::{GroupRepository, Visibility};
 use domain::messages::Recipient;
 use domain::sessions::{Session, SessionRepository};
 use domain::users::{NewUser, PasswordHash, UserRepository, UserRole, Username, UsernamePrefix};
-use domain::{Caller, GroupId, Result, SessionId, UserId};
+use domain::{Access, Caller, GroupId, Result, SessionId, UserId};
 use test_support::{Backend, TestDb};
 
 on_both!(
@@ -30,7 +30,7 @@ async fn world(db: TestDb) -> (World, Actor) {
 }
 
 fn admin(user: UserId) -> Actor {
-    Actor::Admin(Caller { user, session: SessionId(fresh()), admin: true })
+    Actor::Admin(Caller { user, session: SessionId(fresh()), admin: true, access: Access::Login })
 }
 
 async fn session(world: &World, user: UserId) -> Result<SessionId> {

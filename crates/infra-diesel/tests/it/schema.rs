@@ -48,7 +48,7 @@ impl Shape {
         // Of a key column SQLite does not say that it is not null; there it is.
         let columns = format!(
             "SELECT t.name || '.' || c.name || ' ' || CASE c.type \
-             WHEN 'BLOB' THEN CASE WHEN c.name IN ('sha256', 'sent_digest', 'digest', 'said_mentions', 'thumbhash', 'sent_sha256') THEN 'bytes' ELSE 'id' END \
+             WHEN 'BLOB' THEN CASE WHEN c.name IN ('sha256', 'sent_digest', 'digest', 'said_mentions', 'thumbhash', 'sent_sha256', 'token_hash') THEN 'bytes' ELSE 'id' END \
              WHEN 'BIGINT' THEN CASE WHEN c.name LIKE '%\\_at' ESCAPE '\\' THEN 'time' ELSE 'number' END \
              WHEN 'INTEGER' THEN 'small number' WHEN 'TEXT' THEN 'text' ELSE c.type END \
              || CASE WHEN c.\"notnull\" OR c.pk THEN ' not null' ELSE '' END AS line FROM pragma_table_info(t.name) c, {TABLES}"

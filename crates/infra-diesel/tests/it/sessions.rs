@@ -35,6 +35,7 @@ async fn a_session_lives_until_it_is_ended(db: TestDb) {
     let ada = world.create_user("Ada", None).await.unwrap();
     let session = begin(&world, ada.id).await;
     let live = LiveSession {
+        token: None,
         user: ada.id,
         username: ada.username.clone(),
         role: UserRole::Member,

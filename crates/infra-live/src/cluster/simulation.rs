@@ -17,7 +17,7 @@ use crate::local::shard::Shard;
 use client::{Client, EventFramer};
 use database::{DIRECT, Database, START, Write, group, user};
 use domain::events::EventPublisher as _;
-use domain::{Caller, ConversationId, SessionId};
+use domain::{Access, Caller, ConversationId, SessionId};
 use futures_util::FutureExt as _;
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
@@ -134,7 +134,7 @@ impl World {
             Action::Attach(n, who) => {
                 self.sessions += 1;
                 let session = SessionId(Uuid::from_u128(self.sessions));
-                let caller = Caller { user: user(who), session, admin: false };
+                let caller = Caller { user: user(who), session, admin: false, access: Access::Login };
                 let expires = Instant::now() + Duration::from_secs(3_600);
                 let guard = self.nodes[n].shard.attach(&caller, Transport::EventStream, expires).unwrap();
                 self.clients.push(Client::new(user(who), n, guard));

@@ -249,7 +249,7 @@ mod tests {
 
     fn connection(transport: Transport, begun: Instant) -> Connection {
         let (user, session) = (UserId(Uuid::from_u128(1)), SessionId(Uuid::from_u128(1)));
-        let caller = Caller { user, session, admin: false };
+        let caller = Caller { user, session, admin: false, access: domain::Access::Login };
         Connection::new(&caller, transport, begun + Duration::from_secs(3600), begun)
     }
 

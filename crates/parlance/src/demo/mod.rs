@@ -16,7 +16,7 @@ use domain::files::{ByteSource, FileName};
 use domain::groups::{Description, GroupName, NewMember, Role, Visibility};
 use domain::messages::{Appended, Caption, Content, DraftBody, Message, Recipient, SendCommand, Text, UploadCommand};
 use domain::users::{Change, DisplayName, Email, Password, ProfileEdit, Registration, Username};
-use domain::{Caller, GroupId, SessionId, Timestamp, UserId};
+use domain::{Access, Caller, GroupId, SessionId, Timestamp, UserId};
 use rand::rngs::StdRng;
 use rand::seq::{IndexedRandom as _, IteratorRandom as _, SliceRandom as _};
 use rand::{Rng as _, SeedableRng as _};
@@ -81,7 +81,7 @@ struct Playback<'a> {
 impl Playback<'_> {
     fn caller(&self, who: Who) -> Caller {
         // No use case called here checks the session: no user has logged in.
-        Caller { user: self.people[who], session: SessionId(uuid::Uuid::nil()), admin: false }
+        Caller { user: self.people[who], session: SessionId(uuid::Uuid::nil()), admin: false, access: Access::Login }
     }
 
     /// Signs up all users and creates the groups.

@@ -54,5 +54,6 @@ mod renewal;
 mod retention;
 mod search;
 mod sessions;
+mod tokens;
 mod uploads;
 mod web;

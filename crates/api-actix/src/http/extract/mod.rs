@@ -5,12 +5,14 @@
 mod acting;
 mod json;
 mod list;
+mod needs;
 mod query;
 mod texts;
 
 pub use acting::{Acting, ActingField};
 pub use json::{Json, LIMIT as JSON_LIMIT, parse_object};
 pub use list::{ListQuery, PageQuery};
+pub use needs::Needs;
 pub use query::{Query, number, pairs};
 pub use texts::{check_texts, check_texts_of};
 
@@ -20,7 +22,7 @@ use crate::use_cases::UseCases;
 use actix_web::dev::Payload;
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use actix_web::{FromRequest, HttpRequest, web};
-use domain::sessions::TokenService;
+use domain::sessions::{PresentedToken, TokenService};
 use domain::{
     Caller, ConversationId, FileId, GroupId, Invalid, MessageId, SessionId, Timestamp, Unauthenticated, UserId,
 };
@@ -91,18 +93,47 @@ async fn authenticate(request: &HttpRequest) -> Result<Caller, ApiError> {
     Ok(authenticate_token(request, bearer(request)).await?.0)
 }
 
-/// Verifies the token and returns its claims. The rate limit is checked before any query.
+/// Verifies the token, which has to suffice for the route, and returns whose it is and when it expires, if it does. The
+/// rate limit is checked before any query.
 ///
 /// # Errors
-/// [`Unauthenticated`], [`ApiError::RateLimited`], and storage errors.
+/// [`Unauthenticated`], [`ApiError::RateLimited`], [`domain::Forbidden`], and storage errors.
 pub(crate) async fn authenticate_token(
     request: &HttpRequest,
     token: Result<&str, Unauthenticated>,
-) -> Result<(Caller, Timestamp), ApiError> {
+) -> Result<(Caller, Option<Timestamp>), ApiError> {
     let composed = || domain::Error::internal("the application was not composed");
     let tokens = request.app_data::<web::Data<dyn TokenService>>().ok_or_else(composed)?;
     let use_cases = request.app_data::<web::Data<UseCases>>().ok_or_else(composed)?;
+    let needs = request.app_data::<Needs>().ok_or_else(composed)?;
     let gate = RateLimitGate::of(request)?;
+    let (caller, expires_at) = match token.map(|token| (token, tokens.read_api_token(token))) {
+        Ok((_, Some(presented))) => identify_program(use_cases, gate, presented).await?,
+        token => identify(tokens, use_cases, gate, token.map(|(token, _)| token)).await?,
+    };
+    caller.access.require(needs.of_method(request.method()))?;
+    Ok((caller, expires_at))
+}
+
+/// Whose token of a program it is. Nobody has signed it: the network pays for the look-up of one that is none.
+async fn identify_program(
+    use_cases: &UseCases,
+    gate: RateLimitGate<'_>,
+    presented: PresentedToken,
+) -> Result<(Caller, Option<Timestamp>), ApiError> {
+    gate.unauthenticated()?;
+    let (caller, expires_at) = use_cases.sessions.authenticate_token(presented).await?;
+    gate.program(caller.user)?;
+    Ok((caller, expires_at))
+}
+
+/// Whose login it is.
+async fn identify(
+    tokens: &web::Data<dyn TokenService>,
+    use_cases: &UseCases,
+    gate: RateLimitGate<'_>,
+    token: Result<&str, Unauthenticated>,
+) -> Result<(Caller, Option<Timestamp>), ApiError> {
     let claims = match token.and_then(|token| tokens.verify(token)) {
         Ok(claims) => claims,
         Err(refused) => {
@@ -112,7 +143,7 @@ pub(crate) async fn authenticate_token(
     };
     gate.user(claims.user, claims.session)?;
     match use_cases.sessions.authenticate(claims.session, claims.user).await {
-        Ok(caller) => Ok((caller, claims.expires_at)),
+        Ok(caller) => Ok((caller, Some(claims.expires_at))),
         Err(refused @ domain::Error::Unauthenticated(_)) => {
             gate.revoked_session(claims.user, claims.session)?;
             Err(refused.into())

@@ -22,7 +22,7 @@ impl Modify for Conventions {
             components.responses.insert(code.to_owned(), response.into());
         }
         let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT");
-        let bearer = bearer.description(Some("The token of `POST /login`"));
+        let bearer = bearer.description(Some("The token of `POST /login`, or a token of a program (`POST /tokens`)"));
         components.add_security_scheme("bearer", SecurityScheme::Http(bearer.build()));
         for (path, item) in &mut document.paths.paths {
             for (changes, operation) in operations(item) {

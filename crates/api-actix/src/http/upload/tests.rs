@@ -5,7 +5,7 @@ use actix_web::test::TestRequest;
 use actix_web::{FromRequest, ResponseError};
 use domain::events::NoListeners;
 use domain::files::{FileQuota, FileService, UploadQuota};
-use domain::{SessionId, UserId};
+use domain::{Access, SessionId, UserId};
 use futures_util::stream::{self, LocalBoxStream};
 use infra_diesel::{Store, StoreOptions};
 use infra_files::Blobs;
@@ -92,7 +92,7 @@ impl Bench {
         let request = headers.iter().fold(request, |request, header| request.insert_header(*header));
         let request = request.to_http_request();
         let payload = Payload::from_request(&request, &mut pieces.into()).await.unwrap();
-        let caller = Caller { user: UserId(Uuid::nil()), session: SessionId(Uuid::nil()), admin: false };
+        let caller = Caller { user: UserId(Uuid::nil()), session: SessionId(Uuid::nil()), admin: false, access: Access::Login };
         let upload = receive(&request, payload, &self.files, &caller, &["content", "receiver_id"]).await;
         let mut blobs = self.take_blobs();
         match upload {

@@ -54,7 +54,7 @@ fn subscriptions() -> Subscriptions {
 }
 
 fn attach(shard: &Rc<Shard>, n: u128) -> AttachGuard {
-    let caller = Caller { user: user(n), session: SessionId(Uuid::from_u128(n)), admin: false };
+    let caller = Caller { user: user(n), session: SessionId(Uuid::from_u128(n)), admin: false, access: domain::Access::Login };
     let expires = Instant::now() + Duration::from_secs(3600);
     shard.attach(&caller, Transport::WebSocket, expires).unwrap()
 }
@@ -319,7 +319,7 @@ async fn a_group_with_many_connections_is_left_without_looking_for_each() {
     let mut links = Vec::new();
     for n in 0..60_000 {
         let session = SessionId(Uuid::from_u128(n));
-        let caller = Caller { user: user(n), session, admin: false };
+        let caller = Caller { user: user(n), session, admin: false, access: domain::Access::Login };
         let connection = Connection::new(&caller, Transport::WebSocket, Instant::now(), Instant::now());
         links.push(Rc::new(connection));
     }
