@@ -3,8 +3,8 @@
 use crate::http::extract::{ActingField, Needs};
 use crate::http::web as web_client;
 use crate::http::{
-    accounts, admin, api_tokens, conversations, docs, export, files, gochat, groups, health, members, mentions, messages, metrics,
-    openapi, pins, reactions, receipts, search, server_info, sessions, threads,
+    accounts, admin, api_tokens, conversations, docs, export, files, gochat, groups, health, members, mentions,
+    messages, metrics, openapi, pins, reactions, receipts, search, server_info, sessions, threads,
 };
 use crate::limits::Costs;
 use crate::live::{event_stream, socket};
@@ -23,8 +23,8 @@ where
     web::route().guard(guard::Any(guard::Get()).or(guard::Head())).to(handler)
 }
 
-/// Generates the served routes, their list, what each needs of a token, and their documentation from one table. A handler
-/// in the table without `#[utoipa::path]` does not compile.
+/// Generates the served routes, their list, what each needs of a token, and their documentation from one table. A
+/// handler in the table without `#[utoipa::path]` does not compile.
 macro_rules! routes {
     ($($path:literal: $($method:ident($need:ident) $module:ident::$handler:ident),+;)+) => {
         /// Every route: its method as in OpenAPI, and its path. (Every GET route also answers HEAD.)
@@ -61,8 +61,8 @@ macro_rules! routes {
     (@need login) => { Need::Login };
 }
 
-// The router tries routes in this order, so the busiest come first. In brackets: `open` needs no token. `read`, `send` and
-// `manage` name the scope that a token of a program needs; `login` takes no such token.
+// The router tries routes in this order, so the busiest come first. In brackets is what a route needs: `read`, `send` and
+// `manage` are the scope of a token of a program; `login` takes no such token, and `open` needs none.
 routes! {
     // Messages
     "/messages": post(send) messages::send, get(read) messages::list;

@@ -43,7 +43,9 @@ pub struct NewApiToken {
     #[serde(flatten)]
     known: ApiToken,
     /// What a program sends. The server does not show it again.
-    #[schema(examples("plt_01890a5dac96774bbcceb302099a80575f4dcc3b5aa765d61d8327deb882cf995f4dcc3b5aa765d61d8327deb882cf99"))]
+    #[schema(examples(
+        "plt_01890a5dac96774bbcceb302099a80575f4dcc3b5aa765d61d8327deb882cf995f4dcc3b5aa765d61d8327deb882cf99"
+    ))]
     token: String,
 }
 

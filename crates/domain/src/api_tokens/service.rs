@@ -116,11 +116,8 @@ mod tests {
 
     #[test]
     fn nothing_is_made_that_has_expired() {
-        let refused = outcome(over(MockApiTokenRepository::new()).create(
-            &caller(1),
-            wish(Some(0)),
-            &MockTokenService::new(),
-        ));
+        let refused =
+            outcome(over(MockApiTokenRepository::new()).create(&caller(1), wish(Some(0)), &MockTokenService::new()));
         assert_eq!(refused.unwrap_err().field(), Some("expires_in"));
     }
 

@@ -90,7 +90,13 @@ impl Growth {
     pub fn bytes(self) -> u64 {
         let brings = match self {
             Self::Message(bytes) | Self::Edit(bytes) => bytes as u64,
-            Self::Reaction | Self::Account | Self::Token | Self::Profile | Self::Group | Self::Membership | Self::File => 0,
+            Self::Reaction
+            | Self::Account
+            | Self::Token
+            | Self::Profile
+            | Self::Group
+            | Self::Membership
+            | Self::File => 0,
         };
         Self::ROWS.saturating_add(brings.saturating_mul(2))
     }

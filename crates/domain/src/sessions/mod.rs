@@ -212,9 +212,9 @@ pub trait SessionRepository: Send + Sync {
     /// next request. [`SessionRepository::list`] MUST return it at once.
     async fn touch(&self, user: UserId, id: SessionId, at: Timestamp) -> Result<()>;
 
-    /// Forgets sessions that ended before `ended`, tokens of programs that expired before it, and logins that nobody has
-    /// used since `unused`, which end by it: a small number in one transaction. Returns how many, 0 once there are no more. The time when their users were last
-    /// seen MUST stay known.
+    /// Forgets sessions that ended before `ended`, tokens of programs that expired before it, and logins that nobody
+    /// has used since `unused`, which end by it: a small number in one transaction. Returns how many, 0 once there are
+    /// no more. The time when their users were last seen MUST stay known.
     async fn forget(&self, ended: Timestamp, unused: Timestamp) -> Result<usize>;
 }
 

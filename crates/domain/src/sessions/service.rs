@@ -112,8 +112,8 @@ impl SessionService {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Error;
     use crate::access::Scopes;
+    use crate::error::Error;
     use crate::sessions::{Generation, MockSessionRepository, SecretHash, TokenGrant};
     use crate::testing::{StoppedClock, at, caller, outcome, session_service, user};
     use crate::users::{AdminNames, UserRole, Username};

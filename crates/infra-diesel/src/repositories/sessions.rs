@@ -66,10 +66,12 @@ fn not_ended(user: Id) -> _ {
     sessions::table.filter(sessions::user_id.eq(user).and(sessions::revoked_at.is_null()))
 }
 
-/// Those of them that a login began.
+/// Those of them that a login began. It asks for the name of a token and not for the hash: an index without the user is
+/// for sessions without a hash, and Postgres would walk over it.
 #[diesel::dsl::auto_type]
 fn logins(user: Id) -> _ {
-    not_ended(user).filter(sessions::token_hash.is_null())
+    let open = sessions::revoked_at.is_null().and(sessions::token_name.is_null());
+    sessions::table.filter(sessions::user_id.eq(user).and(open))
 }
 
 /// The user's logins by last use, newest first: as many as a user may have and one transaction can end.

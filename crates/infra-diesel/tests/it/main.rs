@@ -26,6 +26,7 @@ macro_rules! on_both {
 }
 
 mod admin;
+mod api_tokens;
 mod append;
 mod backup;
 mod changes;

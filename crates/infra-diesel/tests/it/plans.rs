@@ -9,6 +9,7 @@ use diesel::connection::{Instrumentation, InstrumentationEvent, SimpleConnection
 use diesel::sql_types::Text;
 use diesel::{QueryableByName, RunQueryDsl, sql_query};
 use domain::admin::{Actor, AdminCommand, AdminRepository};
+use domain::api_tokens::{ApiToken, ApiTokenRepository, TokenName};
 use domain::conversations::{ConversationCursor, ConversationRepository};
 use domain::export::ExportReader;
 use domain::files::FileRepository;
@@ -20,7 +21,7 @@ use domain::messages::{
 };
 use domain::receipts::ReceiptRepository;
 use domain::retention::RetentionRepository;
-use domain::sessions::{Generation, RefreshClaims, Session, SessionRepository};
+use domain::sessions::{Generation, RefreshClaims, SecretHash, Session, SessionRepository};
 use domain::users::{Change, Email, ProfileChange, UserRepository, Username, UsernamePrefix};
 use domain::{ConversationId, SessionId};
 use std::collections::{BTreeMap, BTreeSet};
@@ -193,6 +194,17 @@ async fn use_everything(world: &World) {
         let spent = RefreshClaims { session: other.id, generation: Generation(generation) };
         assert_eq!(world.renew(ada, spent, now()).await.is_ok(), good, "{generation}");
     }
+    let token = ApiToken {
+        id: SessionId(crate::world::fresh()),
+        name: TokenName::parse("ci").unwrap(),
+        scopes: domain::Scopes::ALL,
+        created_at: now(),
+        expires_at: Some(now()),
+        last_used_at: None,
+    };
+    ApiTokenRepository::create(&**world, ada, token.clone(), SecretHash([1; 32])).await.unwrap();
+    ApiTokenRepository::list(&**world, ada, now()).await.unwrap();
+    ApiTokenRepository::end(&**world, ada, token.id, now()).await.unwrap();
     let change = ProfileChange {
         email: Change::Set(Email::parse("b@example.org").unwrap()),
         display_name: Change::Set(domain::users::DisplayName::parse("A").unwrap()),
@@ -200,7 +212,7 @@ async fn use_everything(world: &World) {
         proven: Some(domain::users::PasswordHash("hash of ada".to_owned())),
     };
     UserRepository::change(&**world, ada, change, session.id, now()).await.unwrap();
-    world.end(ada, session.id, now()).await.unwrap();
+    SessionRepository::end(&**world, ada, session.id, now()).await.unwrap();
 
     let tea = world.private_group("tea", ada, [bob]).await;
     let open = world.group(ada, "open", Visibility::Public).await;
@@ -276,6 +288,7 @@ async fn use_everything(world: &World) {
     world.seen(bob, None).await.unwrap();
     world.memberships(ada, None).await.unwrap();
     ExportReader::sessions(&**world, ada, None).await.unwrap();
+    ExportReader::tokens(&**world, ada, now()).await.unwrap();
     ExportReader::files(&**world, ada, None).await.unwrap();
     world.due(now(), None).await.unwrap();
     world.expire(first.conversation, first.created_at, now()).await.unwrap();

@@ -193,7 +193,7 @@ async fn a_further_login_ends_the_session_unused_for_longest(db: TestDb) {
     }
     world.events.take();
     for ends in [&sessions[1], &sessions[2]] {
-        let further = begin(&world, ada).await;
+        let further = begin_many(&world, ada, 1, NOON + 7_200_000_000).await.remove(0);
         assert_eq!(world.events.take(), [Event::SessionEnded { user: ada, session: ends.id }]);
         assert_eq!(world.live(ends.id).await.unwrap(), None);
         let listed = listed(&world, ada).await;

@@ -3,7 +3,7 @@
 use crate::harness::{Client, NOWHERE, Server, User, ids};
 use crate::live::client::{Socket, signed};
 use crate::retention::MovedClock;
-use api_actix::limits::{Limit, Rates};
+use api_actix::limits::{Limit, Rate, Rates};
 use api_actix::routes::{NEEDS, ROUTES};
 use domain::{Need, Scope};
 use serde_json::{Value, json};
@@ -162,7 +162,8 @@ async fn an_operation_needs_its_scope_and_a_connection_read() {
     ] {
         assert_eq!(reader.op(op, data).await["error"]["code"], "forbidden", "{op}");
     }
-    let verified = reader.op("verify", json!({ "conversation_id": NOWHERE, "update": 1, "digest": "0".repeat(16) })).await;
+    let verified =
+        reader.op("verify", json!({ "conversation_id": NOWHERE, "update": 1, "digest": "0".repeat(16) })).await;
     assert_eq!(verified["error"]["code"], "not_found", "{verified}");
     let mut writer = Socket::open(&with_scopes(&ada, &["read", "send"]).await).await;
     let sent = writer.op("send", json!({ "receiver_id": bob.id, "content": "x" })).await;
@@ -288,7 +289,7 @@ async fn no_other_text_is_a_token() {
 
 #[actix_web::test]
 async fn the_user_pays_for_a_token_and_the_network_for_a_guess() {
-    let six = Rates::off().with(Limit::Requests, Some("6/h".parse().unwrap()));
+    let six = Rates::off().with(Limit::Requests, Rate::parse("6/h").unwrap());
     let server = Server::with(|config| config.http.rates = six).await;
     let ada = server.user("ada").await;
     // The login is a request of the network; that for the token is Ada's.

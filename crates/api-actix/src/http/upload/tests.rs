@@ -92,7 +92,8 @@ impl Bench {
         let request = headers.iter().fold(request, |request, header| request.insert_header(*header));
         let request = request.to_http_request();
         let payload = Payload::from_request(&request, &mut pieces.into()).await.unwrap();
-        let caller = Caller { user: UserId(Uuid::nil()), session: SessionId(Uuid::nil()), admin: false, access: Access::Login };
+        let caller =
+            Caller { user: UserId(Uuid::nil()), session: SessionId(Uuid::nil()), admin: false, access: Access::Login };
         let upload = receive(&request, payload, &self.files, &caller, &["content", "receiver_id"]).await;
         let mut blobs = self.take_blobs();
         match upload {

@@ -54,7 +54,8 @@ fn subscriptions() -> Subscriptions {
 }
 
 fn attach(shard: &Rc<Shard>, n: u128) -> AttachGuard {
-    let caller = Caller { user: user(n), session: SessionId(Uuid::from_u128(n)), admin: false, access: domain::Access::Login };
+    let caller =
+        Caller { user: user(n), session: SessionId(Uuid::from_u128(n)), admin: false, access: domain::Access::Login };
     let expires = Instant::now() + Duration::from_secs(3600);
     shard.attach(&caller, Transport::WebSocket, expires).unwrap()
 }

@@ -6,6 +6,7 @@ mod failures;
 mod load;
 mod search;
 mod start;
+mod tokens;
 
 use crate::harness::{Process, SECRET, User};
 use crate::live::client::soon;
