@@ -61,8 +61,8 @@ macro_rules! routes {
     (@need login) => { Need::Login };
 }
 
-// The router tries routes in this order, so the busiest come first. In brackets is what a route needs: `read`, `send` and
-// `manage` are the scope of a token of a program; `login` takes no such token, and `open` needs none.
+// The router tries routes in this order, so the busiest come first. In brackets is what a route needs: `read`, `send`
+// and `manage` are scopes of a token of a program; `login` takes no such token, and `open` needs none.
 routes! {
     // Messages
     "/messages": post(send) messages::send, get(read) messages::list;
