@@ -1,16 +1,17 @@
 //! The export of a user's own data.
 //!
 //! Own data is what the user gave: the account, logins, memberships, the messages that the user sent (also to groups
-//! that the user has left), read marks, uploads. The messages of others are theirs; the user reads them by the other
-//! calls while allowed to. The export reads part after part as the client takes them, each as it is at that moment.
+//! that the user has left) with what they said before, reactions, read marks, uploads. Of a mention by others it tells
+//! the place. The messages of others are theirs; the user reads them by the other calls while allowed to. The export
+//! reads part after part as the client takes them, each as it is at that moment.
 
 use crate::api_tokens::ApiToken;
 use crate::context::{Caller, Clock, Timestamp};
 use crate::error::{NotFound, Result};
 use crate::files::File;
 use crate::groups::{GroupName, Role};
-use crate::ids::{ConversationId, FileId, GroupId, SessionId, UserId};
-use crate::messages::{Message, Seq};
+use crate::ids::{ConversationId, FileId, GroupId, MessageId, SessionId, UserId};
+use crate::messages::{Emoji, Message, MessageVersion, Seq};
 use crate::page::Page;
 use crate::sessions::Session;
 use crate::users::{Profile, ServerPolicy, UserRepository, UserView};
@@ -63,6 +64,39 @@ pub struct ReadRange {
     pub seen_at: Timestamp,
 }
 
+/// What a message of the user said before an edit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PastVersion {
+    /// The message.
+    pub message: MessageId,
+    /// What it said.
+    pub version: MessageVersion,
+}
+
+/// A reaction of the user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnReaction {
+    /// The conversation of the message.
+    pub conversation: ConversationId,
+    /// The message.
+    pub message: MessageId,
+    /// The emoji.
+    pub emoji: Emoji,
+    /// When the user reacted.
+    pub created_at: Timestamp,
+}
+
+/// A message of another user that mentions the user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MentionedIn {
+    /// The conversation of the message.
+    pub conversation: ConversationId,
+    /// The message.
+    pub message: MessageId,
+    /// When it was sent.
+    pub created_at: Timestamp,
+}
+
 /// How far a walk over conversations has come: it has finished all conversations before this one, and this one up to
 /// `seq`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,6 +129,17 @@ pub trait ExportReader: Send + Sync {
     /// The messages that the user sent and nobody deleted, also in conversations that the user has left.
     async fn sent(&self, user: UserId, from: Option<ScanPosition>) -> Result<ScanPage<Message>>;
 
+    /// What the messages of [`ExportReader::sent`] said before their edits, as far as the server keeps it; of each
+    /// message oldest first.
+    async fn versions(&self, user: UserId, from: Option<ScanPosition>) -> Result<ScanPage<PastVersion>>;
+
+    /// The reactions of the user, also in conversations that the user has left.
+    async fn reactions(&self, user: UserId, from: Option<ScanPosition>) -> Result<ScanPage<OwnReaction>>;
+
+    /// The messages that [`MessageReader::mentions`](crate::messages::MessageReader::mentions) lists, newest first:
+    /// those before a message.
+    async fn mentioned(&self, user: UserId, before: Option<MessageId>) -> Result<Page<MentionedIn>>;
+
     /// The ranges that the user has marked as seen.
     async fn seen(&self, user: UserId, from: Option<ScanPosition>) -> Result<ScanPage<ReadRange>>;
 
@@ -114,6 +159,12 @@ pub enum ExportPart {
     Conversations(Vec<Membership>),
     /// Messages that the user sent.
     Messages(Vec<Message>),
+    /// What they said before.
+    Versions(Vec<PastVersion>),
+    /// Reactions of the user.
+    Reactions(Vec<OwnReaction>),
+    /// Where others mention the user.
+    Mentions(Vec<MentionedIn>),
     /// Ranges that the user has seen.
     Seen(Vec<ReadRange>),
     /// Files that the user uploaded.
@@ -128,6 +179,9 @@ enum ExportSection {
     Sessions(Option<SessionId>),
     Conversations(Option<ConversationId>),
     Messages(Option<ScanPosition>),
+    Versions(Option<ScanPosition>),
+    Reactions(Option<ScanPosition>),
+    Mentions(Option<MessageId>),
     Seen(Option<ScanPosition>),
     Files(Option<FileId>),
     Tokens,
@@ -167,8 +221,24 @@ impl Export {
             }
             ExportSection::Messages(from) => {
                 let page = reader.sent(user, from).await?;
-                let next = page.next.map_or(ExportSection::Seen(None), |next| ExportSection::Messages(Some(next)));
+                let next = page.next.map_or(ExportSection::Versions(None), |next| ExportSection::Messages(Some(next)));
                 (ExportPart::Messages(page.items), next)
+            }
+            ExportSection::Versions(from) => {
+                let page = reader.versions(user, from).await?;
+                let next = page.next.map_or(ExportSection::Reactions(None), |next| ExportSection::Versions(Some(next)));
+                (ExportPart::Versions(page.items), next)
+            }
+            ExportSection::Reactions(from) => {
+                let page = reader.reactions(user, from).await?;
+                let next = page.next.map_or(ExportSection::Mentions(None), |next| ExportSection::Reactions(Some(next)));
+                (ExportPart::Reactions(page.items), next)
+            }
+            ExportSection::Mentions(before) => {
+                let page = reader.mentioned(user, before).await?;
+                let last = page.items.last().filter(|_| page.more).map(|last| last.message);
+                let next = last.map_or(ExportSection::Seen(None), |last| ExportSection::Mentions(Some(last)));
+                (ExportPart::Mentions(page.items), next)
             }
             ExportSection::Seen(from) => {
                 let page = reader.seen(user, from).await?;
@@ -258,6 +328,9 @@ mod tests {
             let next = (seq < 100).then(|| ScanPosition { conversation: conversation(1), seq: Seq(seq) });
             Ok(ScanPage { items: vec![message(1), message(2)], next })
         });
+        reader.expect_versions().returning(|_, _| Ok(ScanPage { items: Vec::new(), next: None }));
+        reader.expect_reactions().returning(|_, _| Ok(ScanPage { items: Vec::new(), next: None }));
+        reader.expect_mentioned().returning(|_, _| Ok(nothing()));
         reader.expect_seen().returning(|_, _| Ok(ScanPage { items: Vec::new(), next: None }));
         reader.expect_files().returning(|_, _| Ok(Page { items: vec![file(1)], more: false }));
         reader.expect_tokens().withf(|of, now| (*of, *now) == (user(1), at(7))).returning(|_, _| Ok(Vec::new()));
@@ -271,6 +344,9 @@ mod tests {
             assert!(matches!(outcome(export.next()).unwrap(), Some(ExportPart::Messages(items)) if items.len() == 2));
             assert_eq!(calls.load(Ordering::Relaxed), asked);
         }
+        assert_eq!(outcome(export.next()).unwrap(), Some(ExportPart::Versions(Vec::new())));
+        assert_eq!(outcome(export.next()).unwrap(), Some(ExportPart::Reactions(Vec::new())));
+        assert_eq!(outcome(export.next()).unwrap(), Some(ExportPart::Mentions(Vec::new())));
         assert_eq!(outcome(export.next()).unwrap(), Some(ExportPart::Seen(Vec::new())));
         assert_eq!(outcome(export.next()).unwrap(), Some(ExportPart::Files(vec![file(1)])));
         assert_eq!(outcome(export.next()).unwrap(), Some(ExportPart::Tokens(Vec::new())));

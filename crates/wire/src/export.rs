@@ -2,7 +2,9 @@
 
 use crate::PublicUrl;
 use crate::{ApiToken, File, Id, Message, Time, User};
-use domain::export::{Counterpart, ExportPart, Membership, PastSession, ReadRange};
+use domain::export::{
+    Counterpart, ExportPart, Membership, MentionedIn, OwnReaction, PastSession, PastVersion, ReadRange,
+};
 use domain::{Timestamp, users};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -19,6 +21,12 @@ pub struct Export {
     conversations: Vec<ExportedConversation>,
     /// The messages that the user sent and that are not deleted, also to groups that the user has left.
     messages: Vec<Message>,
+    /// What these messages said before their edits.
+    versions: Vec<ExportedVersion>,
+    /// The user's reactions, also in groups that the user has left.
+    reactions: Vec<ExportedReaction>,
+    /// The messages of others that mention the user and that the user may read, newest first.
+    mentions: Vec<ExportedMention>,
     /// The ranges of messages that the user has seen.
     receipts: Vec<ExportedReceipt>,
     /// The user's uploads.
@@ -110,6 +118,61 @@ impl From<Membership> for ExportedConversation {
     }
 }
 
+/// What a message of the user said before an edit.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ExportedVersion {
+    message_id: Id,
+    content: String,
+    /// Since when the message said so.
+    created_at: Time,
+}
+
+impl From<PastVersion> for ExportedVersion {
+    fn from(PastVersion { message, version }: PastVersion) -> Self {
+        Self { message_id: Id(message.0), content: version.content, created_at: Time(version.created_at) }
+    }
+}
+
+/// A reaction of the user.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ExportedReaction {
+    conversation_id: Id,
+    message_id: Id,
+    #[schema(examples("👍"))]
+    emoji: String,
+    created_at: Time,
+}
+
+impl From<OwnReaction> for ExportedReaction {
+    fn from(reaction: OwnReaction) -> Self {
+        Self {
+            conversation_id: Id(reaction.conversation.0),
+            message_id: Id(reaction.message.0),
+            emoji: reaction.emoji.into_string(),
+            created_at: Time(reaction.created_at),
+        }
+    }
+}
+
+/// A message that mentions the user.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ExportedMention {
+    conversation_id: Id,
+    message_id: Id,
+    /// When it was sent.
+    created_at: Time,
+}
+
+impl From<MentionedIn> for ExportedMention {
+    fn from(mention: MentionedIn) -> Self {
+        Self {
+            conversation_id: Id(mention.conversation.0),
+            message_id: Id(mention.message.0),
+            created_at: Time(mention.created_at),
+        }
+    }
+}
+
 /// The user saw everything after one `seq` and up to another at that time.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ExportedReceipt {
@@ -131,7 +194,8 @@ impl From<ReadRange> for ExportedReceipt {
 }
 
 /// The lists of an [`Export`], in order.
-const LISTS: [&str; 6] = ["sessions", "conversations", "messages", "receipts", "files", "tokens"];
+const LISTS: [&str; 9] =
+    ["sessions", "conversations", "messages", "versions", "reactions", "mentions", "receipts", "files", "tokens"];
 
 /// Writes an [`Export`] piece by piece. The pieces are bounded as the parts are; together they form one JSON object.
 #[derive(Debug, Default)]
@@ -170,9 +234,12 @@ impl ExportWriter {
             ExportPart::Sessions(items) => self.list(&mut text, 1, items, ExportedSession::from)?,
             ExportPart::Conversations(items) => self.list(&mut text, 2, items, ExportedConversation::from)?,
             ExportPart::Messages(items) => self.list(&mut text, 3, items, |item| Message::at(&public, item))?,
-            ExportPart::Seen(items) => self.list(&mut text, 4, items, ExportedReceipt::from)?,
-            ExportPart::Files(items) => self.list(&mut text, 5, items, |item| File::at(&public, item))?,
-            ExportPart::Tokens(items) => self.list(&mut text, 6, items, ApiToken::from)?,
+            ExportPart::Versions(items) => self.list(&mut text, 4, items, ExportedVersion::from)?,
+            ExportPart::Reactions(items) => self.list(&mut text, 5, items, ExportedReaction::from)?,
+            ExportPart::Mentions(items) => self.list(&mut text, 6, items, ExportedMention::from)?,
+            ExportPart::Seen(items) => self.list(&mut text, 7, items, ExportedReceipt::from)?,
+            ExportPart::Files(items) => self.list(&mut text, 8, items, |item| File::at(&public, item))?,
+            ExportPart::Tokens(items) => self.list(&mut text, 9, items, ApiToken::from)?,
         }
         Ok(text)
     }
@@ -252,7 +319,10 @@ mod tests {
         for parts in [vec![], vec![ExportPart::Sessions(vec![]), ExportPart::Files(vec![])]] {
             let export = written(parts);
             assert!(LISTS.iter().all(|list| export[list] == empty), "{export}");
-            assert_eq!((&export["user"]["username"], export.as_object().unwrap().len()), (&json!("ada"), 8));
+            assert_eq!(
+                (&export["user"]["username"], export.as_object().unwrap().len()),
+                (&json!("ada"), 2 + LISTS.len())
+            );
         }
         let parts = [vec![seen(1)], vec![], vec![seen(2), seen(3)]];
         let export = written(parts.into_iter().map(ExportPart::Seen).collect());

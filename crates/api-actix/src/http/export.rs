@@ -32,8 +32,9 @@ impl Default for ExportSemaphore {
 /// Returns all data of the user as one JSON object to save.
 ///
 /// It contains the account, sessions, the user's conversations, the messages that the user sent (also to groups that
-/// the user has left), receipts, and uploads with their URLs. It contains no messages that others wrote. The server
-/// reads it part by part while it sends it; an aborted download is incomplete JSON.
+/// the user has left) and what they said before their edits, reactions, where others mention the user, receipts, and
+/// uploads with their URLs. It contains no messages that others wrote. The server reads it part by part while it sends
+/// it; an aborted download is incomplete JSON.
 #[utoipa::path(
     get, path = "/me/export", tag = "accounts",
     responses((status = 200, description = "The caller's data", body = wire::Export, headers(

@@ -8,20 +8,26 @@ use crate::Store;
 use crate::connection::AnyConnection;
 use crate::error::DbResult;
 use crate::repositories::api_tokens::load_tokens;
+use crate::repositories::mentioning;
 use crate::tables::parts::load_messages;
 use crate::tables::queries::{FullMessage, find_profile, full_messages};
 use crate::tables::rows::{ConversationRow, FileRow, role};
-use crate::tables::schema::{conversations, files, members, messages, receipts, sessions, users};
+use crate::tables::schema::{conversations, files, members, messages, reactions, receipts, sessions, users, versions};
 use crate::tables::sql_types::{Id, Time};
 use async_trait::async_trait;
 use diesel::prelude::*;
 use domain::api_tokens::ApiToken;
-use domain::export::{Counterpart, ExportReader, Membership, PastSession, ReadRange, ScanPage, ScanPosition};
+use domain::export::{
+    Counterpart, ExportReader, Membership, MentionedIn, OwnReaction, PastSession, PastVersion, ReadRange, ScanPage,
+    ScanPosition,
+};
 use domain::files::File;
 use domain::groups::GroupName;
-use domain::messages::{Message, Seq};
+use domain::messages::{Emoji, Message, MessageVersion, ReactionCounts, Seq};
 use domain::sessions::{Session, UserAgent};
-use domain::{ConversationId, FileId, GroupId, Limit, NotFound, Page, Result, SessionId, Timestamp, UserId};
+use domain::{
+    ConversationId, FileId, GroupId, Limit, MessageId, NotFound, Page, Result, SessionId, Timestamp, UserId,
+};
 
 /// Positions of a conversation that one query scans.
 const STRETCH: i64 = 2000;
@@ -106,6 +112,65 @@ fn sent(conn: &mut AnyConnection, me: Id, of: &ConversationRow, seq: i64, most: 
     };
     let messages = load_messages(conn, Some(me.into()), found.into_iter().map(|message| (of, message)))?;
     Ok((messages, reached))
+}
+
+/// Cuts a list that may end within the entries of one message, ordered by the `seq` of their messages: the rest of
+/// that message belongs to the next read. `most` is the limit under which the list was read; it is greater than the
+/// number of entries of any one message.
+fn whole_messages<T>(mut found: Vec<(i64, T)>, most: i64, end: i64) -> (Vec<T>, i64) {
+    let mut reached = end;
+    if found.len() as i64 == most {
+        let cut = found.last().map_or(end, |(seq, _)| *seq);
+        found.retain(|(seq, _)| *seq != cut);
+        reached = cut - 1;
+    }
+    (found.into_iter().map(|(_, entry)| entry).collect(), reached)
+}
+
+fn past(
+    conn: &mut AnyConnection,
+    me: Id,
+    of: &ConversationRow,
+    seq: i64,
+    most: i64,
+) -> DbResult<(Vec<PastVersion>, i64)> {
+    let (end, most) = (seq + STRETCH, most + MessageVersion::MOST as i64);
+    let found: Vec<(i64, Id, String, Time)> = messages::table
+        .inner_join(versions::table.on(versions::message_id.eq(messages::id)))
+        .filter(messages::conversation_id.eq(of.id).and(messages::seq.gt(seq)).and(messages::seq.le(end)))
+        .filter(messages::sender_id.eq(me).and(messages::deleted_at.is_null()).and(messages::edited_at.is_not_null()))
+        .order((messages::seq.asc(), versions::nth.asc()))
+        .limit(most)
+        .select((messages::seq, messages::id, versions::content, versions::created_at))
+        .load(conn)?;
+    let version = |(seq, id, content, at): (i64, Id, String, Time)| {
+        (seq, PastVersion { message: id.into(), version: MessageVersion { content, created_at: at.into() } })
+    };
+    Ok(whole_messages(found.into_iter().map(version).collect(), most, end))
+}
+
+fn reacted(
+    conn: &mut AnyConnection,
+    me: Id,
+    of: &ConversationRow,
+    seq: i64,
+    most: i64,
+) -> DbResult<(Vec<OwnReaction>, i64)> {
+    let (end, most) = (seq + STRETCH, most + ReactionCounts::MOST_OWN as i64);
+    let found: Vec<(i64, Id, String, Time)> = messages::table
+        .inner_join(reactions::table.on(reactions::message_id.eq(messages::id).and(reactions::user_id.eq(me))))
+        .filter(messages::conversation_id.eq(of.id).and(messages::seq.gt(seq)).and(messages::seq.le(end)))
+        // Of messages with a bit of `has` alone. One of the bits says that there are reactions.
+        .filter(messages::has.ne(0).and(messages::deleted_at.is_null()))
+        .order((messages::seq.asc(), reactions::update.asc()))
+        .limit(most)
+        .select((messages::seq, messages::id, reactions::emoji, reactions::created_at))
+        .load(conn)?;
+    let reaction = |(seq, id, emoji, at): (i64, Id, String, Time)| {
+        let (conversation, message, emoji) = (of.id.into(), id.into(), Emoji::from_stored(emoji));
+        (seq, OwnReaction { conversation, message, emoji, created_at: at.into() })
+    };
+    Ok(whole_messages(found.into_iter().map(reaction).collect(), most, end))
 }
 
 fn seen(
@@ -216,6 +281,33 @@ impl ExportReader for Store {
         let me = Id::from(user);
         self.snapshot_for(user, move |conn| walk(conn, me, from, |conn, of, seq, most| sent(conn, me, of, seq, most)))
             .await
+    }
+
+    async fn versions(&self, user: UserId, from: Option<ScanPosition>) -> Result<ScanPage<PastVersion>> {
+        let me = Id::from(user);
+        self.snapshot_for(user, move |conn| walk(conn, me, from, |conn, of, seq, most| past(conn, me, of, seq, most)))
+            .await
+    }
+
+    async fn reactions(&self, user: UserId, from: Option<ScanPosition>) -> Result<ScanPage<OwnReaction>> {
+        let me = Id::from(user);
+        self.snapshot_for(user, move |conn| {
+            walk(conn, me, from, |conn, of, seq, most| reacted(conn, me, of, seq, most))
+        })
+        .await
+    }
+
+    async fn mentioned(&self, user: UserId, before: Option<MessageId>) -> Result<Page<MentionedIn>> {
+        self.snapshot_for(user, move |conn| {
+            let page = mentioning::list(conn, user, before, limit()?)?;
+            let mention = |message: Message| MentionedIn {
+                conversation: message.conversation,
+                message: message.id,
+                created_at: message.created_at,
+            };
+            Ok(Page { items: page.items.into_iter().map(mention).collect(), more: page.more })
+        })
+        .await
     }
 
     async fn seen(&self, user: UserId, from: Option<ScanPosition>) -> Result<ScanPage<ReadRange>> {

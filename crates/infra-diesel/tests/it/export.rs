@@ -6,10 +6,10 @@ use domain::ConversationId;
 use domain::export::{Counterpart, ExportReader, ScanPosition};
 use domain::files::FileRepository;
 use domain::groups::{Role, Visibility};
-use domain::messages::{MessageLog, Recipient, Seq};
+use domain::messages::{Content, Emoji, Message, MessageLog, Recipient, Seq};
 use domain::receipts::ReceiptRepository;
 use domain::sessions::{Session, SessionRepository};
-use domain::{SessionId, UserId};
+use domain::{MessageId, SessionId, UserId};
 use test_support::TestDb;
 
 on_both!(
@@ -17,6 +17,10 @@ on_both!(
     a_walk_goes_on_where_it_stopped,
     what_one_has_seen_is_told_in_stretches,
     memberships_sessions_and_files_are_ones_own,
+    what_ones_messages_said_before_is_ones_own,
+    a_walk_over_versions_and_reactions_leaves_none_out,
+    reactions_stay_ones_own_in_a_group_one_has_left,
+    a_mention_is_told_as_long_as_one_may_read_it,
 );
 
 /// Everything a user sent, by a walk from its beginning, and how many reads it took.
@@ -118,4 +122,122 @@ async fn memberships_sessions_and_files_are_ones_own(db: TestDb) {
     assert_eq!(known, [(open, None), (ended, Some(end))]);
     assert_eq!(world.sessions(ada, Some(open)).await.unwrap().items.len(), 1);
     assert_eq!(ExportReader::files(&*world, ada, None).await.unwrap().items, [file]);
+}
+
+async fn edit(world: &World, by: UserId, of: &Message, words: &str) {
+    world.edit(by, of.id, Content::parse(words).unwrap(), now()).await.unwrap();
+}
+
+/// Everything that a user's messages said before, by a walk from its beginning, and how many reads it took.
+async fn versions(world: &World, user: UserId) -> (Vec<(MessageId, String)>, usize) {
+    let (mut all, mut from, mut reads) = (Vec::new(), None, 0);
+    loop {
+        let stage = ExportReader::versions(&**world, user, from).await.unwrap();
+        assert!(stage.items.len() < 250);
+        all.extend(stage.items.into_iter().map(|past| (past.message, past.version.content)));
+        (from, reads) = (stage.next, reads + 1);
+        if from.is_none() {
+            return (all, reads);
+        }
+    }
+}
+
+/// All of a user's reactions, by a walk from its beginning, and how many reads it took.
+async fn reactions(world: &World, user: UserId) -> (Vec<(MessageId, String)>, usize) {
+    let (mut all, mut from, mut reads) = (Vec::new(), None, 0);
+    loop {
+        let stage = world.reactions(user, from).await.unwrap();
+        assert!(stage.items.len() < 220);
+        all.extend(stage.items.into_iter().map(|own| (own.message, own.emoji.into_string())));
+        (from, reads) = (stage.next, reads + 1);
+        if from.is_none() {
+            return (all, reads);
+        }
+    }
+}
+
+async fn what_ones_messages_said_before_is_ones_own(db: TestDb) {
+    let world = World::new(db).await;
+    let (ada, bob) = (world.user("ada").await, world.user("bob").await);
+    let left = world.private_group("left", bob, [ada]).await;
+    let direct = world.say(ada, Recipient::User(bob), "one").await;
+    let grouped = world.say(ada, Recipient::Group(left), "uno").await;
+    let theirs = world.say(bob, Recipient::User(ada), "bob's").await;
+    let gone = world.say(ada, Recipient::User(bob), "gone").await;
+    for (by, of, words) in [(ada, &direct, "two"), (ada, &direct, "three"), (ada, &grouped, "due")] {
+        edit(&world, by, of, words).await;
+    }
+    edit(&world, bob, &theirs, "bob's own").await;
+    edit(&world, ada, &gone, "gone too").await;
+    world.delete(ada, gone.id, now()).await.unwrap();
+    world.remove(ada, left, ada).await.unwrap();
+    let (mut found, _) = versions(&world, ada).await;
+    found.sort_by_key(|(id, _)| *id);
+    let mut expected = [(direct.id, "one"), (direct.id, "two"), (grouped.id, "uno")];
+    expected.sort_by_key(|(id, _)| *id);
+    assert_eq!(found, expected.map(|(id, words)| (id, words.to_owned())));
+    let stage = ExportReader::versions(&*world, bob, None).await.unwrap();
+    assert_eq!((stage.items[0].version.created_at, stage.items.len()), (theirs.created_at, 1));
+}
+
+async fn a_walk_over_versions_and_reactions_leaves_none_out(db: TestDb) {
+    let world = World::new(db).await;
+    let (ada, bob) = (world.user("ada").await, world.user("bob").await);
+    let faces = ["😀", "😁", "😂", "🤣", "😃", "😄", "😅"];
+    let (mut said, mut reacted) = (Vec::new(), Vec::new());
+    for n in 0..70 {
+        let sent = world.say(ada, Recipient::User(bob), &format!("{n}: 0")).await;
+        for k in 1..=7 {
+            edit(&world, ada, &sent, &format!("{n}: {k}")).await;
+            said.push((sent.id, format!("{n}: {}", k - 1)));
+            let face = faces[k - 1];
+            world.react(ada, sent.id, Emoji::parse(face).unwrap(), now()).await.unwrap();
+            world.react(bob, sent.id, Emoji::parse(face).unwrap(), now()).await.unwrap();
+            reacted.push((sent.id, face.to_owned()));
+        }
+    }
+    // More than two pages; no page ends within a message.
+    let (found, reads) = versions(&world, ada).await;
+    assert!(found == said && (3..=5).contains(&reads), "{} of {} in {reads}", found.len(), said.len());
+    let (found, reads) = reactions(&world, ada).await;
+    assert!(found == reacted && (3..=5).contains(&reads), "{} of {} in {reads}", found.len(), reacted.len());
+    assert_eq!(versions(&world, bob).await.0, []);
+}
+
+async fn reactions_stay_ones_own_in_a_group_one_has_left(db: TestDb) {
+    let world = World::new(db).await;
+    let (ada, bob) = (world.user("ada").await, world.user("bob").await);
+    let left = world.private_group("left", bob, [ada]).await;
+    let (sent, gone) =
+        (world.say(bob, Recipient::Group(left), "x").await, world.say(bob, Recipient::Group(left), "y").await);
+    let like = Emoji::parse("👍").unwrap();
+    let at = now();
+    for id in [sent.id, gone.id] {
+        world.react(ada, id, like.clone(), at).await.unwrap();
+    }
+    world.react(ada, sent.id, Emoji::parse("🎉").unwrap(), at).await.unwrap();
+    world.unreact(ada, sent.id, Emoji::parse("🎉").unwrap(), now()).await.unwrap();
+    world.delete(bob, gone.id, now()).await.unwrap();
+    world.remove(ada, left, ada).await.unwrap();
+    let stage = world.reactions(ada, None).await.unwrap();
+    assert_eq!((stage.items.len(), stage.next), (1, None));
+    let own = &stage.items[0];
+    assert_eq!((own.conversation, own.message, &own.emoji, own.created_at), (sent.conversation, sent.id, &like, at));
+    assert_eq!(world.reactions(bob, None).await.unwrap().items, []);
+}
+
+async fn a_mention_is_told_as_long_as_one_may_read_it(db: TestDb) {
+    let world = World::new(db).await;
+    let (ada, bob) = (world.user("ada").await, world.user("bob").await);
+    let tea = world.private_group("tea", bob, [ada]).await;
+    let direct = world.say(bob, Recipient::User(ada), "@ada").await;
+    let grouped = world.say(bob, Recipient::Group(tea), "@all").await;
+    world.say(ada, Recipient::Group(tea), "@ada and @bob").await;
+    let page = world.mentioned(ada, None).await.unwrap();
+    let told: Vec<_> = page.items.iter().map(|one| (one.conversation, one.message, one.created_at)).collect();
+    assert_eq!(told, [&grouped, &direct].map(|of| (of.conversation, of.id, of.created_at)));
+    let before = world.mentioned(ada, Some(grouped.id)).await.unwrap();
+    assert_eq!((before.items[..].to_vec(), before.more), (vec![page.items[1]], false));
+    world.remove(ada, tea, ada).await.unwrap();
+    assert_eq!(world.mentioned(ada, None).await.unwrap().items, before.items);
 }

@@ -62,11 +62,41 @@ async fn all_that_one_gave_is_in_it_and_nothing_of_others() {
 }
 
 #[actix_web::test]
+async fn versions_reactions_and_mentions_are_in_it() {
+    let server = Server::start().await;
+    let (ada, bob) = (server.user("ada").await, server.user("bob").await);
+    let sent = ada.send(&bob.id, "first").await;
+    for content in ["second", "third"] {
+        ada.put(&format!("/messages/{sent}"), json!({ "content": content })).await.expect(200);
+    }
+    let theirs = bob.send(&ada.id, "hello @ada").await;
+    bob.put(&format!("/messages/{theirs}"), json!({ "content": "hello @ada, a secret" })).await.expect(200);
+    for (user, id) in [(&ada, &theirs), (&bob, &sent)] {
+        user.put(&format!("/messages/{id}/reactions/%F0%9F%91%8D"), json!(null)).await.expect(204);
+    }
+    let export = ada.get("/me/export").await.expect(200);
+    let conversation = &export["messages"][0]["conversation_id"];
+    let contents: Vec<_> = export["versions"].as_array().unwrap().iter().map(|one| &one["content"]).collect();
+    assert_eq!(contents, ["first", "second"]);
+    assert_eq!(export["versions"][0]["message_id"], json!(sent));
+    assert_eq!(export["versions"][0]["created_at"], export["messages"][0]["created_at"]);
+    let own = &export["reactions"];
+    let told = json!([{ "conversation_id": conversation, "message_id": theirs, "emoji": "👍",
+        "created_at": own[0]["created_at"] }]);
+    assert!(*own == told && own[0]["created_at"].is_string(), "{export}");
+    let mentions = &export["mentions"];
+    let told = json!([{ "conversation_id": conversation, "message_id": theirs,
+        "created_at": mentions[0]["created_at"] }]);
+    assert!(*mentions == told && mentions[0]["created_at"].is_string(), "{export}");
+    assert!(!export.to_string().contains("hello"), "{export}");
+}
+
+#[actix_web::test]
 async fn of_somebody_who_has_done_nothing_it_is_whole_too() {
     let server = Server::start().await;
     let ada = server.user("ada").await;
     let export = ada.get("/me/export").await.expect(200);
-    for list in ["conversations", "messages", "receipts", "files"] {
+    for list in ["conversations", "messages", "versions", "reactions", "mentions", "receipts", "files"] {
         assert_eq!(export[list], json!([]));
     }
     server.anyone().get("/me/export").await.refused(401, None);
