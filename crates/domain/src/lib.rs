@@ -27,6 +27,7 @@ pub mod messages;
 pub mod page;
 pub mod receipts;
 pub mod retention;
+pub mod rights;
 pub mod search;
 pub mod sessions;
 #[cfg(test)]

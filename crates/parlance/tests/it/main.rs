@@ -52,6 +52,7 @@ mod public_url;
 mod receipts;
 mod renewal;
 mod retention;
+mod rights;
 mod search;
 mod sessions;
 mod tokens;
