@@ -14,9 +14,11 @@ use api_actix::use_cases::UseCases;
 use async_trait::async_trait;
 use domain::files::{ByteSource, FileName};
 use domain::groups::{Description, GroupName, NewMember, Role, Visibility};
-use domain::messages::{Appended, Caption, Content, DraftBody, Message, Recipient, SendCommand, Text, UploadCommand};
+use domain::messages::{
+    Appended, Caption, Content, DraftBody, Emoji, Message, Recipient, SendCommand, Text, UploadCommand,
+};
 use domain::users::{Change, DisplayName, Email, Password, ProfileEdit, Registration, Username};
-use domain::{Access, Caller, GroupId, SessionId, Timestamp, UserId};
+use domain::{Access, Caller, GroupId, MessageId, SessionId, Timestamp, UserId};
 use rand::rngs::StdRng;
 use rand::seq::{IndexedRandom as _, IteratorRandom as _, SliceRandom as _};
 use rand::{Rng as _, SeedableRng as _};
@@ -58,13 +60,13 @@ pub async fn fill(use_cases: &UseCases, clock: &DemoClock, now: Timestamp, seed:
         random: StdRng::seed_from_u64(seed),
         people: Vec::new(),
         groups: Vec::new(),
-        messages: 0,
+        said: Vec::new(),
     };
     stage.invite(&script).await?;
     for (begins, scene) in stage.programme(&script) {
         stage.play(&script, begins, &scene).await?;
     }
-    Ok(DemoSummary { people: stage.people.len(), groups: stage.groups.len(), messages: stage.messages })
+    Ok(DemoSummary { people: stage.people.len(), groups: stage.groups.len(), messages: stage.said.len() })
 }
 
 /// The state of the demo while it fills the server.
@@ -75,7 +77,8 @@ struct Playback<'a> {
     random: StdRng,
     people: Vec<UserId>,
     groups: Vec<GroupId>,
-    messages: usize,
+    /// Every message, and what it said first.
+    said: Vec<(MessageId, String)>,
 }
 
 impl Playback<'_> {
@@ -174,12 +177,15 @@ impl Playback<'_> {
                     .edit(&self.caller(line.who), message.id, Content::parse(better)?.into())
                     .await?;
             }
+            self.said.push((message.id, line.text.clone()));
             said.push(message);
+        }
+        for (line, message) in scene.lines.iter().zip(&said) {
+            self.mark(line, message.id).await?;
         }
         for (line, message) in scene.lines.iter().zip(&said).filter(|(line, _)| line.taken_back) {
             self.use_cases.messages.delete(&self.caller(line.who), message.id).await?;
         }
-        self.messages += said.len();
         if let Some(last) = said.last() {
             self.read(script, scene, last).await?;
         }
@@ -197,16 +203,40 @@ impl Playback<'_> {
                 UploadCommand { recipient, caption, reply_to: None, thread_id: None, mentions: None, key: None };
             self.use_cases.messages.send_upload(&caller, staged, upload).await?
         } else {
-            let body = DraftBody::Text(Text::parse(&line.text)?);
-            let reply_to = line.answers.and_then(|answered| said.get(answered)).map(|message| message.id);
+            let body = self.body(line)?;
+            let at = |place: Option<usize>| place.and_then(|place| said.get(place)).map(|message| message.id);
+            let (reply_to, thread_id) = (at(line.answers), at(line.thread));
             self.use_cases
                 .messages
-                .send(&caller, SendCommand { recipient, body, reply_to, thread_id: None, mentions: None, key: None })
+                .send(&caller, SendCommand { recipient, body, reply_to, thread_id, mentions: None, key: None })
                 .await?
         };
         Ok(match sent {
             Appended::Stored(message) | Appended::Duplicate(message) => message,
         })
+    }
+
+    fn body(&self, line: &DemoLine) -> anyhow::Result<DraftBody> {
+        if !line.forwards {
+            return Ok(DraftBody::Text(Text::parse(&line.text)?));
+        }
+        let found = self.said.iter().rev().find(|(_, text)| text.contains(&line.text));
+        let (id, _) = found.with_context(|| format!("nobody said {:?}", line.text))?;
+        Ok(DraftBody::Forward(*id))
+    }
+
+    /// Reacts to a message and pins it, as the script says.
+    async fn mark(&self, line: &DemoLine, id: MessageId) -> anyhow::Result<()> {
+        for (emoji, people) in &line.reactions {
+            for who in people {
+                self.clock.pass(MINUTE / 12);
+                self.use_cases.messages.react(&self.caller(*who), id, Emoji::parse(emoji)?).await?;
+            }
+        }
+        if let Some(who) = line.pinned_by {
+            self.use_cases.messages.pin(&self.caller(who), id).await?;
+        }
+        Ok(())
     }
 
     fn recipient(&self, place: Where, speaker: Who) -> Recipient {

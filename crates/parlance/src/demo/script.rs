@@ -12,9 +12,13 @@
 //! chat                               a scene between any two, a and b, at any time
 //! maya: words
 //! maya: ^ answers the line before, ^^ the one before that
+//! maya: & in the thread of the line before, && of the one before that
+//! maya: >> words of a message, of any scene before, that maya forwards
 //! maya: first wrnog => first wrong, put right later
 //! maya: <bee.png> a picture with words
 //! ~ maya: taken back later
+//! + 🎉 tom ines                      reactions to the line before, in a scene
+//! pinned by tom                      the line before, in a scene
 //! ```
 
 use anyhow::{Context as _, anyhow, bail};
@@ -94,12 +98,20 @@ pub struct DemoLine {
     pub text: String,
     /// The line of the scene that it answers.
     pub answers: Option<usize>,
+    /// The line of the scene in whose thread it is.
+    pub thread: Option<usize>,
+    /// Whether it forwards the last message that contains its text.
+    pub forwards: bool,
     /// Its text after a later edit.
     pub becomes: Option<String>,
     /// The name of a picture that comes with it.
     pub picture: Option<String>,
     /// Whether the author deletes it later.
     pub taken_back: bool,
+    /// Emoji, and who reacts with each.
+    pub reactions: Vec<(String, Vec<Who>)>,
+    /// Who pins it.
+    pub pinned_by: Option<Who>,
 }
 
 /// The section to which lines are added.
@@ -149,6 +161,9 @@ impl Script {
             match open {
                 OpenSection::Nothing => bail!("words before the first scene"),
                 OpenSection::Scene => {
+                    if self.add_to_last_line(line)? {
+                        return Ok(());
+                    }
                     let who = |name: &str| self.person(name);
                     let said = self.scenes.last().map_or(0, |scene| scene.lines.len());
                     let line = spoken(line, said, who)?;
@@ -166,6 +181,23 @@ impl Script {
             }
         }
         Ok(())
+    }
+
+    /// Takes a line that says what becomes of the line before. Returns whether it is one.
+    fn add_to_last_line(&mut self, line: &str) -> anyhow::Result<bool> {
+        let (reaction, pinned_by) = match (line.strip_prefix("+ "), line.strip_prefix("pinned by ")) {
+            (Some(rest), _) => {
+                let (emoji, names) = halves(rest, " ")?;
+                let who = names.split(' ').map(|name| self.person(name)).collect::<Result<_, _>>()?;
+                (Some((emoji.to_owned(), who)), None)
+            }
+            (None, Some(name)) => (None, Some(self.person(name)?)),
+            (None, None) => return Ok(false),
+        };
+        let last = self.scenes.last_mut().and_then(|scene| scene.lines.last_mut()).context("nothing is said yet")?;
+        last.reactions.extend(reaction);
+        last.pinned_by = pinned_by.or(last.pinned_by);
+        Ok(true)
     }
 
     fn group(&self, text: &str) -> anyhow::Result<GroupPlan> {
@@ -209,12 +241,9 @@ impl Script {
 fn spoken(line: &str, said: usize, who: impl Fn(&str) -> anyhow::Result<Who>) -> anyhow::Result<DemoLine> {
     let (taken_back, line) = line.strip_prefix("~ ").map_or((false, line), |line| (true, line));
     let (name, rest) = halves(line, ": ")?;
-    let carets = rest.bytes().take_while(|byte| *byte == b'^').count();
-    let answers = match carets {
-        0 => None,
-        back => Some(said.checked_sub(back).context("it answers nothing")?),
-    };
-    let rest = rest[carets..].trim_start();
+    let (answers, rest) = counted_back(rest, '^', said).context("it answers nothing")?;
+    let (thread, rest) = counted_back(rest, '&', said).context("it is in no thread")?;
+    let (forwards, rest) = rest.strip_prefix(">> ").map_or((false, rest), |rest| (true, rest));
     let (picture, rest) = match rest.strip_prefix('<') {
         None => (None, rest),
         Some(rest) => {
@@ -226,7 +255,28 @@ fn spoken(line: &str, said: usize, who: impl Fn(&str) -> anyhow::Result<Who>) ->
         None => (rest, None),
         Some((text, becomes)) => (text, Some(becomes.to_owned())),
     };
-    Ok(DemoLine { who: who(name)?, text: text.to_owned(), answers, becomes, picture, taken_back })
+    Ok(DemoLine {
+        who: who(name)?,
+        text: text.to_owned(),
+        answers,
+        thread,
+        forwards,
+        becomes,
+        picture,
+        taken_back,
+        reactions: Vec::new(),
+        pinned_by: None,
+    })
+}
+
+/// The line, of those `said`, that marks at the beginning point back to, one line each, and the rest. `None` if they
+/// point before the first.
+fn counted_back(text: &str, mark: char, said: usize) -> Option<(Option<usize>, &str)> {
+    let rest = text.trim_start_matches(mark);
+    match text.len() - rest.len() {
+        0 => Some((None, text)),
+        back => Some((Some(said.checked_sub(back)?), rest.trim_start())),
+    }
 }
 
 fn halves<'a>(text: &'a str, at: &str) -> anyhow::Result<(&'a str, &'a str)> {
@@ -264,16 +314,21 @@ mod tests {
     #[test]
     fn every_mark_is_understood() {
         let text = "person a1 = A\nperson b1 = B\ngroup G (public): b1 a1 = about\nat 48m in G\na1: x\n\
-                    b1: ^ y => z\n~ a1: ^^ <p.png> c\n";
+                    b1: ^ y => z\n~ a1: ^^ <p.png> c\n+ 👍 a1 b1\nb1: &&& t\na1: >> x\npinned by b1\n";
         let script = Script::parse(text).unwrap();
         let line = |who, text: &str| DemoLine {
             who,
             text: text.to_owned(),
             answers: None,
+            thread: None,
+            forwards: false,
             becomes: None,
             picture: None,
             taken_back: false,
+            reactions: Vec::new(),
+            pinned_by: None,
         };
+        let liked = vec![("👍".to_owned(), vec![0, 1])];
         let scene = &script.scenes[0];
         assert_eq!((scene.start, scene.place), (Start::Minutes(48), Where::Group(0)));
         assert_eq!(
@@ -281,7 +336,15 @@ mod tests {
             [
                 line(0, "x"),
                 DemoLine { answers: Some(0), becomes: Some("z".to_owned()), ..line(1, "y") },
-                DemoLine { answers: Some(0), picture: Some("p.png".to_owned()), taken_back: true, ..line(0, "c") },
+                DemoLine {
+                    answers: Some(0),
+                    picture: Some("p.png".to_owned()),
+                    taken_back: true,
+                    reactions: liked,
+                    ..line(0, "c")
+                },
+                DemoLine { thread: Some(0), ..line(1, "t") },
+                DemoLine { forwards: true, pinned_by: Some(1), ..line(0, "x") },
             ]
         );
         assert_eq!(script.groups[0].members, [1, 0]);
@@ -294,6 +357,9 @@ mod tests {
             ("person a = A\nat 1d 10:00 everybody\nb: x", 3),
             ("at 1d 10:00 in G", 1),
             ("person a = A\nat 1d 10:00 everybody\na: ^ x", 3),
+            ("person a = A\nat 1d 10:00 everybody\na: x\na: && x", 4),
+            ("person a = A\nat 1d 10:00 everybody\n+ 👍 a", 3),
+            ("person a = A\nat 1d 10:00 everybody\na: x\npinned by b", 4),
             ("at 1x everybody", 1),
             ("chat\nc: x", 2),
         ] {

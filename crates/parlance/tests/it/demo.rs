@@ -73,8 +73,29 @@ async fn the_demo_is_full_of_life_and_the_same_for_the_same_seed() {
     let oldest = chrono::DateTime::parse_from_rfc3339(times[times.len() - 1]).unwrap();
     assert!((now - oldest).num_days() >= 1, "{times:?}");
     assert!(now < SystemClock.now().as_datetime());
+    has_every_part(&maya, list).await;
     let all = told.concat().join("\n");
     assert!(all.contains("We meet on the first Sunday") && !all.contains("frist"));
+}
+
+/// Reactions, a pin, a thread, a forwarded message, a mention, and what a message said before.
+async fn has_every_part(maya: &User, conversations: &[Value]) {
+    let mut messages = Vec::new();
+    for conversation in conversations {
+        let id = conversation["id"].as_str().unwrap();
+        let page = maya.get(&format!("/conversations/{id}/changes?after=0&limit=200")).await.expect(200);
+        messages.extend(page["messages"].as_array().unwrap().clone());
+    }
+    for part in ["reactions", "pinned", "thread", "thread_id", "forwarded", "mentions", "reply_to", "edited_at"] {
+        assert!(messages.iter().any(|message| message.get(part).is_some()), "no message has {part}");
+    }
+    assert_eq!(maya.get("/mentions").await.expect(200).as_array().unwrap().len(), 1);
+    let is_own = |message: &&Value| message["sender_id"] == json!(maya.id) && message.get("edited_at").is_some();
+    let own = messages.iter().find(is_own).expect("maya edited a message");
+    let versions = maya.get(&format!("/messages/{}/edits", own["id"].as_str().unwrap())).await.expect(200);
+    assert_eq!(versions.as_array().unwrap().len(), 2);
+    let replies = messages.iter().find_map(|message| message["thread"]["replies"].as_u64());
+    assert_eq!(replies, Some(3));
 }
 
 #[test]
