@@ -4,6 +4,7 @@ mod database;
 mod events;
 mod failures;
 mod load;
+mod parts;
 mod search;
 mod start;
 mod tokens;
