@@ -10,6 +10,7 @@ mod login;
 mod population;
 mod render;
 mod rows;
+mod searches;
 mod start;
 mod stock;
 mod turn;
@@ -133,7 +134,8 @@ async fn on_messages(
     let chosen = options.rows();
     let mut rows: Vec<Row> = chosen.iter().copied().filter(|row| row.is_requests()).collect();
     let (login, cold) = (chosen.contains(&Row::Login), chosen.contains(&Row::Start));
-    if rows.is_empty() && !login && !cold {
+    let searching = chosen.contains(&Row::Searching);
+    if rows.is_empty() && !login && !cold && !searching {
         return Ok(Vec::new());
     }
     rows.sort_by_key(|row| row.writes());
@@ -142,6 +144,11 @@ async fn on_messages(
         targets.push(start(stock, backend, binary, messages).await?);
     }
     let tokens = stock::tokens_of_all()?;
+    if chosen.iter().any(|row| row.searches()) {
+        for target in &targets {
+            searches::until_indexed(&target.server, &tokens).await?;
+        }
+    }
     // Reading first: what is sent makes the databases larger.
     for rows in rows.chunk_by(|one, other| one.writes() == other.writes()) {
         for target in &mut targets {
@@ -179,6 +186,9 @@ async fn on_messages(
     }
     let mut sections = Vec::new();
     for (Target { server, mut section, database }, binary) in targets.into_iter().zip(programs) {
+        if searching {
+            section.facts.push(searches::beside_sends(&server, &tokens, options).await?);
+        }
         server.terminate().await?;
         if cold {
             section.facts.push(start::on_filled(binary, &database, messages, &tokens).await?);

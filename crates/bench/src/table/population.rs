@@ -32,6 +32,10 @@ const FIRST_ID: u64 = 0x018f_0000_0000;
 /// Messages that every database has besides those that were asked for.
 const BESIDES: u64 = BACKLOGS * BACKLOG + SENDERS * BEGUN + SPREAD;
 
+/// A word of every tenth message, and one of none.
+pub const TENTH: &str = "marmalade";
+pub const NOWHERE: &str = "zeppelin";
+
 const TEXT: &str = "What people write to each other is short more often than not, and now and then it is not so short.";
 
 /// What an id is of.
@@ -81,6 +85,11 @@ pub fn conversations_of(reader: u64) -> Vec<(u64, Option<u64>)> {
 /// Whom a sender writes to: two that it began with, and two that began with it.
 pub fn partners(n: u64) -> Vec<u64> {
     (1..=BEGUN).flat_map(|by| [(n + by) % SENDERS, (n + SENDERS - by) % SENDERS]).collect()
+}
+
+/// The number of the message in the first conversation that a sender began.
+pub fn begun_by(n: u64) -> u64 {
+    BACKLOGS * BACKLOG + n * BEGUN
 }
 
 /// The number of a group that is sent to, among all conversations.
@@ -150,7 +159,8 @@ impl Dialect {
         format!(
             "INSERT INTO messages (conversation_id, seq, id, sender_id, type, content, created_at, updated_at, \
              \"update\", revision) SELECT {conversation}, seq, {id}, {sender}, 'text', \
-             'Message ' || n || '. ' || substr('{TEXT}', 1, CAST(20 + n * 7 % 80 AS INTEGER)), {time}, {time}, seq, \
+             'Message ' || n || '. ' || substr('{TEXT}', 1, CAST(20 + n * 7 % 80 AS INTEGER)) || \
+             CASE WHEN n % 10 = 0 THEN ' {TENTH}' ELSE '' END, {time}, {time}, seq, \
              (SELECT origin FROM server) + 1 + n \
              FROM (SELECT n, n - {from} AS i, {seq} AS seq FROM {series}) numbers;\n",
             conversation = self.id_of(Kind::Conversation, conversation),

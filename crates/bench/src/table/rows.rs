@@ -2,8 +2,8 @@
 
 use super::load::Script;
 use super::population::{
-    BACKLOGGED, Kind, READERS, SENDERS, SPREAD, backlogged, conversations_of, id, length, message, name, partners,
-    sender, spread,
+    BACKLOGGED, Kind, NOWHERE, READERS, SENDERS, SPREAD, TENTH, backlogged, begun_by, conversations_of, id, length,
+    message, name, partners, sender, spread,
 };
 use crate::http::request;
 use clap::ValueEnum;
@@ -32,6 +32,10 @@ pub enum Row {
     Changes,
     /// One message
     Message,
+    /// A search for a word that is in every tenth message
+    Search,
+    /// A search for a word that is in none
+    Nowhere,
     /// Durable sends to users by id, 64 connections
     Send64,
     /// The same, 256 connections
@@ -44,6 +48,10 @@ pub enum Row {
     Spread,
     /// Durable sends into one of these groups, 64 connections
     Hot,
+    /// Reactions, each taken back before the next
+    React,
+    /// How long searches take beside sends
+    Searching,
     /// What 50 logins at once do to sends and to GET /health
     Login,
     /// Fan-out to 1,000 sockets as fast as it goes
@@ -71,12 +79,16 @@ impl Row {
             Self::Deep => "page of 50 deep in history",
             Self::Changes => "changes, the newest 50",
             Self::Message => "one message",
+            Self::Search => "search, a word in every tenth message",
+            Self::Nowhere => "search, a word in no message",
             Self::Send64 => "durable send by id, 64 connections",
             Self::Send256 => "durable send by id, 256 connections",
             Self::Name64 => "durable send by name, 64 connections",
             Self::Name256 => "durable send by name, 256 connections",
             Self::Spread => "durable send, 64 groups",
             Self::Hot => "durable send, one hot group",
+            Self::React => "reaction, or taking it back",
+            Self::Searching => "search beside sends",
             Self::Login => "login beside sends",
             Self::Fanout1000 => "fan-out, 1,000 sockets",
             Self::Fanout5000 => "fan-out, 5,000 sockets",
@@ -98,7 +110,14 @@ impl Row {
                 | Self::Deep
                 | Self::Changes
                 | Self::Message
+                | Self::Search
+                | Self::Nowhere
         )
+    }
+
+    /// Whether it needs the index of the search, which a server makes of a database that has none.
+    pub fn searches(self) -> bool {
+        matches!(self, Self::Search | Self::Nowhere | Self::Searching)
     }
 
     /// Whether it is requests alone, and stands beside the no-op.
@@ -109,7 +128,7 @@ impl Row {
     fn connections(self) -> u64 {
         match self {
             Self::Send256 | Self::Name256 => 256,
-            Self::Send64 | Self::Name64 | Self::Spread | Self::Hot => 64,
+            Self::Send64 | Self::Name64 | Self::Spread | Self::Hot | Self::React => 64,
             _ if !self.writes() => READING,
             _ => 0,
         }
@@ -125,6 +144,9 @@ impl Row {
                 let user = backlogged(connection % BACKLOGGED);
                 gets(vec![format!("/messages/unseen/{}", id(Kind::User, user))], token(tokens, user))
             }
+            Self::Search => searching(TENTH, connection, tokens),
+            Self::Nowhere => searching(NOWHERE, connection, tokens),
+            Self::React => reacting(connection, tokens),
             _ => sending(self, connection, tokens),
         };
         (0..self.connections()).map(script).collect()
@@ -183,6 +205,20 @@ fn reading(row: Row, connection: u64, messages: u64, tokens: &[String]) -> Scrip
         _ => vec![format!("/messages/unseen/{}", id(Kind::User, reader))],
     };
     gets(paths, token(tokens, reader))
+}
+
+/// A reader looks for a word, with nothing kept from the last time: the words differ by what they exclude.
+pub fn searching(word: &str, connection: u64, tokens: &[String]) -> Script {
+    let paths = (0..PLACES).map(|n| format!("/search?q={word}%20-without{}", connection * PLACES + n));
+    gets(paths.collect(), token(tokens, connection % READERS))
+}
+
+fn reacting(connection: u64, tokens: &[String]) -> Script {
+    let own = connection % SENDERS;
+    let path = format!("/messages/{}/reactions/%F0%9F%91%8D", id(Kind::Message, begun_by(own)));
+    let token = token(tokens, sender(own));
+    let requests = ["PUT", "DELETE"].map(|method| request(method, &path, Some(token), None));
+    Script { requests: requests.into(), statuses: &[204], every: None }
 }
 
 fn sending(row: Row, connection: u64, tokens: &[String]) -> Script {

@@ -17,7 +17,7 @@ use tempfile::TempDir;
 use test_support::{Cluster, SystemClock, run_sql};
 
 /// Counts up when what is filled in changes.
-const EDITION: u32 = 1;
+const EDITION: u32 = 2;
 
 /// The migration since which conversations have digests.
 const FIRST_WITH_DIGESTS: &str = "20261127000130";

@@ -19,7 +19,8 @@ fn the_table_is_measured_and_printed_row_by_row() {
         "0.1",
         // All kinds of rows; those of thousands of sockets take too long here.
         "--rows",
-        "page,unseen,backlog,conversations,deep,changes,message,send64,name64,spread,hot,start,size",
+        "page,unseen,backlog,conversations,deep,changes,message,search,nowhere,send64,name64,spread,hot,react,searching,\
+         start,size",
         "--binary",
         env!("CARGO_BIN_EXE_parlance"),
         "--json",
@@ -30,10 +31,14 @@ fn the_table_is_measured_and_printed_row_by_row() {
     let [on_messages, on_nothing] = sections.as_array().unwrap().as_slice() else { panic!("{sections}") };
     assert_eq!((&on_messages["messages"], &on_nothing["messages"]), (&Value::from(230), &Value::Null));
     let rows = on_messages["rows"].as_array().unwrap();
-    assert_eq!(rows.len(), 12, "{rows:?}");
-    for row in rows.iter().filter(|row| row["row"] != "cold start to the first answer") {
+    assert_eq!(rows.len(), 16, "{rows:?}");
+    for row in rows.iter().filter(|row| row.get("figures").is_none()) {
         assert!(row["requests_a_second"].as_f64().unwrap() > 0.0, "{row}");
         assert!(row["of_no_op"].as_f64().unwrap() > 0.0, "{row}");
+    }
+    let searches = rows.iter().find(|row| row["row"] == "search beside sends").unwrap();
+    for word in ["tenth_ms", "nowhere_ms"] {
+        assert!(searches["figures"][word].as_array().unwrap().iter().all(|each| each.as_f64().unwrap() > 0.0));
     }
     assert_eq!(on_nothing["rows"].as_array().unwrap().len(), 2, "{on_nothing}");
 }
