@@ -261,9 +261,9 @@ pub struct Revision(pub i64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "replication", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 pub struct ConversationVersion {
-    /// The message counter: the number of the last message that was sent, edited or deleted. From 1, dense.
+    /// The message counter: the number of the last change of a message, its sending included. From 1, dense.
     pub update: Update,
-    /// The revision of the last transaction that sent, edited or deleted a message.
+    /// The revision of the last transaction that sent or changed a message.
     pub messages_revision: Revision,
     /// The mark of the last change of the group or its members ([`Self::membership_after`]).
     pub membership_revision: Revision,

@@ -1,8 +1,10 @@
 //! Pages of a list over HTTP: a plain array, and `Link: <...>; rel="next"` while there are more pages.
 
-use super::extract::pairs;
+use super::extract::{number, pairs};
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
+use domain::Invalid;
+use domain::messages::Update;
 use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 use std::fmt::Write;
@@ -12,6 +14,19 @@ use wire::PublicUrl;
 const PATH: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>').add(b'?').add(b'#');
 /// Characters that a query need not encode (RFC 3986, unreserved).
 const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// A cursor that is a number of a conversation's counter. Clients take it as opaque.
+///
+/// # Errors
+/// [`Invalid`] naming `field`.
+pub fn cursor(field: &'static str, text: Option<&str>) -> Result<Option<Update>, Invalid> {
+    let number = number(field, text).ok().flatten().and_then(|number| i64::try_from(number).ok());
+    match (text, number) {
+        (None, _) => Ok(None),
+        (Some(_), Some(number)) => Ok(Some(Update(number))),
+        (Some(_), None) => Err(Invalid::new(field, format!("{field} is no cursor of this list"))),
+    }
+}
 
 /// Answers 200 with the entries of a page. `next` is the query parameter for the following page, if there is one.
 pub fn page<T: Serialize>(

@@ -2,9 +2,8 @@
 
 use super::error::ApiError;
 use super::extract::{Acting, Authenticated, PathIds, Query, number};
-use super::link;
+use super::link::{self, cursor};
 use super::openapi::{ErrorResponse, Page};
-use super::reactions::cursor;
 use crate::use_cases::UseCases;
 use actix_web::{HttpRequest, HttpResponse, web};
 use domain::Limit;

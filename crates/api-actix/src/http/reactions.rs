@@ -2,13 +2,13 @@
 
 use super::error::ApiError;
 use super::extract::{Acting, Authenticated, PathIds, Query, number};
-use super::link;
+use super::link::{self, cursor};
 use super::openapi::{ErrorResponse, Page};
 use crate::use_cases::UseCases;
 use actix_web::{HttpRequest, HttpResponse, web};
+use domain::Limit;
 use domain::acting::ReferencedEntity;
 use domain::messages::{Emoji, Update};
-use domain::{Invalid, Limit};
 use serde::Deserialize;
 
 /// Reacts to a message.
@@ -83,17 +83,4 @@ pub async fn list(
     use_cases.acting.check(&caller, acting, None).await?;
     let next = page.items.last().filter(|_| page.more).map(|last| ("after", last.update.0.to_string()));
     Ok(link::page(&request, page.items.into_iter().map(wire::Reactor::from), next))
-}
-
-/// A cursor that is a number of a conversation's counter. Clients take it as opaque.
-///
-/// # Errors
-/// [`Invalid`] naming `field`.
-pub fn cursor(field: &'static str, text: Option<&str>) -> Result<Option<Update>, Invalid> {
-    let number = number(field, text).ok().flatten().and_then(|number| i64::try_from(number).ok());
-    match (text, number) {
-        (None, _) => Ok(None),
-        (Some(_), Some(number)) => Ok(Some(Update(number))),
-        (Some(_), None) => Err(Invalid::new(field, format!("{field} is no cursor of this list"))),
-    }
 }

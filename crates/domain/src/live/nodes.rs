@@ -39,7 +39,7 @@ pub enum Known {
 pub struct Past {
     /// The users to whom the conversation is of interest.
     pub audience: Audience,
-    /// Messages that users sent, edited or deleted, each as it is now, in the order of their numbers. A node that has
+    /// Messages that users sent, changed or deleted, each as it is now, in the order of their numbers. A node that has
     /// them knows the conversation's messages up to `version`.
     pub events: Vec<Event>,
     /// The version that these events lead to.

@@ -37,7 +37,7 @@ pub struct MissedIn {
 pub struct Missed {
     /// Whether the user's groups or memberships changed. The client has to load them again.
     pub memberships_changed: bool,
-    /// Conversations, the broadcast included, in which users sent, edited or deleted messages.
+    /// Conversations, the broadcast included, in which users sent, changed or deleted messages.
     pub conversations: Vec<MissedIn>,
 }
 

@@ -6,8 +6,9 @@
 #[cfg_attr(feature = "replication", derive(serde::Serialize, serde::Deserialize))]
 pub struct Seq(pub i64);
 
-/// A number of a conversation's counter. Every message that is sent, edited or deleted takes the next one: from 1,
-/// dense, in the order of commits. 0 is before the first one.
+/// A number of a conversation's counter. Every message that is sent takes the next one, and so does every change of a
+/// message: an edit, a reaction, a pin, a deletion. They are dense from 1 on, in the order of commits. 0 is before the
+/// first one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "replication", derive(serde::Serialize, serde::Deserialize))]
 pub struct Update(pub i64);

@@ -3,11 +3,11 @@
 use crate::connection::AnyConnection;
 use crate::error::DbResult;
 use crate::tables::parts::load_messages;
-use crate::tables::queries::{FullMessage, find_access, find_role, full_messages, may_broadcast};
-use crate::tables::rows::{ConversationRow, MessageRow, count};
+use crate::tables::queries::{FullMessage, find_access, full_messages};
+use crate::tables::rows::count;
 use crate::tables::schema::{files, messages, users};
 use crate::tables::sql_types::{Id, Time};
-use crate::transaction::change::{lock_message, publish_change, touch};
+use crate::transaction::change::{lock_for_change, publish_change, touch};
 use crate::transaction::tx::Tx;
 use diesel::dsl::count_star;
 use diesel::prelude::*;
@@ -15,24 +15,10 @@ use domain::messages::{Message, Update, may_pin_another, not_before};
 use domain::users::ServerPolicy;
 use domain::{ConversationId, Limit, MessageId, NotFound, Page, Timestamp, UserId};
 
-/// The message, locked with its conversation, if the actor may pin it.
-fn lock_for_pin(
-    tx: &mut Tx<'_>,
-    policy: &ServerPolicy,
-    actor: UserId,
-    id: MessageId,
-) -> DbResult<(ConversationRow, MessageRow)> {
-    let (conversation, (row, ..)) = lock_message(tx.conn, id)?;
-    tx.record_version(&conversation);
-    let role = find_role(tx.conn, conversation.id.into(), actor)?;
-    let broadcasts = may_broadcast(tx.conn, policy, actor)?;
-    conversation.access(actor, role)?.may_pin(|| broadcasts)?;
-    Ok((conversation, row))
-}
-
 /// Pins a message, unless it is pinned.
 pub fn pin(tx: &mut Tx<'_>, policy: &ServerPolicy, (actor, id): (UserId, MessageId), at: Timestamp) -> DbResult<()> {
-    let (mut conversation, mut row) = lock_for_pin(tx, policy, actor, id)?;
+    let (mut conversation, mut row) =
+        lock_for_change(tx, policy, (actor, id), |access, broadcasts| access.may_pin(|| broadcasts))?;
     if row.pinned_update.is_some() {
         return Ok(());
     }
@@ -54,7 +40,8 @@ pub fn pin(tx: &mut Tx<'_>, policy: &ServerPolicy, (actor, id): (UserId, Message
 
 /// Unpins a message, if it is pinned.
 pub fn unpin(tx: &mut Tx<'_>, policy: &ServerPolicy, (actor, id): (UserId, MessageId), at: Timestamp) -> DbResult<()> {
-    let (mut conversation, mut row) = lock_for_pin(tx, policy, actor, id)?;
+    let (mut conversation, mut row) =
+        lock_for_change(tx, policy, (actor, id), |access, broadcasts| access.may_pin(|| broadcasts))?;
     if row.pinned_update.is_none() {
         return Ok(());
     }

@@ -3,11 +3,10 @@
 use crate::connection::AnyConnection;
 use crate::error::DbResult;
 use crate::reads::visible::find_visible;
-use crate::tables::queries::{find_role, may_broadcast};
-use crate::tables::rows::{ConversationRow, MessageRow, ProfileRow, count as counted};
+use crate::tables::rows::{MessageRow, ProfileRow, count as counted};
 use crate::tables::schema::{messages, reactions, users};
 use crate::tables::sql_types::{Id, Time};
-use crate::transaction::change::{lock_message, publish_change, touch};
+use crate::transaction::change::{lock_for_change, publish_change, touch};
 use crate::transaction::tx::Tx;
 use diesel::dsl::{count, count_star};
 use diesel::prelude::*;
@@ -15,21 +14,6 @@ use domain::files::Growth;
 use domain::messages::{Emoji, ReactionCounts, Reactor, Update, not_before};
 use domain::users::ServerPolicy;
 use domain::{Limit, MessageId, NotFound, Page, Timestamp, UserId};
-
-/// The message, locked with its conversation, if the actor may react to it.
-fn lock_for_reaction(
-    tx: &mut Tx<'_>,
-    policy: &ServerPolicy,
-    actor: UserId,
-    id: MessageId,
-) -> DbResult<(ConversationRow, MessageRow)> {
-    let (conversation, (row, ..)) = lock_message(tx.conn, id)?;
-    tx.record_version(&conversation);
-    let role = find_role(tx.conn, conversation.id.into(), actor)?;
-    let broadcasts = may_broadcast(tx.conn, policy, actor)?;
-    conversation.access(actor, role)?.may_react(|| broadcasts)?;
-    Ok((conversation, row))
-}
 
 fn counts(conn: &mut AnyConnection, of: Id, user: Id, emoji: &str) -> DbResult<ReactionCounts> {
     let all = || reactions::table.filter(reactions::message_id.eq(of));
@@ -47,7 +31,8 @@ pub fn add(
     emoji: &Emoji,
     at: Timestamp,
 ) -> DbResult<()> {
-    let (mut conversation, mut row) = lock_for_reaction(tx, policy, actor, id)?;
+    let (mut conversation, mut row) =
+        lock_for_change(tx, policy, (actor, id), |access, broadcasts| access.may_react(|| broadcasts))?;
     let own = reactions::table.find((row.id, Id::from(actor), emoji.as_str())).select(reactions::update);
     if own.first::<i64>(tx.conn).optional()?.is_some() {
         return Ok(());
@@ -76,7 +61,8 @@ pub fn take_back(
     emoji: &Emoji,
     at: Timestamp,
 ) -> DbResult<()> {
-    let (mut conversation, mut row) = lock_for_reaction(tx, policy, actor, id)?;
+    let (mut conversation, mut row) =
+        lock_for_change(tx, policy, (actor, id), |access, broadcasts| access.may_react(|| broadcasts))?;
     let own = reactions::table.find((row.id, Id::from(actor), emoji.as_str()));
     if diesel::delete(own).execute(tx.conn)? == 0 {
         return Ok(());

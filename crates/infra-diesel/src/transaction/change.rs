@@ -3,7 +3,7 @@
 use crate::connection::AnyConnection;
 use crate::error::DbResult;
 use crate::tables::parts::load_message;
-use crate::tables::queries::{FullMessage, find_message, lock_conversation};
+use crate::tables::queries::{FullMessage, find_message, find_role, lock_conversation, may_broadcast};
 use crate::tables::rows::{ConversationRow, MessageRow};
 use crate::tables::schema::messages;
 use crate::tables::sql_types::{Id, Time};
@@ -11,8 +11,9 @@ use crate::transaction::numbering::store_counter;
 use crate::transaction::tx::Tx;
 use diesel::prelude::*;
 use domain::events::Event;
-use domain::messages::not_before;
-use domain::{ConversationId, MessageId, NotFound, Timestamp};
+use domain::messages::{Access, not_before};
+use domain::users::ServerPolicy;
+use domain::{ConversationId, MessageId, NotFound, Timestamp, UserId};
 
 /// The conversation of a message, deleted or not.
 pub fn conversation_of(conn: &mut AnyConnection, id: MessageId) -> DbResult<Option<ConversationId>> {
@@ -30,6 +31,22 @@ pub fn lock_message(conn: &mut AnyConnection, id: MessageId) -> DbResult<(Conver
         return Ok((conversation, message));
     }
     Ok(NotFound::Message.err()?)
+}
+
+/// Like [`lock_message`], for a change that `rule` allows: it gets the actor's access, and whether the actor may
+/// broadcast.
+pub fn lock_for_change(
+    tx: &mut Tx<'_>,
+    policy: &ServerPolicy,
+    (actor, id): (UserId, MessageId),
+    rule: impl FnOnce(Access, domain::Result<()>) -> domain::Result<()>,
+) -> DbResult<(ConversationRow, MessageRow)> {
+    let (conversation, (row, ..)) = lock_message(tx.conn, id)?;
+    tx.record_version(&conversation);
+    let role = find_role(tx.conn, conversation.id.into(), actor)?;
+    let broadcasts = may_broadcast(tx.conn, policy, actor)?;
+    rule(conversation.access(actor, role)?, broadcasts)?;
+    Ok((conversation, row))
 }
 
 /// Moves a message of a locked conversation to the next number, which `conversation` and `row` have then, and changes

@@ -1,6 +1,6 @@
 //! A JPEG is a row of segments, each begun by a marker, with coded data behind some of them.
 
-use super::exif;
+use super::{exif, pass_on};
 use std::mem::take;
 
 const END: u8 = 0xd9;
@@ -31,13 +31,9 @@ enum Place {
 
 impl Jpeg {
     pub(super) fn pass(&mut self, bytes: &[u8]) -> Vec<u8> {
-        self.pending.extend_from_slice(bytes);
-        let pending = take(&mut self.pending);
-        let (mut kept, mut rest) = (Vec::with_capacity(pending.len()), &pending[..]);
-        while let Some(used) = self.step(rest, &mut kept) {
-            rest = &rest[used..];
-        }
-        self.pending = rest.to_vec();
+        let mut pending = take(&mut self.pending);
+        let kept = pass_on(&mut pending, bytes, |rest, kept| self.step(rest, kept));
+        self.pending = pending;
         kept
     }
 
@@ -50,11 +46,8 @@ impl Jpeg {
         }
     }
 
-    /// Decides about the next bytes. Returns how many, or `None` if it needs more.
+    /// Decides about the next bytes, of which there are some. Returns how many, or `None` if it needs more.
     fn step(&mut self, rest: &[u8], kept: &mut Vec<u8>) -> Option<usize> {
-        if rest.is_empty() {
-            return None;
-        }
         match self.place {
             Place::End => Some(rest.len()),
             Place::Lost => {

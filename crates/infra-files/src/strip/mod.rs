@@ -78,6 +78,20 @@ impl Stripper {
     }
 }
 
+/// What stays of the bytes that are pending and the next ones, as far as `step` decides: it returns about how many, or
+/// `None` if it needs more. The others are pending then.
+fn pass_on(pending: &mut Vec<u8>, bytes: &[u8], mut step: impl FnMut(&[u8], &mut Vec<u8>) -> Option<usize>) -> Vec<u8> {
+    pending.extend_from_slice(bytes);
+    let (mut kept, mut rest) = (Vec::with_capacity(pending.len()), &pending[..]);
+    while !rest.is_empty()
+        && let Some(used) = step(rest, &mut kept)
+    {
+        rest = &rest[used..];
+    }
+    *pending = rest.to_vec();
+    kept
+}
+
 impl State {
     fn of(head: &[u8]) -> Self {
         if head.starts_with(&[0xff, 0xd8, 0xff]) {

@@ -1,6 +1,6 @@
 //! A PNG is a signature and a row of chunks.
 
-use super::exif;
+use super::{exif, pass_on};
 use std::mem::take;
 
 pub(super) const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
@@ -45,13 +45,9 @@ enum Kind {
 
 impl Png {
     pub(super) fn pass(&mut self, bytes: &[u8]) -> Vec<u8> {
-        self.pending.extend_from_slice(bytes);
-        let pending = take(&mut self.pending);
-        let (mut kept, mut rest) = (Vec::with_capacity(pending.len()), &pending[..]);
-        while let Some(used) = self.step(rest, &mut kept) {
-            rest = &rest[used..];
-        }
-        self.pending = rest.to_vec();
+        let mut pending = take(&mut self.pending);
+        let kept = pass_on(&mut pending, bytes, |rest, kept| self.step(rest, kept));
+        self.pending = pending;
         kept
     }
 
@@ -60,11 +56,8 @@ impl Png {
         take(&mut self.pending)
     }
 
-    /// Decides about the next bytes. Returns how many, or `None` if it needs more.
+    /// Decides about the next bytes, of which there are some. Returns how many, or `None` if it needs more.
     fn step(&mut self, rest: &[u8], kept: &mut Vec<u8>) -> Option<usize> {
-        if rest.is_empty() {
-            return None;
-        }
         match &mut self.place {
             Place::Signature => {
                 kept.extend_from_slice(rest.get(..SIGNATURE.len())?);
