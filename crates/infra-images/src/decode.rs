@@ -107,3 +107,72 @@ fn jpeg(file: &[u8], until: Instant) -> Result<Frame, Refusal> {
         profile: decoder.icc_profile(),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use image::{ExtendedColorType, ImageBuffer, ImageEncoder as _, Rgb};
+    use std::time::Duration;
+
+    fn soon() -> Instant {
+        Instant::now() + Duration::from_secs(60)
+    }
+
+    /// The checksum of a chunk of a PNG.
+    fn crc(bytes: &[u8]) -> u32 {
+        let step = |crc: u32| if crc & 1 == 1 { (crc >> 1) ^ 0xedb8_8320 } else { crc >> 1 };
+        let of_byte = |crc: u32, byte: &u8| (0..8).fold(crc ^ u32::from(*byte), |crc, _| step(crc));
+        !bytes.iter().fold(!0, of_byte)
+    }
+
+    /// A PNG that declares to be larger than it is: with 16 bits for each of red, green, blue and alpha.
+    fn png(width: u32, height: u32) -> Vec<u8> {
+        let mut file = Vec::new();
+        let encoder = image::codecs::png::PngEncoder::new(&mut file);
+        encoder.write_image(&[0; 4 * 8], 2, 2, ExtendedColorType::Rgba16).unwrap();
+        file[16..20].copy_from_slice(&width.to_be_bytes());
+        file[20..24].copy_from_slice(&height.to_be_bytes());
+        let checksum = crc(&file[12..29]);
+        file[29..33].copy_from_slice(&checksum.to_be_bytes());
+        file
+    }
+
+    /// A JPEG that declares to be larger than it is, and to be of this kind.
+    fn jpeg(width: u16, height: u16, kind: u8) -> Vec<u8> {
+        let mut file = Vec::new();
+        let pixels = ImageBuffer::from_pixel(8, 8, Rgb([9_u8, 9, 9]));
+        image::codecs::jpeg::JpegEncoder::new(&mut file).encode_image(&pixels).unwrap();
+        let frame = file.windows(2).position(|marker| marker == [0xff, 0xc0]).unwrap();
+        file[frame + 1] = kind;
+        file[frame + 5..frame + 7].copy_from_slice(&height.to_be_bytes());
+        file[frame + 7..frame + 9].copy_from_slice(&width.to_be_bytes());
+        file
+    }
+
+    fn is_too_large(file: &[u8]) -> bool {
+        matches!(decode(file, soon()), Err(Refusal::Memory | Refusal::Image(image::ImageError::Limits(_))))
+    }
+
+    #[test]
+    fn what_needs_too_much_memory_is_refused_by_its_head() {
+        // 35 million pixels of 8 bytes each: fewer pixels than allowed, and more than 256 MiB.
+        assert!(is_too_large(&png(7_000, 5_000)) && !is_too_large(&png(700, 500)));
+        // Of a progressive JPEG the decoder holds all coefficients beside the pixels.
+        assert!(is_too_large(&jpeg(8_000, 5_000, 0xc2)) && !is_too_large(&jpeg(800, 500, 0xc2)));
+    }
+
+    #[test]
+    fn the_time_ends_in_the_middle_of_any_format() {
+        let pixels = ImageBuffer::from_fn(1_500, 1_500, |x, y| Rgb([(x * y) as u8, x as u8, y as u8]));
+        let image = DynamicImage::from(pixels);
+        for format in [ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::WebP, ImageFormat::Gif] {
+            let mut file = std::io::Cursor::new(Vec::new());
+            image.write_to(&mut file, format).unwrap();
+            let file = file.into_inner();
+            assert!(decode(&file, soon()).is_ok(), "{format:?}");
+            // Any moment of the time that it takes; none of these decoders reads on when it is over.
+            let refused = decode(&file, Instant::now() + Duration::from_millis(2));
+            assert!(matches!(refused, Err(Refusal::Time | Refusal::Image(_) | Refusal::Jpeg(_))), "{format:?}");
+        }
+    }
+}

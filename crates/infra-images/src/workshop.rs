@@ -128,3 +128,37 @@ impl ImageReader for Workshop {
         self.work(file, move |frame| render::thumbnail(frame, width)).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::FileId;
+    use domain::files::{MockBlobStore, MockByteSource};
+    use image::{GrayImage, ImageFormat};
+    use uuid::Uuid;
+
+    #[tokio::test]
+    async fn what_takes_too_long_is_given_up_and_gives_its_turn_back() {
+        let mut bytes = std::io::Cursor::new(Vec::new());
+        GrayImage::from_fn(3_000, 3_000, |x, y| image::Luma([(x * y) as u8]))
+            .write_to(&mut bytes, ImageFormat::Png)
+            .unwrap();
+        let bytes = bytes.into_inner();
+        let file = ImageFile { id: FileId(Uuid::nil()), size: bytes.len() as u64, for_user: UserId(Uuid::nil()) };
+        let mut blobs = MockBlobStore::new();
+        blobs.expect_open().returning(move |_, _| {
+            let mut whole = Some(bytes.clone());
+            let mut source = MockByteSource::new();
+            source.expect_next().returning(move || Ok(whole.take()));
+            Ok(Some(Box::new(source)))
+        });
+        let workshop = Workshop { work: Duration::from_millis(1), ..Workshop::new(Arc::new(blobs)) };
+        for _ in 0..=IMAGES_AT_ONCE {
+            assert_eq!(workshop.describe(file).await.unwrap(), None);
+            assert_eq!(workshop.thumbnail(file, ThumbnailWidth::Small).await.unwrap(), None);
+        }
+        // The threads end, for the decoder gets no more of the file.
+        let all = Arc::clone(&workshop.turns).acquire_many_owned(IMAGES_AT_ONCE as u32);
+        drop(timeout(Duration::from_secs(60), all).await.unwrap().unwrap());
+    }
+}

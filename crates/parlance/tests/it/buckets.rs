@@ -188,3 +188,37 @@ fn a_bucket_that_cannot_be_used_is_refused_at_the_start_in_a_sentence() {
         assert!(!text.contains("hush-") && !text.contains("key:hush") && !text.contains(test_s3::SECRET_KEY), "{text}");
     }
 }
+
+#[actix_web::test]
+async fn thumbnails_are_kept_in_the_bucket_and_come_from_every_server() {
+    let Some(database) = TestDb::postgres() else { return };
+    let s3 = S3::start();
+    let directories = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let settings = settings(&s3, &[("DATABASE_URL", database.url())]);
+    let servers = directories.each_ref().map(|directory| serve(directory.path(), &settings));
+    let (ada, eve) = (user(&servers[0], "ada").await, user(&servers[1], "eve").await);
+    let mut picture = std::io::Cursor::new(Vec::new());
+    image::RgbImage::new(640, 400).write_to(&mut picture, image::ImageFormat::Png).unwrap();
+    let stored = ada.form("/upload", file(&picture.into_inner())).await.expect(201);
+    let small = stored["thumbnails"]["320"].as_str().unwrap();
+    let objects = s3.kept().len();
+    let made = ada.get(small).await;
+    let size = image::load_from_memory(&made.body).unwrap();
+    assert_eq!((made.status, size.width(), size.height()), (200, 320, 200));
+    assert_eq!(s3.kept().len(), objects + 1, "{:?}", s3.kept());
+    let there = ada.at(&servers[1].client).get(small).await;
+    assert!(there.status == 200 && there.body == made.body, "{there}");
+    assert_eq!(s3.kept().len(), objects + 1, "{:?}", s3.kept());
+    eve.get(small).await.refused(404, None);
+
+    // Neither a kept one nor one to be made is there while the bucket is away, and both are again.
+    let large = stored["thumbnails"]["1280"].as_str().unwrap();
+    s3.set(Mood::Gone);
+    for url in [small, large] {
+        ada.get(url).await.refused(503, None);
+    }
+    s3.set(Mood::Well);
+    for url in [small, large] {
+        assert_eq!(ada.get(url).await.status, 200);
+    }
+}

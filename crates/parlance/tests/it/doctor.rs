@@ -7,7 +7,7 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 use test_s3::S3;
-use test_support::Cluster;
+use test_support::{Cluster, TestDb, run_sql};
 
 /// What it found, by check, and its exit code.
 struct Told {
@@ -165,6 +165,43 @@ async fn the_disks_of_database_and_uploads_are_looked_at_wherever_they_are() {
     // Data in Postgres is on no local disk.
     let told = Told::by(directory.path(), &[("DATABASE_URL", "postgres://127.0.0.1:1/parlance")]);
     assert_eq!(count(&told, "database folder"), 0);
+}
+
+#[actix_web::test]
+async fn a_conversation_whose_digest_is_not_that_of_its_messages_is_named() {
+    for database in [Some(TestDb::sqlite()), TestDb::postgres()].into_iter().flatten() {
+        let directory = tempfile::tempdir().unwrap();
+        let environment = [("DATABASE_URL", database.url())];
+        let server = Process::start(directory.path(), &["serve"], &environment);
+        let body = json!({ "username": "ada", "password": "correct horse" });
+        server.client.post("/signup", body.clone()).await.expect(201);
+        let ada = User::new(&server.client, &server.client.post("/login", body).await.expect(200), "correct horse");
+        ada.send(&ada.id, "hello").await;
+        let group = ada.group("ours", "private").await;
+        ada.post("/messages", json!({ "group_id": group, "content": "hello" })).await.expect(201);
+        server.signal("TERM");
+        assert_eq!(server.wait().0, Some(0));
+        Told::by(directory.path(), &environment).says("contents", "ok", "");
+        for (change, back) in [
+            // What a digest proves, changed behind its back; and the digest itself.
+            (
+                "UPDATE messages SET content = 'bye' WHERE content = 'hello' AND conversation_id IN (SELECT id FROM \
+              conversations WHERE name = 'ours')",
+                "UPDATE messages SET content = 'hello' WHERE content = 'bye'",
+            ),
+            (
+                "UPDATE conversations SET message_count = 2 WHERE name = 'ours'",
+                "UPDATE conversations SET message_count = 1 WHERE name = 'ours'",
+            ),
+        ] {
+            run_sql(database.url(), change);
+            let told = Told::by(directory.path(), &environment);
+            assert_eq!(told.code, Some(1), "{}", told.text);
+            told.says("contents", "wrong", &group);
+            run_sql(database.url(), back);
+            Told::by(directory.path(), &environment).says("contents", "ok", "");
+        }
+    }
 }
 
 #[actix_web::test]

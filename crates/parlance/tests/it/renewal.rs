@@ -3,6 +3,7 @@
 use crate::harness::{Client, Process, Server, User};
 use crate::live::client::{Socket, soon};
 use crate::retention::MovedClock;
+use api_actix::limits::{Limit, Rate, Rates};
 use domain::sessions::SessionLifetime;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
@@ -234,4 +235,40 @@ async fn neither_the_database_nor_a_backup_has_a_token() {
             }
         }
     }
+}
+
+#[actix_web::test]
+async fn a_renewal_counts_among_other_requests_of_its_address_and_among_no_logins() {
+    let rates = |limits: &[(Limit, &str)]| {
+        limits.iter().fold(Rates::off(), |rates, (limit, text)| rates.with(*limit, Rate::parse(text).unwrap()))
+    };
+    // Logins are few here, and a renewal is none.
+    let few = rates(&[(Limit::LoginsOfAccount, "2/h"), (Limit::FailedLoginsOfAddress, "1/h")]);
+    let server = Server::with(|config| config.http.rates = few).await;
+    let ada = server.user("ada").await;
+    let (_, mut refresh) = log_in(server.anyone(), &ada).await;
+    for _ in 0..5 {
+        refresh = refresh_token(&renew(server.anyone(), &refresh).await);
+    }
+
+    let server = Server::with(|config| config.http.rates = rates(&[(Limit::Requests, "7/h")])).await;
+    let ada = server.user("ada").await;
+    let (session, first) = log_in(server.anyone(), &ada).await;
+    let mut told = Vec::new();
+    let mut refresh = first;
+    let refused = loop {
+        let answer = server.anyone().post("/token", json!({ "refresh_token": refresh })).await;
+        if answer.status == 429 {
+            break answer;
+        }
+        refresh = refresh_token(&answer.expect(200));
+        told.push(refresh.clone());
+        assert!(told.len() < 8);
+    };
+    assert!(refused.header("retry-after").is_some() && !told.is_empty());
+    refused.refused(429, None);
+    // By the address, so that wrong ones count too, and a user with a token of their own has tokens left.
+    server.anyone().post("/token", json!({ "refresh_token": "plr_x" })).await.refused(429, None);
+    session.get("/me").await.expect(200);
+    assert_eq!(server.anyone().get("/health").await.status, 200);
 }

@@ -146,6 +146,17 @@ impl Raw {
         self.next(text.starts_with("HEAD")).await
     }
 
+    /// The next text frame of a WebSocket, as JSON.
+    pub async fn server_frame(&mut self) -> Value {
+        let head = self.bytes(2).await;
+        assert_eq!(head[0], 0x81, "a whole text frame: {head:?}");
+        let length = match head[1] {
+            126 => usize::from(u16::from_be_bytes(self.bytes(2).await.try_into().unwrap())),
+            length => usize::from(length),
+        };
+        serde_json::from_slice(&self.bytes(length).await).unwrap()
+    }
+
     /// Asks for something that is always there: shows that the connection is kept.
     pub async fn is_kept(&mut self) {
         let answer = self.ask("GET /health HTTP/1.1\nhost: x\n\n").await;

@@ -3,6 +3,7 @@
 use super::raw::Raw;
 use crate::harness::Server;
 use serde_json::json;
+use tokio::io::AsyncWriteExt as _;
 
 /// Offers of clients: Java's and curl's first.
 const OFFERS: &[&str] = &[
@@ -173,4 +174,39 @@ async fn curl_that_offers_http_2_is_answered_and_keeps_its_connection() {
         .unwrap();
     let told = String::from_utf8_lossy(&answers.stdout).into_owned();
     assert_eq!(told, "400 1\n400 0\n400 0\n", "{}", String::from_utf8_lossy(&answers.stderr));
+}
+
+/// A text frame as clients send it. A mask of zeros leaves the text as it is.
+fn frame(text: &str) -> Vec<u8> {
+    let length = u8::try_from(text.len()).unwrap();
+    assert!(length < 126);
+    [&[0x81, 0x80 | length, 0, 0, 0, 0], text.as_bytes()].concat()
+}
+
+#[actix_web::test]
+async fn frames_that_come_with_the_handshake_are_answered() {
+    let server = Server::start().await;
+    let ada = server.user("ada").await;
+    let handshake = format!(
+        "GET /ws HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+         sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+        ada.token().unwrap()
+    );
+    let frames: Vec<_> = (0..5).map(|n| frame(&format!(r#"{{"op":"seen","ref":{n},"data":{{}}}}"#))).collect();
+    let all = [handshake.as_bytes(), &frames.concat(), &frame(r#"{"op":"ping"}"#)].concat();
+    // All at once; and the last frame cut anywhere: what is left of it comes later.
+    for cut in [all.len(), all.len() - 1, all.len() - 12, all.len() - 18, handshake.len() + 1, handshake.len()] {
+        let mut connection = Raw::to(server.anyone()).await;
+        let (first, rest) = all.split_at(cut);
+        connection.stream.write_all(first).await.unwrap();
+        assert_eq!(connection.answer().await.status, 101, "{cut}");
+        let hello = connection.server_frame().await;
+        assert_eq!(hello["event"], "hello", "{cut}: {hello}");
+        connection.stream.write_all(rest).await.unwrap();
+        for n in 0..5 {
+            let reply = connection.server_frame().await;
+            assert_eq!((&reply["event"], &reply["ref"]), (&json!("reply"), &json!(n)), "{cut}: {reply}");
+        }
+        assert_eq!(connection.server_frame().await["event"], "pong", "{cut}");
+    }
 }
