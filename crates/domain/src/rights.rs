@@ -164,6 +164,7 @@ rights! {
     ReadAccount:          yes  | yes   | yes    | yes    | yes      | yes         | yes   | yes      | yes      | yes;
     CountOthersUnseen:    no   | no    | no     | no     | no       | no          | no    | no       | no       | no;
     EndOthersSession:     none | none  | none   | none   | none     | none        | none  | none     | none     | none;
+    EndOthersToken:       none | none  | none   | none   | none     | none        | none  | none     | none     | none;
     // Running the server
     ListAccounts:         no   | no    | no     | no     | no       | yes         | no    | no       | no       | yes;
     DisableAccount:       no   | no    | no     | no     | no       | yes         | no    | no       | no       | yes;
@@ -306,7 +307,7 @@ mod tests {
                 Access::Group(group_access) => Some(group_access.may_mark()),
                 _ => None,
             },
-            O::ReadAccount | O::CountOthersUnseen | O::EndOthersSession => None,
+            O::ReadAccount | O::CountOthersUnseen | O::EndOthersSession | O::EndOthersToken => None,
             O::ListAccounts | O::ReadAudit => None,
             O::DisableAccount => Some(stand.may_execute(AdminCommand::Disable(other))),
             O::EnableAccount => Some(stand.may_execute(AdminCommand::Enable(other))),

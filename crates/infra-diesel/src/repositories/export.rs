@@ -25,9 +25,7 @@ use domain::files::File;
 use domain::groups::GroupName;
 use domain::messages::{Emoji, Message, MessageVersion, ReactionCounts, Seq};
 use domain::sessions::{Session, UserAgent};
-use domain::{
-    ConversationId, FileId, GroupId, Limit, MessageId, NotFound, Page, Result, SessionId, Timestamp, UserId,
-};
+use domain::{ConversationId, FileId, GroupId, Limit, MessageId, NotFound, Page, Result, SessionId, Timestamp, UserId};
 
 /// Positions of a conversation that one query scans.
 const STRETCH: i64 = 2000;

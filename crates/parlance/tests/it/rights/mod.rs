@@ -29,8 +29,8 @@ fn every_route_has_a_row_or_needs_none() {
 }
 
 impl Place<'_> {
-    /// The route, filled in, and a query behind it.
-    fn path(&self, operation: O, route: &str, session: &str) -> String {
+    /// The route, filled in, and a query behind it. `of_other` is the id of a session or a token.
+    fn path(&self, operation: O, route: &str, of_other: &str) -> String {
         let Cast { actor, other, newcomer, .. } = self.cast;
         let is_own = matches!(operation, O::EditOwn | O::DeleteOwn | O::ReadOwnVersions | O::MentionAllInEdit);
         let id = match route.split('/').nth(1) {
@@ -38,7 +38,7 @@ impl Place<'_> {
             Some("messages") => &self.theirs,
             Some("conversations") => &self.conversation,
             Some("groups") => &self.group,
-            Some("sessions") => session,
+            Some("sessions" | "tokens") => of_other,
             Some("admin") if route.starts_with("/admin/groups") => &self.group,
             Some("admin") => &newcomer.id,
             _ => &other.id,
@@ -110,11 +110,12 @@ impl Place<'_> {
     /// Asks by HTTP.
     async fn ask(&self, operation: O, (method, route): (&str, &str)) -> Answer {
         let Cast { actor, other, .. } = self.cast;
-        let session = match operation {
-            O::EndOthersSession => other.get("/sessions").await.expect(200)[0]["id"].as_str().unwrap().to_owned(),
-            _ => String::new(),
+        let of_other = match operation {
+            O::EndOthersSession => other.get("/sessions").await.expect(200)[0]["id"].take(),
+            O::EndOthersToken => other.post("/tokens", json!({ "name": "theirs" })).await.expect(201)["id"].take(),
+            _ => Value::Null,
         };
-        let path = self.path(operation, route, &session);
+        let path = self.path(operation, route, of_other.as_str().unwrap_or_default());
         match (operation, method) {
             (O::SendUpload, _) => {
                 let (name, id) = self.to.as_object().and_then(|to| to.iter().next()).unwrap();

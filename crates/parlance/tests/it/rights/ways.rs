@@ -90,6 +90,7 @@ pub fn way(operation: O, kind: Kind) -> Way {
         O::ReadAccount => Http("get", "/users/{id}"),
         O::CountOthersUnseen => Http("get", "/messages/unseen/{user_id}"),
         O::EndOthersSession => Http("delete", "/sessions/{id}"),
+        O::EndOthersToken => Http("delete", "/tokens/{id}"),
         O::ListAccounts => Http("get", "/admin/users"),
         O::DisableAccount => Http("post", "/admin/users/{id}/disable"),
         O::EnableAccount => Http("post", "/admin/users/{id}/enable"),
@@ -102,13 +103,15 @@ pub fn way(operation: O, kind: Kind) -> Way {
 /// Routes that everybody may ask, with or without a token, or that concern the caller's own account alone. So they
 /// need no row.
 pub const NEED_NO_ROW: &[(&str, &str)] = &[
-    // One's own account, sessions and files
+    // One's own account, sessions, tokens and files
     ("get", "/me"),
     ("patch", "/me"),
     ("delete", "/me"),
     ("get", "/me/export"),
     ("get", "/sessions"),
     ("post", "/logout"),
+    ("get", "/tokens"),
+    ("post", "/tokens"),
     ("post", "/upload"),
     // Begins with what is nobody else's
     ("post", "/groups"),
