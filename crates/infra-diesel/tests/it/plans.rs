@@ -286,6 +286,9 @@ async fn use_everything(world: &World) {
     world.audit(None, limit(10)).await.unwrap();
     world.sent(ada, None).await.unwrap();
     world.seen(bob, None).await.unwrap();
+    ExportReader::versions(&**world, ada, None).await.unwrap();
+    world.reactions(bob, None).await.unwrap();
+    world.mentioned(bob, None).await.unwrap();
     world.memberships(ada, None).await.unwrap();
     ExportReader::sessions(&**world, ada, None).await.unwrap();
     ExportReader::tokens(&**world, ada, now()).await.unwrap();
