@@ -1,7 +1,9 @@
 // Times, sizes and names as people read them.
 
+import { plain } from './markdown.js';
+
 const LANGUAGE = globalThis.navigator?.language;
-const clock = new Intl.DateTimeFormat(LANGUAGE, { hour: '2-digit', minute: '2-digit' });
+const clock = new Intl.DateTimeFormat(LANGUAGE, { hour: 'numeric', minute: '2-digit' });
 const weekday = new Intl.DateTimeFormat(LANGUAGE, { weekday: 'short' });
 const dayAndMonth = new Intl.DateTimeFormat(LANGUAGE, { day: 'numeric', month: 'long' });
 const shortDate = new Intl.DateTimeFormat(LANGUAGE, { day: '2-digit', month: '2-digit', year: '2-digit' });
@@ -48,36 +50,26 @@ export function initials(name) {
   return letters.map((word) => String.fromCodePoint(word.codePointAt(0))).join('').toUpperCase();
 }
 
-/** One of eight colours, always the same for the same id. */
+/** The hue of somebody's colour, in degrees: one of 24, always the same for the same id. */
 export function hue(id) {
-  let hash = 0;
-  for (const character of id) hash = (hash * 31 + character.charCodeAt(0)) >>> 0;
-  return hash % 8;
+  let hash = 0x811c9dc5;
+  for (const character of id) hash = Math.imul(hash ^ character.charCodeAt(0), 0x01000193) >>> 0;
+  return ((hash ^ (hash >>> 15)) % 24) * 15;
 }
+
+/** Whether a text is written from right to left: by its first letter. */
+export const isRightToLeft = (text) => /^[^\p{L}]*[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]/u.test(text);
 
 export const count = (n) => (n > 999 ? '999+' : String(n));
 export const plural = (n, one, many = `${one}s`) => `${n} ${n === 1 ? one : many}`;
 
-/** The web addresses in a text: pieces of `{ text }` and `{ text, href }`. */
-export function links(text) {
-  const pieces = [];
-  let end = 0;
-  for (const match of text.matchAll(/https?:\/\/[^\s<>"'`]+/gi)) {
-    // What closes a sentence is no part of the address.
-    const address = match[0].replace(/[.,;:!?)\]}»”’]+$/, '');
-    if (!URL.canParse(address)) continue;
-    if (match.index > end) pieces.push({ text: text.slice(end, match.index) });
-    pieces.push({ text: address, href: address });
-    end = match.index + address.length;
-  }
-  if (end < text.length) pieces.push({ text: text.slice(end) });
-  return pieces;
-}
+/** The icon that stands for what a message carries, or `null`. */
+export const summaryIcon = (message) => ({ image: 'image', file: 'file' })[message.type] ?? null;
 
-/** One line that says what a message is. */
+/** One line that says what a message is, without its marks. */
 export function summary(message) {
-  const text = message.content.replace(/\s+/g, ' ').trim();
-  if (message.type === 'image') return text ? `🖼 ${text}` : '🖼 Photo';
-  if (message.type === 'file') return `📎 ${text || message.file?.name || 'File'}`;
+  const text = plain(message.content).replace(/\s+/g, ' ').trim();
+  if (message.type === 'image') return text || 'Photo';
+  if (message.type === 'file') return text || message.file?.name || 'File';
   return text;
 }

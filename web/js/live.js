@@ -16,7 +16,7 @@ export function pause(failures, random = Math.random) {
 export class Live {
   /**
    * `onFrame(frame)` gets every event, `onState('online' | 'connecting')` every change, `onSignedOut()` is called when the
-   * session has ended, and `onRefused()` when a connection failed before it opened (a browser doesn't tell why).
+   * session or its token has ended (`connect()` goes on with another token), and `onRefused()` when a connection failed before it opened (a browser doesn't tell why).
    */
   constructor({ url, token, onFrame, onState, onSignedOut, onRefused, socket = globalThis.WebSocket, timers = globalThis, random = Math.random }) {
     Object.assign(this, { url, token, onFrame, onState, onSignedOut, onRefused, Socket: socket, timers, random });
@@ -50,6 +50,22 @@ export class Live {
     this.connect();
   }
 
+  /** The browser says that the network is gone: gives the connection up at once, without waiting for a ping to fail. */
+  offline() {
+    const socket = this.current;
+    if (this.stopped || !socket) return;
+    socket.onclose = socket.onmessage = null;
+    socket.close();
+    this.lost(1006, true);
+  }
+
+  /** Tries again later, as after a failure. */
+  retryLater() {
+    this.timers.clearTimeout(this.retry);
+    this.retry = this.timers.setTimeout(() => this.connect(), pause(this.failures, this.random));
+    this.failures += 1;
+  }
+
   /** Sends an operation; false if there is no connection to send it on. */
   send(operation) {
     if (this.current?.readyState !== 1) return false;
@@ -58,8 +74,9 @@ export class Live {
   }
 
   connect() {
+    if (this.stopped) return;
     const since = this.cursor === null ? '' : `?since=${encodeURIComponent(this.cursor)}`;
-    const socket = new this.Socket(this.url + since, ['parlance.v1', `bearer.${this.token}`]);
+    const socket = new this.Socket(this.url + since, ['parlance.v1', `bearer.${this.token()}`]);
     this.current = socket;
     let greeted = false;
     socket.onmessage = ({ data }) => {
@@ -87,12 +104,11 @@ export class Live {
     this.current = null;
     this.timers.clearTimeout(this.pulse);
     if (this.stopped) return;
+    this.onState('connecting');
     if (code === SIGNED_OUT) {
-      this.stop();
       this.onSignedOut();
       return;
     }
-    this.onState('connecting');
     if (!greeted) this.onRefused();
     const wait = code === TOO_SLOW ? this.random() * 500 : pause(this.failures, this.random);
     this.failures += 1;

@@ -2,13 +2,14 @@
 //
 // In localStorage, not sessionStorage: a chat is opened in several tabs and survives a restart of the browser. What could
 // read it there, a script of somebody else on this page, could as well use the page itself; the policy of this page lets
-// none in. The token ends after 24 hours and with its session.
+// none in. Both tokens end with their session.
 
 import { HOME } from './api.js';
 
 // Servers at several paths of one host share its storage.
 const KEY = `parlance.login${new URL(HOME).pathname.replace(/\/$/, '')}`;
 
+/** @returns {{ token: string, refresh_token?: string, user: { id: string } } | null} */
 export function load() {
   try {
     const login = JSON.parse(localStorage.getItem(KEY));
@@ -18,17 +19,23 @@ export function load() {
   }
 }
 
-export function save(login) {
-  localStorage.setItem(KEY, JSON.stringify(login));
+/** Replaces parts of what is kept. */
+export function save(parts) {
+  localStorage.setItem(KEY, JSON.stringify({ ...load(), ...parts }));
 }
 
 export function clear() {
   localStorage.removeItem(KEY);
 }
 
-/** Calls `changed` when another tab logs in or out. */
+/** Calls `changed` when another tab logs in or out, or renews the token. */
 export function watch(changed) {
   window.addEventListener('storage', (event) => {
     if (event.key === KEY || event.key === null) changed();
   });
+}
+
+/** Runs `work` while no other tab has the lock of that name; at once where the browser has no locks (over plain http). */
+export function locked(name, work) {
+  return navigator.locks ? navigator.locks.request(`${KEY} ${name}`, work) : work();
 }

@@ -9,17 +9,18 @@ export class Media {
     this.urls = new Map();
   }
 
-  /** A blob URL of a file. */
-  async url(file) {
-    const known = this.urls.get(file.id);
+  /** A blob URL of a file, or of its thumbnail of that width where there is one. */
+  async url(file, width = 0) {
+    const name = `${file.id} ${file.thumbnails?.[width] ? width : 0}`;
+    const known = this.urls.get(name);
     if (known) {
-      this.urls.delete(file.id);
-      this.urls.set(file.id, known);
+      this.urls.delete(name);
+      this.urls.set(name, known);
       return known;
     }
-    const url = this.api.download(file).then((blob) => URL.createObjectURL(blob));
-    this.urls.set(file.id, url);
-    url.catch(() => this.urls.delete(file.id));
+    const url = this.api.download(file, width).then((blob) => URL.createObjectURL(blob));
+    this.urls.set(name, url);
+    url.catch(() => this.urls.delete(name));
     if (this.urls.size > KEPT) {
       const [[id, oldest]] = this.urls;
       this.urls.delete(id);

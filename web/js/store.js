@@ -2,61 +2,12 @@
 //
 // The server has one counter for each conversation, `update`. The store has every change up to `known`: it accepts the
 // change `known + 1`, and a greater number reveals a gap (which sync.js fills by the change feed). It shows the messages
-// whose `seq` is above `floor`, and has loaded none below it.
-//
-// The key of a conversation names the other side and not the conversation, because a user may open one before it exists:
-// `u:<user id>`, `g:<group id>`, or `all` for the broadcast.
+// whose `seq` is above `floor` and not above `ceiling`; of these it has loaded all.
 
-export const EVERYONE = 'all';
-export const userKey = (id) => `u:${id}`;
-export const groupKey = (id) => `g:${id}`;
-
-/** The key of the conversation of a message, for the user `me`. */
-export function keyOf(message, me) {
-  if (message.kind === 'group') return groupKey(message.group_id);
-  if (message.kind === 'broadcast') return EVERYONE;
-  return userKey(message.sender_id === me ? message.receiver_id : message.sender_id);
-}
-
-/** The key of an entry of the user's list of conversations. */
-function keyOfItem(item) {
-  return item.kind === 'broadcast' ? EVERYONE : item.kind === 'group' ? groupKey(item.group.id) : userKey(item.user.id);
-}
+import { EVERYONE, blank, groupKey, isAtEnd, isAtStart, isLoaded, keyOfItem, mentions, userKey } from './conversation.js';
 
 /** More conversations than the client ever loads. */
 const LIST_MOST = 1e6;
-
-function blank(key) {
-  return {
-    key,
-    kind: key === EVERYONE ? 'broadcast' : key.startsWith('g:') ? 'group' : 'direct',
-    id: key.startsWith('g:') ? key.slice(2) : null,
-    user: null,
-    group: null,
-    lastMessage: null,
-    unseen: 0,
-    /** Whether the server has stopped counting there. */
-    unseenMore: false,
-    activeAt: '',
-    /** Its place in the user's list: greater is later. */
-    rank: 0,
-    /** The moment of the store at which the last message arrived. */
-    said: 0,
-    /** Whether it is in the user's list. */
-    listed: false,
-    known: null,
-    /** `unseen` counts messages up to this number. */
-    counted: 0,
-    messages: new Map(),
-    deleted: new Set(),
-    floor: Infinity,
-    /** Somebody has seen the user's own messages up to this `seq`. */
-    seenUpTo: 0,
-    /** The users who are typing: user id to `{ username, until }`. */
-    typing: new Map(),
-    touched: 0,
-  };
-}
 
 export class Store {
   constructor(me) {
@@ -64,6 +15,8 @@ export class Store {
     this.conversations = new Map();
     this.keys = new Map();
     this.online = new Map();
+    /** What is known of users: id to `{ id, username, display_name }`. */
+    this.users = new Map();
     this.listeners = new Set();
     this.clock = 0;
     /** The greatest rank so far, and the next one for the list that is being loaded. */
@@ -94,9 +47,23 @@ export class Store {
     }
     if (id) c.id = id;
     if (c.id) this.keys.set(c.id, key);
-    if (user) c.user = { ...c.user, ...user };
+    if (user) {
+      c.user = { ...c.user, ...user };
+      this.meet(user);
+    }
     if (group) c.group = { ...c.group, ...group };
     return c;
+  }
+
+  /** Remembers a user's name. */
+  meet(user) {
+    if (user?.id) this.users.set(user.id, { ...this.users.get(user.id), ...user });
+  }
+
+  /** What a user is called: the display name if it is known. */
+  nameOf(id, username = '') {
+    const user = this.users.get(id);
+    return user?.display_name || user?.username || username || '…';
   }
 
   byId(id) {
@@ -117,16 +84,13 @@ export class Store {
 
   /** The loaded messages of a conversation, oldest first. */
   window(c) {
-    return [...c.messages.values()].filter((m) => m.seq > c.floor).sort((a, b) => a.seq - b.seq);
+    c.sorted ??= [...c.messages.values()].filter((m) => m.seq > c.floor && m.seq <= c.ceiling).sort((a, b) => a.seq - b.seq);
+    return c.sorted;
   }
 
-  isLoaded(c) {
-    return c.floor !== Infinity;
-  }
+  isLoaded(c) { return isLoaded(c); }
 
-  atStart(c) {
-    return c.floor === 0;
-  }
+  atStart(c) { return isAtStart(c); }
 
   /** The current moment of this store. It tells later which changes a slow answer could not contain. */
   mark() {
@@ -137,7 +101,7 @@ export class Store {
    * Takes in a page of the user's list, requested at the moment `mark`. A conversation that should be in the first page
    * and is not has left the list. Returns the keys of conversations with changes that the store does not have.
    */
-  listPage(items, { first, more, mark }) {
+  applyList(items, { first, more, mark }) {
     const behind = [];
     const seen = new Set();
     const oldestKey = items.length ? keyOfItem(items[items.length - 1]) : null;
@@ -156,12 +120,19 @@ export class Store {
       const rank = this.next--;
       if (c.said <= mark) c.rank = rank;
       else if (first) c.rank = ++this.top;
+      if (item.settings) c.settings = item.settings;
+      if (item.draft !== undefined || item.settings) c.draft = item.draft ?? null;
+      if (item.others_read_up_to) c.seenUpTo = Math.max(c.seenUpTo, item.others_read_up_to);
+      this.meet(item.last_message?.sender);
       if (c.known !== null && item.update < c.known) continue;
-      Object.assign(c, { lastMessage: item.last_message, unseen: item.unseen_count, unseenMore: item.unseen_more === true, counted: item.update, activeAt: item.updated_at });
-      if (c.known !== null && item.update > c.known && this.isLoaded(c)) {
+      Object.assign(c, { lastMessage: item.last_message, unseenMore: item.unseen_more === true, counted: item.update, activeAt: item.updated_at });
+      if (c.kind !== 'broadcast') Object.assign(c, { unseen: item.unseen_count, unseenMentions: item.unseen_mentions ?? 0 });
+      else this.countBroadcast(c);
+      if (item.read_up_to !== undefined) c.readSeq = item.read_up_to;
+      if (c.known !== null && item.update > c.known && isLoaded(c)) {
         behind.push(key);
       } else {
-        if (item.update !== c.known) c.messages.clear();
+        if (item.update !== c.known) this.forget(c);
         c.known = item.update;
       }
     }
@@ -174,25 +145,74 @@ export class Store {
     return behind;
   }
 
+  /** The server counts nothing as unseen in the broadcast; the client does, from where it was read last on this device. */
+  countBroadcast(c) {
+    const last = c.lastMessage;
+    if (c.readSeq === null && last) c.readSeq = last.seq;
+    const loaded = [...c.messages.values()].filter((m) => m.seq > c.readSeq && m.sender_id !== this.me).length;
+    c.unseen = last && last.seq > c.readSeq && last.sender_id !== this.me ? Math.max(1, loaded) : 0;
+  }
+
+  forget(c) {
+    c.messages.clear();
+    c.sorted = null;
+  }
+
   /** Takes in the newest page, oldest first; `atStart` if there is nothing older. */
-  newestPage(key, messages, atStart) {
+  applyNewest(key, messages, atStart) {
     const c = this.ensure(key);
     for (const message of messages) this.put(c, message);
-    c.floor = atStart ? 0 : messages[0].seq - 1;
-    if (c.known === null) {
-      // The page contains every change up to its latest one.
-      c.known = messages.reduce((most, m) => Math.max(most, m.update), 0);
-      c.counted = Math.max(c.counted, c.known);
-    }
+    Object.assign(c, { floor: atStart ? 0 : messages[0].seq - 1, ceiling: Infinity, sorted: null });
+    this.learn(c, messages);
     this.emit(key);
   }
 
+  /** Takes in a page from anywhere: what is loaded is that page alone, from now on. */
+  applyAround(key, messages, { atStart, atEnd }) {
+    if (!messages.length) return this.applyNewest(key, [], true);
+    const c = this.ensure(key);
+    for (const message of messages) this.put(c, message);
+    Object.assign(c, { floor: atStart ? 0 : messages[0].seq - 1, ceiling: atEnd ? Infinity : messages.at(-1).seq, sorted: null });
+    this.learn(c, messages);
+    return this.emit(key);
+  }
+
+  /** A page of a conversation that no list told of contains every change up to its latest one. */
+  learn(c, messages) {
+    if (c.known !== null) return;
+    c.known = messages.reduce((most, m) => Math.max(most, m.update), 0);
+    c.counted = Math.max(c.counted, c.known);
+  }
+
   /** Takes in the page before the window. */
-  olderPage(key, messages, atStart) {
+  applyOlder(key, messages, atStart) {
     const c = this.ensure(key);
     for (const message of messages) this.put(c, message);
     if (atStart) c.floor = 0;
     else if (messages.length) c.floor = Math.min(c.floor, messages[0].seq - 1);
+    c.sorted = null;
+    this.emit(key);
+  }
+
+  /** Takes in the page behind the window. */
+  applyNewer(key, messages, atEnd) {
+    const c = this.ensure(key);
+    for (const message of messages) this.put(c, message);
+    if (atEnd) c.ceiling = Infinity;
+    else if (messages.length) c.ceiling = Math.max(c.ceiling, messages.at(-1).seq);
+    c.sorted = null;
+    this.emit(key);
+  }
+
+  /** Forgets loaded messages at one side (`older` or `newer`) until at most `most` are left. */
+  trim(key, side, most) {
+    const c = this.get(key);
+    const shown = this.window(c);
+    if (shown.length <= most) return;
+    if (side === 'older') c.floor = shown[shown.length - most].seq - 1;
+    else c.ceiling = shown[most - 1].seq;
+    for (const [id, message] of c.messages) if (message.seq <= c.floor || message.seq > c.ceiling) c.messages.delete(id);
+    c.sorted = null;
     this.emit(key);
   }
 
@@ -200,16 +220,16 @@ export class Store {
   lower(key, floor) {
     const c = this.ensure(key);
     c.floor = Math.min(c.floor, floor);
+    c.sorted = null;
     this.emit(key);
   }
 
   /** Forgets the loaded messages, to load them again. */
   reset(key, known = null) {
     const c = this.ensure(key);
-    c.messages.clear();
+    this.forget(c);
     c.deleted.clear();
-    c.floor = Infinity;
-    c.known = known;
+    Object.assign(c, { floor: Infinity, ceiling: Infinity, known });
     this.emit(key);
   }
 
@@ -218,47 +238,44 @@ export class Store {
     if (message.conversation_id) this.ensure(c.key, { id: message.conversation_id });
     const old = c.messages.get(message.id);
     if (c.deleted.has(message.id) || (old && old.update > message.update)) return;
-    c.messages.set(message.id, message);
+    // Live frames tell of a thread at its first message only when that message itself changes.
+    const kept = old?.thread && !message.thread ? { ...message, thread: old.thread } : message;
+    c.messages.set(message.id, kept);
+    c.sorted = null;
+    this.meet(message.sender);
   }
 
   /**
    * Takes in one change: a message, or `{ id, update, deleted_at }`. Returns `applied`; `known` if the store has it; `gap`
    * if earlier changes are missing (the store ignores it then); `unknown` if the store knows nothing of the conversation.
    */
-  change(key, entry) {
+  applyChange(key, entry) {
     const c = this.conversations.get(key);
     if (!c || c.known === null) {
       if (entry.update !== 1) return 'unknown';
       this.ensure(key).known = 0;
-      return this.change(key, entry);
+      return this.applyChange(key, entry);
     }
     if (entry.update <= c.known) return 'known';
     if (entry.update > c.known + 1) return 'gap';
-    return this.changes(key, [entry], entry.update);
+    return this.applyChanges(key, [entry], entry.update);
   }
 
   /**
    * Takes in a page of the change feed that is complete up to the number `upTo`. Returns `applied`, or `list` if the store
    * cannot tell the last message or the unseen count, so that the client has to load the list.
    */
-  changes(key, entries, upTo) {
+  applyChanges(key, entries, upTo) {
     const c = this.ensure(key);
     const base = c.counted;
     let outcome = 'applied';
     for (const entry of entries) {
       if (entry.deleted_at) {
-        const mine = c.messages.get(entry.id)?.sender_id === this.me;
-        c.deleted.add(entry.id);
-        c.messages.delete(entry.id);
-        if (c.lastMessage?.id === entry.id) {
-          const shown = this.window(c);
-          c.lastMessage = shown[shown.length - 1] || null;
-          if (!c.lastMessage && c.floor !== 0) outcome = 'list';
-        }
-        if (c.unseen > 0 && !mine) outcome = 'list';
+        if (this.applyDeletion(c, entry)) outcome = 'list';
         continue;
       }
       if (c.deleted.has(entry.id)) continue;
+      const isNew = entry.seq > base;
       this.put(c, entry);
       c.typing.delete(entry.sender_id);
       if (!c.lastMessage || entry.seq >= c.lastMessage.seq) {
@@ -269,7 +286,11 @@ export class Store {
         }
         c.lastMessage = entry;
       }
-      if (entry.seq > base && entry.sender_id !== this.me && c.kind !== 'broadcast') c.unseen += 1;
+      if (isNew && entry.sender_id !== this.me) {
+        c.unseen += 1;
+        if (mentions(entry, this.me)) c.unseenMentions += 1;
+      }
+      if (isNew && entry.thread_id) this.countReply(c, entry.thread_id, 1, entry.created_at);
       // The sender's current name.
       if (c.kind === 'direct' && entry.sender_id === c.key.slice(2)) c.user = { ...c.user, ...entry.sender };
       if (c.kind !== 'group' || c.group?.role || entry.sender_id === this.me) c.listed = true;
@@ -281,27 +302,65 @@ export class Store {
     return outcome;
   }
 
-  /** The user has read everything that is loaded. */
-  readAll(key) {
-    const c = this.get(key);
-    if (!c || c.unseen === 0) return;
-    c.unseen = 0;
-    c.unseenMore = false;
-    this.emit(key);
+  /** Takes a message out; true if the list has to say what that leaves. */
+  applyDeletion(c, entry) {
+    const old = c.messages.get(entry.id);
+    c.deleted.add(entry.id);
+    c.messages.delete(entry.id);
+    c.sorted = null;
+    if (old?.thread_id) this.countReply(c, old.thread_id, -1);
+    let isUnclear = c.unseen > 0 && c.kind !== 'broadcast' && old?.sender_id !== this.me;
+    if (c.lastMessage?.id === entry.id) {
+      c.lastMessage = isAtEnd(c) ? this.window(c).at(-1) ?? null : null;
+      if (!c.lastMessage && c.floor !== 0) isUnclear = true;
+    }
+    return isUnclear;
   }
 
-  /** The user has read up to a message on another device. False if the loaded messages do not suffice to count the rest. */
-  readUpTo(key, id) {
+  /** The first message of a thread says how many replies there are; live clients count. */
+  countReply(c, root, by, at) {
+    const first = c.messages.get(root);
+    if (!first) return;
+    const replies = Math.max(0, (first.thread?.replies ?? 0) + by);
+    c.messages.set(root, { ...first, thread: replies ? { replies, last_reply_at: at ?? first.thread?.last_reply_at } : undefined });
+    c.sorted = null;
+  }
+
+  /**
+   * The user has read up to that `seq`, here or on another device. False if the loaded messages do not suffice to count the
+   * rest.
+   */
+  readUpTo(key, seq) {
     const c = this.get(key);
-    if (!c || c.unseen === 0) return true;
-    const place = id === c.lastMessage?.id ? c.lastMessage : c.messages.get(id);
-    if (!place || (place !== c.lastMessage && c.floor > place.seq)) return false;
-    const after = [...c.messages.values()].filter((m) => m.seq > place.seq && m.sender_id !== this.me);
-    // If the server had stopped counting, the loaded messages give a better count.
-    c.unseen = c.unseenMore ? after.length : Math.min(c.unseen, after.length);
-    c.unseenMore = false;
+    if (!c || (c.readSeq ?? -1) >= seq) return true;
+    const from = c.readSeq;
+    c.readSeq = seq;
+    if (c.unseen === 0) return true;
+    const theirs = (m) => m.sender_id !== this.me && m.seq > (from ?? 0);
+    if (c.lastMessage && seq >= c.lastMessage.seq) {
+      Object.assign(c, { unseen: 0, unseenMore: false, unseenMentions: 0 });
+    } else if (isLoaded(c) && isAtEnd(c) && c.floor <= seq) {
+      const after = this.window(c).filter((m) => m.seq > seq && theirs(m));
+      Object.assign(c, { unseen: c.unseenMore ? after.length : Math.min(c.unseen, after.length), unseenMore: false });
+      c.unseenMentions = Math.min(c.unseenMentions, after.filter((m) => mentions(m, this.me)).length);
+    } else if (isLoaded(c) && from !== null && c.floor <= from && !c.unseenMore) {
+      const passed = this.window(c).filter((m) => m.seq <= seq && theirs(m));
+      c.unseen = Math.max(1, c.unseen - passed.length);
+    } else {
+      this.emit(key);
+      return false;
+    }
     this.emit(key);
     return true;
+  }
+
+  /** The `seq` of the first unseen message, as far as what is loaded tells; `null` if there is none or it isn't known. */
+  firstUnseen(key) {
+    const c = this.get(key);
+    if (!c || c.unseen === 0 || !isLoaded(c)) return null;
+    const theirs = this.window(c).filter((m) => m.sender_id !== this.me);
+    if (c.readSeq !== null) return theirs.find((m) => m.seq > c.readSeq)?.seq ?? null;
+    return isAtEnd(c) && theirs.length >= c.unseen ? theirs[theirs.length - c.unseen].seq : null;
   }
 
   /** Somebody has seen one of the user's own messages, and all earlier ones. */
@@ -334,6 +393,13 @@ export class Store {
     this.emit(userKey(user));
   }
 
+  /** Without a connection nobody can be said to be there. */
+  forgetPresence() {
+    this.online.clear();
+    for (const c of this.conversations.values()) c.typing.clear();
+    this.emit(null);
+  }
+
   /** A group changed; absent fields stay. */
   groupChanged(group) {
     const { role, ...rest } = group;
@@ -349,7 +415,7 @@ export class Store {
     c.group = { ...c.group, id: group, role };
     if (role !== null && !c.listed) c.rank = ++this.top;
     c.listed = role !== null;
-    if (role === null) Object.assign(c, { unseen: 0, unseenMore: false });
+    if (role === null) Object.assign(c, { unseen: 0, unseenMore: false, unseenMentions: 0 });
     c.touched = ++this.clock;
     this.emit(null);
     this.emit(c.key);
@@ -365,3 +431,4 @@ export class Store {
     this.emit(key);
   }
 }
+

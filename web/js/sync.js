@@ -1,6 +1,6 @@
 // Keeps the store in step with the server: takes in events, fills gaps by the change feed, loads pages.
 
-import { EVERYONE, groupKey, keyOf, userKey } from './store.js';
+import { EVERYONE, groupKey, isAtEnd, keyOf, userKey } from './conversation.js';
 
 /** How long the client shows somebody as typing after the last event. */
 const TYPING_LASTS = 6000;
@@ -9,8 +9,8 @@ const TOO_MANY = 1000;
 const PAGE = 50;
 
 export class Sync {
-  constructor({ api, store, onMembers = () => {}, now = Date.now, timers = globalThis }) {
-    Object.assign(this, { api, store, onMembers, now, timers });
+  constructor({ api, store, onMembers = () => {}, onDropped = () => {}, now = Date.now, timers = globalThis }) {
+    Object.assign(this, { api, store, onMembers, onDropped, now, timers });
     /** Events that arrived before the list. */
     this.early = [];
     this.ready = false;
@@ -23,7 +23,7 @@ export class Sync {
   }
 
   /** Takes in one event of the live connection. */
-  frame(frame) {
+  applyFrame(frame) {
     if (frame.event === 'hello') return this.hello();
     if (!this.ready) return void this.early.push(frame);
     const { data } = frame;
@@ -31,30 +31,38 @@ export class Sync {
     switch (frame.event) {
       case 'message.created':
       case 'message.updated':
-        return this.took(data);
+        return this.applyMessage(data);
       case 'message.deleted':
-        if (key) return this.changed(key, { id: data.id, update: frame.update, deleted_at: 'now' });
+        if (key) return this.applyChange(key, { id: data.id, update: frame.update, deleted_at: 'now' });
         return this.refreshSoon();
       case 'message.seen':
-        return this.seen(key, data);
+        return this.applySeen(key, data);
       case 'conversation.read':
-        return this.read(key, data);
+        return this.applyRead(key, data);
       case 'typing':
-        return this.wrote(frame, key, data);
+        return this.applyTyping(frame, key, data);
       case 'presence':
         return this.store.presence(data.user_id, data.online);
       case 'group.updated':
         return this.store.groupChanged(data);
       case 'group.deleted':
+        this.onDropped(groupKey(data.id), 'deleted');
         return this.store.drop(groupKey(data.id));
       case 'member.added':
       case 'member.updated':
       case 'member.removed':
-        return this.member(frame.event, data);
+        return this.applyMember(frame.event, data);
+      case 'conversation.settings':
+        return key ? this.applySettings(key, data) : this.refreshSoon();
+      case 'conversation.draft':
+        return key ? this.applyDraft(key, data.draft) : undefined;
+      case 'conversation.unread':
+        return this.refreshSoon();
       case 'resync':
         return key ? this.fill(key) : this.catchUp();
       default:
-        return undefined;
+        // Every number has to be counted, those of events to come too: the feed says what it was.
+        return key && frame.update ? this.fill(key, frame.update) : undefined;
     }
   }
 
@@ -74,15 +82,15 @@ export class Sync {
   }
 
   /** Takes in a message as it is now, from an event or from the answer to a call of this client. */
-  took(message) {
+  applyMessage(message) {
     const key = keyOf(message, this.store.me);
     this.store.ensure(key, { id: message.conversation_id });
-    this.changed(key, message);
+    this.applyChange(key, message);
     this.introduce(key, message);
   }
 
-  changed(key, entry) {
-    const outcome = this.store.change(key, entry);
+  applyChange(key, entry) {
+    const outcome = this.store.applyChange(key, entry);
     if (outcome === 'gap') this.fill(key, entry.update);
     if (outcome === 'unknown' || outcome === 'list') this.refreshSoon();
   }
@@ -108,7 +116,7 @@ export class Sync {
     this.store.emit(key);
   }
 
-  seen(key, { message_id: id, user_id: user }) {
+  applySeen(key, { message_id: id, user_id: user }) {
     if (!key) return;
     const c = this.store.get(key);
     if (user === this.store.me) {
@@ -118,9 +126,23 @@ export class Sync {
     this.seenByOthers(key, id);
   }
 
-  read(key, { up_to: id, user_id: user }) {
+  applyRead(key, { up_to: id, user_id: user }) {
     if (user !== this.store.me) return void (key && this.seenByOthers(key, id));
-    if (!key || !this.store.readUpTo(key, id)) this.refreshSoon();
+    const c = this.store.get(key);
+    const place = c && (c.messages.get(id) ?? (c.lastMessage?.id === id ? c.lastMessage : null));
+    if (!place || !this.store.readUpTo(key, place.seq)) this.refreshSoon();
+  }
+
+  applySettings(key, settings) {
+    this.store.get(key).settings = settings;
+    this.store.emit(key);
+    this.store.emit(null);
+  }
+
+  applyDraft(key, draft) {
+    this.store.get(key).draft = draft;
+    this.onDraft?.(key, draft);
+    this.store.emit(key);
   }
 
   seenByOthers(key, id) {
@@ -129,7 +151,7 @@ export class Sync {
     if (message) this.store.seen(key, message.seq);
   }
 
-  wrote(frame, key, { user_id: user, username }) {
+  applyTyping(frame, key, { user_id: user, username }) {
     if (user === this.store.me) return;
     const where = key ?? userKey(user);
     // A user who types is online, though `presence` may not have said so.
@@ -137,7 +159,7 @@ export class Sync {
     this.store.typing(where, user, username, this.now() + TYPING_LASTS);
   }
 
-  async member(event, { group_id: group, user_id: user, role }) {
+  async applyMember(event, { group_id: group, user_id: user, role }) {
     const key = groupKey(group);
     const gone = event === 'member.removed';
     this.onMembers(group);
@@ -146,7 +168,10 @@ export class Sync {
       return;
     }
     if (event === 'member.updated') return void this.store.membership(group, role);
-    if (gone) this.store.membership(group, null);
+    if (gone) {
+      this.onDropped(key, 'removed');
+      this.store.membership(group, null);
+    }
     else this.refreshSoon();
     if (this.store.get(key)) await this.regroup(key);
   }
@@ -178,7 +203,7 @@ export class Sync {
     this.listed(page, { first: true, mark });
     this.nextPage = page.next;
     this.ready = true;
-    for (const frame of this.early.splice(0)) this.frame(frame);
+    for (const frame of this.early.splice(0)) this.applyFrame(frame);
   }
 
   /** Loads the next page of the list. */
@@ -196,7 +221,7 @@ export class Sync {
   }
 
   listed(page, how) {
-    for (const key of this.store.listPage(page.items, { ...how, more: page.next !== null })) this.fill(key);
+    for (const key of this.store.applyList(page.items, { ...how, more: page.next !== null })) this.fill(key);
   }
 
   /** Reads the change feed until nothing is missing up to `wanted`, and to its end. */
@@ -214,7 +239,7 @@ export class Sync {
         for (let more = true; more;) {
           const before = c.known;
           const page = await this.api.changes(c.id, before);
-          if (this.store.changes(key, page.messages, page.update) === 'list') this.refreshSoon();
+          if (this.store.applyChanges(key, page.messages, page.update) === 'list') this.refreshSoon();
           more = page.more || (c.known < this.behind.get(key) && page.update > before);
         }
       }
@@ -231,13 +256,37 @@ export class Sync {
     }
   }
 
+  /**
+   * Loads a conversation where the user stopped reading: around the first unseen message, or the newest page.
+   */
+  open(key) {
+    const c = this.store.ensure(key);
+    const isFar = key !== EVERYONE && (c.unseen > PAGE || c.unseenMore);
+    return isFar ? this.around(key, 'unseen') : this.newest(key);
+  }
+
   /** Loads the newest page of a conversation, once at a time. */
   newest(key) {
     return this.once(`newest ${key}`, async () => {
       const c = this.store.ensure(key);
       if (key === EVERYONE) return this.backwards(c, c.known ?? 0);
       const { items, next } = await this.api.messages(key);
-      this.store.newestPage(key, items, next === null);
+      this.store.applyNewest(key, items, next === null);
+      return this.ticks(key);
+    });
+  }
+
+  /** Loads the page around a message, or around the first `unseen` one. */
+  around(key, id) {
+    return this.once(`around ${key} ${id}`, async () => {
+      const { items, next, prev } = await this.api.messages(key, { around: id });
+      const c = this.store.ensure(key);
+      this.store.applyAround(key, items, { atStart: prev === null, atEnd: next === null });
+      if (id === 'unseen' && c.readSeq === null) {
+        // It is in the middle; near an end the page is filled up from the other side.
+        const first = items[Math.min(items.length - 1, prev === null ? 0 : PAGE >> 1)];
+        if (first) c.readSeq = first.seq - 1;
+      }
       return this.ticks(key);
     });
   }
@@ -250,8 +299,20 @@ export class Sync {
       if (key === EVERYONE) return this.backwards(c, c.floor);
       const [first] = this.store.window(c);
       if (!first) return this.store.lower(key, 0);
-      const { items, next } = await this.api.messages(key, first.id);
-      return this.store.olderPage(key, items, next === null);
+      const { items, next } = await this.api.messages(key, { before: first.id });
+      return this.store.applyOlder(key, items, next === null);
+    });
+  }
+
+  /** Loads the page behind what is loaded. */
+  newer(key) {
+    return this.once(`newer ${key}`, async () => {
+      const c = this.store.get(key);
+      if (!c || !this.store.isLoaded(c) || isAtEnd(c)) return undefined;
+      const last = this.store.window(c).at(-1);
+      if (!last) return this.newest(key);
+      const { items, next } = await this.api.messages(key, { after: last.id });
+      return this.store.applyNewer(key, items, next === null);
     });
   }
 

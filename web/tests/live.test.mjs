@@ -18,7 +18,7 @@ function live() {
   }
   const timers = new Timers();
   const connection = new Live({
-    url: 'ws://host/ws', token: 'T', socket: Socket, timers, random: () => 1,
+    url: 'ws://host/ws', token: () => 'T', socket: Socket, timers, random: () => 1,
     onFrame: (frame) => seen.frames.push(frame.event),
     onState: (state) => seen.states.push(state),
     onSignedOut: () => (seen.signedOut += 1),

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { EVERYONE, Store, groupKey, keyOf, userKey } from '../js/store.js';
+import { EVERYONE, groupKey, keyOf, userKey } from '../js/conversation.js';
+import { Store } from '../js/store.js';
 import { ME, listed, message, mine, tombstone } from './fixtures.mjs';
 
 const KEY = userKey('bob');
@@ -8,8 +9,8 @@ const ids = (store) => store.window(store.get(KEY)).map((m) => m.id);
 
 function loaded(...messages) {
   const store = new Store(ME);
-  store.listPage([listed(messages.length)], { first: true, more: false, mark: 0 });
-  store.newestPage(KEY, messages, true);
+  store.applyList([listed(messages.length)], { first: true, more: false, mark: 0 });
+  store.applyNewest(KEY, messages, true);
   return store;
 }
 
@@ -23,11 +24,11 @@ test('a conversation is known by the other one, whoever writes', () => {
 
 test('changes are taken in one after the other, and a gap is told and not taken in', () => {
   const store = loaded(message(1), message(2));
-  assert.equal(store.change(KEY, message(3)), 'applied');
-  assert.equal(store.change(KEY, message(5)), 'gap');
+  assert.equal(store.applyChange(KEY, message(3)), 'applied');
+  assert.equal(store.applyChange(KEY, message(5)), 'gap');
   assert.deepEqual(ids(store), ['m1', 'm2', 'm3']);
-  assert.equal(store.change(KEY, message(3)), 'known');
-  assert.equal(store.changes(KEY, [message(4), message(5)], 5), 'applied');
+  assert.equal(store.applyChange(KEY, message(3)), 'known');
+  assert.equal(store.applyChanges(KEY, [message(4), message(5)], 5), 'applied');
   assert.deepEqual(ids(store), ['m1', 'm2', 'm3', 'm4', 'm5']);
   assert.equal(store.get(KEY).known, 5);
 });
@@ -35,21 +36,21 @@ test('changes are taken in one after the other, and a gap is told and not taken 
 test('a later state of a message wins in whatever order they come', () => {
   const store = loaded(message(1), message(2));
   const edited = message(1, { update: 3, content: 'new', edited_at: 'then' });
-  assert.equal(store.change(KEY, edited), 'applied');
-  store.olderPage(KEY, [message(1)], true);
+  assert.equal(store.applyChange(KEY, edited), 'applied');
+  store.applyOlder(KEY, [message(1)], true);
   assert.equal(store.get(KEY).messages.get('m1').content, 'new');
 });
 
 test('what was deleted does not come back with a page that was asked for before', () => {
   const store = loaded(message(1), message(2));
-  store.change(KEY, tombstone(1, 3));
-  store.olderPage(KEY, [message(1)], true);
+  store.applyChange(KEY, tombstone(1, 3));
+  store.applyOlder(KEY, [message(1)], true);
   assert.deepEqual(ids(store), ['m2']);
 });
 
 test('the last message moves to the one before when it is deleted', () => {
   const store = loaded(message(1), message(2));
-  assert.equal(store.change(KEY, tombstone(2, 3)), 'applied');
+  assert.equal(store.applyChange(KEY, tombstone(2, 3)), 'applied');
   assert.equal(store.get(KEY).lastMessage.id, 'm1');
   const bare = new Store(ME);
   bare.listPage([listed(2)], { first: true, more: false, mark: 0 });
@@ -58,70 +59,70 @@ test('the last message moves to the one before when it is deleted', () => {
 
 test('each message of others counts once as unseen', () => {
   const store = loaded(message(1));
-  store.change(KEY, message(2));
-  store.change(KEY, mine(3));
-  store.change(KEY, message(2, { update: 4, content: 'edited' }));
+  store.applyChange(KEY, message(2));
+  store.applyChange(KEY, mine(3));
+  store.applyChange(KEY, message(2, { update: 4, content: 'edited' }));
   assert.equal(store.get(KEY).unseen, 1);
   assert.equal(store.unseenTotal, 1);
   // A gap whose first message was edited after the last: the feed orders by the change.
-  store.changes(KEY, [message(6), message(5, { update: 7 })], 7);
+  store.applyChanges(KEY, [message(6), message(5, { update: 7 })], 7);
   assert.equal(store.get(KEY).unseen, 3);
 });
 
 test('what the list counted is not counted again by the feed that follows', () => {
   const store = loaded(message(1), message(2));
-  const behind = store.listPage([listed(4, { unseen_count: 2 })], { first: true, more: false, mark: store.mark() });
+  const behind = store.applyList([listed(4, { unseen_count: 2 })], { first: true, more: false, mark: store.mark() });
   assert.deepEqual(behind, [KEY]);
-  store.changes(KEY, [message(3), message(4)], 4);
+  store.applyChanges(KEY, [message(3), message(4)], 4);
   assert.equal(store.get(KEY).unseen, 2);
-  store.change(KEY, message(5));
+  store.applyChange(KEY, message(5));
   assert.equal(store.get(KEY).unseen, 3);
 });
 
 test('a list that is older than what is known changes nothing', () => {
   const store = loaded(message(1), message(2));
-  store.change(KEY, message(3));
-  store.listPage([listed(2)], { first: true, more: false, mark: store.mark() });
+  store.applyChange(KEY, message(3));
+  store.applyList([listed(2)], { first: true, more: false, mark: store.mark() });
   assert.equal(store.get(KEY).lastMessage.id, 'm3');
   assert.equal(store.get(KEY).unseen, 1);
 });
 
 test('the first message ever makes a conversation; a later one of an unknown conversation needs the list', () => {
   const store = new Store(ME);
-  assert.equal(store.change(KEY, message(1)), 'applied');
+  assert.equal(store.applyChange(KEY, message(1)), 'applied');
   assert.equal(store.get(KEY).unseen, 1);
   assert.deepEqual(store.list().map((c) => c.key), [KEY]);
-  assert.equal(store.change(userKey('eve'), message(7)), 'unknown');
+  assert.equal(store.applyChange(userKey('eve'), message(7)), 'unknown');
 });
 
 test('a broadcast is never unseen', () => {
   const store = new Store(ME);
-  store.change(EVERYONE, message(1, { kind: 'broadcast' }));
+  store.applyChange(EVERYONE, message(1, { kind: 'broadcast' }));
   assert.equal(store.unseenTotal, 0);
 });
 
 test('the window hides what lies below a gap in what is loaded', () => {
   const store = new Store(ME);
-  store.listPage([listed(60)], { first: true, more: false, mark: 0 });
-  store.newestPage(KEY, [message(59), message(60)], false);
+  store.applyList([listed(60)], { first: true, more: false, mark: 0 });
+  store.applyNewest(KEY, [message(59), message(60)], false);
   // An edit of a message far up comes by the feed: it is kept, and not shown before what lies between.
-  store.change(KEY, message(2, { update: 61 }));
+  store.applyChange(KEY, message(2, { update: 61 }));
   assert.deepEqual(ids(store), ['m59', 'm60']);
-  store.olderPage(KEY, [message(57), message(58)], false);
+  store.applyOlder(KEY, [message(57), message(58)], false);
   assert.deepEqual(ids(store), ['m57', 'm58', 'm59', 'm60']);
   assert.equal(store.atStart(store.get(KEY)), false);
 });
 
 test('a page of a conversation that no list told of says how far it goes', () => {
   const store = new Store(ME);
-  store.newestPage(KEY, [message(8), message(9, { update: 11 })], false);
+  store.applyNewest(KEY, [message(8), message(9, { update: 11 })], false);
   assert.equal(store.get(KEY).known, 11);
-  assert.equal(store.change(KEY, message(12)), 'applied');
+  assert.equal(store.applyChange(KEY, message(12)), 'applied');
 });
 
 test('reading on another device leaves what came after', () => {
   const store = loaded(message(1));
-  for (const seq of [2, 3, 4]) store.change(KEY, message(seq));
+  for (const seq of [2, 3, 4]) store.applyChange(KEY, message(seq));
   assert.equal(store.readUpTo(KEY, 'm3'), true);
   assert.equal(store.get(KEY).unseen, 1);
   assert.equal(store.readUpTo(KEY, 'unknown'), false);
@@ -132,8 +133,8 @@ test('reading on another device leaves what came after', () => {
 test('what is missing in the first page has left the list, unless it came meanwhile', () => {
   const store = loaded(message(1));
   const mark = store.mark();
-  store.change(userKey('eve'), message(1, { id: 'e1', conversation_id: 'c2', sender_id: 'eve' }));
-  store.listPage([], { first: true, more: false, mark });
+  store.applyChange(userKey('eve'), message(1, { id: 'e1', conversation_id: 'c2', sender_id: 'eve' }));
+  store.applyList([], { first: true, more: false, mark });
   assert.deepEqual(store.list().map((c) => c.key), [userKey('eve')]);
 });
 
@@ -152,13 +153,13 @@ test('who writes is forgotten in time, and at once by what they wrote', () => {
   store.settle(6000);
   assert.equal(store.get(KEY).typing.size, 0);
   store.typing(KEY, 'bob', 'bob', 9000);
-  store.change(KEY, message(2));
+  store.applyChange(KEY, message(2));
   assert.equal(store.get(KEY).typing.size, 0);
 });
 
 test('leaving a group takes it out of the list and keeps what is known of it', () => {
   const store = new Store(ME);
-  store.listPage([{ ...listed(1), id: 'g', kind: 'group', user: undefined, group: { id: 'g', name: 'hike', role: 'member' }, unseen_count: 3 }], { first: true, more: false, mark: 0 });
+  store.applyList([{ ...listed(1), id: 'g', kind: 'group', user: undefined, group: { id: 'g', name: 'hike', role: 'member' }, unseen_count: 3 }], { first: true, more: false, mark: 0 });
   store.membership('g', null);
   assert.deepEqual([store.list().length, store.unseenTotal, store.get(groupKey('g')).group.name], [0, 0, 'hike']);
   store.groupChanged({ id: 'g', name: 'walk' });
@@ -170,21 +171,21 @@ test('the list keeps the order of the server and of what comes in, whatever the 
   const with_ = (name, at) => listed(1, { id: `c-${name}`, user: { id: name, username: name }, updated_at: at });
   const order = () => store.list().map((c) => c.key.slice(2));
   // The clock was set back between them: the latest has the earliest time.
-  store.listPage([with_('eve', '2020'), with_('bob', '2030')], { first: true, more: true, mark: store.mark() });
-  store.listPage([with_('zoe', '2029')], { first: false, more: false, mark: store.mark() });
+  store.applyList([with_('eve', '2020'), with_('bob', '2030')], { first: true, more: true, mark: store.mark() });
+  store.applyList([with_('zoe', '2029')], { first: false, more: false, mark: store.mark() });
   assert.deepEqual(order(), ['eve', 'bob', 'zoe']);
   const asked = store.mark();
-  assert.equal(store.change(userKey('zoe'), message(2, { sender_id: 'zoe', created_at: '2019', conversation_id: 'c-zoe' })), 'applied');
+  assert.equal(store.applyChange(userKey('zoe'), message(2, { sender_id: 'zoe', created_at: '2019', conversation_id: 'c-zoe' })), 'applied');
   assert.deepEqual(order(), ['zoe', 'eve', 'bob']);
   // A list that was asked for before does not know of it.
-  store.listPage([with_('eve', '2020'), with_('bob', '2030'), with_('zoe', '2029')], { first: true, more: false, mark: asked });
+  store.applyList([with_('eve', '2020'), with_('bob', '2030'), with_('zoe', '2029')], { first: true, more: false, mark: asked });
   assert.deepEqual(order(), ['zoe', 'eve', 'bob']);
 });
 
 test('where the server has stopped counting, what is loaded tells how many are left', () => {
   const store = new Store(ME);
-  store.listPage([listed(5, { unseen_count: 2, unseen_more: true })], { first: true, more: false, mark: 0 });
-  store.newestPage(KEY, [1, 2, 3, 4, 5].map((n) => message(n)), true);
+  store.applyList([listed(5, { unseen_count: 2, unseen_more: true })], { first: true, more: false, mark: 0 });
+  store.applyNewest(KEY, [1, 2, 3, 4, 5].map((n) => message(n)), true);
   assert.equal(store.get(KEY).unseenMore, true);
   assert.equal(store.readUpTo(KEY, 'm2'), true);
   assert.deepEqual([store.get(KEY).unseen, store.get(KEY).unseenMore], [3, false]);

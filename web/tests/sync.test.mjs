@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { ApiError } from '../js/api.js';
-import { EVERYONE, Store, userKey } from '../js/store.js';
+import { EVERYONE, userKey } from '../js/conversation.js';
+import { Store } from '../js/store.js';
 import { Sync } from '../js/sync.js';
 import { ME, Timers, listed, message, mine, settled, tombstone } from './fixtures.mjs';
 
@@ -24,7 +25,7 @@ async function client(answers = {}) {
   await sync.refresh();
   await sync.newest(KEY);
   asked.length = 0;
-  const created = (m) => sync.frame({ event: 'message.created', conversation_id: 'c1', update: m.update, data: m });
+  const created = (m) => sync.applyFrame({ event: 'message.created', conversation_id: 'c1', update: m.update, data: m });
   return { answers, asked, store, sync, timers, created };
 }
 
@@ -62,7 +63,7 @@ test('a conversation that may no longer be seen goes', async () => {
 test('events that come before the list wait for it', async () => {
   const store = new Store(ME);
   const sync = new Sync({ api: { conversations: async () => ({ items: [listed(2)], next: null }) }, store, timers: new Timers() });
-  sync.frame({ event: 'message.created', conversation_id: 'c1', update: 3, data: message(3) });
+  sync.applyFrame({ event: 'message.created', conversation_id: 'c1', update: 3, data: message(3) });
   assert.equal(store.get(KEY), undefined);
   await sync.refresh();
   assert.equal(store.get(KEY).lastMessage.id, 'm3');
@@ -72,7 +73,7 @@ test('events that come before the list wait for it', async () => {
 test('a resync of everything asks for the list and for what is loaded', async () => {
   const { answers, asked, store, sync, timers } = await client();
   answers.changes = { update: 3, messages: [message(2, { update: 3 })], more: false };
-  sync.frame({ event: 'resync', data: { reason: 'too far behind' } });
+  sync.applyFrame({ event: 'resync', data: { reason: 'too far behind' } });
   await timers.advance(300);
   assert.deepEqual([...asked].sort(), ['changes c1 2', 'conversations']);
   assert.deepEqual(shown(store), ['m1.1', 'm2.3']);
@@ -81,7 +82,7 @@ test('a resync of everything asks for the list and for what is loaded', async ()
 test('a resync of one conversation asks for its changes only', async () => {
   const { answers, asked, sync } = await client();
   answers.changes = { update: 2, messages: [], more: false };
-  sync.frame({ event: 'resync', conversation_id: 'c1', data: { reason: 'slow' } });
+  sync.applyFrame({ event: 'resync', conversation_id: 'c1', data: { reason: 'slow' } });
   await settled();
   assert.deepEqual(asked, ['changes c1 2']);
 });
@@ -124,7 +125,7 @@ test('what others read up to is seen, and what one reads elsewhere is read', asy
   const { store, sync } = await client({ messages: { items: own, next: null }, conversations: { items: [listed(3, { unseen_count: 1 })], next: null } });
   await sync.newest(KEY);
   const id = store.get(KEY).id;
-  const read = (user, up_to) => sync.frame({ event: 'conversation.read', conversation_id: id, data: { user_id: user, up_to } });
+  const read = (user, up_to) => sync.applyFrame({ event: 'conversation.read', conversation_id: id, data: { user_id: user, up_to } });
   read('bob', mine(1).id);
   assert.deepEqual([store.get(KEY).seenUpTo, store.get(KEY).unseen], [1, 1]);
   read('bob', 'unknown');
@@ -135,6 +136,6 @@ test('what others read up to is seen, and what one reads elsewhere is read', asy
 
 test('somebody new is introduced by the message', async () => {
   const { store, sync } = await client();
-  sync.frame({ event: 'message.created', conversation_id: 'c2', update: 1, data: message(1, { id: 'e1', conversation_id: 'c2', sender_id: 'eve' }) });
+  sync.applyFrame({ event: 'message.created', conversation_id: 'c2', update: 1, data: message(1, { id: 'e1', conversation_id: 'c2', sender_id: 'eve' }) });
   assert.equal(store.get(userKey('eve')).user.username, 'eve');
 });

@@ -1,27 +1,90 @@
 // One open conversation: its header, its messages, and where one writes.
 
-import { EVERYONE, userKey } from '../store.js';
+import { EVERYONE, userKey } from '../conversation.js';
+import { target } from '../api.js';
 import { plural } from '../format.js';
+import { messageActions } from './actions.js';
+import { composerView } from './composer.js';
+import { detailsPage } from './details.js';
 import { batched, h } from './dom.js';
 import { icon } from './icons.js';
-import { attempt, open } from './dialogs.js';
-import { portrait, titleOf } from './people.js';
-import { composerView } from './composer.js';
+import { pinsPage, searchPage } from './lists.js';
+import { attempt } from './notices.js';
+import { isGone, portrait, titleOf } from './people.js';
+import { threadPage } from './thread.js';
 import { timelineView } from './timeline.js';
-import { groupDialog } from './group.js';
 
-export function chatView(app, key) {
-  const { api, store, sync } = app;
-  const title = h('h1', { dir: 'auto' });
+/**
+ * `panel` is where details, threads, pins and search show; `go(key, message?)` opens a conversation, `back()` leaves this one,
+ * `lost(key)` says that there is none; `watch(group, then)` tells of changed members; `onTyping(key)` says that one writes.
+ */
+export function chatView({ key, api, store, sync, outbox, drafts, media, reader, directory, places, panel, user, go, back, lost, watch, onTyping }) {
+  const title = h('h2', { dir: 'auto' });
   const subtitle = h('p', { class: 'subtitle' });
   const picture = h('span', { class: 'portrait' });
-  const about = h('button', { class: 'who', type: 'button', onclick: info }, picture, h('span', { class: 'who-text' }, title, subtitle));
+  const about = h('button', { class: 'who', type: 'button', title: 'About', onclick: () => panel.show(detailsPage({ key, api, store, sync, go, directory, watch })) }, picture, h('span', { class: 'who-text' }, title, subtitle));
   const foot = h('footer', { class: 'foot' });
-  const composer = composerView(app, key, { onSent: () => timeline.toEnd() });
-  const timeline = timelineView(app, key, { onReply: composer.reply, onEdit: composer.edit });
+  const button = (label, drawn, onclick, className = '') => h('button', { class: `round ${className}`, type: 'button', 'aria-label': label, title: label, onclick }, icon(drawn));
+
+  const people = async (q) => {
+    const c = store.ensure(key);
+    const found = q || c.kind === 'direct' ? await directory.match(q).catch(() => []) : await directory.match('').catch(() => []);
+    if (c.kind === 'direct') return found.filter((one) => one.id === key.slice(2) || one.id === store.me);
+    if (c.kind === 'broadcast') return found;
+    const members = await memberIds();
+    return found.filter((one) => members.has(one.id));
+  };
+  let members = null;
+  function memberIds() {
+    members ??= (async () => {
+      const ids = new Set();
+      for (let path = `/groups/${key.slice(2)}/members?limit=200`; path;) {
+        const page = await api.members(path);
+        for (const member of page.items) ids.add(member.user_id);
+        path = page.next;
+      }
+      return ids;
+    })().catch(() => new Set());
+    return members;
+  }
+
+  const writing = { key, store, outbox, drafts, people, onTyping: () => onTyping(key) };
+  const composer = composerView({ ...writing, onSent: () => timeline.sent(), onScroll: (pressed) => timeline.scroll(pressed), onUp: () => timeline.focusNewest() });
+
+  let thread = null;
+  const openThread = (message) => {
+    thread = threadPage({ key, root: message.thread_id ?? message.id, api, store, outbox, tools, composer: writing });
+    panel.show(thread);
+  };
+  const actions = messageActions({ key, api, store, sync, outbox, media, go, user, onReply: (message) => composer.reply(message), onEdit: (message) => composer.edit(message), onThread: openThread });
+  const names = (message, name) => {
+    const folded = name.toLowerCase();
+    if (folded === 'all') return message.mentions_all ? 'me' : null;
+    const id = (message.mentions ?? []).find((one) => store.users.get(one)?.username.toLowerCase() === folded);
+    return id ? (id === store.me ? 'me' : 'other') : null;
+  };
+  const tools = {
+    me: store.me, media,
+    nameOf: (id) => store.nameOf(id),
+    onMenu: actions.openMenu,
+    onPick: actions.pick,
+    onReact: actions.react,
+    onReactors: actions.reactors,
+    onReply: key === EVERYONE ? null : (message) => composer.reply(message),
+    onThread: key === EVERYONE ? null : openThread,
+    onEdits: actions.versions,
+    onProfile: (id) => go(userKey(id)),
+    onJump: (message) => timeline.jump(message.id),
+    isMentioned: names,
+    isForMe: (message) => Boolean(message.mentions_all) || (message.mentions ?? []).includes(store.me),
+    neighbours: () => store.window(store.get(key)).filter((message) => message.type === 'image'),
+  };
+  const timeline = timelineView({ key, api, store, sync, outbox, reader, places, tools, actions, onReply: (message) => isWritable() && composer.reply(message) });
+
   let depth = 0;
   const veil = h('div', { class: 'veil', hidden: true }, h('p', {}, icon('attach'), 'Drop files to send them'));
   const carriesFiles = (event) => event.dataTransfer?.types.includes('Files');
+  const openSearch = () => panel.show(searchPage({ key, api, store, go, target: key === EVERYONE ? {} : target(key) }));
   const node = h('main', {
     class: 'chat',
     ondragenter: (event) => carriesFiles(event) && (depth += 1, veil.hidden = false),
@@ -35,22 +98,14 @@ export function chatView(app, key) {
       if (composer.node.isConnected) composer.attach([...event.dataTransfer.files]);
     },
   },
-    h('header', { class: 'bar' },
-      h('button', { class: 'round back', type: 'button', 'aria-label': 'Back to the conversations', onclick: () => app.go(null) }, icon('back')), about),
+    h('div', { class: 'bar' }, button('Back to the conversations', 'back', back, 'back'), about,
+      key !== EVERYONE && button('Search this conversation', 'search', openSearch),
+      button('Pinned messages', 'pin', () => panel.show(pinsPage({ key, api, store, go }))),
+      button('Details', 'info', () => about.click(), 'info')),
     timeline.node, foot, veil);
 
-  function info() {
-    const c = store.ensure(key);
-    if (c.kind === 'group' && c.group) return groupDialog(app, key);
-    if (c.kind === 'direct' && c.user) {
-      return open(titleOf(c, store.me), (body) => body.append(
-        h('div', { class: 'card' }, portrait(c, store.me, 'large'), h('p', { class: 'name', dir: 'auto' }, titleOf(c, store.me)), h('p', { class: 'hint' }, `@${c.user.username}`))), { className: 'small' });
-    }
-    return undefined;
-  }
-
   function status(c) {
-    const typing = [...c.typing.values()].map((one) => one.username);
+    const typing = [...c.typing.keys()].map((id) => store.nameOf(id, c.typing.get(id).username));
     if (typing.length) return ['writing', c.kind === 'direct' ? 'typing…' : `${typing.slice(0, 2).join(', ')} ${typing.length > 1 ? 'are' : 'is'} typing…`];
     if (key === EVERYONE) return ['', 'everybody on this server'];
     if (c.kind === 'group') return ['', c.group ? `${c.group.visibility} group, ${plural(c.group.member_count, 'member')}` : ''];
@@ -59,14 +114,21 @@ export function chatView(app, key) {
     return ['', c.user ? `@${c.user.username}` : ''];
   }
 
+  function says(c) {
+    if (c.kind === 'direct' && isGone(c.user)) return 'gone';
+    if (c.kind === 'group' && c.group && !c.group.role) return 'outside';
+    if (c.kind === 'broadcast' && user().may?.broadcast === false) return 'quiet';
+    return 'composer';
+  }
+  const isWritable = () => says(store.ensure(key)) === 'composer';
+
   function bottom(c) {
-    const gone = c.kind === 'direct' && c.user?.username === 'deleted user';
-    const outside = c.kind === 'group' && c.group && !c.group.role;
-    const says = gone ? 'gone' : outside ? 'outside' : 'composer';
-    if (foot.dataset.says === says) return;
-    foot.dataset.says = says;
-    if (says === 'gone') foot.replaceChildren(h('p', { class: 'hint' }, 'This account was deleted.'));
-    else if (says === 'outside') foot.replaceChildren(h('button', { class: 'join', type: 'button', onclick: join }, 'Join this group'));
+    const now = says(c);
+    if (foot.dataset.says === now) return;
+    foot.dataset.says = now;
+    if (now === 'gone') foot.replaceChildren(h('p', { class: 'hint' }, 'This account was deleted.'));
+    else if (now === 'quiet') foot.replaceChildren(h('p', { class: 'hint' }, 'Only admins write here.'));
+    else if (now === 'outside') foot.replaceChildren(h('button', { class: 'join', type: 'button', onclick: join }, 'Join this group'));
     else foot.replaceChildren(composer.node);
   }
 
@@ -92,11 +154,12 @@ export function chatView(app, key) {
     bottom(c);
   };
   const render = batched(draw);
+  const unwatch = watch(key, () => { members = null; });
 
   return {
-    node,
-    key,
-    async show() {
+    node, key, openSearch,
+    /** Loads the conversation, at a message if one is named. */
+    async show(message = null) {
       store.ensure(key);
       draw();
       const c = store.get(key);
@@ -104,17 +167,26 @@ export function chatView(app, key) {
         try {
           await sync.meet(key);
         } catch (error) {
-          if (error.status === 404 || error.status === 400) return app.lost(key);
+          if (error.status === 404 || error.status === 400) return lost(key);
         }
       }
       draw();
-      if (matchMedia('(min-width: 721px)').matches) composer.focus();
-      return timeline.load();
+      directory.load().then(render, () => {});
+      if (matchMedia('(min-width: 721px) and (pointer: fine)').matches && !message) composer.focus();
+      return timeline.load(message);
     },
+    jump: timeline.jump,
     render: () => {
       render();
       timeline.render();
     },
-    close: () => timeline.close(),
+    draftChanged: (changed) => {
+      if (changed === key) composer.changed();
+      else if (changed.startsWith(`${key}/`)) thread?.changed();
+    },
+    close: () => {
+      unwatch();
+      timeline.close();
+    },
   };
 }

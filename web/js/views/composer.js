@@ -1,156 +1,187 @@
-// Where messages are written.
+// Where messages are written. What is typed is a draft at once, and stays one until it is sent.
 
-import { EVERYONE } from '../store.js';
-import { size, summary } from '../format.js';
-import { h } from './dom.js';
+import { EVERYONE } from '../conversation.js';
+import { summary } from '../format.js';
+import { attachDialog } from './attach.js';
+import { completion } from './completion.js';
+import { h, isTouch } from './dom.js';
 import { icon } from './icons.js';
-import { attempt, form, field, open, toast } from './dialogs.js';
+import { toast } from './notices.js';
+import { pickEmoji } from './picker.js';
 
 const LONGEST = 4096;
-/** The server passes on no more than one word of typing in this time. */
+/** The server passes on no more than one word of typing in this time (milliseconds). */
 const TYPING_EVERY = 3000;
 
-export function composerView(app, key, { onSent }) {
-  const { api, store, sync, outbox } = app;
-  let context = null;
+/**
+ * `key` is the conversation, `thread` the first message of a thread where one writes in it. `people(q)` gives those who can be
+ * mentioned; `onScroll(pressed)` and `onUp()` get the keys that belong to the messages.
+ */
+export function composerView({ key, thread = null, store, outbox, drafts, limit = LONGEST, people, onTyping, onSent, onScroll = () => {}, onUp = () => {} }) {
+  const draftKey = thread ? `${key}/${thread.id}` : key;
   let lastTyped = 0;
+  /** The last state that this composer wrote: another tab's is newer. */
+  let written = 0;
 
-  const text = h('textarea', { rows: 1, placeholder: key === EVERYONE ? 'Message everyone' : 'Message', 'aria-label': 'Message', dir: 'auto', enterKeyHint: 'send', oninput: typed, onkeydown: pressed, onpaste: pasted });
+  const text = h('textarea', { rows: 1, placeholder: thread ? 'Reply in the thread' : key === EVERYONE ? 'Message everyone' : 'Message', 'aria-label': 'Message', dir: 'auto', enterKeyHint: isTouch() ? 'enter' : 'send', oninput: typed, onkeydown: pressed, onpaste: pasted, onclick: () => suggest.update() });
+  const shadow = h('div', { class: 'shadow', 'aria-hidden': 'true' });
+  const suggest = completion(text, { people, onChange: typed });
   const files = h('input', { type: 'file', multiple: true, hidden: true, tabIndex: -1, onchange: () => {
     attach([...files.files]);
     files.value = '';
   } });
-  const clip = h('button', { class: 'round', type: 'button', 'aria-label': 'Attach files', onclick: () => files.click() }, icon('attach'));
-  const send = h('button', { class: 'round send', type: 'submit', 'aria-label': 'Send' }, icon('send'));
+  const clip = h('button', { class: 'round', type: 'button', 'aria-label': 'Attach files', title: 'Attach files', onclick: () => files.click() }, icon('attach'));
+  const smile = h('button', { class: 'round', type: 'button', 'aria-label': 'Emoji', title: 'Emoji', onclick: () => pickEmoji(smile, (emoji) => {
+    text.setRangeText(emoji, text.selectionStart, text.selectionEnd, 'end');
+    text.focus();
+    typed();
+  }) }, icon('smile'));
+  const send = h('button', { class: 'round send', type: 'submit', 'aria-label': 'Send', title: 'Send' }, icon('send'));
   const about = h('div', { class: 'context', hidden: true });
-  const limit = h('span', { class: 'limit', role: 'status' });
+  const left = h('span', { class: 'limit', role: 'status' });
   const node = h('form', { class: 'composer', onsubmit: (event) => { event.preventDefault(); submit(); } },
-    about, h('div', { class: 'composer-row' }, key !== EVERYONE && clip, files, text, limit, send));
+    suggest.list, about, h('div', { class: 'composer-row' }, key !== EVERYONE && clip, files, h('div', { class: 'writing-area' }, text, shadow), left, smile, send));
 
-  text.value = app.drafts.get(key) ?? '';
-  queueMicrotask(fit);
+  const draft = () => drafts.get(draftKey) ?? { content: '' };
+  const editing = () => draft().edit;
+  const shownText = () => editing()?.content ?? draft().content;
 
+  function set(parts) {
+    drafts.set(draftKey, parts);
+    written = draft().at ?? 0;
+  }
+
+  /** Shows the draft as it is. */
+  function render() {
+    const { edit, reply } = draft();
+    if (text.value !== shownText()) text.value = shownText();
+    about.hidden = !edit && !reply;
+    if (edit) describe('edit', 'Edit message', edit.message);
+    else if (reply) describe('reply', `Reply to ${reply.sender.display_name}`, reply);
+    else about.replaceChildren();
+    fit();
+  }
+
+  function describe(name, title, message) {
+    if (about.dataset.shows === `${name} ${message.id}` && about.firstChild) return;
+    about.dataset.shows = `${name} ${message.id}`;
+    about.replaceChildren(icon(name), h('div', {}, h('b', { dir: 'auto' }, title), h('span', { dir: 'auto' }, summary(message))),
+      h('button', { class: 'round', type: 'button', 'aria-label': name === 'edit' ? 'Cancel the edit' : 'Cancel the reply', onclick: release }, icon('close')));
+  }
+
+  /** The height follows the text; in a copy, where the browser can't do it by itself, so that nothing else moves meanwhile. */
   function fit() {
-    text.style.height = 'auto';
-    text.style.height = `${Math.min(text.scrollHeight, 220)}px`;
-    const left = LONGEST - [...text.value].length;
-    limit.textContent = left < 200 ? String(left) : '';
-    limit.classList.toggle('over', left < 0);
-    send.disabled = left < 0 || (!text.value.trim() && !(context?.edit?.file));
+    if (!CSS.supports('field-sizing', 'content')) shadow.textContent = `${text.value}\u200b`;
+    const rest = limit - [...text.value].length;
+    left.textContent = rest < 0 ? `${-rest} too many` : rest < 200 ? String(rest) : '';
+    left.classList.toggle('over', rest < 0);
+    send.disabled = rest < 0 || (!text.value.trim() && !editing()?.message.file);
+    send.setAttribute('aria-label', editing() ? 'Save' : 'Send');
   }
 
   function typed() {
+    const edit = editing();
+    set(edit ? { edit: { ...edit, content: text.value } } : { content: text.value });
     fit();
-    if (!context?.edit) app.drafts.set(key, text.value);
+    suggest.update();
     const now = Date.now();
-    if (key === EVERYONE || !text.value || now - lastTyped < TYPING_EVERY) return;
+    if (key === EVERYONE || !text.value || edit || now - lastTyped < TYPING_EVERY) return;
     lastTyped = now;
-    app.typing(key);
+    onTyping();
   }
 
   function pressed(event) {
-    if (event.key === 'Enter' && !event.shiftKey && !event.isComposing) {
+    if (suggest.pressed(event)) event.preventDefault();
+    else if (event.key === 'Enter' && !event.shiftKey && !event.isComposing && (!isTouch() || event.ctrlKey)) {
       event.preventDefault();
       submit();
-    } else if (event.key === 'Escape' && context) {
+    } else if (event.key === 'Escape' && (draft().edit || draft().reply)) {
       event.preventDefault();
-      event.stopPropagation();
       release();
-    } else if (event.key === 'ArrowUp' && !text.value && !context) {
-      const last = store.window(store.ensure(key)).findLast((message) => message.sender_id === store.me);
-      if (last) {
-        event.preventDefault();
-        edit(last);
-      }
+    } else if (event.key === 'ArrowUp' && !text.value && !draft().edit && !thread) {
+      const last = store.window(store.ensure(key)).findLast((message) => message.sender_id === store.me && !message.forwarded && message.content);
+      if (!last) return;
+      event.preventDefault();
+      edit(last);
+    } else if (event.key === 'PageUp' || event.key === 'PageDown') {
+      event.preventDefault();
+      onScroll(event.key);
+    } else if (event.key === 'ArrowUp' && event.ctrlKey) {
+      event.preventDefault();
+      onUp();
     }
+    event.stopPropagation();
   }
 
   function pasted(event) {
-    if (!event.clipboardData.files.length) return;
+    // Cells of a table and text of a word processor come as text and as an image: the text is what was meant.
+    if (!event.clipboardData.files.length || event.clipboardData.getData('text/plain').trim()) return;
     event.preventDefault();
     attach([...event.clipboardData.files]);
   }
 
-  /** Asks for a caption, and sends the files, each as a message. */
+  /** Asks for a caption, and sends the files, each as a message. What was typed stays until they are sent. */
   function attach(chosen) {
     if (!chosen.length) return;
     if (key === EVERYONE) return void toast('Files can’t be sent to everyone.', 'error');
-    const urls = [];
-    open(chosen.length === 1 ? 'Send this file?' : `Send ${chosen.length} files?`, (body, close) => {
-      const caption = field('content', 'Caption', { maxLength: LONGEST, placeholder: 'Optional' });
-      const { node: asked } = form([caption], { action: 'Send', submit: ({ content }) => {
-        chosen.forEach((file, at) => outbox.add({ key, file, content: at === 0 ? content : '', reply_to: at === 0 ? context?.reply?.id : undefined }));
-        release();
-        close();
-        onSent();
-      } });
-      body.append(h('ul', { class: 'chosen' }, chosen.map((file) => {
-        const preview = /^image\/(png|jpeg|gif|webp)$/.test(file.type);
-        if (preview) urls.push(URL.createObjectURL(file));
-        return h('li', {}, preview ? h('img', { src: urls.at(-1), alt: '' }) : h('span', { class: 'attachment-icon' }, icon('file')),
-          h('span', { class: 'attachment-text' }, h('span', { class: 'attachment-name', dir: 'auto' }, file.name), h('span', { class: 'attachment-size' }, size(file.size))));
-      })), asked);
-      caption.input.value = text.value.trim();
-      if (caption.input.value) clear();
-      caption.input.focus();
-    }, { onClose: () => {
-      urls.forEach((url) => URL.revokeObjectURL(url));
-      text.focus();
-    } });
+    if (editing()) release();
+    attachDialog(chosen, { caption: draft().content, limit, onSend: (content) => {
+      const { reply } = draft();
+      chosen.forEach((file, at) => outbox.add({ key, file, content: at === 0 ? content : '', reply_to: at === 0 ? reply?.id : undefined, thread_id: thread?.id }));
+      set({ content: '', reply: undefined });
+      render();
+      onSent();
+    }, onClose: () => text.focus() });
     return undefined;
   }
 
-  function clear() {
-    text.value = '';
-    app.drafts.delete(key);
-    fit();
-  }
-
-  async function submit() {
+  function submit() {
     const content = text.value;
-    if (send.disabled) return;
-    if (context?.edit) {
-      const { edit: message } = context;
-      release();
-      if (content !== message.content) await attempt(async () => sync.took(await api.edit(message.id, content)));
+    const { edit, reply } = draft();
+    if ([...content].length > limit) {
+      toast(`A message has at most ${limit} characters: this one is ${[...content].length - limit} too long. Shorten it, or send it in parts.`, 'error');
       return;
     }
-    outbox.add({ key, content, reply_to: context?.reply?.id });
-    lastTyped = 0;
-    clear();
-    release();
-    onSent();
-  }
-
-  function show(name, title, message) {
-    about.hidden = false;
-    about.replaceChildren(icon(name), h('div', {}, h('b', { dir: 'auto' }, title), h('span', { dir: 'auto' }, summary(message))),
-      h('button', { class: 'round', type: 'button', 'aria-label': 'Cancel', onclick: release }, icon('close')));
-    fit();
+    if (send.disabled) return;
+    suggest.close();
+    if (edit) {
+      if (content !== edit.message.content) outbox.add({ kind: 'edit', key, message_id: edit.id, content });
+      set({ edit: undefined });
+    } else {
+      outbox.add({ key, content, reply_to: reply?.id, thread_id: thread?.id });
+      lastTyped = 0;
+      set({ content: '', reply: undefined });
+      onSent();
+    }
+    render();
     text.focus();
   }
 
-  /** Back to writing a new message. */
+  /** Back to writing a new message: first out of an edit, then out of a reply. */
   function release() {
-    if (context?.edit) text.value = app.drafts.get(key) ?? '';
-    context = null;
-    about.hidden = true;
-    about.replaceChildren();
-    fit();
+    set(editing() ? { edit: undefined } : { reply: undefined });
+    render();
     text.focus();
   }
 
   function edit(message) {
-    context = { edit: message };
-    text.value = message.content;
-    show('edit', 'Edit message', message);
+    const waiting = outbox.editOf(message.id);
+    set({ edit: { id: message.id, message, content: waiting?.content ?? message.content } });
+    render();
+    text.focus();
+    text.setSelectionRange(text.value.length, text.value.length);
   }
 
   function reply(message) {
-    if (context?.edit) release();
-    context = { reply: message };
-    show('reply', `Reply to ${message.sender.display_name}`, message);
+    set({ edit: undefined, reply: message });
+    render();
+    text.focus();
   }
 
-  return { node, attach, edit, reply, focus: () => text.focus() };
+  render();
+  return {
+    node, attach, edit, reply, focus: () => text.focus(),
+    /** The draft changed elsewhere, in another tab perhaps. */
+    changed: () => (draft().at ?? 0) !== written && render(),
+  };
 }

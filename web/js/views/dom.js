@@ -60,3 +60,31 @@ export function reconcile(parent, items, kept) {
     item.refresh?.(entry.node);
   }
 }
+
+/**
+ * A place among the children of an element whose content is made anew only when its `sign` changes: `[comment, fill]`, where
+ * `fill(sign, make)` puts in what `make()` gives, or nothing.
+ */
+export function slot() {
+  let node = document.createComment('');
+  let known;
+  const first = node;
+  const fill = (sign, make) => {
+    if (sign === known) return;
+    known = sign;
+    const next = make() || document.createComment('');
+    node.replaceWith(next);
+    node = next;
+  };
+  return [first, fill];
+}
+
+/** The colour of a person or group, as a style: one hue of many. */
+export function tinted(node, hue) {
+  node.style.setProperty('--hue', hue);
+  return node;
+}
+
+/** Whether fingers are what this device is used with. */
+export const isTouch = () => matchMedia('(pointer: coarse)').matches;
+export const isNarrow = () => matchMedia('(max-width: 720px)').matches;

@@ -3,7 +3,9 @@
 import { moment } from '../format.js';
 import { h } from './dom.js';
 import { icon } from './icons.js';
-import { attempt, confirm, field, form, open, toast } from './dialogs.js';
+import { confirm, open } from './dialogs.js';
+import { field, form } from './forms.js';
+import { attempt, toast } from './notices.js';
 import { face, nameOf } from './people.js';
 
 /** What a user agent is, in a few words. */
@@ -15,18 +17,18 @@ function device(agent) {
   return [{ Edg: 'Edge', OPR: 'Opera' }[browser] ?? browser, system].filter(Boolean).join(' on ');
 }
 
-export function profileDialog(app) {
-  const { api } = app;
+/** `user()` is oneself; `became(user)` takes in a change; `leave(notice)` goes back to the login. */
+export function profileDialog({ api, user, became, leave, leaving, logOut, notifications }) {
   const section = (title, ...content) => h('details', { class: 'section' }, h('summary', {}, title), ...content);
 
   function names() {
-    const name = field('display_name', 'Name', { maxLength: 64, value: nameOf(app.user), autocomplete: 'name' }, 'What others see.');
-    const email = field('email', 'Email', { type: 'email', maxLength: 254, value: app.user.email ?? '', autocomplete: 'email' }, 'Only you and the server’s admins see it.');
+    const name = field('display_name', 'Name', { maxLength: 64, value: nameOf(user()), autocomplete: 'name' }, 'What others see.');
+    const email = field('email', 'Email', { type: 'email', maxLength: 254, value: user().email ?? '', autocomplete: 'email' }, 'Only you and the server’s admins see it.');
     return form([name, email], { action: 'Save', submit: async (values) => {
       const changes = {};
-      if (values.display_name !== nameOf(app.user)) changes.display_name = values.display_name;
-      if (values.email && values.email !== app.user.email) changes.email = values.email;
-      if (Object.keys(changes).length) app.became(await api.changeMe(changes));
+      if (values.display_name !== nameOf(user())) changes.display_name = values.display_name.trim() || null;
+      if (values.email !== (user().email ?? '')) changes.email = values.email.trim() || null;
+      if (Object.keys(changes).length) became(await api.changeMe(changes));
       toast('Saved.');
       head();
     } }).node;
@@ -48,9 +50,26 @@ export function profileDialog(app) {
       'You leave all groups. Your messages stay, without your name; nobody can take the name again.');
     return form([current], { action: 'Delete my account', danger: true, submit: async (values) => {
       if (!(await confirm('Delete your account?', 'This can’t be taken back.', 'Delete my account'))) return;
-      await api.deleteMe(values.current_password);
-      app.leave('Your account was deleted.');
+      // The end of the session may be told before the answer comes.
+      leaving('Your account was deleted.');
+      try {
+        await api.deleteMe(values.current_password);
+      } catch (error) {
+        leaving('');
+        throw error;
+      }
+      leave('Your account was deleted.');
     } }).node;
+  }
+
+  function exporter() {
+    const button = h('button', { type: 'button', class: 'quiet', onclick: () => attempt(async () => {
+      button.disabled = true;
+      const link = h('a', { href: URL.createObjectURL(await (await api.fetch('GET', '/me/export')).blob()), download: 'parlance-export.json' });
+      link.click();
+      button.disabled = false;
+    }) }, icon('download'), 'Save all of it as one file');
+    return button;
   }
 
   const logins = h('ul', { class: 'people' });
@@ -66,14 +85,14 @@ export function profileDialog(app) {
   }
 
   const card = h('div', { class: 'card' });
-  const head = () => card.replaceChildren(face(nameOf(app.user), app.user.id, 'large'), h('p', { class: 'name', dir: 'auto' }, nameOf(app.user)), h('p', { class: 'hint' }, `@${app.user.username}`));
+  const head = () => card.replaceChildren(face(nameOf(user()), user().id, 'large'), h('p', { class: 'name', dir: 'auto' }, nameOf(user())), h('p', { class: 'hint' }, `@${user().username}`));
 
   open('Your account', (body) => {
     head();
     sessions();
     const first = section('Name and email', names());
     first.open = true;
-    body.append(card, first, section('Logins', logins), section('Password', password()), section('Delete the account', end()),
-      h('div', { class: 'buttons' }, h('button', { type: 'button', class: 'quiet', onclick: () => app.logOut() }, icon('exit'), 'Log out')));
+    body.append(card, first, notifications && section('Notifications', notifications()), section('Logins', logins), section('Your data', exporter()), section('Password', password()), section('Delete the account', end()),
+      h('div', { class: 'buttons' }, h('button', { type: 'button', class: 'quiet', onclick: () => logOut() }, icon('exit'), 'Log out')));
   });
 }

@@ -1,57 +1,101 @@
-// The list of conversations, and the search for people and groups.
+// The list of conversations, and the search for people, groups and messages.
 
-import { EVERYONE, groupKey, userKey } from '../store.js';
-import { brief, count, moment, plural, summary } from '../format.js';
-import { batched, h, reconcile } from './dom.js';
+import { EVERYONE, groupKey, userKey } from '../conversation.js';
+import { plural } from '../format.js';
+import { batched, h, isTouch, reconcile } from './dom.js';
 import { icon } from './icons.js';
-import { menu, toast } from './dialogs.js';
-import { nameOf, portrait, titleOf } from './people.js';
+import { entryOf } from './lists.js';
+import { menu, menuBelow } from './menu.js';
+import { attempt, toast } from './notices.js';
+import { nameOf, titleOf } from './people.js';
+import { rowOf, transient } from './row.js';
+import { change } from './settings.js';
 
-/** How long to wait for another letter before the server is asked. */
+/** How long to wait for another letter before the server is asked (milliseconds). */
 const TYPING_PAUSE = 150;
+const FILTERS = [['all', 'All'], ['unread', 'Unread'], ['people', 'People'], ['groups', 'Groups']];
 
-export function sidebarView(app) {
-  const { api, store, sync } = app;
+/**
+ * `commands` is what the menus offer: `profile`, `newGroup`, `browse`, `mentions`, `help`, `logOut`; `user()` is oneself,
+ * `isOpen(key)` says whether a conversation is the open one.
+ */
+export function sidebarView({ api, store, sync, outbox, drafts, directory, go, isOpen, user, commands }) {
   let query = '';
   let found = null;
   let asking = null;
   let timer = 0;
+  let filter = 'all';
+  let isArchive = false;
   const kept = new Map();
 
   const state = h('span', { class: 'state', role: 'status' });
   const clear = h('button', { class: 'round', type: 'button', 'aria-label': 'Clear the search', hidden: true, onclick: () => search('') }, icon('close'));
   const input = h('input', {
-    type: 'search', placeholder: 'Search people and groups', 'aria-label': 'Search people and groups', dir: 'auto', autocomplete: 'off', maxLength: 64,
+    type: 'search', placeholder: isTouch() ? 'Search' : 'Search (Ctrl K)', 'aria-label': 'Search people, groups and messages', dir: 'auto', autocomplete: 'off', maxLength: 64,
     oninput: () => search(input.value),
     onkeydown: (event) => {
       if (event.key === 'Escape' && query) search('');
       else if (event.key === 'Enter' || event.key === 'ArrowDown') {
         const first = list.querySelector('a');
         if (event.key === 'Enter') first?.click();
-        first?.focus();
+        else first?.focus();
       } else return;
       event.preventDefault();
       event.stopPropagation();
     },
   });
   const opener = h('button', { class: 'round', type: 'button', 'aria-label': 'Menu', 'aria-haspopup': 'menu', onclick: openMenu }, icon('menu'));
+  const maker = h('button', { class: 'round new', type: 'button', 'aria-label': 'New', title: 'New message or group', 'aria-haspopup': 'menu', onclick: openNew }, icon('compose'));
+  const tabs = h('div', { class: 'filters', role: 'group', 'aria-label': 'Show' }, FILTERS.map(([name, label]) => h('button', { type: 'button', data: { filter: name }, 'aria-pressed': String(name === filter), onclick: () => {
+    filter = name;
+    isArchive = false;
+    for (const tab of tabs.children) tab.setAttribute('aria-pressed', String(tab.dataset.filter === name));
+    render();
+  } }, label)));
   const list = h('nav', { class: 'conversations', 'aria-label': 'Conversations', onkeydown: walk, onscroll: batched(() => {
     if (list.scrollTop + list.clientHeight > list.scrollHeight - 400) sync.more();
   }) });
-  const node = h('aside', { class: 'sidebar' },
-    h('header', { class: 'bar' }, opener, h('div', { class: 'search' }, icon('search'), input, clear)),
-    state, list,
-    h('button', { class: 'compose', type: 'button', 'aria-label': 'New group', title: 'New group', onclick: () => app.newGroup() }, icon('plus')));
+  const node = h('header', { class: 'sidebar' },
+    h('h1', { class: 'spoken' }, 'Parlance'),
+    h('div', { class: 'bar' }, opener, h('div', { class: 'search' }, icon('search'), input, clear), maker),
+    state, tabs, list);
 
   function openMenu() {
-    const box = opener.getBoundingClientRect();
-    menu(box.left, box.bottom + 6, [
-      ['person', nameOf(app.user), () => app.profile()],
-      ['people', 'New group', () => app.newGroup()],
-      ['bookmark', 'Saved messages', () => app.go(userKey(store.me))],
-      ['megaphone', 'Everyone', () => app.go(EVERYONE)],
-      ['exit', 'Log out', () => app.logOut()],
-    ]);
+    menuBelow(opener, [
+      ['person', nameOf(user()), commands.profile],
+      ['at', 'Mentions', commands.mentions],
+      ['bookmark', 'Saved messages', () => go(userKey(store.me))],
+      ['megaphone', 'Everyone', () => go(EVERYONE)],
+      ['archive', 'Archived', () => { isArchive = true; render(); }],
+      ['help', 'Keyboard and help', commands.help, { key: '?' }],
+      ['exit', 'Log out', commands.logOut],
+    ], { label: 'Menu' });
+  }
+
+  function openNew() {
+    menuBelow(maker, [
+      ['person', 'Write to somebody', () => { search(''); input.focus(); toast('Type a name to find somebody.'); }],
+      ['people', 'New group', commands.newGroup],
+      ['globe', 'Browse public groups', commands.browse],
+    ], { label: 'New' });
+  }
+
+  function rowMenu(c, x, y) {
+    const set = (changes) => () => attempt(() => change({ c, api, store }, changes));
+    const { settings } = c;
+    const items = [['chat', 'Open', () => go(c.key)]];
+    if (settings.notify) {
+      items.push([settings.muted_until ? 'bell' : 'silent', settings.muted_until ? 'Unmute' : 'Mute', set({ muted_until: settings.muted_until ? null : 'forever' })],
+        ['star', settings.favourite ? 'No favourite any more' : 'Favourite', set({ favourite: !settings.favourite })],
+        ['archive', settings.archived ? 'Back to the list' : 'Archive', set({ archived: !settings.archived })]);
+    }
+    if (c.unseen && c.lastMessage) {
+      items.push(['checks', 'Mark as read', () => attempt(async () => {
+        store.readUpTo(c.key, c.lastMessage.seq);
+        await api.read(c.id, c.lastMessage.id);
+      })]);
+    }
+    menu(x, y, items, { label: titleOf(c, store.me) });
   }
 
   function walk(event) {
@@ -67,6 +111,7 @@ export function sidebarView(app) {
     query = text.trim();
     if (input.value !== text) input.value = text;
     clear.hidden = query === '';
+    tabs.hidden = query !== '';
     found = null;
     asking?.abort();
     clearTimeout(timer);
@@ -76,55 +121,23 @@ export function sidebarView(app) {
 
   async function ask() {
     asking = new AbortController();
-    try {
-      const [users, groups] = await Promise.all([api.users(query, asking.signal), api.groups(query, asking.signal)]);
-      found = { users, groups };
-      render();
-    } catch (error) {
-      if (error.name !== 'AbortError') toast(error.message, 'error');
-    }
+    const { signal } = asking;
+    const none = { items: [] };
+    const asked = query;
+    const [users, groups, messages] = await Promise.all([
+      directory.match(query).catch(() => []),
+      api.groups(query, signal).catch(() => []),
+      // A search without a letter is refused, and a server that makes its index anew has none yet.
+      /[\p{L}\p{N}]/u.test(query) ? api.search({ q: query, limit: 20 }, signal).catch(() => none) : none,
+    ]);
+    if (signal.aborted || asked !== query) return;
+    found = { users, groups, messages: messages.items };
+    render();
   }
 
-  const caption = (text) => ({ key: `caption ${text}`, sign: '', make: () => h('h2', { class: 'caption' }, text) });
-  const hint = (text) => ({ key: `hint ${text}`, sign: '', make: () => h('p', { class: 'hint' }, text) });
-
-  function row(c, about = null) {
-    const last = c.lastMessage;
-    const pending = app.outbox.of(c.key).at(-1);
-    const typing = [...c.typing.values()];
-    const online = c.kind === 'direct' && store.online.get(c.key.slice(2)) === true;
-    const own = last?.sender_id === store.me;
-    const seen = own && last.seq <= c.seenUpTo;
-    const title = titleOf(c, store.me);
-    const selected = app.open === c.key;
-    const sign = JSON.stringify([title, about, last?.id, last?.update, last?.sender.display_name, c.unseen, c.activeAt && brief(c.activeAt), online, seen, selected, typing.map((t) => t.username), pending?.client_id, pending?.state, c.user?.username]);
-    const preview = () => {
-      if (about) return h('span', { class: 'preview' }, h('bdi', {}, about));
-      if (typing.length) return h('span', { class: 'preview writing' }, c.kind === 'direct' ? 'typing…' : `${typing[0].username} is typing…`);
-      if (pending) return h('span', { class: 'preview' }, h('bdi', {}, pending.content || pending.file?.name || ''));
-      if (!last) return h('span', { class: 'preview empty' }, c.key === EVERYONE ? 'Messages to everybody on this server' : 'No messages yet');
-      const who = own ? (c.kind === 'direct' ? '' : 'You: ') : c.kind === 'direct' ? '' : `${last.sender.display_name}: `;
-      return h('span', { class: 'preview' }, who && h('b', {}, h('bdi', {}, who)), h('bdi', {}, summary(last)));
-    };
-    const mark = () => {
-      if (about) return null;
-      if (pending) return icon(pending.state === 'failed' ? 'alert' : 'clock');
-      return own && c.kind !== 'broadcast' && c.key !== userKey(store.me) ? icon(seen ? 'checks' : 'check') : null;
-    };
-    return {
-      key: c.key,
-      sign,
-      make: () => h('a', { class: `row${selected ? ' selected' : ''}`, href: `#${c.key}`, 'aria-current': selected ? 'page' : null },
-        h('span', { class: 'portrait' }, portrait(c, store.me), online && h('span', { class: 'dot', title: 'online' })),
-        h('span', { class: 'row-text' },
-          h('span', { class: 'row-top' },
-            h('span', { class: 'row-title' }, h('bdi', {}, title)),
-            mark(),
-            !about && last && h('time', { dateTime: c.activeAt, title: moment(c.activeAt) }, brief(c.activeAt))),
-          h('span', { class: 'row-bottom' }, preview(),
-            c.unseen > 0 && h('span', { class: 'badge', 'aria-label': `${c.unseen} unseen` }, count(c.unseen))))),
-    };
-  }
+  const caption = (text) => ({ key: `caption ${text}`, sign: text, make: () => h('h2', { class: 'caption' }, text) });
+  const hint = (text) => ({ key: 'hint', sign: text, make: () => h('p', { class: 'hint' }, text) });
+  const row = (c, about = '') => rowOf(c, { store, about, selected: isOpen(c.key), draft: drafts.get(c.key), pending: outbox.of(c.key).at(-1), onMenu: rowMenu });
 
   function results() {
     const folded = query.toLowerCase();
@@ -132,32 +145,42 @@ export function sidebarView(app) {
     const items = listed.map((c) => row(c));
     if (!found) return items;
     const known = new Set(listed.map((c) => c.key));
-    const users = found.users.filter((user) => !known.has(userKey(user.id)));
+    const users = found.users.filter((one) => !known.has(userKey(one.id)) && one.id !== store.me).slice(0, 12);
     const groups = found.groups.filter((group) => !known.has(groupKey(group.id)));
-    if (users.length) items.push(caption('People'), ...users.map((user) => row({ ...transient(userKey(user.id)), user }, `@${user.username}`)));
+    if (users.length) items.push(caption('People'), ...users.map((one) => row({ ...transient(userKey(one.id)), user: one }, `@${one.username}`)));
     if (groups.length) items.push(caption('Groups'), ...groups.map((group) => row({ ...transient(groupKey(group.id)), group }, `${group.visibility} · ${plural(group.member_count, 'member')}`)));
-    if (!items.length) items.push(hint(`Nobody and nothing starts with “${query}”.`));
+    if (found.messages.length) {
+      items.push(caption('Messages'), ...found.messages.map(({ message, highlights, in: where }) => ({
+        key: `message ${message.id}`, sign: `${message.update} ${query}`,
+        make: () => entryOf(message, { store, go, where: true, highlights, isFile: where === 'file_name' }),
+      })));
+    }
+    if (!items.length) items.push(hint(`Nothing has “${query}” in it.`));
     return items;
   }
 
-  /** A conversation to be shown that need not exist. */
-  const transient = (key) => ({ key, kind: key.startsWith('g:') ? 'group' : 'direct', typing: new Map(), unseen: 0, lastMessage: null, activeAt: '', seenUpTo: 0 });
+  const FITS = { all: () => true, unread: (c) => c.unseen > 0, people: (c) => c.kind === 'direct', groups: (c) => c.kind === 'group' };
 
   function conversations() {
     const listed = store.list();
-    const items = listed.map((c) => row(c));
-    const everyone = store.get(EVERYONE);
-    if (!everyone?.listed) items.push(row({ ...transient(EVERYONE), kind: 'broadcast' }));
-    if (sync.ready && listed.every((c) => c.key === EVERYONE)) items.push(hint('Search for somebody’s name to write to them, or make a group.'));
-    if (!sync.ready) items.push({ key: 'loading', sign: '', make: () => h('div', { class: 'skeletons', 'aria-label': 'Loading' }, Array.from({ length: 6 }, () => h('span', { class: 'skeleton' }))) });
+    if (isArchive) {
+      const archived = listed.filter((c) => c.settings.archived);
+      return [{ key: 'back', sign: '', make: () => h('button', { class: 'quiet', type: 'button', onclick: () => { isArchive = false; render(); } }, icon('back'), 'Archived') },
+        ...(archived.length ? archived.map((c) => row(c)) : [hint('Nothing is archived.')])];
+    }
+    const shown = listed.filter((c) => !c.settings.archived && FITS[filter](c));
+    const favourites = shown.filter((c) => c.settings.favourite);
+    const items = favourites.map((c) => row(c));
+    items.push(...shown.filter((c) => !c.settings.favourite).map((c) => row(c)));
+    if (filter === 'all' && !store.get(EVERYONE)?.listed) items.push(row(store.get(EVERYONE) ?? transient(EVERYONE)));
+    if (!sync.ready) items.push({ key: 'loading', sign: '', make: () => h('div', { class: 'skeletons', role: 'img', 'aria-label': 'Loading' }, Array.from({ length: 6 }, () => h('span', { class: 'skeleton' }))) });
+    else if (!items.length) items.push(hint(filter === 'unread' ? 'You have read everything.' : 'Nothing here yet.'));
+    else if (filter === 'all' && listed.every((c) => c.key === EVERYONE)) items.push(hint('Search for somebody’s name to write to them, or make a group.'));
     return items;
   }
 
-  const render = batched(() => {
-    reconcile(list, query ? results() : conversations(), kept);
-    const total = store.unseenTotal;
-    document.title = total ? `(${count(total)}) Parlance` : 'Parlance';
-  });
+  const render = batched(() => reconcile(list, query ? results() : conversations(), kept));
+  let wasDown = false;
 
   return {
     node,
@@ -165,7 +188,10 @@ export function sidebarView(app) {
     focus: () => input.focus(),
     /** Shows whether the live connection is up. */
     connected: (up) => {
-      state.textContent = up ? '' : navigator.onLine ? 'Connecting…' : 'Waiting for the network…';
+      state.textContent = up ? (wasDown ? 'Connected again' : '') : navigator.onLine ? 'Connecting…' : 'Waiting for the network…';
+      if (up && wasDown) setTimeout(() => state.textContent === 'Connected again' && (state.textContent = ''), 2500);
+      wasDown = !up && sync.ready;
+      state.classList.toggle('good', up);
       node.classList.toggle('offline', !up);
     },
     /** Closes the search once something of it was opened. */
