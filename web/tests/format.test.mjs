@@ -1,13 +1,15 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { initials, links, size, summary } from '../js/format.js';
+import { hue, initials, isRightToLeft, size, summary, summaryIcon } from '../js/format.js';
 
-test('web addresses become links, and only those', () => {
-  assert.deepEqual(links('see https://a.example/x?y=1. Or (http://b.example/)!'), [
-    { text: 'see ' }, { text: 'https://a.example/x?y=1', href: 'https://a.example/x?y=1' }, { text: '. Or (' },
-    { text: 'http://b.example/', href: 'http://b.example/' }, { text: ')!' },
-  ]);
-  for (const text of ['javascript:alert(1)', 'data:text/html,x', 'https://', '<b>x</b>', 'ftp://a']) assert.deepEqual(links(text), [{ text }]);
+test('everybody has a colour of many, and always the same', () => {
+  const hues = new Set(Array.from({ length: 200 }, (_, at) => hue(`0190-${at}`)));
+  assert.ok(hues.size > 20, `${hues.size} hues`);
+  assert.equal(hue('x'), hue('x'));
+});
+
+test('the direction of a text is that of its first letter', () => {
+  assert.deepEqual(['hello', '12 שלום', '(مرحبا', '…', 'a ب'].map(isRightToLeft), [false, true, true, false, false]);
 });
 
 test('initials are whole characters', () => {
@@ -20,5 +22,7 @@ test('sizes are short', () => {
 
 test('a message is summed up in one line', () => {
   assert.equal(summary({ type: 'text', content: ' a\n\nb ' }), 'a b');
-  assert.equal(summary({ type: 'file', content: '', file: { name: 'x.pdf' } }), '📎 x.pdf');
+  assert.equal(summary({ type: 'file', content: '', file: { name: 'x.pdf' } }), 'x.pdf');
+  assert.deepEqual(['text', 'image', 'file', 'of the future'].map((type) => summaryIcon({ type })), [null, 'image', 'file', null]);
+  assert.equal(summary({ type: 'text', content: '**so** `x`' }), 'so x');
 });

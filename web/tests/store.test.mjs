@@ -53,8 +53,8 @@ test('the last message moves to the one before when it is deleted', () => {
   assert.equal(store.applyChange(KEY, tombstone(2, 3)), 'applied');
   assert.equal(store.get(KEY).lastMessage.id, 'm1');
   const bare = new Store(ME);
-  bare.listPage([listed(2)], { first: true, more: false, mark: 0 });
-  assert.equal(bare.change(KEY, tombstone(2, 3)), 'list', 'nothing else is loaded: the list has to be asked');
+  bare.applyList([listed(2)], { first: true, more: false, mark: 0 });
+  assert.equal(bare.applyChange(KEY, tombstone(2, 3)), 'list', 'nothing else is loaded: the list has to be asked');
 });
 
 test('each message of others counts once as unseen', () => {
@@ -95,10 +95,58 @@ test('the first message ever makes a conversation; a later one of an unknown con
   assert.equal(store.applyChange(userKey('eve'), message(7)), 'unknown');
 });
 
-test('a broadcast is never unseen', () => {
+test('the server counts nothing in the broadcast: what is unseen is counted from where it was read here', () => {
   const store = new Store(ME);
-  store.applyChange(EVERYONE, message(1, { kind: 'broadcast' }));
+  store.ensure(EVERYONE).readSeq = 3;
+  const item = (seq) => ({ id: 'all', kind: 'broadcast', last_message: message(seq, { kind: 'broadcast' }), unseen_count: 0, update: seq, updated_at: '2026' });
+  store.applyList([item(3)], { first: true, more: false, mark: 0 });
   assert.equal(store.unseenTotal, 0);
+  store.applyChange(EVERYONE, message(4, { kind: 'broadcast' }));
+  assert.equal(store.unseenTotal, 1);
+  store.readUpTo(EVERYONE, 4);
+  assert.equal(store.unseenTotal, 0);
+});
+
+test('a page from the middle is a window of its own, until it is joined to the end', () => {
+  const store = new Store(ME);
+  store.applyList([listed(60)], { first: true, more: false, mark: 0 });
+  store.applyAround(KEY, [message(30), message(31)], { atStart: false, atEnd: false });
+  store.applyChange(KEY, message(61));
+  assert.deepEqual(ids(store), ['m30', 'm31']);
+  assert.equal(store.get(KEY).lastMessage.id, 'm61');
+  store.applyNewer(KEY, [message(32), message(33)], false);
+  assert.deepEqual(ids(store), ['m30', 'm31', 'm32', 'm33']);
+  store.applyNewer(KEY, [message(34), message(60)], true);
+  assert.deepEqual(ids(store).slice(-3), ['m34', 'm60', 'm61']);
+});
+
+test('what is trimmed at one side is loaded again from there', () => {
+  const store = loaded(...Array.from({ length: 10 }, (_, at) => message(at + 1)));
+  store.trim(KEY, 'newer', 4);
+  assert.deepEqual(ids(store), ['m1', 'm2', 'm3', 'm4']);
+  store.applyNewer(KEY, [5, 6, 7, 8, 9, 10].map((seq) => message(seq)), true);
+  store.trim(KEY, 'older', 3);
+  assert.deepEqual(ids(store), ['m8', 'm9', 'm10']);
+  assert.equal(store.atStart(store.get(KEY)), false);
+});
+
+test('replies are counted at the first message of their thread', () => {
+  const store = loaded(message(1));
+  store.applyChange(KEY, message(2, { thread_id: 'm1' }));
+  store.applyChange(KEY, message(3, { thread_id: 'm1' }));
+  assert.equal(store.get(KEY).messages.get('m1').thread.replies, 2);
+  store.applyChange(KEY, tombstone(2, 4));
+  assert.equal(store.get(KEY).messages.get('m1').thread.replies, 1);
+});
+
+test('mentions count beside what is unseen', () => {
+  const store = loaded(message(1));
+  store.applyChange(KEY, message(2, { mentions: [ME] }));
+  store.applyChange(KEY, message(3, { mentions_all: true }));
+  store.applyChange(KEY, message(4));
+  assert.deepEqual([store.get(KEY).unseen, store.get(KEY).unseenMentions], [3, 2]);
+  store.readUpTo(KEY, 2);
+  assert.deepEqual([store.get(KEY).unseen, store.get(KEY).unseenMentions], [2, 1]);
 });
 
 test('the window hides what lies below a gap in what is loaded', () => {
@@ -123,10 +171,9 @@ test('a page of a conversation that no list told of says how far it goes', () =>
 test('reading on another device leaves what came after', () => {
   const store = loaded(message(1));
   for (const seq of [2, 3, 4]) store.applyChange(KEY, message(seq));
-  assert.equal(store.readUpTo(KEY, 'm3'), true);
+  assert.equal(store.readUpTo(KEY, 3), true);
   assert.equal(store.get(KEY).unseen, 1);
-  assert.equal(store.readUpTo(KEY, 'unknown'), false);
-  assert.equal(store.readUpTo(KEY, 'm4'), true);
+  assert.equal(store.readUpTo(KEY, 4), true);
   assert.equal(store.get(KEY).unseen, 0);
 });
 
@@ -187,6 +234,6 @@ test('where the server has stopped counting, what is loaded tells how many are l
   store.applyList([listed(5, { unseen_count: 2, unseen_more: true })], { first: true, more: false, mark: 0 });
   store.applyNewest(KEY, [1, 2, 3, 4, 5].map((n) => message(n)), true);
   assert.equal(store.get(KEY).unseenMore, true);
-  assert.equal(store.readUpTo(KEY, 'm2'), true);
+  assert.equal(store.readUpTo(KEY, 2), true);
   assert.deepEqual([store.get(KEY).unseen, store.get(KEY).unseenMore], [3, false]);
 });

@@ -98,6 +98,9 @@ export function composerView({ key, thread = null, store, outbox, drafts, limit 
     } else if (event.key === 'Escape' && (draft().edit || draft().reply)) {
       event.preventDefault();
       release();
+    } else if (event.key === 'ArrowUp' && event.ctrlKey) {
+      event.preventDefault();
+      onUp();
     } else if (event.key === 'ArrowUp' && !text.value && !draft().edit && !thread) {
       const last = store.window(store.ensure(key)).findLast((message) => message.sender_id === store.me && !message.forwarded && message.content);
       if (!last) return;
@@ -106,11 +109,8 @@ export function composerView({ key, thread = null, store, outbox, drafts, limit 
     } else if (event.key === 'PageUp' || event.key === 'PageDown') {
       event.preventDefault();
       onScroll(event.key);
-    } else if (event.key === 'ArrowUp' && event.ctrlKey) {
-      event.preventDefault();
-      onUp();
     }
-    event.stopPropagation();
+    if (event.defaultPrevented) event.stopPropagation();
   }
 
   function pasted(event) {

@@ -21,6 +21,12 @@ function device(agent) {
 export function profileDialog({ api, user, became, leave, leaving, logOut, notifications }) {
   const section = (title, ...content) => h('details', { class: 'section' }, h('summary', {}, title), ...content);
 
+  /** Password managers look for the name beside the password. */
+  const withName = (node) => {
+    node.prepend(h('input', { type: 'text', autocomplete: 'username', value: user().username, hidden: true, tabIndex: -1 }));
+    return node;
+  };
+
   function names() {
     const name = field('display_name', 'Name', { maxLength: 64, value: nameOf(user()), autocomplete: 'name' }, 'What others see.');
     const email = field('email', 'Email', { type: 'email', maxLength: 254, value: user().email ?? '', autocomplete: 'email' }, 'Only you and the server’s admins see it.');
@@ -37,18 +43,18 @@ export function profileDialog({ api, user, became, leave, leaving, logOut, notif
   function password() {
     const current = field('current_password', 'Current password', { type: 'password', autocomplete: 'current-password' });
     const next = field('password', 'New password', { type: 'password', autocomplete: 'new-password' }, 'Eight characters or more. Your other logins end.');
-    return form([current, next], { action: 'Change password', submit: async (values) => {
+    return withName(form([current, next], { action: 'Change password', submit: async (values) => {
       await api.changeMe(values);
       current.input.value = next.input.value = '';
       toast('Your password was changed.');
       sessions();
-    } }).node;
+    } }).node);
   }
 
   function end() {
     const current = field('current_password', 'Current password', { type: 'password', autocomplete: 'current-password' },
       'You leave all groups. Your messages stay, without your name; nobody can take the name again.');
-    return form([current], { action: 'Delete my account', danger: true, submit: async (values) => {
+    return withName(form([current], { action: 'Delete my account', danger: true, submit: async (values) => {
       if (!(await confirm('Delete your account?', 'This can’t be taken back.', 'Delete my account'))) return;
       // The end of the session may be told before the answer comes.
       leaving('Your account was deleted.');
@@ -59,7 +65,7 @@ export function profileDialog({ api, user, became, leave, leaving, logOut, notif
         throw error;
       }
       leave('Your account was deleted.');
-    } }).node;
+    } }).node);
   }
 
   function exporter() {

@@ -46,6 +46,7 @@ export class Driver {
     this.browsers.push(browser);
     await browser.cdp('Emulation.setDeviceMetricsOverride', { width, height, deviceScaleFactor: 1, mobile: touch });
     if (touch) await browser.cdp('Emulation.setTouchEmulationEnabled', { enabled: true, maxTouchPoints: 2 });
+    await browser.cdp('Emulation.setFocusEmulationEnabled', { enabled: true });
     await browser.cdp('Emulation.setEmulatedMedia', { features: [{ name: 'prefers-color-scheme', value: dark ? 'dark' : 'light' }] });
     return browser;
   }
@@ -115,6 +116,7 @@ class Browser {
   async tab() {
     const { handle } = await this.post('/window/new', { type: 'tab' });
     await this.to(handle);
+    await this.cdp('Emulation.setFocusEmulationEnabled', { enabled: true });
     return handle;
   }
 

@@ -90,7 +90,7 @@ export class Person {
 
   /** Opens the client in a browser as this person, at a conversation if one is named. */
   async enter(browser, hash = '', base = this.server.url) {
-    await browser.open(`${base}/docs/`);
+    await browser.open(`${base}/health`);
     await browser.run('localStorage.setItem("parlance.login", args[0])', JSON.stringify({ token: this.login.token, refresh_token: this.login.refresh_token, user: this.login.user }));
     await browser.open(`${base}/${hash && `#${hash}`}`);
     await browser.until('document.querySelector(".sidebar:not(.offline)")');

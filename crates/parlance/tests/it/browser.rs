@@ -24,6 +24,25 @@ fn the_clients_units_hold() {
     }
 }
 
+/// The client in browsers: what people do, with several tabs, a server that restarts, a network that goes.
+#[test]
+fn the_client_holds_in_browsers() {
+    if Driver::start().is_none() {
+        return;
+    }
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../web/tests/browser");
+    let mut files: Vec<_> = std::fs::read_dir(&tests).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.retain(|path| path.to_string_lossy().ends_with(".test.mjs"));
+    assert!(!files.is_empty());
+    let output = Command::new("node")
+        .args(["--test", "--test-concurrency=2"])
+        .args(files)
+        .env("PARLANCE_BINARY", env!("CARGO_BIN_EXE_parlance"))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+}
+
 async fn sign_up(browser: &Browser, server: &Server, name: &str) {
     browser.open(&format!("http://{}/", server.anyone().address())).await;
     browser.click(".tabs button:last-child").await;
@@ -36,7 +55,7 @@ async fn find(browser: &Browser, name: &str) {
     browser.write(".search input", name).await;
     browser.shows(".row-title", name).await;
     browser.write(".search input", ENTER).await;
-    browser.shows(".who h1", name).await;
+    browser.shows(".who h2", name).await;
 }
 
 async fn say(browser: &Browser, text: &str) {
@@ -55,7 +74,7 @@ async fn choose(browser: &Browser, action: &str) {
     browser.value(menu).await;
     browser.until("document.querySelector('.menu')").await;
     let entry = format!(
-        "[...document.querySelectorAll('.menu button')].find((one) => one.innerText.trim() === {})",
+        "[...document.querySelectorAll('.menu button')].find((one) => one.querySelector('span').innerText === {})",
         json!(action)
     );
     browser.value(&format!("{entry}.click()")).await;
@@ -143,11 +162,17 @@ async fn older_messages_and_images_come_when_they_are_looked_for() {
 
     ada.shows(".row .badge", "131").await;
     ada.click(".row[href^='#u:']").await;
+    // The first unseen one is what she sees; the newest is a button away, and nothing is unseen there.
+    ada.shows(".message:has(> .divider) .prose", "number 1").await;
+    ada.click(".down").await;
     ada.until("document.querySelector('.picture:not(.loading)')").await;
     assert_eq!(ada.value("document.querySelector('.picture img').naturalWidth").await, 1);
     ada.until("!document.querySelector('.row .badge')").await;
     // Up to the first one, page by page; then all are there, once and in order.
-    ada.until("(document.querySelector('.scroller').scrollTop = 0, document.querySelector('.prose').innerText === 'number 1')").await;
+    ada.until(
+        "(document.querySelector('.scroller').scrollTop = 0, document.querySelector('.prose').innerText === 'number 1')",
+    )
+    .await;
     let all: Vec<_> = (1..=130).map(|number| format!("number {number}")).collect();
     assert_eq!(texts(&ada).await, json!(all));
     assert!(ada.complaints().await.is_empty());
