@@ -9,6 +9,7 @@ import { Live } from './live.js';
 import * as login from './login.js';
 import { Media } from './media.js';
 import { Outbox } from './outbox.js';
+import { Proof } from './proof.js';
 import { Reader } from './reader.js';
 import { Store } from './store.js';
 import { Sync } from './sync.js';
@@ -46,8 +47,14 @@ export function startApp({ root, kept, journal, onLeave }) {
   const places = new Map();
   const sync = new Sync({
     api, store, onDropped,
+    onNumber: (key, frame) => proof.check(key, frame),
     onMembers: (group) => (watching.get(`g:${group}`) ?? []).forEach((then) => then()),
   });
+  const proof = new Proof({ api, store, onRepair: (key) => attempt(async () => {
+    store.reset(key);
+    await sync.newest(key);
+    sync.refreshSoon();
+  }) });
   const outbox = new Outbox({ journal, lock: login.locked, onChange: changed, send: deliverer({ api, sync, onProgress: changed }) });
   const drafts = new Drafts({ journal, onChange: (key) => {
     sidebar.render();
@@ -145,14 +152,15 @@ export function startApp({ root, kept, journal, onLeave }) {
       return;
     }
     chat?.close();
+    if (chat) proof.unwatch(chat.key);
     panel.close();
-    chat = key ? chatView({ key, api, store, sync, outbox, drafts, media, reader, directory, places, panel, user: () => user, go: router.go, back: router.back, lost, watch, onTyping: (to) => live.send({ op: 'typing', data: target(to) }) }) : null;
+    chat = key ? chatView({ key, api, store, sync, outbox, drafts, media, reader, directory, places, panel, proof, user: () => user, go: router.go, back: router.back, lost, watch, onTyping: (to) => live.send({ op: 'typing', data: target(to) }) }) : null;
     frame.classList.toggle('reading', Boolean(chat));
     pane.replaceChildren(chat ? chat.node : homeView({ api, store, directory, go: router.go, user: () => user, commands }));
     sidebar.opened();
     sidebar.render();
     notices.badge();
-    if (chat) attempt(() => chat.show(message));
+    if (chat) attempt(() => chat.show(message)).then(() => chat && proof.watch(chat.key));
   }
 
   const router = routes({ onRoute: show });

@@ -4,21 +4,19 @@
 // change `known + 1`, and a greater number reveals a gap (which sync.js fills by the change feed). It shows the messages
 // whose `seq` is above `floor` and not above `ceiling`; of these it has loaded all.
 
-import { EVERYONE, blank, groupKey, isAtEnd, isAtStart, isLoaded, keyOfItem, mentions, userKey } from './conversation.js';
+import { blank, isAtEnd, isAtStart, isLoaded, keyOfItem, mentions } from './conversation.js';
+import { Roster } from './roster.js';
 
 /** More conversations than the client ever loads. */
 const LIST_MOST = 1e6;
 
-export class Store {
+export class Store extends Roster {
   constructor(me) {
-    this.me = me;
-    this.conversations = new Map();
+    super(me);
     this.keys = new Map();
-    this.online = new Map();
-    /** What is known of users: id to `{ id, username, display_name }`. */
-    this.users = new Map();
     this.listeners = new Set();
-    this.clock = 0;
+    /** Called with each change before it is applied: `(conversation, old message or null, entry)`. */
+    this.onChange = null;
     /** The greatest rank so far, and the next one for the list that is being loaded. */
     this.top = 0;
     this.next = 0;
@@ -53,17 +51,6 @@ export class Store {
     }
     if (group) c.group = { ...c.group, ...group };
     return c;
-  }
-
-  /** Remembers a user's name. */
-  meet(user) {
-    if (user?.id) this.users.set(user.id, { ...this.users.get(user.id), ...user });
-  }
-
-  /** What a user is called: the display name if it is known. */
-  nameOf(id, username = '') {
-    const user = this.users.get(id);
-    return user?.display_name || user?.username || username || '…';
   }
 
   byId(id) {
@@ -270,6 +257,7 @@ export class Store {
     const base = c.counted;
     let outcome = 'applied';
     for (const entry of entries) {
+      this.onChange?.(c, c.messages.get(entry.id) ?? null, entry);
       if (entry.deleted_at) {
         if (this.applyDeletion(c, entry)) outcome = 'list';
         continue;
@@ -369,56 +357,6 @@ export class Store {
     if (!c || c.seenUpTo >= seq) return;
     c.seenUpTo = seq;
     this.emit(key);
-  }
-
-  /** Somebody is typing, until the moment `until` (milliseconds). */
-  typing(key, user, username, until) {
-    const c = this.get(key);
-    if (!c) return;
-    c.typing.set(user, { username, until });
-    this.emit(key);
-  }
-
-  /** Forgets the users who are not typing any more at the moment `now`. */
-  settle(now) {
-    for (const c of this.conversations.values()) {
-      const before = c.typing.size;
-      for (const [user, { until }] of c.typing) if (until <= now) c.typing.delete(user);
-      if (c.typing.size !== before) this.emit(c.key);
-    }
-  }
-
-  presence(user, online) {
-    this.online.set(user, online);
-    this.emit(userKey(user));
-  }
-
-  /** Without a connection nobody can be said to be there. */
-  forgetPresence() {
-    this.online.clear();
-    for (const c of this.conversations.values()) c.typing.clear();
-    this.emit(null);
-  }
-
-  /** A group changed; absent fields stay. */
-  groupChanged(group) {
-    const { role, ...rest } = group;
-    const c = this.ensure(groupKey(group.id), { group: role === undefined ? rest : group });
-    c.touched = ++this.clock;
-    this.emit(c.key);
-  }
-
-  /** The user has that role in the group now; with null, is no member any more. */
-  membership(group, role) {
-    const c = this.get(groupKey(group));
-    if (!c) return;
-    c.group = { ...c.group, id: group, role };
-    if (role !== null && !c.listed) c.rank = ++this.top;
-    c.listed = role !== null;
-    if (role === null) Object.assign(c, { unseen: 0, unseenMore: false, unseenMentions: 0 });
-    c.touched = ++this.clock;
-    this.emit(null);
-    this.emit(c.key);
   }
 
   /** The user may not see the conversation any more. */

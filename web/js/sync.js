@@ -9,8 +9,8 @@ const TOO_MANY = 1000;
 const PAGE = 50;
 
 export class Sync {
-  constructor({ api, store, onMembers = () => {}, onDropped = () => {}, now = Date.now, timers = globalThis }) {
-    Object.assign(this, { api, store, onMembers, onDropped, now, timers });
+  constructor({ api, store, onMembers = () => {}, onDropped = () => {}, onNumber = () => {}, now = Date.now, timers = globalThis }) {
+    Object.assign(this, { api, store, onMembers, onDropped, onNumber, now, timers });
     /** Events that arrived before the list. */
     this.early = [];
     this.ready = false;
@@ -31,10 +31,12 @@ export class Sync {
     switch (frame.event) {
       case 'message.created':
       case 'message.updated':
-        return this.applyMessage(data);
+        this.applyMessage(data);
+        return this.onNumber(this.store.keys.get(frame.conversation_id), frame);
       case 'message.deleted':
-        if (key) return this.applyChange(key, { id: data.id, update: frame.update, deleted_at: 'now' });
-        return this.refreshSoon();
+        if (!key) return this.refreshSoon();
+        this.applyChange(key, { id: data.id, update: frame.update, deleted_at: 'now' });
+        return this.onNumber(key, frame);
       case 'message.seen':
         return this.applySeen(key, data);
       case 'conversation.read':

@@ -18,11 +18,11 @@ import { timelineView } from './timeline.js';
  * `panel` is where details, threads, pins and search show; `go(key, message?)` opens a conversation, `back()` leaves this one,
  * `lost(key)` says that there is none; `watch(group, then)` tells of changed members; `onTyping(key)` says that one writes.
  */
-export function chatView({ key, api, store, sync, outbox, drafts, media, reader, directory, places, panel, user, go, back, lost, watch, onTyping }) {
+export function chatView({ key, api, store, sync, outbox, drafts, media, reader, directory, places, panel, proof, user, go, back, lost, watch, onTyping }) {
   const title = h('h2', { dir: 'auto' });
   const subtitle = h('p', { class: 'subtitle' });
   const picture = h('span', { class: 'portrait' });
-  const about = h('button', { class: 'who', type: 'button', title: 'About', onclick: () => panel.show(detailsPage({ key, api, store, sync, go, directory, watch })) }, picture, h('span', { class: 'who-text' }, title, subtitle));
+  const about = h('button', { class: 'who', type: 'button', title: 'About', onclick: () => panel.show(detailsPage({ key, api, store, sync, go, directory, watch, tally: () => proof.tallies.get(key) })) }, picture, h('span', { class: 'who-text' }, title, subtitle));
   const foot = h('footer', { class: 'foot' });
   const button = (label, drawn, onclick, className = '') => h('button', { class: `round ${className}`, type: 'button', 'aria-label': label, title: label, onclick }, icon(drawn));
 

@@ -18,6 +18,13 @@ const MEMBERS_PAGE = 200;
 
 const action = (drawn, label, onclick, kind = '') => h('button', { type: 'button', class: `action ${kind}`, onclick }, icon(drawn), label);
 
+/** Says that what is shown is what the server has. */
+function proven(tally) {
+  const words = !tally ? 'Every change is compared with the server’s digest.' : tally.repaired
+    ? `${plural(tally.repaired, 'difference')} from the server found and repaired.` : `The same as the server has: ${plural(tally.verified, 'change')} verified.`;
+  return h('p', { class: 'hint start proven' }, icon('shield'), words);
+}
+
 export function detailsPage(services) {
   const { key, store } = services;
   const c = store.ensure(key);
@@ -25,20 +32,20 @@ export function detailsPage(services) {
   return personPage(services);
 }
 
-function personPage({ key, api, store }) {
+function personPage({ key, api, store, tally }) {
   const body = h('div', { class: 'details' });
   const draw = () => {
     const c = store.ensure(key);
     const isOnline = c.kind === 'direct' && store.online.get(key.slice(2));
     body.replaceChildren(h('div', { class: 'card' }, portrait(c, store.me, 'large'), h('p', { class: 'name', dir: 'auto' }, titleOf(c, store.me)),
       h('p', { class: 'hint' }, key === EVERYONE ? 'Everybody on this server reads this.' : key === userKey(store.me) ? 'Only you see this.' : c.user ? `@${c.user.username}${isOnline ? ' · online' : ''}` : '')),
-    settingsList({ c, api, store }) ?? '');
+    settingsList({ c, api, store }) ?? '', proven(tally()));
   };
   draw();
   return { name: 'details', title: key === EVERYONE ? 'Broadcast' : 'About', body, render: (changed) => changed === key && draw() };
 }
 
-function groupPage({ key, api, store, sync, go, directory, watch }) {
+function groupPage({ key, api, store, sync, go, directory, watch, tally }) {
   const id = key.slice(2);
   const role = () => store.get(key)?.group?.role ?? null;
   const leads = () => ['owner', 'admin'].includes(role());
@@ -46,8 +53,9 @@ function groupPage({ key, api, store, sync, go, directory, watch }) {
   const members = h('ul', { class: 'people', 'aria-label': 'Members' });
   const heading = h('h3', {});
   const options = h('div', {});
+  const shown = h('div', {});
   const danger = h('section', { class: 'danger-zone' });
-  const body = h('div', { class: 'details' }, card, h('section', {}, heading, members), options, danger);
+  const body = h('div', { class: 'details' }, card, h('section', {}, heading, members), options, danger, shown);
   let found = [];
 
   async function load() {
@@ -98,6 +106,7 @@ function groupPage({ key, api, store, sync, go, directory, watch }) {
     heading.replaceChildren(plural(group.member_count, 'member'), leads() && h('button', { type: 'button', class: 'quiet', onclick: add }, icon('plus'), 'Add'));
     const sorted = [...found].sort((a, b) => RANK[a.role] - RANK[b.role] || store.nameOf(a.user_id, a.username).localeCompare(store.nameOf(b.user_id, b.username)));
     members.replaceChildren(...sorted.map(line));
+    shown.replaceChildren(proven(tally()));
     options.replaceChildren(...[group.role && settingsList({ c, api, store }), leads() && h('section', {}, h('h3', {}, 'Group'), action('edit', 'Name, description, visibility', change))].filter(Boolean));
     danger.replaceChildren(...[
       group.role && (group.role !== 'owner' || group.member_count === 1) && action('exit', 'Leave the group', leave, 'danger'),

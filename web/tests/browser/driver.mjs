@@ -120,7 +120,11 @@ class Browser {
     return handle;
   }
 
-  to(handle) { return this.post('/window', { handle }); }
+  /** Goes to a tab, and shows it: what is not shown is not drawn. */
+  async to(handle) {
+    await this.post('/window', { handle });
+    await this.cdp('Page.bringToFront');
+  }
 
   handle() { return command(this.base, 'GET', '/window'); }
 
