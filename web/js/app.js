@@ -69,8 +69,10 @@ export function startApp({ root, kept, journal, onLeave }) {
     onFrame: arrived,
     onState: (state) => {
       sidebar.connected(state === 'online');
-      if (state === 'online') outbox.nudge();
-      else store.forgetPresence();
+      if (state === 'online') {
+        outbox.nudge();
+        chat?.online();
+      } else store.forgetPresence();
     },
     // The token may have ended and not the session.
     onSignedOut: () => api.renew().then((renewed) => (renewed ? live.connect() : ended()), () => live.retryLater()),

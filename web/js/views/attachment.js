@@ -71,7 +71,7 @@ const extension = (name) => /\.([\p{L}\p{N}]{1,5})$/u.exec(name)?.[1]?.toUpperCa
 
 export function attachment(file, media) {
   const kind = extension(file.name);
-  return h('button', { class: 'attachment', type: 'button', 'aria-label': `Save the file ${file.name}, ${size(file.size)}`, onclick: () => attempt(() => media.save(file)) },
+  return h('button', { class: 'attachment', type: 'button', title: 'Save the file', onclick: () => attempt(() => media.save(file)) }, h('span', { class: 'spoken' }, 'Save the file '),
     h('span', { class: 'attachment-icon' }, kind ? h('b', {}, kind) : icon('file')),
     h('span', { class: 'attachment-text' }, h('span', { class: 'attachment-name', dir: 'auto' }, file.name), h('span', { class: 'attachment-size' }, size(file.size))));
 }

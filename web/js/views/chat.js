@@ -176,6 +176,8 @@ export function chatView({ key, api, store, sync, outbox, drafts, media, reader,
       return timeline.load(message);
     },
     jump: timeline.jump,
+    /** The connection is back. */
+    online: timeline.again,
     render: () => {
       render();
       timeline.render();

@@ -20,7 +20,6 @@ export function completion(area, { people, onChange }) {
     found = [];
     list.hidden = true;
     area.removeAttribute('aria-activedescendant');
-    area.setAttribute('aria-expanded', 'false');
   }
 
   async function update() {
@@ -43,7 +42,6 @@ export function completion(area, { people, onChange }) {
 
   function draw() {
     list.hidden = false;
-    area.setAttribute('aria-expanded', 'true');
     area.setAttribute('aria-activedescendant', `suggestion-${at}`);
     list.replaceChildren(...found.map(({ user, one }, place) => h('li', {
       id: `suggestion-${place}`, role: 'option', 'aria-selected': String(place === at), onpointerdown: (event) => {
@@ -75,8 +73,6 @@ export function completion(area, { people, onChange }) {
 
   area.setAttribute('aria-autocomplete', 'list');
   area.setAttribute('aria-controls', 'completion');
-  area.setAttribute('role', 'combobox');
-  area.setAttribute('aria-expanded', 'false');
   area.addEventListener('blur', close);
   return { list, update, pressed, close };
 }

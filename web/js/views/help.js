@@ -7,7 +7,7 @@ const KEYS = [
   ['Everywhere', [['Ctrl K', 'search people, groups, messages'], ['Ctrl Shift F', 'search this conversation'], ['Alt ↑, Alt ↓', 'the conversation before, the next one'], ['Escape', 'close what is on top'], ['?', 'this list']]],
   ['While writing', [['Enter', 'send'], ['Shift Enter', 'a new line'], ['↑', 'edit your last message'], ['Page ↑, Page ↓', 'scroll the messages'], ['Ctrl ↑', 'go to the messages'], ['@name, :emoji:', 'complete a name, an emoji']]],
   ['At a message', [['↑ ↓ Home End', 'walk'], ['Enter', 'what can be done with it'], ['R', 'reply'], ['T', 'thread'], ['+', 'react'], ['E', 'edit'], ['F', 'forward'], ['C, L', 'copy text, link'], ['P', 'pin'], ['Delete', 'delete']]],
-  ['Marks in a text', [['**bold**, *italic*', ''], ['`code`, ```', 'code in a line, in a block'], ['> ', 'quote'], ['- , 1. ', 'lists'], ['[name](https://…)', 'link']]],
+  ['Marks in a text', [['**bold**', 'bold'], ['*italic*', 'italic'], ['`code`, ```', 'code in a line, in a block'], ['> ', 'quote'], ['- , 1. ', 'lists'], ['[name](https://…)', 'link']]],
 ];
 
 export function helpDialog() {

@@ -10,13 +10,12 @@ export const closeMenu = () => current?.();
 
 /**
  * Opens a menu of `[icon, label, action, { kind?, key? }]` near a point, kept inside the window; `key` is the key that does the
- * same without the menu. `header` stands above the entries. One that belongs to a dialog is put inside of it, or the dialog
- * would cover it.
+ * same without the menu. `header` stands above the entries. It is put where the focus is: a dialog would cover it.
  */
 export function menu(x, y, items, { header = null, label = 'Actions' } = {}) {
   closeMenu();
   const back = document.activeElement;
-  const parent = back?.closest?.('dialog') ?? document.body;
+  const parent = back?.closest?.('dialog, aside, main, header.sidebar') ?? document.querySelector('main') ?? document.body;
   const close = () => {
     node.remove();
     current = null;

@@ -20,7 +20,7 @@ export function titleOf(c, me) {
 
 /** A round picture made of a name: initials on a colour; of a group, with its own shape. */
 export function face(name, id, className = '') {
-  return tinted(h('span', { class: `face ${className}`, 'aria-hidden': 'true' }, initials(name)), hue(id));
+  return tinted(h('span', { class: `face ${className}`, 'aria-hidden': 'true', data: { initials: initials(name) } }), hue(id));
 }
 
 export function portrait(c, me, className = '') {

@@ -116,7 +116,7 @@ export function timelineView({ key, api, store, sync, outbox, reader, places, to
   }
 
   async function toNewest() {
-    if (!isAtEnd(conversation())) await attempt(() => sync.newest(key));
+    if (store.isLoaded(conversation()) && !isAtEnd(conversation())) await attempt(() => sync.newest(key));
     draw();
     toEnd();
   }
@@ -307,7 +307,7 @@ export function timelineView({ key, api, store, sync, outbox, reader, places, to
   function draw() {
     const c = store.get(key);
     if (!c || !node.isConnected) return;
-    const days = store.isLoaded(c) ? itemsOf(c) : [];
+    const days = itemsOf(c);
     reconcile(list, days.map(({ key: id, label, items }) => ({
       key: id,
       sign: label,
@@ -343,16 +343,19 @@ export function timelineView({ key, api, store, sync, outbox, reader, places, to
     const say = failed ? 'failed' : !loaded || !store.atStart(c) ? 'loading' : empty ? 'empty' : 'start';
     if (top.dataset.says === say) return;
     top.dataset.says = say;
-    const again = () => {
-      failed = null;
-      top.dataset.says = '';
-      if (loaded) older();
-      else load();
-    };
     if (say === 'failed') top.replaceChildren(h('p', { class: 'hint' }, failed.message), h('button', { type: 'button', class: 'quiet', onclick: again }, 'Try again'));
     else if (say === 'loading') top.replaceChildren(h('span', { class: 'spinner', role: 'img', 'aria-label': 'Loading' }));
     else if (say === 'empty') top.replaceChildren(h('p', { class: 'pill' }, key === userKey(store.me) ? 'Keep notes and files here. Only you see them.' : 'No messages here yet. Say hello!'));
     else top.replaceChildren();
+  }
+
+  /** Tries again what failed. */
+  function again() {
+    if (!failed) return;
+    failed = null;
+    top.dataset.says = '';
+    if (store.isLoaded(conversation())) older();
+    else load();
   }
 
   const render = batched(draw);
@@ -364,6 +367,7 @@ export function timelineView({ key, api, store, sync, outbox, reader, places, to
     focusNewest: () => walk.focus(messages().at(-1)),
     /** Scrolls by a key that was pressed elsewhere. */
     scroll: (pressed) => scroller.scrollBy({ top: (pressed === 'PageUp' ? -0.85 : 0.85) * scroller.clientHeight }),
+    again,
     sent: () => {
       firstUnseen = null;
       toNewest();
