@@ -96,7 +96,9 @@ export function messageView(first, tools) {
     const { file, sender } = message;
     const isBare = message.type === 'image' && !content && !message.reply_to && !message.forwarded && !message.thread_id;
     node.className = ['message', own ? 'own' : 'theirs', place.first && 'first', place.last && 'last', isBare && 'bare', place.group && 'in-group',
-      !own && tools.isForMe(message) && 'for-me', edit && `editing ${edit.state}`, message.reactions && 'reacted'].filter(Boolean).join(' ');
+      !own && tools.isForMe(message) && 'for-me', edit && `editing ${edit.state}`, message.reactions && 'reacted',
+      // What is going on with it goes on.
+      ...['flash', 'swiping'].filter((name) => node.classList.contains(name))].filter(Boolean).join(' ');
     bubble.dir = isRightToLeft(content) ? 'rtl' : 'ltr';
     setDivider(place.isFirstUnseen, () => place.isFirstUnseen && h('span', { class: 'divider', role: 'separator' }, h('span', {}, 'New messages')));
     setSide([place.group && !own, place.last, sender.display_name].join(), () => place.group && !own && (place.last
