@@ -5,6 +5,7 @@ import { EVERYONE, keyOf } from './conversation.js';
 import { deliverer } from './deliver.js';
 import { Directory } from './directory.js';
 import { Drafts } from './drafts.js';
+import { DraftSync } from './draftsync.js';
 import { Live } from './live.js';
 import * as login from './login.js';
 import { Media } from './media.js';
@@ -26,6 +27,7 @@ import { notifier } from './views/notify.js';
 import { panelView } from './views/panel.js';
 import { titleOf } from './views/people.js';
 import { profileDialog } from './views/profile.js';
+import { resizer } from './views/resizer.js';
 import { sidebarView } from './views/sidebar.js';
 import { routes } from './routes.js';
 
@@ -48,6 +50,7 @@ export function startApp({ root, kept, journal, onLeave }) {
   const sync = new Sync({
     api, store, onDropped,
     onNumber: (key, frame) => proof.check(key, frame),
+    onDraft: (key, draft) => draftSync.apply(key, draft),
     onMembers: (group) => (watching.get(`g:${group}`) ?? []).forEach((then) => then()),
   });
   const proof = new Proof({ api, store, onRepair: (key) => attempt(async () => {
@@ -57,9 +60,11 @@ export function startApp({ root, kept, journal, onLeave }) {
   }) });
   const outbox = new Outbox({ journal, lock: login.locked, onChange: changed, send: deliverer({ api, sync, onProgress: changed }) });
   const drafts = new Drafts({ journal, onChange: (key) => {
+    draftSync.changed(key);
     sidebar.render();
     chat?.draftChanged(key);
   } });
+  const draftSync = new DraftSync({ api, store, drafts });
   const directory = new Directory({ api, store });
   const media = new Media(api);
   const reader = new Reader({ api, store, onFailure: () => sync.refreshSoon(), onRead: (key, seq) => key === EVERYONE && journal.put('marks', { key, seq }).catch(() => {}) });
@@ -169,6 +174,7 @@ export function startApp({ root, kept, journal, onLeave }) {
   const notices = notifier({ store, go: router.go, isOpen: (key) => router.key === key });
   const sidebar = sidebarView({ api, store, sync, outbox, drafts, directory, go: router.go, isOpen: (key) => router.key === key, user: () => user, commands });
   const frame = h('div', { class: 'frame' }, sidebar.node, pane, panel.node);
+  sidebar.node.append(resizer(frame));
 
   function pressed(event) {
     if (document.querySelector('dialog[open], .menu, .picker')) return;
@@ -220,6 +226,7 @@ export function startApp({ root, kept, journal, onLeave }) {
       isStopped = true;
       live.stop();
       outbox.stop();
+      draftSync.stop();
       media.forget();
       chat?.close();
       router.stop();

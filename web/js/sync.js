@@ -9,8 +9,8 @@ const TOO_MANY = 1000;
 const PAGE = 50;
 
 export class Sync {
-  constructor({ api, store, onMembers = () => {}, onDropped = () => {}, onNumber = () => {}, now = Date.now, timers = globalThis }) {
-    Object.assign(this, { api, store, onMembers, onDropped, onNumber, now, timers });
+  constructor({ api, store, onMembers = () => {}, onDropped = () => {}, onNumber = () => {}, onDraft = () => {}, now = Date.now, timers = globalThis }) {
+    Object.assign(this, { api, store, onMembers, onDropped, onNumber, onDraft, now, timers });
     /** Events that arrived before the list. */
     this.early = [];
     this.ready = false;
@@ -143,7 +143,7 @@ export class Sync {
 
   applyDraft(key, draft) {
     this.store.get(key).draft = draft;
-    this.onDraft?.(key, draft);
+    this.onDraft(key, draft);
     this.store.emit(key);
   }
 
@@ -224,6 +224,7 @@ export class Sync {
 
   listed(page, how) {
     for (const key of this.store.applyList(page.items, { ...how, more: page.next !== null })) this.fill(key);
+    for (const item of page.items) if (item.draft) this.onDraft(this.store.keys.get(item.id), item.draft);
   }
 
   /** Reads the change feed until nothing is missing up to `wanted`, and to its end. */

@@ -15,6 +15,8 @@ const AHEAD = 800;
 const AT_END = 60;
 /** Messages by one sender within this time stand together. */
 const RUN = 5 * 60_000;
+/** How long the day is named after scrolling (milliseconds). */
+const NAMED = 1200;
 /** At most so many messages are in the document; beyond, those at the far end go. */
 const MOST = 500;
 const KEPT = 300;
@@ -40,6 +42,7 @@ export function timelineView({ key, api, store, sync, outbox, reader, places, to
   let anchor = null;
   let lastAnnounced = null;
   let height = 0;
+  let scrolling = 0;
 
   const list = h('div', { class: 'messages' });
   const top = h('div', { class: 'top' });
@@ -128,7 +131,17 @@ export function timelineView({ key, api, store, sync, outbox, reader, places, to
     down.hidden = stuck;
     remember();
     reach();
+    nameDay();
     return more();
+  }
+
+  /** The day at the upper edge is named while one scrolls: after that its name would only cover what is read. */
+  function nameDay() {
+    const edge = scroller.getBoundingClientRect().top;
+    for (const section of list.children) section.firstChild.classList.toggle('stuck', section.getBoundingClientRect().top < edge - 4);
+    scroller.classList.add('scrolling');
+    clearTimeout(scrolling);
+    scrolling = setTimeout(() => scroller.classList.remove('scrolling'), NAMED);
   }
 
   function more() {
