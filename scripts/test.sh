@@ -24,3 +24,6 @@ bash scripts/schemathesis.sh
 
 echo "test: the Postman collection against the server"
 bash scripts/newman.sh
+
+echo "test: the client libraries against the server"
+bash clients/checks/run
