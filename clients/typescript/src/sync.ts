@@ -285,7 +285,8 @@ export class Sync {
     const gap = this.gaps.get(ledger.id);
     if (gap === undefined) return;
     this.gaps.delete(ledger.id);
-    await this.mended(ledger, gap);
+    // Not awaited: the proof may itself want the feed.
+    void this.mended(ledger, gap);
   }
 
   private async mended(ledger: Ledger, update: number): Promise<void> {
