@@ -15,7 +15,7 @@ import { Reader } from './reader.js';
 import { Store } from './store.js';
 import { Sync } from './sync.js';
 import { chatView } from './views/chat.js';
-import { h } from './views/dom.js';
+import { h, isNarrow } from './views/dom.js';
 import { browseDialog, newGroupDialog } from './views/group.js';
 import { helpDialog } from './views/help.js';
 import { homeView } from './views/home.js';
@@ -163,6 +163,8 @@ export function startApp({ root, kept, journal, onLeave }) {
     panel.close();
     chat = key ? chatView({ key, api, store, sync, outbox, drafts, media, reader, directory, places, panel, proof, user: () => user, go: router.go, back: router.back, lost, watch, onTyping: (to) => live.send({ op: 'typing', data: target(to) }) }) : null;
     frame.classList.toggle('reading', Boolean(chat));
+    // Where the list is all there is, it is the page's content.
+    sidebar.node.setAttribute('role', isNarrow() && !chat ? 'main' : 'banner');
     pane.replaceChildren(chat ? chat.node : homeView({ api, store, directory, go: router.go, user: () => user, commands }));
     sidebar.opened();
     sidebar.render();

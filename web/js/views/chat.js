@@ -19,7 +19,7 @@ import { timelineView } from './timeline.js';
  * `lost(key)` says that there is none; `watch(group, then)` tells of changed members; `onTyping(key)` says that one writes.
  */
 export function chatView({ key, api, store, sync, outbox, drafts, media, reader, directory, places, panel, proof, user, go, back, lost, watch, onTyping }) {
-  const title = h('h2', { dir: 'auto' });
+  const title = h('h2', { role: 'heading', 'aria-level': 1, dir: 'auto' });
   const subtitle = h('p', { class: 'subtitle' });
   const picture = h('span', { class: 'portrait' });
   const about = h('button', { class: 'who', type: 'button', title: 'About', onclick: () => panel.show(detailsPage({ key, api, store, sync, go, directory, watch, tally: () => proof.tallies.get(key) })) }, picture, h('span', { class: 'who-text' }, title, subtitle));

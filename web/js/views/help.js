@@ -11,5 +11,9 @@ const KEYS = [
 ];
 
 export function helpDialog() {
-  open('Keyboard and marks', (body) => body.append(h('div', { class: 'help' }, KEYS.map(([title, keys]) => h('section', {}, h('h3', {}, title), h('dl', {}, keys.map(([key, what]) => h('div', {}, h('dt', {}, h('kbd', {}, key)), h('dd', {}, what)))))))), { className: 'wide' });
+  open('Keyboard and marks', (body) => {
+    // It scrolls and has nothing else to focus.
+    body.tabIndex = 0;
+    body.append(h('div', { class: 'help' }, KEYS.map(([title, keys]) => h('section', {}, h('h3', {}, title), h('dl', {}, keys.map(([key, what]) => h('div', {}, h('dt', {}, h('kbd', {}, key)), h('dd', {}, what))))))));
+  }, { className: 'wide' });
 }
