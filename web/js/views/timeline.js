@@ -36,6 +36,7 @@ export function timelineView({ key, api, store, sync, outbox, reader, places, to
   const replies = new Map();
   let stuck = true;
   let failed = null;
+  let opening = false;
   /** The first unseen message when the conversation was opened. */
   let firstUnseen = null;
   /** The message at the upper edge, and how far it is from it. */
@@ -152,7 +153,8 @@ export function timelineView({ key, api, store, sync, outbox, reader, places, to
   /** What has been before the eyes of somebody who looks at the page is read. */
   function reach() {
     const c = conversation();
-    if (document.hidden || !document.hasFocus() || !store.isLoaded(c)) return;
+    // While it opens, what is drawn is not yet where one goes on.
+    if (opening || document.hidden || !document.hasFocus() || !store.isLoaded(c)) return;
     const shown = store.window(c);
     const edge = scroller.getBoundingClientRect().bottom + 4;
     let at = shown.length - 1;
@@ -175,6 +177,7 @@ export function timelineView({ key, api, store, sync, outbox, reader, places, to
     const place = places.get(key);
     const isBack = !jumpTo && c.unseen === 0 && place && store.isLoaded(c) && store.window(c).some((m) => m.id === place.id);
     render();
+    opening = true;
     try {
       if (jumpTo) await open(jumpTo);
       else if (isBack) {
@@ -188,7 +191,10 @@ export function timelineView({ key, api, store, sync, outbox, reader, places, to
     } catch (error) {
       failed = error;
     }
-    stuck = !isBack && !jumpTo && firstUnseen === null && isAtEnd(conversation());
+    opening = false;
+    // Who has scrolled meanwhile stays there.
+    const isElsewhere = !stuck && firstUnseen === null && isAtEnd(conversation());
+    stuck = !isBack && !isElsewhere && !jumpTo && firstUnseen === null && isAtEnd(conversation());
     draw();
     const first = firstUnseen !== null && list.querySelector('.message:has(> .divider)');
     if (first) {

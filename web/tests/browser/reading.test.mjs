@@ -33,6 +33,17 @@ test('opening goes to the first unseen message, and only what was seen is read',
   assert.ok(await edge(browser, 'number 160'));
 });
 
+test('a few unseen messages: the first of them is marked, and all are read where all are seen', async () => {
+  const [cleo, dan] = await two(8);
+  for (const text of ['seen', 'new one', 'new two']) await dan.say(cleo, text);
+  const [first] = await cleo.call('GET', `/messages?receiver_id=${dan.id}`);
+  await cleo.call('POST', `/conversations/${first.conversation_id}/read`, { up_to: first.id });
+  const browser = await set.driver.browser();
+  await cleo.enter(browser, `u:${dan.id}`);
+  await browser.until('document.querySelector(".message:has(> .divider) .prose")?.innerText === "new one"');
+  await browser.until('!document.querySelector(".row .badge")');
+});
+
 test('each conversation is left and found again at the same place', async () => {
   const [cleo, dan] = await two(2);
   for (let n = 1; n <= 60; n += 1) await cleo.say(dan, `line ${n}`);
