@@ -56,6 +56,6 @@ export function rowOf(c, { store, selected, about = '', draft = null, pending = 
           !about && last && h('time', { dateTime: c.activeAt, title: moment(c.activeAt) }, brief(c.activeAt))),
         h('span', { class: 'row-bottom' }, preview(),
           c.unseenMentions > 0 && h('span', { class: 'badge at', role: 'img', 'aria-label': 'mentions you' }, '@'),
-          c.unseen > 0 && h('span', { class: `badge${muted ? ' quiet-badge' : ''}` }, count(c.unseen), h('span', { class: 'spoken' }, ' unseen'))))),
+          c.unseen > 0 && h('span', { class: `badge${muted ? ' quiet-badge' : ''}`, role: 'img', 'aria-label': `${c.unseen} unseen` }, count(c.unseen))))),
   };
 }

@@ -5,8 +5,9 @@ import { count, day, summary } from '../format.js';
 import { batched, h, reconcile } from './dom.js';
 import { gestures } from './gestures.js';
 import { icon } from './icons.js';
-import { announce, attempt, toast } from './notices.js';
 import { messageView, pendingView } from './message.js';
+import { announce, attempt, toast } from './notices.js';
+import { quotedMessages } from './quoted.js';
 import { walkMessages } from './walk.js';
 
 /** From this far before an end of what is loaded, in pixels, more is loaded. */
@@ -33,7 +34,6 @@ const sameRun = (a, b) => a && b && a.sender_id === b.sender_id && !b.forwarded 
  */
 export function timelineView({ key, api, store, sync, outbox, reader, places, tools: given, actions, onReply }) {
   const sections = new Map();
-  const replies = new Map();
   let stuck = true;
   let failed = null;
   let opening = false;
@@ -47,10 +47,11 @@ export function timelineView({ key, api, store, sync, outbox, reader, places, to
 
   const list = h('div', { class: 'messages' });
   const top = h('div', { class: 'top' });
-  const scroller = h('div', { class: 'scroller', role: 'region', 'aria-label': 'Messages', tabIndex: -1, onscroll: batched(scrolled) }, top, list);
+  const scroller = h('div', { class: 'scroller', role: 'region', 'aria-label': 'Messages', tabIndex: -1, onscroll: scrolled }, top, list);
   const badge = h('span', { class: 'badge', hidden: true });
   const down = h('button', { class: 'round down', type: 'button', 'aria-label': 'To the newest message', hidden: true, onclick: toNewest }, icon('down'), badge);
   const node = h('div', { class: 'timeline' }, scroller, down);
+  const replyOf = quotedMessages({ key, api, store, onChange: () => render() });
   const walk = walkMessages(scroller, list, { onKey: (element, event) => actions.byKey(views.get(element)?.message, event, element) });
   gestures(list, {
     onHold: (element, x, y) => tools.onMenu(views.get(element).message, x, y),
@@ -125,16 +126,21 @@ export function timelineView({ key, api, store, sync, outbox, reader, places, to
     toEnd();
   }
 
+  /** At once, before anything is drawn that would put it back. */
   function scrolled() {
     // A window that became lower is no scrolling away from the end.
     if (stuck && scroller.clientHeight !== height) return settle();
     stuck = isNearEnd() && isAtEnd(conversation());
     down.hidden = stuck;
+    return afterwards();
+  }
+
+  const afterwards = batched(() => {
     remember();
     reach();
     nameDay();
-    return more();
-  }
+    more();
+  });
 
   /** The day at the upper edge is named while one scrolls: after that its name would only cover what is read. */
   function nameDay() {
@@ -234,21 +240,6 @@ export function timelineView({ key, api, store, sync, outbox, reader, places, to
     if (!c || !store.isLoaded(c) || isAtEnd(c) || failed) return;
     await attempt(() => sync.newer(key));
     if (store.window(c).length > MOST) store.trim(key, 'older', KEPT);
-  }
-
-  /** What a message replies to: loaded, fetched before, or asked for now. */
-  function replyOf(message) {
-    const id = message.reply_to;
-    if (!id) return undefined;
-    const c = store.get(key);
-    if (c.deleted.has(id)) return 'gone';
-    const loaded = c.messages.get(id);
-    if (loaded) return loaded;
-    if (!replies.has(id)) {
-      replies.set(id, null);
-      api.message(id).then((found) => replies.set(id, found), (error) => error.status === 404 && replies.set(id, 'gone')).then(render);
-    }
-    return replies.get(id);
   }
 
   /** Loads what lies around a message, unless it is loaded. */
@@ -378,8 +369,7 @@ export function timelineView({ key, api, store, sync, outbox, reader, places, to
   }
 
   const render = batched(draw);
-  const focused = () => reach();
-  window.addEventListener('focus', focused);
+  window.addEventListener('focus', reach);
 
   return {
     node, render, load, toEnd: toNewest, jump: (id) => attempt(() => jump(id)),
@@ -392,7 +382,7 @@ export function timelineView({ key, api, store, sync, outbox, reader, places, to
       toNewest();
     },
     close: () => {
-      window.removeEventListener('focus', focused);
+      window.removeEventListener('focus', reach);
       watcher.disconnect();
       resized.disconnect();
       for (const element of messages()) views.get(element)?.close?.();

@@ -74,7 +74,7 @@ async fn choose(browser: &Browser, action: &str) {
     browser.value(menu).await;
     browser.until("document.querySelector('.menu')").await;
     let entry = format!(
-        "[...document.querySelectorAll('.menu button')].find((one) => one.querySelector('span').innerText === {})",
+        "[...document.querySelectorAll('.menu button')].find((one) => one.querySelector('span')?.innerText === {})",
         json!(action)
     );
     browser.value(&format!("{entry}.click()")).await;
