@@ -2,7 +2,7 @@
 
 /** Only so many are loaded (pages of 200); beyond, the server's own search helps. */
 const PAGES = 5;
-const FRESH = 60_000;
+const FRESH = 20_000;
 
 const folded = (text) => text.normalize('NFKD').replace(/\p{M}/gu, '').toLowerCase();
 
@@ -10,7 +10,6 @@ export class Directory {
   constructor({ api, store, now = Date.now }) {
     Object.assign(this, { api, store, now });
     this.users = [];
-    this.isWhole = false;
     this.loadedAt = -Infinity;
     this.loading = null;
   }
@@ -33,7 +32,7 @@ export class Directory {
       path = page.next;
     }
     for (const user of users) this.store.meet(user);
-    Object.assign(this, { users, isWhole: !path, loadedAt: this.now() });
+    Object.assign(this, { users, loadedAt: this.now() });
   }
 
   /** Those who have the text in their name or username; those who begin with it first. */
@@ -43,7 +42,8 @@ export class Directory {
     const names = (user) => [folded(user.display_name ?? ''), folded(user.username)];
     const rank = (user) => (names(user).some((name) => name.startsWith(wanted)) ? 0 : names(user).some((name) => name.split(/[\s._-]/).some((word) => word.startsWith(wanted))) ? 1 : 2);
     const found = this.users.filter((user) => names(user).some((name) => name.includes(wanted)));
-    if (!this.isWhole && wanted) {
+    // The server knows who has just come, and those beyond what is loaded.
+    if (wanted) {
       const known = new Set(found.map((user) => user.id));
       found.push(...(await this.api.users(text.trim())).filter((user) => !known.has(user.id)));
     }
