@@ -7,7 +7,7 @@ import path from 'node:path';
 import { createInterface } from 'node:readline';
 
 /** How long something may take to show on a page (milliseconds). */
-const TIMEOUT = 15_000;
+const TIMEOUT = 25_000;
 const ELEMENT = 'element-6066-11e4-a52e-4f735466cecf';
 
 /** The keys of WebDriver that tests press. */
