@@ -14,21 +14,24 @@ const DIST = new URL('../typescript/dist/', import.meta.url);
 const PATIENCE = 60_000;
 
 /** Serves the built client and an empty page; everything else is the server's, so that all is one origin. */
-const site = http.createServer(async (request, response) => {
-  if (request.url === '/page') return void response.writeHead(200, { 'content-type': 'text/html' }).end('<!doctype html>');
-  const file = /^\/dist\/(\w+\.js)$/.exec(request.url)?.[1];
-  if (file) {
-    const text = await readFile(new URL(file, DIST));
-    return void response.writeHead(200, { 'content-type': 'text/javascript' }).end(text);
-  }
-  const { method, headers } = request;
-  const passed = http.request(server + request.url, { method, headers }, (answer) => {
-    response.writeHead(answer.statusCode, answer.headers);
-    answer.pipe(response);
-  });
-  passed.on('error', () => response.destroy());
-  request.pipe(passed);
-}).listen(0, '127.0.0.1');
+const site = http
+  .createServer(async (request, response) => {
+    if (request.url === '/page')
+      return void response.writeHead(200, { 'content-type': 'text/html' }).end('<!doctype html>');
+    const file = /^\/dist\/(\w+\.js)$/.exec(request.url)?.[1];
+    if (file) {
+      const text = await readFile(new URL(file, DIST));
+      return void response.writeHead(200, { 'content-type': 'text/javascript' }).end(text);
+    }
+    const { method, headers } = request;
+    const passed = http.request(server + request.url, { method, headers }, (answer) => {
+      response.writeHead(answer.statusCode, answer.headers);
+      answer.pipe(response);
+    });
+    passed.on('error', () => response.destroy());
+    request.pipe(passed);
+  })
+  .listen(0, '127.0.0.1');
 await once(site, 'listening');
 const origin = `http://127.0.0.1:${site.address().port}`;
 
@@ -55,10 +58,17 @@ try {
   session = { end: () => command('DELETE', `/session/${sessionId}`) };
   const at = (method, path, body) => command(method, `/session/${sessionId}${path}`, body);
   await at('POST', '/timeouts', { script: PATIENCE });
-  const run = (script, ...args) => at('POST', '/execute/async', { script: `
+  const run = (script, ...args) =>
+    at('POST', '/execute/async', {
+      script: `
     const [args, done] = [[...arguments].slice(0, -1), arguments[arguments.length - 1]];
     (async () => { ${script} })().then((value) => done({ value }), (error) => done({ error: String(error.stack ?? error) }));
-  `, args }).then(({ value, error }) => { if (error) throw new Error(error); return value; });
+  `,
+      args,
+    }).then(({ value, error }) => {
+      if (error) throw new Error(error);
+      return value;
+    });
   await scenario(at, run);
 } catch (error) {
   failed = error;
@@ -76,12 +86,16 @@ async function scenario(at, run) {
   const [ada, bob] = ['ada', 'bob'].map((name) => `${name}_${Math.random().toString(36).slice(2, 10)}`);
   const nobody = new Rest({ url: server });
   const password = 'correct horse battery';
-  const [, other] = await Promise.all([ada, bob].map((username) => nobody.call('post', '/signup', { body: { username, password } })));
+  const [, other] = await Promise.all(
+    [ada, bob].map((username) => nobody.call('post', '/signup', { body: { username, password } })),
+  );
   const rest = await Rest.logIn({ url: server }, ada, password);
   const receiver_id = other.user.id;
 
   // `held` keeps the window that sends from finishing: it has begun to send, and never says so.
-  const open = (held) => run(`
+  const open = (held) =>
+    run(
+      `
     const { IndexedDbStorage, Outbox, Rest } = await import('/dist/index.js');
     const rest = new Rest({ url: location.origin, tokens: args[0] });
     window.sent = [];
@@ -97,11 +111,19 @@ async function scenario(at, run) {
       },
     });
     window.outbox.start();
-  `, rest.session.tokens.token, held);
-  const add = (...texts) => run(`
+  `,
+      rest.session.tokens.token,
+      held,
+    );
+  const add = (...texts) =>
+    run(
+      `
     window.waiting = args[1].map((content) => window.outbox.add({ receiver_id: args[0], content }));
     await Promise.all(window.waiting.map(({ kept }) => kept));
-  `, receiver_id, texts);
+  `,
+      receiver_id,
+      texts,
+    );
 
   await at('POST', '/url', { url: `${origin}/page` });
   const first = await at('GET', '/window');
@@ -123,5 +145,8 @@ async function scenario(at, run) {
   assert.deepEqual(await run('return window.sent;'), ['one', 'two', 'three']);
   assert.deepEqual(await run('return window.outbox.list();'), []);
   const stored = await rest.call('get', '/messages', { query: { receiver_id } });
-  assert.deepEqual(stored.map(({ content }) => content), ['one', 'two', 'three']);
+  assert.deepEqual(
+    stored.map(({ content }) => content),
+    ['one', 'two', 'three'],
+  );
 }

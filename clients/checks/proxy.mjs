@@ -61,14 +61,19 @@ class Frames {
       return [whole, held];
     }
     switch (faults.shift()) {
-      case 'drop': return [];
-      case 'double': return [whole, whole];
+      case 'drop':
+        return [];
+      case 'double':
+        return [whole, whole];
       case 'swap':
         this.held = whole;
         return [];
-      case 'alter': return [encode(JSON.stringify({ ...frame, data: { ...frame.data, content: 'something else' } }))];
-      case 'rename': return [encode(JSON.stringify({ ...frame, event: 'message.sparkled', data: { sparkles: 3 } }))];
-      default: return [whole];
+      case 'alter':
+        return [encode(JSON.stringify({ ...frame, data: { ...frame.data, content: 'something else' } }))];
+      case 'rename':
+        return [encode(JSON.stringify({ ...frame, event: 'message.sparkled', data: { sparkles: 3 } }))];
+      default:
+        return [whole];
     }
   }
 }
@@ -121,6 +126,8 @@ const control = http.createServer((request, response) => {
   response.writeHead(204).end();
 });
 
-proxy.listen(0, '127.0.0.1', () => control.listen(0, '127.0.0.1', () => {
-  console.log(`${proxy.address().port} ${control.address().port}`);
-}));
+proxy.listen(0, '127.0.0.1', () =>
+  control.listen(0, '127.0.0.1', () => {
+    console.log(`${proxy.address().port} ${control.address().port}`);
+  }),
+);

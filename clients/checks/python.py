@@ -86,7 +86,9 @@ class World:
         self.latest.pop(gone["id"], None)
 
     async def say(self, content: str) -> dict[str, Any]:
-        message: dict[str, Any] = await self.bobs.post("/messages", json={"receiver_id": self.ada["id"], "content": content})
+        message: dict[str, Any] = await self.bobs.post(
+            "/messages", json={"receiver_id": self.ada["id"], "content": content}
+        )
         return message
 
     async def until(self, what: str, holds: Callable[[], bool]) -> None:

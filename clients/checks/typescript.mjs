@@ -63,7 +63,10 @@ async function equal({ client, bob, latest, id }) {
   assert.equal(ledger.known, update);
   assert.equal(ledger.sum.toString(16).padStart(64, '0'), digest);
   // The texts that a program got, and not only the hashes in the ledger.
-  const { messages } = await bob.rest.call('get', '/conversations/{id}/changes', { path: { id }, query: { limit: 200 } });
+  const { messages } = await bob.rest.call('get', '/conversations/{id}/changes', {
+    path: { id },
+    query: { limit: 200 },
+  });
   const live = messages.filter((message) => !message.deleted_at);
   assert.deepEqual([...latest.values()].map(leafOf).sort(), live.map(leafOf).sort());
 }
@@ -81,7 +84,11 @@ async function faulty(name, kind, more) {
   if (more.repaired) await until(client, 'the repair', () => seen.repaired.length > 0);
   await equal(all);
   if (more.once) assert.deepEqual(seen.texts, ['first', 'one', 'two', 'three']);
-  if (more.numbers) assert.deepEqual(seen.repaired.flatMap((repaired) => repaired.numbers), more.numbers);
+  if (more.numbers)
+    assert.deepEqual(
+      seen.repaired.flatMap((repaired) => repaired.numbers),
+      more.numbers,
+    );
   client.stop();
 }
 
@@ -89,7 +96,10 @@ const scenarios = {
   async 'sign-up-and-login'() {
     const { rest, username } = await person('eve', proxy);
     assert.equal((await rest.call('get', '/me')).username, username);
-    await assert.rejects(Rest.logIn({ url: proxy }, username, 'wrong password'), (error) => error instanceof ApiError && error.status === 401);
+    await assert.rejects(
+      Rest.logIn({ url: proxy }, username, 'wrong password'),
+      (error) => error instanceof ApiError && error.status === 401,
+    );
   },
   async 'send-and-receive'() {
     const all = await world();
@@ -116,7 +126,10 @@ const scenarios = {
     await fault('lose');
     const texts = ['a', 'b', 'c'];
     const sent = await Promise.all(texts.map((content) => client.send({ receiver_id: bob.user.id, content })));
-    assert.deepEqual(sent.map((message) => message.seq), [2, 3, 4]);
+    assert.deepEqual(
+      sent.map((message) => message.seq),
+      [2, 3, 4],
+    );
     await until(client, 'its own messages', () => seen.texts.length === 4);
     assert.deepEqual(seen.texts, ['first', ...texts]);
     await equal(all);
@@ -138,10 +151,10 @@ const scenarios = {
     await equal(all);
     client.stop();
   },
-  'dropped': () => faulty('drop', 'gap', { repaired: true, once: true }),
-  'doubled': () => faulty('double', 'repeat', { once: true }),
-  'reordered': () => faulty('swap', 'gap', { repaired: true, once: true }),
-  'altered': () => faulty('alter', 'digest', { repaired: true, numbers: [2] }),
+  dropped: () => faulty('drop', 'gap', { repaired: true, once: true }),
+  doubled: () => faulty('double', 'repeat', { once: true }),
+  reordered: () => faulty('swap', 'gap', { repaired: true, once: true }),
+  altered: () => faulty('alter', 'digest', { repaired: true, numbers: [2] }),
   async 'last-one-dropped'() {
     const all = await world();
     const { client, seen, say, id } = all;
@@ -158,7 +171,11 @@ const scenarios = {
     await fault('rename');
     await say('by an event of tomorrow');
     await say('by one of today');
-    await until(client, 'both', () => seen.texts.includes('by an event of tomorrow') && seen.texts.includes('by one of today'));
+    await until(
+      client,
+      'both',
+      () => seen.texts.includes('by an event of tomorrow') && seen.texts.includes('by one of today'),
+    );
     assert.deepEqual(seen.unknown, ['message.sparkled']);
     await equal(all);
     assert.ok(!seen.faults.includes('gap'));
@@ -177,7 +194,7 @@ const scenarios = {
     await equal(all);
     client.stop();
   },
-  async 'reactions'() {
+  async reactions() {
     const all = await world();
     const { client, seen, latest, ada, bob, say } = all;
     const { id } = await say('like it?');
@@ -185,7 +202,13 @@ const scenarios = {
     await ada.rest.call('put', '/messages/{id}/reactions/{emoji}', { path: { id, emoji: '👍' } });
     await bob.rest.call('put', '/messages/{id}/reactions/{emoji}', { path: { id, emoji: '❤️' } });
     await until(client, 'both reactions', () => latest.get(id).reactions?.length === 2);
-    assert.deepEqual(latest.get(id).reactions.map(({ emoji, count }) => [emoji, count]), [['👍', 1], ['❤️', 1]]);
+    assert.deepEqual(
+      latest.get(id).reactions.map(({ emoji, count }) => [emoji, count]),
+      [
+        ['👍', 1],
+        ['❤️', 1],
+      ],
+    );
     assert.deepEqual(seen.faults, []);
     await equal(all);
     client.stop();

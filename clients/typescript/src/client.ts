@@ -122,7 +122,10 @@ export class Client extends Emitter<ClientEvents> {
     const { broadcast, ...message } = body;
     if (!broadcast) return this.rest.call('post', '/messages', { body: message });
     const headers = { 'Idempotency-Key': entry.id };
-    const { id } = await this.rest.call('post', '/broadcast/send', { body: { content: message.content ?? '' }, headers });
+    const { id } = await this.rest.call('post', '/broadcast/send', {
+      body: { content: message.content ?? '' },
+      headers,
+    });
     if (!id) throw new ApiError(500);
     return this.rest.call('get', '/messages/{id}', { path: { id } });
   }

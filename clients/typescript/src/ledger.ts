@@ -53,7 +53,10 @@ export class Ledger {
   sum: bigint | null;
   private readonly kept = new Map<string, Kept>();
 
-  constructor(readonly id: string, public floor: number) {
+  constructor(
+    readonly id: string,
+    public floor: number,
+  ) {
     this.known = floor;
     this.sum = floor === 0 ? 0n : null;
   }
@@ -96,7 +99,10 @@ export class Ledger {
   /** The numbers below the floor whose messages changed last. */
   newestBelow(most: number): number[] {
     const below = [...this.kept.values()].filter(({ seq }) => seq <= this.floor);
-    return below.sort((a, b) => b.update - a.update).slice(0, most).map(({ seq }) => seq);
+    return below
+      .sort((a, b) => b.update - a.update)
+      .slice(0, most)
+      .map(({ seq }) => seq);
   }
 
   /** The digest of a range of numbers above the floor. */

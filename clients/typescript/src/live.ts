@@ -139,7 +139,8 @@ export class Live {
       this.link = null;
       void this.ended(code, reason, greeted, token);
     };
-    const socket = this.options.socket === undefined ? (globalThis.WebSocket as SocketClass | undefined) : this.options.socket;
+    const socket =
+      this.options.socket === undefined ? (globalThis.WebSocket as SocketClass | undefined) : this.options.socket;
     const since = this.cursor === null ? '' : `?since=${encodeURIComponent(this.cursor)}`;
     const link: Link = socket
       ? bySocket(socket, `${this.options.url.replace(/^http/, 'ws')}/ws${since}`, token, taken, closed)
@@ -231,7 +232,14 @@ function bySocket(Socket: SocketClass, url: string, token: string, taken: Taken,
 }
 
 /** Server-Sent Events by `fetch`, since `EventSource` sends no token. */
-function byEvents(get: typeof fetch, url: string, cursor: string | null, token: string, taken: Taken, closed: Closed): Link {
+function byEvents(
+  get: typeof fetch,
+  url: string,
+  cursor: string | null,
+  token: string,
+  taken: Taken,
+  closed: Closed,
+): Link {
   const ending = new AbortController();
   const headers = { Authorization: `Bearer ${token}`, ...(cursor !== null && { 'Last-Event-ID': cursor }) };
   const read = async () => {
@@ -247,6 +255,8 @@ function byEvents(get: typeof fetch, url: string, cursor: string | null, token: 
       for (const line of lines) if (line.startsWith('data:')) taken(line.slice(5));
     }
   };
-  void read().catch(() => 1006).then((code) => closed(code, ''));
+  void read()
+    .catch(() => 1006)
+    .then((code) => closed(code, ''));
   return { send: () => false, close: () => ending.abort() };
 }

@@ -18,7 +18,10 @@ export interface OutboxOptions {
 export class Outbox {
   private readonly storage: OutboxStorage;
   private readonly ending = new AbortController();
-  private readonly waiting = new Map<string, { resolve: (message: Message) => void; reject: (error: unknown) => void }>();
+  private readonly waiting = new Map<
+    string,
+    { resolve: (message: Message) => void; reject: (error: unknown) => void }
+  >();
   /** By lane, the entry that is being sent. */
   private readonly busy = new Map<string, string>();
   /** By lane, what ends the pause before its next try. */
@@ -37,10 +40,13 @@ export class Outbox {
       if (note.type === 'sent') this.settle(note.id, note.message);
       void this.reload();
     });
-    void this.storage.lead(this.ending.signal).then(() => {
-      this.leads = true;
-      return this.reload();
-    }).catch(() => {});
+    void this.storage
+      .lead(this.ending.signal)
+      .then(() => {
+        this.leads = true;
+        return this.reload();
+      })
+      .catch(() => {});
     void this.reload();
   }
 
@@ -52,11 +58,20 @@ export class Outbox {
   }
 
   /** Takes in a message. It is kept once `kept` resolves; `sent` resolves with what the server stored. */
-  add(body: Entry['body'], file?: { file: Blob; name: string }): { id: string; kept: Promise<void>; sent: Promise<Message> } {
+  add(
+    body: Entry['body'],
+    file?: { file: Blob; name: string },
+  ): { id: string; kept: Promise<void>; sent: Promise<Message> } {
     const id = body.client_id ?? globalThis.crypto.randomUUID();
     const lane = body.group_id ?? body.receiver_id ?? 'broadcast';
     this.last = Math.max(this.last + 1, Date.now() * 1000);
-    const entry: Entry = { id, order: this.last, lane, body: { ...body, client_id: id }, ...(file && { file: file.file, file_name: file.name }) };
+    const entry: Entry = {
+      id,
+      order: this.last,
+      lane,
+      body: { ...body, client_id: id },
+      ...(file && { file: file.file, file_name: file.name }),
+    };
     const sent = new Promise<Message>((resolve, reject) => this.waiting.set(id, { resolve, reject }));
     sent.catch(() => {}); // Whoever does not wait for it learns of failures by `onChange`.
     const kept = this.keep(entry).then(() => this.next(lane));

@@ -31,7 +31,10 @@ export class Prover {
   private readonly faults = new Set<string>();
   private readonly running = new Map<string, Promise<boolean>>();
 
-  constructor(private readonly rest: Rest, private readonly options: ProverOptions) {}
+  constructor(
+    private readonly rest: Rest,
+    private readonly options: ProverOptions,
+  ) {}
 
   /** Says that a conversation's digest differs, once until it is repaired. */
   fault(ledger: Ledger): void {
@@ -42,10 +45,14 @@ export class Prover {
 
   /** Whether the ledger has what the server has, after repairing it if need be. */
   prove(ledger: Ledger): Promise<boolean> {
-    const running = this.running.get(ledger.id) ?? this.rounds(ledger).catch((error: unknown) => {
-      if (!(error instanceof ApiError)) throw error;
-      return false; // Out of reach, or not to be read any more: the next event asks again.
-    }).finally(() => this.running.delete(ledger.id));
+    const running =
+      this.running.get(ledger.id) ??
+      this.rounds(ledger)
+        .catch((error: unknown) => {
+          if (!(error instanceof ApiError)) throw error;
+          return false; // Out of reach, or not to be read any more: the next event asks again.
+        })
+        .finally(() => this.running.delete(ledger.id));
     this.running.set(ledger.id, running);
     return running;
   }
@@ -124,7 +131,7 @@ export class Prover {
       differing = (await this.halves(ledger, differing)).filter((part) => differs(ledger, part));
     }
     const numbers: number[] = [];
-    for (const part of differing) numbers.push(...await this.reread(ledger, part));
+    for (const part of differing) numbers.push(...(await this.reread(ledger, part)));
     return numbers;
   }
 
@@ -158,7 +165,10 @@ export class Prover {
     if (from === to && messages === 1) await this.readOne(ledger, from, take);
     let left = whole() ? 0 : messages;
     for (let after = from - 1, more = left > 0; more && left > 0;) {
-      const page = await this.rest.call('get', '/conversations/{id}/changes', { path: { id: ledger.id }, query: { after, limit: 200 } });
+      const page = await this.rest.call('get', '/conversations/{id}/changes', {
+        path: { id: ledger.id },
+        query: { after, limit: 200 },
+      });
       for (const change of page.messages) {
         if (change.seq < from || change.seq > to) continue;
         left -= 1;

@@ -10,7 +10,11 @@ export class ApiError extends Error {
   readonly code: string;
   readonly field: string;
 
-  constructor(readonly status: number, body: Partial<Schemas['Error']> | null = {}, readonly retryAfter = 0) {
+  constructor(
+    readonly status: number,
+    body: Partial<Schemas['Error']> | null = {},
+    readonly retryAfter = 0,
+  ) {
     super(body?.error || (status ? `the server answered ${status}` : 'the server is out of reach'));
     this.name = 'ApiError';
     this.code = body?.code ?? '';
@@ -83,16 +87,19 @@ export class Rest {
 
   /** One request of the document's, by its method and path. Rejects with an ApiError unless it succeeds. */
   async call<M extends Verb, P extends PathOf<M>>(
-    method: M, path: P, options: Options<Operation<M, P>> = {},
+    method: M,
+    path: P,
+    options: Options<Operation<M, P>> = {},
   ): Promise<Answer<M, P>> {
     const response = await this.raw(method, this.address(path, options), options);
     if (!/json/.test(response.headers.get('content-type') ?? '')) return undefined as Answer<M, P>;
-    return await response.json() as Answer<M, P>;
+    return (await response.json()) as Answer<M, P>;
   }
 
   /** A list's first page. */
   async list<P extends PathOf<'get'>>(
-    path: P, options: Options<Operation<'get', P>> = {},
+    path: P,
+    options: Options<Operation<'get', P>> = {},
   ): Promise<Page<Answer<'get', P> extends (infer Item)[] ? Item : never>> {
     return this.page(this.address(path, options));
   }
@@ -101,7 +108,7 @@ export class Rest {
     const response = await this.raw('get', address, {});
     const query = /<[^>?]*(\?[^>]*)>;\s*rel="next"/.exec(response.headers.get('link') ?? '')?.[1];
     const next = query === undefined ? null : () => this.page<Item>(address.split('?')[0] + query);
-    return { items: await response.json() as Item[], next };
+    return { items: (await response.json()) as Item[], next };
   }
 
   /** The bytes of a file, or of its thumbnail, by the `url` that the server gave. */
@@ -119,12 +126,16 @@ export class Rest {
     const parts = names as Record<string, unknown>;
     const filled = path.replace(/\{(\w+)\}/g, (_, name: string) => encodeURIComponent(String(parts[name])));
     const asked = Object.entries(query).filter(([, value]) => value !== undefined && value !== null);
-    return asked.length ? `${filled}?${new URLSearchParams(asked.map(([name, value]) => [name, String(value)]))}` : filled;
+    return asked.length
+      ? `${filled}?${new URLSearchParams(asked.map(([name, value]) => [name, String(value)]))}`
+      : filled;
   }
 
   /** Sends a request, with another token if the server refuses the first one. */
   private async raw(
-    method: string, address: string, options: { body?: unknown; headers?: Record<string, string>; signal?: AbortSignal },
+    method: string,
+    address: string,
+    options: { body?: unknown; headers?: Record<string, string>; signal?: AbortSignal },
   ): Promise<Response> {
     const token = await this.session?.token();
     try {
@@ -137,11 +148,17 @@ export class Rest {
   }
 
   private async once(
-    method: string, address: string, { body, headers = {}, signal }: { body?: unknown; headers?: Record<string, string>; signal?: AbortSignal },
+    method: string,
+    address: string,
+    { body, headers = {}, signal }: { body?: unknown; headers?: Record<string, string>; signal?: AbortSignal },
     token: string | undefined,
   ): Promise<Response> {
     const patience = AbortSignal.timeout(this.options.patience ?? 30_000);
-    const sent: RequestInit & { headers: Record<string, string> } = { method: method.toUpperCase(), headers: { ...headers }, signal: signal ?? patience };
+    const sent: RequestInit & { headers: Record<string, string> } = {
+      method: method.toUpperCase(),
+      headers: { ...headers },
+      signal: signal ?? patience,
+    };
     if (token) sent.headers['Authorization'] = `Bearer ${token}`;
     if (body instanceof FormData) sent.body = body;
     else if (body !== undefined) {
@@ -153,12 +170,12 @@ export class Rest {
       throw new ApiError(0);
     });
     if (response.ok) return response;
-    const said = await response.json().catch(() => null) as Partial<Schemas['Error']> | null;
+    const said = (await response.json().catch(() => null)) as Partial<Schemas['Error']> | null;
     throw new ApiError(response.status, said, Number(response.headers.get('retry-after')) || 0);
   }
 
   private async renewal(refreshToken: string): Promise<Tokens> {
     const answer = await this.once('post', '/token', { body: { refresh_token: refreshToken } }, undefined);
-    return tokensOf(await answer.json() as Schemas['Tokens'], Date.now());
+    return tokensOf((await answer.json()) as Schemas['Tokens'], Date.now());
   }
 }

@@ -13,7 +13,10 @@ export interface Tokens {
 const EARLY = 60_000;
 
 /** The tokens of an answer of `/login` or `/token`. */
-export const tokensOf = (answer: { token: string; refresh_token: string; expires_in: number }, now: number): Tokens => ({
+export const tokensOf = (
+  answer: { token: string; refresh_token: string; expires_in: number },
+  now: number,
+): Tokens => ({
   token: answer.token,
   refresh_token: answer.refresh_token,
   ends_at: now + answer.expires_in * 1000,
@@ -48,7 +51,9 @@ export class Session {
   /** Another token than `refused`, or a rejection if the session has none. */
   renew(refused: string): Promise<string> {
     if (this.tokens.token !== refused) return Promise.resolve(this.tokens.token);
-    this.renewing ??= this.ask().finally(() => { this.renewing = null; });
+    this.renewing ??= this.ask().finally(() => {
+      this.renewing = null;
+    });
     return this.renewing;
   }
 

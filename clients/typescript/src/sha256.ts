@@ -49,5 +49,7 @@ function block(hash: Uint32Array, view: DataView, at: number): void {
     const t2 = ((rotate(a, 2) ^ rotate(a, 13) ^ rotate(a, 22)) + ((a & b) ^ (a & c) ^ (b & c))) | 0;
     [h, g, f, e, d, c, b, a] = [g, f, e, (d + t1) | 0, c, b, a, (t1 + t2) | 0];
   }
-  [a, b, c, d, e, f, g, h].forEach((value, i) => { hash[i] = hash[i]! + value; });
+  [a, b, c, d, e, f, g, h].forEach((value, i) => {
+    hash[i] = hash[i]! + value;
+  });
 }

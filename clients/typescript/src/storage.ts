@@ -33,19 +33,26 @@ export interface OutboxStorage {
 /** Entries that end with the program. */
 export class MemoryStorage implements OutboxStorage {
   private readonly entries = new Map<string, Entry>();
-  async load() { return [...this.entries.values()]; }
-  async put(entry: Entry) { this.entries.set(entry.id, entry); }
-  async remove(id: string) { this.entries.delete(id); }
+  async load() {
+    return [...this.entries.values()];
+  }
+  async put(entry: Entry) {
+    this.entries.set(entry.id, entry);
+  }
+  async remove(id: string) {
+    this.entries.delete(id);
+  }
   async lead() {}
   tell() {}
   listen() {}
   close() {}
 }
 
-const done = <T>(request: IDBRequest<T>): Promise<T> => new Promise((resolve, reject) => {
-  request.onsuccess = () => resolve(request.result);
-  request.onerror = () => reject(request.error);
-});
+const done = <T>(request: IDBRequest<T>): Promise<T> =>
+  new Promise((resolve, reject) => {
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = () => reject(request.error);
+  });
 
 /**
  * Entries in IndexedDB, one record each. All windows that open the same name share one outbox: whoever holds the Web Lock
@@ -92,10 +99,11 @@ export class IndexedDbStorage implements OutboxStorage {
     // Browsers have no locks on pages without HTTPS. There every window sends; the server stores each message once.
     if (!globalThis.navigator?.locks) return Promise.resolve();
     return new Promise((resolve, reject) => {
-      const hold = () => new Promise<void>((release) => {
-        signal.addEventListener('abort', () => release(), { once: true });
-        resolve();
-      });
+      const hold = () =>
+        new Promise<void>((release) => {
+          signal.addEventListener('abort', () => release(), { once: true });
+          resolve();
+        });
       navigator.locks.request(`${this.name}.outbox`, { signal }, hold).catch(reject);
     });
   }

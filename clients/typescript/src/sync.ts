@@ -117,7 +117,9 @@ export class Sync {
 
   /** Reads the list of conversations, and what is new in each. */
   list(): Promise<void> {
-    this.listing ??= this.readList().finally(() => { this.listing = null; });
+    this.listing ??= this.readList().finally(() => {
+      this.listing = null;
+    });
     return this.listing;
   }
 
@@ -147,7 +149,9 @@ export class Sync {
   }
 
   private async compare({ id, update, digest }: Schemas['Conversation']): Promise<void> {
-    const ledger = this.ledgers.get(id) ?? this.begin(id, this.options.known?.[id] ?? Math.max(0, update - (this.options.history ?? 0)));
+    const ledger =
+      this.ledgers.get(id) ??
+      this.begin(id, this.options.known?.[id] ?? Math.max(0, update - (this.options.history ?? 0)));
     if (update > ledger.known) return this.fill(ledger);
     if (update === ledger.known && ledger.differs(digest)) await this.mend(ledger);
   }
@@ -228,7 +232,13 @@ export class Sync {
     const seq = ledger.seqOf(id);
     if (seq === undefined) ledger.sum = null;
     else ledger.put({ id, seq, update, content: null });
-    this.options.emit('deleted', { conversation_id: ledger.id, id, update, ...(seq !== undefined && { seq }), via: 'live' });
+    this.options.emit('deleted', {
+      conversation_id: ledger.id,
+      id,
+      update,
+      ...(seq !== undefined && { seq }),
+      via: 'live',
+    });
   }
 
   private async look(ledger: Ledger, update: number): Promise<void> {
@@ -256,7 +266,8 @@ export class Sync {
 
   /** Reads the feed of changes until nothing is missing. */
   fill(ledger: Ledger): Promise<void> {
-    const running = this.fillings.get(ledger.id) ?? this.readChanges(ledger).finally(() => this.fillings.delete(ledger.id));
+    const running =
+      this.fillings.get(ledger.id) ?? this.readChanges(ledger).finally(() => this.fillings.delete(ledger.id));
     this.fillings.set(ledger.id, running);
     return running;
   }
@@ -336,11 +347,23 @@ export class Sync {
 }
 
 const KNOWN = new Set([
-  'message.seen', 'conversation.read', 'group.updated', 'group.deleted', 'member.added', 'member.updated',
-  'member.removed', 'typing', 'presence', 'pong', 'conversation.settings', 'conversation.draft', 'conversation.unread',
+  'message.seen',
+  'conversation.read',
+  'group.updated',
+  'group.deleted',
+  'member.added',
+  'member.updated',
+  'member.removed',
+  'typing',
+  'presence',
+  'pong',
+  'conversation.settings',
+  'conversation.draft',
+  'conversation.unread',
   'webhook.disabled',
 ]);
 
-const wait = (error: unknown, failures: number) => new Promise((resolve) => {
-  setTimeout(resolve, Math.max(error instanceof ApiError ? error.retryAfter * 1000 : 0, pause(failures)));
-});
+const wait = (error: unknown, failures: number) =>
+  new Promise((resolve) => {
+    setTimeout(resolve, Math.max(error instanceof ApiError ? error.retryAfter * 1000 : 0, pause(failures)));
+  });

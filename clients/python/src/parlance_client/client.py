@@ -24,7 +24,12 @@ class Client:
     """
 
     def __init__(
-        self, rest: Rest, *, history: float = 0, known: dict[str, int] | None = None, cursor: str | None = None,
+        self,
+        rest: Rest,
+        *,
+        history: float = 0,
+        known: dict[str, int] | None = None,
+        cursor: str | None = None,
         storage: Storage | None = None,
     ) -> None:
         self.rest = rest

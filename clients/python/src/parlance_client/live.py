@@ -98,8 +98,12 @@ class Live:
         try:
             # The library pings by itself, and ends a connection that does not answer.
             async with connect(
-                url, additional_headers={"Authorization": f"Bearer {token}"}, subprotocols=["parlance.v1"],  # type: ignore[list-item]
-                ping_interval=25, ping_timeout=PATIENCE, max_size=None,
+                url,
+                additional_headers={"Authorization": f"Bearer {token}"},
+                subprotocols=["parlance.v1"],  # type: ignore[list-item]
+                ping_interval=25,
+                ping_timeout=PATIENCE,
+                max_size=None,
             ) as socket:
                 self.socket = socket
                 async for text in socket:

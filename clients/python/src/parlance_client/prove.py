@@ -26,7 +26,11 @@ class Part(NamedTuple):
 
 class Prover:
     def __init__(
-        self, rest: Rest, fill: Callable[[Ledger], Awaitable[None]], found: Callable[[Change], None], emit: Callable[..., None]
+        self,
+        rest: Rest,
+        fill: Callable[[Ledger], Awaitable[None]],
+        found: Callable[[Change], None],
+        emit: Callable[..., None],
     ) -> None:
         self.rest = rest
         self.fill = fill
@@ -123,7 +127,9 @@ class Prover:
         parts += [await self._part(ledger, number, number) for number in ledger.newest_below(BELOW)]
         differing = [part for part in parts if differs(ledger, part)]
         while len(differing) <= MANY and any(part.first < part.last for part in differing):
-            differing = [half for part in differing for half in await self._halves(ledger, part) if differs(ledger, half)]
+            differing = [
+                half for part in differing for half in await self._halves(ledger, part) if differs(ledger, half)
+            ]
         return {number for part in differing for number in await self._reread(ledger, part.first, part.last)}
 
     async def _halves(self, ledger: Ledger, part: Part) -> list[Part]:

@@ -22,7 +22,9 @@ class ApiError(Exception):
 
     def __init__(self, status: int, body: dict[str, Any] | None = None, retry_after: float = 0) -> None:
         body = body or {}
-        super().__init__(body.get("error") or (f"the server answered {status}" if status else "the server is out of reach"))
+        super().__init__(
+            body.get("error") or (f"the server answered {status}" if status else "the server is out of reach")
+        )
         self.status = status
         self.code: str = body.get("code", "")
         self.field: str = body.get("field", "")
@@ -156,4 +158,6 @@ class Rest:
         except ValueError:
             body = None
         after = response.headers.get("retry-after", "")
-        raise ApiError(response.status_code, body if isinstance(body, dict) else None, float(after) if after.isdigit() else 0)
+        raise ApiError(
+            response.status_code, body if isinstance(body, dict) else None, float(after) if after.isdigit() else 0
+        )

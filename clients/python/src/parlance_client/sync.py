@@ -25,8 +25,12 @@ Emit = Callable[..., None]
 
 class Sync:
     def __init__(
-        self, rest: Rest, emit: Emit, spawn: Callable[[Coroutine[Any, Any, Any]], asyncio.Task[Any]],
-        history: float = 0, known: dict[str, int] | None = None,
+        self,
+        rest: Rest,
+        emit: Emit,
+        spawn: Callable[[Coroutine[Any, Any, Any]], asyncio.Task[Any]],
+        history: float = 0,
+        known: dict[str, int] | None = None,
     ) -> None:
         self.rest = rest
         self.emit = emit
