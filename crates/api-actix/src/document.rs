@@ -21,7 +21,7 @@ use wire::events::{self, EventFrame};
     components(schemas(
         Body, wire::Account, wire::ApiToken, wire::AuditEntry, wire::Conversation, wire::Found, wire::Group, wire::Member, wire::Message, wire::MessageVersion, wire::Reactor, wire::Receipt, wire::Session, wire::User,
         gochat::NamedMessage,
-        EventFrame, events::Hello, events::MessageDeleted, events::MessageSeen, events::ConversationRead, events::GroupChanged,
+        EventFrame, events::Hello, events::MessageDeleted, events::MessageSeen, events::ConversationRead, events::DraftChanged, events::MarkedUnread, events::GroupChanged,
         events::Typing, events::Presence, events::Resync,
     )),
     security(("bearer" = [])),

@@ -5,6 +5,7 @@ use crate::http::web as web_client;
 use crate::http::{
     accounts, admin, api_tokens, conversations, docs, export, files, gochat, groups, health, members, mentions,
     messages, metrics, openapi, pins, reactions, receipts, search, server_info, sessions, threads,
+    views,
 };
 use crate::limits::Costs;
 use crate::live::{event_stream, socket};
@@ -77,8 +78,11 @@ routes! {
     "/messages/{id}/edits": get(read) messages::edits;
     "/search": get(read) search::find;
     "/mentions": get(read) mentions::list;
-    "/conversations": get(read) conversations::list;
+    "/conversations": get(read) conversations::list, post(manage) conversations::open;
     "/conversations/{id}/read": post(send) receipts::mark_read;
+    "/conversations/{id}/unread": post(send) receipts::mark_unread;
+    "/conversations/{id}/settings": patch(manage) views::change_settings;
+    "/conversations/{id}/draft": put(send) views::set_draft, delete(send) views::drop_draft;
     "/conversations/{id}/changes": get(read) conversations::changes;
     "/conversations/{id}/digest": get(read) conversations::digest;
     "/conversations/{id}/pins": get(read) pins::list;

@@ -208,7 +208,7 @@ impl UseCases {
             },
             digests: DigestService { digests },
             receipts: ReceiptService { receipts, clock: clock.clone() },
-            conversations: ConversationService { conversations },
+            conversations: ConversationService { conversations, clock: clock.clone(), ids: ids.clone() },
             files: FileService {
                 files,
                 blobs,

@@ -8,7 +8,7 @@ use crate::files::FileRepository;
 use crate::groups::GroupRepository;
 use crate::ids::{FileId, GroupId, MessageId, UserId};
 use crate::messages::{
-    Attachment, AttachmentKind, Content, DraftBody, MessageReader, Recipient, SendCommand, ThreadStart, UploadCommand,
+    Attachment, AttachmentKind, Content, MessageReader, NewBody, Recipient, SendCommand, ThreadStart, UploadCommand,
 };
 use crate::users::UserRepository;
 use std::sync::Arc;
@@ -57,9 +57,9 @@ impl ReferencedEntity {
     /// [`MessageLog::append`](crate::messages::MessageLog::append) looks it up.
     pub fn of_message(message: &SendCommand) -> impl Iterator<Item = Self> + Send + use<> {
         let carried = match &message.body {
-            DraftBody::Attachment(Attachment::Stored { kind, file }, _) => Some(Self::File(*kind, *file)),
-            DraftBody::Forward(id) => Some(Self::Message(*id)),
-            DraftBody::Attachment(Attachment::Uploaded(_), _) | DraftBody::Text(_) => None,
+            NewBody::Attachment(Attachment::Stored { kind, file }, _) => Some(Self::File(*kind, *file)),
+            NewBody::Forward(id) => Some(Self::Message(*id)),
+            NewBody::Attachment(Attachment::Uploaded(_), _) | NewBody::Text(_) => None,
         };
         let thread = message.thread_id.map(|start| Self::ThreadStart(message.recipient, start));
         let answered = message.reply_to.map(|answered| Self::RepliedMessage(message.recipient, answered));
@@ -283,7 +283,7 @@ mod tests {
         let plain = SendCommand::text(Recipient::Everybody, Text::parse("x").unwrap());
         assert_eq!(targets(&plain), []);
         let recipient = Recipient::User(user(2));
-        let body = DraftBody::parse(crate::messages::MessageType::File, None, Some(file_id(1))).unwrap();
+        let body = NewBody::parse(crate::messages::MessageType::File, None, Some(file_id(1))).unwrap();
         let whole = SendCommand { recipient, body, reply_to: Some(message_id(1)), ..plain };
         let answered = ReferencedEntity::RepliedMessage(recipient, message_id(1));
         let file = ReferencedEntity::File(AttachmentKind::File, file_id(1));

@@ -4,6 +4,7 @@ use crate::context::Timestamp;
 use crate::groups::{Group, Member};
 use crate::ids::{ConversationId, GroupId, MessageId, SessionId, UserId};
 use crate::messages::{Destination, Message, ShortDigest, Tombstone, Update};
+use crate::views::{Draft, Settings};
 use std::collections::HashMap;
 
 /// The digest of the conversation after the change that took the event's number. `None` if whoever made the event
@@ -57,6 +58,39 @@ pub enum Event {
         reader: UserId,
         /// The last message that the reader has read.
         up_to: MessageId,
+    },
+    /// A user's settings of a conversation changed. The event is for the user's own devices.
+    SettingsChanged {
+        /// The id of the conversation.
+        conversation: ConversationId,
+        /// Where the user's messages to it go.
+        destination: Destination,
+        /// The user.
+        user: UserId,
+        /// The settings.
+        settings: Settings,
+    },
+    /// A user's draft in a conversation changed. The event is for the user's own devices.
+    DraftChanged {
+        /// The id of the conversation.
+        conversation: ConversationId,
+        /// Where the user's messages to it go.
+        destination: Destination,
+        /// The user.
+        user: UserId,
+        /// The draft. `None` if there is none any more.
+        draft: Option<Draft>,
+    },
+    /// A user marked messages as unread. The event is for the user's own devices.
+    MarkedUnread {
+        /// The id of the conversation.
+        conversation: ConversationId,
+        /// Where the user's messages to it go.
+        destination: Destination,
+        /// The user.
+        user: UserId,
+        /// The first message that the user wants to be unread.
+        from: MessageId,
     },
     /// The group's name, description or visibility changed.
     GroupUpdated(Group),
@@ -149,6 +183,9 @@ impl Event {
                 Audience::MembersAmong(*group, [*recipient, *recipient])
             }
             Self::ConversationRead { recipient, .. } => Audience::Users([*recipient, *recipient]),
+            Self::SettingsChanged { user, .. } | Self::DraftChanged { user, .. } | Self::MarkedUnread { user, .. } => {
+                Audience::Users([*user, *user])
+            }
             Self::GroupUpdated(group) | Self::GroupDeleted(group) => Audience::Members(group.id),
             Self::MemberAdded(member) | Self::MemberUpdated(member) | Self::MemberRemoved(member) => {
                 Audience::Members(member.group)
@@ -160,7 +197,7 @@ impl Event {
     /// The conversation that the event belongs to. `None` if it belongs to none.
     pub fn conversation(&self) -> Option<ConversationId> {
         match self.scope() {
-            Scope::Message { conversation, .. } | Scope::Receipt(conversation) => Some(conversation),
+            Scope::Message { conversation, .. } | Scope::View(conversation) => Some(conversation),
             Scope::Group(group, _) => Some(group.conversation()),
             Scope::Accounts => None,
         }
@@ -170,7 +207,7 @@ impl Event {
     pub fn update(&self) -> Option<Update> {
         match self.scope() {
             Scope::Message { update, .. } => Some(update),
-            Scope::Receipt(_) | Scope::Group(..) | Scope::Accounts => None,
+            Scope::View(_) | Scope::Group(..) | Scope::Accounts => None,
         }
     }
 
@@ -182,6 +219,9 @@ impl Event {
             }
             Self::MessageSeen { .. }
             | Self::ConversationRead { .. }
+            | Self::SettingsChanged { .. }
+            | Self::DraftChanged { .. }
+            | Self::MarkedUnread { .. }
             | Self::GroupUpdated(_)
             | Self::GroupDeleted(_)
             | Self::MemberAdded(_)
@@ -197,7 +237,7 @@ impl Event {
     pub fn changes_membership(&self) -> bool {
         match self.scope() {
             Scope::Group(..) => true,
-            Scope::Message { .. } | Scope::Receipt(_) | Scope::Accounts => false,
+            Scope::Message { .. } | Scope::View(_) | Scope::Accounts => false,
         }
     }
 
@@ -205,7 +245,7 @@ impl Event {
     pub fn membership_change(&self) -> Option<MembershipChange> {
         match self.scope() {
             Scope::Group(_, change) => change,
-            Scope::Message { .. } | Scope::Receipt(_) | Scope::Accounts => None,
+            Scope::Message { .. } | Scope::View(_) | Scope::Accounts => None,
         }
     }
 
@@ -218,9 +258,11 @@ impl Event {
             Self::MessageDeleted { tombstone, .. } => {
                 Scope::Message { conversation: tombstone.conversation, update: tombstone.update }
             }
-            Self::MessageSeen { conversation, .. } | Self::ConversationRead { conversation, .. } => {
-                Scope::Receipt(*conversation)
-            }
+            Self::MessageSeen { conversation, .. }
+            | Self::ConversationRead { conversation, .. }
+            | Self::SettingsChanged { conversation, .. }
+            | Self::DraftChanged { conversation, .. }
+            | Self::MarkedUnread { conversation, .. } => Scope::View(*conversation),
             Self::GroupUpdated(group) => Scope::Group(group.id, None),
             Self::GroupDeleted(group) => Scope::Group(group.id, Some(MembershipChange::Ends(group.id))),
             Self::MemberAdded(member) => {
@@ -240,8 +282,8 @@ impl Event {
 enum Scope {
     /// A message. The change took the next number of the conversation's counter.
     Message { conversation: ConversationId, update: Update },
-    /// What a user has read in a conversation. Takes no number.
-    Receipt(ConversationId),
+    /// A user's view of a conversation: what the user has read, settings, the draft. Takes no number.
+    View(ConversationId),
     /// A group or its members. Takes no number.
     Group(GroupId, Option<MembershipChange>),
     /// Accounts and sessions: no conversation.

@@ -36,6 +36,7 @@ mod text;
 mod unicode;
 pub mod upkeep;
 pub mod users;
+pub mod views;
 
 pub use access::{Access, Need, Scope, Scopes};
 pub use context::{Caller, Clock, IdGenerator, Timestamp};

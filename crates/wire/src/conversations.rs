@@ -1,6 +1,7 @@
 //! JSON of conversations in a user's list, and of receipts.
 
 use crate::PublicUrl;
+use crate::views::{Draft, Settings};
 use crate::{Group, Id, Message, ShortDigest, Time, User};
 use domain::conversations::Counterpart;
 use domain::{conversations, receipts, users};
@@ -117,6 +118,14 @@ pub struct Conversation {
     unseen: UnseenCount,
     update: i64,
     digest: ShortDigest,
+    /// Up to this `seq` nothing is unseen for the reader.
+    read_up_to: i64,
+    /// The newest `seq` that another user has marked as seen or read; 0 if nobody has.
+    others_read_up_to: i64,
+    settings: Settings,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    draft: Option<Draft>,
     updated_at: Time,
 }
 
@@ -142,6 +151,10 @@ impl Conversation {
             unseen: conversation.unseen.into(),
             update: conversation.update.0,
             digest: ShortDigest(conversation.digest),
+            read_up_to: conversation.read_up_to.0,
+            others_read_up_to: conversation.others_read_up_to.0,
+            settings: conversation.settings.into(),
+            draft: conversation.draft.map(Into::into),
             updated_at: Time(conversation.active_at),
         }
     }
@@ -151,7 +164,7 @@ impl Conversation {
 mod tests {
     use super::*;
     use domain::events::Revision;
-    use domain::messages::{Digest, Update};
+    use domain::messages::{Digest, Seq, Update};
     use domain::{ConversationId, GroupId, Timestamp, UserId};
     use serde_json::json;
     use uuid::Uuid;
@@ -195,6 +208,10 @@ mod tests {
             unseen: receipts::UnseenCount::default(),
             update: Update(4),
             digest: Digest::ZERO.short(),
+            read_up_to: Seq(3),
+            others_read_up_to: Seq(2),
+            settings: domain::views::Settings::default(),
+            draft: None,
             activity: conversations::Activity { revision: Revision(1), nth: 0 },
             active_at: Timestamp::from_micros(0).unwrap(),
         };
@@ -203,7 +220,8 @@ mod tests {
                 .unwrap(),
             json!({
                 "id": ConversationId::BROADCAST.to_string(), "kind": "broadcast", "last_message": null,
-                "unseen_count": 0, "unseen_mentions": 0, "update": 4, "digest": "0000000000000000", "updated_at": "1970-01-01T00:00:00.000000Z",
+                "unseen_count": 0, "unseen_mentions": 0, "update": 4, "digest": "0000000000000000", "read_up_to": 3,
+                "others_read_up_to": 2, "settings": {"notify": "all", "archived": false, "favourite": false}, "updated_at": "1970-01-01T00:00:00.000000Z",
             })
         );
     }

@@ -1,6 +1,7 @@
 //! JSON of live events: the name of each event and its payload.
 
-use crate::{Group, Id, Member, Message, ShortDigest, Time};
+pub use crate::views::DraftChanged;
+use crate::{Group, Id, Member, Message, Settings, ShortDigest, Time};
 use domain::live::Resync as Told;
 use domain::messages::Tombstone;
 use domain::{MessageId, Timestamp, UserId, groups};
@@ -54,6 +55,12 @@ events! {
     MessageSeen = "message.seen": MessageSeen;
     /// A user read a conversation up to a message.
     ConversationRead = "conversation.read": ConversationRead;
+    /// The user changed the settings of a conversation.
+    SettingsChanged = "conversation.settings": Settings;
+    /// The user's draft in a conversation changed.
+    DraftChanged = "conversation.draft": DraftChanged;
+    /// The user marked messages of a conversation as unread.
+    MarkedUnread = "conversation.unread": MarkedUnread;
     /// A group's name, description or visibility changed.
     GroupUpdated = "group.updated": GroupChanged;
     /// A group was deleted.
@@ -156,6 +163,20 @@ impl ConversationRead {
     /// The event for this reader.
     pub fn new(reader: UserId, up_to: MessageId) -> Self {
         Self { user_id: Id(reader.0), up_to: Id(up_to.0) }
+    }
+}
+
+/// The user, and the first message that the user wants to be unread.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct MarkedUnread {
+    user_id: Id,
+    from: Id,
+}
+
+impl MarkedUnread {
+    /// The event for this user.
+    pub fn new(user: UserId, from: MessageId) -> Self {
+        Self { user_id: Id(user.0), from: Id(from.0) }
     }
 }
 

@@ -18,6 +18,7 @@ mod people;
 mod public_url;
 mod search;
 mod server;
+mod views;
 mod words;
 
 pub use admin::{Account, AuditEntry};
@@ -33,6 +34,7 @@ pub use people::{Group, May, Me, Member, Sender, Session, User};
 pub use public_url::PublicUrl;
 pub use search::Found;
 pub use server::{Limits, LoginWays, Server};
+pub use views::{Draft, Mute, Settings};
 pub use words::{KINDS, ROLES, TYPES, VISIBILITIES, kind_word, role_word, type_word, visibility_word};
 
 use chrono::SecondsFormat;

@@ -163,12 +163,12 @@ pub struct EditBody {
 }
 
 /// Reads a field that is there; serde takes the default where it is absent.
-fn nullable<'de, D: Deserializer<'de>>(field: D) -> Result<Change<String>, D::Error> {
+pub fn nullable<'de, T: Deserialize<'de>, D: Deserializer<'de>>(field: D) -> Result<Change<T>, D::Error> {
     Ok(Option::deserialize(field)?.map_or(Change::Clear, Change::Set))
 }
 
 /// Parses the new value, if there is one.
-fn parsed<T>(change: Change<String>, parse: impl Fn(&str) -> Result<T, Invalid>) -> Result<Change<T>, Invalid> {
+pub fn parsed<T>(change: Change<String>, parse: impl Fn(&str) -> Result<T, Invalid>) -> Result<Change<T>, Invalid> {
     Ok(match change {
         Change::Keep => Change::Keep,
         Change::Clear => Change::Clear,

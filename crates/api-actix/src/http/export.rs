@@ -98,7 +98,7 @@ mod tests {
     use super::*;
     use domain::events::NoListeners;
     use domain::export::ExportService;
-    use domain::messages::{Draft, DraftBody, MessageLog as _, Recipient, Text};
+    use domain::messages::{MessageLog as _, NewBody, NewMessage, Recipient, Text};
     use domain::users::{NewUser, UserRepository as _, Username};
     use domain::{Caller, ConversationId, IdGenerator as _, MessageId, SessionId, UserId};
     use futures_util::StreamExt as _;
@@ -125,16 +125,17 @@ mod tests {
         let username = Username::parse("username", "ada").unwrap();
         store.create(NewUser { id, username, email: None, password: None, at }).await.unwrap();
         let words = "x".repeat(1000);
-        let draft = || Draft {
+        let draft = || NewMessage {
             id: MessageId(UuidV7.next()),
             new_conversation: ConversationId(UuidV7.next()),
             sender: id,
             recipient: Recipient::User(id),
-            body: DraftBody::Text(Text::parse(&words).unwrap()),
+            body: NewBody::Text(Text::parse(&words).unwrap()),
             reply_to: None,
             thread_id: None,
             mentions: None,
             key: None,
+            clears_draft: false,
             at,
         };
         for _ in 0..MESSAGES / 500 {

@@ -1,7 +1,7 @@
 //! `/upload`, `/messages/upload` and `/uploads/{id}/{name}`: files in and out.
 
 use super::error::ApiError;
-use super::extract::{Acting, Authenticated, PathIds, Query};
+use super::extract::{Acting, Authenticated, PathIds, Query, flag};
 use super::openapi::{ErrorResponse, IdempotencyKeyHeader};
 use super::ranges::RangeOutcome;
 use super::sending::{MentionsBody, idempotency_key, recipient, sent};
@@ -84,6 +84,9 @@ pub struct MessageForm {
     /// Whom the message mentions, as JSON; those that the caption names if absent.
     #[schema(nullable = false)]
     mentions: Option<MentionsBody>,
+    /// Whether the caller's draft in the conversation ends with it: `true` or `false`.
+    #[schema(nullable = false)]
+    clears_draft: Option<bool>,
     /// The same as the header `Idempotency-Key`.
     #[schema(nullable = false, min_length = 1, max_length = 64)]
     client_id: Option<String>,
@@ -120,8 +123,17 @@ pub async fn send(
 }
 
 /// The text fields of a file that is sent as a message.
-const PARTS: &[&str] =
-    &["sender_id", "receiver_id", "group_id", "content", "reply_to", "thread_id", "mentions", "client_id"];
+const PARTS: &[&str] = &[
+    "sender_id",
+    "receiver_id",
+    "group_id",
+    "content",
+    "reply_to",
+    "thread_id",
+    "mentions",
+    "clears_draft",
+    "client_id",
+];
 
 /// Mentions in a form.
 fn said_mentions(text: &str) -> Result<SaidMentions, Invalid> {
@@ -147,6 +159,7 @@ async fn parse_upload(
         thread_id: message("thread_id")?,
         mentions: texts.get("mentions").map(said_mentions).transpose()?,
         key: idempotency_key(headers, texts.get("client_id"))?,
+        clears_draft: flag("clears_draft", texts.get("clears_draft"))?.unwrap_or(false),
     };
     use_cases.acting.check(caller, acting, ReferencedEntity::of_upload(&upload)).await?;
     Ok(upload)

@@ -38,4 +38,5 @@ pub mod server_info;
 pub mod sessions;
 pub mod threads;
 mod upload;
+pub mod views;
 pub mod web;

@@ -1,4 +1,4 @@
-//! Receipts: `/messages/{id}/seen`, `/messages/unseen/{user_id}`, `/conversations/{id}/read`.
+//! Receipts: `/messages/{id}/seen`, `/messages/unseen/{user_id}`, `/conversations/{id}/read`, `.../unread`.
 
 use super::error::ApiError;
 use super::extract::{Acting, Authenticated, Json, PageQuery, PathIds, Query, required};
@@ -102,5 +102,32 @@ pub async fn mark_read(
     let id = ids.get("id")?;
     let up_to = MessageId::parse("up_to", &required("up_to", body.up_to)?)?;
     use_cases.receipts.mark_read(&caller, id, up_to).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// The body of `POST /conversations/{id}/unread`.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = Unread, examples(json!({ "from": "01890a5d-ac96-774b-bcce-b302099a8057" })))]
+pub struct UnreadBody {
+    /// A message of the conversation.
+    #[schema(value_type = wire::Id)]
+    from: Option<String>,
+}
+
+/// Marks a message and all after it as unread, for the caller alone.
+///
+/// What others were told stays: they still see the caller's receipts.
+#[utoipa::path(
+    post, path = "/conversations/{id}/unread",
+    request_body = UnreadBody,
+    responses((status = 204, description = "Unread"), ErrorResponse<403>, ErrorResponse<404>),
+)]
+pub async fn mark_unread(
+    use_cases: web::Data<UseCases>,
+    Authenticated { caller, input: (ids, Json(body)) }: Authenticated<(PathIds, Json<UnreadBody>)>,
+) -> Result<HttpResponse, ApiError> {
+    let id = ids.get("id")?;
+    let from = MessageId::parse("from", &required("from", body.from)?)?;
+    use_cases.receipts.mark_unread(&caller, id, from).await?;
     Ok(HttpResponse::NoContent().finish())
 }

@@ -3,7 +3,7 @@
 use super::extract::Acting;
 use actix_web::HttpResponse;
 use actix_web::http::header::HeaderMap;
-use domain::messages::{Appended, DraftBody, IdempotencyKey, MessageType, Recipient, SaidMentions, SendCommand};
+use domain::messages::{Appended, IdempotencyKey, MessageType, NewBody, Recipient, SaidMentions, SendCommand};
 use domain::{FileId, GroupId, Invalid, MessageId, UserId};
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -47,6 +47,8 @@ pub struct SendBody {
     forward: Option<String>,
     /// Whom the message mentions; those that the content names if absent. Not with `forward`.
     mentions: Option<MentionsBody>,
+    /// Whether the caller's draft in the conversation ends with it.
+    clears_draft: Option<bool>,
     /// The same as the header `Idempotency-Key`.
     #[schema(min_length = 1, max_length = 64)]
     client_id: Option<String>,
@@ -133,11 +135,12 @@ impl SendBody {
             thread_id: self.thread_id.as_deref().map(|id| MessageId::parse("thread_id", id)).transpose()?,
             mentions: self.mentions.as_ref().map(MentionsBody::parse).transpose()?,
             key,
+            clears_draft: self.clears_draft.unwrap_or(false),
         };
         Ok(ParsedSend { acting, message })
     }
 
-    fn body(&self) -> Result<DraftBody, Invalid> {
+    fn body(&self) -> Result<NewBody, Invalid> {
         let (message_type, content, file_id) =
             (self.message_type.as_deref(), self.content.as_deref(), self.file_id.as_deref());
         if let Some(forward) = &self.forward {
@@ -147,11 +150,11 @@ impl SendBody {
             if let Some(field) = beside.or(mentions) {
                 return Err(Invalid::new(field, format!("{field} can't be combined with forward")));
             }
-            return MessageId::parse("forward", forward).map(DraftBody::Forward);
+            return MessageId::parse("forward", forward).map(NewBody::Forward);
         }
         let message_type = message_type.map_or(Ok(MessageType::Text), MessageType::parse)?;
         let file = file_id.map(|id| FileId::parse("file_id", id)).transpose()?;
-        DraftBody::parse(message_type, content, file)
+        NewBody::parse(message_type, content, file)
     }
 }
 

@@ -144,6 +144,15 @@ impl Framer for JsonFramer {
             Event::ConversationRead { reader, up_to, .. } => {
                 header.frame(EventName::ConversationRead, events::ConversationRead::new(*reader, *up_to))
             }
+            Event::SettingsChanged { settings, .. } => {
+                header.frame(EventName::SettingsChanged, wire::Settings::from(*settings))
+            }
+            Event::DraftChanged { draft, .. } => {
+                header.frame(EventName::DraftChanged, events::DraftChanged::from(draft.clone()))
+            }
+            Event::MarkedUnread { user, from, .. } => {
+                header.frame(EventName::MarkedUnread, events::MarkedUnread::new(*user, *from))
+            }
             Event::GroupUpdated(changed) => header.frame(EventName::GroupUpdated, events::GroupChanged::from(changed)),
             Event::GroupDeleted(gone) => header.frame(EventName::GroupDeleted, events::GroupChanged::from(gone)),
             Event::MemberAdded(new) => header.frame(EventName::MemberAdded, wire::Member::from(new.clone())),

@@ -40,6 +40,12 @@ fn read(recipient: u128, destination: Destination) -> Event {
     Event::ConversationRead { conversation, destination, recipient: user(recipient), reader: user(2), up_to }
 }
 
+/// By user 2.
+fn view_change() -> Event {
+    let destination = Destination::Group(GROUP);
+    Event::SettingsChanged { conversation: conversation(1), destination, user: user(2), settings: Settings::default() }
+}
+
 fn seen(destination: Destination) -> Event {
     let (sender, reader) = (user(1), user(2));
     Event::MessageSeen {
@@ -85,6 +91,7 @@ fn events_go_to_those_they_concern() {
         (Event::MemberRemoved(member(2)), members),
         (Event::UserDeleted(user(1)), [false; 6]),
         (Event::Acquainted([user(1), user(2)]), [false; 6]),
+        (view_change(), [false, true, false, false, true, false]),
     ] {
         let audience = event.audience();
         let who = [(1, true), (2, true), (3, true), (1, false), (2, false), (3, false)];
@@ -101,6 +108,9 @@ fn one_of_each() -> Vec<Event> {
         Event::MessageDeleted { .. } => "deleted",
         Event::MessageSeen { .. } => "seen",
         Event::ConversationRead { .. } => "read",
+        Event::SettingsChanged { .. } => "settings",
+        Event::DraftChanged { .. } => "draft",
+        Event::MarkedUnread { .. } => "unread",
         Event::GroupUpdated(_) => "group updated",
         Event::GroupDeleted(_) => "group deleted",
         Event::MemberAdded(_) => "member added",
@@ -117,12 +127,16 @@ fn one_of_each() -> Vec<Event> {
         update: Update(3),
         deleted_at: at(1),
     };
+    let destination = Destination::Group(GROUP);
     let events = vec![
         said(Destination::Group(GROUP)),
         Event::MessageUpdated(Message { update: Update(2), ..message(1) }, None),
         Event::MessageDeleted { tombstone, sender: user(1), destination: Destination::Broadcast, digest: None },
         seen(Destination::Group(GROUP)),
         read(1, Destination::Group(GROUP)),
+        view_change(),
+        Event::DraftChanged { conversation: conversation(1), destination, user: user(2), draft: None },
+        Event::MarkedUnread { conversation: conversation(1), destination, user: user(2), from: message_id(1) },
         Event::GroupUpdated(group()),
         Event::GroupDeleted(group()),
         Event::MemberAdded(member(2)),
@@ -147,6 +161,9 @@ fn every_kind_says_what_it_changes() {
         (here, Some(message(1).update), false, None),
         (here, Some(Update(2)), false, None),
         (here, Some(Update(3)), false, None),
+        (here, None, false, None),
+        (here, None, false, None),
+        (here, None, false, None),
         (here, None, false, None),
         (here, None, false, None),
         (group, None, true, None),

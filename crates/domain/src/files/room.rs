@@ -67,6 +67,10 @@ pub enum Growth {
     Edit(usize),
     /// A user reacts to a message.
     Reaction,
+    /// A user writes a draft of so many bytes.
+    Draft(usize),
+    /// A user opens a direct conversation.
+    Conversation,
     /// Somebody creates an account.
     Account,
     /// A user makes a token for a program.
@@ -89,8 +93,9 @@ impl Growth {
     /// itself.
     pub fn bytes(self) -> u64 {
         let brings = match self {
-            Self::Message(bytes) | Self::Edit(bytes) => bytes as u64,
+            Self::Message(bytes) | Self::Edit(bytes) | Self::Draft(bytes) => bytes as u64,
             Self::Reaction
+            | Self::Conversation
             | Self::Account
             | Self::Token
             | Self::Profile

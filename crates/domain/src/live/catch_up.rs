@@ -30,6 +30,8 @@ pub enum ResyncReason {
     UnknownCursor,
     /// Groups or memberships changed while the client was away.
     MembershipsChanged,
+    /// The user's own settings, drafts or marks of a conversation changed while the client was away.
+    ViewsChanged,
     /// The client missed more than the server replays.
     TooFarBehind,
 }
@@ -40,6 +42,7 @@ impl ResyncReason {
         match self {
             Self::UnknownCursor => "unknown cursor",
             Self::MembershipsChanged => "groups or memberships changed",
+            Self::ViewsChanged => "settings, drafts or marks changed",
             Self::TooFarBehind => "too far behind",
         }
     }
@@ -95,6 +98,8 @@ impl LiveService {
         let mut resyncs = Vec::new();
         if missed.memberships_changed {
             resyncs.push(Resync { conversation: None, reason: ResyncReason::MembershipsChanged });
+        } else if missed.views_changed {
+            resyncs.push(Resync { conversation: None, reason: ResyncReason::ViewsChanged });
         }
         let (mut replay, mut total) = (Vec::new(), 0);
         for part in missed.conversations {
@@ -165,6 +170,13 @@ mod tests {
     }
 
     #[test]
+    fn who_changed_their_view_elsewhere_loads_the_list_again() {
+        let missed = Missed { memberships_changed: false, views_changed: true, conversations: Vec::new() };
+        let plan = plan(Since::Revision(Revision(5)), Some(missed));
+        assert_eq!(plan.resyncs, [Resync { conversation: None, reason: ResyncReason::ViewsChanged }]);
+    }
+
+    #[test]
     fn what_was_missed_is_replayed_as_far_as_it_is_worth_it() {
         let conversations = vec![
             part(1, 5_000),
@@ -175,7 +187,10 @@ mod tests {
             part(6, 2),
             part(7, 0),
         ];
-        let plan = plan(Since::Revision(Revision(5)), Some(Missed { memberships_changed: true, conversations }));
+        let plan = plan(
+            Since::Revision(Revision(5)),
+            Some(Missed { memberships_changed: true, views_changed: true, conversations }),
+        );
         let replayed: Vec<_> = plan.replay.iter().map(|part| part.conversation).collect();
         assert_eq!(replayed, [1, 3, 4, 5].map(conversation));
         let resyncs: Vec<_> = plan.resyncs.iter().map(|resync| (resync.conversation, resync.reason)).collect();

@@ -37,6 +37,9 @@ pub struct MissedIn {
 pub struct Missed {
     /// Whether the user's groups or memberships changed. The client has to load them again.
     pub memberships_changed: bool,
+    /// Whether the user's own settings, drafts or marks of a conversation changed. The client has to load the list of
+    /// conversations again.
+    pub views_changed: bool,
     /// Conversations, the broadcast included, in which users sent, changed or deleted messages.
     pub conversations: Vec<MissedIn>,
 }

@@ -33,8 +33,8 @@ pub use forwards::Forwarded;
 pub use history::MessageVersion;
 pub use mentions::{AddressedNames, EditCommand, Mentions, SaidMentions};
 pub use model::{
-    Attachment, Body, Caption, ChangeEntry, Changes, Content, Destination, Draft, DraftBody, IdempotencyKey,
-    MAX_CHARACTERS, Message, MessageType, Recipient, Text, Tombstone,
+    Attachment, Body, Caption, ChangeEntry, Changes, Content, Destination, IdempotencyKey, MAX_CHARACTERS, Message,
+    MessageType, NewBody, NewMessage, Recipient, Text, Tombstone,
 };
 pub use numbers::{Seq, Update};
 pub use page_version::{PageRead, PageVersion, ProfilesVersion};

@@ -293,7 +293,7 @@ pub enum Attachment {
 
 /// The content of a message to be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum DraftBody {
+pub enum NewBody {
     /// Text only.
     Text(Text),
     /// A file, possibly with text.
@@ -302,7 +302,7 @@ pub enum DraftBody {
     Forward(MessageId),
 }
 
-impl DraftBody {
+impl NewBody {
     /// The text.
     pub fn content(&self) -> &str {
         match self {
@@ -315,7 +315,7 @@ impl DraftBody {
 
 /// A message on its way to the log. Everything that needs no storage has been checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Draft {
+pub struct NewMessage {
     /// The id of the message if it is stored.
     pub id: MessageId,
     /// The id of the direct conversation if this is its first message.
@@ -325,7 +325,7 @@ pub struct Draft {
     /// The recipient.
     pub recipient: Recipient,
     /// What the message is to say or carry.
-    pub body: DraftBody,
+    pub body: NewBody,
     /// The message of the same conversation that it answers.
     pub reply_to: Option<MessageId>,
     /// The first message of the thread that it is to be a reply in.
@@ -334,6 +334,8 @@ pub struct Draft {
     pub mentions: Option<SaidMentions>,
     /// The key that retries of the same message carry.
     pub key: Option<IdempotencyKey>,
+    /// Whether the sender's draft in the conversation ends with it.
+    pub clears_draft: bool,
     /// The time of the transaction. Nothing is ordered by it.
     pub at: Timestamp,
 }

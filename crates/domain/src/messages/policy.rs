@@ -1,6 +1,6 @@
 //! Who may read and change messages, and which sends are retries. Adapters ask inside the transaction that acts.
 
-use super::model::{Attachment, Destination, Draft, DraftBody, Message, Recipient};
+use super::model::{Attachment, Destination, Message, NewBody, NewMessage, Recipient};
 use crate::context::Timestamp;
 use crate::error::{Conflict, Forbidden, NotFound, Result};
 use crate::files::{AttachmentKind, File};
@@ -132,18 +132,18 @@ impl IdempotencyRecord<'_> {
     ///
     /// # Errors
     /// [`Conflict::KeyReused`] if it is another message.
-    pub fn is_retried_by(&self, draft: &Draft, conversation: Option<ConversationId>) -> Result<()> {
+    pub fn is_retried_by(&self, draft: &NewMessage, conversation: Option<ConversationId>) -> Result<()> {
         let same_body = match (&draft.body, self.attachment) {
-            (DraftBody::Forward(of), _) => self.forward_of == Some(*of),
+            (NewBody::Forward(of), _) => self.forward_of == Some(*of),
             (_, _) if self.forward_of.is_some() => false,
-            (DraftBody::Text(_), None) => self.same_content,
-            (DraftBody::Attachment(Attachment::Stored { kind, file }, _), Some((stored_kind, stored))) => {
+            (NewBody::Text(_), None) => self.same_content,
+            (NewBody::Attachment(Attachment::Stored { kind, file }, _), Some((stored_kind, stored))) => {
                 self.same_content && *kind == stored_kind && *file == stored.id
             }
-            (DraftBody::Attachment(Attachment::Uploaded(new), _), Some((stored_kind, stored))) => {
+            (NewBody::Attachment(Attachment::Uploaded(new), _), Some((stored_kind, stored))) => {
                 self.same_content && new.kind() == stored_kind && new.sent_sha256 == stored.sent_sha256
             }
-            (DraftBody::Text(_) | DraftBody::Attachment(..), _) => false,
+            (NewBody::Text(_) | NewBody::Attachment(..), _) => false,
         };
         let same = !self.deleted
             && conversation == Some(self.conversation)
@@ -248,8 +248,8 @@ mod tests {
         }
     }
 
-    fn draft(body: DraftBody, reply_to: Option<MessageId>) -> Draft {
-        Draft {
+    fn draft(body: NewBody, reply_to: Option<MessageId>) -> NewMessage {
+        NewMessage {
             id: message_id(1),
             new_conversation: conversation(2),
             sender: SENDER,
@@ -259,6 +259,7 @@ mod tests {
             thread_id: None,
             mentions: None,
             key: None,
+            clears_draft: false,
             at: at(1),
         }
     }
@@ -278,8 +279,8 @@ mod tests {
 
     #[test]
     fn a_retry_says_the_same_in_the_same_place_and_answers_the_same() {
-        let text = || draft(DraftBody::Text(Text::parse("x").unwrap()), None);
-        let answer = draft(DraftBody::Text(Text::parse("x").unwrap()), Some(message_id(4)));
+        let text = || draft(NewBody::Text(Text::parse("x").unwrap()), None);
+        let answer = draft(NewBody::Text(Text::parse("x").unwrap()), Some(message_id(4)));
         let here = Some(conversation(3));
         for (sent, draft, destination, same) in [
             (stored(None), text(), here, true),
@@ -302,8 +303,8 @@ mod tests {
     #[test]
     fn a_retry_is_in_the_same_thread_and_forwards_the_same_message() {
         let here = Some(conversation(3));
-        let text = |thread_id| Draft { thread_id, ..draft(DraftBody::Text(Text::parse("x").unwrap()), None) };
-        let forward = |n| draft(DraftBody::Forward(message_id(n)), None);
+        let text = |thread_id| NewMessage { thread_id, ..draft(NewBody::Text(Text::parse("x").unwrap()), None) };
+        let forward = |n| draft(NewBody::Forward(message_id(n)), None);
         let in_thread = IdempotencyRecord { thread_id: Some(message_id(4)), ..stored(None) };
         // The text of a forwarded message is the other one's, which may have changed since.
         let forwarded = IdempotencyRecord { forward_of: Some(message_id(5)), same_content: false, ..stored(None) };
@@ -366,11 +367,11 @@ mod tests {
     fn a_retry_carries_the_same_file_in_the_same_way() {
         use AttachmentKind::{File as AsFile, Image as AsImage};
         let (picture, paper) = (stored_file(1, "image/png"), stored_file(2, "application/pdf"));
-        let of = |attachment| draft(DraftBody::Attachment(attachment, Caption::none()), None);
+        let of = |attachment| draft(NewBody::Attachment(attachment, Caption::none()), None);
         let by_id = |kind, n| of(Attachment::Stored { kind, file: file_id(n) });
         let uploaded = |file: &File| of(Attachment::Uploaded(File { id: file_id(9), ..file.clone() }));
         let other_bytes = File { sent_sha256: Sha256([2; 32]), ..picture.clone() };
-        let text = draft(DraftBody::Text(Text::parse("x").unwrap()), None);
+        let text = draft(NewBody::Text(Text::parse("x").unwrap()), None);
         for (attachment, draft, same) in [
             (Some((AsImage, &picture)), by_id(AsImage, 1), true),
             (Some((AsFile, &picture)), by_id(AsFile, 1), true),

@@ -2,7 +2,7 @@
 
 use super::history::MessageVersion;
 use super::mentions::EditCommand;
-use super::model::{Changes, Draft, Message, Recipient};
+use super::model::{Changes, Message, NewMessage, Recipient};
 use super::numbers::Update;
 use super::page_version::{PageRead, PageVersion};
 use super::reactions::{Emoji, Reactor};
@@ -35,7 +35,12 @@ pub enum Appended {
 pub trait MessageLog: Send + Sync {
     /// Appends a message to the conversation of its recipient; it MUST create a direct conversation that does not exist
     /// yet. A sender who may see a public group joins it in the same transaction
-    /// ([`GroupAccess::may_send`](crate::groups::GroupAccess::may_send)).
+    /// ([`GroupAccess::may_send`](crate::groups::GroupAccess::may_send)). MUST drop the sender's draft in the same
+    /// transaction, if the message says so.
+    ///
+    /// The message brings the conversation back for members who have archived it, unless
+    /// [`Archive::holds`](crate::views::Archive::holds). MUST publish their settings, for so many of them as one
+    /// transaction can take; later messages publish those of the others.
     ///
     /// # Errors
     /// In this order: [`NotFound`](crate::NotFound) for a recipient, file, forwarded or replied-to message, or first
@@ -45,7 +50,7 @@ pub trait MessageLog: Send + Sync {
     /// [`Access::may_mention_all`](super::Access::may_mention_all) if the draft gives such mentions;
     /// [`Conflict::KeyReused`](crate::Conflict::KeyReused) by [`IdempotencyRecord`](super::IdempotencyRecord).
     /// [`Unavailable::Overloaded`](crate::Unavailable::Overloaded) if the queue is full.
-    async fn append(&self, draft: Draft) -> Result<Appended>;
+    async fn append(&self, draft: NewMessage) -> Result<Appended>;
 
     /// Changes the content of a message and its mentions, by [`Access::may_edit`](super::Access::may_edit). An edit to
     /// the same content and mentions takes no number and changes nothing. MUST keep the content that the edit replaces

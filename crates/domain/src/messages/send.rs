@@ -1,7 +1,7 @@
 //! Sending a message: the one way in, whatever the door (HTTP, gochat, upload, WebSocket).
 
 use super::mentions::SaidMentions;
-use super::model::{Attachment, Caption, Draft, DraftBody, IdempotencyKey, MessageType, Recipient, Text};
+use super::model::{Attachment, Caption, IdempotencyKey, MessageType, NewBody, NewMessage, Recipient, Text};
 use super::ports::Appended;
 use super::service::MessageService;
 use crate::context::Caller;
@@ -16,7 +16,7 @@ pub struct SendCommand {
     /// The user, the group or everybody.
     pub recipient: Recipient,
     /// What the message is to say or carry.
-    pub body: DraftBody,
+    pub body: NewBody,
     /// The message that it answers.
     pub reply_to: Option<MessageId>,
     /// The first message of the thread that it is to be a reply in.
@@ -25,16 +25,19 @@ pub struct SendCommand {
     pub mentions: Option<SaidMentions>,
     /// A retry carries the same key.
     pub key: Option<IdempotencyKey>,
+    /// Whether the message was the sender's draft in the conversation, which ends with it.
+    pub clears_draft: bool,
 }
 
 impl SendCommand {
     /// A text message without an answered message or a key.
     pub fn text(recipient: Recipient, content: Text) -> Self {
-        Self { recipient, body: DraftBody::Text(content), reply_to: None, thread_id: None, mentions: None, key: None }
+        let body = NewBody::Text(content);
+        Self { recipient, body, reply_to: None, thread_id: None, mentions: None, key: None, clears_draft: false }
     }
 }
 
-impl DraftBody {
+impl NewBody {
     /// From the parts as clients give them: a text has content and no file, the others have a file and may have
     /// content.
     ///
@@ -63,7 +66,7 @@ impl MessageService {
     /// # Errors
     /// Those of [`MessageLog::append`](super::MessageLog::append).
     pub async fn send(&self, caller: &Caller, send: SendCommand) -> Result<Appended> {
-        let draft = Draft {
+        let draft = NewMessage {
             id: MessageId(self.ids.next()),
             new_conversation: ConversationId(self.ids.next()),
             sender: caller.user,
@@ -73,6 +76,7 @@ impl MessageService {
             thread_id: send.thread_id,
             mentions: send.mentions,
             key: send.key,
+            clears_draft: send.clears_draft,
             at: self.clock.now(),
         };
         self.log.append(draft).await
@@ -98,16 +102,17 @@ mod tests {
             .once()
             .withf(|draft| {
                 *draft
-                    == Draft {
+                    == NewMessage {
                         id: message_id(1),
                         new_conversation: conversation(2),
                         sender: user(1),
                         recipient: Recipient::User(user(9)),
-                        body: DraftBody::Text(Text::parse(" a|\"b\" 🙂 ").unwrap()),
+                        body: NewBody::Text(Text::parse(" a|\"b\" 🙂 ").unwrap()),
                         reply_to: Some(message_id(5)),
                         thread_id: Some(message_id(6)),
                         mentions: SaidMentions::new(vec![user(9)], false).ok(),
                         key: Some(IdempotencyKey::parse("client_id", "k").unwrap()),
+                        clears_draft: true,
                         at: at(7),
                     }
             })
@@ -117,6 +122,7 @@ mod tests {
             thread_id: Some(message_id(6)),
             mentions: SaidMentions::new(vec![user(9)], false).ok(),
             key: Some(IdempotencyKey::parse("client_id", "k").unwrap()),
+            clears_draft: true,
             ..SendCommand::text(Recipient::User(user(9)), Text::parse(" a|\"b\" 🙂 ").unwrap())
         };
         let sent = outcome(over(log).send(&caller(1), outgoing)).unwrap();
@@ -138,9 +144,9 @@ mod tests {
         use MessageType::{File, Image, Text as Words};
         let stored = |kind, caption: &str| {
             let file = Attachment::Stored { kind, file: file_id(1) };
-            Ok(DraftBody::Attachment(file, Caption::parse(caption).unwrap()))
+            Ok(NewBody::Attachment(file, Caption::parse(caption).unwrap()))
         };
-        let text = |text| Ok(DraftBody::Text(Text::parse(text).unwrap()));
+        let text = |text| Ok(NewBody::Text(Text::parse(text).unwrap()));
         let (some, none) = (Some(file_id(1)), None);
         let longest = "🙂".repeat(4096);
         let too_long = "x".repeat(4097);
@@ -162,7 +168,7 @@ mod tests {
             (File, Some(&*too_long), some, Err("content")),
             (Image, Some("\0"), some, Err("content")),
         ] {
-            let parsed = DraftBody::parse(message_type, content, file).map_err(|invalid| invalid.field.into_owned());
+            let parsed = NewBody::parse(message_type, content, file).map_err(|invalid| invalid.field.into_owned());
             assert_eq!(parsed, expected.map_err(str::to_owned), "{message_type:?} {content:?} {file:?}");
         }
     }

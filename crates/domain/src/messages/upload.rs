@@ -1,7 +1,7 @@
 //! Sending an uploaded file.
 
 use super::mentions::SaidMentions;
-use super::model::{Attachment, Caption, DraftBody, IdempotencyKey, Recipient};
+use super::model::{Attachment, Caption, IdempotencyKey, NewBody, Recipient};
 use super::ports::Appended;
 use super::send::SendCommand;
 use super::service::MessageService;
@@ -25,13 +25,16 @@ pub struct UploadCommand {
     pub mentions: Option<SaidMentions>,
     /// A retry carries the same key.
     pub key: Option<IdempotencyKey>,
+    /// Whether the message was the sender's draft in the conversation, which ends with it.
+    pub clears_draft: bool,
 }
 
 impl UploadCommand {
     /// The command to send the message with that file.
     fn with(self, file: Attachment) -> SendCommand {
-        let Self { recipient, caption, reply_to, thread_id, mentions, key } = self;
-        SendCommand { recipient, body: DraftBody::Attachment(file, caption), reply_to, thread_id, mentions, key }
+        let Self { recipient, caption, reply_to, thread_id, mentions, key, clears_draft } = self;
+        let body = NewBody::Attachment(file, caption);
+        SendCommand { recipient, body, reply_to, thread_id, mentions, key, clears_draft }
     }
 }
 
@@ -85,6 +88,7 @@ mod tests {
             thread_id: Some(message_id(6)),
             mentions: None,
             key: IdempotencyKey::parse("client_id", "k").ok(),
+            clears_draft: false,
         };
         outcome(messages.send_upload(&caller(1), StagedFile::of(file(1)), upload))
     }
@@ -95,7 +99,7 @@ mod tests {
         log.expect_append()
             .once()
             .withf(|draft| {
-                let body = DraftBody::Attachment(Attachment::Uploaded(file(1)), Caption::parse("see").unwrap());
+                let body = NewBody::Attachment(Attachment::Uploaded(file(1)), Caption::parse("see").unwrap());
                 draft.sender == user(1)
                     && draft.recipient == Recipient::User(user(2))
                     && draft.body == body

@@ -87,7 +87,8 @@ pub fn tells_senders(destination: Destination) -> bool {
 /// Stores receipts.
 ///
 /// The transaction that marks MUST ask [`Access::may_mark`](crate::messages::Access::may_mark). Marking is idempotent.
-/// It publishes an event only if it changes something. A message once seen stays seen.
+/// It publishes an event only if it changes something. A message once seen stays seen for others, whatever the reader
+/// marks as unread later.
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait ReceiptRepository: Send + Sync {
@@ -105,6 +106,17 @@ pub trait ReceiptRepository: Send + Sync {
     /// [`NotFound::Conversation`](crate::NotFound::Conversation); [`NotFound::Message`](crate::NotFound::Message) where
     /// `up_to` is no message of it; then the rule's.
     async fn mark_read(&self, reader: UserId, of: ConversationId, up_to: MessageId, at: Timestamp) -> Result<()>;
+
+    /// Makes the message `from`, which may be a deleted one, and all after it unseen again for the reader, as far as
+    /// they had counted as unseen: not the reader's own ones, nor those from before the reader joined, nor any of the
+    /// broadcast. Receipts stay, so that others see what they saw before. MUST publish an event for the reader if
+    /// anything changes.
+    ///
+    /// # Errors
+    /// [`NotFound::Conversation`](crate::NotFound::Conversation); [`NotFound::Message`](crate::NotFound::Message) if
+    /// `from` names no message that the reader may read; [`Invalid`](crate::Invalid) naming `from` if it names one of
+    /// another conversation; then the rule's.
+    async fn mark_unread(&self, reader: UserId, of: ConversationId, from: MessageId) -> Result<()>;
 
     /// Who has seen a live message (its sender and deleted users left out), by id; behind `after`, if given. MUST cost
     /// in proportion to the readers that the page passes, wherever in the list it begins.
@@ -148,6 +160,14 @@ impl ReceiptService {
     /// Those of [`ReceiptRepository::mark_read`].
     pub async fn mark_read(&self, caller: &Caller, of: ConversationId, up_to: MessageId) -> Result<()> {
         self.receipts.mark_read(caller.user, of, up_to, self.clock.now()).await
+    }
+
+    /// Marks a message and all after it as unread, for the caller alone.
+    ///
+    /// # Errors
+    /// Those of [`ReceiptRepository::mark_unread`].
+    pub async fn mark_unread(&self, caller: &Caller, of: ConversationId, from: MessageId) -> Result<()> {
+        self.receipts.mark_unread(caller.user, of, from).await
     }
 
     /// Lists who has seen a message.
@@ -194,7 +214,13 @@ mod tests {
             .once()
             .with(eq(user(1)), eq(conversation(2)), eq(message_id(3)), eq(at(7)))
             .returning(|_, _, _, _| Forbidden::NotAMember.err());
+        receipts
+            .expect_mark_unread()
+            .once()
+            .with(eq(user(1)), eq(conversation(2)), eq(message_id(3)))
+            .returning(|_, _, _| Ok(()));
         let receipts = over(receipts);
+        outcome(receipts.mark_unread(&caller(1), conversation(2), message_id(3))).unwrap();
         outcome(receipts.mark_seen(&caller(1), message_id(3))).unwrap();
         let refused = outcome(receipts.mark_read(&caller(1), conversation(2), message_id(3)));
         assert!(matches!(refused, Err(Error::Forbidden(Forbidden::NotAMember))));

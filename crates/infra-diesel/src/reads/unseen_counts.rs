@@ -36,7 +36,7 @@ pub struct Seat {
     read_up_to: i64,
     /// How many messages of the conversation were deleted, or mention others since an edit.
     deletions: i64,
-    /// How many receipts the reader has stored.
+    /// How often the reader has marked anything as seen or unread.
     marks: i64,
 }
 
@@ -45,6 +45,15 @@ pub type Seats = Vec<(Id, Seat)>;
 
 /// The SQL types of a [`Seat`].
 pub type SeatColumns = (BigInt, BigInt, BigInt, BigInt);
+
+/// Where a watermark can rise to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct WatermarkTarget {
+    /// The `seq`.
+    pub to: i64,
+    /// The `marks` of the seat: a reader who has marked something since may want the watermark elsewhere.
+    pub marks: i64,
+}
 
 /// What a walk from the watermark on has found so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,9 +109,14 @@ impl Counted {
 
     /// The position to which the watermark can rise, if that is worth a write. The count finds it on its way, because
     /// it scans the user's own, deleted and seen messages once.
-    pub fn watermark_target(&self) -> Option<i64> {
-        let to = self.first.map_or(self.seat.last_seq, |first| first - 1);
-        (to - self.seat.read_up_to >= WORTH_RAISING).then_some(to)
+    pub fn watermark_target(&self) -> Option<WatermarkTarget> {
+        let to = self.read_up_to();
+        (to - self.seat.read_up_to >= WORTH_RAISING).then_some(WatermarkTarget { to, marks: self.seat.marks })
+    }
+
+    /// Up to this `seq` nothing is unseen.
+    pub fn read_up_to(&self) -> i64 {
+        self.first.map_or(self.seat.last_seq, |first| first - 1)
     }
 }
 
@@ -373,6 +387,6 @@ mod tests {
         counted.add(2 * WINDOW + 9, (Some(2 * WINDOW + 1), 1), 1);
         assert!(counted.is_complete());
         assert_eq!(counted.unseen(), UnseenCount { count: 4, more: true, mentions: 2 });
-        assert_eq!(counted.watermark_target(), Some(WINDOW + 9));
+        assert_eq!(counted.watermark_target(), Some(WatermarkTarget { to: WINDOW + 9, marks: 0 }));
     }
 }

@@ -10,6 +10,7 @@ use crate::tables::rows::ConversationRow;
 use crate::tables::schema::{conversations, members, messages, users};
 use crate::tables::sql_types::{Id, SqlId, Time};
 use async_trait::async_trait;
+use diesel::dsl::max;
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 use domain::events::{ConversationVersion, Revision};
@@ -164,6 +165,8 @@ fn missed(conn: &mut AnyConnection, user: UserId, since: Revision, next: Revisio
     }
     let me = Id::from(user);
     let removed: Option<i64> = users::table.find(me).select(users::roster_revision).first(conn).optional()?;
+    let views = members::table.filter(members::user_id.eq(me)).select(max(members::view_revision));
+    let viewed: Option<i64> = views.first(conn)?;
     let columns = (conversations::id, conversations::update, conversations::revision, conversations::roster_revision);
     let changed: Vec<(ConversationState, Option<Time>)> = members::table
         .inner_join(conversations::table)
@@ -178,7 +181,11 @@ fn missed(conn: &mut AnyConnection, user: UserId, since: Revision, next: Revisio
         || ended.iter().any(|((_, _, _, membership), _)| *membership >= since.0);
     let mut mine: Vec<ConversationState> = mine.into_iter().map(|(place, _)| place).collect();
     mine.push(conversations::table.find(Id::from(ConversationId::BROADCAST)).select(columns).first(conn)?);
-    let mut missed = Missed { memberships_changed: removed, conversations: Vec::new() };
+    let mut missed = Missed {
+        memberships_changed: removed,
+        views_changed: viewed.is_some_and(|revision| revision >= since.0),
+        conversations: Vec::new(),
+    };
     let mut walk = Walk::new();
     for (id, update, revision, roster_revision) in mine {
         missed.memberships_changed |= roster_revision >= since.0;

@@ -180,10 +180,12 @@ impl GroupRepository for Store {
                 user_id: group.owner.into(),
                 role: Role::Owner.as_str(),
                 read_up_to: 0,
+                joined_seq: 0,
                 joined_at: at,
                 updated_at: at,
                 joined_revision: tx.revision,
                 added_by: Some(group.owner.into()),
+                hidden: 0,
             };
             insert_member_row(tx.conn, &owner)?;
             tx.counts.made(owner.added_by, 1);

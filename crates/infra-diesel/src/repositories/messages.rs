@@ -25,9 +25,9 @@ use diesel::sql_types::{BigInt, Nullable};
 use domain::events::Event;
 use domain::files::Growth;
 use domain::messages::{
-    Appended, Around, ChangeEntry, Changes, Draft, EditCommand, Emoji, Listing, Mentions, Message, MessageLog,
-    MessageReader, MessageVersion, PageAround, PageRead, PageVersion, Reactor, Recipient, Replies, ThreadWindow,
-    Update, not_before,
+    Appended, Around, ChangeEntry, Changes, EditCommand, Emoji, Listing, Mentions, Message, MessageLog, MessageReader,
+    MessageVersion, NewMessage, PageAround, PageRead, PageVersion, Reactor, Recipient, Replies, ThreadWindow, Update,
+    not_before,
 };
 use domain::users::ServerPolicy;
 use domain::{ConversationId, Limit, MessageId, NotFound, Page, Result, Timestamp, UserId};
@@ -163,7 +163,7 @@ pub fn tombstone_messages(
 
 #[async_trait]
 impl MessageLog for Store {
-    async fn append(&self, draft: Draft) -> Result<Appended> {
+    async fn append(&self, draft: NewMessage) -> Result<Appended> {
         let shard = match draft.recipient {
             Recipient::User(receiver) => shard_of_pair(pair(draft.sender, receiver)),
             Recipient::Group(group) => group.0,

@@ -3,12 +3,17 @@
 //! A member's watermark (`members.read_up_to`) says that every message up to it is seen, deleted or the member's own.
 //! Receipts of single messages lie above it. So the unseen messages are those above the watermark without the member's
 //! own, the deleted and those with a receipt. The watermark rises whenever no unseen message is left right above it.
+//!
+//! It goes back when the member marks messages as unread ([`unread`](super::unread)). Then receipts of ranges lie above
+//! it, too. They are `undone`: others see them, and they keep no message from being unseen.
 
 use crate::Store;
 use crate::connection::{AnyConnection, per_backend};
 use crate::error::DbResult;
+use crate::reads::unseen_counts::WatermarkTarget;
 use crate::reads::visible::find_visible;
 use crate::repositories::messages::seq_of;
+use crate::repositories::unread::{self, Progress};
 use crate::tables::prepared::prepared;
 use crate::tables::queries::{find_access, lock_conversation};
 use crate::tables::rows::{ConversationRow, ProfileRow};
@@ -16,8 +21,8 @@ use crate::tables::schema::{members, messages, receipts};
 use crate::tables::sql_types::{Id, SqlId, SqlTime, Time};
 use crate::tables::unseen::IsUnseen;
 use crate::transaction::change::conversation_of;
-use crate::transaction::membership::{NewMemberRow, insert_member_row};
 use crate::transaction::tx::Tx;
+use crate::transaction::views::standing;
 use async_trait::async_trait;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Text};
@@ -34,6 +39,24 @@ struct ReceiptRow {
     seq: i64,
     from_seq: i64,
     seen_at: Time,
+    undone: i64,
+}
+
+prepared! {
+    /// Records how far the newest reader of a conversation has come, and the newest of all others.
+    RecordSeen(reader: SqlId => Id, seq: BigInt => i64, of: SqlId => Id) -> () =
+        "UPDATE conversations SET \
+         seen_seq_of_others = CASE WHEN seen_by = $1 THEN seen_seq_of_others WHEN seen_seq < $2 THEN seen_seq ELSE $2 END, \
+         seen_by = CASE WHEN seen_seq < $2 THEN $1 ELSE seen_by END, \
+         seen_seq = CASE WHEN seen_seq < $2 THEN $2 ELSE seen_seq END \
+         WHERE id = $3 AND (seen_seq < $2 OR (seen_by <> $1 AND seen_seq_of_others < $2))"
+}
+
+/// Records that the reader has seen the message at `seq`.
+fn record_seen(conn: &mut AnyConnection, of: Id, reader: Id, seq: i64) -> DbResult<()> {
+    let record = RecordSeen { reader, seq, of };
+    per_backend!(conn, |conn| record.execute(conn))?;
+    Ok(())
 }
 
 /// Stores a receipt, and counts it in `members.marks`: a node that has kept a count of the reader's unseen messages
@@ -45,45 +68,61 @@ fn insert_receipt(conn: &mut AnyConnection, row: ReceiptRow) -> DbResult<()> {
     Ok(())
 }
 
-/// When the reader saw the message at `seq`. `None` if never.
-fn seen_at(conn: &mut AnyConnection, of: Id, reader: Id, seq: i64) -> DbResult<Option<Time>> {
+/// A receipt that covers a message: of it alone, or of a range.
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = receipts)]
+struct Cover {
+    from_seq: i64,
+    seq: i64,
+    seen_at: Time,
+    undone: i64,
+}
+
+/// The reader's receipt that covers the message at `seq`. `None` if the reader has never seen the message.
+fn cover(conn: &mut AnyConnection, of: Id, reader: Id, seq: i64) -> DbResult<Option<Cover>> {
     // Receipts of one reader do not overlap: only the first that ends there or later can cover it.
     let next = receipts::table
         .filter(receipts::conversation_id.eq(of).and(receipts::user_id.eq(reader)).and(receipts::seq.ge(seq)))
         .order(receipts::seq.asc())
-        .select((receipts::from_seq, receipts::seen_at));
-    let next: Option<(i64, Time)> = next.first(conn).optional()?;
-    Ok(next.filter(|(from, _)| *from < seq).map(|(_, seen_at)| seen_at))
+        .select(Cover::as_select());
+    let next: Option<Cover> = next.first(conn).optional()?;
+    Ok(next.filter(|cover| cover.from_seq < seq))
 }
 
-/// The reader's watermark. In the broadcast users have no row at first: this creates it.
-fn watermark(tx: &mut Tx<'_>, of: &ConversationRow, reader: Id, at: Timestamp) -> DbResult<i64> {
-    let row = members::table.find((of.id, reader)).select(members::read_up_to);
-    if let Some(read_up_to) = row.first(tx.conn).optional()? {
-        return Ok(read_up_to);
+/// The message at `seq` counts as seen again, after the reader had marked it as unread. Others see no difference: the
+/// new receipts cover what the old one covered, with its time.
+fn see_again(conn: &mut AnyConnection, of: Id, reader: Id, seq: i64, covered: &Cover) -> DbResult<()> {
+    diesel::delete(receipts::table.find((of, reader, covered.seq))).execute(conn)?;
+    for (from_seq, to, undone) in
+        [(covered.from_seq, seq - 1, 1), (seq - 1, seq, 0), (seq, covered.seq, covered.undone)]
+    {
+        if from_seq < to {
+            let seen_at = covered.seen_at;
+            insert_receipt(
+                conn,
+                ReceiptRow { conversation_id: of, user_id: reader, seq: to, from_seq, seen_at, undone },
+            )?;
+        }
     }
-    let at = Time::from(at);
-    let row = NewMemberRow {
-        conversation_id: of.id,
-        user_id: reader,
-        role: "member",
-        read_up_to: 0,
-        joined_at: at,
-        updated_at: at,
-        joined_revision: tx.revision,
-        added_by: None,
-    };
-    insert_member_row(tx.conn, &row)?;
-    Ok(0)
+    Ok(())
 }
 
 /// Positions that one transaction scans for the new watermark. The next count goes on from there.
 const SEQS_AT_ONCE: i64 = 10_000;
-/// Receipts of single messages between which one transaction inserts ranges.
-const SINGLES_AT_ONCE: usize = 500;
+/// Receipts between which one transaction inserts ranges.
+const RECEIPTS_AT_ONCE: usize = 500;
+
+/// Raises a watermark that a count found to be low, unless the reader has marked anything since.
+pub fn raise_if_unmarked(conn: &mut AnyConnection, of: Id, reader: Id, target: WatermarkTarget) -> DbResult<()> {
+    diesel::update(members::table.find((of, reader)).filter(members::marks.eq(target.marks)))
+        .filter(members::read_up_to.lt(target.to))
+        .set(members::read_up_to.eq(target.to))
+        .execute(conn)?;
+    Ok(())
+}
 
 /// Raises the watermark from `from` to right below the first unseen message, or to the end of the scan.
-fn raise_watermark(conn: &mut AnyConnection, of: &ConversationRow, reader: Id, from: i64) -> DbResult<()> {
+pub fn raise_watermark(conn: &mut AnyConnection, of: &ConversationRow, reader: Id, from: i64) -> DbResult<()> {
     let end = of.last_seq.min(from.saturating_add(SEQS_AT_ONCE));
     let unseen = messages::table
         .filter(messages::conversation_id.eq(of.id).and(messages::seq.gt(from)).and(messages::seq.le(end)))
@@ -94,8 +133,8 @@ fn raise_watermark(conn: &mut AnyConnection, of: &ConversationRow, reader: Id, f
     set_watermark(conn, of.id, reader, first_unseen.map_or(end, |seq| seq - 1))
 }
 
-pub fn set_watermark(conn: &mut AnyConnection, of: Id, reader: Id, to: i64) -> DbResult<()> {
-    // Never down: a seen message stays seen.
+fn set_watermark(conn: &mut AnyConnection, of: Id, reader: Id, to: i64) -> DbResult<()> {
+    // Never down: only marking as unread lowers it.
     diesel::update(members::table.find((of, reader)).filter(members::read_up_to.lt(to)))
         .set(members::read_up_to.eq(to))
         .execute(conn)?;
@@ -118,32 +157,72 @@ fn mark_seen(tx: &mut Tx<'_>, reader: UserId, id: MessageId, at: Timestamp) -> D
     };
     access.may_mark()?;
     let me = Id::from(reader);
-    if message.sender.id == reader || seen_at(tx.conn, conversation.id, me, message.seq.0)?.is_some() {
+    if message.sender.id == reader {
         return Ok(());
     }
-    let at = not_before(message.created_at, at);
-    let read_up_to = watermark(tx, &conversation, me, at)?;
-    let row = ReceiptRow {
-        conversation_id: conversation.id,
-        user_id: me,
-        seq: message.seq.0,
-        from_seq: message.seq.0 - 1,
-        seen_at: at.into(),
+    let (of, seq) = (conversation.id, message.seq.0);
+    let covered = cover(tx.conn, of, me, seq)?;
+    let at = covered.as_ref().map_or(not_before(message.created_at, at), |covered| covered.seen_at.into());
+    let read_up_to = standing(tx.conn, &conversation, me, tx.revision, at)?.read_up_to;
+    let told = match covered {
+        Some(covered) if seq <= read_up_to || (covered.seq == seq && covered.undone == 0) => return Ok(()),
+        Some(covered) => {
+            see_again(tx.conn, of, me, seq, &covered)?;
+            // The sender knows: only the reader's own devices learn.
+            reader
+        }
+        None => {
+            let (from_seq, seen_at) = (seq - 1, at.into());
+            let row = ReceiptRow { conversation_id: of, user_id: me, seq, from_seq, seen_at, undone: 0 };
+            insert_receipt(tx.conn, row)?;
+            record_seen(tx.conn, of, me, seq)?;
+            message.sender.id
+        }
     };
-    insert_receipt(tx.conn, row)?;
     raise_watermark(tx.conn, &conversation, me, read_up_to)?;
     tx.events.push(Event::MessageSeen {
         conversation: message.conversation,
-        destination: message.destination,
+        destination: if told == reader { conversation.destination(me) } else { message.destination },
         message: id,
-        sender: message.sender.id,
+        sender: told,
         reader,
         seen_at: at,
     });
     Ok(())
 }
 
-/// Marks everything up to a message as read. Returns whether it is done. If more single receipts are in the way than
+/// Stores receipts of the ranges behind `after` and up to `position` that no receipt covers yet: what the reader saw
+/// before keeps its time. Returns how far this transaction comes.
+fn fill_between(
+    conn: &mut AnyConnection,
+    (of, reader): (Id, Id),
+    after: i64,
+    position: i64,
+    at: Timestamp,
+) -> DbResult<i64> {
+    let own = receipts::table.filter(receipts::conversation_id.eq(of).and(receipts::user_id.eq(reader)));
+    let mut covered: Vec<(i64, i64)> = own
+        .filter(receipts::seq.gt(after).and(receipts::seq.le(position)))
+        .order(receipts::seq.asc())
+        .limit(RECEIPTS_AT_ONCE as i64)
+        .select((receipts::from_seq, receipts::seq))
+        .load(conn)?;
+    let reached = covered.last().filter(|_| covered.len() == RECEIPTS_AT_ONCE).map_or(position, |(_, seq)| *seq);
+    // The receipt that ends behind the position may begin before it.
+    covered.extend(cover(conn, of, reader, reached)?.map(|cover| (cover.from_seq, cover.seq)));
+    let mut from_seq = after;
+    for (next_from, next) in covered.into_iter().chain([(reached, reached)]) {
+        let seq = next_from.min(reached);
+        if from_seq < seq {
+            let (seen_at, undone) = (at.into(), 0);
+            insert_receipt(conn, ReceiptRow { conversation_id: of, user_id: reader, seq, from_seq, seen_at, undone })?;
+        }
+        from_seq = from_seq.max(next);
+    }
+    Ok(reached)
+}
+
+/// Marks everything up to a message as read. Returns whether it is done. If more receipts are in the way than
 /// one transaction takes, the next call goes on.
 fn mark_read(tx: &mut Tx<'_>, reader: UserId, of: ConversationId, up_to: MessageId, at: Timestamp) -> DbResult<bool> {
     if let Some(held) = lock_conversation(tx.conn, of)? {
@@ -158,29 +237,21 @@ fn mark_read(tx: &mut Tx<'_>, reader: UserId, of: ConversationId, up_to: Message
     let me = Id::from(reader);
     let sent = messages::table.find((conversation.id, position)).select(messages::created_at);
     let at = not_before(sent.first::<Time>(tx.conn)?.into(), at);
-    let read_up_to = watermark(tx, &conversation, me, at)?;
+    let read_up_to = standing(tx.conn, &conversation, me, tx.revision, at)?.read_up_to;
     if position <= read_up_to {
         return Ok(true);
     }
-    let singles: Vec<i64> = receipts::table
-        .filter(receipts::conversation_id.eq(conversation.id).and(receipts::user_id.eq(me)))
-        .filter(receipts::seq.gt(read_up_to).and(receipts::seq.le(position)))
-        .order(receipts::seq.asc())
-        .limit(SINGLES_AT_ONCE as i64)
-        .select(receipts::seq)
-        .load(tx.conn)?;
-    // How far this transaction comes.
-    let reached = singles.last().copied().filter(|_| singles.len() == SINGLES_AT_ONCE).unwrap_or(position);
-    // Messages that the reader saw one by one keep their time. The reader sees the ranges between them now.
-    let mut from_seq = read_up_to;
-    for (seq, next_from) in singles.iter().map(|seq| (seq - 1, *seq)).chain([(reached, reached)]) {
-        if from_seq < seq {
-            let row = ReceiptRow { conversation_id: conversation.id, user_id: me, seq, from_seq, seen_at: at.into() };
-            insert_receipt(tx.conn, row)?;
-        }
-        from_seq = next_from;
-    }
+    let reached = fill_between(tx.conn, (conversation.id, me), read_up_to, position, at)?;
     set_watermark(tx.conn, conversation.id, me, reached)?;
+    let last_seen = messages::table
+        .filter(messages::conversation_id.eq(conversation.id))
+        .filter(messages::seq.gt(read_up_to).and(messages::seq.le(reached)))
+        .filter(messages::sender_id.ne(me).and(messages::deleted_at.is_null()))
+        .order(messages::seq.desc())
+        .select(messages::seq);
+    if let Some(last_seen) = last_seen.first(tx.conn).optional()? {
+        record_seen(tx.conn, conversation.id, me, last_seen)?;
+    }
     if reached < position {
         return Ok(false);
     }
@@ -293,6 +364,21 @@ impl ReceiptRepository for Store {
         Ok(())
     }
 
+    async fn mark_unread(&self, reader: UserId, of: ConversationId, from: MessageId) -> Result<()> {
+        let mut changed = false;
+        loop {
+            let progress = self.write(reader.0, move |tx| {
+                let mut changed = changed;
+                let progress = unread::mark_unread(tx, reader, of, from, &mut changed)?;
+                Ok((progress, changed))
+            });
+            match progress.await? {
+                (Progress::Done, _) => return Ok(()),
+                (Progress::More, so_far) => changed = so_far,
+            }
+        }
+    }
+
     async fn of_message(
         &self,
         viewer: UserId,
@@ -306,7 +392,7 @@ impl ReceiptRepository for Store {
             };
             let after = after.map(Id::from);
             if let Some(after) = after
-                && seen_at(conn, conversation.id, after, message.seq.0)?.is_none()
+                && cover(conn, conversation.id, after, message.seq.0)?.is_none()
             {
                 return Ok(NotFound::User.err()?);
             }

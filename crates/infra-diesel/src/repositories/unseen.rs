@@ -2,8 +2,8 @@
 
 use crate::Store;
 use crate::reads::seats::{SeatRow, seats, seats_in};
-use crate::reads::unseen_counts::Counted;
-use crate::repositories::receipts::set_watermark;
+use crate::reads::unseen_counts::{Counted, WatermarkTarget};
+use crate::repositories::receipts::raise_if_unmarked;
 use crate::tables::sql_types::Id;
 use domain::receipts::{Unseen, UnseenCount};
 use domain::{Result, UserId};
@@ -58,12 +58,12 @@ impl Store {
     }
 
     /// Raises watermarks to the positions that a count has found. Nobody waits for it.
-    pub(crate) fn raise_watermarks_later(&self, reader: UserId, mut raised: Vec<(Id, i64)>) {
+    pub(crate) fn raise_watermarks_later(&self, reader: UserId, mut raised: Vec<(Id, WatermarkTarget)>) {
         // In the order of all transactions that change several rows of a user, a few at a time.
         raised.sort_unstable();
         for raised in raised.chunks(WATERMARKS_AT_ONCE).map(<[_]>::to_vec) {
             self.write_later(reader.0, move |tx| {
-                raised.iter().try_for_each(|(of, to)| set_watermark(tx.conn, *of, reader.into(), *to))
+                raised.iter().try_for_each(|(of, to)| raise_if_unmarked(tx.conn, *of, reader.into(), *to))
             });
         }
     }

@@ -222,6 +222,9 @@ impl SessionCache {
                 | Event::MessageDeleted { .. }
                 | Event::MessageSeen { .. }
                 | Event::ConversationRead { .. }
+                | Event::SettingsChanged { .. }
+                | Event::DraftChanged { .. }
+                | Event::MarkedUnread { .. }
                 | Event::GroupUpdated(_)
                 | Event::GroupDeleted(_)
                 | Event::MemberAdded(_)

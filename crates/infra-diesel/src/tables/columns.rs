@@ -13,7 +13,7 @@ macro_rules! columns_of {
         $crate::tables::columns::columns_of!(
             @list $t, "id", "kind", "\"update\"", "last_seq", "active_at", "first_user", "second_user", "visibility",
             "revision", "roster_revision", "deleted_at", "expired_up_to", "sent_revision", "sent_nth", "written_by",
-            "digest", "message_count"
+            "digest", "message_count", "archived_until"
         )
     };
     (GroupRow, $t:literal) => {

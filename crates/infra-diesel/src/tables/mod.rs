@@ -11,3 +11,4 @@ pub mod schema;
 pub mod sql_types;
 pub mod text_range;
 pub mod unseen;
+pub mod views;

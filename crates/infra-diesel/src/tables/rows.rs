@@ -15,7 +15,7 @@ use domain::messages::{
 use domain::users::{DisplayName, Email, Profile, User, UserRole, Username};
 
 /// Reads a stored word with a parser of the domain.
-fn word<T, E>(what: &'static str, value: &str, parse: impl FnOnce(&str) -> Result<T, E>) -> Result<T, Corrupt> {
+pub fn word<T, E>(what: &'static str, value: &str, parse: impl FnOnce(&str) -> Result<T, E>) -> Result<T, Corrupt> {
     parse(value).map_err(|_| Corrupt { what, value: value.to_owned() })
 }
 
@@ -132,6 +132,8 @@ pub struct ConversationRow {
     pub digest: StoredDigest,
     /// How many messages were ever sent.
     pub message_count: i64,
+    /// A message from this time on may bring the conversation back for a member who has archived it.
+    pub archived_until: Option<Time>,
 }
 
 impl ConversationRow {

@@ -74,6 +74,10 @@ macro_rules! all_tables {
                     deletions -> BigInt,
                     digest -> Binary,
                     message_count -> BigInt,
+                    archived_until -> Nullable<SqlTime>,
+                    seen_seq -> BigInt,
+                    seen_by -> Nullable<SqlId>,
+                    seen_seq_of_others -> BigInt,
                 }
                 members: MemberCopy by (conversation_id, user_id) in conversation_id {
                     conversation_id -> SqlId,
@@ -85,6 +89,21 @@ macro_rules! all_tables {
                     joined_revision -> BigInt,
                     added_by -> Nullable<SqlId>,
                     marks -> BigInt,
+                    muted_until -> Nullable<SqlTime>,
+                    notify -> Text,
+                    favourite -> BigInt,
+                    archived_at_seq -> Nullable<BigInt>,
+                    hidden -> BigInt,
+                    joined_seq -> Nullable<BigInt>,
+                    view_revision -> BigInt,
+                }
+                drafts: DraftCopy by (conversation_id, user_id) in conversation_id {
+                    conversation_id -> SqlId,
+                    user_id -> SqlId,
+                    content -> Text,
+                    reply_to -> Nullable<SqlId>,
+                    thread_id -> Nullable<SqlId>,
+                    updated_at -> SqlTime,
                 }
                 files: FileCopy by (id) {
                     id -> SqlId,
@@ -168,6 +187,7 @@ macro_rules! all_tables {
                     seq -> BigInt,
                     from_seq -> BigInt,
                     seen_at -> SqlTime,
+                    undone -> BigInt,
                 }
                 audit: AuditCopy by (number) {
                     number -> BigInt,

@@ -1,5 +1,5 @@
 //! The one definition of "unseen": a message of another user that is not deleted, behind the reader's watermark, and
-//! without a receipt of the reader.
+//! without a receipt of the reader that the reader has not undone.
 
 use crate::tables::schema::messages;
 use crate::tables::sql_types::{Id, SqlId};
@@ -27,7 +27,7 @@ macro_rules! unseen_part {
         concat!(" AND ", $m, ".deleted_at IS NULL AND ")
     };
     (at_message, $m:literal) => {
-        concat!(" AND r.seq = ", $m, ".seq)")
+        concat!(" AND r.seq = ", $m, ".seq AND r.undone = 0)")
     };
 }
 pub(crate) use unseen_part;

@@ -23,12 +23,16 @@ pub struct NewMemberRow {
     pub user_id: Id,
     pub role: &'static str,
     pub read_up_to: i64,
+    /// Nothing up to this `seq` is ever unseen for the member.
+    pub joined_seq: i64,
     pub joined_at: Time,
     pub updated_at: Time,
     /// The revision of the transaction. The list of conversations orders a group without messages by it.
     pub joined_revision: i64,
     /// In a group: the user who added the member, possibly the member.
     pub added_by: Option<Id>,
+    /// 1: the user's list does not show the direct conversation before it has a message.
+    pub hidden: i64,
 }
 
 /// Inserts a member's row, and nothing else.
@@ -56,10 +60,12 @@ pub fn add_member(
         user_id: new.user.into(),
         role: new.role().as_str(),
         read_up_to,
+        joined_seq: read_up_to,
         joined_at: at_row,
         updated_at: at_row,
         joined_revision: revision,
         added_by: Some(by.into()),
+        hidden: 0,
     };
     insert_member_row(conn, &row)?;
     record_membership_change(conn, new.group, 1, mark)?;

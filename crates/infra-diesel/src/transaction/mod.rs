@@ -3,6 +3,7 @@
 
 pub mod accounts;
 pub mod change;
+pub mod directs;
 pub mod file_usage;
 pub mod membership;
 pub mod mentions;
@@ -12,3 +13,4 @@ pub mod quotas;
 pub mod revisions;
 pub mod room;
 pub mod tx;
+pub mod views;

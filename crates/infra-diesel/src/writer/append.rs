@@ -11,23 +11,26 @@ use crate::tables::rows::{ConversationRow, FileRow, MessageRow, ProfileRow, user
 use crate::tables::schema::{conversations, files};
 use crate::tables::sql_types::{Id, Time};
 use crate::transaction::accounts::find_living;
+use crate::transaction::directs::{ListedFor, make_direct};
 use crate::transaction::file_usage::{add_usage, check_quota, lock_usage};
-use crate::transaction::membership::{NewMemberRow, add_member, insert_member_row};
+use crate::transaction::membership::add_member;
 use crate::transaction::mentions::{self, Mentioning};
 use crate::transaction::quotas::{self, Counts};
 use crate::transaction::room::Room;
 use crate::transaction::tx::{ConversationVersions, membership_mark};
+use crate::transaction::views::{bring_back, drop_draft};
 use diesel::prelude::*;
 use domain::events::{ConversationVersion, Event};
 use domain::files::Growth;
 use domain::groups::{Entry, Role};
 use domain::messages::{
-    Appended, Attachment, Body, Destination, Draft, DraftBody, Forwarded, Mentions, Message, Recipient, Seq, Update,
+    Appended, Attachment, Body, Destination, Forwarded, Mentions, Message, NewBody, NewMessage, Recipient, Seq, Update,
 };
 use domain::users::{Profile, ServerPolicy, UserRole, Username};
 use domain::{ConversationId, NotFound, Unauthenticated, UserId};
-use std::collections::HashSet;
 use std::collections::hash_map::Entry as Slot;
+use std::collections::{BTreeSet, HashSet};
+use uuid::Uuid;
 
 /// What the rules need of a user.
 #[derive(Clone)]
@@ -57,6 +60,8 @@ pub struct AppendBatch<'a> {
     memory: Memory,
     /// The conversations that got messages. Their counters are in memory until [`AppendBatch::finish`].
     counted: HashSet<ConversationId>,
+    /// Whose drafts in which conversations end with their messages.
+    sent_drafts: BTreeSet<(ConversationId, UserId)>,
     versions: ConversationVersions,
     /// Not inserted yet.
     rows: Vec<MessageRow>,
@@ -74,7 +79,7 @@ impl<'a> AppendBatch<'a> {
         (policy, room): (&'a ServerPolicy, &'a mut Room),
         (revision, nth): (i64, i64),
         memory: Memory,
-        drafts: impl Iterator<Item = &'d Draft> + Clone,
+        drafts: impl Iterator<Item = &'d NewMessage> + Clone,
     ) -> DbResult<Self> {
         let mut batch = Self {
             conn,
@@ -85,6 +90,7 @@ impl<'a> AppendBatch<'a> {
             nth,
             memory,
             counted: HashSet::new(),
+            sent_drafts: BTreeSet::new(),
             versions: ConversationVersions::new(),
             rows: Vec::new(),
             keys: HashSet::new(),
@@ -92,15 +98,14 @@ impl<'a> AppendBatch<'a> {
         };
         if let AnyConnection::Postgres(_) = batch.conn {
             batch.read_ahead(drafts.clone())?;
-            let uploads =
-                drafts.filter(|draft| matches!(draft.body, DraftBody::Attachment(Attachment::Uploaded(_), _)));
+            let uploads = drafts.filter(|draft| matches!(draft.body, NewBody::Attachment(Attachment::Uploaded(_), _)));
             lock_usage(batch.conn, uploads.map(|draft| Id::from(draft.sender)))?;
         }
         Ok(batch)
     }
 
     /// Locks and reads what the drafts need, in a fixed number of statements.
-    fn read_ahead<'d>(&mut self, drafts: impl Iterator<Item = &'d Draft>) -> DbResult<()> {
+    fn read_ahead<'d>(&mut self, drafts: impl Iterator<Item = &'d NewMessage>) -> DbResult<()> {
         let AnyConnection::Postgres(conn) = &mut *self.conn else { return Ok(()) };
         let ahead = statements::read_ahead(conn, drafts)?;
         for row in ahead.conversations {
@@ -125,7 +130,7 @@ impl<'a> AppendBatch<'a> {
 
     /// Appends one message. The outer error fails the batch. The inner one fails only this draft, which then leaves no
     /// trace: the batch checks everything before it writes anything.
-    pub fn append(&mut self, draft: &Draft) -> DbResult<domain::Result<Appended>> {
+    pub fn append(&mut self, draft: &NewMessage) -> DbResult<domain::Result<Appended>> {
         match self.append_checked(draft) {
             Ok(appended) => Ok(Ok(appended)),
             Err(crate::error::DbError::Rule(rule)) => Ok(Err(rule)),
@@ -133,7 +138,7 @@ impl<'a> AppendBatch<'a> {
         }
     }
 
-    fn append_checked(&mut self, draft: &Draft) -> DbResult<Appended> {
+    fn append_checked(&mut self, draft: &NewMessage) -> DbResult<Appended> {
         let Some(sender) = self.user(draft.sender)? else { return Ok(Unauthenticated::InvalidToken.err()?) };
         if let Some(replayed) = self.replay(draft)? {
             return Ok(Appended::Duplicate(replayed));
@@ -146,7 +151,7 @@ impl<'a> AppendBatch<'a> {
         is_admitted?;
         self.check_broadcast(draft)?;
         let mentions = self.mentions(draft, conversation, entry, &body)?;
-        if let DraftBody::Attachment(Attachment::Uploaded(file), _) = &draft.body {
+        if let NewBody::Attachment(Attachment::Uploaded(file), _) = &draft.body {
             check_quota(self.conn, self.policy.files, file)?;
         }
         if entry == Entry::Joins {
@@ -162,7 +167,7 @@ impl<'a> AppendBatch<'a> {
         if entry == Entry::Joins {
             self.join(conversation, draft)?;
         }
-        if let DraftBody::Attachment(Attachment::Uploaded(file), _) = &draft.body {
+        if let NewBody::Attachment(Attachment::Uploaded(file), _) = &draft.body {
             add_usage(self.conn, file)?;
             diesel::insert_into(files::table).values(FileRow::from(file)).execute(self.conn)?;
         }
@@ -170,38 +175,19 @@ impl<'a> AppendBatch<'a> {
     }
 
     /// Creates the direct conversation of the two, with both as members. Another node may do the same at this moment.
-    fn begin_direct(&mut self, draft: &Draft, receiver: UserId) -> DbResult<ConversationId> {
-        let (first, second) = pair(draft.sender, receiver);
-        let (id, at) = (Id::from(draft.new_conversation), Time::from(draft.at));
-        let made = statements::insert_direct(self.conn, id, (first, second), at)?;
-        let Some(row) = lock_direct(self.conn, draft.sender, receiver)? else {
-            return Ok(domain::Unavailable::Overloaded.err()?);
-        };
+    fn begin_direct(&mut self, draft: &NewMessage, receiver: UserId) -> DbResult<ConversationId> {
+        let (id, stamp) = (Id::from(draft.new_conversation), (self.revision, Time::from(draft.at)));
+        let (row, made) = make_direct(self.conn, id, (draft.sender, receiver), ListedFor::Both, stamp)?;
         let conversation = ConversationId::from(row.id);
         self.versions
             .entry(conversation)
             .or_insert_with(|| if made { ConversationVersion::NEW } else { row.version() });
-        if made {
-            for user in if first == second { vec![first] } else { vec![first, second] } {
-                let member = NewMemberRow {
-                    conversation_id: row.id,
-                    user_id: user,
-                    role: "member",
-                    read_up_to: 0,
-                    joined_at: at,
-                    updated_at: at,
-                    joined_revision: self.revision,
-                    added_by: None,
-                };
-                insert_member_row(self.conn, &member)?;
-            }
-        }
-        self.memory.directs.insert((first, second), conversation);
+        self.memory.directs.insert(pair(draft.sender, receiver), conversation);
         self.memory.conversations.insert(conversation, Some(row));
         Ok(conversation)
     }
 
-    fn join(&mut self, conversation: ConversationId, draft: &Draft) -> DbResult<()> {
+    fn join(&mut self, conversation: ConversationId, draft: &NewMessage) -> DbResult<()> {
         let Some(Some(row)) = self.memory.conversations.get(&conversation) else {
             return Ok(NotFound::Group.err()?);
         };
@@ -226,7 +212,7 @@ impl<'a> AppendBatch<'a> {
     /// Gives the message its number.
     fn push(
         &mut self,
-        draft: &Draft,
+        draft: &NewMessage,
         conversation: ConversationId,
         sender: Profile,
         Said { body, forwarded, mentions }: Said,
@@ -269,8 +255,8 @@ impl<'a> AppendBatch<'a> {
             pinned_at: None,
             pinned_by: None,
             forward_of: match &draft.body {
-                DraftBody::Forward(id) => Some((*id).into()),
-                DraftBody::Text(_) | DraftBody::Attachment(..) => None,
+                NewBody::Forward(id) => Some((*id).into()),
+                NewBody::Text(_) | NewBody::Attachment(..) => None,
             },
             forwarded_from: forwarded.as_ref().map(|forwarded| forwarded.sender.id.into()),
             forwarded_at: forwarded.as_ref().map(|forwarded| forwarded.created_at.into()),
@@ -312,6 +298,9 @@ impl<'a> AppendBatch<'a> {
             edited_at: None,
         };
         self.events.push(Event::MessageCreated(message.clone(), digest));
+        if draft.clears_draft {
+            self.sent_drafts.insert((conversation, draft.sender));
+        }
         if let (true, Destination::Direct { receiver }) = (makes_contacts, destination) {
             self.events.push(Event::Acquainted([draft.sender, receiver]));
         }
@@ -325,11 +314,31 @@ impl<'a> AppendBatch<'a> {
 
     /// Flushes pending rows and counters. Returns the events, each conversation's version before this batch, and what
     /// the writer may remember. Call it once, before the commit.
-    pub fn finish(self) -> DbResult<(Vec<Event>, ConversationVersions, Memory)> {
+    pub fn finish(mut self) -> DbResult<(Vec<Event>, ConversationVersions, Memory)> {
+        self.change_views()?;
         let counted = self.counted.iter().filter_map(|id| self.memory.conversations.get(id)?.clone());
         statements::store(self.conn, self.rows, counted.collect(), self.revision)?;
         self.counts.write(self.conn)?;
         Ok((self.events, self.versions, self.memory))
+    }
+
+    /// Drops the drafts that were sent, and brings conversations that got messages back for members who have archived
+    /// them. Goes through the conversations in the order of all transactions that change several rows of a user.
+    fn change_views(&mut self) -> DbResult<()> {
+        let counted: BTreeSet<ConversationId> = self.counted.iter().copied().collect();
+        for id in counted {
+            let sent = self.sent_drafts.range((id, UserId(Uuid::nil()))..=(id, UserId(Uuid::max())));
+            let Some(Some(of)) = self.memory.conversations.get_mut(&id) else { continue };
+            for (_, sender) in sent {
+                self.events.extend(drop_draft(self.conn, of, (*sender).into(), self.revision)?);
+            }
+            if of.archived_until.is_some() && of.archived_until <= of.active_at {
+                let (events, until) = bring_back(self.conn, of, self.revision)?;
+                self.events.extend(events);
+                of.archived_until = until;
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn user(&mut self, id: UserId) -> DbResult<Option<Sender>> {

@@ -12,7 +12,7 @@ use crate::transaction::revisions::TransactionStamp;
 use crate::transaction::room::Room;
 use crate::transaction::tx::{ConversationVersions, Tx};
 use domain::events::{Committed, Event, Revision};
-use domain::messages::{Appended, Draft};
+use domain::messages::{Appended, NewMessage};
 use domain::users::ServerPolicy;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -362,7 +362,7 @@ fn append_alone(
 /// What a batch works with: the operator's rules, the room on the disk, and what the writer remembers.
 type Means<'a> = (&'a ServerPolicy, &'a mut Room, &'a mut Memory);
 type Answer = crate::mailbox::Answer<domain::Result<Appended>>;
-type Drafts = Vec<(Box<Draft>, Answer)>;
+type Drafts = Vec<(Box<NewMessage>, Answer)>;
 type Outcomes = (Vec<domain::Result<Appended>>, Vec<Event>, ConversationVersions);
 
 /// `mark` is the transaction's revision, and the number of messages that it has appended before.
@@ -370,7 +370,7 @@ fn append_together(
     conn: &mut AnyConnection,
     (policy, room, memory): Means<'_>,
     mark: (i64, i64),
-    drafts: &[(Box<Draft>, Answer)],
+    drafts: &[(Box<NewMessage>, Answer)],
 ) -> DbResult<Outcomes> {
     let known = std::mem::take(memory);
     let mut batch = AppendBatch::begin(conn, (policy, room), mark, known, drafts.iter().map(|(draft, _)| &**draft))?;

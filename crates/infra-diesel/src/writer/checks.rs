@@ -10,11 +10,11 @@ use crate::transaction::file_usage::find_readable;
 use crate::transaction::mentions::{self, Among};
 use diesel::prelude::*;
 use domain::groups::{Entry, Role};
-use domain::messages::{Access, Attachment, Body, Draft, DraftBody, Forwarded, Mentions, Recipient, ThreadStart};
+use domain::messages::{Access, Attachment, Body, Forwarded, Mentions, NewBody, NewMessage, Recipient, ThreadStart};
 use domain::{ConversationId, NotFound};
 
 impl AppendBatch<'_> {
-    pub(super) fn check_broadcast(&mut self, draft: &Draft) -> DbResult<()> {
+    pub(super) fn check_broadcast(&mut self, draft: &NewMessage) -> DbResult<()> {
         if draft.recipient == Recipient::Everybody
             && let Some(sender) = self.user(draft.sender)?
         {
@@ -25,7 +25,7 @@ impl AppendBatch<'_> {
 
     /// The conversation of the draft (`None`: a direct one that does not exist yet), and how the sender comes to write
     /// there.
-    pub(super) fn destination(&mut self, draft: &Draft) -> DbResult<(Option<ConversationId>, Entry)> {
+    pub(super) fn destination(&mut self, draft: &NewMessage) -> DbResult<(Option<ConversationId>, Entry)> {
         match draft.recipient {
             Recipient::User(receiver) => {
                 if self.user(receiver)?.is_none() {
@@ -47,7 +47,7 @@ impl AppendBatch<'_> {
         }
     }
 
-    pub(super) fn check_reply(&mut self, draft: &Draft, conversation: Option<ConversationId>) -> DbResult<()> {
+    pub(super) fn check_reply(&mut self, draft: &NewMessage, conversation: Option<ConversationId>) -> DbResult<()> {
         let Some(reply_to) = draft.reply_to else { return Ok(()) };
         let Some(conversation) = conversation else { return Ok(NotFound::Message.err()?) };
         let answered: Option<Id> = messages::table
@@ -63,7 +63,7 @@ impl AppendBatch<'_> {
     /// the inner one.
     pub(super) fn check_thread(
         &mut self,
-        draft: &Draft,
+        draft: &NewMessage,
         conversation: Option<ConversationId>,
     ) -> DbResult<domain::Result<()>> {
         let Some(thread_id) = draft.thread_id else { return Ok(Ok(())) };
@@ -78,12 +78,12 @@ impl AppendBatch<'_> {
     /// Whom the message is to mention. A forwarded message mentions nobody.
     pub(super) fn mentions(
         &mut self,
-        draft: &Draft,
+        draft: &NewMessage,
         conversation: Option<ConversationId>,
         entry: Entry,
         body: &Body,
     ) -> DbResult<Mentions> {
-        if matches!(draft.body, DraftBody::Forward(_)) || (draft.mentions.is_none() && !body.content().contains('@')) {
+        if matches!(draft.body, NewBody::Forward(_)) || (draft.mentions.is_none() && !body.content().contains('@')) {
             return Ok(Mentions::default());
         }
         let Some(sender) = self.user(draft.sender)? else { return Ok(Mentions::default()) };
@@ -115,13 +115,13 @@ impl AppendBatch<'_> {
     }
 
     /// What the message is to say and carry, and where that comes from if the draft forwards a message.
-    pub(super) fn body(&mut self, draft: &Draft) -> DbResult<(Body, Option<Forwarded>)> {
+    pub(super) fn body(&mut self, draft: &NewMessage) -> DbResult<(Body, Option<Forwarded>)> {
         let body = match &draft.body {
-            DraftBody::Text(text) => Body::Text(text.clone()),
-            DraftBody::Attachment(Attachment::Uploaded(file), caption) => {
+            NewBody::Text(text) => Body::Text(text.clone()),
+            NewBody::Attachment(Attachment::Uploaded(file), caption) => {
                 Body::Attachment { kind: file.kind(), file: file.clone(), caption: caption.clone() }
             }
-            DraftBody::Forward(id) => {
+            NewBody::Forward(id) => {
                 let found = find_visible(self.conn, draft.sender, *id)?.map(|(_, message)| message);
                 let Some(message) = found else { return Ok(NotFound::Message.err()?) };
                 if let Some(file) = message.body.file() {
@@ -133,7 +133,7 @@ impl AppendBatch<'_> {
                 let forwarded = message.forwarded_as();
                 return Ok((message.body, Some(forwarded)));
             }
-            DraftBody::Attachment(Attachment::Stored { kind, file }, caption) => {
+            NewBody::Attachment(Attachment::Stored { kind, file }, caption) => {
                 self.hold_file((*file).into())?;
                 let Some(file) = find_readable(self.conn, draft.sender, *file)? else {
                     return Ok(NotFound::File.err()?);

@@ -8,7 +8,7 @@ use crate::mailbox::Answer;
 use crate::transaction::revisions::Revisions;
 use crate::transaction::tx::Tx;
 use domain::events::EventPublisher;
-use domain::messages::{Appended, Draft};
+use domain::messages::{Appended, NewMessage};
 use domain::users::ServerPolicy;
 use domain::{Error, Unavailable};
 use std::sync::Arc;
@@ -142,7 +142,7 @@ pub fn verdict<T>(outcome: &DbResult<T>) -> Verdict {
 
 pub enum Job {
     /// The hot one: appends share their look-ups and their statements.
-    Append(Box<Draft>, Answer<domain::Result<Appended>>),
+    Append(Box<NewMessage>, Answer<domain::Result<Appended>>),
     /// Anything else.
     Work(Box<dyn Work>),
 }

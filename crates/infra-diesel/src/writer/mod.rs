@@ -25,7 +25,7 @@ use crate::mailbox::Answer;
 use crate::telemetry::METRICS;
 use crate::transaction::tx::Tx;
 use crate::writer::job::{Awaited, Deferred, Job, Queued};
-use domain::messages::{Appended, Draft};
+use domain::messages::{Appended, NewMessage};
 use domain::{Error, Unavailable};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
@@ -111,7 +111,7 @@ impl Writers {
     ///
     /// # Errors
     /// Those of [`domain::messages::MessageLog::append`].
-    pub async fn append(&self, shard: Uuid, draft: Draft) -> domain::Result<Appended> {
+    pub async fn append(&self, shard: Uuid, draft: NewMessage) -> domain::Result<Appended> {
         let (answer, answered) = Answer::channel();
         self.submit(shard, Job::Append(Box::new(draft), answer))?;
         self.answer(answered).await

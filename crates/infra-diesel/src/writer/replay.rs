@@ -7,7 +7,7 @@ use crate::tables::queries::find_message;
 use crate::tables::schema::messages;
 use crate::tables::sql_types::Id;
 use diesel::prelude::*;
-use domain::messages::{Attachment, Body, Draft, DraftBody, IdempotencyRecord, Message, Recipient, SaidMentions};
+use domain::messages::{Attachment, Body, IdempotencyRecord, Message, NewBody, NewMessage, Recipient, SaidMentions};
 use domain::{ConversationId, MessageId};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
@@ -31,16 +31,16 @@ pub fn mentions_digest(said: &SaidMentions) -> [u8; 32] {
 }
 
 /// The file that a draft names.
-fn carried(draft: &Draft) -> Option<Id> {
+fn carried(draft: &NewMessage) -> Option<Id> {
     match &draft.body {
-        DraftBody::Attachment(Attachment::Stored { file, .. }, _) => Some((*file).into()),
-        DraftBody::Attachment(Attachment::Uploaded(_), _) | DraftBody::Text(_) | DraftBody::Forward(_) => None,
+        NewBody::Attachment(Attachment::Stored { file, .. }, _) => Some((*file).into()),
+        NewBody::Attachment(Attachment::Uploaded(_), _) | NewBody::Text(_) | NewBody::Forward(_) => None,
     }
 }
 
 impl AppendBatch<'_> {
     /// The message that was stored under the draft's key, if the draft is a retry of it.
-    pub(super) fn replay(&mut self, draft: &Draft) -> DbResult<Option<Message>> {
+    pub(super) fn replay(&mut self, draft: &NewMessage) -> DbResult<Option<Message>> {
         let Some(key) = &draft.key else { return Ok(None) };
         if self.keys.contains(&(draft.sender, key.as_str().to_owned())) {
             self.insert_rows()?;
@@ -108,7 +108,7 @@ impl AppendBatch<'_> {
     /// gone since.
     fn check_before_conflict(
         &mut self,
-        draft: &Draft,
+        draft: &NewMessage,
         file: Option<Id>,
         (answered, thread): (Option<MessageId>, Option<MessageId>),
     ) -> DbResult<()> {
@@ -117,7 +117,7 @@ impl AppendBatch<'_> {
             self.check_reply(draft, conversation)?;
         }
         let is_admitted = if draft.thread_id == thread { Ok(()) } else { self.check_thread(draft, conversation)? };
-        let names_another = matches!(draft.body, DraftBody::Forward(_));
+        let names_another = matches!(draft.body, NewBody::Forward(_));
         if names_another || carried(draft).is_some_and(|named| Some(named) != file) {
             self.body(draft)?;
         }

@@ -15,7 +15,7 @@ use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel::sql_types::{Array, BigInt, Binary, Nullable, Text};
 use diesel::sqlite::Sqlite;
 use domain::ConversationId;
-use domain::messages::{Draft, Recipient};
+use domain::messages::{NewMessage, Recipient};
 use std::collections::BTreeSet;
 
 /// What a batch of drafts needs, read at once (Postgres).
@@ -34,7 +34,7 @@ pub struct Ahead {
 /// Locks the conversations of the drafts in the order of their ids: groups and the broadcast first, then direct ones by
 /// pair. All writers use this order, so that they do not deadlock. Then reads who sends to whom, so that what was read
 /// stays true while the locks are held.
-pub fn read_ahead<'d>(conn: &mut PgConnection, drafts: impl Iterator<Item = &'d Draft>) -> DbResult<Ahead> {
+pub fn read_ahead<'d>(conn: &mut PgConnection, drafts: impl Iterator<Item = &'d NewMessage>) -> DbResult<Ahead> {
     let (mut ids, mut pairs) = (BTreeSet::new(), BTreeSet::new());
     let (mut people, mut asked_roles) = (BTreeSet::new(), BTreeSet::new());
     for draft in drafts {
@@ -146,20 +146,6 @@ pub fn begin_thread(conn: &mut AnyConnection, first: Id) -> DbResult<()> {
     let begin = BeginThread { id: first };
     per_backend!(conn, |conn| begin.execute(conn))?;
     Ok(())
-}
-
-prepared! {
-    /// Makes a direct conversation, unless there is one.
-    InsertDirect(id: SqlId => Id, first: SqlId => Id, second: SqlId => Id, at: SqlTime => Time) -> () =
-        "INSERT INTO conversations (id, kind, first_user, second_user, created_at, updated_at) \
-         VALUES ($1, 'direct', $2, $3, $4, $4) \
-         ON CONFLICT (first_user, second_user) WHERE first_user IS NOT NULL DO NOTHING"
-}
-
-/// Makes the direct conversation of an ordered pair, unless it exists. Returns whether it did.
-pub fn insert_direct(conn: &mut AnyConnection, id: Id, (first, second): (Id, Id), at: Time) -> DbResult<bool> {
-    let insert = InsertDirect { id, first, second, at };
-    Ok(per_backend!(conn, |conn| insert.execute(conn))? == 1)
 }
 
 /// Stores the rest of a batch: messages, and the counters that the batch counted in memory.

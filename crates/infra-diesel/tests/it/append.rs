@@ -7,7 +7,7 @@ use domain::events::Event;
 use domain::files::{File, FileName, FileRepository, Image, MediaType, Sha256, ThumbHash};
 use domain::groups::{GroupRepository, Role, Visibility};
 use domain::messages::{
-    Attachment, AttachmentKind, Body, Caption, Destination, Digest, Draft, DraftBody, MessageLog, MessageReader,
+    Attachment, AttachmentKind, Body, Caption, Destination, Digest, MessageLog, MessageReader, NewBody, NewMessage,
     Recipient, Window,
 };
 use domain::receipts::ReceiptRepository;
@@ -49,8 +49,8 @@ pub fn a_file(uploader: UserId, media_type: &str) -> File {
     }
 }
 
-fn carrying(sender: UserId, recipient: Recipient, kind: AttachmentKind, file: &File) -> Draft {
-    let body = DraftBody::Attachment(Attachment::Stored { kind, file: file.id }, Caption::parse("see").unwrap());
+fn carrying(sender: UserId, recipient: Recipient, kind: AttachmentKind, file: &File) -> NewMessage {
+    let body = NewBody::Attachment(Attachment::Stored { kind, file: file.id }, Caption::parse("see").unwrap());
     draft(sender, recipient, body)
 }
 
@@ -150,13 +150,13 @@ async fn an_answer_is_in_the_same_conversation(db: TestDb) {
     let elsewhere = world.say(ada, Recipient::User(eve), "elsewhere").await;
     let deleted = world.say(ada, Recipient::User(bob), "deleted").await;
     world.delete(ada, deleted.id, now()).await.unwrap();
-    let answer = |to| Draft { reply_to: Some(to), ..text(bob, Recipient::User(ada), "answer") };
+    let answer = |to| NewMessage { reply_to: Some(to), ..text(bob, Recipient::User(ada), "answer") };
     assert_eq!(stored(world.append(answer(first.id)).await).reply_to, Some(first.id));
     for nothing in [MessageId(fresh()), elsewhere.id, deleted.id] {
         refused!(world.append(answer(nothing)).await, "NotFound(Message)");
     }
     // There is nothing yet to answer where nothing was said.
-    let to_new = Draft { reply_to: Some(first.id), ..text(bob, Recipient::User(eve), "x") };
+    let to_new = NewMessage { reply_to: Some(first.id), ..text(bob, Recipient::User(eve), "x") };
     refused!(world.append(to_new).await, "NotFound(Message)");
     assert!(world.conversations(eve).await.len() == 1, "a refused draft begins no conversation");
 }
@@ -186,7 +186,7 @@ async fn an_uploaded_file_is_stored_with_its_message(db: TestDb) {
     let (ada, bob, eve) = (world.user("ada").await, world.user("bob").await, world.user("eve").await);
     let file = a_file(ada, "image/jpeg");
     let uploaded = |recipient| {
-        let body = DraftBody::Attachment(Attachment::Uploaded(file.clone()), Caption::none());
+        let body = NewBody::Attachment(Attachment::Uploaded(file.clone()), Caption::none());
         draft(ada, recipient, body)
     };
     refused!(world.append(uploaded(Recipient::User(UserId(fresh())))).await, "NotFound(User)");
@@ -208,9 +208,9 @@ async fn errors_come_in_their_order(db: TestDb) {
     let missing = a_file(ada, "image/png");
     let reply_to = Some(MessageId(fresh()));
     let as_image = AttachmentKind::Image;
-    let everything_wrong = Draft { reply_to, ..carrying(ada, nowhere, as_image, &missing) };
+    let everything_wrong = NewMessage { reply_to, ..carrying(ada, nowhere, as_image, &missing) };
     refused!(world.append(everything_wrong).await, "NotFound(User)");
-    let there = Draft { reply_to, ..carrying(ada, Recipient::User(bob), as_image, &paper) };
+    let there = NewMessage { reply_to, ..carrying(ada, Recipient::User(bob), as_image, &paper) };
     refused!(world.append(there).await, "NotFound(Message)");
     let no_image = carrying(ada, Recipient::Everybody, as_image, &paper);
     refused!(world.append(no_image).await, "Invalid(file_id)");
@@ -224,7 +224,7 @@ async fn a_refused_draft_takes_no_number_and_leaves_nothing(db: TestDb) {
     let group = world.group(ada, "open", Visibility::Public).await;
     world.say(ada, Recipient::Group(group), "one").await;
     world.events.take();
-    let refused = Draft { reply_to: Some(MessageId(fresh())), ..text(bob, Recipient::Group(group), "x") };
+    let refused = NewMessage { reply_to: Some(MessageId(fresh())), ..text(bob, Recipient::Group(group), "x") };
     refused!(world.append(refused.clone()).await, "NotFound(Message)");
     assert_eq!(world.events.take(), []);
     let view = GroupRepository::find(&*world, bob, group).await.unwrap().unwrap();

@@ -5,7 +5,7 @@ use crate::world::{World, draft, fresh, limit, now, refused, stored};
 use domain::events::Event;
 use domain::groups::{MemberRepository, Role, Visibility};
 use domain::messages::{
-    Attachment, Caption, ChangeEntry, Content, Destination, Digest, DraftBody, Message, MessageLog, MessageReader,
+    Attachment, Caption, ChangeEntry, Content, Destination, Digest, Message, MessageLog, MessageReader, NewBody,
     Recipient, Seq, Tombstone, Update,
 };
 use domain::{ConversationId, MessageId};
@@ -71,7 +71,7 @@ async fn a_text_keeps_words_and_a_caption_may_lose_them(db: TestDb) {
     let sent = world.say(ada, Recipient::User(bob), "x").await;
     refused!(world.edit(ada, sent.id, words(" \n"), now()).await, "Invalid(content)");
     let file = a_file(ada, "image/png");
-    let body = DraftBody::Attachment(Attachment::Uploaded(file.clone()), Caption::parse("see").unwrap());
+    let body = NewBody::Attachment(Attachment::Uploaded(file.clone()), Caption::parse("see").unwrap());
     let picture = stored(world.append(draft(ada, Recipient::User(bob), body)).await);
     let edited = world.edit(ada, picture.id, words(""), now()).await.unwrap();
     assert_eq!((edited.body.content(), edited.body.file()), ("", Some(&file)));

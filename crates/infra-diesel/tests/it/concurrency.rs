@@ -3,7 +3,9 @@
 use crate::world::{Recorder, World, fresh, limit, open, text};
 use domain::events::{Committed, Event};
 use domain::groups::Visibility;
-use domain::messages::{Appended, ChangeEntry, Draft, IdempotencyKey, MessageLog, MessageReader, Recipient, Update};
+use domain::messages::{
+    Appended, ChangeEntry, IdempotencyKey, MessageLog, MessageReader, NewMessage, Recipient, Update,
+};
 use domain::users::{NewUser, ServerPolicy, UserRepository, Username};
 use domain::{Conflict, ConversationId, Error, UserId};
 use infra_diesel::Store;
@@ -138,7 +140,7 @@ async fn retries_from_everywhere_store_once(db: TestDb) {
     servers.published();
     for to in [Recipient::User(bob), Recipient::User(bob), Recipient::Everybody] {
         let key = Some(IdempotencyKey::parse("client_id", &fresh().to_string()).unwrap());
-        let draft = || Draft { key: key.clone(), ..text(ada, to, "once") };
+        let draft = || NewMessage { key: key.clone(), ..text(ada, to, "once") };
         let outcomes = all((0..40).map(|n| servers.any(n).append(draft()))).await;
         let mut ids = Vec::new();
         let mut stores = 0;
@@ -171,7 +173,7 @@ async fn a_key_for_many_conversations_at_once_stores_one_message(db: TestDb) {
     for _ in 0..3 {
         let key = Some(IdempotencyKey::parse("client_id", &fresh().to_string()).unwrap());
         let draft =
-            |n: usize| Draft { key: key.clone(), ..text(ada, Recipient::User(others[n % others.len()]), "once") };
+            |n: usize| NewMessage { key: key.clone(), ..text(ada, Recipient::User(others[n % others.len()]), "once") };
         let outcomes = all((0..20).map(|n| servers.any(n / 2).append(draft(n)))).await;
         let stored = outcomes.iter().filter(|outcome| matches!(outcome, Ok(Appended::Stored(_)))).count();
         let reused = |outcome: &&_| matches!(outcome, Err(Error::Conflict(Conflict::KeyReused)));

@@ -1,10 +1,12 @@
 //! `ConversationRepository`.
 
 use crate::world::{World, at, fresh, limit, now, text};
-use domain::conversations::{Activity, Conversation, ConversationCursor, ConversationRepository, Counterpart};
+use domain::conversations::{
+    Activity, Conversation, ConversationCursor, ConversationFilter, ConversationRepository, Counterpart,
+};
 use domain::events::Revision;
 use domain::groups::{GroupRepository, Role, Visibility};
-use domain::messages::{Draft, MessageLog, MessageReader, Recipient, Update};
+use domain::messages::{MessageLog, MessageReader, NewMessage, Recipient, Update};
 use domain::receipts::ReceiptRepository;
 use domain::{ConversationId, UserId};
 use test_support::{Backend, TestDb};
@@ -83,7 +85,7 @@ async fn pages_go_on_behind_a_cursor(db: TestDb) {
     for n in 0..7 {
         let other = world.user(&format!("u{n}")).await;
         let draft = text(ada, Recipient::User(other), "x");
-        world.append(Draft { at: if n % 2 == 0 { moment } else { now() }, ..draft }).await.unwrap();
+        world.append(NewMessage { at: if n % 2 == 0 { moment } else { now() }, ..draft }).await.unwrap();
     }
     let all = world.conversations(ada).await;
     assert!(all.is_sorted_by(|one, next| one.activity > next.activity));
@@ -92,7 +94,9 @@ async fn pages_go_on_behind_a_cursor(db: TestDb) {
     for size in 1..=8 {
         let (mut before, mut paged) = (None, Vec::new());
         loop {
-            let page = ConversationRepository::list(&*world, ada, before, limit(size)).await.unwrap();
+            let page = ConversationRepository::list(&*world, ada, ConversationFilter::default(), before, limit(size))
+                .await
+                .unwrap();
             before = page.items.last().map(ConversationCursor::behind);
             paged.extend(page.items);
             assert_eq!(page.more, paged.len() < 7);
@@ -104,7 +108,13 @@ async fn pages_go_on_behind_a_cursor(db: TestDb) {
     }
     let nothing = Activity { revision: Revision(i64::MIN), nth: 0 };
     let behind_all = ConversationCursor { activity: nothing, id: all[0].id };
-    assert_eq!(ConversationRepository::list(&*world, ada, Some(behind_all), limit(1)).await.unwrap().items, []);
+    assert_eq!(
+        ConversationRepository::list(&*world, ada, ConversationFilter::default(), Some(behind_all), limit(1))
+            .await
+            .unwrap()
+            .items,
+        []
+    );
 }
 
 async fn a_clock_that_jumps_back_does_not_reorder(db: TestDb) {
@@ -112,7 +122,7 @@ async fn a_clock_that_jumps_back_does_not_reorder(db: TestDb) {
     let (ada, bob) = (world.user("ada").await, world.user("bob").await);
     let late = world.say(ada, Recipient::User(bob), "late").await;
     let draft = text(ada, Recipient::User(bob), "early");
-    world.append(Draft { at: at(1_000_001), ..draft }).await.unwrap();
+    world.append(NewMessage { at: at(1_000_001), ..draft }).await.unwrap();
     let all = world.conversations(ada).await;
     assert_eq!(all[0].last_message.as_ref().unwrap().body.content(), "early");
     assert_eq!(all[0].active_at, late.created_at);
@@ -145,7 +155,9 @@ async fn every_cursor_is_a_place(db: TestDb) {
         ("9223372036854775807.9223372036854775807", 1),
     ] {
         let cursor = ConversationCursor::parse(&format!("{place}.{}", ConversationId(fresh()))).unwrap();
-        let page = ConversationRepository::list(&*world, ada, Some(cursor), limit(9)).await.unwrap();
+        let page = ConversationRepository::list(&*world, ada, ConversationFilter::default(), Some(cursor), limit(9))
+            .await
+            .unwrap();
         assert_eq!(page.items.len(), found, "{place}");
     }
 }
@@ -160,7 +172,7 @@ async fn the_list_follows_what_was_committed_and_no_clock(db: TestDb) {
     // Set back by ever more: a day, a year, to the beginning.
     let said = async |other: UserId, micros: i64| {
         let draft = text(ada, Recipient::User(other), "x");
-        world.append(Draft { at: at(micros), ..draft }).await.unwrap();
+        world.append(NewMessage { at: at(micros), ..draft }).await.unwrap();
     };
     for (n, micros) in [(0, 1_700_000_000_000_000), (1, 1_699_913_600_000_000), (2, 1_668_000_000_000_000), (3, 1)] {
         said(others[n], micros).await;
@@ -172,12 +184,15 @@ async fn the_list_follows_what_was_committed_and_no_clock(db: TestDb) {
     domain::groups::MemberRepository::add(&*world, others[0], early, at(2)).await.unwrap();
     assert_eq!(listed(&world, ada).await, ["#tea", "u3", "u2", "u1", "u0"]);
     // A cursor stays where it is while what is above moves, whatever the clock does.
-    let page = ConversationRepository::list(&*world, ada, None, limit(3)).await.unwrap();
+    let page = ConversationRepository::list(&*world, ada, ConversationFilter::default(), None, limit(3)).await.unwrap();
     let behind = page.items.last().map(ConversationCursor::behind);
     said(others[2], 5).await;
     said(others[1], 1_900_000_000_000_000).await;
     said(others[3], 4).await;
-    let rest = ConversationRepository::list(&*world, ada, behind, limit(3)).await.unwrap().items;
+    let rest = ConversationRepository::list(&*world, ada, ConversationFilter::default(), behind, limit(3))
+        .await
+        .unwrap()
+        .items;
     assert_eq!(rest.iter().map(with).collect::<Vec<_>>(), ["u0"]);
     let now = ["u3", "u1", "u2", "#tea", "u0"];
     assert_eq!(listed(&world, ada).await, now);
@@ -189,7 +204,7 @@ async fn the_list_follows_what_was_committed_and_no_clock(db: TestDb) {
     let world = world.reopened().await;
     assert_eq!(listed(&world, ada).await, now);
     let draft = text(ada, Recipient::User(others[0]), "x");
-    world.append(Draft { at: at(3), ..draft }).await.unwrap();
+    world.append(NewMessage { at: at(3), ..draft }).await.unwrap();
     assert_eq!(listed(&world, ada).await, ["u0", "u3", "u1", "u2", "#tea"]);
 }
 
@@ -263,7 +278,7 @@ async fn rows_from_before_are_ordered_by_their_times_and_behind_what_is_new(db: 
     let world = World::new(db).await;
     assert_eq!(listed(&world, ada).await, ["u0", "u2", "#tea", "u1"]);
     let draft = text(ada, Recipient::Group(tea), "x");
-    world.append(Draft { at: at(1), ..draft }).await.unwrap();
+    world.append(NewMessage { at: at(1), ..draft }).await.unwrap();
     assert_eq!(listed(&world, ada).await, ["#tea", "u0", "u2", "u1"]);
 }
 

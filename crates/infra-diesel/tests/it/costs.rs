@@ -3,7 +3,7 @@
 
 use crate::world::{World, limit, refused, text};
 use diesel::connection::SimpleConnection;
-use domain::conversations::ConversationRepository;
+use domain::conversations::{ConversationFilter, ConversationRepository};
 use domain::groups::{GroupNamePrefix, GroupRepository, MemberRepository, Role, Visibility};
 use domain::live::{LiveReader, MAX_MISSED_IN_ONE};
 use domain::messages::{Cursor, MessageLog, MessageReader, Recipient, Update, Window};
@@ -147,7 +147,8 @@ async fn counting_stops_and_says_so() {
     assert_eq!(world.count_in(bob, of).await, UnseenCount { count: 1_000, more: true, mentions: 0 });
     let cost = steps(&world, world.unseen(bob)).await;
     assert!(cost <= 100, "{cost} for the counts");
-    let cost = steps(&world, ConversationRepository::list(&*world, bob, None, limit(10))).await;
+    let cost =
+        steps(&world, ConversationRepository::list(&*world, bob, ConversationFilter::default(), None, limit(10))).await;
     assert!(cost <= 100, "{cost} for the list");
     // Exact up to where it stops.
     let read_up_to = |number| world.mark_read(bob, of, MessageId(id(7, number)), crate::world::now());
@@ -206,7 +207,9 @@ async fn what_one_wrote_oneself_is_walked_over_once() {
     // The watermark was moved up by what nobody waited for: what comes after it in the writer's queue is done later.
     world.append(text(bob, Recipient::User(ada), "z")).await.unwrap();
     for _ in 0..2 {
-        let cost = steps(&world, ConversationRepository::list(&*world, ada, None, limit(10))).await;
+        let cost =
+            steps(&world, ConversationRepository::list(&*world, ada, ConversationFilter::default(), None, limit(10)))
+                .await;
         assert!(cost <= 3, "{cost}");
     }
     assert_eq!(world.count_in(ada, of).await, UnseenCount { count: 2, more: false, mentions: 0 });

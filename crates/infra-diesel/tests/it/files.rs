@@ -6,7 +6,7 @@ use domain::UserId;
 use domain::files::{File, FileRepository};
 use domain::groups::{GroupChange, GroupRepository, Role, Visibility};
 use domain::messages::{
-    Attachment, AttachmentKind, Caption, DraftBody, Message, MessageLog, MessageReader, PageRead, Recipient, Window,
+    Attachment, AttachmentKind, Caption, Message, MessageLog, MessageReader, NewBody, PageRead, Recipient, Window,
 };
 use infra_diesel::images::UnreadImages;
 use test_support::TestDb;
@@ -21,7 +21,7 @@ on_both!(
 
 async fn send(world: &World, sender: UserId, recipient: Recipient, file: &File) -> Message {
     let attached = Attachment::Stored { kind: AttachmentKind::File, file: file.id };
-    stored(world.append(draft(sender, recipient, DraftBody::Attachment(attached, Caption::none()))).await)
+    stored(world.append(draft(sender, recipient, NewBody::Attachment(attached, Caption::none()))).await)
 }
 
 async fn readers(world: &World, file: &File, people: &[UserId]) -> Vec<bool> {

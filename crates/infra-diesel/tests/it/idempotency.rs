@@ -7,7 +7,7 @@ use domain::UserId;
 use domain::files::{File, FileRepository, Sha256};
 use domain::groups::Visibility;
 use domain::messages::{
-    Appended, Attachment, AttachmentKind, Caption, Content, Draft, DraftBody, IdempotencyKey, Message, MessageLog,
+    Appended, Attachment, AttachmentKind, Caption, Content, IdempotencyKey, Message, MessageLog, NewBody, NewMessage,
     Recipient, Window,
 };
 use test_support::TestDb;
@@ -27,8 +27,8 @@ fn key(text: &str) -> Option<IdempotencyKey> {
     Some(IdempotencyKey::parse("client_id", text).unwrap())
 }
 
-fn keyed(draft: Draft) -> Draft {
-    Draft { key: key("k"), ..draft }
+fn keyed(draft: NewMessage) -> NewMessage {
+    NewMessage { key: key("k"), ..draft }
 }
 
 fn replayed(outcome: domain::Result<Appended>) -> Message {
@@ -80,8 +80,8 @@ async fn another_send_under_the_key_is_refused(db: TestDb) {
         text(ada, Recipient::User(eve), "x"),
         text(ada, Recipient::Group(group), "x"),
         text(ada, Recipient::Everybody, "x"),
-        Draft { reply_to: Some(first.id), ..text(ada, to, "x") },
-        draft(ada, to, DraftBody::Attachment(attached, Caption::parse("x").unwrap())),
+        NewMessage { reply_to: Some(first.id), ..text(ada, to, "x") },
+        draft(ada, to, NewBody::Attachment(attached, Caption::parse("x").unwrap())),
     ] {
         refused!(world.append(keyed(other)).await, "Conflict(KeyReused)");
     }
@@ -95,7 +95,7 @@ async fn keys_are_ones_own(db: TestDb) {
     let (ada, bob) = (world.user("ada").await, world.user("bob").await);
     stored(world.append(keyed(text(ada, Recipient::User(bob), "x"))).await);
     stored(world.append(keyed(text(bob, Recipient::User(ada), "x"))).await);
-    let upper = Draft { key: key("K"), ..text(ada, Recipient::User(bob), "x") };
+    let upper = NewMessage { key: key("K"), ..text(ada, Recipient::User(bob), "x") };
     assert_eq!(stored(world.append(upper).await).seq.0, 3, "keys have a case");
 }
 
@@ -110,7 +110,7 @@ async fn an_uploaded_file_is_compared_by_its_hash(db: TestDb) {
     let world = World::new(db).await;
     let (ada, bob) = (world.user("ada").await, world.user("bob").await);
     let upload = |file| {
-        let body = DraftBody::Attachment(Attachment::Uploaded(file), Caption::parse("see").unwrap());
+        let body = NewBody::Attachment(Attachment::Uploaded(file), Caption::parse("see").unwrap());
         keyed(draft(ada, Recipient::User(bob), body))
     };
     let sent = stored(world.append(upload(a_file(ada, "image/png"))).await);

@@ -2,7 +2,9 @@
 
 use crate::world::{World, now, only_boss_broadcasts, refused, stored, text};
 use domain::groups::Role;
-use domain::messages::{Appended, Content, Draft, IdempotencyKey, MessageLog, MessageReader, Recipient, SaidMentions};
+use domain::messages::{
+    Appended, Content, IdempotencyKey, MessageLog, MessageReader, NewMessage, Recipient, SaidMentions,
+};
 use domain::receipts::ReceiptRepository;
 use domain::{MessageId, UserId};
 use test_support::TestDb;
@@ -34,10 +36,10 @@ async fn members_are_mentioned_and_nobody_else(db: TestDb) {
     // One's own message is no mention of oneself.
     assert_eq!((mentions(&world, bob).await, mentions(&world, ada).await), (vec![sent.id], vec![]));
     // Said outright, the text names nobody.
-    let draft = Draft { mentions: saying(&[eve, ada, ada], false), ..text(bob, to, "@bob") };
+    let draft = NewMessage { mentions: saying(&[eve, ada, ada], false), ..text(bob, to, "@bob") };
     let outright = stored(world.append(draft).await);
     assert_eq!(outright.mentions.users, [ada]);
-    let nobody = stored(world.append(Draft { mentions: saying(&[], false), ..text(ada, to, "@bob") }).await);
+    let nobody = stored(world.append(NewMessage { mentions: saying(&[], false), ..text(ada, to, "@bob") }).await);
     assert!(nobody.mentions.is_empty());
     // Who may no longer read it is no longer shown it, and an edit mentions anew.
     world.remove(ada, tea, bob).await.unwrap();
@@ -49,7 +51,7 @@ async fn members_are_mentioned_and_nobody_else(db: TestDb) {
     // A direct conversation mentions its two, also in its first message; nobody can mention all there.
     let direct = world.say(eve, Recipient::User(bob), "@bob @ada @all").await;
     assert_eq!((&direct.mentions.users[..], direct.mentions.all), (&[bob][..], false));
-    let all = Draft { mentions: saying(&[], true), ..text(eve, Recipient::User(bob), "x") };
+    let all = NewMessage { mentions: saying(&[], true), ..text(eve, Recipient::User(bob), "x") };
     refused!(world.append(all).await, "Forbidden(MentionOfAll)");
     world.delete(eve, direct.id, now()).await.unwrap();
     assert_eq!(mentions(&world, bob).await, []);
@@ -61,7 +63,7 @@ async fn all_are_mentioned_by_who_runs_the_place(db: TestDb) {
     let tea = world.private_group("tea", boss, [bob]).await;
     let to = Recipient::Group(tea);
     assert!(!world.say(bob, to, "@all").await.mentions.all);
-    let outright = Draft { mentions: saying(&[], true), ..text(bob, to, "x") };
+    let outright = NewMessage { mentions: saying(&[], true), ..text(bob, to, "x") };
     refused!(world.append(outright).await, "Forbidden(MentionOfAll)");
     let sent = world.say(boss, to, "@all").await;
     assert!(sent.mentions.all);
@@ -107,7 +109,7 @@ async fn a_retry_says_the_same_mentions(db: TestDb) {
     let tea = world.private_group("tea", ada, [bob]).await;
     let send = async |said| {
         let key = IdempotencyKey::parse("client_id", "k").ok();
-        world.append(Draft { mentions: said, key, ..text(ada, Recipient::Group(tea), "x") }).await
+        world.append(NewMessage { mentions: said, key, ..text(ada, Recipient::Group(tea), "x") }).await
     };
     let sent = stored(send(saying(&[ada, bob], false)).await);
     for same in [saying(&[ada, bob], false), saying(&[bob, ada, bob], false)] {

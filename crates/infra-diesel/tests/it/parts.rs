@@ -7,8 +7,8 @@ use domain::events::Event;
 use domain::files::FileRepository;
 use domain::groups::{Role, Visibility};
 use domain::messages::{
-    Around, Attachment, AttachmentKind, Caption, Content, Cursor, Draft, DraftBody, EditHistory, Emoji, IdempotencyKey,
-    Listing, Message, MessageLog, MessageReader, PageRead, Recipient, Replies, SaidMentions, ThreadWindow, Update,
+    Around, Attachment, AttachmentKind, Caption, Content, Cursor, EditHistory, Emoji, IdempotencyKey, Listing, Message,
+    MessageLog, MessageReader, NewBody, NewMessage, PageRead, Recipient, Replies, SaidMentions, ThreadWindow, Update,
     Window,
 };
 use domain::users::ServerPolicy;
@@ -204,7 +204,7 @@ async fn a_reply_takes_one_number_and_none_of_the_first_message(db: TestDb) {
     let (to_bob, to_ada) = (Recipient::User(bob), Recipient::User(ada));
     let first = world.say(ada, to_bob, "first").await;
     world.events.take();
-    let reply = stored(world.append(Draft { thread_id: Some(first.id), ..text(bob, to_ada, "reply") }).await);
+    let reply = stored(world.append(NewMessage { thread_id: Some(first.id), ..text(bob, to_ada, "reply") }).await);
     let events = world.events.take();
     let [Event::MessageCreated(created, Some(_)), acquainted] = &events[..] else { panic!("{events:?}") };
     assert_eq!((created, acquainted), (&reply, &Event::Acquainted([bob, ada])));
@@ -228,7 +228,8 @@ async fn a_thread_is_in_its_conversation(db: TestDb) {
     let world = World::new(db).await;
     let (ada, bob, eve) = (world.user("ada").await, world.user("bob").await, world.user("eve").await);
     let first = world.say(ada, Recipient::User(bob), "first").await;
-    let say = async |sender, to, thread| world.append(Draft { thread_id: Some(thread), ..text(sender, to, "x") }).await;
+    let say =
+        async |sender, to, thread| world.append(NewMessage { thread_id: Some(thread), ..text(sender, to, "x") }).await;
     let reply = stored(say(bob, Recipient::User(ada), first.id).await);
     refused!(say(ada, Recipient::User(bob), reply.id).await, "Invalid(thread_id)");
     refused!(say(ada, Recipient::User(eve), first.id).await, "Invalid(thread_id)");
@@ -250,9 +251,9 @@ async fn a_forward_carries_what_one_may_read_and_stays_as_it_is(db: TestDb) {
     let file = a_file(ada, "image/png");
     FileRepository::create(&*world, file.clone()).await.unwrap();
     let attached = Attachment::Stored { kind: AttachmentKind::Image, file: file.id };
-    let body = DraftBody::Attachment(attached, Caption::parse("see").unwrap());
+    let body = NewBody::Attachment(attached, Caption::parse("see").unwrap());
     let first = stored(world.append(draft(ada, Recipient::User(bob), body)).await);
-    let forward = async |sender, to, id| world.append(draft(sender, Recipient::User(to), DraftBody::Forward(id))).await;
+    let forward = async |sender, to, id| world.append(draft(sender, Recipient::User(to), NewBody::Forward(id))).await;
     refused!(forward(eve, bob, first.id).await, "NotFound(Message)");
     let sent = stored(forward(bob, eve, first.id).await);
     assert_eq!((&sent.body, sent.sender.id, sent.reply_to), (&first.body, bob, None));
@@ -275,8 +276,9 @@ async fn a_retry_names_the_same_thread_and_forward(db: TestDb) {
     let (ada, bob) = (world.user("ada").await, world.user("bob").await);
     let to = Recipient::User(bob);
     let (one, two) = (world.say(ada, to, "one").await, world.say(ada, to, "two").await);
-    let keyed = |key: &str, draft: Draft| Draft { key: IdempotencyKey::parse("client_id", key).ok(), ..draft };
-    let reply = |thread_id| keyed("reply", Draft { thread_id, ..text(ada, to, "x") });
+    let keyed =
+        |key: &str, draft: NewMessage| NewMessage { key: IdempotencyKey::parse("client_id", key).ok(), ..draft };
+    let reply = |thread_id| keyed("reply", NewMessage { thread_id, ..text(ada, to, "x") });
     let sent = stored(world.append(reply(Some(one.id))).await);
     let retried = world.append(reply(Some(one.id))).await.unwrap();
     assert_eq!(retried, domain::messages::Appended::Duplicate(sent.clone()));
@@ -284,7 +286,7 @@ async fn a_retry_names_the_same_thread_and_forward(db: TestDb) {
         refused!(world.append(reply(thread)).await, "Conflict(KeyReused)");
     }
     refused!(world.append(reply(Some(sent.id))).await, "Invalid(thread_id)");
-    let forward = |id| keyed("forward", draft(ada, to, DraftBody::Forward(id)));
+    let forward = |id| keyed("forward", draft(ada, to, NewBody::Forward(id)));
     let sent = stored(world.append(forward(one.id)).await);
     // What is forwarded may change in between, or go.
     world.edit(ada, one.id, Content::parse("uno").unwrap(), now()).await.unwrap();
@@ -294,7 +296,7 @@ async fn a_retry_names_the_same_thread_and_forward(db: TestDb) {
     }
     refused!(world.append(forward(two.id)).await, "Conflict(KeyReused)");
     refused!(world.append(keyed("forward", text(ada, to, "one"))).await, "Conflict(KeyReused)");
-    refused!(world.append(keyed("reply", draft(ada, to, DraftBody::Forward(two.id)))).await, "Conflict(KeyReused)");
+    refused!(world.append(keyed("reply", draft(ada, to, NewBody::Forward(two.id)))).await, "Conflict(KeyReused)");
 }
 
 async fn an_edit_keeps_what_was_said(db: TestDb) {
@@ -341,7 +343,7 @@ async fn a_deleted_message_leaves_none_of_its_parts(db: TestDb) {
     let (ada, bob) = (world.user("ada").await, world.user("bob").await);
     let to = Recipient::User(bob);
     let (kept, sent) = (world.say(ada, to, "kept").await, world.say(ada, to, "x").await);
-    let forwarded = stored(world.append(draft(ada, to, DraftBody::Forward(kept.id))).await);
+    let forwarded = stored(world.append(draft(ada, to, NewBody::Forward(kept.id))).await);
     for id in [kept.id, sent.id] {
         world.react(bob, id, emoji("👍"), now()).await.unwrap();
         world.edit(ada, id, Content::parse("y").unwrap(), now()).await.unwrap();
@@ -371,8 +373,8 @@ pub async fn use_all_parts(world: &World, [ada, bob]: [UserId; 2], first: &Messa
         world.react(user, first.id, emoji.clone(), now()).await.unwrap();
     }
     world.pin(ada, first.id, now()).await.unwrap();
-    let reply = stored(world.append(Draft { thread_id: Some(first.id), ..text(ada, to, "reply") }).await);
-    world.append(draft(ada, to, DraftBody::Forward(first.id))).await.unwrap();
+    let reply = stored(world.append(NewMessage { thread_id: Some(first.id), ..text(ada, to, "reply") }).await);
+    world.append(draft(ada, to, NewBody::Forward(first.id))).await.unwrap();
     for replies in [Replies::Included, Replies::Excluded] {
         for place in [Around::Message(reply.id), Around::FirstUnseen] {
             world.around(bob, Recipient::User(ada), place, replies, limit(10)).await.unwrap();
@@ -389,7 +391,7 @@ pub async fn use_all_parts(world: &World, [ada, bob]: [UserId; 2], first: &Messa
     world.pins(bob, of, None, limit(10)).await.unwrap();
     world.say(bob, Recipient::User(ada), "@ada look").await;
     let said = SaidMentions::new(vec![ada], false).ok();
-    world.append(Draft { mentions: said, ..text(ada, Recipient::Everybody, "x") }).await.unwrap();
+    world.append(NewMessage { mentions: said, ..text(ada, Recipient::Everybody, "x") }).await.unwrap();
     world.mentions(bob, Some(reply.id), limit(10)).await.unwrap();
     for words in ["better", "best"] {
         world.edit(ada, reply.id, Content::parse(words).unwrap(), now()).await.unwrap();

@@ -10,14 +10,14 @@ use diesel::sql_types::Text;
 use diesel::{QueryableByName, RunQueryDsl, sql_query};
 use domain::admin::{Actor, AdminCommand, AdminRepository};
 use domain::api_tokens::{ApiToken, ApiTokenRepository, TokenName};
-use domain::conversations::{ConversationCursor, ConversationRepository};
+use domain::conversations::{ConversationCursor, ConversationFilter, ConversationRepository};
 use domain::export::ExportReader;
 use domain::files::FileRepository;
 use domain::groups::{GroupChange, GroupName, GroupNamePrefix, GroupRepository, MemberRepository, Role, Visibility};
 use domain::live::LiveReader;
 use domain::messages::{
-    Attachment, AttachmentKind, Caption, Content, Cursor, Draft, DraftBody, IdempotencyKey, MessageLog, MessageReader,
-    Recipient, Update, Window,
+    Attachment, AttachmentKind, Caption, Content, Cursor, IdempotencyKey, MessageLog, MessageReader, NewBody,
+    NewMessage, Recipient, Update, Window,
 };
 use domain::receipts::ReceiptRepository;
 use domain::retention::RetentionRepository;
@@ -236,8 +236,8 @@ async fn use_everything(world: &World) {
     let attached = Attachment::Stored { kind: AttachmentKind::Image, file: file.id };
     let to = Recipient::User(bob);
     let first = world.say(ada, to, "first").await;
-    let body = DraftBody::Attachment(attached, Caption::none());
-    let keyed = || Draft {
+    let body = NewBody::Attachment(attached, Caption::none());
+    let keyed = || NewMessage {
         key: IdempotencyKey::parse("client_id", "k").ok(),
         reply_to: Some(first.id),
         body: body.clone(),
@@ -270,9 +270,10 @@ async fn use_everything(world: &World) {
     world.of_message(ada, last.id, None, limit(10)).await.unwrap();
     world.of_message(ada, last.id, Some(bob), limit(10)).await.unwrap();
     world.mark_read(bob, last.conversation, last.id, now()).await.unwrap();
-    let listed = ConversationRepository::list(&**world, ada, None, limit(1)).await.unwrap();
+    let listed =
+        ConversationRepository::list(&**world, ada, ConversationFilter::default(), None, limit(1)).await.unwrap();
     let before = listed.items.last().map(ConversationCursor::behind);
-    ConversationRepository::list(&**world, ada, before, limit(10)).await.unwrap();
+    ConversationRepository::list(&**world, ada, ConversationFilter::default(), before, limit(10)).await.unwrap();
     let since = world.subscriptions(bob).await.unwrap().at;
     world.edit(ada, first.id, Content::parse("better").unwrap(), now()).await.unwrap();
     world.delete(ada, last.id, now()).await.unwrap();
@@ -423,7 +424,7 @@ async fn messages_are_looked_for_behind_what_has_expired(db: TestDb) {
         world.page(ada, Recipient::User(bob), window).await.unwrap();
     }
     world.changes(ada, of, Update(0), limit(10)).await.unwrap();
-    ConversationRepository::list(&*world, bob, None, limit(10)).await.unwrap();
+    ConversationRepository::list(&*world, bob, ConversationFilter::default(), None, limit(10)).await.unwrap();
     let statements = heard(&world.db);
     let mut conn = world.raw();
     if world.db.backend() == Backend::Postgres {

@@ -7,7 +7,7 @@ use domain::context::Timestamp;
 use domain::events::Event;
 use domain::files::{File, FileRepository};
 use domain::messages::{
-    Attachment, AttachmentKind, Caption, ChangeEntry, Draft, DraftBody, IdempotencyKey, MessageLog, MessageReader,
+    Attachment, AttachmentKind, Caption, ChangeEntry, IdempotencyKey, MessageLog, MessageReader, NewBody, NewMessage,
     Recipient, Update,
 };
 use domain::receipts::ReceiptRepository;
@@ -115,8 +115,8 @@ async fn an_idempotency_key_of_what_expired_stays_used(db: TestDb) {
     let (ada, bob) = (world.user("ada").await, world.user("bob").await);
     let file = a_file(ada, "application/pdf");
     FileRepository::create(&*world, file.clone()).await.unwrap();
-    let keyed = |draft: Draft| Draft { key: Some(IdempotencyKey::parse("key", "k1").unwrap()), ..draft };
-    let send = || keyed(Draft { sender: ada, ..carrying(ada, bob, &file) });
+    let keyed = |draft: NewMessage| NewMessage { key: Some(IdempotencyKey::parse("key", "k1").unwrap()), ..draft };
+    let send = || keyed(NewMessage { sender: ada, ..carrying(ada, bob, &file) });
     stored(world.append(send()).await);
     expire_all(&world, now()).await;
     sweep_files(&world, now()).await;
@@ -147,7 +147,8 @@ async fn only_what_is_due_is_found_and_no_tombstone_looked_at_again(db: TestDb) 
 async fn what_the_clock_misdated_is_judged_by_its_own_date(db: TestDb) {
     let world = World::new(db).await;
     let (ada, bob) = (world.user("ada").await, world.user("bob").await);
-    let say = async |at: Timestamp| stored(world.append(Draft { at, ..text(ada, Recipient::User(bob), "x") }).await);
+    let say =
+        async |at: Timestamp| stored(world.append(NewMessage { at, ..text(ada, Recipient::User(bob), "x") }).await);
     let future = say(at(9_000_000_000_000_000)).await;
     let old = say(now()).await;
     let cutoff = now();
@@ -172,9 +173,9 @@ async fn deleted_groups_are_emptied_too(db: TestDb) {
     healthy(&world).await;
 }
 
-fn carrying(sender: UserId, to: UserId, file: &File) -> Draft {
+fn carrying(sender: UserId, to: UserId, file: &File) -> NewMessage {
     let attachment = Attachment::Stored { kind: AttachmentKind::File, file: file.id };
-    draft(sender, Recipient::User(to), DraftBody::Attachment(attachment, Caption::none()))
+    draft(sender, Recipient::User(to), NewBody::Attachment(attachment, Caption::none()))
 }
 
 /// Withdraws and forgets all files that are due, as if their blobs were removed in between.

@@ -5,7 +5,7 @@ use crate::concurrency::all;
 use crate::world::{World, at, draft, fresh_file, now, refused, stored};
 use domain::context::Timestamp;
 use domain::files::{File, FileQuota, FileRepository};
-use domain::messages::{Attachment, AttachmentKind, Caption, Draft, DraftBody, MessageLog, Recipient};
+use domain::messages::{Attachment, AttachmentKind, Caption, MessageLog, NewBody, NewMessage, Recipient};
 use domain::retention::RetentionRepository;
 use domain::upkeep::{Evidence, UpkeepRepository};
 use domain::users::ServerPolicy;
@@ -25,13 +25,13 @@ on_both!(
     ids_that_no_file_has_are_unknown,
 );
 
-fn carrying(sender: UserId, to: UserId, file: &File) -> Draft {
+fn carrying(sender: UserId, to: UserId, file: &File) -> NewMessage {
     let attachment = Attachment::Stored { kind: AttachmentKind::File, file: file.id };
-    draft(sender, Recipient::User(to), DraftBody::Attachment(attachment, Caption::none()))
+    draft(sender, Recipient::User(to), NewBody::Attachment(attachment, Caption::none()))
 }
 
-fn uploaded(sender: UserId, to: UserId, file: File) -> Draft {
-    draft(sender, Recipient::User(to), DraftBody::Attachment(Attachment::Uploaded(file), Caption::none()))
+fn uploaded(sender: UserId, to: UserId, file: File) -> NewMessage {
+    draft(sender, Recipient::User(to), NewBody::Attachment(Attachment::Uploaded(file), Caption::none()))
 }
 
 async fn upload(world: &World, uploader: UserId) -> File {

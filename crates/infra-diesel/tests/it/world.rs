@@ -8,7 +8,7 @@ use domain::groups::{
     Description, Group, GroupName, GroupRepository, Member, MemberRepository, NewGroup, NewMember, Role, Visibility,
 };
 use domain::messages::{
-    Appended, Content, Draft, DraftBody, Message, MessageLog, MessageReader, PageRead, Recipient, Text, Window,
+    Appended, Content, Message, MessageLog, MessageReader, NewBody, NewMessage, PageRead, Recipient, Text, Window,
 };
 use domain::receipts::UnseenCount;
 use domain::sessions::{Session, SessionRepository};
@@ -210,8 +210,11 @@ impl World {
     }
 
     pub async fn conversations(&self, user: UserId) -> Vec<Conversation> {
-        use domain::conversations::ConversationRepository;
-        ConversationRepository::list(&*self.store, user, None, limit(200)).await.unwrap().items
+        use domain::conversations::{ConversationFilter, ConversationRepository};
+        ConversationRepository::list(&*self.store, user, ConversationFilter::default(), None, limit(200))
+            .await
+            .unwrap()
+            .items
     }
 
     /// A page of messages. Whoever knows its version is told that it is unchanged.
@@ -253,12 +256,12 @@ impl World {
 }
 
 /// A draft of a text.
-pub fn text(sender: UserId, recipient: Recipient, words: &str) -> Draft {
-    draft(sender, recipient, DraftBody::Text(Text::parse(words).unwrap()))
+pub fn text(sender: UserId, recipient: Recipient, words: &str) -> NewMessage {
+    draft(sender, recipient, NewBody::Text(Text::parse(words).unwrap()))
 }
 
-pub fn draft(sender: UserId, recipient: Recipient, body: DraftBody) -> Draft {
-    Draft {
+pub fn draft(sender: UserId, recipient: Recipient, body: NewBody) -> NewMessage {
+    NewMessage {
         id: MessageId(fresh()),
         new_conversation: ConversationId(fresh()),
         sender,
@@ -268,6 +271,7 @@ pub fn draft(sender: UserId, recipient: Recipient, body: DraftBody) -> Draft {
         thread_id: None,
         mentions: None,
         key: None,
+        clears_draft: false,
         at: now(),
     }
 }

@@ -44,6 +44,9 @@ pub fn concerned<'a>(events: impl IntoIterator<Item = &'a Event>) -> Vec<Subject
             | Event::MessageDeleted { .. }
             | Event::MessageSeen { .. }
             | Event::ConversationRead { .. }
+            | Event::SettingsChanged { .. }
+            | Event::DraftChanged { .. }
+            | Event::MarkedUnread { .. }
             | Event::GroupUpdated(_)
             | Event::GroupDeleted(_)
             | Event::MemberUpdated(_)
@@ -56,7 +59,7 @@ pub fn concerned<'a>(events: impl IntoIterator<Item = &'a Event>) -> Vec<Subject
 }
 
 /// All users to whom the conversation of the event is of interest. They may be more than the audience of the event: a
-/// read receipt concerns one or two users of a group.
+/// receipt concerns one or two users of a group, a draft one.
 pub fn conversation_audience(event: &Event) -> Audience {
     let of = |destination: Destination, author: UserId| match destination {
         Destination::Direct { receiver } => Audience::Users([author, receiver]),
@@ -71,6 +74,9 @@ pub fn conversation_audience(event: &Event) -> Audience {
             of(*destination, *sender)
         }
         Event::ConversationRead { reader, destination, .. } => of(*destination, *reader),
+        Event::SettingsChanged { user, destination, .. }
+        | Event::DraftChanged { user, destination, .. }
+        | Event::MarkedUnread { user, destination, .. } => of(*destination, *user),
         Event::GroupUpdated(group) | Event::GroupDeleted(group) => Audience::Members(group.id),
         Event::MemberAdded(member) | Event::MemberUpdated(member) | Event::MemberRemoved(member) => {
             Audience::Members(member.group)

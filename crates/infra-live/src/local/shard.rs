@@ -315,6 +315,9 @@ impl Shard {
             | Event::MessageDeleted { .. }
             | Event::MessageSeen { .. }
             | Event::ConversationRead { .. }
+            | Event::SettingsChanged { .. }
+            | Event::DraftChanged { .. }
+            | Event::MarkedUnread { .. }
             | Event::GroupUpdated(_)
             | Event::GroupDeleted(_)
             | Event::MemberAdded(_)

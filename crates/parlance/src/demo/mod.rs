@@ -15,7 +15,7 @@ use async_trait::async_trait;
 use domain::files::{ByteSource, FileName};
 use domain::groups::{Description, GroupName, NewMember, Role, Visibility};
 use domain::messages::{
-    Appended, Caption, Content, DraftBody, Emoji, Message, Recipient, SendCommand, Text, UploadCommand,
+    Appended, Caption, Content, Emoji, Message, NewBody, Recipient, SendCommand, Text, UploadCommand,
 };
 use domain::users::{Change, DisplayName, Email, Password, ProfileEdit, Registration, Username};
 use domain::{Access, Caller, GroupId, MessageId, SessionId, Timestamp, UserId};
@@ -199,16 +199,24 @@ impl Playback<'_> {
             let begun = self.use_cases.files.begin_upload(&caller, None).await?;
             let staged = self.use_cases.files.stage(&caller, begun, FileName::clean(name), source).await?;
             let caption = Caption::parse(&line.text)?;
-            let upload =
-                UploadCommand { recipient, caption, reply_to: None, thread_id: None, mentions: None, key: None };
+            let upload = UploadCommand {
+                recipient,
+                caption,
+                reply_to: None,
+                thread_id: None,
+                mentions: None,
+                key: None,
+                clears_draft: false,
+            };
             self.use_cases.messages.send_upload(&caller, staged, upload).await?
         } else {
             let body = self.body(line)?;
             let at = |place: Option<usize>| place.and_then(|place| said.get(place)).map(|message| message.id);
             let (reply_to, thread_id) = (at(line.answers), at(line.thread));
+            let (mentions, key, clears_draft) = (None, None, false);
             self.use_cases
                 .messages
-                .send(&caller, SendCommand { recipient, body, reply_to, thread_id, mentions: None, key: None })
+                .send(&caller, SendCommand { recipient, body, reply_to, thread_id, mentions, key, clears_draft })
                 .await?
         };
         Ok(match sent {

@@ -13,7 +13,7 @@ pub use acting::{Acting, ActingField};
 pub use json::{Json, LIMIT as JSON_LIMIT, parse_object};
 pub use list::{ListQuery, PageQuery};
 pub use needs::Needs;
-pub use query::{Query, number, pairs};
+pub use query::{Query, flag, number, pairs};
 pub use texts::{check_texts, check_texts_of};
 
 use super::error::ApiError;

@@ -83,6 +83,19 @@ pub fn number(field: &'static str, text: Option<&str>) -> Result<Option<u64>, In
     number.map(Some).ok_or_else(|| Invalid::new(field, format!("{field} must be a whole number")))
 }
 
+/// Parses a yes or no in a query or a form.
+///
+/// # Errors
+/// [`Invalid`] naming `field` for any other words than `true` and `false`.
+pub fn flag(field: &'static str, text: Option<&str>) -> Result<Option<bool>, Invalid> {
+    match text {
+        None => Ok(None),
+        Some("true") => Ok(Some(true)),
+        Some("false") => Ok(Some(false)),
+        Some(_) => Err(Invalid::new(field, format!("{field} must be true or false"))),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -116,6 +129,16 @@ mod tests {
                 Err(ApiError::Malformed { field, .. }) => assert_eq!(field.as_deref(), expected, "{query}"),
                 other => panic!("{query}: {other:?}"),
             }
+        }
+    }
+
+    #[test]
+    fn flags_are_one_of_two_words() {
+        assert_eq!(flag("unseen", None), Ok(None));
+        assert_eq!(flag("unseen", Some("true")), Ok(Some(true)));
+        assert_eq!(flag("unseen", Some("false")), Ok(Some(false)));
+        for bad in ["", "True", "1", "yes"] {
+            assert_eq!(flag("unseen", Some(bad)).unwrap_err().field, "unseen", "{bad}");
         }
     }
 

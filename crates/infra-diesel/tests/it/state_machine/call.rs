@@ -1,17 +1,19 @@
 //! What can be asked of the ports, and how it is asked of a store.
 
+use super::views::without_place;
 use crate::world::{delete_user, limit};
-use domain::conversations::{Activity, ConversationCursor, ConversationRepository};
+use domain::conversations::{Activity, ConversationCursor, ConversationFilter, ConversationRepository, Opened};
 use domain::events::Revision;
 use domain::groups::{
     GroupChange, GroupName, GroupNamePrefix, GroupRepository, MemberRepository, NewGroup, NewMember, Role,
 };
 use domain::messages::{
-    Around, Content, Draft, Emoji, Listing, Message, MessageLog, MessageReader, PageRead, PageVersion, Recipient,
+    Around, Content, Emoji, Listing, Message, MessageLog, MessageReader, NewMessage, PageRead, PageVersion, Recipient,
     Replies, ThreadWindow, Update,
 };
 use domain::receipts::{ReceiptRepository, Unseen};
 use domain::users::{NewUser, ProfileChange, UserRepository, Username, UsernamePrefix};
+use domain::views::{NewDraft, SettingsChange};
 use domain::{ConversationId, GroupId, Limit, MessageId, Page, SessionId, Timestamp, UserId};
 use infra_diesel::Store;
 use std::collections::HashMap;
@@ -30,7 +32,7 @@ pub enum Call {
     Add(UserId, NewMember, Timestamp),
     ChangeRole(UserId, GroupId, UserId, Role, Timestamp),
     Remove(UserId, GroupId, UserId, Timestamp),
-    Append(Draft),
+    Append(NewMessage),
     React(UserId, MessageId, Emoji, Timestamp),
     Unreact(UserId, MessageId, Emoji, Timestamp),
     Pin(UserId, MessageId, Timestamp),
@@ -39,6 +41,10 @@ pub enum Call {
     DeleteMessage(UserId, MessageId, Timestamp),
     Seen(UserId, MessageId, Timestamp),
     Read(UserId, ConversationId, MessageId, Timestamp),
+    Unread(UserId, ConversationId, MessageId),
+    Settings(UserId, ConversationId, SettingsChange, Timestamp),
+    Draft(UserId, ConversationId, Option<NewDraft>, Timestamp),
+    Open(UserId, UserId, ConversationId, Timestamp),
     FindUser(Username),
     ListUsers(UsernamePrefix, Option<UserId>, Limit),
     FindGroup(UserId, GroupName),
@@ -56,7 +62,7 @@ pub enum Call {
     Receipts(UserId, MessageId),
     Unseen(UserId),
     /// Behind one of them, if it is in the list.
-    Conversations(UserId, Option<ConversationId>, Limit),
+    Conversations(UserId, ConversationFilter, Option<ConversationId>, Limit),
 }
 
 /// An answer as text: refusals tell their kind.
@@ -102,6 +108,18 @@ impl Call {
             Self::DeleteMessage(actor, id, at) => shown(MessageLog::delete(store, actor, id, at).await),
             Self::Seen(reader, id, at) => shown(store.mark_seen(reader, id, at).await),
             Self::Read(reader, of, up_to, at) => shown(store.mark_read(reader, of, up_to, at).await),
+            Self::Unread(reader, of, from) => shown(store.mark_unread(reader, of, from).await),
+            Self::Settings(user, of, change, at) => {
+                shown(store.change_settings(user, of, change, at).await.map(without_place))
+            }
+            Self::Draft(user, of, Some(draft), at) => shown(store.keep_draft(user, of, draft, at).await),
+            Self::Draft(user, of, None, _) => shown(store.drop_draft(user, of).await),
+            Self::Open(user, other, new, at) => {
+                shown(store.open_direct(user, other, new, at).await.map(|opened| match opened {
+                    Opened::Made(conversation) => Opened::Made(without_place(conversation)),
+                    Opened::Found(conversation) => Opened::Found(without_place(conversation)),
+                }))
+            }
             Self::FindUser(name) => shown(UserRepository::find_by_name(store, &name).await),
             Self::ListUsers(prefix, after, limit) => {
                 shown(UserRepository::list(store, Some(&prefix), after, limit).await)
@@ -130,10 +148,13 @@ impl Call {
                 shown(store.of_message(viewer, id, None, limit(200)).await.map(|page| page.items))
             }
             Self::Unseen(user) => shown(store.unseen(user).await.map(in_order)),
-            Self::Conversations(user, behind, most) => {
-                let all = ConversationRepository::list(store, user, None, limit(200)).await.unwrap().items;
+            Self::Conversations(user, filter, behind, most) => {
+                let all = ConversationRepository::list(store, user, ConversationFilter::default(), None, limit(200))
+                    .await
+                    .unwrap()
+                    .items;
                 let before = all.iter().find(|listed| Some(listed.id) == behind).map(ConversationCursor::behind);
-                let mut page = ConversationRepository::list(store, user, before, most).await;
+                let mut page = ConversationRepository::list(store, user, filter, before, most).await;
                 // The order is compared; by what numbers each database has it is its own.
                 page.iter_mut().flat_map(|page| &mut page.items).for_each(|listed| listed.activity = SOMEWHEN);
                 shown(page)

@@ -10,6 +10,7 @@ mod operation;
 mod parts;
 mod people;
 mod reading;
+mod views;
 
 use crate::world::open;
 use call::KeptPages;

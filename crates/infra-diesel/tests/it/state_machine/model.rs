@@ -3,14 +3,15 @@
 
 use super::call::{Call, in_order, shown};
 use super::parts::{Mentioned, Parts};
+use super::views::View;
 use domain::groups::{Entry, Group, Role};
 use domain::messages::{
-    Access, Appended, Body, Content, Destination, Draft, Forwarded, IdempotencyKey, Message, MessageType, Recipient,
-    Seq, Text, Update,
+    Access, Appended, Body, Content, Destination, Forwarded, IdempotencyKey, Message, MessageType, NewMessage,
+    Recipient, Seq, Text, Update,
 };
 use domain::users::User;
 use domain::{Conflict, ConversationId, GroupId, MessageId, NotFound, Result, Timestamp, UserId};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Somebody's place in a conversation.
 #[derive(Debug, Clone)]
@@ -54,6 +55,8 @@ pub struct Said {
     pub edited_at: Option<Timestamp>,
     pub deleted_at: Option<Timestamp>,
     pub seen: BTreeMap<UserId, Timestamp>,
+    /// Who has seen it and marked it as unread since.
+    pub unread: BTreeSet<UserId>,
     pub parts: Parts,
 }
 
@@ -67,6 +70,9 @@ pub struct Conversation {
     pub sent_by: Option<u64>,
     pub seats: BTreeMap<UserId, Seat>,
     pub said: Vec<Said>,
+    /// How far each reader has ever come.
+    pub seen_to: BTreeMap<UserId, i64>,
+    pub views: BTreeMap<UserId, View>,
     pub deleted_at: Option<Timestamp>,
 }
 
@@ -80,6 +86,8 @@ impl Conversation {
             sent_by: None,
             seats: BTreeMap::new(),
             said: Vec::new(),
+            seen_to: BTreeMap::new(),
+            views: BTreeMap::new(),
             deleted_at: None,
         }
     }
@@ -100,7 +108,7 @@ impl Conversation {
     fn all_unseen(&self, user: UserId) -> impl Iterator<Item = &Said> {
         let joined_after = self.seats.get(&user).map_or(i64::MAX, |seat| seat.joined_after);
         let unseen = self.live().filter(move |said| said.seq > joined_after && said.sender != user);
-        unseen.filter(move |said| !said.seen.contains_key(&user))
+        unseen.filter(move |said| !said.seen.contains_key(&user) || said.unread.contains(&user))
     }
 
     /// How many unseen messages mention the user.
@@ -155,6 +163,10 @@ impl Model {
             Call::DeleteMessage(actor, id, at) => shown(self.delete_message(actor, id, at)),
             Call::Seen(reader, id, at) => shown(self.mark_seen(reader, id, at)),
             Call::Read(reader, of, up_to, at) => shown(self.mark_read(reader, of, up_to, at)),
+            Call::Unread(reader, of, from) => shown(self.mark_unread(reader, of, from)),
+            Call::Settings(user, of, change, at) => shown(self.change_settings(user, of, &change, at)),
+            Call::Draft(user, of, draft, at) => shown(self.set_draft(user, of, draft, at)),
+            Call::Open(user, other, new, at) => shown(self.open_direct(user, other, new, at)),
             Call::FindUser(name) => shown(Ok(self.find_user(&name))),
             Call::ListUsers(prefix, after, limit) => shown(self.list_users(&prefix, after, limit)),
             Call::FindGroup(viewer, name) => shown(Ok(self.find_group(viewer, &name))),
@@ -175,7 +187,9 @@ impl Model {
             Call::Changes(viewer, of, after, limit) => shown(self.changes(viewer, of, after, limit)),
             Call::Receipts(viewer, id) => shown(self.receipts(viewer, id)),
             Call::Unseen(user) => shown(Ok(in_order(self.unseen(user)))),
-            Call::Conversations(user, behind, limit) => shown(Ok(self.list_conversations(user, behind, limit))),
+            Call::Conversations(user, filter, behind, limit) => {
+                shown(Ok(self.list_conversations(user, filter, behind, limit)))
+            }
         }
     }
 
@@ -299,7 +313,7 @@ impl Model {
         }
     }
 
-    fn append(&mut self, draft: Draft) -> Result<Appended> {
+    fn append(&mut self, draft: NewMessage) -> Result<Appended> {
         if let Some(key) = &draft.key {
             let mine = |said: &&Said| said.sender == draft.sender && said.key.as_ref() == Some(key);
             let sent = self.conversations.values().find_map(|in_| Some((in_, in_.said.iter().find(mine)?)));
@@ -361,20 +375,25 @@ impl Model {
             edited_at: None,
             deleted_at: None,
             seen: BTreeMap::new(),
+            unread: BTreeSet::new(),
             parts,
         });
+        in_.bring_back();
+        if draft.clears_draft {
+            in_.views.entry(draft.sender).or_default().draft = None;
+        }
         let (in_, said) = self.visible(draft.sender, draft.id)?;
         Ok(Appended::Stored(self.message(in_, said)))
     }
 
-    fn check_reply(&self, draft: &Draft) -> Result<()> {
+    fn check_reply(&self, draft: &NewMessage) -> Result<()> {
         let Some(answered) = draft.reply_to else { return Ok(()) };
         let destination = self.destination(draft.sender, draft.recipient);
         let in_ = destination.and_then(|id| self.conversations.get(&id)).ok_or(NotFound::Message)?;
         Ok(in_.live().find(|said| said.id == answered).map(drop).ok_or(NotFound::Message)?)
     }
 
-    fn may_send(&self, draft: &Draft) -> Result<Entry> {
+    fn may_send(&self, draft: &NewMessage) -> Result<Entry> {
         match draft.recipient {
             Recipient::User(other) => self.living_user(other).map(|_| Entry::Member),
             Recipient::Group(group) => self.group_access(draft.sender, group)?.1.may_send(),
@@ -424,7 +443,11 @@ impl Model {
         if said.sender != reader {
             let (in_, index) = self.said_mut(id);
             let at = at.max(in_.said[index].created_at);
-            in_.said[index].seen.entry(reader).or_insert(at);
+            let said = &mut in_.said[index];
+            said.seen.entry(reader).or_insert(at);
+            said.unread.remove(&reader);
+            let seq = said.seq;
+            in_.record_seen(reader, seq);
         }
         Ok(())
     }
@@ -438,6 +461,11 @@ impl Model {
         let at = in_.said.iter().find(|said| said.seq == place).map_or(at, |said| at.max(said.created_at));
         for said in in_.said.iter_mut().filter(|said| said.seq > joined_after && said.seq <= place) {
             said.seen.entry(reader).or_insert(at);
+            said.unread.remove(&reader);
+        }
+        let others = in_.live().filter(|said| said.sender != reader && said.seq > joined_after && said.seq <= place);
+        if let Some(last) = others.last().map(|said| said.seq) {
+            in_.record_seen(reader, last);
         }
         Ok(())
     }

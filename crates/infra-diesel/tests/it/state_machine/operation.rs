@@ -3,13 +3,15 @@
 use super::call::Call;
 use super::model::Model;
 use crate::world::{at, limit};
+use domain::conversations::ConversationFilter;
 use domain::groups::{Description, GroupChange, GroupName, GroupNamePrefix, NewGroup, NewMember, Role, Visibility};
 use domain::messages::{
-    Around, Content, Cursor, Draft, DraftBody, Emoji, IdempotencyKey, Listing, Recipient, Replies, Text, ThreadWindow,
-    Update, Window,
+    Around, Content, Cursor, Emoji, IdempotencyKey, Listing, NewBody, NewMessage, Recipient, Replies, Text,
+    ThreadWindow, Update, Window,
 };
 use domain::users::{Change, DisplayName, Email, NewUser, ProfileChange, Username, UsernamePrefix};
-use domain::{ConversationId, GroupId, MessageId, UserId};
+use domain::views::{DraftContent, Mute, NewDraft, Notify, SettingsChange};
+use domain::{ConversationId, GroupId, MessageId, Timestamp, UserId};
 use proptest::prelude::*;
 use uuid::Uuid;
 
@@ -59,6 +61,10 @@ enum Kind {
     DeleteMessage,
     Seen,
     Read,
+    Unread,
+    Settings,
+    Draft,
+    Open,
     FindUser,
     ListUsers,
     FindGroup,
@@ -89,13 +95,13 @@ pub fn operation() -> impl Strategy<Value = Operation> {
         10 => Just(Add), 5 => Just(ChangeRole), 4 => Just(Remove),
         12 => Just(SendToUser), 12 => Just(SendToGroup), 2 => Just(Broadcast), 6 => Just(SendWithKey), 5 => Just(Answer),
         6 => Just(AnswerInThread), 5 => Just(Forward), 10 => Just(React), 4 => Just(Unreact), 6 => Just(Pin), 3 => Just(Unpin),
-        6 => Just(Edit), 5 => Just(DeleteMessage), 8 => Just(Seen), 5 => Just(Read),
+        6 => Just(Edit), 5 => Just(DeleteMessage), 8 => Just(Seen), 5 => Just(Read), 5 => Just(Unread), 6 => Just(Settings), 5 => Just(Draft), 3 => Just(Open),
     ];
     let questions = prop_oneof![
         1 => Just(FindUser), 1 => Just(ListUsers), 1 => Just(FindGroup), 1 => Just(ListGroups), 1 => Just(ListMembers),
         1 => Just(PageWithUser), 1 => Just(PageOfGroup), 1 => Just(PageOfBroadcast), 1 => Just(FindMessage),
         2 => Just(AroundWithUser), 2 => Just(AroundOfGroup), 2 => Just(Thread), 2 => Just(Mentions), 2 => Just(Pins), 2 => Just(Reactors),
-        1 => Just(Versions), 3 => Just(Changes), 1 => Just(Receipts), 3 => Just(Unseen), 3 => Just(Conversations),
+        1 => Just(Versions), 3 => Just(Changes), 1 => Just(Receipts), 3 => Just(Unseen), 6 => Just(Conversations),
     ];
     let kind = prop_oneof![4 => changes, 3 => questions];
     let numbers = (any::<u8>(), any::<u8>(), any::<u8>(), any::<u8>(), 0..40_u8);
@@ -229,14 +235,14 @@ impl Known {
                     Kind::SendWithKey if choice % 8 != 0 => (Recipient::User(model.living()[0]), KEYS[key]),
                     _ => (recipient, word(&WORDS[..5], choice)),
                 };
-                let draft = Draft {
+                let draft = NewMessage {
                     id: MessageId(id(3)),
                     new_conversation: ConversationId(id(4)),
                     sender: actor,
                     recipient,
                     body: match kind {
-                        Kind::Forward => DraftBody::Forward(message?),
-                        _ => DraftBody::Text(Text::parse(words).unwrap()),
+                        Kind::Forward => NewBody::Forward(message?),
+                        _ => NewBody::Text(Text::parse(words).unwrap()),
                     },
                     reply_to: if let Kind::Answer = kind { Some(message?) } else { None },
                     mentions: None,
@@ -245,6 +251,7 @@ impl Known {
                         Kind::SendWithKey => Some(IdempotencyKey::parse("client_id", KEYS[key]).unwrap()),
                         _ => None,
                     },
+                    clears_draft: user % 2 == 0,
                     at: now,
                 };
                 self.messages.push(draft.id);
@@ -265,6 +272,31 @@ impl Known {
                 let of =
                     if choice % 8 == 0 { conversation? } else { model.conversation_of(message?).or(conversation)? };
                 Call::Read(actor, of, message?, now)
+            }
+            Kind::Unread => {
+                let of =
+                    if choice % 8 == 0 { conversation? } else { model.conversation_of(message?).or(conversation)? };
+                Call::Unread(actor, of, message?)
+            }
+            Kind::Settings => {
+                let of = if wild { conversation? } else { model.conversation_of(message?).or(conversation)? };
+                Call::Settings(actor, of, settings_change(choice, user, now), now)
+            }
+            Kind::Draft => {
+                let of =
+                    if choice % 8 == 0 { conversation? } else { model.conversation_of(message?).or(conversation)? };
+                let content = DraftContent::parse(word(&WORDS, user)).unwrap();
+                let draft = content.map(|content| NewDraft {
+                    content,
+                    reply_to: message.filter(|_| choice % 3 == 0),
+                    thread_id: message.filter(|_| choice % 3 == 1),
+                });
+                Call::Draft(actor, of, draft, now)
+            }
+            Kind::Open => {
+                let new = ConversationId(id(4));
+                self.conversations.push(new);
+                Call::Open(actor, other?, new, now)
             }
             Kind::FindUser => Call::FindUser(Username::parse("username", word(&USERNAMES, user)).unwrap()),
             Kind::ListUsers => {
@@ -331,13 +363,33 @@ impl Known {
             }
             Kind::Receipts => Call::Receipts(actor, message?),
             Kind::Unseen => Call::Unseen(actor),
-            Kind::Conversations => Call::Conversations(actor, conversation.filter(|_| sometimes), size),
+            Kind::Conversations => {
+                let asked = |number: u8| [None, Some(true), Some(false)][usize::from(number % 3)];
+                let filter = ConversationFilter { archived: asked(user), unseen: asked(user / 3) };
+                Call::Conversations(actor, filter, conversation.filter(|_| sometimes), size)
+            }
         })
     }
 
     /// Mostly who may: the message's own sender.
     fn sender_or(&self, actor: UserId, message: MessageId, sometimes: bool, model: &Model) -> UserId {
         model.living_sender(message).filter(|_| sometimes).unwrap_or(actor)
+    }
+}
+
+fn settings_change(choice: u8, number: u8, now: Timestamp) -> SettingsChange {
+    // Around now: the clock jumps by up to 40 us.
+    let end = Timestamp::from_micros(now.as_micros() + i64::from(number % 60) - 20).unwrap();
+    SettingsChange {
+        muted: match choice % 5 {
+            0 => Change::Clear,
+            1 => Change::Set(Mute::Forever),
+            2 => Change::Set(Mute::Until(end)),
+            _ => Change::Keep,
+        },
+        notify: [None, Some(Notify::Mentions), Some(Notify::None)][usize::from(number % 3)],
+        archived: [None, Some(true), Some(true), Some(false)][usize::from(choice / 5 % 4)],
+        favourite: (number % 4 == 0).then_some(choice % 2 == 0),
     }
 }
 

@@ -4,7 +4,7 @@ use super::model::{Conversation, Kind, Model};
 use super::people::page;
 use domain::groups::Role;
 use domain::messages::{
-    AddressedNames, Draft, DraftBody, EditHistory, Emoji, Mentions, Message, MessageVersion, Pin, Reaction, Reactor,
+    AddressedNames, EditHistory, Emoji, Mentions, Message, MessageVersion, NewBody, NewMessage, Pin, Reaction, Reactor,
     Recipient, ThreadStart, ThreadSummary, ThreadWindow, Update,
 };
 use domain::{ConversationId, Limit, MessageId, NotFound, Page, Result, Timestamp, UserId};
@@ -130,7 +130,7 @@ impl Model {
     }
 
     /// Whether the draft may go into its thread: existence outside, the rest inside.
-    pub fn check_thread(&self, draft: &Draft) -> Result<Result<()>> {
+    pub fn check_thread(&self, draft: &NewMessage) -> Result<Result<()>> {
         let Some(id) = draft.thread_id else { return Ok(Ok(())) };
         let (in_, said) = self.visible(draft.sender, id)?;
         let start = ThreadStart { conversation: in_.id, is_reply: said.parts.thread_id.is_some() };
@@ -178,8 +178,8 @@ impl Model {
     }
 
     /// What the draft says, and who said it first.
-    pub fn words(&self, draft: &Draft) -> Result<(String, Option<(UserId, Timestamp)>)> {
-        let DraftBody::Forward(id) = &draft.body else { return Ok((draft.body.content().to_owned(), None)) };
+    pub fn words(&self, draft: &NewMessage) -> Result<(String, Option<(UserId, Timestamp)>)> {
+        let NewBody::Forward(id) = &draft.body else { return Ok((draft.body.content().to_owned(), None)) };
         let (_, said) = self.visible(draft.sender, *id)?;
         let first = said.parts.forwarded.unwrap_or((said.sender, said.created_at));
         Ok((said.words.clone(), Some(first)))

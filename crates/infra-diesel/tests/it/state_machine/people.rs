@@ -206,6 +206,7 @@ impl Model {
     pub fn join(&mut self, group: GroupId, user: UserId, role: Role, at: Timestamp) {
         let calls = self.calls;
         let conversation = self.conversation_mut(group);
+        conversation.views.remove(&user);
         conversation.seats.insert(user, Seat::new(role, conversation.update, at, calls));
     }
 

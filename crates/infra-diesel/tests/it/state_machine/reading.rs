@@ -3,7 +3,8 @@
 use super::call::SOMEWHEN;
 use super::model::{Conversation, Kind, Model, Said};
 use super::people::page;
-use domain::conversations::{self, Counterpart};
+use super::views::beginning;
+use domain::conversations::{self, ConversationFilter, Counterpart};
 use domain::groups::GroupView;
 use domain::messages::{
     Around, ChangeEntry, Changes, Cursor, Listing, Message, PageAround, Recipient, Replies, Seq, Tombstone, Update,
@@ -139,18 +140,30 @@ impl Model {
     pub fn list_conversations(
         &self,
         user: UserId,
+        filter: ConversationFilter,
         behind: Option<ConversationId>,
         limit: Limit,
     ) -> Page<conversations::Conversation> {
         let broadcast = self.conversations.get(&ConversationId::BROADCAST).filter(|in_| in_.active_at.is_some());
-        let active = |in_: &Conversation| in_.active_at.unwrap_or_else(|| in_.seats[&user].joined_at);
         let activity = |in_: &Conversation| in_.sent_by.unwrap_or_else(|| in_.seats[&user].joined_by);
         let mut mine: Vec<&Conversation> = self.own(user).chain(broadcast).collect();
         mine.sort_by_key(|in_| std::cmp::Reverse((activity(in_), in_.id)));
         if let Some(place) = mine.iter().position(|in_| Some(in_.id) == behind) {
             mine.drain(..=place);
         }
-        let listed = mine.into_iter().map(|in_| conversations::Conversation {
+        mine.retain(|in_| !in_.said.is_empty() || !in_.views.get(&user).is_some_and(|view| view.hidden));
+        let listed = mine.into_iter().map(|in_| self.listed(user, in_));
+        page(listed.filter(|listed| filter.admits(listed.settings.archived, listed.unseen)), limit)
+    }
+
+    /// A conversation as the user's list shows it.
+    pub fn listed(&self, user: UserId, in_: &Conversation) -> conversations::Conversation {
+        let is_broadcast = matches!(in_.kind, Kind::Broadcast);
+        let view = in_.views.get(&user).cloned().unwrap_or_default();
+        let last = in_.said.last().map_or(0, |said| said.seq);
+        let others = in_.seen_to.iter().filter(|(reader, _)| **reader != user);
+        let joined_at = || in_.seats.get(&user).map_or_else(beginning, |seat| seat.joined_at);
+        conversations::Conversation {
             id: in_.id,
             with: match &in_.kind {
                 Kind::Direct(a, b) => Counterpart::User(self.users[if *a == user { b } else { a }].clone()),
@@ -161,12 +174,15 @@ impl Model {
                 Kind::Broadcast => Counterpart::Everybody,
             },
             last_message: in_.live().next_back().map(|said| self.message(in_, said)),
-            unseen: if let Kind::Broadcast = in_.kind { UnseenCount::default() } else { counted(in_, user) },
+            unseen: if is_broadcast { UnseenCount::default() } else { counted(in_, user) },
             update: Update(in_.update),
             digest: in_.digest(1, in_.update).short(),
+            read_up_to: Seq(in_.first_unseen(user).filter(|_| !is_broadcast).map_or(last, |first| first - 1)),
+            others_read_up_to: Seq(others.map(|(_, seq)| *seq).max().unwrap_or(0)),
+            settings: view.settings,
+            draft: view.draft,
             activity: SOMEWHEN,
-            active_at: active(in_),
-        });
-        page(listed, limit)
+            active_at: in_.active_at.unwrap_or_else(joined_at),
+        }
     }
 }

@@ -1,0 +1,14 @@
+DROP TABLE drafts;
+ALTER TABLE receipts DROP COLUMN undone;
+ALTER TABLE conversations DROP COLUMN seen_seq_of_others;
+ALTER TABLE conversations DROP COLUMN seen_by;
+ALTER TABLE conversations DROP COLUMN seen_seq;
+ALTER TABLE conversations DROP COLUMN archived_until;
+DROP INDEX members_archived;
+ALTER TABLE members DROP COLUMN view_revision;
+ALTER TABLE members DROP COLUMN joined_seq;
+ALTER TABLE members DROP COLUMN hidden;
+ALTER TABLE members DROP COLUMN archived_at_seq;
+ALTER TABLE members DROP COLUMN favourite;
+ALTER TABLE members DROP COLUMN notify;
+ALTER TABLE members DROP COLUMN muted_until;
