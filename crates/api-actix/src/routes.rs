@@ -4,8 +4,7 @@ use crate::http::extract::{ActingField, Needs};
 use crate::http::web as web_client;
 use crate::http::{
     accounts, admin, api_tokens, conversations, docs, export, files, gochat, groups, health, members, mentions,
-    messages, metrics, openapi, pins, reactions, receipts, search, server_info, sessions, threads,
-    views,
+    messages, metrics, openapi, pins, reactions, receipts, search, server_info, sessions, threads, views,
 };
 use crate::limits::Costs;
 use crate::live::{event_stream, socket};

@@ -58,18 +58,18 @@ macro_rules! list {
             CASE WHEN c.last_seq > 0 THEN c.sent_revision ELSE mine.joined_revision END AS revision,
             CASE WHEN c.last_seq > 0 THEN c.sent_nth ELSE 0 END AS nth,
             coalesce(c.active_at, mine.joined_at) AS active,
-            CASE WHEN c.seen_by = $2 THEN c.seen_seq_of_others ELSE c.seen_seq END AS others_read_up_to,
-            CASE WHEN c.id = $1 THEN c.last_seq WHEN mine.own_read_up_to < c.expired_up_to THEN c.expired_up_to
+            CASE WHEN c.seen_by = $1 THEN c.seen_seq_of_others ELSE c.seen_seq END AS others_read_up_to,
+            CASE WHEN c.id = $2 THEN c.last_seq WHEN mine.own_read_up_to < c.expired_up_to THEN c.expired_up_to
                 ELSE mine.own_read_up_to END AS read_up_to
         FROM (
             SELECT conversation_id AS id, role, read_up_to AS own_read_up_to, joined_at, joined_revision, marks, hidden,
                 muted_until, notify, favourite, archived_at_seq
-            FROM members WHERE user_id = $2 AND conversation_id <> $1
+            FROM members WHERE user_id = $1 AND conversation_id <> $2
             UNION ALL
             SELECT c.id, 'member', 0, coalesce(c.active_at, c.created_at), 0, coalesce(seat.marks, 0), 0,
                 seat.muted_until, coalesce(seat.notify, 'all'), coalesce(seat.favourite, 0), seat.archived_at_seq
-            FROM conversations c LEFT JOIN members seat ON seat.conversation_id = c.id AND seat.user_id = $2
-            WHERE c.id = $1
+            FROM conversations c LEFT JOIN members seat ON seat.conversation_id = c.id AND seat.user_id = $1
+            WHERE c.id = $2
         ) mine
         JOIN conversations c ON c.id = mine.id
         WHERE c.deleted_at IS NULL AND ",
@@ -85,8 +85,8 @@ macro_rules! list {
             " OFFSET 0
 ) mine
 JOIN conversations c ON c.id = mine.id
-LEFT JOIN drafts d ON d.conversation_id = mine.id AND d.user_id = $2
-LEFT JOIN users other ON other.id = CASE WHEN c.first_user = $2 THEN c.second_user ELSE c.first_user END
+LEFT JOIN drafts d ON d.conversation_id = mine.id AND d.user_id = $1
+LEFT JOIN users other ON other.id = CASE WHEN c.first_user = $1 THEN c.second_user ELSE c.first_user END
 LEFT JOIN messages newest ON newest.conversation_id = mine.id AND newest.seq = mine.last_live
 LEFT JOIN users sender ON sender.id = newest.sender_id
 LEFT JOIN files f ON f.id = newest.file_id
@@ -113,8 +113,8 @@ prepared! {
     /// Reads a page of the list: what lies behind a place, is archived or not (`archived`: 1, 0, or -1 for both), and
     /// may have unseen messages (if `unseen` is 1). The filter of the domain decides; this reads no more than it has to.
     ReadList(
-        broadcast: SqlId => Id,
         user: SqlId => Id,
+        broadcast: SqlId => Id,
         revision: BigInt => i64,
         nth: BigInt => i64,
         id: SqlId => Id,
@@ -122,19 +122,19 @@ prepared! {
         unseen: BigInt => i64,
         surplus: BigInt => i64,
     ) -> ListedColumns = list!(
-        "(c.last_seq > 0 OR (mine.hidden = 0 AND c.id <> $1))
+        "(c.last_seq > 0 OR (mine.hidden = 0 AND c.id <> $2))
           AND (CASE WHEN c.last_seq > 0 THEN c.sent_revision ELSE mine.joined_revision END,
                CASE WHEN c.last_seq > 0 THEN c.sent_nth ELSE 0 END, c.id) < ($3, $4, $5)
           AND ($6 < 0 OR $6 = CASE WHEN mine.archived_at_seq IS NULL THEN 0 WHEN c.last_seq <= mine.archived_at_seq
                THEN 1 WHEN mine.muted_until > c.active_at THEN 1 ELSE 0 END)
-          AND ($7 = 0 OR (c.id <> $1 AND c.last_seq > mine.own_read_up_to))",
+          AND ($7 = 0 OR (c.id <> $2 AND c.last_seq > mine.own_read_up_to))",
         "$8"
     )
 }
 
 prepared! {
     /// Reads one conversation as the list shows it, listed or not.
-    ReadOne(broadcast: SqlId => Id, user: SqlId => Id, id: SqlId => Id) -> ListedColumns = list!("c.id = $3", "1")
+    ReadOne(user: SqlId => Id, broadcast: SqlId => Id, id: SqlId => Id) -> ListedColumns = list!("c.id = $3", "1")
 }
 
 #[derive(Queryable)]
