@@ -5,7 +5,7 @@ use crate::connection::AnyConnection;
 use crate::error::DbResult;
 use crate::repositories::sessions::end_sessions;
 use crate::tables::rows::UserRow;
-use crate::tables::schema::users;
+use crate::tables::schema::{drafts, users};
 use crate::tables::sql_types::{Id, Time};
 use crate::tables::text_range::upper_bound;
 use crate::transaction::accounts::{conflict, has_password, insert_user, lock_user};
@@ -190,6 +190,7 @@ impl UserRepository for Store {
                     users::deleted_at.eq(Time::from(at)),
                 ))
                 .execute(tx.conn)?;
+            diesel::delete(drafts::table.filter(drafts::user_id.eq(Id::from(id)))).execute(tx.conn)?;
             record_ended_account(tx, id)?;
             end_sessions(tx, id, None, at)?;
             tx.events.push(Event::UserDeleted(id));

@@ -63,4 +63,5 @@ mod state_machine;
 mod unseen;
 mod upkeep;
 mod users;
+mod views;
 mod world;

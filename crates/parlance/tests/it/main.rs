@@ -57,4 +57,5 @@ mod search;
 mod sessions;
 mod tokens;
 mod uploads;
+mod views;
 mod web;

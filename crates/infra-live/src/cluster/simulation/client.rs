@@ -214,6 +214,9 @@ impl Client {
             | Event::MemberRemoved(_)
             | Event::SessionEnded { .. }
             | Event::UserDeleted(_)
+            | Event::SettingsChanged { .. }
+            | Event::DraftChanged { .. }
+            | Event::MarkedUnread { .. }
             | Event::Acquainted(_) => {}
         }
     }
