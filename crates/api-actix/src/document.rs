@@ -38,6 +38,7 @@ use wire::events::{self, EventFrame};
         (name = "threads", description = "Replies that belong to one message"),
         (name = "receipts", description = "Receipts and unseen counts"),
         (name = "conversations", description = "The caller's conversations, and the changes in each"),
+        (name = "views", description = "What a conversation is to the caller: settings and a draft"),
         (name = "search", description = "Messages by their words"),
         (name = "files", description = "Uploads and downloads"),
         (name = "gochat", description = "The same data, addressed by name"),

@@ -144,6 +144,12 @@ rights! {
     MarkSeen:             yes  | yes   | yes    | no     | none     | none        | yes   | none     | yes      | yes;
     MarkSeenLive:         yes  | yes   | yes    | no     | none     | none        | yes   | none     | yes      | yes;
     MarkRead:             yes  | yes   | yes    | no     | none     | none        | yes   | none     | yes      | yes;
+    // One's own view
+    MarkUnread:           yes  | yes   | yes    | no     | none     | none        | yes   | none     | yes      | yes;
+    ChangeSettings:       yes  | yes   | yes    | no     | none     | none        | yes   | none     | yes      | yes;
+    KeepDraft:            yes  | yes   | yes    | no     | none     | none        | yes   | none     | yes      | yes;
+    DropDraft:            yes  | yes   | yes    | no     | none     | none        | yes   | none     | yes      | yes;
+    OpenDirect:           yes  | yes   | yes    | yes    | yes      | yes         | yes   | yes      | yes      | yes;
     // Groups
     ReadGroup:            yes  | yes   | yes    | yes    | none     | none        | -     | -        | -        | -;
     ListGroups:           yes  | yes   | yes    | yes    | none     | none        | -     | -        | -        | -;
@@ -286,7 +292,9 @@ mod tests {
             O::DeleteOthers => Some(stand.access.may_delete(me, other)),
             O::React | O::TakeReactionBack => Some(stand.access.may_react(broadcasts)),
             O::Pin | O::Unpin => Some(stand.access.may_pin(broadcasts)),
-            O::MarkSeen | O::MarkSeenLive | O::MarkRead => Some(stand.access.may_mark()),
+            O::MarkSeen | O::MarkSeenLive | O::MarkRead | O::MarkUnread => Some(stand.access.may_mark()),
+            O::ChangeSettings | O::KeepDraft | O::DropDraft => Some(stand.access.may_mark()),
+            O::OpenDirect => None,
             O::ReadGroup | O::ListMembers => in_group(&GroupAccess::may_read),
             O::ChangeGroup => in_group(&GroupAccess::may_change),
             O::DeleteGroup => in_group(&GroupAccess::may_delete),

@@ -224,13 +224,13 @@ impl Playback<'_> {
         })
     }
 
-    fn body(&self, line: &DemoLine) -> anyhow::Result<DraftBody> {
+    fn body(&self, line: &DemoLine) -> anyhow::Result<NewBody> {
         if !line.forwards {
-            return Ok(DraftBody::Text(Text::parse(&line.text)?));
+            return Ok(NewBody::Text(Text::parse(&line.text)?));
         }
         let found = self.said.iter().rev().find(|(_, text)| text.contains(&line.text));
         let (id, _) = found.with_context(|| format!("nobody said {:?}", line.text))?;
-        Ok(DraftBody::Forward(*id))
+        Ok(NewBody::Forward(*id))
     }
 
     /// Reacts to a message and pins it, as the script says.

@@ -95,6 +95,39 @@ impl Model {
         Ok(())
     }
 
+    pub fn mark_seen(&mut self, reader: UserId, id: MessageId, at: Timestamp) -> Result<()> {
+        let (in_, said) = self.visible(reader, id)?;
+        self.access(reader, in_)?.may_mark()?;
+        if said.sender != reader {
+            let (in_, index) = self.said_mut(id);
+            let at = at.max(in_.said[index].created_at);
+            let said = &mut in_.said[index];
+            said.seen.entry(reader).or_insert(at);
+            said.unread.remove(&reader);
+            let seq = said.seq;
+            in_.record_seen(reader, seq);
+        }
+        Ok(())
+    }
+
+    pub fn mark_read(&mut self, reader: UserId, of: ConversationId, up_to: MessageId, at: Timestamp) -> Result<()> {
+        let in_ = self.readable(reader, of)?;
+        let place = in_.place_of(up_to)?;
+        self.access(reader, in_)?.may_mark()?;
+        let in_ = self.conversations.get_mut(&of).unwrap();
+        let joined_after = in_.seats.get(&reader).map_or(0, |seat| seat.joined_after);
+        let at = in_.said.iter().find(|said| said.seq == place).map_or(at, |said| at.max(said.created_at));
+        for said in in_.said.iter_mut().filter(|said| said.seq > joined_after && said.seq <= place) {
+            said.seen.entry(reader).or_insert(at);
+            said.unread.remove(&reader);
+        }
+        let others = in_.live().filter(|said| said.sender != reader && said.seq > joined_after && said.seq <= place);
+        if let Some(last) = others.last().map(|said| said.seq) {
+            in_.record_seen(reader, last);
+        }
+        Ok(())
+    }
+
     pub fn mark_unread(&mut self, reader: UserId, of: ConversationId, from: MessageId) -> Result<()> {
         let in_ = self.readable(reader, of)?;
         let place = match in_.place_of(from) {
