@@ -111,7 +111,8 @@ type ListedColumns = (
 
 prepared! {
     /// Reads a page of the list: what lies behind a place, is archived or not (`archived`: 1, 0, or -1 for both), and
-    /// may have unseen messages (if `unseen` is 1). The filter of the domain decides; this reads no more than it has to.
+    /// may have unseen messages (if `unseen` is 1). The filter of the domain decides; this reads no more than it has
+    /// to.
     ReadList(
         user: SqlId => Id,
         broadcast: SqlId => Id,

@@ -1,5 +1,5 @@
-//! `ConversationRepository`: settings, drafts, opening; and `ReceiptRepository::mark_unread`. What lists show of them is
-//! compared with the model (`state_machine`).
+//! `ConversationRepository`: settings, drafts, opening; and `ReceiptRepository::mark_unread`. What lists show of them
+//! is compared with the model (`state_machine`).
 
 use crate::world::{World, at, fault, fresh, limit, now, text};
 use domain::conversations::{Conversation, ConversationRepository, Opened};
