@@ -191,7 +191,11 @@ export interface paths {
         /** Lists the caller's conversations, the one with the latest message first. */
         get: operations["conversations_list"];
         put?: never;
-        post?: never;
+        /**
+         * Opens the direct conversation with a user, before anybody writes there.
+         * @description Until then it is in nobody else's list.
+         */
+        post: operations["conversations_open"];
         delete?: never;
         options?: never;
         head?: never;
@@ -232,6 +236,24 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/conversations/{id}/draft": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Keeps a draft for all devices of the caller, instead of the one before. */
+        put: operations["views_set_draft"];
+        post?: never;
+        /** Drops the caller's draft, if there is one. */
+        delete: operations["views_drop_draft"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/conversations/{id}/pins": {
         parameters: {
             query?: never;
@@ -260,6 +282,46 @@ export interface paths {
         put?: never;
         /** Marks all messages of a conversation up to one as seen. */
         post: operations["receipts_mark_read"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/conversations/{id}/settings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Changes the caller's settings of a conversation: mute, notifications, archive, favourite.
+         * @description Others see nothing of it.
+         */
+        patch: operations["views_change_settings"];
+        trace?: never;
+    };
+    "/conversations/{id}/unread": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Marks a message and all after it as unread, for the caller alone.
+         * @description What others were told stays: they still see the caller's receipts.
+         */
+        post: operations["receipts_mark_unread"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1277,11 +1339,23 @@ export interface components {
         /** @description A conversation in the caller's list. */
         Conversation: components["schemas"]["UnseenCount"] & {
             digest: components["schemas"]["ShortDigest"];
+            draft?: components["schemas"]["Draft"];
             group?: components["schemas"]["Group"];
             id: components["schemas"]["Id"];
             /** @enum {string} */
             kind: "direct" | "group" | "broadcast";
             last_message: components["schemas"]["Message"] | null;
+            /**
+             * Format: int64
+             * @description The newest `seq` that another user has marked as seen or read; 0 if nobody has.
+             */
+            others_read_up_to: number;
+            /**
+             * Format: int64
+             * @description Up to this `seq` nothing is unseen for the reader.
+             */
+            read_up_to: number;
+            settings: components["schemas"]["Settings"];
             /** Format: int64 */
             update: number;
             updated_at: components["schemas"]["Time"];
@@ -1292,10 +1366,43 @@ export interface components {
             up_to: components["schemas"]["Id"];
             user_id: components["schemas"]["Id"];
         };
+        /**
+         * @description The other user of a direct conversation.
+         * @example {
+         *       "user_id": "01890a5d-ac96-774b-bcce-b302099a8057"
+         *     }
+         */
+        DirectConversation: {
+            /** @description Possibly the caller. */
+            user_id: components["schemas"]["Id"];
+        };
         /** @description A confirmation. */
         Done: {
             /** @description The action that the server took. */
             message: string;
+        };
+        /** @description What the reader has begun to write in a conversation. */
+        Draft: {
+            content: string;
+            reply_to?: components["schemas"]["Id"];
+            thread_id?: components["schemas"]["Id"];
+            updated_at: components["schemas"]["Time"];
+        };
+        /** @description The draft of a conversation as it is now. */
+        DraftChanged: {
+            draft: components["schemas"]["Draft"] | null;
+        };
+        /**
+         * @description What the caller has begun to write.
+         * @example {
+         *       "content": "Dear all,"
+         *     }
+         */
+        DraftEdit: {
+            /** @description The server stores and returns it exactly as written. A blank one drops the draft. */
+            content: string;
+            reply_to?: components["schemas"]["Id"] | null;
+            thread_id?: components["schemas"]["Id"] | null;
         };
         /** @description The body of every error. */
         Error: {
@@ -1315,15 +1422,15 @@ export interface components {
             conversation_id?: string;
             /** @description Opaque; where to go on from. */
             cursor: string;
-            /** @description The content of the event, by its name: `hello`: Hello; `message.created`: Message; `message.updated`: Message; `message.deleted`: MessageDeleted; `message.seen`: MessageSeen; `conversation.read`: ConversationRead; `group.updated`: GroupChanged; `group.deleted`: GroupChanged; `member.added`: Member; `member.updated`: Member; `member.removed`: Member; `typing`: Typing; `presence`: Presence; `resync`: Resync. */
-            data: components["schemas"]["ConversationRead"] | components["schemas"]["GroupChanged"] | components["schemas"]["Hello"] | components["schemas"]["Member"] | components["schemas"]["Message"] | components["schemas"]["MessageDeleted"] | components["schemas"]["MessageSeen"] | components["schemas"]["Presence"] | components["schemas"]["Resync"] | components["schemas"]["Typing"];
+            /** @description The content of the event, by its name: `hello`: Hello; `message.created`: Message; `message.updated`: Message; `message.deleted`: MessageDeleted; `message.seen`: MessageSeen; `conversation.read`: ConversationRead; `conversation.settings`: Settings; `conversation.draft`: DraftChanged; `conversation.unread`: MarkedUnread; `group.updated`: GroupChanged; `group.deleted`: GroupChanged; `member.added`: Member; `member.updated`: Member; `member.removed`: Member; `typing`: Typing; `presence`: Presence; `resync`: Resync. */
+            data: components["schemas"]["ConversationRead"] | components["schemas"]["DraftChanged"] | components["schemas"]["GroupChanged"] | components["schemas"]["Hello"] | components["schemas"]["MarkedUnread"] | components["schemas"]["Member"] | components["schemas"]["Message"] | components["schemas"]["MessageDeleted"] | components["schemas"]["MessageSeen"] | components["schemas"]["Presence"] | components["schemas"]["Resync"] | components["schemas"]["Settings"] | components["schemas"]["Typing"];
             /**
              * @description The first 16 hexadecimal digits of a conversation's digest.
              * @example 5df6e0e2761359d3
              */
             digest?: string;
             /** @enum {string} */
-            event: "hello" | "message.created" | "message.updated" | "message.deleted" | "message.seen" | "conversation.read" | "group.updated" | "group.deleted" | "member.added" | "member.updated" | "member.removed" | "typing" | "presence" | "resync";
+            event: "hello" | "message.created" | "message.updated" | "message.deleted" | "message.seen" | "conversation.read" | "conversation.settings" | "conversation.draft" | "conversation.unread" | "group.updated" | "group.deleted" | "member.added" | "member.updated" | "member.removed" | "typing" | "presence" | "resync";
             update?: number;
         };
         /** @description All data of a user. It contains no messages that others wrote. */
@@ -1452,6 +1559,8 @@ export interface components {
         };
         /** @description The form of a file that is sent as a message. */
         FileMessage: {
+            /** @description Whether the caller's draft in the conversation ends with it: `true` or `false`. */
+            clears_draft?: boolean;
             /** @description The same as the header `Idempotency-Key`. */
             client_id?: string;
             /** @description A caption. */
@@ -1594,6 +1703,11 @@ export interface components {
             /** @description Whether anybody may sign up. */
             sign_up: boolean;
         };
+        /** @description The user, and the first message that the user wants to be unread. */
+        MarkedUnread: {
+            from: components["schemas"]["Id"];
+            user_id: components["schemas"]["Id"];
+        };
         /** @description What the server allows the caller. */
         May: {
             /** @description Whether the caller may broadcast. */
@@ -1704,6 +1818,11 @@ export interface components {
             /** @description Since when the message said so. */
             created_at: components["schemas"]["Time"];
         };
+        /**
+         * @description A time as RFC 3339 writes it, or `forever`.
+         * @example forever
+         */
+        Mute: string;
         /** @description A message in that API's shape. */
         NamedMessage: {
             content: string;
@@ -1907,6 +2026,8 @@ export interface components {
          *     }
          */
         Send: {
+            /** @description Whether the caller's draft in the conversation ends with it. */
+            clears_draft?: boolean | null;
             /** @description The same as the header `Idempotency-Key`. */
             client_id?: string | null;
             /** @description The server stores and returns it exactly as sent. A `text` message needs one that is not blank. */
@@ -1982,6 +2103,31 @@ export interface components {
             id: components["schemas"]["Id"];
             last_seen_at: components["schemas"]["Time"];
             user_agent: string | null;
+        };
+        /** @description The reader's settings of a conversation. */
+        Settings: {
+            archived: boolean;
+            favourite: boolean;
+            /** @description Absent if the conversation is not muted. */
+            muted_until?: components["schemas"]["Mute"];
+            /** @enum {string} */
+            notify: "all" | "mentions" | "none";
+        };
+        /**
+         * @description The changes of the caller's settings.
+         * @example {
+         *       "archived": true,
+         *       "muted_until": "forever"
+         *     }
+         */
+        SettingsEdit: {
+            /** @description A message brings an archived conversation back, unless it is muted then. */
+            archived?: boolean;
+            favourite?: boolean;
+            /** @description A time, or `forever`. `null`, or a time that is past, ends the mute. */
+            muted_until?: string | null;
+            /** @description `all`, `mentions` or `none`. */
+            notify?: string;
         };
         /**
          * @description The first 16 hexadecimal digits of a conversation's digest.
@@ -2076,6 +2222,16 @@ export interface components {
         Typing: {
             user_id: components["schemas"]["Id"];
             username: string;
+        };
+        /**
+         * @description The body of `POST /conversations/{id}/unread`.
+         * @example {
+         *       "from": "01890a5d-ac96-774b-bcce-b302099a8057"
+         *     }
+         */
+        Unread: {
+            /** @description A message of the conversation. */
+            from: components["schemas"]["Id"];
         };
         /** @description Unseen messages of the caller. */
         Unseen: {
@@ -2685,6 +2841,10 @@ export interface operations {
                 limit?: number;
                 /** @description The value from the previous page's `Link`. */
                 before?: string;
+                /** @description Only archived conversations, or only others. */
+                archived?: boolean;
+                /** @description Only conversations with unseen messages, or only others. */
+                unseen?: boolean;
                 /** @description The caller, if given */
                 user_id?: components["schemas"]["Id"];
             };
@@ -2711,6 +2871,52 @@ export interface operations {
             429: components["responses"]["rate_limited"];
             500: components["responses"]["internal"];
             503: components["responses"]["unavailable"];
+        };
+    };
+    conversations_open: {
+        parameters: {
+            query?: {
+                /** @description The caller, if given */
+                user_id?: components["schemas"]["Id"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DirectConversation"];
+            };
+        };
+        responses: {
+            /** @description It existed */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Conversation"];
+                };
+            };
+            /** @description Made */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Conversation"];
+                };
+            };
+            400: components["responses"]["invalid_request"];
+            401: components["responses"]["unauthenticated"];
+            403: components["responses"]["forbidden"];
+            404: components["responses"]["not_found"];
+            413: components["responses"]["payload_too_large"];
+            415: components["responses"]["unsupported_media_type"];
+            429: components["responses"]["rate_limited"];
+            500: components["responses"]["internal"];
+            503: components["responses"]["unavailable"];
+            507: components["responses"]["storage_full"];
         };
     };
     conversations_changes: {
@@ -2779,6 +2985,68 @@ export interface operations {
             503: components["responses"]["unavailable"];
         };
     };
+    views_set_draft: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["schemas"]["Id"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DraftEdit"];
+            };
+        };
+        responses: {
+            /** @description Kept */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["invalid_request"];
+            401: components["responses"]["unauthenticated"];
+            403: components["responses"]["forbidden"];
+            404: components["responses"]["not_found"];
+            413: components["responses"]["payload_too_large"];
+            415: components["responses"]["unsupported_media_type"];
+            429: components["responses"]["rate_limited"];
+            500: components["responses"]["internal"];
+            503: components["responses"]["unavailable"];
+            507: components["responses"]["storage_full"];
+        };
+    };
+    views_drop_draft: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["schemas"]["Id"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description There is none */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["invalid_request"];
+            401: components["responses"]["unauthenticated"];
+            403: components["responses"]["forbidden"];
+            404: components["responses"]["not_found"];
+            429: components["responses"]["rate_limited"];
+            500: components["responses"]["internal"];
+            503: components["responses"]["unavailable"];
+            507: components["responses"]["storage_full"];
+        };
+    };
     pins_list: {
         parameters: {
             query?: {
@@ -2830,6 +3098,76 @@ export interface operations {
         };
         responses: {
             /** @description Seen */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["invalid_request"];
+            401: components["responses"]["unauthenticated"];
+            403: components["responses"]["forbidden"];
+            404: components["responses"]["not_found"];
+            413: components["responses"]["payload_too_large"];
+            415: components["responses"]["unsupported_media_type"];
+            429: components["responses"]["rate_limited"];
+            500: components["responses"]["internal"];
+            503: components["responses"]["unavailable"];
+            507: components["responses"]["storage_full"];
+        };
+    };
+    views_change_settings: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["schemas"]["Id"];
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["SettingsEdit"];
+            };
+        };
+        responses: {
+            /** @description Changed */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Conversation"];
+                };
+            };
+            400: components["responses"]["invalid_request"];
+            401: components["responses"]["unauthenticated"];
+            403: components["responses"]["forbidden"];
+            404: components["responses"]["not_found"];
+            413: components["responses"]["payload_too_large"];
+            415: components["responses"]["unsupported_media_type"];
+            429: components["responses"]["rate_limited"];
+            500: components["responses"]["internal"];
+            503: components["responses"]["unavailable"];
+            507: components["responses"]["storage_full"];
+        };
+    };
+    receipts_mark_unread: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["schemas"]["Id"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Unread"];
+            };
+        };
+        responses: {
+            /** @description Unread */
             204: {
                 headers: {
                     [name: string]: unknown;

@@ -85,7 +85,7 @@ async fn every_part_of_a_message_crosses_with_its_digest() {
     let told = pair.told("message.updated").await;
     assert_eq!((&told["content"], &told["mentions"]), (&json!("hello, @bob"), &json!([bob[0].id])));
     for node in &bob {
-        assert_eq!(ids(&node.get("/mentions").await.expect(200)), [first.clone()]);
+        assert_eq!(ids(&node.get("/mentions").await.expect(200)), std::slice::from_ref(&first));
         let unseen = node.get(&format!("/messages/unseen/{}", bob[0].id)).await.expect(200);
         assert_eq!(unseen["direct_messages"][0]["unseen_mentions"], 1, "{unseen}");
     }
