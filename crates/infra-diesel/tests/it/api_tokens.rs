@@ -59,7 +59,7 @@ async fn a_token_is_known_as_a_session_with_its_grant(db: TestDb) {
     for _ in 0..2 {
         let live = world.live(token.id).await.unwrap().unwrap();
         assert_eq!((live.user, live.token), (ada, Some(grant)));
-        assert_eq!(list(&world, ada).await, [token.clone()]);
+        assert_eq!(list(&world, ada).await, std::slice::from_ref(&token));
         world = world.reopened().await;
     }
 }

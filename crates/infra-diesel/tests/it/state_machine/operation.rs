@@ -389,7 +389,7 @@ fn settings_change(choice: u8, number: u8, now: Timestamp) -> SettingsChange {
         },
         notify: [None, Some(Notify::Mentions), Some(Notify::None)][usize::from(number % 3)],
         archived: [None, Some(true), Some(true), Some(false)][usize::from(choice / 5 % 4)],
-        favourite: (number % 4 == 0).then_some(choice % 2 == 0),
+        favourite: number.is_multiple_of(4).then_some(choice.is_multiple_of(2)),
     }
 }
 

@@ -121,8 +121,9 @@ impl Model {
             said.seen.entry(reader).or_insert(at);
             said.unread.remove(&reader);
         }
-        let others = in_.live().filter(|said| said.sender != reader && said.seq > joined_after && said.seq <= place);
-        if let Some(last) = others.last().map(|said| said.seq) {
+        let mut others =
+            in_.live().filter(|said| said.sender != reader && said.seq > joined_after && said.seq <= place);
+        if let Some(last) = others.next_back().map(|said| said.seq) {
             in_.record_seen(reader, last);
         }
         Ok(())
