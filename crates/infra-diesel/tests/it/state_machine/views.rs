@@ -1,7 +1,7 @@
 //! What conversations of the model are to each user: settings, drafts, marks.
 
 use super::call::SOMEWHEN;
-use super::model::{Conversation, Kind, Model, Seat};
+use super::model::{Conversation, Kind, Model, Said, Seat};
 use crate::world::at;
 use domain::conversations::{self, Opened};
 use domain::groups::Role;
@@ -121,9 +121,9 @@ impl Model {
             said.seen.entry(reader).or_insert(at);
             said.unread.remove(&reader);
         }
-        let mut others =
-            in_.live().filter(|said| said.sender != reader && said.seq > joined_after && said.seq <= place);
-        if let Some(last) = others.next_back().map(|said| said.seq) {
+        let is_seen = |said: &&Said| said.sender != reader && said.seq > joined_after && said.seq <= place;
+        let last = in_.live().rfind(is_seen).map(|said| said.seq);
+        if let Some(last) = last {
             in_.record_seen(reader, last);
         }
         Ok(())
