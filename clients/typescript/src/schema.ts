@@ -1459,6 +1459,7 @@ export interface components {
         };
         /** @description A conversation of the user. */
         ExportedConversation: {
+            draft?: components["schemas"]["Draft"];
             group?: components["schemas"]["ExportedGroup"];
             id: components["schemas"]["Id"];
             joined_at: components["schemas"]["Time"];
@@ -1469,6 +1470,7 @@ export interface components {
              * @description The user has seen everything up to this `seq`.
              */
             read_up_to: number;
+            settings: components["schemas"]["Settings"];
             user?: components["schemas"]["ExportedUser"];
         };
         /** @description A group, and the user's role in it. */

@@ -15,6 +15,7 @@ use crate::messages::{Emoji, Message, MessageVersion, Seq};
 use crate::page::Page;
 use crate::sessions::Session;
 use crate::users::{Profile, ServerPolicy, UserRepository, UserView};
+use crate::views::{Draft, Settings};
 use async_trait::async_trait;
 use std::sync::Arc;
 
@@ -49,6 +50,10 @@ pub struct Membership {
     pub joined_at: Timestamp,
     /// The user has seen everything up to this `seq`.
     pub read_up_to: Seq,
+    /// The user's settings.
+    pub settings: Settings,
+    /// What the user has begun to write there.
+    pub draft: Option<Draft>,
 }
 
 /// A range of a conversation that the user saw at one moment.

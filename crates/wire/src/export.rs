@@ -1,7 +1,7 @@
 //! The export of a user's data: one JSON object, written part by part.
 
 use crate::PublicUrl;
-use crate::{ApiToken, File, Id, Message, Time, User};
+use crate::{ApiToken, Draft, File, Id, Message, Settings, Time, User};
 use domain::export::{
     Counterpart, ExportPart, Membership, MentionedIn, OwnReaction, PastSession, PastVersion, ReadRange,
 };
@@ -93,6 +93,10 @@ pub struct ExportedConversation {
     joined_at: Time,
     /// The user has seen everything up to this `seq`.
     read_up_to: i64,
+    settings: Settings,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    draft: Option<Draft>,
 }
 
 impl From<Membership> for ExportedConversation {
@@ -114,6 +118,8 @@ impl From<Membership> for ExportedConversation {
             group,
             joined_at: Time(membership.joined_at),
             read_up_to: membership.read_up_to.0,
+            settings: membership.settings.into(),
+            draft: membership.draft.map(Into::into),
         }
     }
 }

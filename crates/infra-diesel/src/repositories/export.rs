@@ -12,8 +12,11 @@ use crate::repositories::mentioning;
 use crate::tables::parts::load_messages;
 use crate::tables::queries::{FullMessage, find_profile, full_messages};
 use crate::tables::rows::{ConversationRow, FileRow, role};
-use crate::tables::schema::{conversations, files, members, messages, reactions, receipts, sessions, users, versions};
+use crate::tables::schema::{
+    conversations, drafts, files, members, messages, reactions, receipts, sessions, users, versions,
+};
 use crate::tables::sql_types::{Id, Time};
+use crate::tables::views::{DraftRow, ViewRow};
 use async_trait::async_trait;
 use diesel::prelude::*;
 use domain::api_tokens::ApiToken;
@@ -197,11 +200,21 @@ fn seen(
     Ok((stretches.collect(), reached))
 }
 
-type MemberOf = (Id, String, Time, i64, Option<Id>, Option<Id>, Option<String>);
+#[derive(Queryable)]
+struct MemberOf {
+    conversation: ConversationRow,
+    name: Option<String>,
+    role: String,
+    joined_at: Time,
+    read_up_to: i64,
+    view: ViewRow,
+    draft: Option<DraftRow>,
+}
 
 fn membership(conn: &mut AnyConnection, user: UserId, row: MemberOf) -> DbResult<Membership> {
-    let (id, role_word, joined_at, read_up_to, first, second, name) = row;
-    let with = match (first, second, name) {
+    let MemberOf { conversation, name, role: role_word, joined_at, read_up_to, view, draft } = row;
+    let id = conversation.id;
+    let with = match (conversation.first_user, conversation.second_user, name) {
         (Some(first), Some(second), _) => {
             let other = if first == Id::from(user) { second } else { first };
             let other = find_profile(conn, other.into())?.ok_or(NotFound::User).map_err(domain::Error::from)?;
@@ -210,7 +223,14 @@ fn membership(conn: &mut AnyConnection, user: UserId, row: MemberOf) -> DbResult
         (_, _, Some(name)) => Counterpart::Group(GroupId(id.0), GroupName::from_stored(name), role(&role_word)?),
         _ => Counterpart::Everybody,
     };
-    Ok(Membership { conversation: id.into(), with, joined_at: joined_at.into(), read_up_to: Seq(read_up_to) })
+    Ok(Membership {
+        conversation: id.into(),
+        with,
+        joined_at: joined_at.into(),
+        read_up_to: Seq(read_up_to),
+        settings: view.settings(conversation.newest())?,
+        draft: draft.map(Into::into),
+    })
 }
 
 #[async_trait]
@@ -252,22 +272,26 @@ impl ExportReader for Store {
     async fn memberships(&self, user: UserId, after: Option<ConversationId>) -> Result<Page<Membership>> {
         self.snapshot_for(user, move |conn| {
             let after = after.map_or(Id(uuid::Uuid::nil()), Id::from);
-            let rows: Vec<MemberOf> = members::table
-                .inner_join(conversations::table)
-                .filter(members::user_id.eq(Id::from(user)).and(members::conversation_id.gt(after)))
-                .filter(conversations::deleted_at.is_null())
-                .order(members::conversation_id)
-                .limit(MAX_ENTRIES as i64 + 1)
-                .select((
-                    conversations::id,
-                    members::role,
-                    members::joined_at,
-                    members::read_up_to,
-                    conversations::first_user,
-                    conversations::second_user,
-                    conversations::name,
-                ))
-                .load(conn)?;
+            let rows: Vec<MemberOf> =
+                members::table
+                    .inner_join(conversations::table)
+                    .left_join(drafts::table.on(
+                        drafts::conversation_id.eq(members::conversation_id).and(drafts::user_id.eq(members::user_id)),
+                    ))
+                    .filter(members::user_id.eq(Id::from(user)).and(members::conversation_id.gt(after)))
+                    .filter(conversations::deleted_at.is_null())
+                    .order(members::conversation_id)
+                    .limit(MAX_ENTRIES as i64 + 1)
+                    .select((
+                        ConversationRow::as_select(),
+                        conversations::name,
+                        members::role,
+                        members::joined_at,
+                        members::read_up_to,
+                        ViewRow::as_select(),
+                        Option::<DraftRow>::as_select(),
+                    ))
+                    .load(conn)?;
             let page = Page::from_surplus(rows, limit()?);
             let items = page.items.into_iter().map(|row| membership(conn, user, row));
             Ok(Page { items: items.collect::<DbResult<_>>()?, more: page.more })

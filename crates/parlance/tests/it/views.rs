@@ -182,6 +182,19 @@ async fn a_conversation_is_opened_before_anybody_writes() {
 }
 
 #[actix_web::test]
+async fn ones_export_has_ones_views() {
+    let server = Server::start().await;
+    let (ada, bob) = (server.user("ada").await, server.user("bob").await);
+    let of = conversation_of(&ada, &ada.send(&bob.id, "x").await).await;
+    bob.patch(&format!("/conversations/{of}/settings"), json!({"archived": true})).await.expect(200);
+    bob.put(&format!("/conversations/{of}/draft"), json!({"content": "hm"})).await.expect(204);
+    let mine = bob.get("/me/export").await.expect(200)["conversations"][0].clone();
+    assert_eq!((&mine["settings"]["archived"], &mine["draft"]["content"]), (&json!(true), &json!("hm")));
+    let theirs = ada.get("/me/export").await.expect(200)["conversations"][0].clone();
+    assert_eq!((&theirs["settings"]["archived"], theirs.get("draft")), (&json!(false), None));
+}
+
+#[actix_web::test]
 async fn a_reader_of_a_public_group_has_no_view_of_it() {
     let server = Server::start().await;
     let (ada, bob) = (server.user("ada").await, server.user("bob").await);
