@@ -1,12 +1,12 @@
 //! `UserRepository`.
 
-use crate::world::{World, delete_user, fresh, limit, now, refused};
+use crate::world::{World, at, delete_user, fresh, limit, now, refused};
 use domain::events::Event;
 use domain::groups::{GroupRepository, MemberRepository, Role, Visibility};
 use domain::messages::{MessageReader, Recipient};
 use domain::sessions::{Session, SessionRepository};
 use domain::users::{
-    Change, DELETED_USER, DisplayName, Email, PasswordHash, ProfileChange, User, UserRepository, Username,
+    Change, DELETED_USER, DisplayName, Email, NewUser, PasswordHash, ProfileChange, User, UserRepository, Username,
     UsernamePrefix,
 };
 use domain::{Conflict, Error, Forbidden, Page, SessionId, Unauthenticated, UserId};
@@ -49,7 +49,11 @@ async fn a_user_is_found_as_created(db: TestDb) {
     let ada = world.create_user("Ada.L", Some("Ada@Example.org")).await.unwrap();
     assert_eq!((ada.username.as_str(), ada.email.as_ref().unwrap().as_str()), ("Ada.L", "Ada@Example.org"));
     assert_eq!((&ada.display_name, ada.deleted_at, ada.created_at), (&None, None, ada.updated_at));
-    assert_ne!(ada.created_at.as_micros() % 1_000, 0, "microseconds are kept");
+    let (id, at) = (UserId(fresh()), at(1_700_000_000_000_123));
+    let new = NewUser { id, username: name("bob"), email: None, password: None, at };
+    UserRepository::create(&*world, new).await.unwrap();
+    let bob = UserRepository::find(&*world, id).await.unwrap().unwrap();
+    assert_eq!(bob.created_at, at, "microseconds are kept");
     assert_eq!(UserRepository::find(&*world, ada.id).await.unwrap().unwrap(), ada);
     assert_eq!(UserRepository::find_by_name(&*world, &name("aDA.l")).await.unwrap().unwrap(), ada);
     for found in [world.credentials(ada.id).await, world.credentials_by_name(&name("ADA.L")).await] {

@@ -18,6 +18,7 @@ use domain::messages::{
     Appended, Caption, Content, Emoji, Message, NewBody, Recipient, SendCommand, Text, UploadCommand,
 };
 use domain::users::{Change, DisplayName, Email, Password, ProfileEdit, Registration, Username};
+use domain::views::{DraftContent, NewDraft};
 use domain::{Access, Caller, GroupId, MessageId, SessionId, Timestamp, UserId};
 use rand::rngs::StdRng;
 use rand::seq::{IndexedRandom as _, IteratorRandom as _, SliceRandom as _};
@@ -132,7 +133,7 @@ impl Playback<'_> {
             let start = Start::Days(self.random.random_range(1..12), self.random.random_range(7 * 60..22 * 60));
             let words: Vec<_> = script.lists.iter().collect();
             let lines = self.cast(chat, [one, other], &words);
-            programme.push((self.begin(start), Scene { start, place: Where::Direct(one, other), lines }));
+            programme.push((self.begin(start), Scene { start, place: Where::Direct(one, other), lines, draft: None }));
         }
         programme.sort_by_key(|(begins, _)| *begins);
         programme
@@ -188,6 +189,11 @@ impl Playback<'_> {
         }
         if let Some(last) = said.last() {
             self.read(script, scene, last).await?;
+            if let Some((who, text)) = &scene.draft {
+                let content = DraftContent::parse(text)?.context("a draft is blank")?;
+                let draft = NewDraft { content, reply_to: None, thread_id: None };
+                self.use_cases.conversations.set_draft(&self.caller(*who), last.conversation, Some(draft)).await?;
+            }
         }
         Ok(())
     }

@@ -19,6 +19,7 @@
 //! ~ maya: taken back later
 //! + 🎉 tom ines                      reactions to the line before, in a scene
 //! pinned by tom                      the line before, in a scene
+//! maya begins: words                 a draft that maya has in the scene's conversation
 //! ```
 
 use anyhow::{Context as _, anyhow, bail};
@@ -87,6 +88,8 @@ pub struct Scene {
     pub place: Where,
     /// Its messages.
     pub lines: Vec<DemoLine>,
+    /// What somebody has begun to write after them.
+    pub draft: Option<(Who, String)>,
 }
 
 /// One message.
@@ -183,8 +186,15 @@ impl Script {
         Ok(())
     }
 
-    /// Takes a line that says what becomes of the line before. Returns whether it is one.
+    /// Takes a line that says what becomes of the line before, or what somebody begins to write after it. Returns
+    /// whether it is one.
     fn add_to_last_line(&mut self, line: &str) -> anyhow::Result<bool> {
+        if let Some((name, text)) = line.split_once(" begins: ")
+            && let Ok(who) = self.person(name)
+        {
+            self.scenes.last_mut().context("no scene")?.draft = Some((who, text.to_owned()));
+            return Ok(true);
+        }
         let (reaction, pinned_by) = match (line.strip_prefix("+ "), line.strip_prefix("pinned by ")) {
             (Some(rest), _) => {
                 let (emoji, names) = halves(rest, " ")?;
@@ -228,7 +238,7 @@ impl Script {
             let (one, other) = halves(place.strip_prefix("direct ").context("no such place")?, " ")?;
             Where::Direct(self.person(one)?, self.person(other)?)
         };
-        Ok(Scene { start, place, lines: Vec::new() })
+        Ok(Scene { start, place, lines: Vec::new(), draft: None })
     }
 
     fn person(&self, name: &str) -> anyhow::Result<Who> {

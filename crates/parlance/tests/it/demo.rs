@@ -74,6 +74,7 @@ async fn the_demo_is_full_of_life_and_the_same_for_the_same_seed() {
     assert!((now - oldest).num_days() >= 1, "{times:?}");
     assert!(now < SystemClock.now().as_datetime());
     has_every_part(&maya, list).await;
+    assert_eq!(list.iter().filter(|conversation| conversation.get("draft").is_some()).count(), 1);
     let all = told.concat().join("\n");
     assert!(all.contains("We meet on the first Sunday") && !all.contains("frist"));
 }
