@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 
-/** The binary to test: the Rust test that runs these names it. */
+/** The binary to test: `run` names it. */
 const BINARY = process.env.PARLANCE_BINARY;
 
 export class Server {

@@ -24,25 +24,6 @@ fn the_clients_units_hold() {
     }
 }
 
-/// The client in browsers: what people do, with several tabs, a server that restarts, a network that goes.
-#[test]
-fn the_client_holds_in_browsers() {
-    if Driver::start().is_none() {
-        return;
-    }
-    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../web/tests/browser");
-    let mut files: Vec<_> = std::fs::read_dir(&tests).unwrap().map(|entry| entry.unwrap().path()).collect();
-    files.retain(|path| path.to_string_lossy().ends_with(".test.mjs"));
-    assert!(!files.is_empty());
-    let output = Command::new("node")
-        .args(["--test", "--test-concurrency=2"])
-        .args(files)
-        .env("PARLANCE_BINARY", env!("CARGO_BIN_EXE_parlance"))
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
-}
-
 async fn sign_up(browser: &Browser, server: &Server, name: &str) {
     browser.open(&format!("http://{}/", server.anyone().address())).await;
     browser.click(".tabs button:last-child").await;
