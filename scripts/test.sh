@@ -25,8 +25,5 @@ bash scripts/schemathesis.sh
 echo "test: the Postman collection against the server"
 bash scripts/newman.sh
 
-echo "test: the web client in browsers"
-bash web/tests/browser/run
-
 echo "test: the client libraries against the server"
 bash clients/checks/run

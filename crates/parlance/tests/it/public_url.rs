@@ -236,7 +236,7 @@ async fn the_web_client_works_wherever_a_proxy_puts_it() {
         ada.write(".search input", "bob").await;
         ada.shows(".row-title", "bob").await;
         ada.write(".search input", ENTER).await;
-        ada.shows(".who h1", "bob").await;
+        ada.shows(".who h2", "bob").await;
         ada.write(".composer textarea", &format!("from below{ENTER}")).await;
         ada.shows(".message.own:not(.pending) .prose", "from below").await;
         let id = bob.get("/users?q=ada").await.expect(200)[0]["id"].as_str().unwrap().to_owned();
